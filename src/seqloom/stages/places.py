@@ -1,0 +1,18 @@
+"""Where stages write, relative to the repository's root. Each place is written by exactly one stage (see dvc.yaml)."""
+
+from pathlib import Path
+
+LOCAL = Path("data/local")  # yours, read by download_corpus
+RAW = Path("data/raw")
+CORPUS = Path("data/corpus")
+CORPUS_METRICS = Path("metrics/corpus.json")
+TOKENIZER = Path("models/tokenizer")
+TOKENS = Path("data/tokens")
+CANDIDATE = Path("models/candidate")
+TRAINING_METRICS = Path("metrics/training.json")
+TRAINING_PLOT = Path("plots/training.csv")
+REPORT = Path("reports/evaluation")
+EVALUATION_METRICS = Path("metrics/evaluation.json")
+LENGTHS_PLOT = Path("plots/lengths.csv")
+REGISTRATION = Path("metrics/registration.json")
+SCRATCH = Path("scratch")  # untracked: checkpoints and journals of runs, by the fingerprint of their inputs

@@ -1,0 +1,28 @@
+"""The settings of train_tokenizer."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from seqloom.settings import Settings
+
+
+class TokenizerSettings(Settings):
+    """A SentencePiece vocabulary (Kudo and Richardson 2018), or one of single characters for toy tasks."""
+
+    name: Literal["sentencepiece", "characters"]
+    algorithm: Literal["unigram", "bpe"]  # unigram: Kudo 2018; bpe: Sennrich et al. 2016
+    vocab_size: Annotated[int, Field(ge=64, le=1_000_000)]  # of each vocabulary, special pieces included
+    joint: bool  # one vocabulary for both sides
+    byte_fallback: bool  # an unseen character becomes its UTF-8 bytes instead of <unk>
+    character_coverage: Annotated[float, Field(gt=0.9, le=1)]
+    max_training_lines: Annotated[int, Field(ge=1)]  # of each side; a larger corpus is sampled, seeded
+    slots: Annotated[int, Field(ge=0, le=64)]  # placeholders of a segment that become symbols and survive untouched
+    max_length: Annotated[int, Field(ge=8)]  # tokens; longer pairs stay out of training and are counted
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        needed = 4 + self.slots + (256 if self.byte_fallback and self.name == "sentencepiece" else 0)
+        if self.vocab_size <= needed:
+            raise ValueError(f"vocab_size ({self.vocab_size}) leaves no room: {needed} pieces are taken already")
+        return self

@@ -1,0 +1,14 @@
+"""The settings of register_model."""
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from seqloom.settings import Settings
+
+
+class RegisterSettings(Settings):
+    """Where runs and versions go. The server itself is named by MLFLOW_TRACKING_URI: it is no part of a result."""
+
+    experiment: Annotated[str, StringConstraints(min_length=1)]
+    label: str | None  # a word of yours that the run is tagged with

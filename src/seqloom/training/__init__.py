@@ -1,0 +1,1 @@
+"""The engine: step, validate, checkpoint, stop. It reports; it knows nothing of DVC, Prefect, MLflow or text."""
