@@ -1,0 +1,155 @@
+"""The door of every stage: settings in, progress and errors out, an exit status for DVC.
+
+A stage is a function of the params and of a listener; what it reads and writes is its own affair, and this module
+knows nothing of it. `python -m seqloom.stages.console` checks params.yaml and does nothing else.
+
+Exit status: 0 done, 1 the stage failed, 2 params.yaml is wrong, 130 and 143 interrupted (SIGINT, SIGTERM).
+"""
+
+import errno
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn, TextIO
+
+from seqloom.errors import ParamsError, SeqloomError
+from seqloom.params import Params, load_params
+from seqloom.progress import Listener, Progress
+
+# A terminal gets one line that redraws itself, anything else a plain line now and then. A flow that shows a stage's
+# log file on a terminal asks for the former with SEQLOOM_PROGRESS=live.
+LIVE_EVERY, PLAIN_EVERY = 0.1, 5.0  # seconds
+
+
+class _Terminated(BaseException):
+    """SIGTERM, as an exception, so that what a stage holds open is closed on the way out."""
+
+
+class Meter:
+    """Draws `Progress` records on a stream: how far, how fast, how long still."""
+
+    def __init__(self, stream: TextIO, *, live: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._live, self._clock = stream, live, clock
+        self._every = LIVE_EVERY if live else PLAIN_EVERY
+        self._last: Progress | None = None
+        self._pending = False  # the last record has not been drawn
+        self._began = self._drawn = 0.0
+        self._began_at = 0  # what was done when the task was first heard of: a resumed one does not start at nothing
+        self._width = 0
+
+    def __call__(self, progress: Progress) -> None:
+        """Draw a record, or keep it for later where the last drawing is too fresh."""
+        now = self._clock()
+        if self._last is None or progress.task != self._last.task:
+            self.close()
+            self._began, self._began_at, self._drawn = now, progress.done, now - self._every
+        self._last, self._pending = progress, True
+        if progress.done == progress.total or now - self._drawn >= self._every:
+            self._draw(now)
+
+    def close(self) -> None:
+        """Draw what is still kept, and leave the line."""
+        if self._pending:
+            self._draw(self._clock())
+        if self._width:
+            self._stream.write("\n")
+            self._stream.flush()
+        self._last, self._width = None, 0
+
+    def _draw(self, now: float) -> None:
+        assert self._last is not None
+        line = describe(self._last, self._last.done - self._began_at, now - self._began)
+        if self._live:
+            self._stream.write("\r" + line.ljust(self._width))
+            self._width = len(line)
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()
+        self._drawn, self._pending = now, False
+
+
+def describe(progress: Progress, done_here: int, seconds: float) -> str:
+    """Return one line for a record, of which `done_here` units were done in `seconds`."""
+    task, done, total, unit, note = progress
+    shown, shown_unit = (_megabytes, "MB") if unit == "bytes" else (_thousands, unit)
+    parts = [task, f"{shown(done)}{'' if total is None else '/' + shown(total)} {shown_unit}"]
+    rate = done_here / seconds if seconds > 0 else 0.0
+    if rate:
+        parts.append(f"{shown(rate)} {shown_unit}/s")
+    if note:
+        parts.append(note)
+    if done == total:
+        parts.append(f"in {_duration(seconds)}")
+    elif total is not None and rate and seconds >= 1:
+        parts.append(f"{_duration((total - done) / rate)} left")
+    return "  ".join(parts)
+
+
+def _thousands(count: float) -> str:
+    return f"{count:,.0f}" if count >= 10 or count == int(count) else f"{count:.2g}"
+
+
+def _megabytes(count: float) -> str:
+    return f"{count / 1e6:,.1f}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
+    """Run a stage on params.yaml and leave the process if it fails, with one line on stderr that says why."""
+    signal.signal(signal.SIGTERM, _terminate)
+    meter = Meter(sys.stdout, live=sys.stdout.isatty() or os.environ.get("SEQLOOM_PROGRESS") == "live")
+    try:
+        try:
+            run(load_params(), meter)
+        finally:
+            meter.close()
+    except ParamsError as error:
+        _fail(str(error), 2)
+    except SeqloomError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail(f"{name} was interrupted; run again to go on", 130)
+    except _Terminated:
+        _fail(f"{name} was interrupted; run again to go on", 143)
+    except Exception as error:
+        if not _disk_is_full(error):
+            raise
+        place = getattr(error, "filename", None) or "this folder"
+        _fail(f"{name}: no space is left on the disk of {place}; make room and run again", 1)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def _disk_is_full(error: Exception) -> bool:
+    # Libraries that write files in another language wrap the error number into words.
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    if os.environ.get("SEQLOOM_DEBUG") == "1":
+        traceback.print_exc()
+    for line in message.splitlines():
+        print(f"error: {line}", file=sys.stderr, flush=True)
+    sys.exit(status)
+
+
+def main() -> None:
+    """Check params.yaml."""
+    run_stage("params", lambda params, listen: None)
+
+
+if __name__ == "__main__":
+    main()
