@@ -27,6 +27,7 @@ class TrainSettings(Settings):
     max_steps: _Positive
     max_epochs: _Positive | None
     max_minutes: Annotated[float, Field(gt=0)] | None  # a run that the clock ends does not repeat to the byte
+    report_every: _Positive  # steps per row of plots/training.csv
     validate_every: _Positive  # steps
     validation_segments: _Positive  # of the validation split, for the BLEU that picks the best checkpoint
     patience: _Positive | None  # validations without a better BLEU before training stops

@@ -1,0 +1,356 @@
+"""The engine: update, report, validate, checkpoint, stop; exact from wherever it was interrupted.
+
+It trains any `Seq2Seq` on any `BatchOrder`. What a hypothesis is worth is asked of a function (`quality`), what happens
+is told to a listener; it knows no text, no DVC, no MLflow. All that changes over time is in `RunState`, which every
+checkpoint holds, so that an interrupted run ends with the same bytes as an undisturbed one.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from seqloom.batching.batches import Batch, BatchOrder
+from seqloom.errors import TrainingError
+from seqloom.models.catalogue import weights
+from seqloom.models.seq2seq import Seq2Seq
+from seqloom.training.checkpoint import Checkpoint, Checkpoints
+from seqloom.training.device import Placement
+from seqloom.training.loss import Loss, fused_cross_entropy
+from seqloom.training.reports import (
+    CheckpointReport,
+    ReportListener,
+    SkippedReport,
+    StepReport,
+    ValidationReport,
+)
+from seqloom.training.schedule import learning_rate
+from seqloom.training.settings import TrainSettings
+
+SKIPPED_AT_MOST = 10  # updates in a row without a finite gradient before training gives up
+
+
+class HistoryRow(NamedTuple):
+    """A row of the learning curve; None where nothing was measured. Losses in nats per target token."""
+
+    step: int
+    epoch: int
+    loss: float | None
+    lr: float | None
+    grad_norm: float | None
+    valid_loss: float | None
+    valid_bleu: float | None
+
+
+@dataclass
+class RunState:
+    """Where a run stands."""
+
+    step: int = 0
+    epoch: int = 0
+    position: int = 0  # the next batch of the epoch
+    best_bleu: float = -math.inf
+    best_step: int = 0
+    stale: int = 0  # validations since the best one
+    skipped: int = 0  # updates left out
+    skipped_in_a_row: int = 0
+    minutes: float = 0.0  # of training before the last interruption
+    history: list[HistoryRow] = field(default_factory=list)
+    snapshots: list[int] = field(default_factory=list)  # the steps whose weights are kept for averaging
+    # Sums since the last report: smoothed loss, tokens, gradient norm, updates.
+    loss_sum: float = 0.0
+    token_sum: int = 0
+    norm_sum: float = 0.0
+    updates: int = 0
+
+
+class Outcome(NamedTuple):
+    """How a run ended. The model holds the weights that it recommends."""
+
+    reason: str
+    steps: int
+    best_step: int
+    best_bleu: float
+    averaged: list[int]  # the steps whose weights were averaged; only the best one's where that scored higher
+    final_bleu: float  # of the weights that were kept, on the same validation segments
+    skipped: int
+    history: list[HistoryRow]
+
+
+class Interrupted(Exception):
+    """Training was asked to stop; everything needed to go on is in the newest checkpoint."""
+
+
+class Engine:
+    """Trains one model. `quality` returns the validation BLEU of the model as it is; `should_stop` is asked after
+    every update and ends the run with `Interrupted`, checkpoint written."""
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        training: BatchOrder,
+        validation: list[Batch],
+        settings: TrainSettings,
+        placement: Placement,
+        *,
+        quality: Callable[[Seq2Seq], float],
+        checkpoints: Checkpoints,
+        listen: ReportListener,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.model = model.to(placement.device)
+        self.training = training
+        self.validation = validation
+        self.settings = settings
+        self.placement = placement
+        self.quality = quality
+        self.checkpoints = checkpoints
+        self.listen = listen
+        self.should_stop = should_stop
+        self.state = RunState()
+        self.optimizer = _adamw(model, settings)
+
+    def run(self) -> Outcome:
+        """Train until a bound is reached, resuming where a checkpoint is found.
+
+        Raises:
+            Interrupted: `should_stop` said so; a rerun goes on from here.
+            TrainingError: gradients are no longer finite.
+        """
+        self._resume()
+        before = self.state.minutes
+        started = time.monotonic()
+        while (reason := self._reason_to_stop()) is None:
+            self._update()
+            self.state.minutes = before + (time.monotonic() - started) / 60
+            step = self.state.step
+            if step % self.settings.report_every == 0 or step == self.settings.max_steps:
+                self._note_report()
+            if step % self.settings.validate_every == 0 or step == self.settings.max_steps:
+                self._validate()
+            stopping = self.should_stop()
+            if stopping or step % self.settings.checkpoint_every == 0:
+                self._checkpoint()
+            if stopping:
+                raise Interrupted
+        if self.state.step not in self.state.snapshots:
+            self._note_report()
+            self._validate()
+        self._checkpoint()
+        return self._finish(reason)
+
+    def _reason_to_stop(self) -> str | None:
+        settings, state = self.settings, self.state
+        if state.step >= settings.max_steps:
+            return f"max_steps ({settings.max_steps}) reached"
+        if settings.max_epochs is not None and state.epoch >= settings.max_epochs:
+            return f"max_epochs ({settings.max_epochs}) reached"
+        if settings.patience is not None and state.stale >= settings.patience:
+            return f"no better validation BLEU in {state.stale} validations"
+        if settings.max_minutes is not None and state.minutes >= settings.max_minutes:
+            return f"max_minutes ({settings.max_minutes:g}) reached"
+        return None
+
+    def _update(self) -> None:
+        """One step of the optimiser over `accumulate` batches, weighted by their tokens as one large batch would be."""
+        started = time.monotonic()
+        batches = [self._next_batch() for _ in range(self.settings.accumulate)]
+        tokens = sum(batch.tokens for batch in batches)
+        epoch = self.state.epoch
+        self.model.train()
+        smoothed = 0.0
+        for batch in batches:
+            with self.placement.autocast():
+                loss = self._loss(batch, self.settings.label_smoothing)
+            (loss.smoothed / tokens).backward()
+            smoothed += float(loss.smoothed.detach())
+        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm or math.inf))
+        rate = learning_rate(self.state.step + 1, self.settings)
+        self.state.step += 1
+        if math.isfinite(norm) and math.isfinite(smoothed):
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.step()
+            self._count(smoothed, tokens, norm)
+            seconds = time.monotonic() - started
+            self.listen(StepReport(self.state.step, epoch, smoothed / tokens, rate, norm, tokens, seconds))
+        else:
+            self._skip()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _next_batch(self) -> Batch:
+        epoch = self.training.epoch(self.state.epoch)
+        batch = epoch[self.state.position]
+        self.state.position += 1
+        if self.state.position == len(epoch):
+            self.state.epoch, self.state.position = self.state.epoch + 1, 0
+        return batch
+
+    def _loss(self, batch: Batch, smoothing: float) -> Loss:
+        """Summed over the real target tokens of the batch."""
+        device = self.placement.device
+        hidden_BTD = self.model(batch.source.to(device), batch.source_lengths.to(device), batch.target_in.to(device))
+        length = batch.target_out.shape[1]
+        real = torch.arange(length).unsqueeze(0) < batch.target_lengths.unsqueeze(1)
+        rows = real.flatten().nonzero().squeeze(1)
+        labels = batch.target_out.flatten()[rows].to(device)
+        hidden = hidden_BTD.flatten(0, 1)
+        if len(rows) != len(hidden):
+            hidden = hidden.index_select(0, rows.to(device))
+        return fused_cross_entropy(hidden, self.model.output_weight, self.model.output_bias, labels, smoothing)
+
+    def _count(self, smoothed: float, tokens: int, norm: float) -> None:
+        state = self.state
+        state.skipped_in_a_row = 0
+        state.loss_sum += smoothed
+        state.token_sum += tokens
+        state.norm_sum += norm
+        state.updates += 1
+
+    def _skip(self) -> None:
+        state = self.state
+        state.skipped += 1
+        state.skipped_in_a_row += 1
+        self.listen(SkippedReport(state.step, state.skipped_in_a_row))
+        if state.skipped_in_a_row >= SKIPPED_AT_MOST:
+            raise TrainingError(
+                f"the gradient was not finite in {SKIPPED_AT_MOST} updates in a row, up to step {state.step}; lower "
+                f"train.lr ({self.settings.lr:g}) or lengthen train.warmup_steps ({self.settings.warmup_steps})"
+            )
+
+    def _note_report(self) -> None:
+        state = self.state
+        if not state.updates:
+            return
+        rate = learning_rate(state.step, self.settings)
+        loss, norm = state.loss_sum / state.token_sum, state.norm_sum / state.updates
+        state.history.append(HistoryRow(state.step, state.epoch, loss, rate, norm, None, None))
+        state.loss_sum, state.token_sum, state.norm_sum, state.updates = 0.0, 0, 0.0, 0
+
+    def _validate(self) -> None:
+        started = time.monotonic()
+        state = self.state
+        loss, bleu = self.validation_loss(), self._quality()
+        best = bleu > state.best_bleu
+        if best:
+            state.best_bleu, state.best_step, state.stale = bleu, state.step, 0
+        else:
+            state.stale += 1
+        row = HistoryRow(state.step, state.epoch, None, None, None, loss, bleu)
+        if state.history and state.history[-1].step == state.step:
+            row = state.history.pop()._replace(valid_loss=loss, valid_bleu=bleu)
+        state.history.append(row)
+        self._keep_snapshot()
+        self.listen(ValidationReport(state.step, loss, bleu, best, time.monotonic() - started))
+
+    @torch.inference_mode()
+    def validation_loss(self) -> float:
+        """Nats per target token of the validation batches, without label smoothing."""
+        self.model.eval()
+        total, tokens = 0.0, 0
+        for batch in self.validation:
+            with self.placement.autocast():
+                total += float(self._loss(batch, 0.0).nll)
+            tokens += batch.tokens
+        return total / tokens
+
+    def _quality(self) -> float:
+        self.model.eval()
+        with torch.inference_mode(), self.placement.autocast():
+            return self.quality(self.model)
+
+    # Averaging: the weights at each validation are kept on disk while they can still be part of the result.
+
+    def _snapshot(self, step: int) -> Path:
+        return self.checkpoints.folder / f"weights-{step:08d}.safetensors"
+
+    def _keep_snapshot(self) -> None:
+        state = self.state
+        host = {name: tensor.cpu().contiguous() for name, tensor in weights(self.model).items()}
+        beside = self._snapshot(state.step).with_suffix(".part")
+        save_file(host, beside)
+        beside.replace(self._snapshot(state.step))
+        state.snapshots.append(state.step)
+        up_to_best = [step for step in state.snapshots if step <= state.best_step][-self.settings.average :]
+        keep = sorted({*up_to_best, *state.snapshots[-self.settings.average :]})
+        for step in set(state.snapshots) - set(keep):
+            self._snapshot(step).unlink(missing_ok=True)
+        state.snapshots = keep
+
+    def _finish(self, reason: str) -> Outcome:
+        """Put the averaged weights into the model, or the best ones where averaging did not help."""
+        state = self.state
+        steps = [step for step in state.snapshots if step <= state.best_step][-self.settings.average :]
+        load_into(self.model, mean_of([self._snapshot(step) for step in steps]))
+        bleu = self._quality() if len(steps) > 1 else state.best_bleu
+        if bleu < state.best_bleu:
+            steps, bleu = [state.best_step], state.best_bleu
+            load_into(self.model, mean_of([self._snapshot(state.best_step)]))
+        self.model.eval()
+        return Outcome(
+            reason, state.step, state.best_step, state.best_bleu, steps, bleu, state.skipped, list(state.history)
+        )
+
+    def _checkpoint(self) -> None:
+        generators = {"cpu": torch.get_rng_state()}
+        if self.placement.device.type == "cuda":
+            generators["cuda"] = torch.cuda.get_rng_state()
+        moments = {
+            f"{index}.{key}": value
+            for index, slots in self.optimizer.state_dict()["state"].items()
+            for key, value in slots.items()
+        }
+        self.checkpoints.write(
+            self.state.step, Checkpoint(weights(self.model), moments, generators, asdict(self.state))
+        )
+        self.listen(CheckpointReport(self.state.step, resumed=False))
+
+    def _resume(self) -> None:
+        checkpoint = self.checkpoints.newest()
+        if checkpoint is None:
+            return
+        load_into(self.model, checkpoint.weights)
+        described = self.optimizer.state_dict()
+        described["state"] = {}
+        for name, tensor in checkpoint.optimizer.items():
+            index, key = name.split(".", 1)
+            described["state"].setdefault(int(index), {})[key] = tensor
+        self.optimizer.load_state_dict(described)
+        torch.set_rng_state(checkpoint.generators["cpu"])
+        if "cuda" in checkpoint.generators:
+            torch.cuda.set_rng_state(checkpoint.generators["cuda"])
+        self.state = RunState(**checkpoint.state)
+        self.state.history = [HistoryRow(*row) for row in self.state.history]
+        self.listen(CheckpointReport(self.state.step, resumed=True))
+
+
+def load_into(model: nn.Module, stored: dict[str, Tensor]) -> None:
+    """Copy weights by name into a network of the same shape."""
+    for name, tensor in weights(model).items():
+        tensor.copy_(stored[name])
+
+
+def mean_of(files: list[Path]) -> dict[str, Tensor]:
+    """The mean of the weights in several files, summed in fp64 (checkpoint averaging: Vaswani et al. 2017, section 6.1)."""
+    total: dict[str, Tensor] = {}
+    for file in files:
+        for name, tensor in load_file(file).items():
+            total[name] = total[name] + tensor.double() if name in total else tensor.double()
+    return {name: (tensor / len(files)).float() for name, tensor in total.items()}
+
+
+def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019); biases and norms are not decayed."""
+    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    vectors = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.adam_betas, fused=True)

@@ -1,0 +1,44 @@
+"""What the engine tells whoever listens. A test listens with `list.append`."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class StepReport(NamedTuple):
+    """One update, or the mean of several. Losses are nats per target token; `seconds` is wall time."""
+
+    step: int
+    epoch: int
+    loss: float  # with label smoothing, as trained on
+    lr: float
+    grad_norm: float  # before clipping
+    tokens: int  # of the target, without padding
+    seconds: float
+
+
+class ValidationReport(NamedTuple):
+    """One look at the validation split."""
+
+    step: int
+    loss: float  # nats per target token, without label smoothing
+    bleu: float
+    best: bool
+    seconds: float
+
+
+class SkippedReport(NamedTuple):
+    """An update that was left out because its gradient was not finite."""
+
+    step: int
+    in_a_row: int
+
+
+class CheckpointReport(NamedTuple):
+    """A checkpoint was written, or training went on from one."""
+
+    step: int
+    resumed: bool
+
+
+Report = StepReport | ValidationReport | SkippedReport | CheckpointReport
+ReportListener = Callable[[Report], None]

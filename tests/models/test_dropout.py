@@ -1,0 +1,40 @@
+import torch
+
+from seqloom.models.dropout import Dropout
+
+
+def test_drops_the_given_share_and_keeps_the_mean() -> None:
+    torch.manual_seed(1)
+    x = torch.ones(1000, 1003)
+    y = Dropout(0.25)(x)
+    assert abs((y == 0).float().mean().item() - 0.25) < 0.002
+    assert abs(y.mean().item() - 1) < 0.003
+    assert set(y.unique().tolist()) == {0.0, 1 / 0.75} or torch.allclose(y.unique(), torch.tensor([0.0, 1 / 0.75]))
+
+
+def test_every_byte_of_a_draw_is_as_random_as_the_others() -> None:
+    torch.manual_seed(2)
+    dropped = (Dropout(0.5)(torch.ones(800_000)) == 0).float().view(-1, 8).mean(dim=0)
+    assert (dropped - 0.5).abs().max().item() < 0.01
+
+
+def test_the_gradient_passes_where_the_value_did() -> None:
+    torch.manual_seed(3)
+    x = torch.randn(64, 7, requires_grad=True)
+    y = Dropout(0.5)(x)
+    y.sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, torch.where(y == 0, 0.0, 2.0))
+
+
+def test_evaluation_and_rate_zero_change_nothing() -> None:
+    x = torch.randn(5)
+    assert Dropout(0.5).eval()(x) is x
+    assert Dropout(0.0)(x) is x
+
+
+def test_equal_seeds_drop_the_same() -> None:
+    torch.manual_seed(4)
+    first = Dropout(0.3)(torch.ones(100))
+    torch.manual_seed(4)
+    assert torch.equal(first, Dropout(0.3)(torch.ones(100)))
