@@ -1,0 +1,63 @@
+# One word per chore. Python 3.11 or 3.12 is all that must be there; everything else goes into .venv.
+
+PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+HOME_OF_PREFECT := $(CURDIR)/.prefect
+JOBS ?= 2
+
+# What the tools send home by default is off, and Prefect keeps its database inside the clone.
+export DO_NOT_TRACK := true
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export PREFECT_HOME ?= $(HOME_OF_PREFECT)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run test check ui clean
+.DEFAULT_GOAL := help
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
+
+run: .venv/.run ## install what is needed and run the whole pipeline: corpus, tokenizer, model, scores, registry
+	@$(BIN)/python -m pipelines.train
+
+test: .venv/.test ## run every test
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+
+check: .venv/.test ## ruff, mypy --strict and the import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+ui: .venv/.run ## open the MLflow page on this machine: http://127.0.0.1:5000
+	@$(BIN)/python -m pipelines.ui
+
+clean: ## remove what can be made again: caches of tools and .venv (results, runs and data stay)
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find src pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# The installation is repeated only when what it comes from has changed. Byte code is left to the first import: most of
+# these packages are never imported, and compiling all of them takes longer than everything else together.
+INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt
+
+.venv/bin/python:
+	@test -n '$(PYTHON)' || { echo 'error: seqloom needs Python 3.11 or 3.12 with its venv module; install one, or name one with make PYTHON=...' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/.run: pyproject.toml constraints.txt | .venv/bin/python
+	@echo 'Installing the pinned dependencies into .venv: 1 to 3 minutes, most of it the download of torch'
+	@$(INSTALL) --quiet pip
+	@$(INSTALL) --quiet hatchling editables
+	@$(INSTALL) $(QUIETLY) --no-build-isolation --editable '.[pipeline]'
+	@touch $@
+
+.venv/.test: .venv/.run
+	@echo 'Installing what the tests and checks need into .venv'
+	@$(INSTALL) --quiet --no-build-isolation --editable '.[pipeline,dev]'
+	@touch $@
+
+# On a terminal pip draws how far each download is; elsewhere its hundreds of lines say nothing that the one above does not.
+QUIETLY := $(shell test -t 2 || echo --quiet)
