@@ -1,1 +1,1 @@
-"""Token ids on disk and the order in which they become batches. Knows nothing of text or models."""
+"""Token files and the batches made of them. Knows ids and lengths: no text, no tokenizer, no model."""

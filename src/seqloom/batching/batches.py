@@ -1,0 +1,147 @@
+"""The order of batches and the batches themselves. Knows a token store: no text, no model and no device.
+
+Pairs are sorted by length and cut where a batch's padded tokens would pass the budget, so that a batch holds segments
+of almost one length. The cuts depend on the lengths alone and stay the same over all epochs; which of the pairs of
+one length fall into which batch, and the order of the batches, are drawn anew for each epoch from (seed, epoch).
+A checkpoint therefore needs an epoch and a position and nothing else.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqloom.batching.store import Side, TokenStore
+
+# The same ids as in tokenization/tokenizer.py, which this room does not know; a test holds them together.
+PAD, BOS, EOS = 0, 2, 3
+
+Rows = NDArray[np.int64]
+
+
+class Batch(NamedTuple):
+    """B pairs, padded with PAD on the right. All tensors are int64."""
+
+    source: Tensor  # (B, S)
+    source_lengths: Tensor  # (B,)
+    target_in: Tensor  # (B, T) BOS, then the ids
+    target_out: Tensor  # (B, T) the ids, then EOS
+    target_lengths: Tensor  # (B,) BOS or EOS included
+
+    @property
+    def tokens(self) -> int:
+        """Target tokens that are no padding, EOS included."""
+        return int(self.target_lengths.sum())
+
+
+class Epoch:
+    """The batches of one epoch, each made when it is asked for."""
+
+    def __init__(self, store: TokenStore, rows: Rows, cuts: Rows, order: Rows) -> None:
+        self._store, self._rows, self._cuts, self._order = store, rows, cuts, order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, position: int) -> Batch:
+        return make_batch(self._store, self.pairs(position))
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.__getitem__, range(len(self)))
+
+    def pairs(self, position: int) -> Rows:
+        """Return which pairs of the store, (B,), make the batch at `position`; negative ones count from the end."""
+        batch = self._order[position]
+        return self._rows[self._cuts[batch] : self._cuts[batch + 1]]
+
+
+class BatchOrder:
+    """All pairs of a store, each exactly once an epoch, in shuffled batches of at most `tokens_per_batch`.
+
+    A batch of B pairs obeys B x max(S, T) <= `tokens_per_batch`, T with BOS or EOS; a pair longer than that is a batch
+    of its own. `seed` is not negative.
+    """
+
+    def __init__(self, store: TokenStore, tokens_per_batch: int, seed: int) -> None:
+        self._store = store
+        self._seed = seed
+        self._ranks = _length_ranks(store)
+        self._cuts = _cut(store, np.argsort(self._ranks, kind="stable"), tokens_per_batch)
+        self._last: tuple[int, Epoch] | None = None
+
+    def __len__(self) -> int:
+        """Batches an epoch, the same in all."""
+        return len(self._cuts) - 1
+
+    def epoch(self, number: int) -> Epoch:
+        """Return the batches of epoch `number` (from 0), the same ones whenever and wherever it is asked for."""
+        if self._last is None or self._last[0] != number:
+            random = np.random.Generator(np.random.PCG64([self._seed, number]))
+            shuffled = random.permutation(len(self._store))
+            rows = shuffled[np.argsort(self._ranks[shuffled], kind="stable")]
+            self._last = number, Epoch(self._store, rows, self._cuts, random.permutation(len(self)))
+        return self._last[1]
+
+
+def in_order(store: TokenStore, tokens_per_batch: int) -> Epoch:
+    """Return batches of all pairs with nothing random in them, the shortest first: for validation."""
+    rows = np.argsort(_length_ranks(store), kind="stable")
+    cuts = _cut(store, rows, tokens_per_batch)
+    return Epoch(store, rows, cuts, np.arange(len(cuts) - 1))
+
+
+def make_batch(store: TokenStore, pairs: Rows) -> Batch:
+    """Return the batch of these pairs (B,), in this order."""
+    source, target = store.sides
+    source_lengths, target_lengths = (side.lengths[pairs].astype(np.int64) for side in store.sides)
+    ids_in = _padded(target, pairs, target_lengths, before=1)
+    ids_in[:, 0] = BOS
+    ids_out = _padded(target, pairs, target_lengths, after=1)
+    ids_out[np.arange(len(pairs)), target_lengths] = EOS
+    return Batch(
+        torch.from_numpy(_padded(source, pairs, source_lengths)),
+        torch.from_numpy(source_lengths),
+        torch.from_numpy(ids_in),
+        torch.from_numpy(ids_out),
+        torch.from_numpy(target_lengths + 1),
+    )
+
+
+def _padded(side: Side, pairs: Rows, lengths: Rows, before: int = 0, after: int = 0) -> NDArray[np.int64]:
+    """Segments as rows (B, before + longest + after), PAD wherever there is no id; one gather, no loop over rows."""
+    longest = int(lengths.max())
+    columns = np.arange(longest)
+    real = columns < lengths[:, None]
+    where = side.offsets[pairs].astype(np.int64)[:, None] + columns
+    padded = np.full((len(pairs), before + longest + after), PAD, np.int64)
+    padded[:, before : before + longest][real] = side.ids[where[real]]
+    return padded
+
+
+def _length_ranks(store: TokenStore) -> NDArray[Any]:
+    """(pairs,) the place of each pair's lengths among all lengths that occur; pairs of equal lengths share one.
+
+    Target length first. Source lengths rise and fall in turn, so that they do not jump where the target's grows.
+    """
+    source, target = store.source_lengths.astype(np.int64), store.target_lengths.astype(np.int64)
+    width = int(source.max()) + 1
+    key = target * width + np.where(target % 2 == 0, source, width - 1 - source)
+    places = np.unique(key)
+    # Two bytes where they suffice: NumPy sorts those in linear time, and an order is made for every epoch.
+    return np.searchsorted(places, key).astype(np.uint16 if len(places) <= 1 << 16 else np.uint32)
+
+
+def _cut(store: TokenStore, rows: Rows, tokens_per_batch: int) -> Rows:
+    """(batches + 1,) where to cut the sorted `rows`: each batch as long as the budget allows."""
+    width = np.maximum(store.source_lengths[rows], store.target_lengths[rows] + 1).astype(np.int64)
+    cuts = [0]
+    while cuts[-1] < len(width):
+        start = cuts[-1]
+        most = max(1, tokens_per_batch // int(width[start]))  # no batch can hold more pairs than this
+        widest = np.maximum.accumulate(width[start : start + most])
+        fitting = int(np.searchsorted(widest * np.arange(1, len(widest) + 1), tokens_per_batch, side="right"))
+        cuts.append(start + max(1, fitting))
+    return np.array(cuts, np.int64)

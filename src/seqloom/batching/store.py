@@ -1,0 +1,201 @@
+"""Pairs of token ids on disk, memory-mapped. Knows ids alone: no text and no tokenizer.
+
+A store is a folder. For each side, `<side>.ids.bin` holds the ids of all segments one after another (uint16 where the
+vocabulary fits, else int32), and `<side>.offsets.bin` where each one starts (uint64, one more than pairs). `meta.json`
+says how many there are of everything. Numbers are little-endian. Opening costs the same for ten pairs as for ten
+million, but for the lengths: one vectorised difference, 4 bytes a pair and side.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqloom.errors import CorpusError, FormatError
+
+FORMAT = 1
+SIDES = ("source", "target")
+_FLUSH = 1 << 14  # pairs held in memory by a writer
+
+
+class Side(NamedTuple):
+    """One side of a store. Segment i is `ids[offsets[i] : offsets[i + 1]]`, without BOS and EOS."""
+
+    ids: NDArray[Any]  # (tokens,) uint16 or int32, memory-mapped
+    offsets: NDArray[np.uint64]  # (pairs + 1,), memory-mapped
+    lengths: NDArray[np.int32]  # (pairs,), each at least 1
+    vocab_size: int
+
+    def segment(self, index: int) -> NDArray[Any]:
+        """Return the ids of one segment, a view into the file."""
+        return self.ids[int(self.offsets[index]) : int(self.offsets[index + 1])]
+
+
+class TokenStore:
+    """Pairs of token ids, read in any order. Made by `TokenWriter`."""
+
+    def __init__(self, source: Side, target: Side) -> None:
+        self.sides = source, target
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Map the store in `folder`.
+
+        Raises:
+            CorpusError: it is missing, of another format, or its files are not those that meta.json describes.
+        """
+        meta = _read_meta(folder)
+        try:
+            pairs, kind = int(meta["pairs"]), np.dtype(str(meta["dtype"]))
+            return cls(*(_open_side(folder, side, pairs, kind, meta[side]) for side in SIDES))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorpusError(f"{folder / 'meta.json'}: not what a token store says ({error!r}); {_WAY_ON}") from error
+
+    def __len__(self) -> int:
+        return len(self.sides[0].lengths)
+
+    def source(self, index: int) -> NDArray[Any]:
+        """Return the ids of a source segment, without BOS and EOS."""
+        return self.sides[0].segment(index)
+
+    def target(self, index: int) -> NDArray[Any]:
+        """Return the ids of a target segment, without BOS and EOS."""
+        return self.sides[1].segment(index)
+
+    @property
+    def source_lengths(self) -> NDArray[np.int32]:
+        """(pairs,) tokens of each source segment."""
+        return self.sides[0].lengths
+
+    @property
+    def target_lengths(self) -> NDArray[np.int32]:
+        """(pairs,) tokens of each target segment, without BOS and EOS."""
+        return self.sides[1].lengths
+
+    @property
+    def source_vocab_size(self) -> int:
+        """Every source id is below this."""
+        return self.sides[0].vocab_size
+
+    @property
+    def target_vocab_size(self) -> int:
+        """Every target id is below this."""
+        return self.sides[1].vocab_size
+
+
+class TokenWriter:
+    """Writes a store, streaming: a context manager that puts `folder` in place at its end, whole or not at all."""
+
+    def __init__(self, folder: Path, source_vocab_size: int, target_vocab_size: int) -> None:
+        self.folder = folder
+        self.pairs = 0
+        self._beside = folder.with_name(folder.name + ".part")
+        self._vocab_sizes = source_vocab_size, target_vocab_size
+        self._kind = np.dtype("<u2" if max(self._vocab_sizes) <= 1 << 16 else "<i4")
+        self._tokens = [0, 0]
+        self._held: tuple[list[Sequence[int]], list[Sequence[int]]] = [], []
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self._beside, ignore_errors=True)
+        self._beside.mkdir(parents=True)
+        self._ids = [(self._beside / f"{side}.ids.bin").open("wb") for side in SIDES]
+        self._offsets = [(self._beside / f"{side}.offsets.bin").open("wb") for side in SIDES]
+        for file in self._offsets:
+            np.zeros(1, "<u8").tofile(file)
+        return self
+
+    def add(self, source: Sequence[int], target: Sequence[int]) -> None:
+        """Append a pair, ids without BOS and EOS.
+
+        Raises:
+            FormatError: a side is empty, or an id lies outside its vocabulary (found within the next 16,384 pairs).
+        """
+        if not len(source) or not len(target):
+            side = SIDES[len(source) > 0]
+            raise FormatError(f"{self.folder}: pair {self.pairs}: the {side} is empty; both sides need a token")
+        for held, ids in zip(self._held, (source, target), strict=True):
+            held.append(ids)
+        self.pairs += 1
+        if len(self._held[0]) == _FLUSH:
+            self._flush()
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        try:
+            if kind is None:
+                self._flush()
+                if not self.pairs:
+                    raise CorpusError(f"{self.folder}: no pair was written; a token store needs one")
+                meta = {
+                    "format": FORMAT,
+                    "pairs": self.pairs,
+                    "dtype": self._kind.str,
+                    **{
+                        side: {"vocab_size": size, "tokens": tokens}
+                        for side, size, tokens in zip(SIDES, self._vocab_sizes, self._tokens, strict=True)
+                    },
+                }
+                (self._beside / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+        finally:
+            for file in (*self._ids, *self._offsets):
+                file.close()
+            if kind is not None or not (self._beside / "meta.json").exists():
+                shutil.rmtree(self._beside, ignore_errors=True)
+        if kind is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._beside.rename(self.folder)
+
+    def _flush(self) -> None:
+        first = self.pairs - len(self._held[0])
+        for side, held in enumerate(self._held):
+            lengths = np.fromiter(map(len, held), np.int64, len(held))
+            ids = np.fromiter((token for segment in held for token in segment), np.int64, int(lengths.sum()))
+            ends = lengths.cumsum()
+            outside = np.flatnonzero((ids < 0) | (ids >= self._vocab_sizes[side]))
+            if len(outside):
+                pair = first + int(np.searchsorted(ends, outside[0], side="right"))
+                raise FormatError(
+                    f"{self.folder}: pair {pair}: {SIDES[side]} id {ids[outside[0]]} lies outside the vocabulary "
+                    f"of {self._vocab_sizes[side]}"
+                )
+            ids.astype(self._kind).tofile(self._ids[side])
+            (ends + self._tokens[side]).astype("<u8").tofile(self._offsets[side])
+            self._tokens[side] += len(ids)
+            held.clear()
+
+
+_WAY_ON = "run train_tokenizer again"
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    path = folder / "meta.json"
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"{path}: cannot be read ({error}); {_WAY_ON}") from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise CorpusError(f"{path}: not a token store of format {FORMAT}; {_WAY_ON}")
+    return meta
+
+
+def _open_side(folder: Path, side: str, pairs: int, kind: np.dtype[Any], meta: dict[str, Any]) -> Side:
+    tokens = int(meta["tokens"])
+    offsets = _map(folder / f"{side}.offsets.bin", np.dtype("<u8"), pairs + 1)
+    ids = _map(folder / f"{side}.ids.bin", kind, tokens)
+    lengths = np.diff(offsets.view("<i8")).astype(np.int32)
+    if offsets[0] != 0 or offsets[-1] != tokens or lengths.min() < 1:
+        raise CorpusError(f"{folder / f'{side}.offsets.bin'}: the offsets contradict the ids; {_WAY_ON}")
+    return Side(ids, offsets, lengths, int(meta["vocab_size"]))
+
+
+def _map(path: Path, kind: np.dtype[Any], count: int) -> NDArray[Any]:
+    try:
+        size = path.stat().st_size
+        if size != count * kind.itemsize:
+            raise CorpusError(f"{path}: holds {size} bytes where {count * kind.itemsize} are due; {_WAY_ON}")
+        return np.asarray(np.memmap(path, kind, mode="r"))  # a plain view of the map: a subclass costs at each index
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error}); {_WAY_ON}") from error
