@@ -1,17 +1,17 @@
 # One word per chore. Python 3.11 or 3.12 is all that must be there; everything else goes into .venv.
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
-	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
+	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-HOME_OF_PREFECT := $(CURDIR)/.prefect
 JOBS ?= 2
+PORT ?= 5000
 
 # What the tools send home by default is off, and Prefect keeps its database inside the clone.
 export DO_NOT_TRACK := true
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
-export PREFECT_HOME ?= $(HOME_OF_PREFECT)
+export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help run test check ui clean
@@ -32,8 +32,10 @@ check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-ui: .venv/.run ## open the MLflow page on this machine: http://127.0.0.1:5000
-	@$(BIN)/python -m pipelines.ui
+ui: .venv/.run ## serve the MLflow page to this machine alone, at http://127.0.0.1:5000 (make ui PORT=... for another)
+	@echo 'MLflow: http://127.0.0.1:$(PORT), ready in some 15 seconds; Ctrl-C stops it'
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
+		--backend-store-uri 'sqlite:///$(CURDIR)/mlflow.db' --artifacts-destination '$(CURDIR)/mlartifacts'
 
 clean: ## remove what can be made again: caches of tools and .venv (results, runs and data stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
@@ -43,11 +45,12 @@ clean: ## remove what can be made again: caches of tools and .venv (results, run
 # these packages are never imported, and compiling all of them takes longer than everything else together.
 INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt
 
-.venv/bin/python:
+.venv/.made:
 	@test -n '$(PYTHON)' || { echo 'error: seqloom needs Python 3.11 or 3.12 with its venv module; install one, or name one with make PYTHON=...' >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
+	@touch $@
 
-.venv/.run: pyproject.toml constraints.txt | .venv/bin/python
+.venv/.run: pyproject.toml constraints.txt | .venv/.made
 	@echo 'Installing the pinned dependencies into .venv: 1 to 3 minutes, most of it the download of torch'
 	@$(INSTALL) --quiet pip
 	@$(INSTALL) --quiet hatchling editables

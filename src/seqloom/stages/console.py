@@ -3,11 +3,13 @@
 A stage is a function of the params and of a listener; what it reads and writes is its own affair, and this module
 knows nothing of it. `python -m seqloom.stages.console` checks params.yaml and does nothing else.
 
-Exit status: 0 done, 1 the stage failed, 2 params.yaml is wrong, 130 and 143 interrupted (SIGINT, SIGTERM).
+Exit status: 0 done, 1 the stage failed, 2 params.yaml is wrong, 75 the network failed and another try may help,
+130 and 143 interrupted (SIGINT, SIGTERM).
 """
 
 import errno
 import os
+import shutil
 import signal
 import sys
 import time
@@ -16,7 +18,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from seqloom.errors import ParamsError, SeqloomError
+from seqloom.errors import OfflineError, ParamsError, SeqloomError
 from seqloom.params import Params, load_params
 from seqloom.progress import Listener, Progress
 
@@ -64,6 +66,7 @@ class Meter:
         assert self._last is not None
         line = describe(self._last, self._last.done - self._began_at, now - self._began)
         if self._live:
+            line = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be redrawn
             self._stream.write("\r" + line.ljust(self._width))
             self._width = len(line)
         else:
@@ -116,6 +119,8 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
             meter.close()
     except ParamsError as error:
         _fail(str(error), 2)
+    except OfflineError as error:
+        _fail(str(error), os.EX_TEMPFAIL)
     except SeqloomError as error:
         _fail(str(error), 1)
     except KeyboardInterrupt:

@@ -1,0 +1,126 @@
+"""The one task: run one stage through DVC, stream its log, raise if it fails. It knows no stage by name."""
+
+import os
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
+
+from pipelines import TELEMETRY_OFF
+from pipelines.dag import Stage
+from pipelines.process import run_logged
+
+RETRY_DELAY = 5.0  # seconds before another try of a stage that asks for one
+LOCK_DELAY, LOCK_TRIES = 5.0, 60  # DVC itself waits 3 seconds for another command to let go; a few minutes are patient
+_LOCKED = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")
+_EXITED = re.compile(r"exited with (\d+)")
+
+
+class StageError(Exception):
+    """A stage ended badly; the message is its own last word."""
+
+    def __init__(self, stage: str, reason: str, status: int) -> None:
+        super().__init__(stage, reason, status)
+        self.stage, self.reason, self.status = stage, reason, status
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.reason}"
+
+
+class Outcome(NamedTuple):
+    """What became of a stage: 'run', 'restored' from DVC's cache, or 'up to date'."""
+
+    stage: str
+    what: str
+    seconds: float
+
+
+def run_stage(stage: Stage, root: Path, *, changed: bool = True) -> Outcome:
+    """Run a stage as a task run of its own; one that has not `changed` is only noted. Raises `StageError`."""
+    bound = None if stage.timeout_minutes is None else stage.timeout_minutes * 60
+    named = _reproduce.with_options(
+        name=stage.name,
+        task_run_name=stage.name,
+        retries=stage.retries,
+        timeout_seconds=bound,
+    )
+    try:
+        # Called and not submitted: a submitted task can be neither timed out nor cancelled.
+        return named(stage.name, root, changed)
+    except TimeoutError as error:
+        reason = f"took longer than {stage.timeout_minutes:g} minutes and was stopped; its meta in dvc.yaml says so"
+        raise StageError(stage.name, reason, 124) from error
+
+
+def _may_pass(task: Any, run: Any, state: State[Any]) -> bool:
+    """Whether the failure says of itself that another try may help."""
+    failure = state.result(raise_on_failure=False)
+    return isinstance(failure, StageError) and failure.status == os.EX_TEMPFAIL
+
+
+@task(cache_policy=NO_CACHE, persist_result=False, retry_delay_seconds=RETRY_DELAY, retry_condition_fn=_may_pass)
+def _reproduce(name: str, root: Path, changed: bool) -> Outcome:
+    logger = get_run_logger()
+    if not changed:
+        logger.info("already up to date")
+        print(f"{name}: already up to date", flush=True)
+        return Outcome(name, "up to date", 0.0)
+    print(f"\n── {name} ──", flush=True)
+    began = time.monotonic()
+    lines: list[str] = []
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        logger.info(line)
+
+    for _ in range(LOCK_TRIES):
+        lines.clear()
+        status = run_logged(
+            [sys.executable, "-m", "dvc", "repro", "--single-item", name],
+            log=root / "scratch" / "logs" / f"{name}.log",
+            root=root,
+            environment=environment(),
+            tell=tell,
+        )
+        if status == 0:
+            return Outcome(name, _what(lines), time.monotonic() - began)
+        if not any(_LOCKED.search(line) for line in lines):
+            break
+        print(f"{name}: another DVC command holds this folder; waiting", flush=True)
+        time.sleep(LOCK_DELAY)
+    raise StageError(name, _reason(lines), _status(lines, status))
+
+
+def environment() -> dict[str, str]:
+    """The environment of a stage: this interpreter comes first, telemetry is off, progress suits where it is shown."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    shown = {}
+    if sys.stdout.isatty():
+        shown = {"SEQLOOM_PROGRESS": "live", "COLUMNS": str(shutil.get_terminal_size().columns)}
+    return {**os.environ, **TELEMETRY_OFF, **shown, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _what(lines: list[str]) -> str:
+    if any("is cached - skipping run" in line for line in lines):
+        return "restored"
+    return "up to date" if any("didn't change, skipping" in line for line in lines) else "run"
+
+
+def _reason(lines: list[str]) -> str:
+    """The stage's own words where it has some, else the last of DVC's."""
+    own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    dvc = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return "; ".join(own) or (dvc or lines or ["ended without a word"])[-1]
+
+
+def _status(lines: list[str], status: int) -> int:
+    """The exit status of the stage, of which DVC only writes; its own says no more than that there was one."""
+    found = [match for line in lines if (match := _EXITED.search(line))]
+    return int(found[-1][1]) if found else status

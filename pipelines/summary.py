@@ -1,0 +1,81 @@
+"""What came of a run: the closing table, from the metrics that stages wrote and from what the registry says."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prefect.artifacts import create_table_artifact
+
+from pipelines.stage import Outcome
+
+SAMPLES = 3
+
+
+class Row(NamedTuple):
+    """A line of the closing table."""
+
+    what: str
+    value: str
+
+
+def publish(root: Path, outcomes: Sequence[Outcome], registered: str | None) -> None:
+    """Keep the table as an artifact of the flow run, and print it with sample translations and what to do next."""
+    rows = [*_results(root), *([Row("registered", registered)] if registered else []), *_minutes(outcomes)]
+    create_table_artifact(key="training-result", table=[row._asdict() for row in rows])
+    width = max(len(row.what) for row in rows)
+    print("\nResult")
+    for row in rows:
+        print(f"  {row.what:<{width}}  {row.value}")
+    if samples := list(_samples(root)):
+        print("\nSentences of the test split, as the new model translates them")
+        for source, hypothesis in samples:
+            print(f"  {source}\n    -> {hypothesis}")
+    print(NEXT, flush=True)
+
+
+NEXT = """
+Next
+  make ui                                     look at the run in MLflow, and compare it with others
+  .venv/bin/seqloom translate "Good morning"  translate with the champion
+  edit params.yaml, make run                  only what depends on the change is done again"""
+
+
+def _results(root: Path) -> Iterator[Row]:
+    corpus, scores = _read(root / "metrics/corpus.json"), _read(root / "metrics/evaluation.json")
+    if corpus:
+        splits = ", ".join(f"{name} {count:,}" for name, count in corpus["splits"].items())
+        yield Row("pairs kept", f"{corpus['kept']:,} of {sum(corpus['raw'].values()):,} ({splits})")
+    for key, name in (("bleu", "BLEU"), ("chrf", "chrF"), ("ter", "TER")):
+        if score := scores.get(key):
+            interval = f"[{score['low']:.1f}, {score['high']:.1f}]"
+            yield Row(name, f"{score['score']:.1f}  95% {interval}  {score['signature']}")
+    if (kept := scores.get("placeholder_accuracy")) is not None:
+        yield Row("placeholders", f"{kept:.1%} of the test segments that hold any keep them all")
+
+
+def _minutes(outcomes: Sequence[Outcome]) -> Iterator[Row]:
+    for stage, what, seconds in outcomes:
+        took = f"{seconds / 60:.1f} min"
+        yield Row(stage, {"run": took, "restored": f"{took} (restored from the cache)"}.get(what, what))
+
+
+def _samples(root: Path) -> Iterator[tuple[str, str]]:
+    """Sources and translations from the middle of the test split by length: neither the easiest nor the hardest."""
+    path = root / "reports/evaluation/hypotheses.tsv"
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    rows.sort(key=lambda row: (len(row["source"]), row["source"]))
+    step = len(rows) // (SAMPLES + 1)
+    for place in range(1, min(SAMPLES, len(rows)) + 1):
+        yield rows[place * step]["source"], rows[place * step]["hypothesis"]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

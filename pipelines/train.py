@@ -1,0 +1,74 @@
+"""The flow `train`: the DAG of dvc.yaml once, and what came of it. `make run` calls it."""
+
+import sys
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from prefect import flow
+
+from pipelines import ROOT
+from pipelines.dag import changed_stages, read_stages
+from pipelines.package import RefusedError, check_params, find_registered, register
+from pipelines.stage import Outcome, StageError, run_stage
+from pipelines.summary import publish
+from pipelines.workspace import BusyError, alone
+
+
+@flow(name="train", persist_result=False)
+def train(root: Path = ROOT) -> list[Outcome]:
+    """Run what DVC finds changed, see that the result is registered, and say what came of it.
+
+    Raises:
+        RefusedError: params.yaml is wrong, or the registry refuses.
+        StageError: a stage failed.
+        BusyError: another flow is at work in this clone.
+    """
+    with alone(root):
+        check_params(root)
+        outcomes = run_stages(root)
+        registered = reconcile(root)
+        publish(root, outcomes, registered)
+    return outcomes
+
+
+def run_stages(root: Path) -> list[Outcome]:
+    """Run every stage in its order; one that DVC finds unchanged, behind others that are, is only noted."""
+    changed = changed_stages(root)
+    outcomes: list[Outcome] = []
+    done: set[str] = set()  # stages whose results may differ from what `changed` saw
+    for stage in read_stages(root):
+        needed = changed is None or stage.name in changed or not done.isdisjoint(stage.after)
+        outcomes.append(run_stage(stage, root, changed=needed))
+        if outcomes[-1].what != "up to date":
+            done.add(stage.name)
+    return outcomes
+
+
+def reconcile(root: Path) -> str | None:
+    """Return what the registry calls the result, and register it first where a stage was restored and not run."""
+    found = find_registered(root)
+    if found is None and (root / "metrics" / "registration.json").exists():
+        register(root)
+        found = find_registered(root)
+    if found is None:
+        return None
+    aliases = f" ({', '.join(found['aliases'])})" if found["aliases"] else ""
+    return f"{found['name']} version {found['version']}{aliases}"
+
+
+def main() -> None:
+    """Run the flow here and now. Exit status: 0 done, 1 failed, 130 interrupted."""
+    print("seqloom: starting; Prefect's embedded server takes some seconds", flush=True)
+    try:
+        train()
+    except (StageError, BusyError, RefusedError, DvcException) as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
