@@ -1,0 +1,103 @@
+"""Tokenizers by name: training one and loading one. Knows no corpus: pairs of text come from a function."""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from seqloom.errors import TokenizerError
+from seqloom.progress import Listener, Progress
+from seqloom.text import normalise
+from seqloom.tokenization.characters import CharacterVocabulary
+from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
+from seqloom.tokenization.settings import TokenizerSettings
+from seqloom.tokenization.slots import find_slots, put_slots
+from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, SlottedTokenizer, Vocabulary
+from seqloom.tokenization.tokenizer import Tokenizer
+
+VOCABULARIES: dict[str, type[SentencePieceVocabulary] | type[CharacterVocabulary]] = {
+    vocabulary.name: vocabulary for vocabulary in (SentencePieceVocabulary, CharacterVocabulary)
+}
+
+Pairs = Callable[[], Iterable[tuple[str, str]]]
+
+_TASK = "train tokenizer"
+_REPORT_EVERY = 10_000  # pairs
+
+
+def train_tokenizer(settings: TokenizerSettings, sources: Pairs, seed: int, listen: Listener) -> Tokenizer:
+    """Train the tokenizer that `settings` names on pairs of text.
+
+    `sources` returns the pairs (source, target) anew at each call: they are counted first, then read for each
+    vocabulary, and never held. Of more than `settings.max_training_lines` as many are drawn by `seed`.
+
+    Raises:
+        TokenizerError: there is no text, or too little or too much of it for `settings.vocab_size`.
+    """
+    total = sum(1 for _ in sources())
+    drawn = None
+    if total > settings.max_training_lines:
+        drawn = frozenset(random.Random(seed).sample(range(total), settings.max_training_lines))
+
+    def lines(*sides: int) -> Iterator[str]:
+        for done, pair in enumerate(sources()):
+            if done % _REPORT_EVERY == 0:
+                listen(Progress(_TASK, done, total, "pairs"))
+            if drawn is None or done in drawn:
+                source, target = map(normalise, pair)
+                slots = find_slots(source, settings.slots)
+                texts = put_slots(source, slots), put_slots(target, slots)
+                for side in sides:
+                    yield texts[side]
+        listen(Progress(_TASK, total, total, "pairs", f"learning {settings.vocab_size:,} pieces"))
+
+    kind = VOCABULARIES[settings.name]
+    source = kind.train(lines(0, 1) if settings.joint else lines(0), settings)
+    target = source if settings.joint else kind.train(lines(1), settings)
+    return SlottedTokenizer(source, target, settings.slots)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Load what `Tokenizer.save` wrote.
+
+    Raises:
+        TokenizerError: a file is missing, damaged, or of a format that this version does not know.
+    """
+    description = _description(folder / DESCRIPTION)
+    kind = VOCABULARIES.get(str(description.get("name")))
+    if kind is None:
+        raise TokenizerError(
+            f"{folder / DESCRIPTION}: name is {description.get('name')!r}; known are {', '.join(VOCABULARIES)}"
+        )
+    try:
+        slots, hashes = int(description["slots"]), dict(description["sha256"])
+        names = ["joint.model"] if description["joint"] else ["source.model", "target.model"]
+        vocabularies = [_load(kind, folder / name, str(hashes[name])) for name in names]
+    except (KeyError, TypeError, ValueError) as error:
+        raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
+    return SlottedTokenizer(vocabularies[0], vocabularies[-1], slots)
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TokenizerError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise TokenizerError(f"{path}: not a tokenizer of format {FORMAT}")
+    return description
+
+
+def _load(kind: type[SentencePieceVocabulary] | type[CharacterVocabulary], path: Path, sha256: str) -> Vocabulary:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TokenizerError(f"{path}: cannot be read: {error}") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise TokenizerError(f"{path}: damaged: it is not the file that {DESCRIPTION} describes")
+    try:
+        return kind.from_bytes(content)
+    except ValueError as error:
+        raise TokenizerError(f"{path}: {error}") from error

@@ -1,0 +1,66 @@
+"""A vocabulary of single characters, for toy tasks and tests. Knows one side of the text."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Self
+
+from seqloom.errors import TokenizerError
+from seqloom.tokenization.settings import TokenizerSettings
+from seqloom.tokenization.slots import slot_symbols
+from seqloom.tokenization.tokenizer import UNK
+
+_SPECIAL = ["", "\N{REPLACEMENT CHARACTER}", "", ""]  # how PAD, UNK, BOS and EOS are written
+
+
+class CharacterVocabulary:
+    """One id a character: the slots first, then the most frequent characters; any other is UNK."""
+
+    name: ClassVar[str] = "characters"
+
+    def __init__(self, characters: Sequence[str]) -> None:
+        self._characters = [*_SPECIAL, *characters]
+        self._ids = {character: index for index, character in enumerate(characters, start=len(_SPECIAL))}
+
+    @classmethod
+    def train(cls, lines: Iterable[str], settings: TokenizerSettings) -> Self:
+        """Take the most frequent characters of the lines, at most `settings.vocab_size` ids in all.
+
+        Raises:
+            TokenizerError: there is no text.
+        """
+        counts: Counter[str] = Counter()
+        for line in lines:
+            counts.update(line)
+        slots = slot_symbols(settings.slots)
+        for slot in slots:
+            counts.pop(slot, None)
+        if not counts:
+            raise TokenizerError("there is no text to train a tokenizer on")
+        by_frequency = sorted(counts, key=lambda character: (-counts[character], character))
+        return cls([*slots, *by_frequency[: settings.vocab_size - len(_SPECIAL) - len(slots)]])
+
+    @property
+    def size(self) -> int:
+        """Number of ids."""
+        return len(self._characters)
+
+    def encode(self, text: str) -> list[int]:
+        """Return an id for each character."""
+        return [self._ids.get(character, UNK) for character in text]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, U+FFFD for UNK."""
+        return "".join(self._characters[index] for index in ids)
+
+    def to_bytes(self) -> bytes:
+        """Return the characters as JSON."""
+        return (json.dumps(self._characters[len(_SPECIAL) :], ensure_ascii=False) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """Read what `to_bytes` wrote. Raises `ValueError`."""
+        characters = json.loads(content)
+        if not isinstance(characters, list) or not all(isinstance(c, str) and len(c) == 1 for c in characters):
+            raise ValueError("not a list of characters")
+        return cls(characters)
