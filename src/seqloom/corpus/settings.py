@@ -28,18 +28,34 @@ class Languages(Settings):
 
 
 class _Source(Settings):
-    # `members` picks the files of an archive or folder that hold pairs: a glob, in which {lang} stands for the
-    # language of a side and {group} for the name that keeps related segments in one split. For tsv there is no {lang}.
+    # `members` picks the files of an archive or folder that hold pairs: a glob (*, **, ?), in which {lang} stands for
+    # the language of a side and {group} for the name that keeps related segments in one split. A TSV has no {lang}.
     format: Format
     members: str | None = None
     # Which column of a TSV holds which side, counted from 0.
     source_column: int = Field(default=0, ge=0)
     target_column: int = Field(default=1, ge=0)
 
+    @property
+    def pattern(self) -> str | None:
+        """Which files hold pairs; None is the only file there is."""
+        return self.members
+
     @model_validator(mode="after")
     def _columns(self) -> Self:
         if self.source_column == self.target_column:
             raise ValueError(f"source_column and target_column are both {self.source_column}; they must differ")
+        return self
+
+    @model_validator(mode="after")
+    def _sides(self) -> Self:
+        pattern = self.pattern or ""
+        if self.format in ("moses", "json_catalogue") and "{lang}" not in pattern:
+            raise ValueError(f"{self.format} has a file per language: write {{lang}} where the name of a file differs")
+        if self.format == "tsv" and "{lang}" in pattern:
+            raise ValueError("a tsv holds both languages in one file: its name has no {lang}")
+        if self.format == "gettext" and not pattern:
+            raise ValueError("gettext needs members, such as */locale/{lang}/LC_MESSAGES/{group}.mo")
         return self
 
 
@@ -56,8 +72,10 @@ class UrlSource(_Source):
     """A file or an archive (zip, tar, gz) behind http(s), pinned by its sha256."""
 
     kind: Literal["url"]
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+    # Without user and password, which would end up in git.
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+(/[^\s]*)?$")]
     sha256: Sha256
+    max_bytes: Annotated[int, Field(ge=1)] = 20_000_000_000  # of the download, and of what it unpacks to
 
 
 class FileSource(_Source):
@@ -65,7 +83,13 @@ class FileSource(_Source):
 
     kind: Literal["file"]
     path: str  # {lang} stands for the language of a side where each side has a file of its own
-    sha256: dict[str, Sha256] | Sha256 | None = None
+    sha256: dict[str, Sha256] | Sha256 | None = None  # of each language's file where {lang} stands in the path
+
+    @property
+    def pattern(self) -> str | None:
+        """Which files hold pairs; None is the only file there is."""
+        name = PurePosixPath(self.path).name
+        return self.members or (name if "{lang}" in name else None)
 
     @model_validator(mode="after")
     def _watched(self) -> Self:
@@ -85,11 +109,12 @@ class CleanSettings(Settings):
     unescape_html: bool  # &auml; becomes ä, in both sides, before anything else is looked at
     strip_markup: bool  # Markdown links to their text; Markdown emphasis and back-ticks out
     drop_urls: bool  # a pair with a web address in either side
+    drop_messages: bool  # a pair with an ICU message ({n, plural, ...}) or a reference ([%key:...%]): a small program
     same_placeholders: bool  # a pair whose sides do not hold the same placeholders, counted with repeats
-    min_words: Annotated[int, Field(ge=1)] | None  # by white space, either side
-    max_words: Annotated[int, Field(ge=1)] | None
+    min_words: Annotated[int, Field(ge=1)] | None  # by white space, in the longer side: compounds are one word
+    max_words: Annotated[int, Field(ge=1)] | None  # in the longer side, too
     max_characters: Annotated[int, Field(ge=1)] | None
-    min_letter_share: Share | None  # letters and marks among the characters that are not white space, either side
+    min_letter_share: Share | None  # letters among what is neither white space nor placeholder, either side
     max_length_ratio: Annotated[float, Field(ge=1)] | None  # characters of the longer side over those of the shorter
     drop_copies: bool  # a pair whose sides are equal
     drop_duplicates: Literal["pair", "source", "no"]  # digits and placeholders masked; the first one seen is kept
@@ -105,6 +130,8 @@ class SplitSettings(Settings):
     """How pairs fall into train, valid and test: by a hash of their group, never by their position."""
 
     by: Literal["group", "pair"]  # what is hashed: the catalogue that a pair comes from, or its source text
+    # Which texts of valid and test may not stand in training too: those of the source side, or those of both sides.
+    apart: Literal["source", "both"]
     valid: Annotated[float, Field(gt=0, lt=1)]  # share of groups, not of pairs
     test: Annotated[float, Field(gt=0, lt=1)]
     salt: str  # another salt is another split
@@ -121,4 +148,6 @@ class PrepareSettings(Settings):
 
     clean: CleanSettings
     split: SplitSettings
-    max_leakage: Share  # the largest share of test segments that may have a near-copy in training before the stage stops
+    near_copy: Annotated[float, Field(gt=0, le=1)]  # from this similarity on (0 to 1) two segments are near-copies
+    max_leakage: Share  # the stage stops where a larger share of test segments has a near-copy in training
+    leakage_sample: Annotated[int, Field(ge=1)]  # how many segments of valid and of test are compared, at most

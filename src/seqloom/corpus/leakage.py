@@ -1,0 +1,133 @@
+"""What valid and test share with training, measured on the files as they were written.
+
+Two measures, for valid and for test:
+
+- `sources` and `targets`: how many segments have a text that stands in training too, digits and placeholders masked.
+- `near_copies`: how many of a sample of segments have a near-copy in training: a source whose set of 5-grams of
+  characters (masked, lower case) has a Jaccard similarity of at least `near_copy` with its own. The count is exact,
+  by prefix filtering: a text that shares a share t of its n grams with another shares one of its n - ceil(t n) + 1
+  rarest (S. Chaudhuri, V. Ganti, R. Kaushik: A primitive operator for similarity joins in data cleaning, ICDE 2006).
+
+Training is streamed; memory holds the keys of valid and test, and the grams of the sample.
+"""
+
+import heapq
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from seqloom.corpus.keys import fraction_of, key_of, mask
+from seqloom.corpus.splits import Split, read_split
+
+_GRAM = 5
+_TELL_EVERY = 1000  # pairs
+
+
+class Leakage(NamedTuple):
+    """What one split shares with training, in segments; `compared` is the size of the sample behind `near_copies`."""
+
+    segments: int
+    sources: int
+    targets: int
+    compared: int
+    near_copies: int
+
+    @property
+    def share(self) -> float:
+        """The share of near-copies in the sample."""
+        return self.near_copies / self.compared if self.compared else 0.0
+
+
+def measure_leakage(
+    folder: Path, near_copy: float, sample: int, tell: Callable[[int], None] = lambda done: None
+) -> dict[Split, Leakage]:
+    """Compare valid and test with training, in the folder that holds the three files.
+
+    Args:
+        folder: holds train.tsv, valid.tsv and test.tsv.
+        near_copy: the similarity, in (0, 1], from which two sources are near-copies.
+        sample: how many segments of each split are compared for near-copies, at most; the choice depends on the texts
+            alone.
+        tell: is called with the number of training pairs read.
+    """
+    held_out = {split: _HeldOut(folder / split.file_name, near_copy, sample) for split in (Split.valid, Split.test)}
+    for number, pair in enumerate(read_split(folder / Split.train.file_name), 1):
+        source, target, grams = key_of(pair.source), key_of(pair.target), grams_of(pair.source)
+        for one in held_out.values():
+            one.compare(source, target, grams)
+        if number % _TELL_EVERY == 0:
+            tell(number)
+    return {split: one.leakage() for split, one in held_out.items()}
+
+
+def grams_of(text: str) -> frozenset[str]:
+    """Return the 5-grams of characters of a text, masked and in lower case; of a shorter text, the text itself."""
+    text = mask(text).casefold()
+    return frozenset(text[start : start + _GRAM] for start in range(max(1, len(text) - _GRAM + 1)))
+
+
+class _HeldOut:
+    """A split, indexed to be compared with training."""
+
+    def __init__(self, path: Path, near_copy: float, sample: int) -> None:
+        self._sources = Counter(key_of(pair.source) for pair in read_split(path))
+        self._targets = Counter(key_of(pair.target) for pair in read_split(path))
+        chosen = heapq.nsmallest(sample, {pair.source for pair in read_split(path)}, key=_draw)
+        self._near = NearCopies(chosen, near_copy)
+        self._shared_sources: set[int] = set()
+        self._shared_targets: set[int] = set()
+
+    def compare(self, source: int, target: int, grams: frozenset[str]) -> None:
+        if source in self._sources:
+            self._shared_sources.add(source)
+        if target in self._targets:
+            self._shared_targets.add(target)
+        self._near.compare(grams)
+
+    def leakage(self) -> Leakage:
+        return Leakage(
+            segments=self._sources.total(),
+            sources=sum(self._sources[key] for key in self._shared_sources),
+            targets=sum(self._targets[key] for key in self._shared_targets),
+            compared=self._near.compared,
+            near_copies=len(self._near.found),
+        )
+
+
+def _draw(text: str) -> tuple[float, str]:
+    return fraction_of(text, "leakage"), text
+
+
+class NearCopies:
+    """Texts, indexed by their rarest grams; `found` holds the positions of those that had a near-copy."""
+
+    def __init__(self, texts: Iterable[str], similarity: float) -> None:
+        self._similarity = similarity
+        self._grams = [grams_of(text) for text in texts]
+        self._frequency = Counter(gram for grams in self._grams for gram in grams)
+        self._postings: defaultdict[str, list[int]] = defaultdict(list)
+        for position, grams in enumerate(self._grams):
+            for gram in self._rarest(grams, len(grams)):
+                self._postings[gram].append(position)
+        self.compared = len(self._grams)
+        self.found: set[int] = set()
+
+    def compare(self, grams: frozenset[str]) -> None:
+        """Note which texts are similar to the one with these grams."""
+        known = [gram for gram in grams if gram in self._frequency]
+        if len(known) < self._similarity * len(grams):  # what is shared is at most what is known
+            return
+        rarest = self._rarest(known, len(grams))
+        candidates = {position for gram in rarest for position in self._postings.get(gram, ())} - self.found
+        for position in candidates:
+            shared = len(grams & self._grams[position])
+            if shared >= self._similarity * (len(grams) + len(self._grams[position]) - shared):
+                self.found.add(position)
+
+    def _rarest(self, known: Iterable[str], size: int) -> list[str]:
+        """The prefix of a text with `size` grams, less those that occur in no text of the index: they come first."""
+        known = sorted(known, key=lambda gram: (self._frequency[gram], gram))
+        length = size - math.ceil(self._similarity * size) + 1
+        return known[: max(0, length - (size - len(known)))]

@@ -1,0 +1,1 @@
+"""Where corpora come from: each module fetches one kind of source into a folder, checked against its sha256."""

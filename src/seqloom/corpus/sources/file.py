@@ -1,0 +1,49 @@
+"""The source `file`: files of the user's own. They are copied, so that the stages after see them as any other."""
+
+from pathlib import Path, PurePosixPath
+
+from seqloom.corpus.settings import FileSource, Languages
+from seqloom.corpus.sources.depot import copy, copy_tree, mismatch, sha256_of
+from seqloom.errors import HashError, SourceError
+from seqloom.progress import Listener
+
+
+def fetch_file(corpus: str, source: FileSource, languages: Languages, into: Path, listen: Listener) -> None:
+    """Copy the file, the file of each side, or the folder, into the folder `into`.
+
+    Raises:
+        SourceError: a file is missing.
+        HashError: a file is not the one that params.yaml pins.
+    """
+    sides = (languages.source, languages.target) if "{lang}" in source.path else (None,)
+    paths = {side: Path(source.path.replace("{lang}", side or "")) for side in sides}
+    missing = [str(path) for path in paths.values() if not path.exists()]
+    if missing:
+        there = [str(path) for path in paths.values() if path.exists()]
+        beside = f" (its other side, {there[0]}, is there)" if there else ""
+        raise SourceError(f"{corpus}: there is no {' and no '.join(missing)}{beside}; see corpora.{corpus}.path")
+    for side, path in paths.items():
+        _check(corpus, path, _pin(corpus, source, side))
+        if path.is_dir():
+            copy_tree(path, into, f"copy {corpus}", listen)
+        else:
+            copy(path, into / PurePosixPath(path).name, f"copy {corpus}", listen)
+
+
+def _pin(corpus: str, source: FileSource, side: str | None) -> str | None:
+    if not isinstance(source.sha256, dict):
+        if source.sha256 and side:
+            raise SourceError(f"{corpus}: two files need two sha256: write `sha256: {{en: ..., de: ...}}`, by language")
+        return source.sha256
+    if side not in source.sha256:
+        raise SourceError(f"{corpus}: sha256 has no entry for {side or source.path!r}")
+    return source.sha256[side]
+
+
+def _check(corpus: str, path: Path, sha256: str | None) -> None:
+    if sha256 is None:
+        return
+    if path.is_dir():
+        raise SourceError(f"{corpus}: {path} is a folder, which has no sha256; put it below data/local")
+    if sha256_of(path) != sha256:
+        raise HashError(f"{corpus}: {path} is not the file that params.yaml pins: {mismatch(path, sha256)}")

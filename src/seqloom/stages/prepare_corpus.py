@@ -1,0 +1,52 @@
+"""Stage prepare_corpus: what lies in data/raw becomes three splits in data/corpus, and counts in metrics."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from seqloom.corpus.formats.catalogue import FORMATS
+from seqloom.corpus.formats.raw import RawPair
+from seqloom.corpus.members import open_members
+from seqloom.corpus.prepare import prepare
+from seqloom.corpus.splits import Split
+from seqloom.params import Params
+from seqloom.progress import Listener
+from seqloom.stages.console import run_stage
+from seqloom.stages.places import CORPUS, CORPUS_METRICS, RAW
+
+
+def run(params: Params, listen: Listener) -> None:
+    """Write the splits and the metrics; on an error both stay as they were.
+
+    Raises:
+        FormatError: a line or an entry of a corpus cannot be read.
+        CorpusError: what is left is no corpus to train and test on; see `prepare`.
+    """
+    CORPUS.mkdir(parents=True, exist_ok=True)
+    CORPUS_METRICS.parent.mkdir(parents=True, exist_ok=True)
+    direction = f"{params.languages.source}-{params.languages.target}"
+    with TemporaryDirectory(prefix=".part-", dir=CORPUS) as name:
+        new = Path(name)
+        counts = prepare(_raw_pairs(params), direction, params.prepare, new, listen)
+        for split in Split:
+            (new / split.file_name).replace(CORPUS / split.file_name)
+        metrics = new / CORPUS_METRICS.name
+        metrics.write_text(json.dumps(counts.record(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        metrics.replace(CORPUS_METRICS)
+
+
+def _raw_pairs(params: Params) -> Iterator[tuple[str, RawPair]]:
+    for corpus, source in params.corpora.items():
+        with open_members(corpus, RAW / corpus) as members:
+            for pair in FORMATS[source.format](members, source, params.languages):
+                yield corpus, pair
+
+
+def main() -> None:
+    """Run the stage on params.yaml."""
+    run_stage("prepare_corpus", run)
+
+
+if __name__ == "__main__":
+    main()
