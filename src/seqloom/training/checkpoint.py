@@ -33,16 +33,16 @@ class Checkpoint(NamedTuple):
 
 
 class Checkpoints:
-    """The checkpoints of one run, in one folder; `keep` of them at the most."""
+    """The checkpoints of one run, in one folder, which is made if need be; `keep` of them at the most."""
 
     def __init__(self, folder: Path, *, keep: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.keep = keep
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Be the only writer. Raises `CheckpointError` where another process trains the same run."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,233 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqloom.batching.batches import Batch, BatchOrder, in_order
+from seqloom.batching.store import TokenStore, TokenWriter
+from seqloom.errors import TrainingError
+from seqloom.models.catalogue import build_model, weights
+from seqloom.models.seq2seq import Seq2Seq
+from seqloom.models.settings import ModelSettings
+from seqloom.training.checkpoint import Checkpoints
+from seqloom.training.device import Placement
+from seqloom.training.engine import Engine, Interrupted, Outcome
+from seqloom.training.reports import Report, SkippedReport, StepReport, ValidationReport
+from seqloom.training.settings import TrainSettings
+
+VOCABULARY = 24
+MODEL = ModelSettings(
+    name="transformer", preset="tiny", width=16, feed_forward=32, heads=2, encoder_layers=1, decoder_layers=1,
+    dropout=0.1, tied_embeddings="all",
+)  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TokenStore:
+    generator = torch.Generator().manual_seed(5)
+    with TokenWriter(tmp_path / "tokens", VOCABULARY, VOCABULARY) as writer:
+        for _ in range(60):
+            length = int(torch.randint(1, 9, (1,), generator=generator))
+            ids = torch.randint(4, VOCABULARY, (length,), generator=generator).tolist()
+            writer.add(ids, ids[::-1])
+    return TokenStore.open(tmp_path / "tokens")
+
+
+class Run:
+    """Makes engines over the same data; `bleu` stands in for the translation of a validation set."""
+
+    def __init__(self, store: TokenStore, settings: TrainSettings, folder: Path) -> None:
+        self.store, self.settings, self.folder = store, settings, folder
+        self.reports: list[Report] = []
+
+    def engine(self, folder: str = "run", *, stop_at: int | None = None, **change: object) -> Engine:
+        settings = self.settings.model_copy(update=change)
+        torch.manual_seed(settings.seed)
+        model = build_model(MODEL, VOCABULARY, VOCABULARY)
+        validation = list(in_order(self.store, settings.tokens_per_batch))
+        engine = Engine(
+            model,
+            BatchOrder(self.store, settings.tokens_per_batch, settings.seed),
+            validation,
+            settings,
+            Placement(torch.device("cpu"), bf16=False),
+            quality=lambda _: -engine.validation_loss(),
+            checkpoints=Checkpoints(self.folder / folder, keep=settings.keep_checkpoints),
+            listen=self.reports.append,
+            should_stop=lambda: engine.state.step == stop_at,
+        )
+        return engine
+
+    def train(self, folder: str = "run", **change: object) -> tuple[Outcome, dict[str, torch.Tensor]]:
+        engine = self.engine(folder, **change)
+        outcome = engine.run()
+        return outcome, {name: tensor.clone() for name, tensor in weights(engine.model).items()}
+
+
+@pytest.fixture
+def run(store: TokenStore, train_settings: TrainSettings, tmp_path: Path) -> Run:
+    return Run(store, train_settings, tmp_path)
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_loss_falls_and_everything_is_reported(run: Run) -> None:
+    outcome, _ = run.train(max_steps=60)
+    steps = [report for report in run.reports if isinstance(report, StepReport)]
+    assert [report.step for report in steps] == list(range(1, 61))
+    assert sum(r.loss for r in steps[-10:]) < sum(r.loss for r in steps[:10])
+    assert [r.step for r in run.reports if isinstance(r, ValidationReport)] == list(range(6, 61, 6))
+    assert [row.step for row in outcome.history] == list(range(3, 61, 3))
+    assert all((row.valid_bleu is not None) == (row.step % 6 == 0) for row in outcome.history)
+    assert outcome.reason == "max_steps (60) reached"
+
+
+def test_the_same_inputs_give_the_same_weights(run: Run) -> None:
+    first, second = run.train("a"), run.train("b")
+    assert same(first[1], second[1])
+    assert first[0] == second[0]
+    assert not same(first[1], run.train("c", seed=2)[1])
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 6, 13, 23])
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_an_interrupted_run_ends_as_if_it_had_not_been(run: Run, stop_at: int, accumulate: int) -> None:
+    undisturbed = run.train("a", accumulate=accumulate)
+    with pytest.raises(Interrupted):
+        run.engine("b", stop_at=stop_at, accumulate=accumulate).run()
+    torch.manual_seed(999)  # whatever happens in between
+    resumed = run.train("b", accumulate=accumulate)
+    assert same(undisturbed[1], resumed[1])
+    assert undisturbed[0] == resumed[0]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("when", [3, 12, 24])
+def test_a_run_killed_without_warning_ends_as_if_it_had_not_been(run: Run, moment: str, when: int) -> None:
+    class Killed(BaseException):
+        pass
+
+    undisturbed = run.train("a")
+    engine = run.engine("b")
+    original: Callable[..., None] = engine._validate if when != 3 else engine._update
+
+    def killed() -> None:
+        at_moment = engine.state.step == (when if when != 3 else when - 1)
+        if at_moment and moment == "before":
+            raise Killed
+        original()
+        if at_moment:
+            raise Killed
+
+    setattr(engine, original.__name__, killed)
+    with pytest.raises(Killed):
+        engine.run()
+    resumed = run.train("b")
+    assert same(undisturbed[1], resumed[1])
+    assert undisturbed[0] == resumed[0]
+
+
+def test_a_finished_run_trains_no_further(run: Run) -> None:
+    first = run.train()
+    run.reports.clear()
+    second = run.train()
+    assert not any(isinstance(report, StepReport) for report in run.reports)
+    assert same(first[1], second[1])
+
+
+def test_accumulated_batches_make_the_update_of_one_large_batch(run: Run) -> None:
+    engine = run.engine()
+    engine.model.eval()  # without dropout, which would differ
+    batches = [engine._next_batch() for _ in range(3)]
+    tokens = sum(batch.tokens for batch in batches)
+    for batch in batches:
+        (engine._loss(batch, 0.1).smoothed / tokens).backward()
+    separate = {name: p.grad.clone() for name, p in engine.model.named_parameters() if p.grad is not None}
+    whole = merged(batches)
+    other = run.engine()
+    other.model.eval()
+    (other._loss(whole, 0.1).smoothed / tokens).backward()
+    for name, parameter in other.model.named_parameters():
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad, separate[name], atol=1e-6, rtol=1e-4)
+
+
+def merged(batches: list[Batch]) -> Batch:
+    def stack(tensors: list[torch.Tensor]) -> torch.Tensor:
+        width = max(tensor.shape[1] for tensor in tensors)
+        return torch.cat([torch.nn.functional.pad(t, (0, width - t.shape[1])) for t in tensors])
+
+    return Batch(
+        stack([b.source for b in batches]), torch.cat([b.source_lengths for b in batches]),
+        stack([b.target_in for b in batches]), stack([b.target_out for b in batches]),
+        torch.cat([b.target_lengths for b in batches]),
+    )  # fmt: skip
+
+
+def test_patience_epochs_and_minutes_end_a_run(run: Run) -> None:
+    flat = run.engine("p", patience=2, max_steps=600)
+    flat.quality = lambda model: 1.0
+    assert "no better validation BLEU in 2 validations" in flat.run().reason
+    epochs = run.train("e", max_epochs=2, max_steps=600)[0]
+    assert epochs.reason == "max_epochs (2) reached"
+    assert epochs.history[-1].valid_bleu is not None
+    assert run.train("m", max_minutes=1e-9, max_steps=600)[0].reason.startswith("max_minutes")
+
+
+def test_the_result_is_the_mean_of_the_weights_up_to_the_best(run: Run, tmp_path: Path) -> None:
+    engine = run.engine(max_steps=30, average=3)
+    seen: list[dict[str, torch.Tensor]] = []
+    scores = iter([1.0, 2.0, 3.0, 9.0, 4.0, 99.0])  # five validations, then the averaged weights
+
+    def quality(model: Seq2Seq) -> float:
+        seen.append({name: tensor.clone() for name, tensor in weights(model).items()})
+        return next(scores)
+
+    engine.quality = quality
+    outcome = engine.run()
+    assert (outcome.best_step, outcome.averaged, outcome.final_bleu) == (24, [12, 18, 24], 99.0)
+    for name, tensor in weights(engine.model).items():
+        torch.testing.assert_close(tensor, (seen[1][name] + seen[2][name] + seen[3][name]) / 3)
+
+
+def test_an_average_that_is_worse_is_not_taken(run: Run) -> None:
+    engine = run.engine(max_steps=18, average=3)
+    scores = iter([1.0, 2.0, 3.0, 0.5])
+    engine.quality = lambda model: next(scores)
+    outcome = engine.run()
+    assert (outcome.averaged, outcome.final_bleu) == ([18], 3.0)
+
+
+def test_a_gradient_that_is_not_finite_is_left_out_and_ends_the_run_when_it_stays(run: Run) -> None:
+    engine = run.engine()
+    original, calls = engine._loss, iter(range(1000))
+
+    def loss(batch: Batch, smoothing: float):  # type: ignore[no-untyped-def]
+        found = original(batch, smoothing)
+        return found._replace(smoothed=found.smoothed * math.nan) if next(calls) == 2 else found
+
+    engine._loss = loss  # type: ignore[method-assign]
+    assert engine.run().skipped == 1
+    assert [r.in_a_row for r in run.reports if isinstance(r, SkippedReport)] == [1]
+    assert all(tensor.isfinite().all() for tensor in weights(engine.model).values())
+
+    hopeless = run.engine("hopeless")
+    whole = hopeless._loss
+    hopeless._loss = lambda batch, smoothing: whole(batch, smoothing)._replace(  # type: ignore[method-assign]
+        smoothed=whole(batch, smoothing).smoothed * math.inf
+    )
+    with pytest.raises(TrainingError, match=r"not finite in 10 updates in a row.*train\.lr"):
+        hopeless.run()
+
+
+def test_broken_newest_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path: Path) -> None:
+    undisturbed = run.train("a")
+    with pytest.raises(Interrupted):
+        run.engine("b", stop_at=9).run()
+    (tmp_path / "b" / "step-00000009" / "model.safetensors").write_bytes(b"rubbish")
+    resumed = run.train("b")
+    assert same(undisturbed[1], resumed[1])
