@@ -95,7 +95,8 @@ class Translator:
         listen(Progress("translate", done, len(texts), "sentences"))
         for batch in _batches([len(each.ids) for each in encoded], self.search.batch_tokens // self.search.beam):
             for index, ids in zip(batch, self._decode([encoded[i].ids for i in batch]), strict=True):
-                translations[index] = self.tokenizer.decode(ids, encoded[index].slots)
+                # Byte fallback can spell any character, a line break too; a translation is one line.
+                translations[index] = normalise(self.tokenizer.decode(ids, encoded[index].slots))
             done += len(batch)
             listen(Progress("translate", done, len(texts), "sentences"))
         return translations

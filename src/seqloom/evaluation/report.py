@@ -1,0 +1,254 @@
+"""The page that tells a person how good a model is, and the file with every segment. It computes no score.
+
+The page is one HTML file that loads nothing: style and charts stand in it. Whatever comes from a corpus or from a model
+is escaped. It holds no date and no path, so equal results give equal bytes.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+from seqloom.errors import EvaluationError
+from seqloom.evaluation.charts import Line, Series, bars, histogram, lines
+from seqloom.evaluation.scores import Score, Scores, ranked
+from seqloom.text import normalise, placeholders
+
+_STYLE = Path(__file__).with_name("report.css")
+
+
+class Segments(NamedTuple):
+    """The test set and what the model made of it: three texts per segment, in one order."""
+
+    sources: Sequence[str]
+    references: Sequence[str]
+    hypotheses: Sequence[str]
+
+
+class Curve(NamedTuple):
+    """What was measured while the model was trained, each as points (step, value)."""
+
+    loss: list[tuple[float, float]]
+    valid_loss: list[tuple[float, float]]
+    valid_bleu: list[tuple[float, float]]
+
+
+Facts = Mapping[str, Mapping[str, str]]
+"""Title of a group -> name of a fact -> the fact, in words."""
+
+
+def read_curve(path: Path) -> Curve | None:
+    """Read plots/training.csv; None where it is not there. Raises `EvaluationError` naming the line that is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    curve = Curve([], [], [])
+    for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
+        for name, points in curve._asdict().items():
+            try:
+                if row[name] != "":
+                    points.append((float(row["step"]), float(row[name])))
+            except (KeyError, TypeError, ValueError) as error:
+                raise EvaluationError(f"{path}: line {number}: no step and {name} as numbers; train again") from error
+    return curve
+
+
+def segment_table(segments: Segments, scores: Scores) -> str:
+    """Every segment as a TAB-separated line below a header: texts, chrF, and the placeholders that were lost."""
+    rows = ["source\treference\thypothesis\tchrf\tlost_placeholders"]
+    for source, reference, hypothesis, chrf in zip(*segments, scores.segment_chrf, strict=True):
+        texts = [normalise(text) for text in (source, reference, hypothesis)]
+        rows.append("\t".join([*texts, f"{chrf:.2f}", " ".join(_lost(source, hypothesis))]))
+    return "\n".join(rows) + "\n"
+
+
+def report(
+    segments: Segments,
+    scores: Scores,
+    *,
+    source_language: str,
+    target_language: str,
+    examples: int,
+    facts: Facts,
+    curve: Curve | None = None,
+) -> str:
+    """The page, with `examples` best, median and worst segments each. `facts` are shown as they are, in their order."""
+    page = _Page(segments, scores, source_language, target_language)
+    direction = f"{source_language} → {target_language}"
+    bleu = scores.bleu
+    sections = [
+        f"<h1>Translation test report: {escape(direction)}</h1>",
+        f'<p class="lead">{bleu.score:.1f} BLEU on {_count(scores.segments, "test segment")} '
+        f"(95% interval {bleu.low:.1f} to {bleu.high:.1f}); copying the source gives {scores.copy_bleu:.1f}.</p>",
+        *(f'<p class="warning" role="note">{escape(warning)}</p>' for warning in scores.warnings()),
+        _scores(scores),
+        _lengths(scores),
+        _distributions(segments, scores),
+        _learning(curve),
+        page.placeholders(examples),
+        page.examples(examples),
+        _facts(facts, scores),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>Test report {escape(direction)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n"
+        "</head>\n<body>\n<main>\n" + "\n".join(part for part in sections if part) + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _scores(scores: Scores) -> str:
+    baselines = {"BLEU": f"{scores.copy_bleu:.1f}", "chrF": f"{scores.copy_chrf:.1f}", "TER": ""}
+    named: dict[str, Score] = {"BLEU": scores.bleu, "chrF": scores.chrf, "TER": scores.ter}
+    better = {"BLEU": "higher", "chrF": "higher", "TER": "lower"}
+    rows = [
+        (name, f"{each.score:.1f}", f"{each.low:.1f} to {each.high:.1f}", baselines[name], better[name])
+        for name, each in named.items()
+    ]
+    signatures = "".join(
+        f"<li><small>{name}</small> <code>{escape(each.signature)}</code></li>" for name, each in named.items()
+    )
+    ratio = scores.hypothesis_tokens / scores.reference_tokens if scores.reference_tokens else 0.0
+    kept = scores.placeholders
+    said = [
+        f"The translations have {scores.hypothesis_tokens:,} tokens, the references {scores.reference_tokens:,} "
+        f"(ratio {ratio:.3f}, brevity penalty {scores.brevity_penalty:.3f})."
+    ]
+    if kept.accuracy is not None:
+        said.append(
+            f"In {kept.accuracy:.1%} of the {_count(kept.segments, 'segment')} with placeholders every one survives."
+        )
+    return (
+        "<h2>Scores</h2>\n"
+        + _table(("Metric", "Score", "95% interval", "Copied source", "Better is"), rows, numbers=(1, 2, 3))
+        + f"\n<p>{' '.join(said)}</p>\n"
+        '<p class="muted">The interval holds the middle 95% of the scores of resampled test sets: it shows how much of a '
+        "score is the luck of which segments were drawn. Only figures with the same signature, on the same test set, "
+        "compare.</p>\n"
+        f'<ul class="signatures">{signatures}</ul>'
+    )
+
+
+def _lengths(scores: Scores) -> str:
+    buckets = scores.by_length
+    chart = bars(
+        "Score by source length",
+        [bucket.words for bucket in buckets],
+        [Series("BLEU", [b.bleu for b in buckets]), Series("chrF", [b.chrf for b in buckets])],
+        x_label="words in the source; below, how many segments",
+        notes=[f"{bucket.segments:,}" for bucket in buckets],
+    )
+    rows = [(b.words, f"{b.segments:,}", f"{b.bleu:.1f}", f"{b.chrf:.1f}") for b in buckets]
+    table = _table(("Source words", "Segments", "BLEU", "chrF"), rows, numbers=(1, 2, 3))
+    return (
+        '<h2>By source length</h2>\n<p class="muted">A bucket with few segments says little. BLEU looks for up to four '
+        "words in a row, so it is harsh where segments are shorter.</p>\n"
+        f'<div class="charts">\n{chart}\n{table}\n</div>'
+    )
+
+
+def _distributions(segments: Segments, scores: Scores) -> str:
+    ratios = [len(h) / len(r) for h, r in zip(segments.hypotheses, segments.references, strict=True) if r]
+    chrf = histogram(
+        "chrF of single segments", scores.segment_chrf, low=0, high=100, bins=20, x_label="chrF; up: number of segments"
+    )
+    length = histogram(
+        "Length of a translation, in lengths of its reference", ratios, low=0, high=2, bins=20,
+        x_label="characters per reference character; 2 holds more",
+    )  # fmt: skip
+    return f'<h2>How the segments spread</h2>\n<div class="charts">\n{chrf}\n{length}\n</div>'
+
+
+def _learning(curve: Curve | None) -> str:
+    if curve is None:
+        return ""
+    measured = [("training", curve.loss), ("validation", curve.valid_loss)]
+    charts = [
+        lines("Loss per target token", [Line(name, points) for name, points in measured if points], x_label="updates"),
+        lines(
+            "BLEU on the validation split",
+            [Line("BLEU", curve.valid_bleu)] if curve.valid_bleu else [],
+            x_label="updates",
+            from_zero=True,
+        ),
+    ]
+    body = "\n".join(chart for chart in charts if chart)
+    return f'<h2>How it learned</h2>\n<div class="charts">\n{body}\n</div>' if body else ""
+
+
+class _Page:
+    """The parts of the page that show segments."""
+
+    def __init__(self, segments: Segments, scores: Scores, source_language: str, target_language: str) -> None:
+        self._segments, self._scores = segments, scores
+        self._languages = (source_language, target_language, target_language)
+
+    def placeholders(self, most: int) -> str:
+        """Segments that lost a placeholder."""
+        kept = self._scores.placeholders
+        if kept.accuracy is None:
+            return ""
+        told = [f"{_count(len(kept.failures), 'segment')} of {kept.segments:,} with placeholders lost at least one"]
+        if kept.invented:
+            told.append(f"{_count(kept.invented, 'translation')} hold one that the source has not")
+        shown = kept.failures[:most]
+        if len(shown) < len(kept.failures):
+            told.append(f"the first {most} are below, all are marked in hypotheses.tsv")
+        return f"<h2>Placeholders</h2>\n<p>{'; '.join(told)}.</p>\n" + "\n".join(self._segment(i) for i in shown)
+
+    def examples(self, count: int) -> str:
+        """The best, median and worst segments."""
+        parts = ['<h2>Segments</h2>\n<p class="muted">Ranked by chrF. Every segment is in hypotheses.tsv.</p>']
+        for title, indices in ranked(self._scores, self._segments.sources, count).items():
+            parts.append(f"<h3>{title.capitalize()}</h3>")
+            parts += [self._segment(index) for index in indices]
+        return "\n".join(parts)
+
+    def _segment(self, index: int) -> str:
+        source, reference, hypothesis = (texts[index] for texts in self._segments)
+        rows = [
+            f'<dt>{name}</dt><dd lang="{escape(language)}" dir="auto">{escape(text) or "<small>(empty)</small>"}</dd>'
+            for name, language, text in zip(
+                ("Source", "Reference", "Translation"), self._languages, (source, reference, hypothesis), strict=True
+            )
+        ]
+        note = f"chrF {self._scores.segment_chrf[index]:.1f}"
+        if lost := _lost(source, hypothesis):
+            note += "; lost " + ", ".join(f"<code>{escape(each)}</code>" for each in lost)
+        return f'<div class="segment"><dl>{"".join(rows)}<dt></dt><dd><small>{note}</small></dd></dl></div>'
+
+
+def _facts(facts: Facts, scores: Scores) -> str:
+    groups = [
+        f"<div><h3>{escape(title)}</h3>{_table((), list(group.items()))}</div>"
+        for title, group in facts.items()
+        if group
+    ]
+    return (
+        f'<h2>What was tested</h2>\n<div class="facts">\n{"".join(groups)}\n</div>\n'
+        f"<p><small>Test set, SHA-256</small><br><code>{scores.test_sha256}</code></p>"
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
+    def cells(tag: str, row: Sequence[str]) -> str:
+        kinds = [' class="number"' if column in numbers else "" for column in range(len(row))]
+        return "".join(f"<{tag}{kind}>{escape(cell)}</{tag}>" for kind, cell in zip(kinds, row, strict=True))
+
+    top = f"<thead><tr>{cells('th', head)}</tr></thead>" if head else ""
+    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
+    return f'<div class="wide"><table>{top}<tbody>{body}</tbody></table></div>'
+
+
+def _lost(source: str, hypothesis: str) -> list[str]:
+    """The placeholders of the source that the hypothesis lacks, each as often as it lacks them."""
+    return list((Counter(placeholders(source)) - Counter(placeholders(hypothesis))).elements())
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
