@@ -15,11 +15,12 @@ scores at least as high as that bound for its best live one, and leaves the batc
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from seqloom.decoding.finished import Finished, Hypothesis
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import EvaluationError
 from seqloom.tokenization.tokenizer import BOS, EOS, PAD
@@ -37,49 +38,6 @@ class SearchState(Protocol):
 S = TypeVar("S", bound=SearchState)
 StepFunction = Callable[[Tensor, S], tuple[Tensor, S]]
 """Reads one token per row, (rows,) int64; returns the log-probabilities of the next, (rows, V), and the new state."""
-
-
-class Hypothesis(NamedTuple):
-    """A finished target: its ids without EOS, its score (what ranks it) and its log-probability, EOS included."""
-
-    ids: list[int]
-    score: float
-    log_probability: float
-
-
-class _Finished(NamedTuple):
-    """The best finished hypotheses of the A active sources, best first; n slots each, empty ones score -inf."""
-
-    scores: Tensor  # (A, n) float64
-    log_probabilities: Tensor  # (A, n) float64
-    lengths: Tensor  # (A, n) int64, without EOS
-    ids: Tensor  # (A, n, longest) int64
-
-    def select(self, sources: Tensor) -> "_Finished":
-        return _Finished(*[part[sources] for part in self])
-
-    def add(self, scores: Tensor, log_probabilities: Tensor, ids: Tensor) -> "_Finished":
-        """Put in candidates (A, K), their ids (A, K, t), and keep the n best; on a tie the earlier one stays ahead."""
-        slots, length = self.scores.shape[1], ids.shape[2]
-        ids = torch.nn.functional.pad(ids, (0, self.ids.shape[2] - length))
-        together = _Finished(
-            torch.cat([self.scores, scores], dim=1),
-            torch.cat([self.log_probabilities, log_probabilities], dim=1),
-            torch.cat([self.lengths, torch.full_like(scores, length, dtype=torch.int64)], dim=1),
-            torch.cat([self.ids, ids], dim=1),
-        )
-        best = together.scores.sort(dim=1, descending=True, stable=True).indices[:, :slots]
-        wide = best.unsqueeze(-1).expand(-1, -1, self.ids.shape[2])
-        narrow = (together.scores.gather(1, best), together.log_probabilities.gather(1, best))
-        return _Finished(*narrow, together.lengths.gather(1, best), together.ids.gather(1, wide))
-
-    def hypotheses(self) -> list[list[Hypothesis]]:
-        """Everything that is kept, as plain lists."""
-        columns = (self.ids.tolist(), self.lengths.tolist(), self.scores.tolist(), self.log_probabilities.tolist())
-        return [
-            [Hypothesis(i[:n], score, logp) for i, n, score, logp in zip(*row, strict=True) if score != -torch.inf]
-            for row in zip(*columns, strict=True)
-        ]
 
 
 def length_penalty(lengths: Tensor, alpha: float) -> Tensor:
@@ -129,7 +87,7 @@ def beam_search(
     ids = torch.empty(rows, 1, 0, dtype=torch.int64, device=device)  # (A, K, t)
     nothing = torch.full((rows, n_best), -torch.inf, dtype=torch.float64, device=device)
     longest = int(max_lengths.max())
-    finished = _Finished(
+    finished = Finished(
         nothing, nothing, torch.zeros_like(nothing, dtype=torch.int64), ids.new_zeros(rows, n_best, longest)
     )
     for position in range(longest + 1):
@@ -205,7 +163,7 @@ def greedy_search(
             paid = total[done].unsqueeze(1)
             scores = paid / ((6.0 + position) / 6.0) ** settings.length_penalty
             lengths = torch.full_like(scores, position, dtype=torch.int64)
-            _hand_over(_Finished(scores, paid, lengths, ids[done].unsqueeze(1)), sources[done].tolist(), results)
+            _hand_over(Finished(scores, paid, lengths, ids[done].unsqueeze(1)), sources[done].tolist(), results)
             left = (~done).nonzero().squeeze(1)
             sources, limits, token, total, ids = (part[left] for part in (sources, limits, token, total, ids))
             state = state.select(left)
@@ -250,7 +208,7 @@ def _refuse(broken: Tensor, sources: Tensor, position: int) -> None:
         )
 
 
-def _hand_over(finished: _Finished, sources: list[int], results: list[list[Hypothesis]]) -> None:
+def _hand_over(finished: Finished, sources: list[int], results: list[list[Hypothesis]]) -> None:
     """Write what is finished into the results of its sources."""
     for source, hypotheses in zip(sources, finished.hypotheses(), strict=True):
         if not hypotheses:

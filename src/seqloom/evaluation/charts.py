@@ -46,7 +46,7 @@ def bars(
         drawn.append(_text(middle, HEIGHT - _BOTTOM + 14, label, "label"))
         if notes:
             drawn.append(_text(middle, HEIGHT - _BOTTOM + 26, notes[index], "tick"))
-    return _svg(title, drawn, x_label, [each.name for each in series])
+    return _svg(title, drawn, x_label, [each.name for each in series], below=40 if notes else 30)
 
 
 def histogram(title: str, values: Sequence[float], *, low: float, high: float, bins: int, x_label: str) -> str:
@@ -139,9 +139,9 @@ def _text(x: float, y: float, text: str, kind: str) -> str:
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
-def _svg(title: str, drawn: Sequence[str], x_label: str, legend: Sequence[str]) -> str:
+def _svg(title: str, drawn: Sequence[str], x_label: str, legend: Sequence[str], below: int = 30) -> str:
     """A figure with its title as a caption, so that a screen reader and a person read the same words."""
-    parts = [*drawn, _text((WIDTH + _LEFT - _RIGHT) / 2, HEIGHT - 4, x_label, "label muted")]
+    parts = [*drawn, _text((WIDTH + _LEFT - _RIGHT) / 2, HEIGHT - _BOTTOM + below, x_label, "label muted")]
     x = float(_LEFT)
     for number, name in enumerate(legend if len(legend) > 1 else []):
         parts.append(f'<rect class="bar s{number + 1}" x="{x:.1f}" y="4" width="9" height="9" rx="1.5"/>')

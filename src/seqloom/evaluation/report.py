@@ -1,4 +1,4 @@
-"""The page that tells a person how good a model is, and the file with every segment. It computes no score.
+"""The page that tells a person how good a model is. It computes no score.
 
 The page is one HTML file that loads nothing: style and charts stand in it. Whatever comes from a corpus or from a model
 is escaped. It holds no date and no path, so equal results give equal bytes.
@@ -6,7 +6,6 @@ is escaped. It holds no date and no path, so equal results give equal bytes.
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -14,18 +13,10 @@ from typing import NamedTuple
 
 from seqloom.errors import EvaluationError
 from seqloom.evaluation.charts import Line, Series, bars, histogram, lines
-from seqloom.evaluation.scores import Score, Scores, ranked
-from seqloom.text import normalise, placeholders
+from seqloom.evaluation.scores import Score, Scores
+from seqloom.evaluation.segments import Cards, Segments, counted
 
 _STYLE = Path(__file__).with_name("report.css")
-
-
-class Segments(NamedTuple):
-    """The test set and what the model made of it: three texts per segment, in one order."""
-
-    sources: Sequence[str]
-    references: Sequence[str]
-    hypotheses: Sequence[str]
 
 
 class Curve(NamedTuple):
@@ -57,15 +48,6 @@ def read_curve(path: Path) -> Curve | None:
     return curve
 
 
-def segment_table(segments: Segments, scores: Scores) -> str:
-    """Every segment as a TAB-separated line below a header: texts, chrF, and the placeholders that were lost."""
-    rows = ["source\treference\thypothesis\tchrf\tlost_placeholders"]
-    for source, reference, hypothesis, chrf in zip(*segments, scores.segment_chrf, strict=True):
-        texts = [normalise(text) for text in (source, reference, hypothesis)]
-        rows.append("\t".join([*texts, f"{chrf:.2f}", " ".join(_lost(source, hypothesis))]))
-    return "\n".join(rows) + "\n"
-
-
 def report(
     segments: Segments,
     scores: Scores,
@@ -77,20 +59,20 @@ def report(
     curve: Curve | None = None,
 ) -> str:
     """The page, with `examples` best, median and worst segments each. `facts` are shown as they are, in their order."""
-    page = _Page(segments, scores, source_language, target_language)
-    direction = f"{source_language} → {target_language}"
+    cards = Cards(segments, scores, source_language, target_language)
+    direction = f"{source_language}\u00a0→\u00a0{target_language}"
     bleu = scores.bleu
     sections = [
         f"<h1>Translation test report: {escape(direction)}</h1>",
-        f'<p class="lead">{bleu.score:.1f} BLEU on {_count(scores.segments, "test segment")} '
+        f'<p class="lead">{bleu.score:.1f} BLEU on {counted(scores.segments, "test segment")} '
         f"(95% interval {bleu.low:.1f} to {bleu.high:.1f}); copying the source gives {scores.copy_bleu:.1f}.</p>",
         *(f'<p class="warning" role="note">{escape(warning)}</p>' for warning in scores.warnings()),
         _scores(scores),
         _lengths(scores),
         _distributions(segments, scores),
         _learning(curve),
-        page.placeholders(examples),
-        page.examples(examples),
+        cards.placeholders(examples),
+        cards.examples(examples),
         _facts(facts, scores),
     ]
     return (
@@ -105,9 +87,8 @@ def report(
 def _scores(scores: Scores) -> str:
     baselines = {"BLEU": f"{scores.copy_bleu:.1f}", "chrF": f"{scores.copy_chrf:.1f}", "TER": ""}
     named: dict[str, Score] = {"BLEU": scores.bleu, "chrF": scores.chrf, "TER": scores.ter}
-    better = {"BLEU": "higher", "chrF": "higher", "TER": "lower"}
     rows = [
-        (name, f"{each.score:.1f}", f"{each.low:.1f} to {each.high:.1f}", baselines[name], better[name])
+        (name, f"{each.score:.1f}", f"{each.low:.1f} to {each.high:.1f}", baselines[name])
         for name, each in named.items()
     ]
     signatures = "".join(
@@ -116,20 +97,21 @@ def _scores(scores: Scores) -> str:
     ratio = scores.hypothesis_tokens / scores.reference_tokens if scores.reference_tokens else 0.0
     kept = scores.placeholders
     said = [
+        "For BLEU and chrF higher is better, for TER lower.",
         f"The translations have {scores.hypothesis_tokens:,} tokens, the references {scores.reference_tokens:,} "
-        f"(ratio {ratio:.3f}, brevity penalty {scores.brevity_penalty:.3f})."
+        f"(ratio {ratio:.3f}, brevity penalty {scores.brevity_penalty:.3f}).",
     ]
     if kept.accuracy is not None:
         said.append(
-            f"In {kept.accuracy:.1%} of the {_count(kept.segments, 'segment')} with placeholders every one survives."
+            f"In {kept.accuracy:.1%} of the {counted(kept.segments, 'segment')} with placeholders every one survives."
         )
     return (
         "<h2>Scores</h2>\n"
-        + _table(("Metric", "Score", "95% interval", "Copied source", "Better is"), rows, numbers=(1, 2, 3))
+        + _table(("Metric", "Score", "95% interval", "Copied source"), rows, numbers=(1, 2, 3))
         + f"\n<p>{' '.join(said)}</p>\n"
-        '<p class="muted">The interval holds the middle 95% of the scores of resampled test sets: it shows how much of a '
-        "score is the luck of which segments were drawn. Only figures with the same signature, on the same test set, "
-        "compare.</p>\n"
+        '<p class="muted">The interval holds the middle 95% of the scores of resampled test sets: it shows how much '
+        "of a score is the luck of which segments were drawn. Figures compare only with the same signature and on the "
+        "same test set.</p>\n"
         f'<ul class="signatures">{signatures}</ul>'
     )
 
@@ -155,11 +137,12 @@ def _lengths(scores: Scores) -> str:
 def _distributions(segments: Segments, scores: Scores) -> str:
     ratios = [len(h) / len(r) for h, r in zip(segments.hypotheses, segments.references, strict=True) if r]
     chrf = histogram(
-        "chrF of single segments", scores.segment_chrf, low=0, high=100, bins=20, x_label="chrF; up: number of segments"
-    )
+        "chrF of single segments", scores.segment_chrf, low=0, high=100, bins=20,
+        x_label="chrF; upwards, how many segments",
+    )  # fmt: skip
     length = histogram(
-        "Length of a translation, in lengths of its reference", ratios, low=0, high=2, bins=20,
-        x_label="characters per reference character; 2 holds more",
+        "Length against the reference", ratios, low=0, high=2, bins=20,
+        x_label="characters per character of the reference; 2.0 holds more",
     )  # fmt: skip
     return f'<h2>How the segments spread</h2>\n<div class="charts">\n{chrf}\n{length}\n</div>'
 
@@ -179,48 +162,6 @@ def _learning(curve: Curve | None) -> str:
     ]
     body = "\n".join(chart for chart in charts if chart)
     return f'<h2>How it learned</h2>\n<div class="charts">\n{body}\n</div>' if body else ""
-
-
-class _Page:
-    """The parts of the page that show segments."""
-
-    def __init__(self, segments: Segments, scores: Scores, source_language: str, target_language: str) -> None:
-        self._segments, self._scores = segments, scores
-        self._languages = (source_language, target_language, target_language)
-
-    def placeholders(self, most: int) -> str:
-        """Segments that lost a placeholder."""
-        kept = self._scores.placeholders
-        if kept.accuracy is None:
-            return ""
-        told = [f"{_count(len(kept.failures), 'segment')} of {kept.segments:,} with placeholders lost at least one"]
-        if kept.invented:
-            told.append(f"{_count(kept.invented, 'translation')} hold one that the source has not")
-        shown = kept.failures[:most]
-        if len(shown) < len(kept.failures):
-            told.append(f"the first {most} are below, all are marked in hypotheses.tsv")
-        return f"<h2>Placeholders</h2>\n<p>{'; '.join(told)}.</p>\n" + "\n".join(self._segment(i) for i in shown)
-
-    def examples(self, count: int) -> str:
-        """The best, median and worst segments."""
-        parts = ['<h2>Segments</h2>\n<p class="muted">Ranked by chrF. Every segment is in hypotheses.tsv.</p>']
-        for title, indices in ranked(self._scores, self._segments.sources, count).items():
-            parts.append(f"<h3>{title.capitalize()}</h3>")
-            parts += [self._segment(index) for index in indices]
-        return "\n".join(parts)
-
-    def _segment(self, index: int) -> str:
-        source, reference, hypothesis = (texts[index] for texts in self._segments)
-        rows = [
-            f'<dt>{name}</dt><dd lang="{escape(language)}" dir="auto">{escape(text) or "<small>(empty)</small>"}</dd>'
-            for name, language, text in zip(
-                ("Source", "Reference", "Translation"), self._languages, (source, reference, hypothesis), strict=True
-            )
-        ]
-        note = f"chrF {self._scores.segment_chrf[index]:.1f}"
-        if lost := _lost(source, hypothesis):
-            note += "; lost " + ", ".join(f"<code>{escape(each)}</code>" for each in lost)
-        return f'<div class="segment"><dl>{"".join(rows)}<dt></dt><dd><small>{note}</small></dd></dl></div>'
 
 
 def _facts(facts: Facts, scores: Scores) -> str:
@@ -243,12 +184,3 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence
     top = f"<thead><tr>{cells('th', head)}</tr></thead>" if head else ""
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return f'<div class="wide"><table>{top}<tbody>{body}</tbody></table></div>'
-
-
-def _lost(source: str, hypothesis: str) -> list[str]:
-    """The placeholders of the source that the hypothesis lacks, each as often as it lacks them."""
-    return list((Counter(placeholders(source)) - Counter(placeholders(hypothesis))).elements())
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"

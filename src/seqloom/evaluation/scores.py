@@ -74,8 +74,8 @@ class Scores(NamedTuple):
         """What a reader must know before believing the figures."""
         found = []
         if self.empty:
-            all_or_some = "every" if self.empty == self.segments else f"{self.empty:,} of {self.segments:,}"
-            found.append(f"The model gave an empty translation for {all_or_some} segment{'s' * (self.empty > 1)}.")
+            some = "every segment" if self.empty == self.segments else f"{self.empty:,} of {self.segments:,} segments"
+            found.append(f"The model gave an empty translation for {some}.")
         if self.bleu.score <= self.copy_bleu:
             found.append("The model scores no higher than copying the source does.")
         return found

@@ -13,8 +13,9 @@ from typing import Any
 from seqloom.corpus.splits import read_split
 from seqloom.decoding.translator import Translator
 from seqloom.errors import EvaluationError
-from seqloom.evaluation.report import Facts, Segments, read_curve, report, segment_table
+from seqloom.evaluation.report import Facts, read_curve, report
 from seqloom.evaluation.scores import LengthScore, Scores, score
+from seqloom.evaluation.segments import Segments, segment_table
 from seqloom.params import Params
 from seqloom.progress import Listener
 from seqloom.stages import places
@@ -54,11 +55,11 @@ def facts(params: Params, translator: Translator) -> Facts:
     vocabulary = f"{tokenizer.source_vocab_size:,}"
     if not tokenizer.joint:
         vocabulary += f" and {tokenizer.target_vocab_size:,}"
-    settings = _load(places.CANDIDATE / "model.json").get("settings", {})
+    shape = _load(places.CANDIDATE / "model.json").get("settings", {})
     training, corpus = _load(places.TRAINING_METRICS), _load(places.CORPUS_METRICS)
     return {
         "Model": {
-            **_known(settings, ("name", "preset", "encoder_layers", "decoder_layers", "width", "feed_forward", "heads")),
+            **_known(shape, ("name", "preset", "encoder_layers", "decoder_layers", "width", "feed_forward", "heads")),
             "parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
             "vocabulary": vocabulary,
         },

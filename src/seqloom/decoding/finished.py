@@ -1,0 +1,50 @@
+"""The finished hypotheses of a search, kept on the device until their source is done."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Hypothesis(NamedTuple):
+    """A finished target: its ids without EOS, its score (what ranks it) and its log-probability, EOS included."""
+
+    ids: list[int]
+    score: float
+    log_probability: float
+
+
+class Finished(NamedTuple):
+    """The best finished hypotheses of the A active sources, best first; n slots each, empty ones score -inf."""
+
+    scores: Tensor  # (A, n) float64
+    log_probabilities: Tensor  # (A, n) float64
+    lengths: Tensor  # (A, n) int64, without EOS
+    ids: Tensor  # (A, n, longest) int64
+
+    def select(self, sources: Tensor) -> "Finished":
+        """Keep the given sources, int64 indices, in that order."""
+        return Finished(*[part[sources] for part in self])
+
+    def add(self, scores: Tensor, log_probabilities: Tensor, ids: Tensor) -> "Finished":
+        """Put in candidates (A, K), their ids (A, K, t), and keep the n best; on a tie the earlier one stays ahead."""
+        slots, length = self.scores.shape[1], ids.shape[2]
+        ids = torch.nn.functional.pad(ids, (0, self.ids.shape[2] - length))
+        together = Finished(
+            torch.cat([self.scores, scores], dim=1),
+            torch.cat([self.log_probabilities, log_probabilities], dim=1),
+            torch.cat([self.lengths, torch.full_like(scores, length, dtype=torch.int64)], dim=1),
+            torch.cat([self.ids, ids], dim=1),
+        )
+        best = together.scores.sort(dim=1, descending=True, stable=True).indices[:, :slots]
+        wide = best.unsqueeze(-1).expand(-1, -1, self.ids.shape[2])
+        narrow = (together.scores.gather(1, best), together.log_probabilities.gather(1, best))
+        return Finished(*narrow, together.lengths.gather(1, best), together.ids.gather(1, wide))
+
+    def hypotheses(self) -> list[list[Hypothesis]]:
+        """Everything that is kept, as plain lists."""
+        columns = (self.ids.tolist(), self.lengths.tolist(), self.scores.tolist(), self.log_probabilities.tolist())
+        return [
+            [Hypothesis(i[:n], score, logp) for i, n, score, logp in zip(*row, strict=True) if score != -torch.inf]
+            for row in zip(*columns, strict=True)
+        ]
