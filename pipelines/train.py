@@ -1,5 +1,6 @@
 """The flow `train`: the DAG of dvc.yaml once, and what came of it. `make run` calls it."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -57,7 +58,9 @@ def reconcile(root: Path) -> str | None:
 
 
 def main() -> None:
-    """Run the flow here and now. Exit status: 0 done, 1 failed, 130 interrupted."""
+    """Run the flow here and now. Exit status: 0 done, 1 failed, 130 interrupted, 143 terminated."""
+    # Prefect hands SIGTERM on to whoever handled it before; nobody would mean that its server outlives this process.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     print("seqloom: starting; Prefect's embedded server takes some seconds", flush=True)
     try:
         train()
