@@ -19,9 +19,8 @@ from seqloom.errors import ModelError
 from seqloom.models.catalogue import load_model
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.progress import Listener, Progress, ignore
-from seqloom.text import normalise
 from seqloom.tokenization.catalogue import load_tokenizer
-from seqloom.tokenization.tokenizer import PAD, Encoded, Tokenizer
+from seqloom.tokenization.tokenizer import PAD, Tokenizer
 
 LANGUAGES_FILE = "languages.json"
 SEARCH_FILE = "search.json"
@@ -89,14 +88,13 @@ class Translator:
         Raises:
             EvaluationError: the model's output is not a number.
         """
-        encoded = [self.tokenizer.encode_source(text) if normalise(text) else Encoded([], ()) for text in texts]
+        encoded = [self.tokenizer.encode_source(text) for text in texts]
         translations = [""] * len(texts)
         done = sum(not each.ids for each in encoded)
         listen(Progress("translate", done, len(texts), "sentences"))
         for batch in _batches([len(each.ids) for each in encoded], self.search.batch_tokens // self.search.beam):
             for index, ids in zip(batch, self._decode([encoded[i].ids for i in batch]), strict=True):
-                # Byte fallback can spell any character, a line break too; a translation is one line.
-                translations[index] = normalise(self.tokenizer.decode(ids, encoded[index].slots))
+                translations[index] = self.tokenizer.decode(ids, encoded[index].slots)
             done += len(batch)
             listen(Progress("translate", done, len(texts), "sentences"))
         return translations
