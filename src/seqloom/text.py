@@ -9,7 +9,9 @@ import unicodedata
 
 # Control and format characters carry no meaning that a translation keeps; private-use characters are reserved for
 # the tokenizer's slots. ZWNJ and ZWJ (U+200C, U+200D) are spelling in Persian and in Indic scripts and stay.
-_DROPPED = re.compile(r"[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ue000-\uf8ff]")
+_DROPPED = re.compile(
+    r"[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ue000-\uf8ff]"
+)
 _SPACE = re.compile(r"\s+")
 
 # In the order of precedence: ICU/format braces, printf with a name, printf, template variables, entities, tags.
@@ -25,7 +27,7 @@ PLACEHOLDER = re.compile(
 
 def normalise(text: str) -> str:
     """Return `text` in Unicode NFC, without control characters, every run of white space one space, trimmed."""
-    return _SPACE.sub(" ", _DROPPED.sub("", unicodedata.normalize("NFC", text))).strip()
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", _DROPPED.sub("", text))).strip()
 
 
 def placeholders(text: str) -> list[str]:

@@ -6,8 +6,8 @@ import torch
 
 from seqloom.errors import ModelError
 from seqloom.models.catalogue import build_model, load_model, save_model
-from seqloom.models.settings import ModelSettings
 from seqloom.models.seq2seq import Seq2Seq
+from seqloom.models.settings import ModelSettings
 
 
 @pytest.fixture
@@ -45,7 +45,9 @@ def test_equal_models_are_equal_bytes_and_every_size_is_named(
     assert stored["heads"] == 2
 
 
-def test_shared_weights_are_stored_once_and_stay_shared(model: Seq2Seq, settings: ModelSettings, tmp_path: Path) -> None:
+def test_shared_weights_are_stored_once_and_stay_shared(
+    model: Seq2Seq, settings: ModelSettings, tmp_path: Path
+) -> None:
     save_model(model, settings, tmp_path)
     loaded = load_model(tmp_path)
     names = [name for name, _ in loaded.named_parameters() if "embedding" in name or "projection" in name]

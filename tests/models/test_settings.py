@@ -17,7 +17,9 @@ def test_null_sizes_come_from_the_preset_and_given_ones_replace_it() -> None:
     assert (changed.width, changed.decoder_layers, changed.encoder_layers) == (256, 2, 6)
 
 
-@pytest.mark.parametrize(("change", "said"), [({"heads": 3}, "not divisible by heads"), ({"width": 15, "heads": 5}, "even")])
+@pytest.mark.parametrize(
+    ("change", "said"), [({"heads": 3}, "not divisible by heads"), ({"width": 15, "heads": 5}, "even")]
+)
 def test_impossible_shapes_are_refused(change: dict[str, int], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         ModelSettings(**FROM_PRESET | change)

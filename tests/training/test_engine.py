@@ -13,7 +13,7 @@ from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import ModelSettings
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
-from seqloom.training.engine import Engine, Interrupted, Outcome
+from seqloom.training.engine import Engine, InterruptError, Outcome
 from seqloom.training.reports import Report, SkippedReport, StepReport, ValidationReport
 from seqloom.training.settings import TrainSettings
 
@@ -97,7 +97,7 @@ def test_the_same_inputs_give_the_same_weights(run: Run) -> None:
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_an_interrupted_run_ends_as_if_it_had_not_been(run: Run, stop_at: int, accumulate: int) -> None:
     undisturbed = run.train("a", accumulate=accumulate)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptError):
         run.engine("b", stop_at=stop_at, accumulate=accumulate).run()
     torch.manual_seed(999)  # whatever happens in between
     resumed = run.train("b", accumulate=accumulate)
@@ -226,7 +226,7 @@ def test_a_gradient_that_is_not_finite_is_left_out_and_ends_the_run_when_it_stay
 
 def test_broken_newest_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path: Path) -> None:
     undisturbed = run.train("a")
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptError):
         run.engine("b", stop_at=9).run()
     (tmp_path / "b" / "step-00000009" / "model.safetensors").write_bytes(b"rubbish")
     resumed = run.train("b")

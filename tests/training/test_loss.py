@@ -17,7 +17,9 @@ def inputs(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tens
 @pytest.mark.parametrize("rows", [4, 23, 100])
 @pytest.mark.parametrize("with_bias", [True, False])
 def test_equals_the_loss_of_torch_and_its_gradients(smoothing: float, rows: int, with_bias: bool) -> None:
-    hidden, weight, bias, label = (t.float().detach().requires_grad_() if t.is_floating_point() else t for t in inputs())
+    hidden, weight, bias, label = (
+        t.float().detach().requires_grad_() if t.is_floating_point() else t for t in inputs()
+    )
     leaves = [hidden, weight, bias] if with_bias else [hidden, weight]
     logits = F.linear(hidden, weight, bias if with_bias else None)
     expected = F.cross_entropy(logits, label, reduction="sum", label_smoothing=smoothing)

@@ -53,7 +53,10 @@ class Seq2Seq(nn.Module, ABC):
 
     @abstractmethod
     def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:
-        """Read one target token per row, (rows,) int64; return the next one's log-probabilities (rows, V) fp32 and the state."""
+        """Read one target token per row, (rows,) int64.
+
+        Returns the log-probabilities of the next one, (rows, V) fp32, and the state after this one.
+        """
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """Log-probabilities (..., V) in fp32 of hidden vectors (..., D)."""

@@ -66,7 +66,7 @@ class Attention(nn.Module):
     def forward(
         self, x_BTD: Tensor, key_BNSH: Tensor, value_BNSH: Tensor, mask: Tensor | None = None, causal: bool = False
     ) -> Tensor:
-        """Look from every position of `x_BTD` at the keys that `mask` allows, or with `causal` at those up to its own."""
+        """Look from each position of `x_BTD` at keys that `mask` allows, or with `causal` at those up to its own."""
         seen_BNTH = F.scaled_dot_product_attention(
             self._split(self.query(x_BTD)), key_BNSH, value_BNSH, attn_mask=mask, is_causal=causal
         )
@@ -225,7 +225,7 @@ class Transformer(Seq2Seq):
         mask = source_mask(source_lengths, source.shape[1])
         memory_BSD = self.encode(source, mask)
         x_BTD = self._embed(self.target_embedding, target)
-        for layer in self.decoder:
+        for layer in self._decoder_layers():
             x_BTD, _ = layer(x_BTD, layer.cross_attention.keys_values(memory_BSD), mask)
         hidden: Tensor = self.decoder_norm(x_BTD)
         return hidden

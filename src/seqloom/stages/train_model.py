@@ -1,7 +1,7 @@
 """train_model: the tokens and params.yaml in, the best checkpoint as a self-contained model folder out.
 
-Checkpoints live in `scratch/<fingerprint>/`, which DVC does not track: killed, the stage goes on where it was; with other
-params, data, code or another machine type the fingerprint is another one and training starts from nothing.
+Checkpoints live in `scratch/<fingerprint>/`, which DVC does not track: killed, the stage goes on where it was; with
+other params, data, code or another machine type the fingerprint is another one and training starts from nothing.
 Durations go to `scratch/<fingerprint>/journal.jsonl` alone: no cached output may depend on the clock.
 """
 
@@ -23,7 +23,6 @@ import seqloom
 from seqloom.batching.batches import BatchOrder, in_order
 from seqloom.batching.store import TokenStore
 from seqloom.corpus.splits import read_split
-from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Direction, Translator
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.models.seq2seq import Seq2Seq
@@ -34,7 +33,7 @@ from seqloom.stages.console import run_stage
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement, be_deterministic, keep_freed_memory, place
-from seqloom.training.engine import Engine, HistoryRow, Interrupted, Outcome
+from seqloom.training.engine import Engine, HistoryRow, InterruptError, Outcome
 from seqloom.training.reports import CheckpointReport, Report, SkippedReport, StepReport, ValidationReport
 
 # What the weights depend on besides params and data; a change in any of these rooms starts training anew.
@@ -62,7 +61,11 @@ def run(params: Params, listen: Listener) -> None:
     scratch = places.SCRATCH / identity
     checkpoints = Checkpoints(scratch, keep=settings.keep_checkpoints)
     model = build_model(params.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
-    with checkpoints.lock(), stop_requests() as should_stop, Journal(scratch / "journal.jsonl", settings.max_steps, listen) as journal:
+    with (
+        checkpoints.lock(),
+        stop_requests() as should_stop,
+        Journal(scratch / "journal.jsonl", settings.max_steps, listen) as journal,
+    ):
         engine = Engine(
             model,
             BatchOrder(training, settings.tokens_per_batch, settings.seed),
@@ -168,7 +171,7 @@ class Journal:
 
 @contextmanager
 def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn SIGINT and SIGTERM into a question that the engine asks between two updates; a second one is not waited for."""
+    """Turn SIGINT and SIGTERM into a question that is asked between two updates; a second one is obeyed at once."""
     received: list[int] = []
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -184,7 +187,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         signal.signal(number, note)
     try:
         yield lambda: bool(received)
-    except Interrupted:
+    except InterruptError:
         restore()
         signal.raise_signal(received[0])  # the checkpoint is written: end as the signal asked
     finally:

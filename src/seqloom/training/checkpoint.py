@@ -47,7 +47,9 @@ class Checkpoints:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise CheckpointError(f"{self.folder}: another process trains this very run; wait or stop it") from error
+                raise CheckpointError(
+                    f"{self.folder}: another process trains this very run; wait or stop it"
+                ) from error
             yield
 
     def write(self, step: int, checkpoint: Checkpoint) -> None:
@@ -56,7 +58,10 @@ class Checkpoints:
         beside = self.folder / "step.part"
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        files = {"model.safetensors": save(_host(checkpoint.weights)), "optimizer.safetensors": save(_host(checkpoint.optimizer))}
+        files = {
+            "model.safetensors": save(_host(checkpoint.weights)),
+            "optimizer.safetensors": save(_host(checkpoint.optimizer)),
+        }
         state = {
             "state": checkpoint.state,
             "generators": {n: base64.b64encode(t.numpy().tobytes()).decode() for n, t in checkpoint.generators.items()},

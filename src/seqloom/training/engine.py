@@ -83,13 +83,16 @@ class Outcome(NamedTuple):
     history: list[HistoryRow]
 
 
-class Interrupted(Exception):
+class InterruptError(Exception):
     """Training was asked to stop; everything needed to go on is in the newest checkpoint."""
 
 
 class Engine:
-    """Trains one model. `quality` returns the validation BLEU of the model as it is; `should_stop` is asked after
-    every update and ends the run with `Interrupted`, checkpoint written."""
+    """Trains one model.
+
+    `quality` returns the validation BLEU of the model as it is; `should_stop` is asked after every update and ends the
+    run with `InterruptError`, checkpoint written.
+    """
 
     def __init__(
         self,
@@ -120,7 +123,7 @@ class Engine:
         """Train until a bound is reached, resuming where a checkpoint is found.
 
         Raises:
-            Interrupted: `should_stop` said so; a rerun goes on from here.
+            InterruptError: `should_stop` said so; a rerun goes on from here.
             TrainingError: gradients are no longer finite.
         """
         self._resume()
@@ -138,7 +141,7 @@ class Engine:
             if stopping or step % self.settings.checkpoint_every == 0:
                 self._checkpoint()
             if stopping:
-                raise Interrupted
+                raise InterruptError
         if self.state.step not in self.state.snapshots:
             self._note_report()
             self._validate()
@@ -168,7 +171,7 @@ class Engine:
         for batch in batches:
             with self.placement.autocast():
                 loss = self._loss(batch, self.settings.label_smoothing)
-            (loss.smoothed / tokens).backward()
+            torch.autograd.backward(loss.smoothed / tokens)
             smoothed += float(loss.smoothed.detach())
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm or math.inf))
         rate = learning_rate(self.state.step + 1, self.settings)
@@ -337,7 +340,7 @@ def load_into(model: nn.Module, stored: dict[str, Tensor]) -> None:
 
 
 def mean_of(files: list[Path]) -> dict[str, Tensor]:
-    """The mean of the weights in several files, summed in fp64 (checkpoint averaging: Vaswani et al. 2017, section 6.1)."""
+    """The mean of the weights in several files, summed in fp64 (averaging: Vaswani et al. 2017, section 6.1)."""
     total: dict[str, Tensor] = {}
     for file in files:
         for name, tensor in load_file(file).items():

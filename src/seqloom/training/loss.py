@@ -23,7 +23,13 @@ class Loss(NamedTuple):
 class _FusedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, label_M: Tensor, smoothing: float, rows: int
+        ctx: Any,
+        hidden_MD: Tensor,
+        weight_VD: Tensor,
+        bias_V: Tensor | None,
+        label_M: Tensor,
+        smoothing: float,
+        rows: int,
     ) -> tuple[Tensor, Tensor]:
         vocabulary = weight_VD.shape[0]
         floor = smoothing / vocabulary  # what every id gets of the target distribution

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+
+from seqloom.errors import ParamsError
+from seqloom.params import load_params, parse_params
+
+TEXT = (Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")
+
+
+def line_of(text: str, wanted: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), 1) if wanted in line)
+
+
+def test_the_params_of_the_repository_are_valid() -> None:
+    params = parse_params(TEXT)
+    assert (params.languages.source, params.languages.target) == ("en", "de")
+    assert isinstance(params.train.lr, float)
+
+
+@pytest.mark.parametrize(
+    ("given", "instead", "field", "said"),
+    [
+        ("  lr:", "  lrr:", "train.lrr", "is not a setting; did you mean 'lr'?"),
+        ("  preset: tiny", "  preset: huge", "model.preset", "should be 'tiny', 'small', 'base' or 'big', got 'huge'"),
+        ("  seed: 1\n", "  seed: one\n", "train.seed", "valid integer, got 'one'"),
+        ("  dropout:", "  dropout: 1.5 #", "model.dropout", "less than 1, got 1.5"),
+        ("format: json_catalogue", "format: xml", "corpora.home_assistant.format", "'tsv', 'moses'"),
+        ("    package: homeassistant", "    pakage: x", "corpora.home_assistant.pakage", "is not a setting"),
+        ("kind: package", "kind: ftp", "corpora.home_assistant", "'package', 'url', 'file'"),
+    ],
+)
+def test_a_fault_names_file_line_field_and_what_is_valid(given: str, instead: str, field: str, said: str) -> None:
+    text = TEXT.replace(given, instead, 1)
+    assert text != TEXT
+    with pytest.raises(ParamsError) as raised:
+        parse_params(text, "my.yaml")
+    messages = str(raised.value).splitlines()
+    message = next(m for m in messages if f": {field}: " in m)
+    assert said in message
+    if "kind" not in instead:
+        assert message.startswith(f"my.yaml: line {line_of(text, instead.strip())}: ")
+
+
+@pytest.mark.parametrize(
+    ("given", "instead", "said"),
+    [
+        ("heads: null", "heads: 3", r"model: width \(\d+\) is not divisible by heads \(3\)"),
+        ("joint: true", "joint: false", "needs tokenizer.joint: true"),
+        ("target: de", "target: en", "both 'en'; they must differ"),
+        ("vocab_size:", "vocab_size: 100 #", r"vocab_size \(100\) leaves no room"),
+        ("min_words: 2", "min_words: 200", r"min_words \(200\) is above max_words"),
+        ("    valid: ", "    valid: 0.99 #", "leave nothing for training"),
+    ],
+)
+def test_impossible_combinations_are_refused(given: str, instead: str, said: str) -> None:
+    with pytest.raises(ParamsError, match=said):
+        parse_params(TEXT.replace(given, instead, 1))
+
+
+def test_every_fault_is_told_at_once() -> None:
+    text = TEXT.replace("  lr:", "  lrr:", 1).replace("preset: tiny", "preset: huge", 1)
+    with pytest.raises(ParamsError) as raised:
+        parse_params(text)
+    for part in ("train.lr: is missing", "train.lrr: is not a setting", "model.preset: "):
+        assert part in str(raised.value)
+
+
+def test_a_key_given_twice_and_broken_yaml_name_their_line() -> None:
+    with pytest.raises(ParamsError, match=r"line \d+: not valid YAML: the key 'seed' stands twice"):
+        parse_params(TEXT.replace("  seed: 1\n", "  seed: 1\n  seed: 2\n", 1))
+    with pytest.raises(ParamsError, match=r"line \d+: not valid YAML"):
+        parse_params("a: [1,\nb: 2")
+    with pytest.raises(ParamsError, match="must hold the sections languages, corpora"):
+        parse_params("just words")
+
+
+@pytest.mark.parametrize("written", ["3e-4", "0.0003", "3.0E-4", "3.e-4"])
+def test_numbers_are_read_as_yaml_1_2_reads_them(written: str) -> None:
+    lines = [f"  lr: {written}" if line.startswith("  lr:") else line for line in TEXT.splitlines()]
+    assert parse_params("\n".join(lines)).train.lr == pytest.approx(3e-4)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"none\.yaml: cannot be read"):
+        load_params(tmp_path / "none.yaml")
+
+
+def test_a_file_outside_the_watched_folder_needs_its_hash() -> None:
+    head, tail = TEXT.split("corpora:\n", 1)
+    rest = tail[tail.index("\nprepare:") :]
+
+    def with_path(path: str, more: str = "") -> str:
+        return f"{head}corpora:\n  mine:\n    kind: file\n    path: {path}\n    format: tsv\n{more}{rest}"
+
+    parse_params(with_path("data/local/mine.tsv"))
+    for path in ("/data/mine.tsv", "data/local/../../mine.tsv", "data/mine.tsv"):
+        with pytest.raises(ParamsError, match="outside data/local"):
+            parse_params(with_path(path))
+    parse_params(with_path("/data/mine.tsv", f"    sha256: {'a' * 64}\n"))
