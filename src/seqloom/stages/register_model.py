@@ -1,0 +1,229 @@
+"""Stage register_model: what the stages before left becomes one MLflow run and one version of the registered model.
+
+Run again it finds both by their fingerprint and changes nothing; in a clone whose store is empty it makes them anew,
+without training. metrics/registration.json holds what repeats: no version, run id or date.
+"""
+
+import csv
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import seqloom
+from seqloom.errors import RegistryError
+from seqloom.params import PARAMS_FILE, Params
+from seqloom.progress import Listener, Progress
+from seqloom.stages import places
+from seqloom.stages.console import run_stage
+from seqloom.tracking.curves import read_curves
+from seqloom.tracking.lineage import commit, dvc_hashes, fingerprint, flat, versions
+from seqloom.tracking.names import FINGERPRINT, model_name
+from seqloom.tracking.registry import Scored, find, register, settle
+from seqloom.tracking.run import Dataset, Model, TrainingRun, log_run
+from seqloom.tracking.store import connect, exclusive
+
+LOCK = Path("dvc.lock")
+JOURNAL = "journal.jsonl"
+SHAPING = [Path(name) for name in ("src", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")]
+HASHED = (places.RAW, places.CORPUS, places.TOKENS, places.TOKENIZER, places.CANDIDATE, places.REPORT)
+LIBRARIES = ("torch", "sentencepiece", "sacrebleu", "numpy")
+SCORES = ("bleu", "chrf", "ter")
+SPLITS = ("train", "valid", "test")
+_EXAMPLE = "Hello, world!"
+
+
+class Results(NamedTuple):
+    """What the stages before measured."""
+
+    corpus: dict[str, Any]
+    training: dict[str, Any]
+    evaluation: dict[str, Any]
+    pairs: dict[str, int]  # of each split
+    scored: Scored  # what decides who is champion
+
+
+def run(params: Params, listen: Listener) -> None:
+    """Log, register and settle the aliases; write metrics/registration.json when all of it stands.
+
+    Raises:
+        RegistryError: a result is missing, or the store or the registry refuses.
+    """
+    results = read_results()
+    name = model_name(params.languages.source, params.languages.target)
+    identity = identify(params, results)
+    listen(Progress("register", 0, 3, "steps", "opening the store"))
+    store = connect(Path.cwd(), create=True)
+    with exclusive(store):
+        version = find(store, name, identity)
+        if version is None:
+            listen(Progress("register", 1, 3, "steps", "logging the run and the model"))
+            record = describe(params, results, identity)
+            logged = log_run(store, params.register_.experiment, record)
+            listen(Progress("register", 2, 3, "steps", "registering the version"))
+            registration = register(
+                store, name, logged, results.scored, version_tags(record, results), summary(record, results)
+            )
+        else:
+            registration = settle(store, version, results.scored)
+    said = "champion" if registration.promoted else "not champion"
+    listen(Progress("register", 3, 3, "steps", f"{name} version {registration.version}, {said}: {registration.reason}"))
+    write_registration({"model": name, "fingerprint": identity, **results.scored._asdict()})
+
+
+def read_results() -> Results:
+    """The metrics of the stages before. Raises `RegistryError` naming the file, and the stage that makes it."""
+    corpus = _read(places.CORPUS_METRICS, "prepare_corpus")
+    training = _read(places.TRAINING_METRICS, "train_model")
+    evaluation = _read(places.EVALUATION_METRICS, "evaluate_model")
+    if not (places.CANDIDATE / "model.json").is_file():
+        raise RegistryError(f"{places.CANDIDATE}: holds no model; `dvc repro train_model` makes it")
+    try:
+        pairs = {split: int(corpus["splits"][split]) for split in SPLITS}
+    except (KeyError, TypeError, ValueError) as error:
+        raise RegistryError(f"{places.CORPUS_METRICS}: has no splits; `dvc repro prepare_corpus` makes it") from error
+    try:
+        scored = Scored(float(evaluation["bleu"]["score"]), str(evaluation["test_sha256"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RegistryError(
+            f"{places.EVALUATION_METRICS}: has no bleu.score or no test_sha256; `dvc repro evaluate_model` makes it"
+        ) from error
+    return Results(corpus, training, evaluation, pairs, scored)
+
+
+def identify(params: Params, results: Results) -> str:
+    """The fingerprint of a result: equal model, scores and params are the same result, wherever it was made.
+
+    Where and under which label it is filed is left out.
+    """
+    facts = {"params": params.model_dump(mode="json", exclude={"register_"}), "evaluation": results.evaluation}
+    return fingerprint(places.CANDIDATE, facts)
+
+
+def describe(params: Params, results: Results, identity: str) -> TrainingRun:
+    """All that is known of the run, out of the places that the stages before wrote."""
+    direction = f"{params.languages.source}-{params.languages.target}"
+    kind = {"model.name": params.model.name, "model.preset": params.model.preset, "direction": direction}
+    settings = flat(params.model_dump(mode="json", by_alias=True))
+    journal = places.SCRATCH / str(results.training.get("fingerprint")) / JOURNAL
+    curves = read_curves(places.TRAINING_PLOT, journal if journal.is_file() else None)
+    hashes = dvc_hashes(LOCK, HASHED)
+    took = max((point.seconds for point in curves), default=0.0)
+    ended = journal.stat().st_mtime if journal.is_file() else time.time()
+    return TrainingRun(
+        name=f"{params.model.name}-{params.model.preset} {direction} {identity[:8]}",
+        fingerprint=identity,
+        began=ended - took,
+        params={name: value for name, value in settings.items() if value is not None},
+        tags=kind | _tags(params, results, hashes),
+        curves=curves,
+        scores=_scores(results),
+        datasets=list(_datasets(params, results, hashes)),
+        artifacts=list(_artifacts()),
+        model=Model(places.CANDIDATE, params.search, _example(), kind),
+    )
+
+
+def version_tags(record: TrainingRun, results: Results) -> dict[str, str]:
+    """What a version says of itself, so that the registry can be read without its runs."""
+    kept = ("direction", "model.name", "model.preset", "git.commit", "git.dirty", "corpora", "label")
+    tags = {name: record.tags[name] for name in kept if name in record.tags}
+    tags |= {FINGERPRINT: record.fingerprint, "pairs": str(results.pairs["train"])}
+    for score in SCORES:
+        numbers = results.evaluation.get(score, {})
+        named = {score: numbers.get("score"), f"{score}.low": numbers.get("low"), f"{score}.high": numbers.get("high")}
+        tags |= {name: repr(float(number)) for name, number in named.items() if number is not None}
+    return tags
+
+
+def summary(record: TrainingRun, results: Results) -> str:
+    """A sentence or two about a version, for the registry's page."""
+    scores = []
+    for score, title in zip(SCORES, ("BLEU", "chrF", "TER"), strict=True):
+        if numbers := results.evaluation.get(score):
+            scores.append(f"{title} {numbers['score']:.1f} [{numbers['low']:.1f}, {numbers['high']:.1f}]")
+    return (
+        f"{record.name}: {', '.join(scores)} on {results.pairs['test']:,} test segments; "
+        f"trained on {results.pairs['train']:,} pairs of {record.tags['corpora']}."
+    )
+
+
+def write_registration(content: Mapping[str, Any]) -> None:
+    """Write metrics/registration.json, whole."""
+    places.REGISTRATION.parent.mkdir(parents=True, exist_ok=True)
+    beside = places.REGISTRATION.with_suffix(".part")
+    beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(places.REGISTRATION)
+
+
+def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[str, str]:
+    tags = {"corpora": ", ".join(params.corpora)}
+    if params.register_.label is not None:
+        tags["label"] = params.register_.label
+    if (head := commit(Path.cwd(), SHAPING)) is not None:
+        # MLflow's page shows a commit under its own name
+        tags |= {"git.commit": head.sha, "git.dirty": str(head.dirty).lower(), "mlflow.source.git.commit": head.sha}
+    tags |= {f"version.{library}": number for library, number in versions(LIBRARIES).items()}
+    tags |= {f"dvc.{place}": content for place, content in hashes.items()}
+    tags |= {"version.seqloom": seqloom.__version__, "mlflow.source.name": "seqloom.stages.register_model"}
+    tags |= {name: str(results.training[name]) for name in ("device", "stopped_because") if name in results.training}
+    return tags
+
+
+def _scores(results: Results) -> dict[str, float]:
+    """Every number of the metrics, under `test/`, `training/` and `corpus/`."""
+    found = {}
+    groups = {"corpus": results.corpus, "training": results.training, "test": results.evaluation}
+    for group, tree in groups.items():
+        for name, value in flat(tree).items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                found[f"{group}/{name.removesuffix('.score')}"] = float(value)
+    return found
+
+
+def _datasets(params: Params, results: Results, hashes: Mapping[str, str]) -> Iterator[Dataset]:
+    digest = hashes.get(str(places.CORPUS))
+    if digest is None:
+        return
+    for split, pairs in results.pairs.items():
+        place = str(places.CORPUS / f"{split}.tsv")
+        yield Dataset(f"{' + '.join(params.corpora)} {split}", split, digest, place, pairs)
+
+
+def _artifacts() -> Iterator[tuple[Path, str]]:
+    yield places.REPORT, "report"
+    for path in (places.TRAINING_PLOT, places.LENGTHS_PLOT):
+        yield path, "plots"
+    for path in (places.CORPUS_METRICS, places.TRAINING_METRICS, places.EVALUATION_METRICS):
+        yield path, "metrics"
+    for path in (PARAMS_FILE, LOCK):
+        yield path, ""
+
+
+def _example() -> str:
+    """A sentence that the model was tested on."""
+    try:
+        with (places.REPORT / "hypotheses.tsv").open(encoding="utf-8", newline="") as file:
+            return next(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))["source"]
+    except (OSError, StopIteration, KeyError):
+        return _EXAMPLE
+
+
+def _read(path: Path, stage: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RegistryError(f"{path}: cannot be read: {error}; `dvc repro {stage}` makes it") from error
+    if not isinstance(content, dict):
+        raise RegistryError(f"{path}: must hold an object; `dvc repro {stage}` makes it")
+    return content
+
+
+def main() -> None:
+    """Run the stage on params.yaml."""
+    run_stage("register_model", run)
+
+
+if __name__ == "__main__":
+    main()

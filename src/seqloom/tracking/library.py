@@ -1,0 +1,36 @@
+"""The one place that imports MLflow: with telemetry off, without progress bars and without chatter.
+
+What the environment already says wins. It knows nothing of seqloom.
+"""
+
+import logging
+import os
+import warnings
+
+# MLflow reads these when it is imported, or later on every request. Its own patience with a server that does not
+# answer is seven tries of two minutes each; a person wants to hear of it sooner.
+_DEFAULTS = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+for _name, _value in _DEFAULTS.items():
+    os.environ.setdefault(_name, _value)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # MLflow and what it imports warn of their own future
+    import mlflow
+    import mlflow.artifacts
+    import mlflow.models
+    import mlflow.pyfunc
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+
+__all__ = ["MlflowClient", "MlflowException", "mlflow"]

@@ -1,0 +1,187 @@
+"""One training run as MLflow keeps it: written once, whole, and found again by its fingerprint.
+
+A run is a record of plain data; what a stage measured and where it lies is the caller's affair. A run that was cut off
+while it was written is closed and written anew, so that a finished run is always complete.
+"""
+
+import importlib.metadata
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seqloom import __version__
+from seqloom.decoding.settings import SearchSettings
+from seqloom.tracking.curves import Point
+from seqloom.tracking.library import mlflow
+from seqloom.tracking.names import ARTIFACT, FINGERPRINT
+from seqloom.tracking.store import Store, experiment_id, refusals
+
+_CODE = Path(__file__).with_name("served_model.py")  # handed over as a file: importing it would import torch
+_MODEL_NAME = "model"
+_AT_ONCE = {"params": 100, "metrics": 1000}  # what MLflow takes in one request
+_REQUIRED = ("torch", "sentencepiece", "safetensors", "numpy", "pydantic", "pyyaml")
+
+
+class Dataset(NamedTuple):
+    """A split that the run used."""
+
+    name: str
+    context: str  # train, valid or test
+    digest: str  # DVC's hash, or another that names the content
+    place: str
+    pairs: int
+
+
+class Model(NamedTuple):
+    """The model folder that train_model wrote, and what the registry adds to it."""
+
+    folder: Path
+    search: SearchSettings
+    example: str  # a source sentence
+    description: Mapping[str, str]  # shown beside the logged model
+
+
+class TrainingRun(NamedTuple):
+    """Everything that is known of a run."""
+
+    name: str
+    fingerprint: str
+    began: float  # seconds since the epoch
+    params: Mapping[str, Any]  # flat
+    tags: Mapping[str, str]
+    curves: Sequence[Point]
+    scores: Mapping[str, float]
+    datasets: Sequence[Dataset]
+    artifacts: Sequence[tuple[Path, str]]  # files and folders, each with its folder in the run; "" is the top
+    model: Model
+
+
+class Logged(NamedTuple):
+    """A finished run and the model that it logged."""
+
+    run_id: str
+    model_id: str
+
+
+def log_run(store: Store, experiment: str, run: TrainingRun) -> Logged:
+    """Write the run and its model, unless a finished run of the same fingerprint is there.
+
+    Raises:
+        RegistryError: the store refuses. What was begun is closed as failed, or by the next call.
+    """
+    with refusals(store):
+        home = experiment_id(store, experiment)
+        if (found := _finished(store, home, run.fingerprint)) is not None:
+            return found
+        run_id = store.client.create_run(
+            home,
+            start_time=round(run.began * 1000),
+            run_name=run.name,
+            tags=dict(run.tags) | {FINGERPRINT: run.fingerprint},
+        ).info.run_id
+        with _closed(store, run_id):
+            _log_facts(store, run_id, run)
+            for path, target in run.artifacts:
+                if path.exists():
+                    log = store.client.log_artifacts if path.is_dir() else store.client.log_artifact
+                    log(run_id, str(path), target or None)
+            model_id = _log_model(run_id, run)
+            scores = [mlflow.entities.Metric(n, v, _now(), 0, model_id=model_id) for n, v in run.scores.items()]
+            store.client.log_batch(run_id, metrics=scores)
+        return Logged(run_id, model_id)
+
+
+def _finished(store: Store, home: str, fingerprint: str) -> Logged | None:
+    """The finished run of that fingerprint; those that were cut off are closed on the way."""
+    found = None
+    for run in store.client.search_runs([home], f"tags.`{FINGERPRINT}` = '{fingerprint}'"):
+        if run.info.status in ("RUNNING", "SCHEDULED"):
+            store.client.set_terminated(run.info.run_id, "KILLED")
+        outputs = run.outputs.model_outputs if run.outputs else []
+        if run.info.status == "FINISHED" and outputs and found is None:
+            found = Logged(run.info.run_id, outputs[0].model_id)
+    return found
+
+
+@contextmanager
+def _closed(store: Store, run_id: str) -> Iterator[None]:
+    """Give the run the status that tells how the block ended."""
+    try:
+        yield
+    except Exception:
+        store.client.set_terminated(run_id, "FAILED")
+        raise
+    except BaseException:  # Ctrl-C, SIGTERM
+        store.client.set_terminated(run_id, "KILLED")
+        raise
+    store.client.set_terminated(run_id, "FINISHED")
+
+
+def _log_facts(store: Store, run_id: str, run: TrainingRun) -> None:
+    params = [mlflow.entities.Param(name, str(value)) for name, value in run.params.items()]
+    for first in range(0, len(params), _AT_ONCE["params"]):
+        store.client.log_batch(run_id, params=params[first : first + _AT_ONCE["params"]])
+    metrics = [
+        mlflow.entities.Metric(point.metric, point.value, round((run.began + point.seconds) * 1000), point.step)
+        for point in run.curves
+    ]
+    for first in range(0, len(metrics), _AT_ONCE["metrics"]):
+        store.client.log_batch(run_id, metrics=metrics[first : first + _AT_ONCE["metrics"]])
+    if run.datasets:
+        store.client.log_inputs(run_id, datasets=[_input(dataset) for dataset in run.datasets])
+
+
+def _input(dataset: Dataset) -> Any:
+    described = mlflow.entities.Dataset(
+        name=dataset.name,
+        digest=dataset.digest[:36],  # MLflow keeps no more
+        source_type="local",
+        source=json.dumps({"uri": dataset.place}),
+        profile=json.dumps({"num_rows": dataset.pairs}),
+    )
+    return mlflow.entities.DatasetInput(described, [mlflow.entities.InputTag("mlflow.data.context", dataset.context)])
+
+
+def _log_model(run_id: str, run: TrainingRun) -> str:
+    """Log the model folder with its search settings, without pickle; return the model's id."""
+    search = run.model.search
+    with tempfile.TemporaryDirectory(prefix="seqloom-") as scratch, mlflow.start_run(run_id=run_id):
+        folder = shutil.copytree(run.model.folder, Path(scratch) / ARTIFACT)
+        (folder / "search.json").write_text(search.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        info = mlflow.pyfunc.log_model(
+            name=_MODEL_NAME,
+            python_model=str(_CODE),
+            artifacts={ARTIFACT: str(folder)},
+            signature=_signature(search),
+            input_example=[run.model.example],
+            pip_requirements=requirements(),
+            tags=dict(run.model.description) | {FINGERPRINT: run.fingerprint},
+            params={name: str(value) for name, value in run.params.items() if value is not None},
+        )
+    return str(info.model_id)
+
+
+def _signature(search: SearchSettings) -> Any:
+    """A column of strings to a column of strings. Without a name, MLflow takes lists and frames alike."""
+    types = mlflow.types
+    strings = types.Schema([types.ColSpec(types.DataType.string)])
+    params = [
+        types.ParamSpec("beam", types.DataType.integer, search.beam),
+        types.ParamSpec("length_penalty", types.DataType.double, search.length_penalty),
+    ]
+    return mlflow.models.ModelSignature(inputs=strings, outputs=strings, params=types.ParamSchema(params))
+
+
+def requirements() -> list[str]:
+    """What a process needs beside MLflow to load the model, pinned; a local build (`2.13.0+cpu`) is its release."""
+    pins = [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in _REQUIRED]
+    return [f"seqloom=={__version__}", *pins]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

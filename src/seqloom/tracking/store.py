@@ -1,0 +1,180 @@
+"""Where runs and versions are kept: MLflow's server, or a SQLite file with a folder beside it.
+
+`MLFLOW_TRACKING_URI` names the store; without it, it is `mlflow.db` beside `mlartifacts/` at the repository's root.
+This module knows no runs and no versions. Whatever MLflow raises leaves this room as a `RegistryError` of one line,
+without the password that a URI may hold.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from seqloom.errors import RegistryError
+from seqloom.tracking.library import MlflowClient, MlflowException, mlflow
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # as `mlflow server` reads it; for stores that are a database
+DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+_SQLITE = "sqlite:///"
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_PATIENCE = 5  # seconds for a first answer
+
+
+class NothingRegisteredError(RegistryError):
+    """There is no store yet."""
+
+
+class Store(NamedTuple):
+    """An open store."""
+
+    client: MlflowClient
+    uri: str  # may hold a password: show `shown`
+    shown: str
+    artifacts: str | None  # where new experiments keep their files; None: as the server says
+    lock: Path
+
+
+def connect(root: Path, *, create: bool) -> Store:
+    """Open the store of the repository at `root`, and make MLflow's own calls use it.
+
+    Where it is a SQLite file that does not exist, it is made if `create` says so: whole or not at all, and once,
+    however many processes ask at the same time.
+
+    Raises:
+        NothingRegisteredError: there is no store yet, and none is to be made.
+        RegistryError: it does not answer (within seconds), or it is of another MLflow.
+    """
+    uri = os.environ.get(URI_VARIABLE) or f"{_SQLITE}{root.absolute() / DATABASE}"
+    home = root.absolute()
+    if uri.startswith(_SQLITE):
+        database = Path(uri.removeprefix(_SQLITE)).absolute()
+        uri, home = f"{_SQLITE}{database}", database.parent
+        _make(database, create=create)
+    artifacts = None
+    if not uri.startswith(("http:", "https:")):
+        artifacts = os.environ.get(ARTIFACTS_VARIABLE) or (home / ARTIFACTS).as_uri()
+    store = Store(MlflowClient(uri, uri), uri, without_password(uri), artifacts, home / f"{DATABASE}.lock")
+    _await_answer(store)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return store
+
+
+def without_password(uri: str) -> str:
+    """`uri` with `***` for a user's name and password."""
+    return uri.replace(f"{_userinfo(uri)}@", "***@") if _userinfo(uri) else uri
+
+
+@contextmanager
+def refusals(store: Store) -> Iterator[None]:
+    """Turn what MLflow raises inside the block into a `RegistryError`."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        raise RegistryError(_explained(str(error), store.uri)) from error
+
+
+@contextmanager
+def exclusive(store: Store) -> Iterator[None]:
+    """Keep other processes of this machine that ask for the same out, until the block ends."""
+    with _locked(store.lock):
+        yield
+
+
+def experiment_id(store: Store, name: str) -> str:
+    """The id of the experiment of that name, made where there is none."""
+    with refusals(store):
+        found = store.client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(store.client.create_experiment(name, artifact_location=store.artifacts))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            found = store.client.get_experiment_by_name(name)  # another machine was faster
+        if found is None or found.lifecycle_stage != "active":
+            raise RegistryError(
+                f"the experiment {name!r} was deleted in {store.shown}: restore it there, or give register.experiment "
+                "in params.yaml another name"
+            )
+        return str(found.experiment_id)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the kernel lets go of it when the process ends, however it ends
+        yield
+
+
+def _make(database: Path, *, create: bool) -> None:
+    if database.exists():
+        return
+    if not create:
+        raise NothingRegisteredError(f"nothing is registered yet: there is no {database}; `make run` fills it")
+    with _locked(database.with_name(f"{DATABASE}.lock")):
+        if database.exists():
+            return
+        # MLflow makes a database in some hundred steps, and one that was stopped in between stays broken.
+        beside = database.with_name(f"{database.name}.part")
+        beside.unlink(missing_ok=True)
+        try:
+            MlflowClient(f"{_SQLITE}{beside}").search_experiments(max_results=1)
+        except (MlflowException, SQLAlchemyError) as error:
+            raise RegistryError(f"{database}: cannot be made: {_first_line(str(error))}") from error
+        beside.replace(database)
+
+
+def _await_answer(store: Store) -> None:
+    """Ask the store something small, with little patience."""
+    parts = urlsplit(store.uri)
+    dialect = parts.scheme.partition("+")[0]
+    if dialect in _PORTS and parts.hostname:  # MLflow would try for minutes
+        try:
+            socket.create_connection((parts.hostname, parts.port or _PORTS[dialect]), timeout=_PATIENCE).close()
+        except OSError as error:
+            raise RegistryError(_unreachable(store, str(error))) from error
+    hurry = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(_PATIENCE), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+    usual = {name: os.environ[name] for name in hurry}
+    os.environ.update(hurry)
+    try:
+        store.client.search_experiments(max_results=1)
+    except (MlflowException, SQLAlchemyError) as error:
+        raise RegistryError(_unreachable(store, _explained(str(error), store.uri))) from error
+    finally:
+        os.environ.update(usual)
+
+
+def _unreachable(store: Store, why: str) -> str:
+    return (
+        f"the tracking store {store.shown} cannot be used: {why}. Start it, set {URI_VARIABLE} to another one, or "
+        f"unset it to use {DATABASE} in this folder; then run again, nothing is lost"
+    )
+
+
+def _explained(message: str, uri: str) -> str:
+    said = _first_line(message)
+    if userinfo := _userinfo(uri):
+        for secret in (userinfo, userinfo.partition(":")[2]):
+            said = said.replace(secret, "***") if secret else said
+    if "401" in said or "403" in said:
+        said += " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN)"
+    return said
+
+
+def _first_line(message: str) -> str:
+    line = next((line.strip() for line in message.splitlines() if line.strip()), "no reason given")
+    return line.rstrip(".") if len(line) <= 300 else f"{line[:300]}..."
+
+
+def _userinfo(uri: str) -> str:
+    location = urlsplit(uri).netloc
+    return location.rpartition("@")[0]

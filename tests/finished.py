@@ -1,0 +1,59 @@
+"""A workspace in which every stage before register_model has run: a real, tiny, untrained model and made-up scores."""
+
+import json
+from pathlib import Path
+
+import torch
+import yaml
+
+from seqloom.models.catalogue import build_model, save_model
+from seqloom.params import Params, load_params
+from seqloom.progress import ignore
+from seqloom.stages import places
+from seqloom.tokenization.catalogue import train_tokenizer
+
+REPOSITORY = Path(__file__).parents[1]
+PAIRS = [("Turn on the light in the kitchen", "Schalte das Licht in der Küche ein"), ("Hello {name}", "Hallo {name}")]
+
+
+def finish(root: Path, *, bleu: float = 12.5, seed: int = 1, test_sha256: str = "a" * 64) -> Params:
+    """Write what the stages leave into `root`. Another `seed` is another model; `root` must be the working folder."""
+    tree = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    tree["tokenizer"] |= {"name": "characters", "vocab_size": 96, "slots": 4}
+    tree["model"] |= {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+    tree["train"] |= {"seed": seed, "lr": 0.002}
+    tree["search"] |= {"beam": 2, "max_length_ratio": 0.1, "max_length_extra": 4}
+    (root / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    params = load_params(root / "params.yaml")
+    _model(root / places.CANDIDATE, params)
+    scores = {name: {"score": value, "low": value - 1, "high": value + 1, "signature": f"{name}|test"}
+              for name, value in (("bleu", bleu), ("chrf", 40.0), ("ter", 70.0))}  # fmt: skip
+    _write(root / places.EVALUATION_METRICS, scores | {"segments": 2, "test_sha256": test_sha256})
+    _write(root / places.CORPUS_METRICS, {"kept": 12, "splits": {"train": 8, "valid": 2, "test": 2}, "raw": {"x": 20}})
+    _write(root / places.TRAINING_METRICS, {"steps": 20, "device": "cpu", "fingerprint": "f00d", "averaged": 3})
+    curve = "step,epoch,loss,lr,grad_norm,valid_loss,valid_bleu\n10,0,5.5,0.001,1.5,,\n20,1,4.5,0.002,1.25,4.75,2.5\n"
+    _text(root / places.TRAINING_PLOT, curve)
+    _text(root / places.LENGTHS_PLOT, "words,segments,bleu,chrf\n1-5,2,12.5,40.0\n")
+    _text(root / places.REPORT / "index.html", "<h1>Report</h1>")
+    _text(root / places.REPORT / "hypotheses.tsv", "source\treference\thypothesis\nTurn on\tEinschalten\tAn\n")
+    steps = ({"kind": "step", "step": step, "tokens": 100, "seconds": 0.5} for step in range(1, 21))
+    _text(root / places.SCRATCH / "f00d" / "journal.jsonl", "".join(json.dumps(step) + "\n" for step in steps))
+    return params
+
+
+def _model(folder: Path, params: Params) -> None:
+    tokenizer = train_tokenizer(params.tokenizer, lambda: PAIRS, 1, ignore)
+    torch.manual_seed(params.train.seed)
+    model = build_model(params.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
+    save_model(model, params.model, folder)
+    tokenizer.save(folder / "tokenizer")
+    _text(folder / "languages.json", params.languages.model_dump_json())
+
+
+def _write(path: Path, content: object) -> None:
+    _text(path, json.dumps(content))
+
+
+def _text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
