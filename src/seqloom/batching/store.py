@@ -9,6 +9,7 @@ million, but for the lengths: one vectorised difference, 4 bytes a pair and side
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -102,10 +103,13 @@ class TokenWriter:
     def __enter__(self) -> Self:
         shutil.rmtree(self._beside, ignore_errors=True)
         self._beside.mkdir(parents=True)
-        self._ids = [(self._beside / f"{side}.ids.bin").open("wb") for side in SIDES]
-        self._offsets = [(self._beside / f"{side}.offsets.bin").open("wb") for side in SIDES]
+        self._files = ExitStack()
+        self._ids, self._offsets = (
+            [self._files.enter_context((self._beside / f"{side}.{kind}.bin").open("wb")) for side in SIDES]
+            for kind in ("ids", "offsets")
+        )
         for file in self._offsets:
-            np.zeros(1, "<u8").tofile(file)
+            file.write(bytes(8))  # the first segment starts at 0
         return self
 
     def add(self, source: Sequence[int], target: Sequence[int]) -> None:
@@ -125,28 +129,23 @@ class TokenWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
         try:
+            with self._files:  # closes them in any case
+                if kind is None:
+                    self._flush()
             if kind is None:
-                self._flush()
-                if not self.pairs:
-                    raise CorpusError(f"{self.folder}: no pair was written; a token store needs one")
-                meta = {
-                    "format": FORMAT,
-                    "pairs": self.pairs,
-                    "dtype": self._kind.str,
-                    **{
-                        side: {"vocab_size": size, "tokens": tokens}
-                        for side, size, tokens in zip(SIDES, self._vocab_sizes, self._tokens, strict=True)
-                    },
-                }
-                (self._beside / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+                self._put_in_place()
         finally:
-            for file in (*self._ids, *self._offsets):
-                file.close()
-            if kind is not None or not (self._beside / "meta.json").exists():
-                shutil.rmtree(self._beside, ignore_errors=True)
-        if kind is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self._beside.rename(self.folder)
+            shutil.rmtree(self._beside, ignore_errors=True)
+
+    def _put_in_place(self) -> None:
+        if not self.pairs:
+            raise CorpusError(f"{self.folder}: no pair was written; a token store needs one")
+        meta: dict[str, Any] = {"format": FORMAT, "pairs": self.pairs, "dtype": self._kind.str}
+        for side, size, tokens in zip(SIDES, self._vocab_sizes, self._tokens, strict=True):
+            meta[side] = {"vocab_size": size, "tokens": tokens}
+        (self._beside / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._beside.rename(self.folder)
 
     def _flush(self) -> None:
         first = self.pairs - len(self._held[0])
@@ -161,8 +160,9 @@ class TokenWriter:
                     f"{self.folder}: pair {pair}: {SIDES[side]} id {ids[outside[0]]} lies outside the vocabulary "
                     f"of {self._vocab_sizes[side]}"
                 )
-            ids.astype(self._kind).tofile(self._ids[side])
-            (ends + self._tokens[side]).astype("<u8").tofile(self._offsets[side])
+            # Not ndarray.tofile: when the disk is full, its error does not say so.
+            self._ids[side].write(ids.astype(self._kind).data)
+            self._offsets[side].write((ends + self._tokens[side]).astype("<u8").data)
             self._tokens[side] += len(ids)
             held.clear()
 

@@ -23,7 +23,6 @@ VOCABULARIES: dict[str, type[SentencePieceVocabulary] | type[CharacterVocabulary
 
 Pairs = Callable[[], Iterable[tuple[str, str]]]
 
-_TASK = "train tokenizer"
 _REPORT_EVERY = 10_000  # pairs
 
 
@@ -44,18 +43,25 @@ def train_tokenizer(settings: TokenizerSettings, sources: Pairs, seed: int, list
     def lines(*sides: int) -> Iterator[str]:
         for done, pair in enumerate(sources()):
             if done % _REPORT_EVERY == 0:
-                listen(Progress(_TASK, done, total, "pairs"))
+                listen(Progress("read pairs", done, total, "pairs"))
             if drawn is None or done in drawn:
                 source, target = map(normalise, pair)
                 slots = find_slots(source, settings.slots)
                 texts = put_slots(source, slots), put_slots(target, slots)
                 for side in sides:
                     yield texts[side]
-        listen(Progress(_TASK, total, total, "pairs", f"learning {settings.vocab_size:,} pieces"))
+        listen(Progress("read pairs", total, total, "pairs"))
+        listen(Progress("learn pieces", 0, settings.vocab_size, "pieces"))  # the trainer itself tells nothing
 
-    kind = VOCABULARIES[settings.name]
-    source = kind.train(lines(0, 1) if settings.joint else lines(0), settings)
-    target = source if settings.joint else kind.train(lines(1), settings)
+    def train(*sides: int) -> Vocabulary:
+        vocabulary = VOCABULARIES[settings.name].train(lines(*sides), settings)
+        listen(Progress("learn pieces", vocabulary.size, vocabulary.size, "pieces"))
+        return vocabulary
+
+    if settings.joint:
+        source = target = train(0, 1)
+    else:
+        source, target = train(0), train(1)
     return SlottedTokenizer(source, target, settings.slots)
 
 

@@ -43,7 +43,7 @@ class SentencePieceVocabulary:
         Raises:
             TokenizerError: there is no text, or it supports only another size, which the message names.
         """
-        raised: list[Exception] = []
+        raised: list[BaseException] = []
         model = io.BytesIO()
         try:
             SentencePieceTrainer.train(
@@ -100,12 +100,12 @@ class SentencePieceVocabulary:
             raise ValueError(f"not a SentencePiece model: {error}") from error
 
 
-def _escaped(lines: Iterable[str], raised: list[Exception]) -> Iterable[str]:
+def _escaped(lines: Iterable[str], raised: list[BaseException]) -> Iterable[str]:
     """The lines for the trainer. It turns every exception into a RuntimeError, so the true one is put aside."""
     try:
         for line in lines:
             yield line.translate(_ESCAPE)
-    except Exception as error:
+    except BaseException as error:  # an interrupt too
         raised.append(error)
         raise
 
