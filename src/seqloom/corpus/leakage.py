@@ -74,7 +74,7 @@ class _HeldOut:
     def __init__(self, path: Path, near_copy: float, sample: int) -> None:
         self._sources = Counter(key_of(pair.source) for pair in read_split(path))
         self._targets = Counter(key_of(pair.target) for pair in read_split(path))
-        chosen = heapq.nsmallest(sample, {pair.source for pair in read_split(path)}, key=_draw)
+        chosen = heapq.nsmallest(sample, (pair.source for pair in read_split(path)), key=_draw)
         self._near = NearCopies(chosen, near_copy)
         self._shared_sources: set[int] = set()
         self._shared_targets: set[int] = set()

@@ -16,7 +16,7 @@ from seqloom.corpus.keys import key_of
 from seqloom.corpus.leakage import Leakage, measure_leakage
 from seqloom.corpus.settings import PrepareSettings
 from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split
-from seqloom.corpus.splitting import CONFLICTS, DUPLICATE, Claims, Duplicates, split_of
+from seqloom.corpus.splitting import KEPT, REASONS, Index, split_of
 from seqloom.errors import CorpusError
 from seqloom.progress import Listener, Progress
 from seqloom.text import normalise
@@ -29,7 +29,7 @@ class Counts:
 
     def __init__(self, rules: Iterable[str]) -> None:
         self.raw: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *CONFLICTS, DUPLICATE], 0))
+        self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *REASONS], 0))
         self.splits: Counter[Split] = Counter(dict.fromkeys(Split, 0))
         self.groups: dict[Split, set[str]] = {split: set() for split in Split}
         self.leakage: dict[Split, Leakage] = {}
@@ -72,14 +72,15 @@ def prepare(
         CorpusError: nothing is left, a split is empty, or test has more near-copies in training than
             `max_leakage` allows.
     """
-    cleaner, claims = Cleaner(settings.clean), Claims(settings.split)
+    cleaner, index = Cleaner(settings.clean), Index()
     counts = Counts(rule.name for rule in cleaner.rules)
     passing = folder / "clean.tsv"
     with SplitWriter(passing) as writer:
         for pair in _cleaned(pairs, direction, cleaner, counts, listen):
-            claims.claim(*_place(pair, settings))
+            split = split_of(pair.source, pair.group, settings.split)
+            index.add(split, key_of(pair.source), key_of(pair.target))
             writer.write(pair)
-    _distribute(passing, writer.pairs, claims, settings, folder, counts, listen)
+    _distribute(passing, index, settings, folder, counts, listen)
     passing.unlink()
     _check_sizes(counts)
     _check_leakage(settings, folder, counts, listen)
@@ -103,31 +104,25 @@ def _cleaned(
     listen(Progress("clean pairs", read, read, "pairs", f"{kept:,} kept"))
 
 
-def _place(pair: Pair, settings: PrepareSettings) -> tuple[Split, int, int]:
-    """The split of a pair, and the keys of its texts."""
-    return split_of(pair.source, pair.group, settings.split), key_of(pair.source), key_of(pair.target)
-
-
 def _distribute(
-    passing: Path, total: int, claims: Claims, settings: PrepareSettings, folder: Path, counts: Counts, listen: Listener
+    passing: Path, index: Index, settings: PrepareSettings, folder: Path, counts: Counts, listen: Listener
 ) -> None:
-    duplicates = Duplicates(settings.clean.drop_duplicates)
+    fates = index.fates(settings.split.apart, settings.clean.drop_duplicates)
+    total = len(fates)
     with ExitStack() as stack:
         writers = {split: stack.enter_context(SplitWriter(folder / split.file_name)) for split in Split}
-        for done, pair in enumerate(read_split(passing), 1):
-            split, source, target = _place(pair, settings)
-            reason = claims.conflict(split, source, target)
-            if reason is None and duplicates.seen(source, target):
-                reason = DUPLICATE
-            if reason is None:
+        for position, pair in enumerate(read_split(passing)):
+            fate, split = fates[position], index.split(position)
+            if fate == KEPT:
                 writers[split].write(pair)
                 counts.splits[split] += 1
                 if pair.group:
                     counts.groups[split].add(pair.group)
             else:
-                counts.dropped[reason] += 1
-            if done % _TELL_EVERY == 0 or done == total:
-                listen(Progress("split pairs", done, total, "pairs"))
+                counts.dropped[REASONS[fate]] += 1
+            if position % _TELL_EVERY == 0:
+                listen(Progress("split pairs", position, total, "pairs"))
+    listen(Progress("split pairs", total, total, "pairs"))
 
 
 def _check_sizes(counts: Counts) -> None:

@@ -9,17 +9,24 @@ Two promises, whatever the corpus:
 - **The same text never stands on two sides**, digits and placeholders masked: valid gives way to training, test to
   both. With `apart: both` that holds for the texts of the target side too.
 
-The second needs to know all texts of training before the first pair of test is written. So `Claims` and `Duplicates`
-are filled in two passes, and hold 64-bit keys instead of texts.
+The second needs to know all texts of training before the first pair of test is written. So an `Index` is filled first
+and asked afterwards; it holds two 64-bit keys and a split of each pair, 17 bytes, and no text.
 """
+
+from array import array
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from seqloom.corpus.keys import fraction_of, mask
 from seqloom.corpus.settings import SplitSettings
 from seqloom.corpus.splits import Split
 
-# How the metrics count what is dropped here.
-CONFLICTS = ("source_in_earlier_split", "target_in_earlier_split")
-DUPLICATE = "duplicate"
+# Why a pair is dropped here, as the metrics count it; its fate is the position in this list, or KEPT.
+REASONS = ("source_in_earlier_split", "target_in_earlier_split", "duplicate")
+KEPT = -1
+_SOURCE, _TARGET, _DUPLICATE = range(len(REASONS))
 
 
 def split_of(source: str, group: str, settings: SplitSettings) -> Split:
@@ -32,46 +39,41 @@ def split_of(source: str, group: str, settings: SplitSettings) -> Split:
     return Split.valid if fraction < settings.test + settings.valid else Split.train
 
 
-class Claims:
-    """Which split each text belongs to: the first, in the order train, valid, test, that has a pair with it."""
+class Index:
+    """The splits and keys of all pairs, in their order."""
 
-    def __init__(self, settings: SplitSettings) -> None:
-        self._sources: dict[int, Split] = {}
-        self._targets: dict[int, Split] | None = {} if settings.apart == "both" else None
+    def __init__(self) -> None:
+        self._splits, self._sources, self._targets = array("b"), array("Q"), array("Q")
 
-    def claim(self, split: Split, source: int, target: int) -> None:
-        """Note a pair of a split by the keys of its texts. All pairs are noted before the first is asked for."""
-        _lower(self._sources, source, split)
-        if self._targets is not None:
-            _lower(self._targets, target, split)
+    def add(self, split: Split, source: int, target: int) -> None:
+        """Append a pair by the keys of its texts (`keys.key_of`)."""
+        self._splits.append(split)
+        self._sources.append(source)
+        self._targets.append(target)
 
-    def conflict(self, split: Split, source: int, target: int) -> str | None:
-        """Return why a pair cannot stay in its split, as the metrics count it, or None if it can."""
-        if self._sources[source] < split:
-            return CONFLICTS[0]
-        if self._targets is not None and self._targets[target] < split:
-            return CONFLICTS[1]
-        return None
+    def split(self, position: int) -> Split:
+        """Return the split of a pair."""
+        return Split(self._splits[position])
 
+    def fates(self, apart: Literal["source", "both"], duplicates: Literal["pair", "source", "no"]) -> NDArray[np.int8]:
+        """Return for each pair the position in `REASONS` of why it is dropped, or `KEPT`.
 
-def _lower(owners: dict[int, Split], key: int, split: Split) -> None:
-    if owners.setdefault(key, split) > split:
-        owners[key] = split
-
-
-class Duplicates:
-    """Tells which pairs were seen before: by their source, by both sides, or never."""
-
-    def __init__(self, mode: str) -> None:
-        self._mode = mode
-        self._seen: set[int] = set()
-
-    def seen(self, source: int, target: int) -> bool:
-        """Tell whether an equal pair was asked for before, and remember this one."""
-        if self._mode == "no":
-            return False
-        key = source if self._mode == "source" else hash((source, target))
-        if key in self._seen:
-            return True
-        self._seen.add(key)
-        return False
+        Args:
+            apart: the sides whose texts may not stand in two splits.
+            duplicates: which pairs are the same: those with equal keys of both sides, of the source, or none. The first
+                of them that is not dropped for another reason is kept.
+        """
+        splits = np.frombuffer(self._splits, np.int8)
+        sources, targets = np.frombuffer(self._sources, np.uint64), np.frombuffer(self._targets, np.uint64)
+        fates = np.full(len(splits), KEPT, np.int8)
+        for reason, keys in ((_SOURCE, sources), (_TARGET, targets))[: 2 if apart == "both" else 1]:
+            for split in (Split.valid, Split.test):
+                here = np.flatnonzero((splits == split) & (fates == KEPT))
+                fates[here[np.isin(keys[here], keys[splits < split])]] = reason
+        if duplicates != "no":
+            # A product with an odd number loses nothing, so that equal keys mean equal pairs, as surely as keys can.
+            keys = sources if duplicates == "source" else sources ^ (targets * np.uint64(0x9E3779B97F4A7C15))
+            kept = np.flatnonzero(fates == KEPT)
+            _, first = np.unique(keys[kept], return_index=True)
+            fates[np.delete(kept, first)] = _DUPLICATE
+        return fates

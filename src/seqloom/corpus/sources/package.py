@@ -6,6 +6,7 @@ distributions are refused: to download one runs its set-up code.
 
 import os
 import re
+import stat
 import subprocess
 import sys
 import tempfile
@@ -105,9 +106,11 @@ def _grown(work: Path) -> int:
     largest = 0
     for path in work.rglob("*"):
         try:
-            largest = max(largest, path.stat().st_size)
+            status = path.stat()
         except FileNotFoundError:  # pip has moved it meanwhile
             continue
+        if stat.S_ISREG(status.st_mode):
+            largest = max(largest, status.st_size)
     return largest
 
 

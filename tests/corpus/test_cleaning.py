@@ -1,0 +1,107 @@
+import pytest
+
+from seqloom.corpus.cleaning import Cleaner, strip_markup, tidy
+
+
+def dropped(settings, source, target):
+    return Cleaner(settings).clean(source, target).dropped
+
+
+@pytest.mark.parametrize(
+    ("rules", "source", "target", "rule"),
+    [
+        ({}, "a", "b", None),
+        ({}, " \u200b", "b", "empty"),
+        ({}, "a", "\t\n", "empty"),
+        ({"drop_copies": True}, "WQHD  120 Hz", "WQHD 120 Hz", "copy"),
+        ({"drop_copies": True}, "WQHD 120 Hz", "WQHD 120 hz", None),
+        ({"drop_urls": True}, "see HTTPS://e.org now", "b", "url"),
+        ({"drop_urls": True}, "a", "siehe www.e.org", "url"),
+        ({"drop_urls": True}, "the URL e.org", "b", None),
+        ({"drop_messages": True}, "{n, plural, one {# file} other {# files}}", "b", "message"),
+        ({"drop_messages": True}, "a", "[%key:common::ok%]", "message"),
+        ({"drop_messages": True}, "a $t(common.ok)", "b", "message"),
+        ({"drop_messages": True}, "{name}, {other} [50%]", "b", None),
+        ({"same_placeholders": True}, "{a} and {b}", "{b} und {a}", None),
+        ({"same_placeholders": True}, "{a} and {a}", "{a} und a", "placeholders"),
+        ({"same_placeholders": True}, "<b>a</b>", "<b>b</b>", None),
+        ({"same_placeholders": True}, "<b>a</b>", "<b>b", "placeholders"),
+        ({"same_placeholders": True}, "%(n)d of %s", "%s von %(n)d", None),
+        ({"same_placeholders": True}, "%(n)d", "%(m)d", "placeholders"),
+        ({"min_words": 2}, "absolute humidity", "Luftfeuchtigkeit", None),
+        ({"min_words": 2}, "humidity", "Luftfeuchtigkeit", "min_words"),
+        ({"max_words": 2}, "a b", "a b c", "max_words"),
+        ({"max_words": 3}, "a b", "a b c", None),
+        ({"max_characters": 3}, "abc", "abcd", "max_characters"),
+        ({"max_characters": 4}, "abc", "abcd", None),
+        ({"min_letter_share": 0.5}, "ab 12", "cd 12", None),
+        ({"min_letter_share": 0.5}, "ab 123", "cd", "letters"),
+        ({"min_letter_share": 0.5}, "{hostname} ({ip_address})", "{hostname} ({ip_address})", "letters"),
+        ({"min_letter_share": 0.5}, "{host}", "{host}", "letters"),
+        ({"min_letter_share": 1.0}, "कि", "कि", None),  # a vowel sign is a mark, not a letter
+        ({"max_length_ratio": 2.0}, "abcd", "ab", None),
+        ({"max_length_ratio": 2.0}, "ab", "abcde", "length_ratio"),
+    ],
+)
+def test_rules(clean_settings, rules, source, target, rule):
+    assert dropped(clean_settings(**rules), source, target) == rule
+    if rule != "empty":
+        assert dropped(clean_settings(), source, target) is None  # a rule that is off drops nothing
+
+
+def test_the_first_rule_that_drops_is_named(clean_settings):
+    settings = clean_settings(drop_copies=True, drop_urls=True, max_words=1)
+    assert dropped(settings, "http://e.org a", "http://e.org a") == "copy"
+    assert dropped(settings, "http://e.org a", "http://e.org b") == "url"
+
+
+def test_the_table_holds_what_is_switched_on(clean_settings):
+    assert [rule.name for rule in Cleaner(clean_settings()).rules] == ["empty"]
+    everything = clean_settings(
+        drop_urls=True, drop_messages=True, same_placeholders=True, min_words=1, max_words=9, max_characters=9,
+        min_letter_share=0.1, max_length_ratio=2.0, drop_copies=True,
+    )  # fmt: skip
+    names = ["empty", "copy", "url", "message", "placeholders", "min_words", "max_words", "max_characters", "letters"]
+    assert [rule.name for rule in Cleaner(everything).rules] == [*names, "length_ratio"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("See [the docs]({url}#x) now", "See the docs now"),
+        ('[a](http://e.org "title") [b](c(d))', "a b"),
+        ("![logo](x.png)", "logo"),
+        ("array[0](call) [not a link] (really)", "array0 [not a link] (really)"),
+        ("**bold** and *slanted* and ***both***", "bold and slanted and both"),
+        ("2 * 3 * 4, a*b*c, **", "2 * 3 * 4, a*b*c, **"),
+        ("* one\n* two", "* one\n* two"),
+        ("Use `code` here", "Use code here"),
+        ("```yaml\na: {b}\n```", "\na: {b}\n"),
+        ("## Title\ntext #1 # not", "Title\ntext #1 # not"),
+        ("snake_case_name and __init__", "snake_case_name and __init__"),
+        ("<b>kept</b> {kept} %s", "<b>kept</b> {kept} %s"),
+        ("**{name}**: `{value}`", "{name}: {value}"),
+    ],
+)
+def test_markup(text, shown):
+    assert strip_markup(text) == shown
+
+
+def test_tidying_is_switched(clean_settings):
+    text = "&auml;  **b** &amp;nbsp;"
+    assert tidy(text, clean_settings()) == "&auml; **b** &amp;nbsp;"
+    assert tidy(text, clean_settings(unescape_html=True)) == "ä **b** &nbsp;"
+    assert tidy(text, clean_settings(unescape_html=True, strip_markup=True)) == "ä b &nbsp;"
+
+
+@pytest.mark.parametrize(
+    "hostile", ["[" * 5000, "[a](" * 3000, "*a" * 5000, "(" * 5000 + "[a](" + "(" * 5000, "`" * 9999]
+)
+def test_hostile_text_is_read_in_linear_time(clean_settings, hostile):
+    # Quadratic or worse would take minutes at this size, and the suite's time-out would tell.
+    strip_markup(hostile * 4)
+
+
+def test_rules_see_normalised_text(clean_settings):
+    cleaned = Cleaner(clean_settings(drop_copies=True)).clean("u\u0308ber\u00ad\r\n alles", "\u00fcber alles")
+    assert cleaned == ("über alles", "über alles", "copy")

@@ -1,0 +1,90 @@
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqloom.corpus.leakage import NearCopies, grams_of, measure_leakage
+from seqloom.corpus.splits import Pair, Split, SplitWriter
+
+
+def write(folder, **splits):
+    for split in Split:
+        with SplitWriter(folder / split.file_name) as writer:
+            for source, target in splits.get(split.name, ()):
+                writer.write(Pair(source, target, "en-de", "c", ""))
+
+
+def similarity(one, other):
+    one, other = grams_of(one), grams_of(other)
+    return len(one & other) / len(one | other)
+
+
+def test_shared_texts_are_counted_masked(tmp_path):
+    write(
+        tmp_path,
+        train=[("Port 1", "Anschluss 1"), ("Save {name}", "{name} speichern")],
+        valid=[("Something else entirely", "Anschluss 7"), ("Other words", "Andere Worte")],
+        test=[("Port 22", "Steckdose"), ("Save {other}", "Sichern"), ("Port 23", "Dose"), ("New", "Neu")],
+    )
+    found = measure_leakage(tmp_path, 0.8, 100)
+    assert found[Split.valid] == (2, 0, 1, 2, 0)
+    assert found[Split.test] == (4, 3, 0, 4, 3)
+    assert found[Split.test].share == 0.75
+
+
+def test_a_near_copy_is_counted_once(tmp_path):
+    train = [(f"The door of the garage opens slowly{mark}", "x") for mark in ("!", "?", ".")]
+    write(tmp_path, train=train, valid=[("v", "w")], test=[("The door of the garage opens slowly", "x")])
+    assert measure_leakage(tmp_path, 0.8, 100)[Split.test].near_copies == 1
+
+
+def test_the_sample_is_bounded_and_does_not_depend_on_the_order(tmp_path):
+    texts = [(f"text {word}", "x") for word in "abcdefghijklmnop"]
+    results = []
+    for name, order in (("a", texts), ("b", texts[::-1])):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, train=texts[:8], valid=texts, test=order)
+        results.append(measure_leakage(tmp_path / name, 0.9, 5)[Split.test])
+    assert results[0] == results[1]
+    assert results[0].compared == 5
+    assert results[0].segments == 16
+
+
+words = st.lists(st.sampled_from(["lamp", "door", "lamps", "doors", "the", "a"]), min_size=1, max_size=6).map(" ".join)
+
+
+@settings(deadline=None)
+@given(
+    index=st.lists(words, unique=True, max_size=8),
+    stream=st.lists(words, max_size=8),
+    bound=st.sampled_from([0.3, 0.5, 0.8, 1.0]),
+)
+def test_prefix_filtering_finds_what_comparing_all_with_all_finds(index, stream, bound):
+    near = NearCopies(index, bound)
+    for text in stream:
+        near.compare(grams_of(text))
+    assert near.found == {n for n, one in enumerate(index) if any(similarity(one, other) >= bound for other in stream)}
+
+
+def test_prefix_filtering_on_longer_texts():
+    draw = random.Random(3)
+    letters = "abcdefg hij"
+    index = ["".join(draw.choices(letters, k=40)) for _ in range(60)]
+    stream = []
+    for text in index[:30]:
+        changed = list(text)
+        for _ in range(draw.randrange(4)):
+            changed[draw.randrange(40)] = draw.choice(letters)
+        stream.append("".join(changed))
+    near = NearCopies(index, 0.6)
+    for text in stream:
+        near.compare(grams_of(text))
+    expected = {n for n, one in enumerate(index) if any(similarity(one, other) >= 0.6 for other in stream)}
+    assert near.found == expected
+    assert 5 < len(expected) < 30
+
+
+@pytest.mark.parametrize(("text", "count"), [("", 1), ("abc", 1), ("abcde", 1), ("abcdef", 2)])
+def test_short_texts_have_a_gram_too(text, count):
+    assert len(grams_of(text)) == count

@@ -1,0 +1,198 @@
+import random
+import tracemalloc
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from seqloom.corpus.formats.raw import RawPair
+from seqloom.corpus.keys import mask
+from seqloom.corpus.prepare import prepare
+from seqloom.corpus.splits import Split, read_split
+from seqloom.errors import CorpusError
+from seqloom.progress import ignore
+
+WORDS = ["the", "red", "blue", "door", "window", "opens", "slowly", "quickly", "house", "garden", "light", "garage"]
+
+
+def generated(pairs, groups, seed=1, length=6):
+    draw = random.Random(seed)
+    for number in range(pairs):
+        words = [draw.choice(WORDS) for _ in range(length)]
+        yield (
+            "c",
+            RawPair(f"{' '.join(words)} x{number:x}z", f"{' '.join(words[::-1])} y{number:x}z", f"g{number % groups}"),
+        )
+
+
+def written(folder):
+    return {split: list(read_split(folder / split.file_name)) for split in Split}
+
+
+def run(pairs, settings, folder, listen=ignore):
+    folder.mkdir(parents=True)
+    return prepare(pairs, "en-de", settings, folder, listen)
+
+
+def test_every_pair_is_kept_or_counted(prepare_settings, tmp_path):
+    raw = [*generated(300, 40), *generated(300, 40), ("d", RawPair("", "x", "g")), ("d", RawPair("same", "same", "h"))]
+    counts = run(raw, prepare_settings(drop_duplicates="source", drop_copies=True), tmp_path / "out")
+    record, splits = counts.record(), written(tmp_path / "out")
+    assert record["raw"] == {"c": 600, "d": 2}
+    assert record["dropped"] == {
+        "empty": 1, "copy": 1, "source_in_earlier_split": 0, "target_in_earlier_split": 0, "duplicate": 300,
+    }  # fmt: skip
+    assert record["kept"] == 300 == sum(map(len, splits.values()))
+    assert record["splits"] == {split.name: len(pairs) for split, pairs in splits.items()}
+    assert record["groups"] == {split.name: len({pair.group for pair in pairs}) for split, pairs in splits.items()}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["test.tsv", "train.tsv", "valid.tsv"]
+
+
+def test_the_same_input_gives_the_same_bytes_in_the_order_of_the_input(prepare_settings, tmp_path):
+    for name in ("one", "two"):
+        run(generated(300, 40), prepare_settings(), tmp_path / name)
+    for split in Split:
+        content = (tmp_path / "one" / split.file_name).read_bytes()
+        assert content == (tmp_path / "two" / split.file_name).read_bytes()
+    order = [raw.source for _, raw in generated(300, 40)]
+    positions = [order.index(pair.source) for pair in written(tmp_path / "one")[Split.train]]
+    assert positions == sorted(positions)
+
+
+def test_a_group_stays_together(prepare_settings, tmp_path):
+    run(generated(600, 60), prepare_settings(), tmp_path / "out")
+    groups = [{pair.group for pair in pairs} for pairs in written(tmp_path / "out").values()]
+    assert sum(map(len, groups)) == len(set().union(*groups)) == 60
+
+
+def test_shares_are_near_what_was_asked_for(prepare_settings, tmp_path):
+    counts = run(generated(4000, 4000), prepare_settings(valid=0.1, test=0.2, by="pair"), tmp_path / "out")
+    assert counts.splits[Split.valid] / 4000 == pytest.approx(0.1, abs=0.02)
+    assert counts.splits[Split.test] / 4000 == pytest.approx(0.2, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept"),
+    [
+        ("no", ["Port 1=Anschluss 1", "Port 2=Anschluss 2", "Port 3=Steckplatz 3"]),
+        ("pair", ["Port 1=Anschluss 1", "Port 3=Steckplatz 3"]),
+        ("source", ["Port 1=Anschluss 1"]),
+    ],
+)
+def test_duplicates(prepare_settings, tmp_path, mode, kept):
+    texts = [("Port 1", "Anschluss 1"), ("Port 2", "Anschluss 2"), ("Port 3", "Steckplatz 3")]
+    raw = [*(("c", RawPair(*pair, "")) for pair in texts), *generated(200, 50)]
+    run(raw, prepare_settings(drop_duplicates=mode), tmp_path / "out")
+    every = [pair for pairs in written(tmp_path / "out").values() for pair in pairs]
+    assert [f"{pair.source}={pair.target}" for pair in every if pair.source.startswith("Port")] == kept
+
+
+# --- the two promises of splitting, on corpora full of repeats
+
+raw_pairs = st.lists(
+    st.tuples(
+        st.just("c"),
+        st.builds(
+            RawPair,
+            source=st.sampled_from([f"{word} {n}" for word in "abcdefgh" for n in range(2)] + ["{x} i", "{y} i"]),
+            target=st.sampled_from([f"{word} {n}" for word in "ABCDEFGH" for n in range(2)]),
+            group=st.sampled_from(["", *"qrstuvw"]),
+        ),
+    ),
+    max_size=40,
+)
+anchors = list(generated(60, 30))  # so that no split is empty
+
+
+def sides(splits):
+    return {(pair.source, pair.target, pair.group): split for split, pairs in splits.items() for pair in pairs}
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    old=raw_pairs, new=raw_pairs, by=st.sampled_from(["group", "pair"]), apart=st.sampled_from(["source", "both"]),
+    mode=st.sampled_from(["no", "pair", "source"]), front=st.booleans(),
+)  # fmt: skip
+def test_a_pair_never_changes_sides_and_no_text_stands_on_two(
+    prepare_settings, tmp_path_factory, old, new, by, apart, mode, front
+):
+    settings, folder = prepare_settings(by=by, apart=apart, drop_duplicates=mode), tmp_path_factory.mktemp("splits")
+    grown = [*new, *old] if front else [*old, *new]
+    run([*anchors, *old], settings, folder / "old")
+    run([*anchors, *grown], settings, folder / "grown")
+    before, after = written(folder / "old"), written(folder / "grown")
+
+    was, now = sides(before), sides(after)
+    assert all(was[pair] == now[pair] for pair in was.keys() & now.keys())
+    if mode == "no":  # otherwise a new pair may stand for an old one of the same text
+        assert {pair for pair in was if was[pair] == Split.train} <= now.keys()
+
+    for text in ("source", "target") if apart == "both" else ("source",):
+        masked = [{mask(getattr(pair, text)) for pair in pairs} for pairs in after.values()]
+        for one, other in ((0, 1), (0, 2), (1, 2)):
+            assert not masked[one] & masked[other]
+    if by == "pair" and apart == "source":
+        # Then a source text has one side for ever, whichever pair carries it.
+        by_source = {mask(pair[0]): split for pair, split in was.items()}
+        assert all(by_source.get(mask(pair[0]), split) == split for pair, split in now.items())
+
+
+# --- what stops the stage
+
+
+def test_an_empty_corpus_says_which_rule_dropped_most(prepare_settings, tmp_path):
+    raw = [("c", RawPair(f"a {n}", "b", "g")) for n in range(50)] + [("c", RawPair("", "b", "g"))]
+    with pytest.raises(CorpusError) as caught:
+        run(raw, prepare_settings(min_words=9), tmp_path / "out")
+    message, *table = str(caught.value).splitlines()
+    assert message == "no pair is left; the rule 'min_words' dropped most, 50 of 51"
+    assert [row.split() for row in table] == [
+        ["51", "c", "(raw)"], ["-1", "empty"], ["-50", "min_words"], ["0", "train"], ["0", "valid"], ["0", "test"],
+    ]  # fmt: skip
+
+
+def test_no_pair_at_all(prepare_settings, tmp_path):
+    with pytest.raises(CorpusError, match="no pair is left"):
+        run([], prepare_settings(), tmp_path / "out")
+
+
+def test_an_empty_split_is_named(prepare_settings, tmp_path):
+    raw = [("c", RawPair(f"text {n:x}z", f"Text {n:x}z", "one group")) for n in range(50)]
+    with pytest.raises(CorpusError, match=r"got no pair; give prepare.split larger shares or the corpus more groups"):
+        run(raw, prepare_settings(), tmp_path / "out")
+
+
+def test_too_many_near_copies_stop_the_stage(prepare_settings, tmp_path):
+    def near_copies():
+        for number, word in enumerate(a + b for a in WORDS for b in WORDS):
+            text = f"a long sentence, the same but for its very last word, {word}"
+            yield "c", RawPair(text, text.upper(), f"g{number}")
+
+    with pytest.raises(CorpusError, match=r"test segments \(\d+\.\d%\) have a near-copy in training, .*max_leakage"):
+        run(near_copies(), prepare_settings(max_leakage=0.05), tmp_path / "out")
+    counts = run(near_copies(), prepare_settings(max_leakage=1.0), tmp_path / "allowed")
+    assert counts.leakage[Split.test].share > 0.9
+
+
+def test_progress_counts_the_pairs_of_each_pass(prepare_settings, tmp_path):
+    told = []
+    run(generated(1200, 100), prepare_settings(), tmp_path / "out", told.append)
+    last = {report.task: report for report in told}
+    assert list(last) == ["clean pairs", "split pairs", "check leakage"]
+    assert all(report.done == report.total and report.unit == "pairs" for report in last.values())
+    assert any(0 < report.done < 1200 for report in told if report.task == "clean pairs")
+
+
+def test_memory_holds_keys_and_not_texts(prepare_settings, tmp_path):
+    # Twice the pairs cost an index entry more for each, but not their texts: some 1,300 bytes a pair here. The shares
+    # are small, as what is compared for leakage is bounded by a sample.
+    settings = prepare_settings(valid=0.02, test=0.02, sample=5, drop_duplicates="source", apart="both")
+    peaks, sizes = [], []
+    for pairs in (600, 1200):
+        tracemalloc.start()
+        run(generated(pairs, 200, length=105), settings, tmp_path / str(pairs))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        sizes.append(sum(path.stat().st_size for path in (tmp_path / str(pairs)).iterdir()))
+    assert sizes[1] - sizes[0] > 700_000
+    assert peaks[1] - peaks[0] < 70_000

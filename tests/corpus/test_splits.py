@@ -1,0 +1,52 @@
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split
+from seqloom.errors import FormatError
+
+HEADER = "source\ttarget\tdirection\tcorpus\tgroup\n"
+fields = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n\r"), max_size=8)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pairs=st.lists(st.builds(Pair, fields, fields, st.just("en-de"), fields, fields), max_size=5))
+def test_round_trip(tmp_path, pairs):
+    path = tmp_path / "s.tsv"
+    path.unlink(missing_ok=True)
+    with SplitWriter(path) as writer:
+        for pair in pairs:
+            writer.write(pair)
+    assert writer.pairs == len(pairs)
+    assert list(read_split(path)) == pairs
+    assert path.read_bytes().startswith(HEADER.encode())
+
+
+@pytest.mark.parametrize("breaker", ["\t", "\n", "\r"])
+def test_a_text_that_would_break_the_file_is_refused(tmp_path, breaker):
+    with pytest.raises(FormatError, match="pair 1 holds a TAB"), SplitWriter(tmp_path / "s.tsv") as writer:
+        writer.write(Pair(f"a{breaker}b", "c", "en-de", "c", ""))
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "is empty, without even the header"),
+        (b"source\ttarget\n", "line 1: must be the header"),
+        (HEADER.encode() + b"a\tb\tc\td\te\na\tb\n", "line 3: has 2 columns, not 5"),
+        (HEADER.encode() + b"\xff\tb\tc\td\te\n", "not UTF-8"),
+    ],
+)
+def test_a_foreign_file_is_named(tmp_path, content, fault):
+    (tmp_path / "s.tsv").write_bytes(content)
+    with pytest.raises(FormatError, match=rf"s\.tsv: .*{fault}"):
+        list(read_split(tmp_path / "s.tsv"))
+
+
+def test_a_missing_file_says_which_stage_to_run(tmp_path):
+    with pytest.raises(FormatError, match="run the stage prepare_corpus"):
+        list(read_split(tmp_path / "s.tsv"))
+
+
+def test_names():
+    assert [split.file_name for split in Split] == ["train.tsv", "valid.tsv", "test.tsv"]

@@ -1,0 +1,234 @@
+import gzip
+import hashlib
+import io
+import json
+import socket
+import tarfile
+
+import pytest
+
+from seqloom.corpus.settings import UrlSource
+from seqloom.corpus.sources.depot import Depot
+from seqloom.corpus.sources.url import Patience, fetch_url, file_name
+from seqloom.errors import HashError, OfflineError, SourceError
+from seqloom.progress import ignore
+
+CONTENT = b"".join(b"Line %d\tZeile %d\n" % (n, n) for n in range(20_000))
+HASTE = Patience(timeout=5.0, attempts=3, pause=0.0)
+
+
+@pytest.fixture
+def depot(tmp_path):
+    return Depot(tmp_path / "downloads", None)
+
+
+@pytest.fixture
+def into(tmp_path):
+    folder = tmp_path / "into"
+    folder.mkdir()
+    return folder
+
+
+def source(url, content=CONTENT, **more):
+    sha256 = hashlib.sha256(content).hexdigest()
+    return UrlSource.model_validate({"kind": "url", "format": "tsv", "url": url, "sha256": sha256, **more})
+
+
+def part_of(depot, wanted, content, url, validator='"1"'):
+    shelf = depot.shelf(wanted.sha256)
+    shelf.mkdir(parents=True)
+    (shelf / "pairs.tsv.part").write_bytes(content)
+    (shelf / "pairs.tsv.part.json").write_text(json.dumps({"url": url, "validator": validator}))
+
+
+def test_a_file_comes_whole_and_tells_its_bytes(site, depot, into):
+    site.files["/d/pairs.tsv"] = CONTENT
+    told = []
+    fetch_url("c", source(f"{site.url}/d/pairs.tsv"), into, depot, told.append, HASTE)
+    assert (into / "pairs.tsv").read_bytes() == CONTENT
+    assert told[-1].done == told[-1].total == len(CONTENT)
+    assert told[-1].unit == "bytes"
+    assert {report.task for report in told} == {"download c", "copy c"}
+
+
+def test_a_second_fetch_asks_nobody(site, depot, into, tmp_path):
+    site.files["/pairs.tsv"] = CONTENT
+    wanted = source(f"{site.url}/pairs.tsv")
+    fetch_url("c", wanted, into, depot, ignore, HASTE)
+    again = tmp_path / "again"
+    again.mkdir()
+    fetch_url("c", wanted, again, depot, ignore, HASTE)
+    assert (again / "pairs.tsv").read_bytes() == CONTENT
+    assert len(site.ranges) == 1
+
+
+def test_a_broken_transfer_goes_on_where_it_stopped(site, depot, into):
+    site.files["/pairs.tsv"] = CONTENT
+    site.faults = ["break", "break"]
+    fetch_url("c", source(f"{site.url}/pairs.tsv"), into, depot, ignore, HASTE)
+    half = len(CONTENT) // 2
+    assert site.ranges == [None, f"bytes={half}-", f"bytes={half + (len(CONTENT) - half) // 2}-"]
+    assert (into / "pairs.tsv").read_bytes() == CONTENT
+
+
+def test_an_interrupted_run_is_taken_up_by_the_next(site, depot, into):
+    url = f"{site.url}/pairs.tsv"
+    site.files["/pairs.tsv"] = CONTENT
+
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch_url("c", source(url), into, depot, interrupt, HASTE)
+    fetch_url("c", source(url), into, depot, ignore, HASTE)
+    assert site.ranges[1] is not None
+    assert (into / "pairs.tsv").read_bytes() == CONTENT
+
+
+def test_a_part_of_another_version_is_not_built_upon(site, depot, into):
+    url = f"{site.url}/pairs.tsv"
+    site.files["/pairs.tsv"], site.etag = CONTENT, '"2"'
+    part_of(depot, source(url), b"of another version", url)
+    fetch_url("c", source(url), into, depot, ignore, HASTE)
+    assert (into / "pairs.tsv").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("part", [b"of another version", b"x" * len(CONTENT), b"x" * (len(CONTENT) + 5)])
+def test_without_a_validator_the_hash_tells_and_the_download_begins_anew(site, depot, into, part):
+    url = f"{site.url}/pairs.tsv"
+    site.files["/pairs.tsv"], site.etag = CONTENT, None
+    part_of(depot, source(url), part, url, validator=None)
+    fetch_url("c", source(url), into, depot, ignore, HASTE)
+    assert (into / "pairs.tsv").read_bytes() == CONTENT
+
+
+def test_a_part_that_was_whole_already_is_taken(site, depot, into):
+    url = f"{site.url}/pairs.tsv"
+    site.files["/pairs.tsv"] = CONTENT
+    part_of(depot, source(url), CONTENT, url)
+    fetch_url("c", source(url), into, depot, ignore, HASTE)
+    assert (into / "pairs.tsv").read_bytes() == CONTENT
+
+
+def test_a_server_that_knows_no_ranges_sends_all_again(site, depot, into):
+    url = f"{site.url}/pairs.tsv"
+    site.files["/pairs.tsv"], site.honours_ranges = CONTENT, False
+    part_of(depot, source(url), CONTENT[:100], url)
+    fetch_url("c", source(url), into, depot, ignore, HASTE)
+    assert (into / "pairs.tsv").read_bytes() == CONTENT
+
+
+def test_a_busy_server_is_asked_again(site, depot, into):
+    site.files["/pairs.tsv"] = CONTENT
+    site.faults = [503, 429]
+    told = []
+    fetch_url("c", source(f"{site.url}/pairs.tsv"), into, depot, told.append, HASTE)
+    assert any("status 503" in report.note for report in told)
+    assert (into / "pairs.tsv").read_bytes() == CONTENT
+
+
+def test_patience_ends_and_the_part_stays(site, depot, into):
+    site.files["/pairs.tsv"] = CONTENT
+    site.faults = ["break", 503, 503, 503, 503]
+    wanted = source(f"{site.url}/pairs.tsv")
+    with pytest.raises(SourceError, match=r"status 503.*3 times on end.*SEQLOOM_MIRROR"):
+        fetch_url("c", wanted, into, depot, ignore, HASTE)
+    assert (depot.shelf(wanted.sha256) / "pairs.tsv.part").stat().st_size == len(CONTENT) // 2
+    assert not list(into.iterdir())
+
+
+def test_the_pause_doubles_up_to_its_bound(site, depot, into, monkeypatch):
+    pauses = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    site.files["/pairs.tsv"] = CONTENT
+    site.faults = [500] * 5
+    fetch_url("c", source(f"{site.url}/pairs.tsv"), into, depot, ignore, Patience(5.0, 6, 1.0, 6.0))
+    assert [pause for pause in pauses if pause >= 1] == [1.0, 2.0, 4.0, 6.0, 6.0]
+
+
+def test_a_refusal_names_its_status_and_hides_the_query(site, depot, into):
+    with pytest.raises(SourceError, match="status 404") as caught:
+        fetch_url("c", source(f"{site.url}/pairs.tsv?signature=secret"), into, depot, ignore, HASTE)
+    assert "secret" not in str(caught.value)
+    assert len(site.ranges) == 1
+
+
+def test_a_wrong_hash_is_refused_and_leaves_nothing(site, depot, into):
+    site.files["/pairs.tsv"] = b"something else"
+    wanted = source(f"{site.url}/pairs.tsv")
+    with pytest.raises(HashError, match=f"14 bytes with sha256 .*, not {wanted.sha256}"):
+        fetch_url("c", wanted, into, depot, ignore, HASTE)
+    assert not list(into.iterdir())
+    assert not list(depot.shelf(wanted.sha256).iterdir())
+
+
+@pytest.mark.parametrize("with_length", [True, False])
+def test_more_than_max_bytes_is_refused(site, depot, into, with_length):
+    site.files["/pairs.tsv"] = CONTENT
+    with pytest.raises(SourceError, match="larger than max_bytes"):
+        fetch_url("c", source(f"{site.url}/pairs.tsv", max_bytes=1000), into, depot, ignore, HASTE)
+
+
+def test_a_dead_host_is_told_at_once_with_the_way_on(depot, into):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told = []
+    with pytest.raises(OfflineError, match=r"cannot be reached .*put pairs.tsv into a folder.*SEQLOOM_MIRROR"):
+        fetch_url("c", source(f"http://127.0.0.1:{port}/pairs.tsv"), into, depot, told.append, Patience())
+    assert not told  # no pause, no second attempt
+
+
+def test_an_unknown_host_is_told_at_once(depot, into):
+    with pytest.raises(OfflineError, match=r"cannot be reached"):
+        fetch_url("c", source("http://nowhere.invalid/pairs.tsv"), into, depot, ignore, Patience())
+
+
+def test_the_mirror_comes_first(site, into, tmp_path):
+    mirror = tmp_path / "mirror"
+    (mirror / "c").mkdir(parents=True)
+    (mirror / "pairs.tsv").write_bytes(b"of another corpus")
+    (mirror / "c" / "pairs.tsv").write_bytes(CONTENT)
+    fetch_url("c", source(f"{site.url}/pairs.tsv"), into, Depot(tmp_path / "d", mirror), ignore, HASTE)
+    assert (into / "pairs.tsv").read_bytes() == CONTENT
+    assert not site.ranges
+
+
+def test_a_truncated_file_in_the_mirror_is_named(site, into, tmp_path):
+    (tmp_path / "pairs.tsv").write_bytes(CONTENT[:-1])
+    with pytest.raises(HashError, match=r"pairs\.tsv is not the file that params\.yaml pins.*SEQLOOM_MIRROR"):
+        fetch_url("c", source(f"{site.url}/pairs.tsv"), into, Depot(tmp_path / "d", tmp_path), ignore, HASTE)
+
+
+def test_a_mirror_that_is_no_folder_is_named(site, into, tmp_path):
+    with pytest.raises(SourceError, match=r"SEQLOOM_MIRROR names .*absent, which is not a folder"):
+        fetch_url("c", source(f"{site.url}/p"), into, Depot(tmp_path / "d", tmp_path / "absent"), ignore, HASTE)
+
+
+def test_an_archive_arrives_extracted(site, depot, into):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        member = tarfile.TarInfo("corpus/train.de")
+        member.size = 5
+        archive.addfile(member, io.BytesIO(b"Hallo"))
+    content = gzip.compress(packed.getvalue())
+    site.files["/corpus.tar.gz"] = content
+    fetch_url("c", source(f"{site.url}/corpus.tar.gz", content), into, depot, ignore, HASTE)
+    assert [path.relative_to(into).as_posix() for path in into.rglob("*")] == ["corpus", "corpus/train.de"]
+    assert (into / "corpus" / "train.de").read_bytes() == b"Hallo"
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://e.org/a/b.tsv.gz", "b.tsv.gz"),
+        ("https://e.org/a/b.zip?x=../y", "b.zip"),
+        ("https://e.org", "download"),
+        ("https://e.org/a/", "download"),
+        ("https://e.org/a/%2e%2e%2Fb", "b"),
+        ("https://e.org/..", "download"),
+        ("https://e.org/a%20b", "a_b"),
+    ],
+)
+def test_file_names_are_harmless(url, name):
+    assert file_name(url) == name

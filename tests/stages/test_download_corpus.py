@@ -1,0 +1,98 @@
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from seqloom.errors import HashError, SourceError
+from seqloom.params import load_params
+from seqloom.progress import ignore
+from seqloom.stages import download_corpus
+from seqloom.stages.places import RAW
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+WHEEL = "words-1.0-py3-none-any.whl"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project with a mirror, in which a wheel lies."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "data/local").mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "mirror" / WHEEL, "w") as wheel:
+        wheel.writestr("w/g/en.json", '{"a": "one"}')
+    monkeypatch.setenv("SEQLOOM_MIRROR", str(tmp_path / "mirror"))
+    return tmp_path
+
+
+def params(**corpora):
+    given = load_params(PARAMS).model_dump(by_alias=True, mode="python")
+    return load_params(PARAMS).__class__.model_validate({**given, "corpora": corpora})
+
+
+def wheel(project, **more):
+    sha256 = hashlib.sha256((project / "mirror" / WHEEL).read_bytes()).hexdigest()
+    source = {"kind": "package", "package": "words", "version": "1.0", "sha256": sha256}
+    return {**source, "format": "json_catalogue", "members": "w/{group}/{lang}.json", **more}
+
+
+MINE = {"kind": "file", "path": "data/local/p.{lang}", "format": "moses"}
+
+
+def lying():
+    return sorted(path.relative_to(RAW).as_posix() for path in RAW.rglob("*") if path.is_file())
+
+
+def test_corpora_lie_as_fetched_beside_a_manifest(project):
+    for language, text in (("en", "one\n"), ("de", "eins\n")):
+        (project / f"data/local/p.{language}").write_text(text)
+    download_corpus.run(params(words=wheel(project), mine=MINE), ignore)
+    assert lying() == ["manifest.json", "mine/p.de", "mine/p.en", f"words/{WHEEL}"]
+    manifest = json.loads((RAW / "manifest.json").read_text())
+    assert list(manifest) == ["mine", "words"]
+    assert manifest["mine"] == {
+        "kind": "file",
+        "files": [
+            {"path": "mine/p.de", "sha256": hashlib.sha256(b"eins\n").hexdigest(), "bytes": 5},
+            {"path": "mine/p.en", "sha256": hashlib.sha256(b"one\n").hexdigest(), "bytes": 4},
+        ],
+    }
+    assert (RAW / "words" / WHEEL).read_bytes() == (project / "mirror" / WHEEL).read_bytes()
+
+
+def test_a_second_run_gives_the_same_bytes_and_drops_what_is_no_corpus_any_more(project, monkeypatch):
+    download_corpus.run(params(words=wheel(project), again=wheel(project)), ignore)
+    before = (RAW / "manifest.json").read_bytes()
+    download_corpus.run(params(again=wheel(project), words=wheel(project)), ignore)
+    assert (RAW / "manifest.json").read_bytes() == before
+    monkeypatch.delenv("SEQLOOM_MIRROR")  # what lies in data/raw already is as good as a mirror
+    download_corpus.run(params(words=wheel(project)), ignore)
+    assert lying() == ["manifest.json", f"words/{WHEEL}"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (lambda project: wheel(project, sha256="0" * 64), HashError),
+        (lambda project: MINE, SourceError),
+        (lambda project: {**MINE, "path": "data/local", "members": "{lang}"}, SourceError),
+    ],
+)
+def test_one_bad_corpus_leaves_data_raw_as_it_was(project, bad, error):
+    download_corpus.run(params(words=wheel(project)), ignore)
+    before = lying()
+    with pytest.raises(error):
+        download_corpus.run(params(words=wheel(project), bad=bad(project)), ignore)
+    assert lying() == before
+    assert sorted(path.name for path in RAW.iterdir()) == ["manifest.json", "words"]
+
+
+def test_an_interruption_leaves_data_raw_as_it_was(project):
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download_corpus.run(params(words=wheel(project)), interrupt)
+    assert list(RAW.iterdir()) == []

@@ -1,0 +1,107 @@
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from seqloom.corpus.splits import read_split
+from seqloom.errors import ArchiveError, CorpusError, FormatError
+from seqloom.params import load_params
+from seqloom.progress import ignore
+from seqloom.stages import prepare_corpus
+from seqloom.stages.places import CORPUS, CORPUS_METRICS, RAW
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+COLOURS = ["red", "blue", "green", "yellow", "black", "white", "grey", "brown"]
+THINGS = ["door", "window", "lamp", "garden", "kitchen", "garage", "roof", "wall"]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project whose data/raw holds a wheel with catalogues, and a TSV."""
+    monkeypatch.chdir(tmp_path)
+    (RAW / "words").mkdir(parents=True)
+    (RAW / "mine").mkdir()
+    with zipfile.ZipFile(RAW / "words" / "words-1.0-py3-none-any.whl", "w") as wheel:
+        for colour in COLOURS:
+            for language, form in (("en", "The {} in {} is {{state}}"), ("de", "{} in {} hat {{state}}")):
+                texts = {thing: form.format(thing, colour) for thing in THINGS}
+                wheel.writestr(f"w/{colour}/{language}.json", json.dumps(texts))
+    rows = [f"my {colour} {thing}\tdein {thing} {colour}" for colour in COLOURS for thing in THINGS]
+    (RAW / "mine" / "p.tsv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def params():
+    given = load_params(PARAMS).model_dump(by_alias=True)
+    given["corpora"] = {
+        "words": {
+            "kind": "package", "package": "words", "version": "1.0", "sha256": "0" * 64,
+            "format": "json_catalogue", "members": "w/{group}/{lang}.json",
+        },
+        "mine": {"kind": "file", "path": "data/local/p.tsv", "format": "tsv"},
+    }  # fmt: skip
+    given["prepare"]["split"].update(valid=0.2, test=0.3)
+    given["prepare"]["max_leakage"] = 1.0
+    return load_params(PARAMS).__class__.model_validate(given)
+
+
+def contents():
+    return {
+        str(path): path.read_bytes() for root in ("data/corpus", "metrics") for path in sorted(Path(root).glob("*"))
+    }
+
+
+def test_corpora_mix_into_splits_and_metrics(project):
+    told = []
+    prepare_corpus.run(params(), told.append)
+    pairs = [pair for name in ("train", "valid", "test") for pair in read_split(CORPUS / f"{name}.tsv")]
+    assert {pair.corpus for pair in pairs} == {"words", "mine"}
+    assert {pair.direction for pair in pairs} == {"en-de"}
+    assert {pair.group for pair in pairs} == {"", *COLOURS}
+    assert all("{state}" in pair.source and "{state}" in pair.target for pair in pairs if pair.corpus == "words")
+    metrics = json.loads(CORPUS_METRICS.read_text())
+    assert metrics["raw"] == {"words": 64, "mine": 64}
+    assert metrics["kept"] == len(pairs) == 128 - sum(metrics["dropped"].values())
+    assert metrics["leakage"]["test"]["sources"] == 0
+    assert told
+
+
+def test_a_second_run_gives_the_same_bytes(project):
+    prepare_corpus.run(params(), ignore)
+    before = contents()
+    assert sorted(before) == [
+        "data/corpus/test.tsv",
+        "data/corpus/train.tsv",
+        "data/corpus/valid.tsv",
+        "metrics/corpus.json",
+    ]
+    prepare_corpus.run(params(), ignore)
+    assert contents() == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "fault"),
+    [
+        (lambda: (RAW / "mine/p.tsv").write_text("one\teins\nbad line\n"), FormatError, r"mine: p\.tsv: line 2"),
+        (lambda: (RAW / "mine/p.tsv").rename("gone"), FormatError, "mine: there are 0 files"),
+        (lambda: (RAW / "mine").rename("gone"), CorpusError, "mine: .*download_corpus"),
+        (lambda: next((RAW / "words").iterdir()).write_bytes(b"PK\x03\x04 cut"), ArchiveError, "words: .*truncated"),
+    ],
+)
+def test_bad_input_leaves_what_was_there(project, spoil, error, fault):
+    prepare_corpus.run(params(), ignore)
+    before = contents()
+    spoil()
+    with pytest.raises(error, match=fault):
+        prepare_corpus.run(params(), ignore)
+    assert contents() == before
+
+
+def test_an_interruption_leaves_what_was_there(project):
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_corpus.run(params(), interrupt)
+    assert contents() == {}
