@@ -97,7 +97,7 @@ class _Scale:
     """From a range of values to round ticks, and to heights in the plot."""
 
     def __init__(self, low: float, high: float) -> None:
-        span = high - low if high > low else 1.0
+        span = high - low if high - low > 1e-9 else 1.0
         rough = span / 4
         power = 10.0 ** math.floor(math.log10(rough))
         self.step = next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= rough * 0.999)
@@ -108,9 +108,7 @@ class _Scale:
         return [self.low + i * self.step for i in range(round((self.high - self.low) / self.step) + 1)]
 
     def shown(self, tick: float) -> str:
-        digits = max(0, 2 - math.floor(math.log10(self.step) + 1e-9) - 2) if self.step < 1 else 0
-        if not math.isclose(tick, round(tick, digits), abs_tol=self.step / 100):
-            digits += 1  # a step of 2.5
+        digits = next(digits for digits in range(12) if math.isclose(self.step, round(self.step, digits)))
         return f"{tick:,.{digits}f}"
 
     def y(self, value: float) -> float:
