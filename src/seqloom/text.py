@@ -20,6 +20,7 @@ PLACEHOLDER = re.compile(
     r"|\$?\{[A-Za-z0-9_.\-:!\[\]]*\}"  # {}, {0}, {name}, ${name}, {x:.2f}
     r"|%\([A-Za-z0-9_.\-]+\)[#0\- +]*\d*(?:\.\d+)?[diouxXeEfFgGcrsa]"  # %(count)d
     r"|%(?:\d+\$)?[#0\-+]*\d*(?:\.\d+)?[diouxXeEfFgGcrsa@](?![A-Za-z])"  # %s, %1$s, %.2f, %@
+    r"|(?<![\w%])%[1-9]\d?(?![\w%])"  # %1 of Qt and others
     r"|</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>"  # <b>, </b>, <br/>, <a href="...">
     r"|&(?:[A-Za-z]{2,8}|#\d{1,6});"  # &nbsp;
 )
