@@ -83,7 +83,6 @@ def test_scores_table_plot_and_page_are_written(workplace, params):
     assert sum(int(row["segments"]) for row in rows) == len(PAIRS)
     page = (places.REPORT / "index.html").read_text()
     assert "a&lt;b" in page
-    assert "home_assistant" in page
     assert {progress.task for progress in heard} == {"translate", "score"}
     assert {path for path in Path().rglob("*") if path.suffix == ".part"} == set()
 
@@ -100,10 +99,12 @@ def test_what_stages_before_measured_is_on_the_page(workplace, params):
     places.TRAINING_PLOT.write_text("step,loss,valid_loss,valid_bleu\n1,5.5,,\n2,4.5,4.6,3.0\n")
     places.TRAINING_METRICS.parent.mkdir()
     places.TRAINING_METRICS.write_text('{"steps": 4321, "stopped_because": "patience"}')
-    places.CORPUS_METRICS.write_text('{"kept": 98765, "splits": {"train": 87654}}')
+    places.CORPUS_METRICS.write_text(
+        '{"raw": {"my_corpus": 98765}, "splits": {"train": 87654}, "leakage": {"test": {"near_copy_share": 0.0123}}}'
+    )
     run(params, ignore)
     page = (places.REPORT / "index.html").read_text()
-    for each in ("How it learned", "4,321", "patience", "98,765", "87,654"):
+    for each in ("How it learned", "4,321", "patience", "my_corpus", "98,765", "87,654", "1.2%"):
         assert each in page
 
 

@@ -183,7 +183,7 @@ def _continuations(
     vocabulary = log_probabilities.shape[1]
     values, tokens = _top(log_probabilities, min(count + 2, vocabulary))  # 2 more than needed: PAD and BOS go
     values = values.double()
-    banned = ((tokens == pad) | (tokens == bos)) & ~values.isnan()
+    banned = (tokens == pad) | (tokens == bos)
     values = values.masked_fill(banned | at_limit.unsqueeze(1), -torch.inf)
     values[:, 0] = torch.where(at_limit, log_probabilities[:, eos].double(), values[:, 0])
     tokens[:, 0] = torch.where(at_limit, eos, tokens[:, 0])

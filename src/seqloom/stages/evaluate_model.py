@@ -40,7 +40,7 @@ def run(params: Params, listen: Listener) -> None:
         source_language=languages.source,
         target_language=languages.target,
         examples=params.evaluate.examples,
-        facts=facts(params, translator),
+        facts=facts(translator),
         curve=read_curve(places.TRAINING_PLOT),
     )
     _write(places.REPORT / "index.html", page)
@@ -49,14 +49,15 @@ def run(params: Params, listen: Listener) -> None:
     _write(places.EVALUATION_METRICS, json.dumps(scores.metrics(), indent=2, ensure_ascii=False) + "\n")
 
 
-def facts(params: Params, translator: Translator) -> Facts:
+def facts(translator: Translator) -> Facts:
     """What a reader of the scores wants to know about the model, its training, the corpus and the search."""
-    model, tokenizer, search = translator.model, translator.tokenizer, params.search
+    model, tokenizer, search = translator.model, translator.tokenizer, translator.search
     vocabulary = f"{tokenizer.source_vocab_size:,}"
     if not tokenizer.joint:
         vocabulary += f" and {tokenizer.target_vocab_size:,}"
     shape = _load(places.CANDIDATE / "model.json").get("settings", {})
     training, corpus = _load(places.TRAINING_METRICS), _load(places.CORPUS_METRICS)
+    near_copies = corpus.get("leakage", {}).get("test", {}).get("near_copy_share")
     return {
         "Model": {
             **_known(shape, ("name", "preset", "encoder_layers", "decoder_layers", "width", "feed_forward", "heads")),
@@ -65,9 +66,9 @@ def facts(params: Params, translator: Translator) -> Facts:
         },
         "Training": _known(training, ("steps", "best_step", "best_bleu", "averaged", "stopped_because")),
         "Corpus": {
-            "corpora": ", ".join(params.corpora),
-            **_known(corpus, ("kept",)),
+            **{f"{name}, pairs read": _shown(pairs) for name, pairs in corpus.get("raw", {}).items()},
             **{f"{name} pairs": _shown(pairs) for name, pairs in corpus.get("splits", {}).items()},
+            **({} if near_copies is None else {"test pairs with a near-copy in training": f"{near_copies:.1%}"}),
         },
         "Search": _known(search.model_dump(), ("beam", "length_penalty", "max_length_ratio", "max_length_extra")),
     }
