@@ -175,10 +175,10 @@ def _default_model() -> str:
 
 def _info(options: argparse.Namespace) -> None:
     from seqloom.tracking.store import NothingRegisteredError, connect
-    from seqloom.tracking.versions import Reference, parse, versions
+    from seqloom.tracking.versions import parse, versions
 
     name = options.model or (_default_model() if PARAMS.exists() else None)
-    wanted = parse(name) if name and name.startswith("models:") else Reference(name) if name else None
+    wanted = parse(name if name.startswith("models:") else f"models:/{name}") if name else None
     found: list[Version] = []
     try:
         store = connect(Path.cwd(), create=False)

@@ -8,32 +8,23 @@ from typing import Any
 import pytest
 
 from seqloom.errors import RegistryError
-from seqloom.params import Params
 from seqloom.progress import Progress, ignore
 from seqloom.stages import places, register_model
 from seqloom.stages.register_model import run
 from seqloom.tracking import registry
 from seqloom.tracking import run as runs
 from seqloom.tracking.store import Store, connect
-from seqloom.tracking.versions import Reference, Version, versions
-from tests.finished import finish
+from seqloom.tracking.versions import Reference, Version, fetch, versions
+from tests.finished import finish, give_store
 
 MODEL = Reference("seqloom-en-de")
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store is made in seconds and copied in milliseconds."""
-    folder = tmp_path_factory.mktemp("store")
-    connect(folder, create=True)
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path) -> Path:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    give_store(tmp_path)
     return tmp_path
 
 
@@ -51,9 +42,8 @@ def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "x"]):
         subprocess.run([*git, *command], check=True)
-    (workspace / "dvc.lock").write_text(
-        "schema: '2.0'\nstages:\n  prepare_corpus:\n    cmd: x\n    outs:\n    - {path: data/corpus, hash: md5, md5: 12ab.dir}\n"
-    )
+    outs = [{"path": "data/corpus", "hash": "md5", "md5": "12ab.dir"}]
+    (workspace / "dvc.lock").write_text(json.dumps({"stages": {"prepare_corpus": {"cmd": "x", "outs": outs}}}))
     told: list[Progress] = []
     run(params, told.append)
 
@@ -102,7 +92,7 @@ def test_the_second_time_nothing_is_new(workspace: Path) -> None:
     assert places.REGISTRATION.read_bytes() == before
 
 
-def test_an_empty_store_gets_the_same_registration(workspace: Path, empty_database: Path) -> None:
+def test_an_empty_store_gets_the_same_registration(workspace: Path) -> None:
     params = finish(workspace)
     run(params, ignore)
     before = places.REGISTRATION.read_bytes()
@@ -113,7 +103,7 @@ def test_an_empty_store_gets_the_same_registration(workspace: Path, empty_databa
         copy(workspace / name, elsewhere / name)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(elsewhere)
-        shutil.copy(empty_database, elsewhere / "mlflow.db")
+        give_store(elsewhere)
         run(params, ignore)
         assert places.REGISTRATION.read_bytes() == before
         assert [version.aliases for version in registered(elsewhere).values()] == [("candidate", "champion")]
@@ -152,8 +142,10 @@ def test_a_champion_that_a_person_chose_stays(workspace: Path) -> None:
     params = finish(workspace, bleu=20.0, seed=2)
     run(params, ignore)
     connect(workspace, create=False).client.set_registered_model_alias("seqloom-en-de", "champion", "1")
-    run(params, ignore)
+    told: list[Progress] = []
+    run(params, told.append)
     assert registered(workspace)["1"].aliases == ("champion",)
+    assert told[-1].note == "seqloom-en-de version 2, not champion: version 1 is, since then"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +187,13 @@ def test_the_files_of_a_moved_folder_are_registered_anew(workspace: Path) -> Non
     params = finish(workspace)
     run(params, ignore)
     shutil.rmtree(workspace / "mlartifacts")
+    with pytest.raises(RegistryError, match="make run"):
+        fetch(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion"))
     run(params, ignore)
+    run(params, ignore)
+    assert (
+        fetch(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion")) / "model.json"
+    ).is_file()
     assert {number: version.aliases for number, version in registered(workspace).items()} == {
         "1": (), "2": ("candidate", "champion")
     }  # fmt: skip

@@ -67,7 +67,7 @@ def run(params: Params, listen: Listener) -> None:
             )
         else:
             registration = settle(store, version, results.scored)
-    said = "champion" if registration.promoted else "not champion"
+    said = "champion" if registration.champion else "not champion"
     listen(Progress("register", 3, 3, "steps", f"{name} version {registration.version}, {said}: {registration.reason}"))
     write_registration({"model": name, "fingerprint": identity, **results.scored._asdict()})
 

@@ -56,7 +56,7 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, float]]]:
             for row in csv.DictReader(file):
                 cells = {_metric(name): float(cell) for name, cell in row.items() if name not in _OVER_WHAT and cell}
                 yield int(row["step"]), cells
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RegistryError(f"{table}: is not a table with a column step; `dvc repro train_model` makes it") from error
 
 

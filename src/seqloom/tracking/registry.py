@@ -37,7 +37,7 @@ class Registration(NamedTuple):
 
     version: str
     run_id: str
-    promoted: bool
+    champion: bool  # now
     reason: str
 
 
@@ -82,16 +82,24 @@ def settle(store: Store, version: Any, scored: Scored) -> Registration:
         aliases = store.client.get_registered_model(name).aliases
         if str(aliases.get(CANDIDATE)) != number:
             store.client.set_registered_model_alias(name, CANDIDATE, number)
+        reigning = str(aliases[CHAMPION]) if CHAMPION in aliases else None
         said = version.tags.get(VERDICT)
         if said is not None:
-            return Registration(number, str(version.run_id), said.startswith(_PROMOTED), said.removeprefix(_PROMOTED))
-        reigning = str(aliases[CHAMPION]) if CHAMPION in aliases else None
+            return Registration(number, str(version.run_id), reigning == number, _since(said, number, reigning))
         verdict = _judge(store, name, number, scored, reigning)
         if verdict.promoted and reigning != number:
             store.client.set_registered_model_alias(name, CHAMPION, number)
         said = f"{_PROMOTED if verdict.promoted else ''}{verdict.reason}"
         store.client.set_model_version_tag(name, number, VERDICT, said)
         return Registration(number, str(version.run_id), verdict.promoted, verdict.reason)
+
+
+def _since(said: str, number: str, reigning: str | None) -> str:
+    """Why a version that was judged before is champion now, or is not: what was said then, unless it was overruled."""
+    promoted = said.startswith(_PROMOTED)
+    if promoted == (reigning == number):
+        return said.removeprefix(_PROMOTED)
+    return f"version {reigning} is, since then" if promoted else "somebody chose it"
 
 
 def _judge(store: Store, name: str, number: str, scored: Scored, reigning: str | None) -> Verdict:
@@ -106,10 +114,10 @@ def _judge(store: Store, name: str, number: str, scored: Scored, reigning: str |
         other = Scored(float(champion.tags["bleu"]), champion.tags["test_sha256"])
     except (KeyError, ValueError):
         return Verdict(False, f"the champion, version {reigning}, has no scores to compare with")
-    return verdict(scored, other, reigning)
+    return compare(scored, other, reigning)
 
 
-def verdict(new: Scored, champion: Scored, number: str) -> Verdict:
+def compare(new: Scored, champion: Scored, number: str) -> Verdict:
     """Compare a version with the champion, version `number`: on the same test set alone, and only more is better."""
     if new.test_sha256 != champion.test_sha256:
         return Verdict(False, f"the champion, version {number}, was scored on another test set: they do not compare")

@@ -19,7 +19,7 @@ from seqloom.decoding.settings import SearchSettings
 from seqloom.tracking.curves import Point
 from seqloom.tracking.library import mlflow
 from seqloom.tracking.names import ARTIFACT, FINGERPRINT
-from seqloom.tracking.store import Store, experiment_id, refusals
+from seqloom.tracking.store import Store, experiment_id, holds_model, local_folder, refusals
 
 _CODE = Path(__file__).with_name("served_model.py")  # handed over as a file: importing it would import torch
 _MODEL_NAME = "model"
@@ -103,9 +103,14 @@ def _finished(store: Store, home: str, fingerprint: str) -> Logged | None:
         if run.info.status in ("RUNNING", "SCHEDULED"):
             store.client.set_terminated(run.info.run_id, "KILLED")
         outputs = run.outputs.model_outputs if run.outputs else []
-        if run.info.status == "FINISHED" and outputs and found is None:
+        if run.info.status == "FINISHED" and outputs and found is None and _is_whole(store, outputs[0].model_id):
             found = Logged(run.info.run_id, outputs[0].model_id)
     return found
+
+
+def _is_whole(store: Store, model_id: str) -> bool:
+    folder = local_folder(store.client.get_logged_model(model_id).artifact_location)
+    return folder is None or holds_model(folder)
 
 
 @contextmanager

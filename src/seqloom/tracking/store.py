@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -51,7 +51,8 @@ def connect(root: Path, *, create: bool) -> Store:
         NothingRegisteredError: there is no store yet, and none is to be made.
         RegistryError: it does not answer (within seconds), or it is of another MLflow.
     """
-    uri = os.environ.get(URI_VARIABLE) or f"{_SQLITE}{root.absolute() / DATABASE}"
+    given = os.environ.get(URI_VARIABLE)
+    uri = given or f"{_SQLITE}{root.absolute() / DATABASE}"
     home = root.absolute()
     if uri.startswith(_SQLITE):
         database = Path(uri.removeprefix(_SQLITE)).absolute()
@@ -60,11 +61,12 @@ def connect(root: Path, *, create: bool) -> Store:
     artifacts = None
     if not uri.startswith(("http:", "https:")):
         artifacts = os.environ.get(ARTIFACTS_VARIABLE) or (home / ARTIFACTS).as_uri()
-    store = Store(MlflowClient(uri, uri), uri, without_password(uri), artifacts, home / f"{DATABASE}.lock")
-    _await_answer(store)
+    client = _answering(uri)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    return store
+    if given is None:  # MLflow hands its choice on to child processes; for another folder it would be the wrong one
+        os.environ.pop(URI_VARIABLE, None)
+    return Store(client, uri, without_password(uri), artifacts, home / f"{DATABASE}.lock")
 
 
 def without_password(uri: str) -> str:
@@ -107,6 +109,19 @@ def experiment_id(store: Store, name: str) -> str:
         return str(found.experiment_id)
 
 
+def local_folder(uri: str) -> Path | None:
+    """The folder of artifacts if they lie on this machine, else None."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("", "file"):
+        return None
+    return Path(unquote(parts.path) if parts.scheme else uri)
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether the files of a logged model are in `folder`: a database remembers it after it was moved or removed."""
+    return (folder / "MLmodel").is_file()
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,31 +148,26 @@ def _make(database: Path, *, create: bool) -> None:
         beside.replace(database)
 
 
-def _await_answer(store: Store) -> None:
-    """Ask the store something small, with little patience."""
-    parts = urlsplit(store.uri)
+def _answering(uri: str) -> MlflowClient:
+    """A client of the store, after it has answered something small; MLflow's own patience is minutes."""
+    parts = urlsplit(uri)
     dialect = parts.scheme.partition("+")[0]
-    if dialect in _PORTS and parts.hostname:  # MLflow would try for minutes
-        try:
-            socket.create_connection((parts.hostname, parts.port or _PORTS[dialect]), timeout=_PATIENCE).close()
-        except OSError as error:
-            raise RegistryError(_unreachable(store, str(error))) from error
     hurry = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(_PATIENCE), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
     usual = {name: os.environ[name] for name in hurry}
     os.environ.update(hurry)
     try:
-        store.client.search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError) as error:
-        raise RegistryError(_unreachable(store, _explained(str(error), store.uri))) from error
+        if dialect in _PORTS and parts.hostname:
+            socket.create_connection((parts.hostname, parts.port or _PORTS[dialect]), timeout=_PATIENCE).close()
+        client = MlflowClient(uri, uri)
+        client.search_experiments(max_results=1)
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+        raise RegistryError(
+            f"the tracking store {without_password(uri)} cannot be used: {_explained(str(error), uri)}; put that "
+            f"right, or set {URI_VARIABLE} to another store (unset, it is {DATABASE} in this folder), and run again"
+        ) from error
     finally:
         os.environ.update(usual)
-
-
-def _unreachable(store: Store, why: str) -> str:
-    return (
-        f"the tracking store {store.shown} cannot be used: {why}. Start it, set {URI_VARIABLE} to another one, or "
-        f"unset it to use {DATABASE} in this folder; then run again, nothing is lost"
-    )
+    return client
 
 
 def _explained(message: str, uri: str) -> str:
@@ -165,7 +175,7 @@ def _explained(message: str, uri: str) -> str:
     if userinfo := _userinfo(uri):
         for secret in (userinfo, userinfo.partition(":")[2]):
             said = said.replace(secret, "***") if secret else said
-    if "401" in said or "403" in said:
+    if any(code in said for code in ("401", "403", "PERMISSION_DENIED", "UNAUTHENTICATED")):
         said += " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN)"
     return said
 

@@ -11,14 +11,13 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from seqloom.errors import RegistryError
 from seqloom.tracking.library import mlflow
 from seqloom.tracking.names import ARTIFACT, FINGERPRINT, VERDICT
-from seqloom.tracking.store import Store, refusals
+from seqloom.tracking.store import Store, holds_model, local_folder, refusals
 
-_REFERENCE = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<number>[1-9][0-9]*))?")
+_REFERENCE = re.compile(r"models:/(?P<name>[^/@'\"`]+)(?:@(?P<alias>[^/@]+)|/(?P<number>[1-9][0-9]*))?")
 _PAGE = 100
 
 
@@ -109,7 +108,7 @@ def fetch(store: Store, wanted: Reference) -> Path:
 def is_whole(store: Store, version: Any) -> bool:
     """Whether the files of a version are there; those of a server are taken to be."""
     place = location(store, version)
-    return place is None or (place / "MLmodel").is_file()
+    return place is None or holds_model(place)
 
 
 def location(store: Store, version: Any) -> Path | None:
@@ -117,9 +116,7 @@ def location(store: Store, version: Any) -> Path | None:
     uri = store.client.get_model_version_download_uri(version.name, version.version)
     if uri.startswith("models:/"):
         uri = store.client.get_logged_model(uri.removeprefix("models:/")).artifact_location
-    if uri.startswith("file:"):
-        return Path(unquote(urlsplit(uri).path))
-    return None if "://" in uri or uri.startswith("mlflow-artifacts:") else Path(uri)
+    return local_folder(uri)
 
 
 def _downloaded(store: Store, version: Any) -> Path:
