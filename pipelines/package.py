@@ -39,6 +39,7 @@ def _run(root: Path, module: str, *arguments: str) -> str:
         command, cwd=root, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        words = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: ")]
-        raise RefusedError("\n".join(words) or done.stderr.strip() or f"{module} ended with {done.returncode}")
+        words = [line.partition("error: ")[2] for line in done.stderr.splitlines()]
+        said = "\n".join(filter(None, words)) or done.stderr.strip()
+        raise RefusedError(said or f"{module} ended with {done.returncode}")
     return done.stdout

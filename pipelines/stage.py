@@ -49,6 +49,7 @@ def run_stage(stage: Stage, root: Path, *, changed: bool = True) -> Outcome:
         name=stage.name,
         task_run_name=stage.name,
         retries=stage.retries,
+        retry_delay_seconds=RETRY_DELAY,
         timeout_seconds=bound,
     )
     try:
@@ -65,7 +66,7 @@ def _may_pass(task: Any, run: Any, state: State[Any]) -> bool:
     return isinstance(failure, StageError) and failure.status == os.EX_TEMPFAIL
 
 
-@task(cache_policy=NO_CACHE, persist_result=False, retry_delay_seconds=RETRY_DELAY, retry_condition_fn=_may_pass)
+@task(cache_policy=NO_CACHE, persist_result=False, retry_condition_fn=_may_pass)
 def _reproduce(name: str, root: Path, changed: bool) -> Outcome:
     logger = get_run_logger()
     if not changed:

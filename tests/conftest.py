@@ -1,0 +1,57 @@
+"""What every test may rely on: no network but this machine's own, no telemetry, nothing written outside of its folder."""
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Read when Prefect and others are imported, so before any test module is.
+os.environ.update(
+    DO_NOT_TRACK="true",
+    DVC_NO_ANALYTICS="1",
+    MLFLOW_DISABLE_TELEMETRY="true",
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    PREFECT_HOME=tempfile.mkdtemp(prefix="seqloom-prefect-"),
+    PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL",
+    PYTHONPATH=os.pathsep.join([str(ROOT / "src"), str(ROOT)]),  # processes that tests start see this tree
+)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+def _is_here(address: Any) -> bool:
+    if not isinstance(address, tuple):
+        return True  # a socket file
+    host = address[0]
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host in ("localhost", "")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def offline() -> Iterator[None]:
+    """A test that leaves this machine fails, wherever it is run."""
+    patch = pytest.MonkeyPatch()
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if not _is_here(address):
+            raise OSError(101, f"tests must not leave this machine, and one wanted to reach {address!r}")
+        connect(self, address)
+
+    patch.setattr(socket.socket, "connect", guarded)
+    yield
+    patch.undo()

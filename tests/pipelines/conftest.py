@@ -1,0 +1,65 @@
+"""Small repositories with a DAG of shell commands, and one Prefect server for all tests of a process."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from prefect.logging.handlers import APILogHandler
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+MakeRepository = Callable[[str], Path]
+
+
+@pytest.fixture
+def make_repository(tmp_path: Path, root: Path) -> MakeRepository:
+    """A DVC repository with the given dvc.yaml and the params of this one."""
+
+    def make(dvc_yaml: str) -> Path:
+        folder = tmp_path / "repository"
+        folder.mkdir()
+        Repo.init(str(folder), no_scm=True).close()
+        shutil.copy(root / "params.yaml", folder)
+        (folder / "dvc.yaml").write_text(dvc_yaml, encoding="utf-8")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server on a free port of this machine, with a database of its own; flows of tests report to it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("prefect") / "server.log"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), "--no-ui"]
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}/api"
+    try:
+        _wait_for(f"{url}/health", server, log)
+        with temporary_settings({PREFECT_API_URL: url}):
+            yield url
+            APILogHandler().flush()  # what is still to be sent, while there is someone to receive it
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + 180
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise RuntimeError(f"the Prefect server did not start: {log.read_text(encoding='utf-8')}")

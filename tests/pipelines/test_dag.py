@@ -1,0 +1,62 @@
+"""The graph as dvc.yaml has it."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dvc.exceptions import DvcException
+
+from pipelines.dag import changed_stages, read_stages
+
+DIAMOND = """
+stages:
+  last: {cmd: cat left right > last, deps: [left, right], outs: [last]}
+  right: {cmd: cp first right, deps: [first], outs: [right], meta: {timeout_minutes: 1.5, retries: 3}}
+  left: {cmd: cp first left, deps: [first], outs: [left]}
+  first: {cmd: cp given first, deps: [given], outs: [first]}
+"""
+
+
+@pytest.fixture
+def diamond(make_repository: Callable[[str], Path]) -> Path:
+    folder = make_repository(DIAMOND)
+    (folder / "given").write_text("1", encoding="utf-8")
+    return folder
+
+
+def test_the_real_dag_is_a_line_of_six(root: Path) -> None:
+    stages = read_stages(root)
+    names = [stage.name for stage in stages]
+    assert names == [
+        "download_corpus", "prepare_corpus", "train_tokenizer", "train_model", "evaluate_model", "register_model",
+    ]  # fmt: skip
+    assert all(stage.timeout_minutes for stage in stages)
+    assert [stage.name for stage in stages if stage.retries] == ["download_corpus"]
+    assert stages[-1].after == set(names[:-1])
+
+
+def test_a_stage_comes_after_what_it_reads_and_ties_keep_the_order_of_the_file(diamond: Path) -> None:
+    stages = read_stages(diamond)
+    assert [stage.name for stage in stages] == ["first", "right", "left", "last"]
+    assert [set(stage.after) for stage in stages] == [set(), {"first"}, {"first"}, {"first", "left", "right"}]
+    assert (stages[1].timeout_minutes, stages[1].retries) == (1.5, 3)
+    assert (stages[2].timeout_minutes, stages[2].retries) == (None, 0)
+
+
+def test_changed_stages_are_those_that_dvc_would_run(diamond: Path) -> None:
+    assert changed_stages(diamond) == {"first", "left", "right", "last"}
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=diamond, check=True)
+    assert changed_stages(diamond) == set()
+    (diamond / "given").write_text("2", encoding="utf-8")
+    assert changed_stages(diamond) == {"first"}
+    (diamond / "given").write_text("1", encoding="utf-8")
+    (diamond / "left").unlink()
+    assert changed_stages(diamond) == {"left", "last"}
+
+
+def test_a_dvc_yaml_that_is_wrong_is_an_error_of_dvc(diamond: Path) -> None:
+    (diamond / "dvc.yaml").write_text("stages: {a: {cmd: b, outputs: [c]}}", encoding="utf-8")
+    with pytest.raises(DvcException, match=r"dvc\.yaml"):
+        read_stages(diamond)

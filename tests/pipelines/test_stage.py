@@ -1,0 +1,90 @@
+"""One stage as a task run: what becomes of it, and what a failure says."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prefect import flow
+
+from pipelines import stage as stage_module
+from pipelines.dag import read_stages
+from pipelines.stage import Outcome, StageError, run_stage
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+
+@flow(name="toy", persist_result=False)
+def toy(root: Path, changed: bool = True) -> Outcome:
+    (stage,) = read_stages(root)
+    return run_stage(stage, root, changed=changed)
+
+
+def one_stage(command: str, meta: str = "{}") -> str:
+    stage = f"{{cmd: {json.dumps(command)}, deps: [params.yaml], outs: [out], meta: {meta}}}"
+    return f"stages:\n  only: {stage}\n"
+
+
+def test_a_stage_is_run_once_and_then_restored_or_up_to_date(make_repository: Callable[[str], Path]) -> None:
+    root = make_repository(one_stage("echo run >> runs; cp params.yaml out"))
+    assert toy(root).what == "run"
+    assert toy(root).what == "up to date"
+    (root / "out").unlink()
+    assert toy(root).what == "restored"
+    assert toy(root, changed=False) == Outcome("only", "up to date", 0.0)
+    assert (root / "runs").read_text(encoding="utf-8") == "run\n"
+    assert (root / "scratch" / "logs" / "only.log").exists()
+
+
+def test_a_failure_is_told_in_the_words_of_the_stage_and_not_tried_again(
+    make_repository: Callable[[str], Path],
+) -> None:
+    root = make_repository(
+        one_stage("echo run >> runs; echo working; echo 'error: the corpus is empty' >&2; exit 1", "{retries: 2}")
+    )
+    with pytest.raises(StageError, match=r"^only: the corpus is empty$") as failed:
+        toy(root)
+    assert failed.value.status == 1
+    assert (root / "runs").read_text(encoding="utf-8") == "run\n"
+
+
+def test_what_may_pass_is_tried_again(make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage_module, "RETRY_DELAY", 0.1)
+    command = "echo run >> runs; grep -c run runs > out; exit $(( $(cat out) < 3 ? 75 : 0 ))"
+    root = make_repository(one_stage(command))
+    with pytest.raises(StageError):
+        toy(root)  # one that asks for no other try
+    (root / "runs").unlink()
+    (root / "dvc.yaml").write_text(one_stage(command, "{retries: 2}"), encoding="utf-8")
+    assert toy(root).what == "run"
+    assert (root / "out").read_text(encoding="utf-8") == "3\n"
+
+
+def test_a_stage_that_takes_too_long_is_stopped(make_repository: Callable[[str], Path]) -> None:
+    root = make_repository(one_stage("trap 'touch asked' INT; sleep 300", "{timeout_minutes: 0.05}"))
+    began = time.monotonic()
+    with pytest.raises(StageError, match=r"^only: took longer than 0\.05 minutes"):
+        toy(root)
+    assert time.monotonic() - began < 60
+    assert (root / "asked").exists()
+
+
+def test_it_waits_for_another_command_of_dvc(
+    make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stage_module, "LOCK_DELAY", 0.1)
+    root = make_repository(one_stage("cp params.yaml out"))
+    # The first two tries find the folder taken, as DVC says it; the third is the real one.
+    real, tries = stage_module.run_logged, []
+
+    def taken(*args: object, **kwargs: object) -> int:
+        tries.append(True)
+        if len(tries) > 2:
+            return real(*args, **kwargs)
+        kwargs["tell"]("ERROR: Unable to acquire lock. Most likely another DVC process is running or was terminated")
+        return 255
+
+    monkeypatch.setattr(stage_module, "run_logged", taken)
+    assert toy(root).what == "run"
+    assert capsys.readouterr().out.count("another DVC command holds this folder; waiting") == 2

@@ -1,0 +1,54 @@
+"""The closing table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines import summary
+from pipelines.stage import Outcome
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    for folder in ("metrics", "reports/evaluation"):
+        (tmp_path / folder).mkdir(parents=True)
+    corpus = {"raw": {"a": 1000, "b": 500}, "kept": 1200, "splits": {"train": 1100, "valid": 40, "test": 60}}
+    interval = {"score": 31.24, "low": 30.0, "high": 32.55, "signature": "nrefs:1|v:2"}
+    scores = {"bleu": interval, "chrf": interval, "ter": interval, "placeholder_accuracy": 0.9876}
+    (tmp_path / "metrics/corpus.json").write_text(json.dumps(corpus), encoding="utf-8")
+    (tmp_path / "metrics/evaluation.json").write_text(json.dumps(scores), encoding="utf-8")
+    return tmp_path
+
+
+def published(root: Path, outcomes: list[Outcome], registered: str | None, patch: pytest.MonkeyPatch) -> list[dict]:
+    tables: list[list[dict]] = []
+    patch.setattr(summary, "create_table_artifact", lambda key, table: tables.append(table))
+    summary.publish(root, outcomes, registered)
+    (table,) = tables
+    return table
+
+
+def test_the_artifact_and_the_screen_say_the_same(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = [Outcome("a", "up to date", 0.0), Outcome("b", "run", 90.0), Outcome("c", "restored", 6.0)]
+    table = published(results, outcomes, "seqloom-en-de version 3 (candidate)", monkeypatch)
+    assert {row["what"]: row["value"] for row in table} == {
+        "pairs kept": "1,200 of 1,500 (train 1,100, valid 40, test 60)",
+        "BLEU": "31.2  95% [30.0, 32.5]  nrefs:1|v:2",
+        "chrF": "31.2  95% [30.0, 32.5]  nrefs:1|v:2",
+        "TER": "31.2  95% [30.0, 32.5]  nrefs:1|v:2",
+        "placeholders": "98.8% of the test segments that hold any keep them all",
+        "registered": "seqloom-en-de version 3 (candidate)",
+        "a": "up to date",
+        "b": "1.5 min",
+        "c": "0.1 min (restored from the cache)",
+    }
+    shown = capsys.readouterr().out
+    assert all(row["what"] in shown and row["value"] in shown for row in table)
+    assert "make ui" in shown
+
+
+def test_a_dag_without_metrics_has_its_minutes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert published(tmp_path, [Outcome("a", "run", 6.0)], None, monkeypatch) == [{"what": "a", "value": "0.1 min"}]

@@ -1,0 +1,58 @@
+"""One flow at a time, and no lock that nobody holds."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.workspace import BusyError, alone
+
+MANY = 2**22 + 1  # above the largest process id of Linux
+
+
+def lock_file(folder: Path) -> Path:
+    path = folder / ".dvc" / "tmp" / "rwlock"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_the_second_flow_is_refused_and_told_by_whom(tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(BusyError, match=f"process {os.getpid()}\\b"), alone(tmp_path):
+        pass
+    with alone(tmp_path):
+        pass
+
+
+def test_the_lock_goes_with_its_process_however_that_ends(tmp_path: Path) -> None:
+    code = (
+        "import os, signal\nfrom pathlib import Path\nfrom pipelines.workspace import alone\n"
+        "with alone(Path()): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == -9
+    with alone(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"read": {"/x": [{}]}}'])
+def test_a_lock_file_in_disorder_is_removed(tmp_path: Path, content: str) -> None:
+    path = lock_file(tmp_path)
+    path.write_text(content, encoding="utf-8")
+    with alone(tmp_path):
+        assert not path.exists()
+
+
+def test_only_locks_of_living_dvc_processes_are_kept(tmp_path: Path) -> None:
+    path = lock_file(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", "input()", "-m", "dvc", "repro"], stdin=subprocess.PIPE) as dvc:
+        living = {"pid": dvc.pid, "cmd": "dvc repro"}
+        dead = {"pid": MANY, "cmd": "dvc repro"}
+        reused = {"pid": 1, "cmd": "dvc repro"}
+        locks = {"write": {"/a": living, "/b": dead, "/c": reused}, "read": {"/d": [dead, living], "/e": [reused]}}
+        path.write_text(json.dumps(locks), encoding="utf-8")
+        with alone(tmp_path):
+            kept = json.loads(path.read_text(encoding="utf-8"))
+        dvc.communicate(b"\n")
+    assert kept == {"write": {"/a": living}, "read": {"/d": [living], "/e": []}}

@@ -1,0 +1,159 @@
+"""dvc.yaml says what is true: one name everywhere, and each stage depends on what it imports and reads."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "src" / "seqloom"
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+DOORS = {"__init__", "console", "places"}  # of src/seqloom/stages: no stages
+
+# They decide whether and how a stage runs, never what it writes: settings have no defaults, so that every number is in
+# params.yaml, which DVC watches; a place that moves, moves in dvc.yaml too.
+EXEMPT = {
+    "seqloom.errors", "seqloom.params", "seqloom.progress", "seqloom.settings",
+    "seqloom.stages.console", "seqloom.stages.places",
+}  # fmt: skip
+
+
+def module_file(name: str) -> Path | None:
+    """The file of a module of the package; None for a package, whose __init__ holds only a docstring, and others."""
+    path = ROOT / "src" / Path(*name.split(".")).with_suffix(".py")
+    return path if path.is_file() else None
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules of seqloom that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert not node.level, f"{path}: a relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def closure(path: Path) -> set[Path]:
+    """The files of the package that a stage's module needs, itself included, without those that are exempt."""
+    found, waiting = {path}, [path]
+    while waiting:
+        for name in imported(waiting.pop()):
+            file = module_file(name)
+            if name not in EXEMPT and file is not None and file not in found:
+                found.add(file)
+                waiting.append(file)
+    return found
+
+
+def listed(stage: str, *keys: str) -> list[str]:
+    """The paths under some keys of a stage, with or without options of their own."""
+    entries: list[Any] = [entry for key in keys for entry in STAGES[stage].get(key, [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def attributes(path: Path, name: str) -> set[str]:
+    """The dotted attributes that a file takes from a name: of `params`, `train.seed` and `model`."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    found = set()
+    for node in nodes:
+        dotted: list[str] = []
+        outermost = id(node) not in inner
+        while isinstance(node, ast.Attribute):
+            dotted.insert(0, node.attr)
+            node = node.value
+        if outermost and dotted and isinstance(node, ast.Name) and node.id == name:
+            found.add(".".join(dotted))
+    return found
+
+
+def places_named(path: Path) -> set[str]:
+    """The names of stages/places.py that a file uses, imported one by one or as a module."""
+    taken = {name.split(".")[0] for name in attributes(path, "places")}
+    door = "seqloom.stages.places."
+    return taken | {name.removeprefix(door) for name in imported(path) if name.startswith(door)}
+
+
+def place_paths() -> dict[str, str]:
+    tree = ast.parse((PACKAGE / "stages" / "places.py").read_text(encoding="utf-8"))
+    return {
+        node.targets[0].id: node.value.args[0].value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.args[0], ast.Constant)
+    }
+
+
+def test_one_name_everywhere() -> None:
+    modules = {path.stem for path in (PACKAGE / "stages").glob("*.py")} - DOORS
+    tests = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "stages").glob("test_*.py")} - DOORS
+    assert set(STAGES) == modules
+    assert set(STAGES) <= tests
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_command_is_the_module(stage: str) -> None:
+    assert STAGES[stage]["cmd"] == f"${{run}}.{stage}"
+    source = (PACKAGE / "stages" / f"{stage}.py").read_text(encoding="utf-8")
+    assert f'run_stage("{stage}", run)' in source
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_that_a_stage_needs_is_watched_and_no_other(stage: str) -> None:
+    needed = closure(PACKAGE / "stages" / f"{stage}.py")
+    watched = [ROOT / path for path in listed(stage, "deps") if path.startswith("src/")]
+    unwatched = {file for file in needed if not any(file.is_relative_to(path) for path in watched)}
+    assert not unwatched, "dvc.yaml does not watch it"
+    idle = {path for path in watched if not any(file.is_relative_to(path) for file in needed)}
+    assert not idle, "dvc.yaml watches what the stage does not import"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_places_that_a_stage_names_are_its_deps_or_its_outs(stage: str) -> None:
+    paths = place_paths()
+    named = {paths[name] for name in places_named(PACKAGE / "stages" / f"{stage}.py") - {"SCRATCH"}}
+    data = {path for path in listed(stage, "deps", "outs", "metrics", "plots") if not path.startswith("src/")}
+    local = paths["LOCAL"]  # its files are named in params.yaml
+    assert named - {local} == data - {local}
+    assert (local in data) == (stage == "download_corpus")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_that_a_stage_reads_are_watched_and_no_others(stage: str) -> None:
+    fields = {"register_": "register"}
+    used = {tuple(name.split(".")) for name in attributes(PACKAGE / "stages" / f"{stage}.py", "params")}
+    if any(name[0] == "model_dump" for name in used):  # it reads them all
+        sections = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        assert set(STAGES[stage]["params"]) == set(sections)
+        return
+    watched = {tuple(name.split(".")) for name in STAGES[stage]["params"]}
+    read = {(fields.get(name[0], name[0]), *name[1:]) for name in used}
+    assert not {name for name in read if not any(name[: len(one)] == one for one in watched)}, "not watched"
+    assert not {one for one in watched if not any(name[: len(one)] == one for name in read)}, "not read"
+
+
+def test_each_place_is_written_by_exactly_one_stage() -> None:
+    written = [path for stage in STAGES for path in listed(stage, "outs", "metrics", "plots")]
+    paths = place_paths()
+    assert sorted(written) == sorted(set(paths.values()) - {paths["LOCAL"], paths["SCRATCH"]})
+
+
+def test_rooms_are_named_by_docstrings_alone() -> None:
+    for path in PACKAGE.rglob("__init__.py"):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        assert ast.get_docstring(ast.Module(body, [])), path
+        assert all(isinstance(node, ast.Expr | ast.Assign) for node in body), path
+
+
+def test_what_time_touches_is_not_cached() -> None:
+    for stage in STAGES:
+        for key in ("metrics", "plots"):
+            for entry in STAGES[stage].get(key, []):
+                assert next(iter(entry.values())) == {"cache": False}

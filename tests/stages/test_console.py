@@ -1,0 +1,190 @@
+"""The door of the stages: what it draws, what it says of errors, and with which status it leaves."""
+
+import errno
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from seqloom.errors import CorpusError, OfflineError
+from seqloom.params import Params
+from seqloom.progress import Listener, Progress
+from seqloom.stages.console import Meter, describe, run_stage
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def lines_of(clock: Clock, reports: list[tuple[float, Progress]], *, live: bool = False) -> str:
+    stream = io.StringIO()
+    meter = Meter(stream, live=live, clock=clock)
+    for seconds, report in reports:
+        clock.now += seconds
+        meter(report)
+    meter.close()
+    return stream.getvalue()
+
+
+def test_a_line_names_task_share_rate_note_and_time_left() -> None:
+    line = describe(Progress("train_model", 400, 2400, "steps", "loss 3.91"), 400, 50.0)
+    assert line == "train_model  400/2,400 steps  8 steps/s  loss 3.91  4 min 10 s left"
+
+
+def test_bytes_are_told_in_megabytes() -> None:
+    line = describe(Progress("fetch", 12_500_000, 50_000_000, "bytes"), 12_500_000, 5.0)
+    assert line == "fetch  12.5/50.0 MB  2.5 MB/s  15 s left"
+
+
+def test_a_task_of_unknown_length_has_no_time_left() -> None:
+    assert describe(Progress("pairs", 90, None, "pairs"), 90, 3.0) == "pairs  90 pairs  30 pairs/s"
+
+
+def test_a_resumed_task_is_timed_from_where_it_was_taken_up(clock: Clock) -> None:
+    first, later = Progress("train", 1000, 1100, "steps"), Progress("train", 1010, 1100, "steps")
+    assert lines_of(clock, [(0, first), (10, later)]).splitlines()[-1] == (
+        "train  1,010/1,100 steps  1 steps/s  1 min 30 s left"
+    )
+
+
+def test_off_a_terminal_lines_come_at_most_every_five_seconds_and_the_last_one_always(clock: Clock) -> None:
+    reports = [(1.0, Progress("count", done, None, "pairs")) for done in range(13)]
+    shown = [int(line.split()[1]) for line in lines_of(clock, reports).splitlines()]
+    assert shown == [0, 5, 10, 12]
+
+
+def test_the_end_of_a_task_is_told_at_once_and_only_once(clock: Clock) -> None:
+    reports = [(0.0, Progress("a", 0, 2, "x")), (1.0, Progress("a", 2, 2, "x")), (0.1, Progress("b", 0, 2, "x"))]
+    assert lines_of(clock, reports).splitlines() == ["a  0/2 x", "a  2/2 x  2 x/s  in 1 s", "b  0/2 x"]
+
+
+def test_on_a_terminal_one_line_redraws_itself_and_a_task_ends_its_line(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    long, short = Progress("a", 0, None, "x", "a long note"), Progress("a", 0, None, "x", "b")
+    text = lines_of(clock, [(1.0, long), (1.0, short), (1.0, Progress("b", 0, 9, "x"))], live=True)
+    assert text == "\ra  0 x  a long note\ra  0 x  b          \n\rb  0/9 x\n"
+    assert max(map(len, text.replace("\n", "\r").split("\r"))) < 20
+
+
+def stage_that(action: Callable[[], None]) -> Callable[[Params, Listener], None]:
+    return lambda params, listen: action()
+
+
+def raising(error: BaseException) -> Callable[[Params, Listener], None]:
+    def action() -> None:
+        raise error
+
+    return stage_that(action)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(root / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def keep_signals() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (CorpusError("nothing is left after cleaning"), 1, "error: nothing is left after cleaning\n"),
+        (OfflineError("no network"), os.EX_TEMPFAIL, "error: no network\n"),
+        (KeyboardInterrupt(), 130, "error: toy was interrupted; run again to go on\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "data/x"),
+            1,
+            "error: toy: no space is left on the disk of data/x; make room and run again\n",
+        ),
+        (
+            RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+            1,
+            "error: toy: no space is left on the disk of this folder; make room and run again\n",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("repository")
+def test_an_error_of_a_person_is_one_line_and_a_status(
+    error: BaseException, status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        run_stage("toy", raising(error))
+    assert left.value.code == status
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_defect_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_stage("toy", raising(ZeroDivisionError()))
+
+
+@pytest.mark.usefixtures("repository")
+def test_sigterm_unwinds_the_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    closed = []
+
+    def action() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            closed.append(True)
+
+    with pytest.raises(SystemExit) as left:
+        run_stage("toy", stage_that(action))
+    assert left.value.code == 143
+    assert closed
+    assert "toy was interrupted" in capsys.readouterr().err
+
+
+def test_wrong_params_stop_before_any_work(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (repository / "params.yaml").read_text(encoding="utf-8")
+    (repository / "params.yaml").write_text(text.replace("patience:", "patients:"), encoding="utf-8")
+    started: list[bool] = []
+    with pytest.raises(SystemExit) as left:
+        run_stage("toy", stage_that(lambda: started.append(True)))
+    assert left.value.code == 2
+    assert not started
+    said = capsys.readouterr().err
+    assert "params.yaml: line " in said
+    assert "did you mean 'patience'?" in said
+
+
+def test_as_a_module_it_checks_the_params(repository: Path) -> None:
+    command = [sys.executable, "-m", "seqloom.stages.console"]
+    assert subprocess.run(command, cwd=repository, check=False).returncode == 0
+    (repository / "params.yaml").unlink()
+    refused = subprocess.run(command, cwd=repository, check=False, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: params.yaml: cannot be read")
+
+
+@pytest.mark.usefixtures("repository")
+def test_debug_adds_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SEQLOOM_DEBUG", "1")
+    with pytest.raises(SystemExit):
+        run_stage("toy", raising(CorpusError("empty")))
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.endswith("error: empty\n")
