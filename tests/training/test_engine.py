@@ -94,13 +94,13 @@ def test_the_same_inputs_give_the_same_weights(run: Run) -> None:
 
 
 @pytest.mark.parametrize("stop_at", [1, 4, 6, 13, 23])
-@pytest.mark.parametrize("accumulate", [1, 3])
-def test_an_interrupted_run_ends_as_if_it_had_not_been(run: Run, stop_at: int, accumulate: int) -> None:
-    undisturbed = run.train("a", accumulate=accumulate)
+@pytest.mark.parametrize("change", [{"accumulate": 1}, {"accumulate": 3}, {"optimizer": "muon"}])
+def test_an_interrupted_run_ends_as_if_it_had_not_been(run: Run, stop_at: int, change: dict[str, object]) -> None:
+    undisturbed = run.train("a", **change)
     with pytest.raises(InterruptError):
-        run.engine("b", stop_at=stop_at, accumulate=accumulate).run()
+        run.engine("b", stop_at=stop_at, **change).run()
     torch.manual_seed(999)  # whatever happens in between
-    resumed = run.train("b", accumulate=accumulate)
+    resumed = run.train("b", **change)
     assert same(undisturbed[1], resumed[1])
     assert undisturbed[0] == resumed[0]
 

@@ -147,18 +147,23 @@ class TransformerState(State):
     mask: Tensor | None
     past: tuple[tuple[Tensor, Tensor], ...] | None
     length: int
+    origin: Tensor  # (R,) which source each row reads, int64
 
     def select(self, rows: Tensor) -> Self:
         """Return the state of the given rows."""
+        origin = self.origin.index_select(0, rows)
+        # A beam that only changes places among the hypotheses of its source reads the same memory as before.
+        same = origin.shape == self.origin.shape and torch.equal(origin, self.origin)
 
         def pick(layers: tuple[tuple[Tensor, Tensor], ...]) -> tuple[tuple[Tensor, Tensor], ...]:
             return tuple((key.index_select(0, rows), value.index_select(0, rows)) for key, value in layers)
 
         return replace(
             self,
-            memory=pick(self.memory),
-            mask=None if self.mask is None else self.mask.index_select(0, rows),
+            memory=self.memory if same else pick(self.memory),
+            mask=self.mask if same or self.mask is None else self.mask.index_select(0, rows),
             past=None if self.past is None else pick(self.past),
+            origin=origin,
         )
 
 
@@ -235,7 +240,7 @@ class Transformer(Seq2Seq):
         mask = source_mask(source_lengths, source.shape[1])
         memory_BSD = self.encode(source, mask)
         memory = tuple(layer.cross_attention.keys_values(memory_BSD) for layer in self._decoder_layers())
-        return TransformerState(memory, mask, past=None, length=0)
+        return TransformerState(memory, mask, None, 0, torch.arange(len(source), device=source.device))
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, TransformerState]:
         """See `Seq2Seq.step`."""

@@ -23,6 +23,7 @@ from seqloom.models.seq2seq import Seq2Seq
 from seqloom.training.checkpoint import Checkpoint, Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.loss import Loss, fused_cross_entropy
+from seqloom.training.optimizer import build_optimizers
 from seqloom.training.reports import (
     CheckpointReport,
     ReportListener,
@@ -117,7 +118,7 @@ class Engine:
         self.listen = listen
         self.should_stop = should_stop
         self.state = RunState()
-        self.optimizer = _adamw(model, settings)
+        self.optimizers = build_optimizers(model, settings)
 
     def run(self) -> Outcome:
         """Train until a bound is reached, resuming where a checkpoint is found.
@@ -177,15 +178,16 @@ class Engine:
         rate = learning_rate(self.state.step + 1, self.settings)
         self.state.step += 1
         if math.isfinite(norm) and math.isfinite(smoothed):
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                optimizer.step()
             self._count(smoothed, tokens, norm)
             seconds = time.monotonic() - started
             self.listen(StepReport(self.state.step, epoch, smoothed / tokens, rate, norm, tokens, seconds))
         else:
             self._skip()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
 
     def _next_batch(self) -> Batch:
         epoch = self.training.epoch(self.state.epoch)
@@ -305,8 +307,9 @@ class Engine:
         if self.placement.device.type == "cuda":
             generators["cuda"] = torch.cuda.get_rng_state()
         moments = {
-            f"{index}.{key}": value
-            for index, slots in self.optimizer.state_dict()["state"].items()
+            f"{number}.{index}.{key}": value
+            for number, optimizer in enumerate(self.optimizers)
+            for index, slots in optimizer.state_dict()["state"].items()
             for key, value in slots.items()
         }
         self.checkpoints.write(
@@ -319,12 +322,12 @@ class Engine:
         if checkpoint is None:
             return
         load_into(self.model, checkpoint.weights)
-        described = self.optimizer.state_dict()
-        described["state"] = {}
+        described = [optimizer.state_dict() | {"state": {}} for optimizer in self.optimizers]
         for name, tensor in checkpoint.optimizer.items():
-            index, key = name.split(".", 1)
-            described["state"].setdefault(int(index), {})[key] = tensor
-        self.optimizer.load_state_dict(described)
+            number, index, key = name.split(".", 2)
+            described[int(number)]["state"].setdefault(int(index), {})[key] = tensor
+        for optimizer, state in zip(self.optimizers, described, strict=True):
+            optimizer.load_state_dict(state)
         torch.set_rng_state(checkpoint.generators["cpu"])
         if "cuda" in checkpoint.generators:
             torch.cuda.set_rng_state(checkpoint.generators["cuda"])
@@ -346,14 +349,3 @@ def mean_of(files: list[Path]) -> dict[str, Tensor]:
         for name, tensor in load_file(file).items():
             total[name] = total[name] + tensor.double() if name in total else tensor.double()
     return {name: (tensor / len(files)).float() for name, tensor in total.items()}
-
-
-def _adamw(model: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019); biases and norms are not decayed."""
-    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.adam_betas, fused=True)

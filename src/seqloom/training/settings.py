@@ -15,7 +15,8 @@ class TrainSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     device: Literal["auto", "cpu", "cuda"]  # auto: cuda where there is one
     precision: Literal["auto", "fp32", "bf16"]  # auto: bf16 on a GPU that has it, fp32 elsewhere
-    lr: Annotated[float, Field(gt=0)]  # the peak
+    optimizer: Literal["adamw", "muon"]  # see training/optimizer.py
+    lr: Annotated[float, Field(gt=0)]  # the peak, of both optimisers
     schedule: Literal["inverse_sqrt", "linear", "cosine"]  # after the warm-up; linear and cosine end at max_steps
     warmup_steps: Annotated[int, Field(ge=0)]
     adam_betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(strict=False)

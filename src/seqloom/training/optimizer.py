@@ -1,0 +1,90 @@
+"""The optimisers by name. Each is given the network and makes its own groups; none knows the schedule.
+
+`muon` needs about half of the updates that `adamw` needs on small corpora, for a fifth more time per update.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from seqloom.models.seq2seq import Seq2Seq
+from seqloom.training.settings import TrainSettings
+
+# Newton-Schulz iteration of degree five (Jordan et al. 2024): its coefficients are chosen for a fast rise of small
+# singular values, and leave all of them between about 0.7 and 1.2.
+_A, _B, _C, _ITERATIONS = 3.4445, -4.7750, 2.0315, 5
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """The nearest semi-orthogonal matrices, about: every singular value of (..., M, N) becomes one or nearly so."""
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
+    for _ in range(_ITERATIONS):
+        gram = x @ x.mT
+        x = _A * x + (_B * gram + _C * (gram @ gram)) @ x
+    result: Tensor = x.mT if tall else x
+    return result
+
+
+class Muon(Optimizer):
+    """Momentum whose updates are orthogonalised, for the matrices inside a network (Jordan et al. 2024, "Muon").
+
+    Each update is scaled to the size that AdamW's would have, so that one learning rate suits both (Liu et al. 2025,
+    "Muon is Scalable for LLM Training", section 2.2). Matrices of one shape are worked on together: a small network has
+    dozens of them, and each alone would be too little for a matrix product to be fast.
+    """
+
+    def __init__(self, matrices: list[Tensor], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every matrix that has a gradient."""
+        for group in self.param_groups:
+            shapes: dict[tuple[int, ...], list[Tensor]] = {}
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    shapes.setdefault(tuple(matrix.shape), []).append(matrix)
+            for shape, matrices in shapes.items():
+                self._update(matrices, group, scale=0.2 * max(shape) ** 0.5)
+
+    def _update(self, matrices: list[Tensor], group: dict[str, Any], scale: float) -> None:
+        gradients = []
+        for matrix in matrices:
+            assert matrix.grad is not None
+            momentum = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
+            momentum.lerp_(matrix.grad, 1 - group["momentum"])
+            gradients.append(matrix.grad.lerp(momentum, group["momentum"]))  # Nesterov's look ahead
+        for matrix, update in zip(matrices, orthogonalised(torch.stack(gradients)), strict=True):
+            matrix.mul_(1 - group["lr"] * group["weight_decay"])
+            matrix.add_(update, alpha=-group["lr"] * scale)
+
+
+def build_optimizers(model: Seq2Seq, settings: TrainSettings) -> list[Optimizer]:
+    """The optimisers of `settings.optimizer`, which together hold every parameter once.
+
+    `adamw` (Loshchilov and Hutter 2019) holds all of them; beside `muon` it holds the vocabularies' tables, biases and
+    norms, for which orthogonality means nothing. Biases and norms are not decayed.
+    """
+    vocabularies = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    vocabularies.add(id(model.output_weight))
+    matrices: list[Tensor] = []
+    tables: list[Tensor] = []
+    vectors: list[Tensor] = []
+    for parameter in model.parameters():
+        inner = parameter.dim() == 2 and id(parameter) not in vocabularies
+        (matrices if inner else tables if parameter.dim() > 1 else vectors).append(parameter)
+    by_adamw = tables if settings.optimizer == "muon" else [*tables, *matrices]
+    adamw = AdamW(
+        [{"params": by_adamw, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
+        lr=settings.lr,
+        betas=settings.adam_betas,
+        fused=True,
+    )
+    if settings.optimizer == "adamw":
+        return [adamw]
+    return [adamw, Muon(matrices, settings.lr, settings.weight_decay)]
