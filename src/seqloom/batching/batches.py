@@ -97,9 +97,9 @@ def make_batch(store: TokenStore, pairs: Rows) -> Batch:
     """Return the batch of these pairs (B,), in this order."""
     source, target = store.sides
     source_lengths, target_lengths = (side.lengths[pairs].astype(np.int64) for side in store.sides)
-    ids_in = _padded(target, pairs, target_lengths, before=1)
-    ids_in[:, 0] = BOS
-    ids_out = _padded(target, pairs, target_lengths, after=1)
+    framed = _padded(target, pairs, target_lengths, around=1)
+    framed[:, 0] = BOS
+    ids_in, ids_out = framed[:, :-1].copy(), framed[:, 1:].copy()
     ids_out[np.arange(len(pairs)), target_lengths] = EOS
     return Batch(
         torch.from_numpy(_padded(source, pairs, source_lengths)),
@@ -110,38 +110,45 @@ def make_batch(store: TokenStore, pairs: Rows) -> Batch:
     )
 
 
-def _padded(side: Side, pairs: Rows, lengths: Rows, before: int = 0, after: int = 0) -> NDArray[np.int64]:
-    """Segments as rows (B, before + longest + after), PAD wherever there is no id; one gather, no loop over rows."""
+def _padded(side: Side, pairs: Rows, lengths: Rows, around: int = 0) -> NDArray[np.int64]:
+    """Segments as rows (B, around + longest + around), PAD where there is no id; one gather, no loop over rows."""
     longest = int(lengths.max())
     columns = np.arange(longest)
     real = columns < lengths[:, None]
     where = side.offsets[pairs].astype(np.int64)[:, None] + columns
-    padded = np.full((len(pairs), before + longest + after), PAD, np.int64)
-    padded[:, before : before + longest][real] = side.ids[where[real]]
+    padded = np.full((len(pairs), longest + 2 * around), PAD, np.int64)
+    padded[:, around : around + longest][real] = side.ids[where[real]]
     return padded
+
+
+def _widths(store: TokenStore) -> NDArray[np.int64]:
+    """(pairs,) columns that each pair takes on its longer side, BOS or EOS included."""
+    return np.maximum(store.source_lengths, store.target_lengths + 1).astype(np.int64)
 
 
 def _length_ranks(store: TokenStore) -> NDArray[Any]:
     """(pairs,) the place of each pair's lengths among all lengths that occur; pairs of equal lengths share one.
 
-    Target length first. Source lengths rise and fall in turn, so that they do not jump where the target's grows.
+    By width, which fills batches to their budget; within one width by how much longer the source is than the target,
+    up and down in turn, so that neither side jumps where the width grows by one.
     """
-    source, target = store.source_lengths.astype(np.int64), store.target_lengths.astype(np.int64)
-    width = int(source.max()) + 1
-    key = target * width + np.where(target % 2 == 0, source, width - 1 - source)
+    widths = _widths(store)
+    lead = store.source_lengths.astype(np.int64) - store.target_lengths
+    lowest, highest = int(lead.min()), int(lead.max())
+    key = widths * (highest - lowest + 1) + np.where(widths % 2 == 0, lead - lowest, highest - lead)
     places = np.unique(key)
     # Two bytes where they suffice: NumPy sorts those in linear time, and an order is made for every epoch.
     return np.searchsorted(places, key).astype(np.uint16 if len(places) <= 1 << 16 else np.uint32)
 
 
 def _cut(store: TokenStore, rows: Rows, tokens_per_batch: int) -> Rows:
-    """(batches + 1,) where to cut the sorted `rows`: each batch as long as the budget allows."""
-    width = np.maximum(store.source_lengths[rows], store.target_lengths[rows] + 1).astype(np.int64)
+    """(batches + 1,) where to cut `rows`, which rise in width: each batch as long as the budget allows."""
+    widths = _widths(store)[rows]
     cuts = [0]
-    while cuts[-1] < len(width):
+    while cuts[-1] < len(widths):
         start = cuts[-1]
-        most = max(1, tokens_per_batch // int(width[start]))  # no batch can hold more pairs than this
-        widest = np.maximum.accumulate(width[start : start + most])
-        fitting = int(np.searchsorted(widest * np.arange(1, len(widest) + 1), tokens_per_batch, side="right"))
-        cuts.append(start + max(1, fitting))
+        most = max(1, tokens_per_batch // int(widths[start]))  # no batch can hold more pairs than this
+        padded = widths[start : start + most]
+        padded = padded * np.arange(1, len(padded) + 1)
+        cuts.append(start + max(1, int(np.searchsorted(padded, tokens_per_batch, side="right"))))
     return np.array(cuts, np.int64)

@@ -1,0 +1,171 @@
+import hashlib
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqloom.batching import batches as module
+from seqloom.batching.batches import Batch, BatchOrder, in_order, make_batch
+from seqloom.batching.store import TokenStore, TokenWriter
+from seqloom.tokenization import tokenizer
+
+LENGTHS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=80)
+
+
+def read_back(batch: Batch) -> list[tuple[list[int], list[int]]]:
+    """The pairs of a batch, row by row, from the lengths alone."""
+    pairs = []
+    for row in range(len(batch.source)):
+        source = batch.source[row, : batch.source_lengths[row]].tolist()
+        target = batch.target_out[row, : batch.target_lengths[row]].tolist()
+        assert target.pop() == tokenizer.EOS
+        pairs.append((source, target))
+    return pairs
+
+
+def digest(order) -> str:
+    content = hashlib.sha256()
+    for batch in order:
+        for tensor in batch:
+            content.update(tensor.numpy().tobytes())
+    return content.hexdigest()
+
+
+def test_the_special_ids_are_the_tokenizers():
+    assert (module.PAD, module.BOS, module.EOS) == (tokenizer.PAD, tokenizer.BOS, tokenizer.EOS)
+
+
+def test_a_batch_is_what_a_loop_over_its_pairs_would_build(write_store):
+    store = write_store([([11, 12, 13], [21]), ([14], [22, 23, 24]), ([15, 16], [25, 26])])
+    batch = make_batch(store, np.array([1, 2]))
+    assert batch.source.tolist() == [[14, 0], [15, 16]]
+    assert batch.source_lengths.tolist() == [1, 2]
+    assert batch.target_in.tolist() == [[2, 22, 23, 24], [2, 25, 26, 0]]
+    assert batch.target_out.tolist() == [[22, 23, 24, 3], [25, 26, 3, 0]]
+    assert batch.target_lengths.tolist() == [4, 3]
+    assert batch.tokens == 7
+    assert all(tensor.dtype == torch.int64 and tensor.is_contiguous() for tensor in batch)
+
+
+def test_an_id_that_is_pad_elsewhere_is_kept_inside_a_segment(write_store):
+    batch = make_batch(write_store([([0, 5, 0], [3, 0])]), np.array([0]))
+    assert batch.source.tolist() == [[0, 5, 0]]
+    assert batch.target_out.tolist() == [[3, 0, 3]]
+
+
+def test_an_epoch_holds_every_pair_exactly_once(write_store, some_pairs):
+    store = write_store(some_pairs)
+    for order in (BatchOrder(store, 128, 1).epoch(0), BatchOrder(store, 128, 1).epoch(5), in_order(store, 128)):
+        seen = [pair for batch in order for pair in read_back(batch)]
+        assert sorted(seen) == sorted(some_pairs)
+        numbers = np.concatenate([order.pairs(i) for i in range(len(order))])
+        assert [some_pairs[number] for number in numbers] == seen
+
+
+@settings(max_examples=60, deadline=None)
+@given(lengths=LENGTHS, budget=st.integers(1, 120), epoch=st.integers(0, 3))
+def test_no_batch_passes_the_budget_but_a_single_pair(lengths, budget, epoch, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("any") / "store"
+    with TokenWriter(folder, 1000, 1000) as writer:
+        for number, (source, target) in enumerate(lengths):
+            writer.add([4 + number] * source, [4 + number] * target)
+    order = BatchOrder(TokenStore.open(folder), budget, 3)
+    batches = order.epoch(epoch)
+    assert len(batches) == len(order)
+    assert sorted(batch.source[row, 0].item() for batch in batches for row in range(len(batch.source))) == [
+        4 + number for number in range(len(lengths))
+    ]
+    for batch in batches:
+        size = len(batch.source) * max(batch.source.shape[1], batch.target_in.shape[1])
+        assert size <= budget or len(batch.source) == 1
+
+
+def test_batches_are_as_full_as_the_budget_allows(write_store, some_pairs):
+    batches = list(in_order(write_store(some_pairs), 128))
+    for batch, following in pairwise(batches):
+        width = max(following.source_lengths[0].item(), following.target_lengths[0].item())
+        assert (len(batch.source) + 1) * width > 128
+
+
+def test_there_is_little_padding(write_store, some_pairs):
+    store = write_store(some_pairs)
+
+    def share(batches) -> float:
+        batches = list(batches)
+        real = sum(batch.tokens + int(batch.source_lengths.sum()) for batch in batches)
+        return 1 - real / sum(batch.source.numel() + batch.target_in.numel() for batch in batches)
+
+    unsorted = [make_batch(store, np.arange(i, i + 10)) for i in range(0, 600, 10)]
+    assert share(unsorted) > 0.5
+    assert share(BatchOrder(store, 128, 1).epoch(0)) < 0.12
+
+
+def test_an_epoch_is_a_function_of_seed_and_number(write_store, some_pairs):
+    store = write_store(some_pairs)
+    one, two = BatchOrder(store, 128, 1), BatchOrder(store, 128, 1)
+    late = digest(two.epoch(3))
+    assert [digest(one.epoch(n)) for n in (0, 1, 2, 3)][3] == late
+    digests = {digest(one.epoch(n)) for n in range(4)} | {digest(BatchOrder(store, 128, 2).epoch(n)) for n in range(4)}
+    assert len(digests) == 8
+
+
+def test_batches_can_be_asked_for_in_any_order(write_store, some_pairs):
+    order = BatchOrder(write_store(some_pairs), 128, 1)
+    forward = [read_back(batch) for batch in order.epoch(1)]
+    order.epoch(0)
+    assert [read_back(order.epoch(1)[i]) for i in reversed(range(len(forward)))] == forward[::-1]
+    with pytest.raises(IndexError):
+        order.epoch(1)[len(forward)]
+
+
+def test_batches_and_their_order_change_from_epoch_to_epoch(write_store, some_pairs):
+    order = BatchOrder(write_store(some_pairs), 128, 1)
+    first, second = ([order.epoch(n).pairs(i).tolist() for i in range(len(order))] for n in (0, 1))
+    assert [len(pairs) for pairs in first] != [len(pairs) for pairs in second]  # the order of batches
+    same = {tuple(sorted(pairs)) for pairs in first} & {tuple(sorted(pairs)) for pairs in second}
+    assert len(same) < len(first) / 2  # what is in them: only rare lengths always stand together
+
+
+def test_lengths_are_mixed_over_the_epoch(write_store, some_pairs):
+    widths = [batch.target_in.shape[1] for batch in BatchOrder(write_store(some_pairs), 128, 1).epoch(0)]
+    assert widths != sorted(widths)
+    assert abs(np.corrcoef(widths, np.arange(len(widths)))[0, 1]) < 0.5
+
+
+def test_the_validation_order_starts_with_the_shortest(write_store, some_pairs):
+    store = write_store(some_pairs)
+    widths = [max(batch.source.shape[1], batch.target_in.shape[1]) for batch in in_order(store, 128)]
+    assert widths == sorted(widths)
+    assert digest(in_order(store, 128)) == digest(in_order(store, 128))
+
+
+def test_another_process_builds_the_same_bytes(write_store, some_pairs, tmp_path):
+    here = digest(BatchOrder(write_store(some_pairs), 128, 9).epoch(2))
+    program = f"""
+import hashlib
+from pathlib import Path
+from seqloom.batching.batches import BatchOrder
+from seqloom.batching.store import TokenStore
+content = hashlib.sha256()
+for batch in BatchOrder(TokenStore.open(Path({str(tmp_path / "store")!r})), 128, 9).epoch(2):
+    for tensor in batch:
+        content.update(tensor.numpy().tobytes())
+print(content.hexdigest())
+"""
+    there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert there.stdout.strip() == here
+
+
+def test_more_lengths_than_two_bytes_can_number(write_store, monkeypatch):
+    """Ranks of four bytes give the order that ranks of two bytes give."""
+    pairs = [([4] * (1 + n % 7), [5] * (1 + n % 11)) for n in range(200)]
+    store = write_store(pairs)
+    before = digest(BatchOrder(store, 64, 1).epoch(0))
+    narrow = module._length_ranks
+    monkeypatch.setattr(module, "_length_ranks", lambda store: narrow(store).astype(np.uint32))
+    assert digest(BatchOrder(store, 64, 1).epoch(0)) == before

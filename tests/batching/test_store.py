@@ -1,0 +1,158 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqloom.batching import store as module
+from seqloom.batching.store import TokenStore, TokenWriter
+from seqloom.errors import CorpusError, FormatError
+
+SEGMENT = st.lists(st.integers(0, 70_000), min_size=1, max_size=9)
+
+
+def written(folder: Path, pairs, size=100) -> Path:
+    with TokenWriter(folder, size, size) as writer:
+        for source, target in pairs:
+            writer.add(source, target)
+    return folder
+
+
+@settings(max_examples=40, deadline=None)
+@given(pairs=st.lists(st.tuples(SEGMENT, SEGMENT), min_size=1, max_size=12))
+def test_what_is_written_is_read(pairs, tmp_path_factory):
+    folder = written(tmp_path_factory.mktemp("any") / "store", pairs, size=70_001)
+    store = TokenStore.open(folder)
+    assert [(store.source(i).tolist(), store.target(i).tolist()) for i in range(len(store))] == pairs
+    assert store.source_lengths.tolist() == [len(source) for source, _ in pairs]
+    assert store.target_lengths.tolist() == [len(target) for _, target in pairs]
+
+
+def test_pairs_that_fill_several_flushes_are_all_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_FLUSH", 3)
+    pairs = [([n], [n, n + 1][: 1 + n % 2]) for n in range(20)]
+    store = TokenStore.open(written(tmp_path / "store", pairs))
+    assert [(store.source(i).tolist(), store.target(i).tolist()) for i in range(20)] == pairs
+
+
+@pytest.mark.parametrize(("size", "kind"), [(65_536, np.uint16), (65_537, np.int32)])
+def test_ids_take_two_bytes_where_the_vocabulary_fits(tmp_path, size, kind):
+    store = TokenStore.open(written(tmp_path / "store", [([size - 1], [0])], size))
+    assert store.source(0).dtype == kind
+    assert store.source(0).tolist() == [size - 1]
+    assert store.source_vocab_size == store.target_vocab_size == size
+
+
+def test_the_ids_are_mapped_and_read_only(tmp_path):
+    store = TokenStore.open(written(tmp_path / "store", [([1, 2], [3])]))
+    ids = store.sides[0].ids
+    assert isinstance(ids.base, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        ids[0] = 5
+
+
+def test_equal_pairs_give_equal_bytes(tmp_path):
+    pairs = [([1, 2, 3], [4]), ([5], [6, 7])]
+    one, two = written(tmp_path / "one", pairs), written(tmp_path / "two", pairs)
+    names = sorted(file.name for file in one.iterdir())
+    assert names == sorted(file.name for file in two.iterdir())
+    assert all((one / name).read_bytes() == (two / name).read_bytes() for name in names)
+
+
+@pytest.mark.parametrize("pair", [([], [1]), ([1], [])])
+def test_an_empty_side_is_refused(tmp_path, pair):
+    with pytest.raises(FormatError, match=rf"pair 1: the {'source' if not pair[0] else 'target'} is empty"):
+        written(tmp_path / "store", [([1], [1]), pair])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", [-1, 100])
+def test_an_id_outside_the_vocabulary_is_refused_with_its_pair(tmp_path, wrong):
+    pairs = [([1, 2], [3]), ([4], [5, 6]), ([7], [8, wrong])]
+    with pytest.raises(FormatError, match=f"pair 2: target id {wrong} lies outside the vocabulary of 100"):
+        written(tmp_path / "store", pairs)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_pairs_are_no_store(tmp_path):
+    with pytest.raises(CorpusError, match="no pair was written"):
+        written(tmp_path / "store", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_writer_leaves_what_was_there_before(tmp_path):
+    written(tmp_path / "store", [([1], [2])])
+
+    def interrupted():
+        yield [3], [4]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path / "store", interrupted())
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+    assert TokenStore.open(tmp_path / "store").source(0).tolist() == [1]
+
+
+def test_a_writer_replaces_a_store_and_the_leftovers_of_a_killed_one(tmp_path):
+    written(tmp_path / "store", [([1], [2])])
+    (tmp_path / "store.part").mkdir()
+    (tmp_path / "store.part" / "old").touch()
+    store = TokenStore.open(written(tmp_path / "store", [([3], [4]), ([5], [6])]))
+    assert len(store) == 2
+    assert not (tmp_path / "store.part").exists()
+    assert not (tmp_path / "store" / "old").exists()
+
+
+@pytest.mark.parametrize("name", ["source.ids.bin", "target.ids.bin", "source.offsets.bin", "target.offsets.bin"])
+def test_a_truncated_or_missing_file_is_found_at_opening(tmp_path, name):
+    folder = written(tmp_path / "store", [([1, 2], [3, 4]), ([5], [6])])
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:-1])
+    with pytest.raises(CorpusError, match=rf"{name}: holds {len(content) - 1} bytes where {len(content)} are due"):
+        TokenStore.open(folder)
+    (folder / name).unlink()
+    with pytest.raises(CorpusError, match=f"{name}: cannot be read"):
+        TokenStore.open(folder)
+
+
+@pytest.mark.parametrize("offsets", [[0, 3, 2], [1, 2, 3], [0, 0, 3]])
+def test_offsets_that_contradict_the_ids_are_found_at_opening(tmp_path, offsets):
+    folder = written(tmp_path / "store", [([1, 2], [3, 4]), ([5], [6])])
+    np.array(offsets, "<u8").tofile(folder / "source.offsets.bin")
+    with pytest.raises(CorpusError, match=r"source\.offsets\.bin: the offsets contradict the ids"):
+        TokenStore.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read"),
+        ("{", "cannot be read"),
+        ("[]", "not a token store of format 1"),
+        ('{"format": 2}', "not a token store of format 1"),
+        ('{"format": 1}', "not what a token store says"),
+        ('{"format": 1, "pairs": "x", "dtype": "<u2"}', "not what a token store says"),
+        ('{"format": 1, "pairs": 2, "dtype": "what"}', "not what a token store says"),
+    ],
+)
+def test_a_wrong_description_is_one_clear_error(tmp_path, text, said):
+    folder = written(tmp_path / "store", [([1, 2], [3, 4])])
+    (folder / "meta.json").unlink()
+    if text is not None:
+        (folder / "meta.json").write_text(text)
+    with pytest.raises(CorpusError, match=said) as caught:
+        TokenStore.open(folder)
+    assert "run train_tokenizer again" in str(caught.value)
+
+
+def test_the_description_counts_everything(tmp_path):
+    folder = written(tmp_path / "store", [([1, 2], [3]), ([5], [6])])
+    assert json.loads((folder / "meta.json").read_text()) == {
+        "format": 1,
+        "pairs": 2,
+        "dtype": "<u2",
+        "source": {"vocab_size": 100, "tokens": 3},
+        "target": {"vocab_size": 100, "tokens": 2},
+    }

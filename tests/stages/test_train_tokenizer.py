@@ -1,0 +1,160 @@
+import json
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from seqloom.batching.store import TokenStore
+from seqloom.corpus.splits import Pair, SplitWriter, read_split
+from seqloom.errors import CorpusError, FormatError, TokenizerError
+from seqloom.params import Params, load_params
+from seqloom.progress import ignore
+from seqloom.stages import train_tokenizer
+from seqloom.stages.places import CORPUS, TOKENIZER, TOKENS
+from seqloom.tokenization.catalogue import load_tokenizer
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+THINGS = [("front door", "Haustür"), ("window", "Fenster"), ("lamp", "Lampe"), ("kitchen", "Küche"), ("gate", "Tor")]
+STATES = [("open", "offen"), ("broken", "kaputt"), ("not connected", "nicht verbunden"), ("ready", "bereit")]
+
+
+def params(**other: object) -> Params:
+    given = load_params(PARAMS).model_dump(by_alias=True)
+    given["tokenizer"].update({"vocab_size": 300, "slots": 2, "max_length": 40} | other)
+    given["model"].update(tied_embeddings="target")
+    return Params.model_validate(given)
+
+
+def write_split(name: str, pairs: list[tuple[str, str]]) -> None:
+    with SplitWriter(CORPUS / f"{name}.tsv") as writer:
+        for source, target in pairs:
+            writer.write(Pair(source, target, "en-de", "mine", ""))
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with 90 training pairs, of which two are long, and 10 validation pairs."""
+    monkeypatch.chdir(tmp_path)
+    CORPUS.mkdir(parents=True)
+    pairs = [
+        (f"The {{name}} {thing} {number} is {state}", f"{{name}}: {ding} {number} ist {stand}")
+        for number, (thing, ding), (state, stand) in product(range(5), THINGS, STATES)
+    ]
+    long = ("very " * 40 + "long", "lang")
+    write_split("train", [*pairs[:50], long, *pairs[50:88], long[::-1]])
+    write_split("valid", pairs[88:98])
+    return tmp_path
+
+
+def outputs() -> dict[str, bytes]:
+    files = [file for root in (TOKENIZER, TOKENS) for file in sorted(root.rglob("*")) if file.is_file()]
+    return {str(file): file.read_bytes() for file in files}
+
+
+def test_the_stores_hold_the_splits_in_their_order(project):
+    train_tokenizer.run(params(), ignore)
+    tokenizer = load_tokenizer(TOKENIZER)
+    for name in ("train", "valid"):
+        store = TokenStore.open(TOKENS / name)
+        pairs = [pair for pair in read_split(CORPUS / f"{name}.tsv") if "very" not in pair.source + pair.target]
+        assert len(store) == len(pairs)
+        assert (store.source_vocab_size, store.target_vocab_size) == (300, 300)
+        for index, pair in enumerate(pairs):
+            encoded = tokenizer.encode_source(pair.source)
+            assert encoded.slots == ("{name}",)
+            assert store.source(index).tolist() == encoded.ids
+            assert tokenizer.decode(store.target(index).tolist(), encoded.slots) == pair.target
+
+
+def test_long_pairs_stay_out_on_either_side_and_are_counted(project):
+    train_tokenizer.run(params(), ignore)
+    counts = json.loads((TOKENS / "counts.json").read_text())
+    store = TokenStore.open(TOKENS / "train")
+    assert (counts["train"]["pairs"], counts["train"]["too_long"]) == (88, 2)
+    assert (counts["valid"]["pairs"], counts["valid"]["too_long"]) == (10, 0)
+    assert counts["train"]["source"] == {
+        "tokens": int(store.source_lengths.sum()),
+        "tokens_per_segment": round(float(store.source_lengths.mean()), 3),
+        "unknown_share": 0.0,
+    }
+    assert store.source_lengths.max() <= 40
+    assert store.target_lengths.max() <= 40
+
+
+def test_unknown_tokens_are_counted(project):
+    (CORPUS / "valid.tsv").unlink()
+    write_split("valid", [("door", "Tor"), ("字", "Tor 字")])
+    train_tokenizer.run(params(name="characters"), ignore)
+    counts = json.loads((TOKENS / "counts.json").read_text())
+    assert counts["valid"]["source"]["unknown_share"] == round(1 / 5, 6)
+    assert counts["valid"]["target"]["unknown_share"] == round(1 / 8, 6)
+
+
+def test_validation_text_does_not_shape_the_vocabulary(project):
+    train_tokenizer.run(params(), ignore)
+    before = (TOKENIZER / "joint.model").read_bytes()
+    (CORPUS / "valid.tsv").unlink()
+    write_split("valid", [("something else entirely", "etwas ganz anderes")] * 50)
+    train_tokenizer.run(params(), ignore)
+    assert (TOKENIZER / "joint.model").read_bytes() == before
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_twice_the_same_bytes(project, joint):
+    chosen = params(joint=joint, algorithm="unigram" if joint else "bpe")
+    train_tokenizer.run(chosen, ignore)
+    once = outputs()
+    train_tokenizer.run(chosen, ignore)
+    assert outputs() == once
+    assert not list(project.rglob("*.part"))
+
+
+def test_progress_tells_each_part_to_its_end(project):
+    told = []
+    train_tokenizer.run(params(), told.append)
+    last = {report.task: (report.done, report.total, report.unit, report.note) for report in told}
+    assert last == {
+        "read pairs": (90, 90, "pairs", ""),
+        "learn pieces": (300, 300, "pieces", ""),
+        "encode train": (90, 90, "pairs", "2 too long"),
+        "encode valid": (10, 10, "pairs", ""),
+    }
+
+
+def test_a_split_of_long_pairs_alone_is_refused(project):
+    (CORPUS / "valid.tsv").unlink()
+    write_split("valid", [("very " * 40, "lang")] * 3)
+    with pytest.raises(CorpusError, match=r"valid\.tsv: none of its 3 pairs has at most 40 tokens on both sides"):
+        train_tokenizer.run(params(), ignore)
+    assert not (TOKENS / "valid").exists()
+    assert not (TOKENS / "counts.json").exists()
+
+
+def test_a_vocabulary_too_large_writes_nothing(project):
+    with pytest.raises(TokenizerError, match=r"supports \d+ pieces at most"):
+        train_tokenizer.run(params(vocab_size=8000), ignore)
+    assert outputs() == {}
+
+
+def test_a_broken_line_is_named(project):
+    with (CORPUS / "train.tsv").open("a") as file:
+        file.write("only one column\n")
+    with pytest.raises(FormatError, match=r"train\.tsv: line 92"):
+        train_tokenizer.run(params(), ignore)
+    assert outputs() == {}
+
+
+def test_the_module_is_the_stage(project):
+    text = PARAMS.read_text().replace("vocab_size: 8000", "vocab_size: 300").replace("slots: 16", "slots: 2")
+    (project / "params.yaml").write_text(text)
+    command = [sys.executable, "-m", "seqloom.stages.train_tokenizer"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "encode train  90/90 pairs" in done.stdout
+    (CORPUS / "train.tsv").unlink()
+    failed = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: data/corpus/train.tsv: is not there")
+    assert failed.stderr.count("\n") == 1

@@ -1,0 +1,153 @@
+import json
+import shutil
+
+import pytest
+
+from seqloom.errors import TokenizerError
+from seqloom.progress import ignore
+from seqloom.tokenization.catalogue import load_tokenizer, train_tokenizer
+
+
+def content(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_a_saved_tokenizer_comes_back_the_same(every_kind, text_pairs, tmp_path):
+    every_kind.save(tmp_path / "one")
+    again = load_tokenizer(tmp_path / "one")
+    again.save(tmp_path / "two")
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+    assert (again.joint, again.source_vocab_size, again.target_vocab_size) == (
+        every_kind.joint,
+        every_kind.source_vocab_size,
+        every_kind.target_vocab_size,
+    )
+    for source, target in text_pairs[:20]:
+        encoded = again.encode_source(source)
+        assert encoded == every_kind.encode_source(source)
+        assert again.encode_target(target, encoded.slots) == every_kind.encode_target(target, encoded.slots)
+        assert again.decode(again.encode_target(target, encoded.slots), encoded.slots) == target
+
+
+def test_the_folder_holds_a_file_per_vocabulary(trained, tmp_path):
+    trained().save(tmp_path / "joint")
+    trained(joint=False, vocab_size=304).save(tmp_path / "separate")
+    assert set(content(tmp_path / "joint")) == {"tokenizer.json", "joint.model"}
+    assert set(content(tmp_path / "separate")) == {"tokenizer.json", "source.model", "target.model"}
+
+
+def test_saving_replaces_what_was_there(trained, tmp_path):
+    trained(joint=False, vocab_size=304).save(tmp_path / "it")
+    trained().save(tmp_path / "it")
+    assert load_tokenizer(tmp_path / "it").joint
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+def test_a_save_that_fails_leaves_what_was_there(trained, tmp_path, monkeypatch):
+    trained().save(tmp_path / "it")
+    before = content(tmp_path / "it")
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        trained(algorithm="bpe").save(tmp_path / "it")
+    assert content(tmp_path / "it") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]
+
+
+def test_a_loaded_tokenizer_needs_its_folder_no_more(trained, tmp_path):
+    trained().save(tmp_path / "it")
+    tokenizer = load_tokenizer(tmp_path / "it")
+    shutil.rmtree(tmp_path / "it")
+    assert tokenizer.decode(tokenizer.encode_target("Öffne Tür", []), []) == "Öffne Tür"
+
+
+def test_a_larger_corpus_is_sampled_by_seed(text_pairs, settings_of, tmp_path):
+    chosen = settings_of(max_training_lines=40, algorithm="bpe")
+    folders = []
+    for number, seed in enumerate([1, 1, 2]):
+        folders.append(tmp_path / str(number))
+        train_tokenizer(chosen, lambda: iter(text_pairs), seed, ignore).save(folders[-1])
+    assert content(folders[0]) == content(folders[1])
+    assert content(folders[0]) != content(folders[2])
+
+
+def test_the_sample_is_as_large_as_it_says(settings_of):
+    """Every pair brings a character of its own, so that the vocabulary shows how many pairs were read."""
+    pairs = [(chr(0x4E00 + n), chr(0x4E00 + n)) for n in range(200)]
+    chosen = settings_of(name="characters", max_training_lines=50, vocab_size=330, slots=0)
+    assert train_tokenizer(chosen, lambda: iter(pairs), 1, ignore).source_vocab_size == 4 + 50
+    assert (
+        train_tokenizer(
+            chosen.model_copy(update={"max_training_lines": 200}), lambda: iter(pairs), 1, ignore
+        ).source_vocab_size
+        == 204
+    )
+
+
+def test_each_side_of_a_separate_vocabulary_learns_its_own_text(trained):
+    tokenizer = trained(name="characters", joint=False)
+    assert 1 in tokenizer.encode_source("ü").ids
+    assert 1 not in tokenizer.encode_target("ü", [])
+
+
+def test_progress_ends_where_it_says(text_pairs, settings_of):
+    heard = []
+    train_tokenizer(settings_of(), lambda: iter(text_pairs), 1, heard.append)
+    assert [(report.task, report.done, report.total) for report in heard] == [
+        ("read pairs", 0, 300),
+        ("read pairs", 300, 300),
+        ("learn pieces", 0, 320),
+        ("learn pieces", 320, 320),
+    ]
+
+
+def test_no_pairs_are_refused(settings_of):
+    with pytest.raises(TokenizerError, match="no text"):
+        train_tokenizer(settings_of(), lambda: iter([]), 1, ignore)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "joint.model"])
+def test_a_missing_file_is_named(trained, tmp_path, name):
+    trained().save(tmp_path / "it")
+    (tmp_path / "it" / name).unlink()
+    with pytest.raises(TokenizerError, match=f"{name}: cannot be read"):
+        load_tokenizer(tmp_path / "it")
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:50] + bytes([b[50] ^ 1]) + b[51:], lambda b: b""])
+def test_a_damaged_model_is_found(trained, tmp_path, damage):
+    trained().save(tmp_path / "it")
+    file = tmp_path / "it" / "joint.model"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(TokenizerError, match=r"joint\.model: damaged"):
+        load_tokenizer(tmp_path / "it")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("{", "cannot be read"),
+        ("[1]", "not a tokenizer of format 1"),
+        ({"format": 99}, "not a tokenizer of format 1"),
+        ({"name": "words"}, "name is 'words'; known are sentencepiece, characters"),
+        ({"slots": None}, "not the description of a tokenizer"),
+        ({"sha256": {}}, "not the description of a tokenizer"),
+    ],
+)
+def test_a_wrong_description_is_one_clear_error(trained, tmp_path, change, said):
+    trained().save(tmp_path / "it")
+    file = tmp_path / "it" / "tokenizer.json"
+    file.write_text(change if isinstance(change, str) else json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(TokenizerError, match=said):
+        load_tokenizer(tmp_path / "it")
+
+
+def test_a_model_of_another_kind_is_refused(trained, tmp_path):
+    trained(name="characters").save(tmp_path / "it")
+    file = tmp_path / "it" / "tokenizer.json"
+    file.write_text(file.read_text().replace('"characters"', '"sentencepiece"'))
+    with pytest.raises(TokenizerError, match="not a SentencePiece model"):
+        load_tokenizer(tmp_path / "it")

@@ -1,0 +1,63 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqloom.text import normalise, placeholders
+from seqloom.tokenization.slots import fill_slots, find_slots, put_slots, slot_symbols
+
+TEXT = st.lists(
+    st.sampled_from(["{a}", "{b}", "%s", "%(n)d", "<b>", "</b>", "&nbsp;", "word", " ", ":", "{", "<"])
+).map("".join)
+
+
+def test_slots_are_the_distinct_placeholders_in_order_of_appearance():
+    assert find_slots("{b} then {a}, {b} and <i>%s</i>", 16) == ("{b}", "{a}", "<i>", "%s", "</i>")
+
+
+def test_no_more_slots_than_there_are_symbols_for():
+    assert find_slots("{a} {b} {c}", 2) == ("{a}", "{b}")
+    assert find_slots("{a} {b} {c}", 0) == ()
+
+
+def test_placeholders_become_symbols_and_the_text_around_them_stays():
+    one, two = slot_symbols(2)
+    assert put_slots("a {x} b<b>{x}", ("{x}", "<b>")) == f"a {one} b{two}{one}"
+
+
+def test_placeholders_without_a_slot_stay_as_they_are_spelled():
+    assert put_slots("{x} and {y}", ("{x}",)) == f"{slot_symbols(1)[0]} and {{y}}"
+    assert put_slots("{x}", ()) == "{x}"
+
+
+def test_a_placeholder_inside_another_ones_spelling_is_not_touched():
+    assert put_slots('<a href="{url}">', ("{url}",)) == '<a href="{url}">'
+
+
+def test_a_symbol_beyond_the_slots_goes():
+    first, second = slot_symbols(2)
+    assert fill_slots(f"a {first}{second} b", ("{x}",)) == "a {x} b"
+
+
+def test_normalised_text_cannot_hold_a_symbol():
+    symbols = "".join(slot_symbols(64))
+    assert normalise(f"a{symbols}b") == "ab"
+
+
+@given(source=TEXT, target=TEXT, most=st.integers(0, 6))
+def test_filling_undoes_putting(source, target, most):
+    slots = find_slots(source, most)
+    assert fill_slots(put_slots(source, slots), slots) == source
+    assert fill_slots(put_slots(target, slots), slots) == target
+
+
+@given(source=TEXT)
+def test_with_enough_slots_no_placeholder_is_left(source):
+    slots = find_slots(source, 16)
+    written = put_slots(source, slots)
+    assert placeholders(written) == []
+    assert sum(character in slot_symbols(16) for character in written) == len(placeholders(source))
+
+
+@pytest.mark.parametrize("count", [0, 1, 64])
+def test_every_slot_has_a_symbol_of_its_own(count):
+    assert len(set(slot_symbols(count))) == count

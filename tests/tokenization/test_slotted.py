@@ -1,0 +1,123 @@
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from seqloom.text import normalise
+from seqloom.tokenization.slots import slot_symbols
+from seqloom.tokenization.tokenizer import BOS, EOS, PAD, UNK, Encoded
+
+WRITTEN = [
+    "a {name} b",
+    "{name}:",
+    "<b>the lamp</b>",
+    "%s",
+    "{name}{name}",
+    "Open {name}, {name}!",
+    "{a} {b} {c} {d} {e} {f}",
+]
+KNOWN = [*"Turn ofhelampgkzüÖ 0123:!", "{name}"]
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_placeholders_and_the_spaces_around_them_come_back_exactly(trained, text):
+    for algorithm in ("unigram", "bpe"):
+        tokenizer = trained(algorithm=algorithm)
+        ids, slots = tokenizer.encode_source(text)
+        assert tokenizer.decode(ids, slots) == text
+        assert tokenizer.decode(tokenizer.encode_target(text, slots), slots) == text
+
+
+def test_a_slot_is_one_id_whatever_its_spelling(every_kind):
+    short, long = every_kind.encode_source("Open {x}"), every_kind.encode_source("Open %(a_very_long_name)s")
+    assert short.ids == long.ids
+    assert (short.slots, long.slots) == (("{x}",), ("%(a_very_long_name)s",))
+    assert every_kind.decode(every_kind.encode_target("{x}", ["{x}"]), ["%s"]) == "%s"
+
+
+def test_slots_beyond_the_settings_are_spelled_out(trained):
+    tokenizer = trained(slots=4)
+    encoded = tokenizer.encode_source("{a} {b} {c} {d} {e}")
+    assert encoded.slots == ("{a}", "{b}", "{c}", "{d}")
+    assert tokenizer.decode(encoded.ids, encoded.slots) == "{a} {b} {c} {d} {e}"
+
+
+def test_a_placeholder_that_the_source_lacks_is_spelled_out(trained):
+    tokenizer = trained()
+    ids = tokenizer.encode_target("{other} und {name}", ["{name}"])
+    assert tokenizer.decode(ids, ["%s"]) == "{other} und %s"
+
+
+def test_a_slot_that_the_source_lacks_is_dropped(trained):
+    tokenizer = trained()
+    ids = tokenizer.encode_target("Open {a} {b} now", ["{a}", "{b}"])
+    assert tokenizer.decode(ids, ["{a}"]) == "Open {a} now"
+    assert tokenizer.decode(ids, []) == "Open now"
+
+
+def test_special_ids_have_no_text(every_kind):
+    ids = every_kind.encode_target("Open the door", [])
+    assert every_kind.decode([BOS, *ids, EOS, PAD, PAD], []) == every_kind.decode(ids, [])
+    assert every_kind.decode([], []) == ""
+
+
+def test_text_is_normalised_first(every_kind):
+    assert every_kind.encode_source("  Open\tthe \n door\u200b ") == every_kind.encode_source("Open the door")
+    assert every_kind.encode_target("Tu\u0308r", []) == every_kind.encode_target("T\u00fcr", [])
+
+
+def test_text_that_holds_slot_symbols_gets_no_slot(every_kind):
+    forged = slot_symbols(1)[0]
+    assert every_kind.encode_source(f"Open {forged}") == every_kind.encode_source("Open")
+
+
+def test_nothing_in_nothing_out(every_kind):
+    assert every_kind.encode_source(" ") == Encoded([], ())
+    assert every_kind.encode_target("", []) == []
+
+
+def test_joint_sides_share_ids_and_separate_ones_do_not(trained):
+    joint, separate = trained(), trained(joint=False, vocab_size=304)
+    assert joint.joint
+    assert joint.source_vocab_size == joint.target_vocab_size == 320
+    assert joint.encode_source("Garten").ids == joint.encode_target("Garten", [])
+    assert not separate.joint
+    assert len(separate.encode_source("Tür").ids) > len(separate.encode_target("Tür", []))  # no ü in English: two bytes
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.text(max_size=40)
+    | st.text(alphabet="ab ▁▅{}<>s/%\u2047\uf8ff\u0301٣🙂é0x", max_size=20)
+    | st.sampled_from(WRITTEN)
+)
+def test_with_byte_fallback_any_text_comes_back_normalised(trained, text):
+    for algorithm in ("unigram", "bpe"):
+        tokenizer = trained(algorithm=algorithm)
+        ids, slots = tokenizer.encode_source(text)
+        assert UNK not in ids
+        assert all(3 < token < tokenizer.source_vocab_size for token in ids)
+        assert tokenizer.decode(ids, slots) == normalise(text)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.lists(st.sampled_from(KNOWN), max_size=40).map("".join))
+def test_known_characters_come_back_without_byte_fallback(trained, text):
+    for kind in ({"byte_fallback": False, "vocab_size": 68}, {"name": "characters"}):
+        tokenizer = trained(**kind)
+        ids, slots = tokenizer.encode_source(text)
+        assert tokenizer.decode(ids, slots) == normalise(text)
+
+
+@pytest.mark.parametrize("kind", [{"byte_fallback": False, "vocab_size": 68}, {"name": "characters"}])
+def test_an_unknown_character_is_unk_and_shows(trained, kind):
+    tokenizer = trained(**kind)
+    ids, slots = tokenizer.encode_source("the 字 lamp")
+    assert ids.count(UNK) == 1
+    assert tokenizer.decode(ids, slots) == "the \N{REPLACEMENT CHARACTER} lamp"
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ids=st.lists(st.integers(0, 319), max_size=20))
+def test_whatever_a_model_emits_is_normalised_text(trained, ids):
+    text = trained().decode(ids, ["{name}"])
+    assert text == normalise(text)
