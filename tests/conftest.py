@@ -1,4 +1,4 @@
-"""What every test may rely on: no network but this machine's own, no telemetry, nothing written outside of its folder."""
+"""What every test may rely on: no network but this machine's own, no telemetry, no file left in the home folder."""
 
 import os
 import socket

@@ -46,7 +46,10 @@ def test_a_lock_file_in_disorder_is_removed(tmp_path: Path, content: str) -> Non
 
 def test_only_locks_of_living_dvc_processes_are_kept(tmp_path: Path) -> None:
     path = lock_file(tmp_path)
-    with subprocess.Popen([sys.executable, "-c", "input()", "-m", "dvc", "repro"], stdin=subprocess.PIPE) as dvc:
+    command = [sys.executable, "-c", "print(flush=True); input()", "-m", "dvc", "repro"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as dvc:
+        assert dvc.stdout is not None
+        dvc.stdout.readline()  # it has started
         living = {"pid": dvc.pid, "cmd": "dvc repro"}
         dead = {"pid": MANY, "cmd": "dvc repro"}
         reused = {"pid": 1, "cmd": "dvc repro"}

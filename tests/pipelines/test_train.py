@@ -1,0 +1,150 @@
+"""The flow as a whole, on a DAG of shell commands: once, again, failing, interrupted, and on a schedule."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from prefect import get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+from prefect.client.schemas.objects import FlowRun
+
+from pipelines.stage import StageError
+from pipelines.train import train
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+LINE = """
+stages:
+  first:
+    cmd: |
+      echo first >> runs; cp given first
+    deps: [given]
+    outs: [first]
+  second:
+    cmd: |
+      echo second >> runs; wc -c < first > second
+    deps: [first]
+    outs: [second]
+  third:
+    cmd: |
+      echo third >> runs; cp second third
+    deps: [second]
+    outs: [third]
+"""
+
+
+@pytest.fixture
+def line(make_repository: Callable[[str], Path]) -> Path:
+    folder = make_repository(LINE)
+    (folder / "given").write_text("1", encoding="utf-8")
+    return folder
+
+
+def runs(root: Path) -> list[str]:
+    path = root / "runs"
+    names = path.read_text(encoding="utf-8").split() if path.exists() else []
+    path.unlink(missing_ok=True)
+    return names
+
+
+def test_it_does_what_is_needed_and_no_more(line: Path) -> None:
+    assert [outcome.what for outcome in train(line)] == ["run", "run", "run"]
+    assert runs(line) == ["first", "second", "third"]
+    assert [outcome.what for outcome in train(line)] == ["up to date"] * 3
+    assert runs(line) == []
+    (line / "given").write_text("2", encoding="utf-8")  # of the same length, so that `second` writes what it wrote
+    assert [outcome.what for outcome in train(line)] == ["run", "run", "up to date"]
+    assert runs(line) == ["first", "second"]
+
+
+def test_a_failure_stops_it_and_the_next_run_goes_on_from_there(line: Path) -> None:
+    broken = LINE.replace("wc -c", "echo 'error: no scales' >&2; exit 1; wc -c")
+    (line / "dvc.yaml").write_text(broken, encoding="utf-8")
+    with pytest.raises(StageError, match=r"^second: no scales$"):
+        train(line)
+    assert runs(line) == ["first", "second"]
+    (line / "dvc.yaml").write_text(LINE, encoding="utf-8")
+    train(line)
+    assert runs(line) == ["second", "third"]
+
+
+def start(root: Path, code: str, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(
+        command, cwd=root, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+MAIN = "import pipelines; from pathlib import Path; pipelines.ROOT = Path.cwd(); import pipelines.train as t; t.main()"
+
+
+def test_the_command_ends_with_the_words_of_the_stage(line: Path, prefect_server: str) -> None:
+    (line / "dvc.yaml").write_text(LINE.replace("cp given", "echo 'error: cut' >&2; exit 1; cp"), encoding="utf-8")
+    process = start(line, MAIN, PREFECT_API_URL=prefect_server)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert output.splitlines()[-1] == "error: first: cut"
+    assert "Traceback" not in output
+
+
+def test_wrong_params_stop_it_before_any_stage(line: Path, prefect_server: str) -> None:
+    (line / "params.yaml").write_text("train: 1\n", encoding="utf-8")
+    process = start(line, MAIN, PREFECT_API_URL=prefect_server)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "error: params.yaml: line 1: train: " in output
+    assert "Traceback" not in output
+    assert runs(line) == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_stops_the_stage_and_leaves_nobody(
+    line: Path, prefect_server: str, number: signal.Signals, status: int
+) -> None:
+    patient = "echo $$; trap 'echo asked > asked; exit 1' INT; while true; do sleep 0.1; done"
+    (line / "dvc.yaml").write_text(LINE.replace("cp given", f"{patient}; cp"), encoding="utf-8")
+    process = start(line, MAIN, PREFECT_API_URL=prefect_server)
+    assert process.stdout is not None
+    pid = next(int(text) for text in process.stdout if text.strip().isdigit())
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == status
+    assert "Traceback" not in output
+    assert (line / "asked").exists()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+SERVE = """
+import sys; from datetime import timedelta; from pathlib import Path; from pipelines.train import train
+train.serve(name="often", interval=timedelta(seconds=2), parameters={"root": str(Path.cwd())}, limit=1)
+"""
+
+
+def test_a_scheduled_run_completes(line: Path, prefect_server: str) -> None:
+    process = start(line, SERVE, PREFECT_API_URL=prefect_server)
+    try:
+        end = time.monotonic() + 180
+        done: list[FlowRun] = []
+        while not done and time.monotonic() < end and process.poll() is None:
+            time.sleep(1)
+            done = [run for run in asyncio.run(scheduled_runs()) if run.state_name == "Completed"]
+        assert done, process.communicate(timeout=10)[0] if process.poll() is not None else "no run within 180 seconds"
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert runs(line)[:3] == ["first", "second", "third"]
+
+
+async def scheduled_runs() -> list[FlowRun]:
+    async with get_client() as client:
+        found = await client.read_flow_runs(
+            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=["often"]))
+        )
+    return [run for run in found if run.auto_scheduled]
