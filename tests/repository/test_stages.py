@@ -73,10 +73,11 @@ def attributes(path: Path, name: str) -> set[str]:
 
 
 def places_named(path: Path) -> set[str]:
-    """The names of stages/places.py that a file uses, imported one by one or as a module."""
+    """The constants of stages/places.py that a file uses, imported one by one or as a module."""
     taken = {name.split(".")[0] for name in attributes(path, "places")}
     door = "seqloom.stages.places."
-    return taken | {name.removeprefix(door) for name in imported(path) if name.startswith(door)}
+    taken |= {name.removeprefix(door) for name in imported(path) if name.startswith(door)}
+    return {name for name in taken if name.isupper()}
 
 
 def place_paths() -> dict[str, str]:
