@@ -7,10 +7,12 @@ work that it never saw in training.
 import re
 import unicodedata
 
-# Control and format characters carry no meaning that a translation keeps; private-use characters are reserved for
-# the tokenizer's slots. ZWNJ and ZWJ (U+200C, U+200D) are spelling in Persian and in Indic scripts and stay.
+# Control and format characters carry no meaning that a translation keeps; private-use characters are reserved for the
+# tokenizer's slots; surrogates stand for bytes that were no UTF-8. ZWNJ and ZWJ (U+200C, U+200D) are spelling in
+# Persian and in Indic scripts and stay.
 _DROPPED = re.compile(
-    r"[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ue000-\uf8ff]"
+    r"[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff"
+    r"\ud800-\udfff\ue000-\uf8ff]"
 )
 _SPACE = re.compile(r"\s+")
 

@@ -51,6 +51,7 @@ def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
     (logged,) = logged_runs(store)
     assert logged.info.status == "FINISHED"
     assert logged.info.run_name.startswith("transformer-tiny en-de ")
+    assert logged.data.tags["mlflow.note.content"].startswith("BLEU 12.5 [11.5, 13.5], chrF 40.0")
     assert logged.data.params["train.lr"] == "0.002"
     assert logged.data.params["corpora.home_assistant.package"] == "homeassistant"
     assert logged.data.tags["git.dirty"] == "false"
@@ -153,10 +154,11 @@ def test_a_champion_that_a_person_chose_stays(workspace: Path) -> None:
     [
         (runs, "_log_model"),
         (runs, "_log_facts"),
+        (runs, "_now"),
         (registry, "_make_model"),
         (registry, "settle"),
         (registry, "_judge"),
-        (register_model, "write_registration"),
+        (places, "write_text"),
     ],
 )
 def test_killed_anywhere_it_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch, module: Any, call: str) -> None:
@@ -197,6 +199,16 @@ def test_the_files_of_a_moved_folder_are_registered_anew(workspace: Path) -> Non
     assert {number: version.aliases for number, version in registered(workspace).items()} == {
         "1": (), "2": ("candidate", "champion")
     }  # fmt: skip
+
+
+def test_a_label_is_put_on_what_is_registered(workspace: Path) -> None:
+    params = finish(workspace)
+    run(params, ignore)
+    run(params.model_copy(update={"register_": params.register_.model_copy(update={"label": "night"})}), ignore)
+    store = connect(workspace, create=False)
+    (logged,) = logged_runs(store)
+    assert logged.data.tags["label"] == "night"
+    assert store.client.get_model_version("seqloom-en-de", "1").tags["label"] == "night"
 
 
 def test_a_label_is_no_part_of_a_result(workspace: Path) -> None:

@@ -43,10 +43,10 @@ def run(params: Params, listen: Listener) -> None:
         facts=facts(translator),
         curve=read_curve(places.TRAINING_PLOT),
     )
-    _write(places.REPORT / "index.html", page)
-    _write(places.REPORT / "hypotheses.tsv", segment_table(segments, scores))
-    _write(places.LENGTHS_PLOT, length_table(scores))
-    _write(places.EVALUATION_METRICS, json.dumps(scores.metrics(), indent=2, ensure_ascii=False) + "\n")
+    places.write_text(places.REPORT / "index.html", page)
+    places.write_text(places.REPORT / "hypotheses.tsv", segment_table(segments, scores))
+    places.write_text(places.LENGTHS_PLOT, length_table(scores))
+    places.write_text(places.EVALUATION_METRICS, json.dumps(scores.metrics(), indent=2, ensure_ascii=False) + "\n")
 
 
 def facts(translator: Translator) -> Facts:
@@ -103,14 +103,6 @@ def _load(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise EvaluationError(f"{path}: cannot be read: {error}") from error
     return content if isinstance(content, dict) else {}
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def main() -> None:

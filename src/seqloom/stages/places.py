@@ -1,4 +1,7 @@
-"""Where stages write, relative to the repository's root. Each place is written by exactly one stage (see dvc.yaml)."""
+"""Where stages write, relative to the repository's root, and how: whole or not at all.
+
+Each place is written by exactly one stage (see dvc.yaml).
+"""
 
 from pathlib import Path
 
@@ -16,3 +19,11 @@ EVALUATION_METRICS = Path("metrics/evaluation.json")
 LENGTHS_PLOT = Path("plots/lengths.csv")
 REGISTRATION = Path("metrics/registration.json")
 SCRATCH = Path("scratch")  # untracked: checkpoints and journals of runs, by the fingerprint of their inputs
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside its place and rename it, its folder made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

@@ -20,7 +20,7 @@ from seqloom.stages.console import run_stage
 from seqloom.tracking.curves import read_curves
 from seqloom.tracking.lineage import commit, dvc_hashes, fingerprint, flat, versions
 from seqloom.tracking.names import FINGERPRINT, model_name
-from seqloom.tracking.registry import Scored, find, register, settle
+from seqloom.tracking.registry import Scored, find, label, register, settle
 from seqloom.tracking.run import Dataset, Model, TrainingRun, log_run
 from seqloom.tracking.store import connect, exclusive
 
@@ -62,14 +62,15 @@ def run(params: Params, listen: Listener) -> None:
             record = describe(params, results, identity)
             logged = log_run(store, params.register_.experiment, record)
             listen(Progress("register", 2, 3, "steps", "registering the version"))
-            registration = register(
-                store, name, logged, results.scored, version_tags(record, results), summary(record, results)
-            )
+            registration = register(store, name, logged, results.scored, version_tags(record, results), record.note)
         else:
+            if params.register_.label is not None:
+                label(store, version, params.register_.label)
             registration = settle(store, version, results.scored)
     said = "champion" if registration.champion else "not champion"
     listen(Progress("register", 3, 3, "steps", f"{name} version {registration.version}, {said}: {registration.reason}"))
-    write_registration({"model": name, "fingerprint": identity, **results.scored._asdict()})
+    content = {"model": name, "fingerprint": identity, **results.scored._asdict()}
+    places.write_text(places.REGISTRATION, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_results() -> Results:
@@ -113,6 +114,7 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
     ended = journal.stat().st_mtime if journal.is_file() else time.time()
     return TrainingRun(
         name=f"{params.model.name}-{params.model.preset} {direction} {identity[:8]}",
+        note=summary(params, results),
         fingerprint=identity,
         began=ended - took,
         params={name: value for name, value in settings.items() if value is not None},
@@ -121,7 +123,7 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
         scores=_scores(results),
         datasets=list(_datasets(params, results, hashes)),
         artifacts=list(_artifacts()),
-        model=Model(places.CANDIDATE, params.search, _example(), kind),
+        model=Model(places.CANDIDATE, params.search.model_dump(mode="json"), _example(), kind),
     )
 
 
@@ -137,24 +139,16 @@ def version_tags(record: TrainingRun, results: Results) -> dict[str, str]:
     return tags
 
 
-def summary(record: TrainingRun, results: Results) -> str:
-    """A sentence or two about a version, for the registry's page."""
+def summary(params: Params, results: Results) -> str:
+    """A sentence or two about a result, for the pages of its run and of its version."""
     scores = []
     for score, title in zip(SCORES, ("BLEU", "chrF", "TER"), strict=True):
         if numbers := results.evaluation.get(score):
             scores.append(f"{title} {numbers['score']:.1f} [{numbers['low']:.1f}, {numbers['high']:.1f}]")
     return (
-        f"{record.name}: {', '.join(scores)} on {results.pairs['test']:,} test segments; "
-        f"trained on {results.pairs['train']:,} pairs of {record.tags['corpora']}."
+        f"{', '.join(scores)} on {results.pairs['test']:,} test segments; "
+        f"trained on {results.pairs['train']:,} pairs of {', '.join(params.corpora)}."
     )
-
-
-def write_registration(content: Mapping[str, Any]) -> None:
-    """Write metrics/registration.json, whole."""
-    places.REGISTRATION.parent.mkdir(parents=True, exist_ok=True)
-    beside = places.REGISTRATION.with_suffix(".part")
-    beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(places.REGISTRATION)
 
 
 def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ Durations go to `scratch/<fingerprint>/journal.jsonl` alone: no cached output ma
 import csv
 import hashlib
 import importlib.metadata
+import io
 import json
 import shutil
 import signal
@@ -122,14 +123,12 @@ def write_outputs(model: Seq2Seq, params: Params, outcome: Outcome, identity: st
         "device": placement.describe(),
         "fingerprint": identity,
     }
-    _write(places.TRAINING_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
-    places.TRAINING_PLOT.parent.mkdir(parents=True, exist_ok=True)
-    beside = places.TRAINING_PLOT.with_suffix(".part")
-    with beside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HistoryRow._fields)
-        writer.writerows([_cell(value) for value in row] for row in outcome.history)
-    beside.replace(places.TRAINING_PLOT)
+    places.write_text(places.TRAINING_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    curve = io.StringIO()
+    writer = csv.writer(curve, lineterminator="\n")
+    writer.writerow(HistoryRow._fields)
+    writer.writerows([_cell(value) for value in row] for row in outcome.history)
+    places.write_text(places.TRAINING_PLOT, curve.getvalue())
 
 
 class Journal:
@@ -194,13 +193,6 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
 def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ def run(params: Params, listen: Listener) -> None:
         split.name: encode_split(split, tokenizer, params.tokenizer.max_length, listen)
         for split in (Split.train, Split.valid)
     }
-    _write(places.TOKENS / "counts.json", json.dumps(counts, indent=2) + "\n")
+    places.write_text(places.TOKENS / "counts.json", json.dumps(counts, indent=2) + "\n")
 
 
 @dataclass
@@ -101,12 +101,6 @@ def _encode(pair: Pair, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
 def _lines(path: Path) -> int:
     with path.open("rb") as file:
         return sum(1 for _ in file)
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def main() -> None:
