@@ -43,7 +43,7 @@ clean: ## remove what can be made again: caches of tools and .venv (results, run
 
 # The installation is repeated only when what it comes from has changed. Byte code is left to the first import: most of
 # these packages are never imported, and compiling all of them takes longer than everything else together.
-INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt
+INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt --build-constraint constraints.txt
 
 .venv/.made:
 	@test -n '$(PYTHON)' || { echo 'error: seqloom needs Python 3.11 or 3.12 with its venv module; install one, or name one with make PYTHON=...' >&2; exit 1; }
@@ -52,14 +52,13 @@ INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt
 
 .venv/.run: pyproject.toml constraints.txt | .venv/.made
 	@echo 'Installing the pinned dependencies into .venv: 1 to 3 minutes, most of it the download of torch'
-	@$(INSTALL) --quiet pip
-	@$(INSTALL) --quiet hatchling editables
-	@$(INSTALL) $(QUIETLY) --no-build-isolation --editable '.[pipeline]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
+	@$(INSTALL) $(QUIETLY) --editable '.[pipeline]'
 	@touch $@
 
 .venv/.test: .venv/.run
 	@echo 'Installing what the tests and checks need into .venv'
-	@$(INSTALL) --quiet --no-build-isolation --editable '.[pipeline,dev]'
+	@$(INSTALL) --quiet --editable '.[pipeline,dev]'
 	@touch $@
 
 # On a terminal pip draws how far each download is; elsewhere its hundreds of lines say nothing that the one above does not.
