@@ -1,6 +1,5 @@
 import io
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -217,10 +216,7 @@ def test_help_fits_and_shows_examples(arguments: list[str], capsys: pytest.Captu
 
 
 def seqloom(*arguments: str, **options: object) -> "subprocess.Popen[bytes]":
-    paths = [str(REPOSITORY / "src"), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    command = [sys.executable, *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    return subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
 def test_help_and_version_import_nothing_heavy() -> None:

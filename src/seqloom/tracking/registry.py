@@ -94,6 +94,14 @@ def settle(store: Store, version: Any, scored: Scored) -> Registration:
         return Registration(number, str(version.run_id), verdict.promoted, verdict.reason)
 
 
+def label(store: Store, version: Any, word: str) -> None:
+    """Tag a version and its run with a word of the user's."""
+    with refusals(store):
+        if version.tags.get("label") != word:
+            store.client.set_model_version_tag(version.name, version.version, "label", word)
+            store.client.set_tag(version.run_id, "label", word)
+
+
 def _since(said: str, number: str, reigning: str | None) -> str:
     """Why a version that was judged before is champion now, or is not: what was said then, unless it was overruled."""
     promoted = said.startswith(_PROMOTED)

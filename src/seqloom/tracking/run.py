@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqloom import __version__
-from seqloom.decoding.settings import SearchSettings
 from seqloom.tracking.curves import Point
 from seqloom.tracking.library import mlflow
 from seqloom.tracking.names import ARTIFACT, FINGERPRINT
@@ -41,7 +40,7 @@ class Model(NamedTuple):
     """The model folder that train_model wrote, and what the registry adds to it."""
 
     folder: Path
-    search: SearchSettings
+    search: Mapping[str, Any]  # the settings of the search, as the model folder keeps them
     example: str  # a source sentence
     description: Mapping[str, str]  # shown beside the logged model
 
@@ -50,6 +49,7 @@ class TrainingRun(NamedTuple):
     """Everything that is known of a run."""
 
     name: str
+    note: str  # a sentence or two for its page
     fingerprint: str
     began: float  # seconds since the epoch
     params: Mapping[str, Any]  # flat
@@ -82,7 +82,7 @@ def log_run(store: Store, experiment: str, run: TrainingRun) -> Logged:
             home,
             start_time=round(run.began * 1000),
             run_name=run.name,
-            tags=dict(run.tags) | {FINGERPRINT: run.fingerprint},
+            tags=dict(run.tags) | {FINGERPRINT: run.fingerprint, "mlflow.note.content": run.note},
         ).info.run_id
         with _closed(store, run_id):
             _log_facts(store, run_id, run)
@@ -90,7 +90,7 @@ def log_run(store: Store, experiment: str, run: TrainingRun) -> Logged:
                 if path.exists():
                     log = store.client.log_artifacts if path.is_dir() else store.client.log_artifact
                     log(run_id, str(path), target or None)
-            model_id = _log_model(run_id, run)
+            model_id = _log_model(store, home, run_id, run)
             scores = [mlflow.entities.Metric(n, v, _now(), 0, model_id=model_id) for n, v in run.scores.items()]
             store.client.log_batch(run_id, metrics=scores)
         return Logged(run_id, model_id)
@@ -152,32 +152,40 @@ def _input(dataset: Dataset) -> Any:
     return mlflow.entities.DatasetInput(described, [mlflow.entities.InputTag("mlflow.data.context", dataset.context)])
 
 
-def _log_model(run_id: str, run: TrainingRun) -> str:
+def _log_model(store: Store, home: str, run_id: str, run: TrainingRun) -> str:
     """Log the model folder with its search settings, without pickle; return the model's id."""
-    search = run.model.search
-    with tempfile.TemporaryDirectory(prefix="seqloom-") as scratch, mlflow.start_run(run_id=run_id):
+    model_id = store.client.create_logged_model(
+        experiment_id=home,
+        name=_MODEL_NAME,
+        source_run_id=run_id,
+        tags=dict(run.model.description) | {FINGERPRINT: run.fingerprint},
+        params={name: str(value) for name, value in run.params.items()},
+    ).model_id
+    with tempfile.TemporaryDirectory(prefix="seqloom-") as scratch:
         folder = shutil.copytree(run.model.folder, Path(scratch) / ARTIFACT)
-        (folder / "search.json").write_text(search.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        info = mlflow.pyfunc.log_model(
+        (folder / "search.json").write_text(json.dumps(run.model.search, indent=2) + "\n", encoding="utf-8")
+        mlflow.models.Model.log(  # mlflow.pyfunc.log_model would end the run, which is not all written yet
+            artifact_path=None,
+            flavor=mlflow.pyfunc,
             name=_MODEL_NAME,
+            model_id=model_id,
+            run_id=run_id,
             python_model=str(_CODE),
             artifacts={ARTIFACT: str(folder)},
-            signature=_signature(search),
+            signature=_signature(run.model.search),
             input_example=[run.model.example],
             pip_requirements=requirements(),
-            tags=dict(run.model.description) | {FINGERPRINT: run.fingerprint},
-            params={name: str(value) for name, value in run.params.items() if value is not None},
         )
-    return str(info.model_id)
+    return str(model_id)
 
 
-def _signature(search: SearchSettings) -> Any:
+def _signature(search: Mapping[str, Any]) -> Any:
     """A column of strings to a column of strings. Without a name, MLflow takes lists and frames alike."""
     types = mlflow.types
     strings = types.Schema([types.ColSpec(types.DataType.string)])
     params = [
-        types.ParamSpec("beam", types.DataType.integer, search.beam),
-        types.ParamSpec("length_penalty", types.DataType.double, search.length_penalty),
+        types.ParamSpec("beam", types.DataType.integer, search["beam"]),
+        types.ParamSpec("length_penalty", types.DataType.double, search["length_penalty"]),
     ]
     return mlflow.models.ModelSignature(inputs=strings, outputs=strings, params=types.ParamSchema(params))
 

@@ -24,6 +24,7 @@ ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # as `mlflow server` reads 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 _SQLITE = "sqlite:///"
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_SILENCE = ("Max retries exceeded", "timed out", "Connection refused")
 _PATIENCE = 5  # seconds for a first answer
 
 
@@ -172,6 +173,8 @@ def _answering(uri: str) -> MlflowClient:
 
 def _explained(message: str, uri: str) -> str:
     said = _first_line(message)
+    if any(sign in message for sign in _SILENCE):
+        said = "it does not answer"
     if userinfo := _userinfo(uri):
         for secret in (userinfo, userinfo.partition(":")[2]):
             said = said.replace(secret, "***") if secret else said
