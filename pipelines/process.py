@@ -5,6 +5,7 @@ The command writes to a file and not to a pipe: if whoever watches is killed, th
 
 import codecs
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,12 +19,22 @@ POLL = 0.1  # seconds between two looks at the log
 GRACE = 60.0  # seconds that a command has to come to an end after SIGINT: training writes a checkpoint
 
 
+NOTHING = re.compile(r"(?!)")
+
+
 def run_logged(
-    command: Sequence[str], *, log: Path, root: Path, environment: Mapping[str, str], tell: Callable[[str], None]
+    command: Sequence[str],
+    *,
+    log: Path,
+    root: Path,
+    environment: Mapping[str, str],
+    tell: Callable[[str], None],
+    hidden: re.Pattern[str] = NOTHING,
 ) -> int:
     """Run `command` in `root`, copy what it writes from `log` to stdout and by lines to `tell`; return its status.
 
-    However this ends, the command and all of its children have ended too: asked by SIGINT first, as by a person.
+    Lines that `hidden` matches as a whole stay in the log alone. However this ends, the command and all of its
+    children have ended too: asked by SIGINT first, as by a person.
     """
     _heed_interrupts()
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +43,7 @@ def run_logged(
             command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
         try:
-            follow = _Follower(written, tell)
+            follow = _Follower(written, tell, hidden)
             while process.poll() is None:
                 follow.copy()
                 time.sleep(POLL)
@@ -51,32 +62,39 @@ def _heed_interrupts() -> None:
 
 
 class _Follower:
-    """Copies what is new in a log."""
+    """Copies what is new in a log: whole lines, and a line that redraws itself as it comes."""
 
-    def __init__(self, log: BinaryIO, tell: Callable[[str], None]) -> None:
-        self._log, self._tell = log, tell
+    def __init__(self, log: BinaryIO, tell: Callable[[str], None], hidden: re.Pattern[str]) -> None:
+        self._log, self._tell, self._hidden = log, tell, hidden
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._line = ""
+        self._shown = 0  # characters of the line that are on the screen already
 
     def copy(self) -> None:
-        text = self._decoder.decode(self._log.read())
-        if not text:
-            return
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        *lines, self._line = (self._line + text).split("\n")
+        *lines, self._line = (self._line + self._decoder.decode(self._log.read())).split("\n")
         for line in lines:
-            self._tell_last(line)
+            self._take(line)
+        if "\r" in self._line:
+            self._show(self._line)
 
     def finish(self) -> None:
         if self._line:
-            sys.stdout.write("\n")
-            self._tell_last(self._line)
+            self._take(self._line)
 
-    def _tell_last(self, line: str) -> None:
+    def _take(self, line: str) -> None:
+        if self._hidden.fullmatch(line):
+            return
+        self._show(line)
+        sys.stdout.write("\n")
+        self._shown = 0
         # Of a line that redraws itself, only its last state is worth keeping.
-        if shown := line.rstrip("\r").rpartition("\r")[2].rstrip():
-            self._tell(shown)
+        if last := line.rstrip("\r").rpartition("\r")[2].rstrip():
+            self._tell(last)
+
+    def _show(self, line: str) -> None:
+        sys.stdout.write(line[self._shown :])
+        sys.stdout.flush()
+        self._shown = len(line)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

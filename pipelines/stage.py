@@ -20,6 +20,11 @@ from pipelines.process import run_logged
 RETRY_DELAY = 5.0  # seconds before another try of a stage that asks for one
 LOCK_DELAY, LOCK_TRIES = 5.0, 60  # DVC itself waits 3 seconds for another command to let go; a few minutes are patient
 _LOCKED = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")
+# What DVC says after every command; the flow says once, at its end, what to do with the results.
+_HINTS = re.compile(
+    r"|To track the changes with git, run:|\tgit add .*|To enable auto staging, run:|\tdvc config core\.autostage true"
+    r"|Use `dvc push` .*|(Updat|Generat)ing lock file .*|Running stage .*"
+)
 _EXITED = re.compile(r"exited with (\d+)")
 
 
@@ -89,6 +94,7 @@ def _reproduce(name: str, root: Path, changed: bool) -> Outcome:
             root=root,
             environment=environment(),
             tell=tell,
+            hidden=_HINTS,
         )
         if status == 0:
             return Outcome(name, _what(lines), time.monotonic() - began)
@@ -115,10 +121,13 @@ def _what(lines: list[str]) -> str:
 
 
 def _reason(lines: list[str]) -> str:
-    """The stage's own words where it has some, else the last of DVC's."""
-    own = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    dvc = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    return "; ".join(own) or (dvc or lines or ["ended without a word"])[-1]
+    """The stage's own words where it has some, else the last line of its traceback, else what DVC says."""
+    said = [line for line in lines if not line.startswith("ERROR: ")]
+    if own := [line.removeprefix("error: ") for line in said if line.startswith("error: ")]:
+        return "; ".join(own)
+    if any(line.startswith("Traceback ") for line in said):
+        return said[-1]
+    return lines[-1].removeprefix("ERROR: ") if lines else "ended without a word"
 
 
 def _status(lines: list[str], status: int) -> int:

@@ -39,7 +39,8 @@ NEXT = """
 Next
   make ui                                     look at the run in MLflow, and compare it with others
   .venv/bin/seqloom translate "Good morning"  translate with the champion
-  edit params.yaml, make run                  only what depends on the change is done again"""
+  edit params.yaml, make run                  only what depends on the change is done again
+  git add dvc.lock metrics plots              keep this result: DVC has the data, the model and the report"""
 
 
 def _results(root: Path) -> Iterator[Row]:

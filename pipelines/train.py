@@ -3,6 +3,7 @@
 import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from dvc.exceptions import DvcException
 from prefect import flow
@@ -61,6 +62,13 @@ def main() -> None:
     """Run the flow here and now. Exit status: 0 done, 1 failed, 130 interrupted, 143 terminated."""
     # Prefect hands SIGTERM on to whoever handled it before; nobody would mean that its server outlives this process.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    interrupted: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     print("seqloom: starting; Prefect's embedded server takes some seconds", flush=True)
     try:
         train()
@@ -68,7 +76,11 @@ def main() -> None:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except BaseException:
+        # On a terminal Ctrl-C reaches Prefect's embedded server as well, and what is raised in the end is only that it
+        # no longer answers.
+        if not interrupted:
+            raise
         print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
 
