@@ -1,6 +1,7 @@
 """A command is shown as it goes, and nothing of it is left behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,17 @@ def test_of_a_line_that_redraws_itself_the_last_state_is_told(
     run(tmp_path, r"printf '\r1/2\r2/2  \nend\n'", told)
     assert told == ["2/2", "end"]
     assert capsys.readouterr().out == "\r1/2\r2/2  \nend\n"
+
+
+def test_hidden_lines_stay_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told: list[str] = []
+    run_logged(
+        ["sh", "-c", "echo one; echo; echo two; echo not two"],
+        log=tmp_path / "log", root=tmp_path, environment=os.environ, tell=told.append, hidden=re.compile("|two"),
+    )  # fmt: skip
+    assert told == ["one", "not two"]
+    assert capsys.readouterr().out == "one\nnot two\n"
+    assert (tmp_path / "log").read_text(encoding="utf-8") == "one\n\ntwo\nnot two\n"
 
 
 def test_lines_are_shown_while_the_command_runs(tmp_path: Path) -> None:

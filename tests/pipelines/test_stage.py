@@ -49,6 +49,12 @@ def test_a_failure_is_told_in_the_words_of_the_stage_and_not_tried_again(
     assert (root / "runs").read_text(encoding="utf-8") == "run\n"
 
 
+def test_a_defect_is_told_by_the_end_of_its_traceback(make_repository: Callable[[str], Path]) -> None:
+    root = make_repository(one_stage("echo 'Traceback (most recent call last):'; echo 'KeyError: 1'; exit 1"))
+    with pytest.raises(StageError, match=r"^only: KeyError: 1$"):
+        toy(root)
+
+
 def test_what_may_pass_is_tried_again(make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage_module, "RETRY_DELAY", 0.1)
     command = "echo run >> runs; grep -c run runs > out; exit $(( $(cat out) < 3 ? 75 : 0 ))"
