@@ -34,7 +34,7 @@ check: .venv/.test ## ruff, mypy --strict and the import contracts
 
 ui: .venv/.run ## serve the MLflow page to this machine alone, at http://127.0.0.1:5000 (make ui PORT=... for another)
 	@echo 'MLflow: http://127.0.0.1:$(PORT), ready in some 15 seconds; Ctrl-C stops it'
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
+	@PYTHONWARNINGS=ignore MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
 		--backend-store-uri 'sqlite:///$(CURDIR)/mlflow.db' --artifacts-destination '$(CURDIR)/mlartifacts'
 
 clean: ## remove what can be made again: caches of tools and .venv (results, runs and data stay)
@@ -42,7 +42,9 @@ clean: ## remove what can be made again: caches of tools and .venv (results, run
 	find src pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # The installation is repeated only when what it comes from has changed. Byte code is left to the first import: most of
-# these packages are never imported, and compiling all of them takes longer than everything else together.
+# these packages are never imported, and compiling all of them takes longer than everything else together. Where the
+# environment forbids byte code, as some container images do, every start would pay for it.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt --build-constraint constraints.txt
 
 .venv/.made:

@@ -157,4 +157,4 @@ def test_what_time_touches_is_not_cached() -> None:
     for stage in STAGES:
         for key in ("metrics", "plots"):
             for entry in STAGES[stage].get(key, []):
-                assert next(iter(entry.values())) == {"cache": False}
+                assert next(iter(entry.values()))["cache"] is False
