@@ -24,7 +24,7 @@ run: .venv/.run ## install what is needed and run the whole pipeline: corpus, to
 	@$(BIN)/python -m pipelines.train
 
 test: .venv/.test ## run every test
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check .

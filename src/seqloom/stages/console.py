@@ -8,6 +8,7 @@ Exit status: 0 done, 1 the stage failed, 2 params.yaml is wrong, 75 the network 
 """
 
 import errno
+import math
 import os
 import shutil
 import signal
@@ -48,7 +49,7 @@ class Meter:
         now = self._clock()
         if self._last is None or progress.task != self._last.task:
             self.close()
-            self._began, self._began_at, self._drawn = now, progress.done, now - self._every
+            self._began, self._began_at, self._drawn = now, progress.done, -math.inf
         self._last, self._pending = progress, True
         if progress.done == progress.total or now - self._drawn >= self._every:
             self._draw(now)
