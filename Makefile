@@ -39,7 +39,7 @@ ui: .venv/.run ## serve the MLflow page to this machine alone, at http://127.0.0
 
 clean: ## remove what can be made again: caches of tools and .venv (results, runs and data stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find src pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find src pipelines tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The installation is repeated only when what it comes from has changed. Byte code is left to the first import: most of
 # these packages are never imported, and compiling all of them takes longer than everything else together. Where the

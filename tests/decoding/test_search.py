@@ -26,8 +26,12 @@ def search_settings(beam, alpha=1.0):
 
 def run(model, sources, limits, beam, alpha=1.0, n_best=1):
     return beam_search(
-        model.step, model.start(list(sources)), rows=len(sources), max_lengths=torch.tensor(limits),
-        settings=search_settings(beam, alpha), n_best=n_best,
+        model.step,
+        model.start(list(sources)),
+        rows=len(sources),
+        max_lengths=torch.tensor(limits),
+        settings=search_settings(beam, alpha),
+        n_best=n_best,
     )
 
 
@@ -87,8 +91,13 @@ def test_a_huge_beam_finds_what_trying_everything_finds(table_model, seed, vocab
 
 @fast
 @given(
-    seed=seeds, vocabulary=st.integers(4, 30), limit=st.integers(0, 9), beam=st.integers(2, 6), alpha=alphas,
-    sharpness=sharpnesses, data=st.data(),
+    seed=seeds,
+    vocabulary=st.integers(4, 30),
+    limit=st.integers(0, 9),
+    beam=st.integers(2, 6),
+    alpha=alphas,
+    sharpness=sharpnesses,
+    data=st.data(),
 )
 def test_stopping_early_changes_nothing(table_model, seed, vocabulary, limit, beam, alpha, sharpness, data):
     model = table_model(seed, vocabulary, sharpness)

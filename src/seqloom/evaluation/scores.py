@@ -126,9 +126,7 @@ def score(
         listen(Progress("score", done, 3, "metrics", name))
         counted[name] = CountedMetric(metric, hypotheses, references)
         low, high = counted[name].interval(settings.bootstrap, settings.seed)
-        results[name] = Score(
-            _rounded(counted[name].score()), _rounded(low), _rounded(high), counted[name].signature()
-        )
+        results[name] = Score(_rounded(counted[name].score()), _rounded(low), _rounded(high), counted[name].signature())
     listen(Progress("score", 3, 3, "metrics", "  ".join(f"{name} {each.score:.1f}" for name, each in results.items())))
 
     ours, theirs = counted["BLEU"].lengths()
