@@ -15,7 +15,7 @@ class RefusedError(Exception):
 
 def check_params(root: Path) -> None:
     """See that params.yaml is whole, before any work. Raises `RefusedError`."""
-    _run(root, "seqloom.stages.console")
+    _run(root, "seqloom.stages")
 
 
 def find_registered(root: Path) -> dict[str, Any] | None:
@@ -30,7 +30,7 @@ def find_registered(root: Path) -> dict[str, Any] | None:
 
 def register(root: Path) -> None:
     """Register the result that lies in `root`. Raises `RefusedError`."""
-    _run(root, "seqloom.stages.register_model")
+    _run(root, "seqloom.stages", "register_model")
 
 
 def _run(root: Path, module: str, *arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -28,7 +29,7 @@ def train(root: Path = ROOT) -> list[Outcome]:
     with alone(root):
         check_params(root)
         outcomes = run_stages(root)
-        registered = reconcile(root)
+        registered = reconcile(root, outcomes)
         publish(root, outcomes, registered)
     return outcomes
 
@@ -46,10 +47,11 @@ def run_stages(root: Path) -> list[Outcome]:
     return outcomes
 
 
-def reconcile(root: Path) -> str | None:
-    """Return what the registry calls the result, and register it first where a stage was restored and not run."""
+def reconcile(root: Path, outcomes: Sequence[Outcome]) -> str | None:
+    """Return what the registry calls the result, and register it first where DVC restored it: then no stage has."""
     found = find_registered(root)
-    if found is None and (root / "metrics" / "registration.json").exists():
+    restored = any(outcome.what == "restored" for outcome in outcomes)
+    if (restored or found is None) and (root / "metrics" / "registration.json").exists():
         register(root)
         found = find_registered(root)
     if found is None:

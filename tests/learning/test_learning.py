@@ -22,10 +22,10 @@ from seqloom.training.settings import TrainSettings
 VOCABULARY = 20
 SEARCH = SearchSettings(beam=2, length_penalty=1.0, max_length_ratio=2.0, max_length_extra=4, batch_tokens=4096)
 SETTINGS = TrainSettings(
-    seed=1, device="cpu", precision="fp32", optimizer="adamw", lr=4e-3, schedule="linear", warmup_steps=50, adam_betas=(0.9, 0.98),
-    weight_decay=0.0, label_smoothing=0.0, clip_norm=1.0, tokens_per_batch=512, accumulate=1, max_steps=1000,
-    max_epochs=None, max_minutes=None, report_every=100, validate_every=1000, validation_segments=1, patience=None,
-    average=1, checkpoint_every=1000, keep_checkpoints=1,
+    seed=1, device="cpu", precision="fp32", optimizer="adamw", lr=4e-3, schedule="linear", warmup_steps=50,
+    adam_betas=(0.9, 0.98), weight_decay=0.0, label_smoothing=0.0, clip_norm=1.0, tokens_per_batch=512, accumulate=1,
+    max_steps=1000, max_epochs=None, max_minutes=None, report_every=100, validate_every=1000, validation_segments=1,
+    patience=None, average=1, checkpoint_every=1000, keep_checkpoints=1,
 )  # fmt: skip
 MODEL = ModelSettings(
     name="transformer", preset="tiny", width=48, feed_forward=96, heads=4, encoder_layers=1, decoder_layers=1,

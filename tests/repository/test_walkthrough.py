@@ -80,12 +80,7 @@ class Clone:
         words = shlex.split(line)
         if words[0].startswith(".venv/bin/"):
             program = words[0].removeprefix(".venv/bin/")
-            module = {
-                "dvc": ["-m", "dvc"],
-                "seqloom": ["-m", "seqloom.cli"],
-                "python": [],
-                "prefect": ["-m", "prefect"],
-            }
+            module = {"dvc": ["-m", "dvc"], "seqloom": ["-m", "seqloom.cli"], "python": []}
             words = [sys.executable, *module[program], *words[1:]]
         done = subprocess.run(
             words, cwd=self.folder, env=self.environment, input=given, capture_output=True, text=True, timeout=300,

@@ -172,7 +172,7 @@ def test_wrong_params_stop_before_any_work(repository: Path, capsys: pytest.Capt
 
 
 def test_as_a_module_it_checks_the_params(repository: Path) -> None:
-    command = [sys.executable, "-m", "seqloom.stages.console"]
+    command = [sys.executable, "-m", "seqloom.stages"]
     assert subprocess.run(command, cwd=repository, check=False).returncode == 0
     (repository / "params.yaml").unlink()
     refused = subprocess.run(command, cwd=repository, check=False, capture_output=True, text=True)

@@ -107,7 +107,7 @@ def test_interrupted_it_leaves_a_checkpoint_and_a_rerun_ends_the_same(
     workplace: Path, number: signal.Signals, status: int
 ) -> None:
     change_params(max_steps=400, validate_every=200, checkpoint_every=400, report_every=100)
-    command = [sys.executable, "-m", "seqloom.stages.train_model"]
+    command = [sys.executable, "-m", "seqloom.stages", "train_model"]
     stage = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
     )

@@ -1,7 +1,7 @@
-"""The door of every stage: settings in, progress and errors out, an exit status for DVC.
+"""What every stage has around it: settings in, progress and errors out, an exit status for DVC.
 
 A stage is a function of the params and of a listener; what it reads and writes is its own affair, and this module
-knows nothing of it. `python -m seqloom.stages.console` checks params.yaml and does nothing else.
+knows nothing of it.
 
 Exit status: 0 done, 1 the stage failed, 2 params.yaml is wrong, 75 the network failed and another try may help,
 130 and 143 interrupted (SIGINT, SIGTERM).
@@ -150,12 +150,3 @@ def _fail(message: str, status: int) -> NoReturn:
     for line in message.splitlines():
         print(f"error: {line}", file=sys.stderr, flush=True)
     sys.exit(status)
-
-
-def main() -> None:
-    """Check params.yaml."""
-    run_stage("params", lambda params, listen: None)
-
-
-if __name__ == "__main__":
-    main()

@@ -18,7 +18,6 @@ from seqloom.corpus.sources.url import fetch_url
 from seqloom.errors import SourceError
 from seqloom.params import Params
 from seqloom.progress import Listener
-from seqloom.stages.console import run_stage
 from seqloom.stages.places import RAW, SCRATCH
 
 _MANIFEST = "manifest.json"
@@ -70,12 +69,3 @@ def _entry(source: Source, folder: Path, corpus: str) -> dict[str, Any]:
             for path in files
         ],
     }
-
-
-def main() -> None:
-    """Run the stage on params.yaml."""
-    run_stage("download_corpus", run)
-
-
-if __name__ == "__main__":
-    main()

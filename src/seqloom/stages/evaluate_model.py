@@ -19,7 +19,6 @@ from seqloom.evaluation.segments import Segments, segment_table
 from seqloom.params import Params
 from seqloom.progress import Listener
 from seqloom.stages import places
-from seqloom.stages.console import run_stage
 
 
 def run(params: Params, listen: Listener) -> None:
@@ -103,12 +102,3 @@ def _load(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise EvaluationError(f"{path}: cannot be read: {error}") from error
     return content if isinstance(content, dict) else {}
-
-
-def main() -> None:
-    """Run the stage from the repository's root."""
-    run_stage("evaluate_model", run)
-
-
-if __name__ == "__main__":
-    main()

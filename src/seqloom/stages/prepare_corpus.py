@@ -12,7 +12,6 @@ from seqloom.corpus.prepare import prepare
 from seqloom.corpus.splits import Split
 from seqloom.params import Params
 from seqloom.progress import Listener
-from seqloom.stages.console import run_stage
 from seqloom.stages.places import CORPUS, CORPUS_METRICS, RAW
 
 
@@ -41,12 +40,3 @@ def _raw_pairs(params: Params) -> Iterator[tuple[str, RawPair]]:
         with open_members(corpus, RAW / corpus) as members:
             for pair in FORMATS[source.format](members, source, params.languages):
                 yield corpus, pair
-
-
-def main() -> None:
-    """Run the stage on params.yaml."""
-    run_stage("prepare_corpus", run)
-
-
-if __name__ == "__main__":
-    main()

@@ -16,7 +16,6 @@ from seqloom.errors import RegistryError
 from seqloom.params import PARAMS_FILE, Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
-from seqloom.stages.console import run_stage
 from seqloom.tracking.curves import read_curves
 from seqloom.tracking.lineage import commit, dvc_hashes, fingerprint, flat, versions
 from seqloom.tracking.names import FINGERPRINT, model_name
@@ -212,12 +211,3 @@ def _read(path: Path, stage: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RegistryError(f"{path}: must hold an object; `dvc repro {stage}` makes it")
     return content
-
-
-def main() -> None:
-    """Run the stage on params.yaml."""
-    run_stage("register_model", run)
-
-
-if __name__ == "__main__":
-    main()

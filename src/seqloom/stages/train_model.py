@@ -29,7 +29,6 @@ from seqloom.models.seq2seq import Seq2Seq
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
-from seqloom.stages.console import run_stage
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement, be_deterministic, keep_freed_memory, place
@@ -193,12 +192,3 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
 def _cell(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def main() -> None:
-    """Run the stage from the repository's root."""
-    run_stage("train_model", run)
-
-
-if __name__ == "__main__":
-    main()

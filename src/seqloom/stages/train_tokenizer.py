@@ -15,7 +15,6 @@ from seqloom.errors import CorpusError
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
-from seqloom.stages.console import run_stage
 from seqloom.tokenization.catalogue import train_tokenizer
 from seqloom.tokenization.tokenizer import UNK, Tokenizer
 
@@ -101,12 +100,3 @@ def _encode(pair: Pair, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
 def _lines(path: Path) -> int:
     with path.open("rb") as file:
         return sum(1 for _ in file)
-
-
-def main() -> None:
-    """Run the stage from the repository's root."""
-    run_stage("train_tokenizer", run)
-
-
-if __name__ == "__main__":
-    main()
