@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,12 @@ def test_a_file_outside_the_watched_folder_needs_its_hash() -> None:
         with pytest.raises(ParamsError, match="outside data/local"):
             parse_params(with_path(path))
     parse_params(with_path("/data/mine.tsv", f"    sha256: {'a' * 64}\n"))
+
+
+def test_every_example_for_own_data_is_valid() -> None:
+    readme = (Path(__file__).parent.parent / "data" / "local" / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(corpora:.*?)```", readme, re.DOTALL)
+    assert len(blocks) >= 4
+    head, tail = TEXT.split("corpora:\n", 1)
+    for block in blocks:
+        parse_params(head + block + tail[tail.index("\nprepare:") :])
