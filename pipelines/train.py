@@ -1,6 +1,8 @@
 """The flow `train`: the DAG of dvc.yaml once, and what came of it. `make run` calls it."""
 
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,8 @@ from pipelines.package import RefusedError, check_params, find_registered, regis
 from pipelines.stage import Outcome, StageError, run_stage
 from pipelines.summary import publish
 from pipelines.workspace import BusyError, alone
+
+_APART = "SEQLOOM_FLOW_APART"  # set for the process that is the flow
 
 
 @flow(name="train", persist_result=False)
@@ -79,13 +83,29 @@ def main() -> None:
             print(f"error: {line}", file=sys.stderr)
         sys.exit(1)
     except BaseException:
-        # On a terminal Ctrl-C reaches Prefect's embedded server as well, and what is raised in the end is only that it
-        # no longer answers.
-        if not interrupted:
+        if not interrupted:  # else what is raised may be no more than an after-effect
             raise
         print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
 
 
+def apart() -> int:
+    """Run this module once more in a session of its own, and return its exit status.
+
+    Ctrl-C on a terminal reaches every process of the foreground. Prefect's embedded server must not be among them: the
+    flow would wait for minutes for a server that is gone, to tell it that it was interrupted.
+    """
+    flow_run = subprocess.Popen(
+        [sys.executable, "-m", "pipelines.train"], env={**os.environ, _APART: "1"}, start_new_session=True
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, frame: flow_run.send_signal(received))
+    status = flow_run.wait()
+    return status if status >= 0 else 128 - status
+
+
 if __name__ == "__main__":
-    main()
+    if _APART in os.environ:
+        main()
+    else:
+        sys.exit(apart())

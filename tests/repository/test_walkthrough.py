@@ -10,8 +10,10 @@ import random
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,6 +153,31 @@ def test_every_command_of_the_readme_works(clone: Clone) -> None:
         clone.type(line, given="the light is red\n\nthe new house\n")
     assert "seed: 2" in clone.type("git diff params.yaml")
     clone.commit("Keep the other seed")
+
+
+def test_ctrl_c_on_a_terminal_ends_the_flow_at_once_and_quietly(clone: Clone) -> None:
+    params = clone.folder / "params.yaml"
+    kept = params.read_text(encoding="utf-8")
+    params.write_text(kept.replace("seed: 2", "seed: 3"), encoding="utf-8")
+    flow = subprocess.Popen(
+        [sys.executable, "-u", "-m", "pipelines.train"], cwd=clone.folder, env=clone.environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    watchdog = threading.Timer(120, flow.kill)
+    watchdog.start()
+    assert flow.stdout is not None
+    while "── train_tokenizer" not in flow.stdout.readline():
+        assert flow.poll() is None
+    os.killpg(flow.pid, signal.SIGINT)  # as a terminal does: the whole foreground
+    rest, _ = flow.communicate()
+    watchdog.cancel()
+    assert flow.returncode == 130, rest
+    assert rest.rstrip().endswith("interrupted; the same command goes on from here")
+    assert "Traceback" not in rest
+    params.write_text(kept, encoding="utf-8")
+    clone.type(".venv/bin/dvc checkout --quiet")
+    clone.type("git checkout --quiet .")
+    assert clone.type(".venv/bin/dvc status").strip() == "Data and pipelines are up to date."
 
 
 def test_translate_keeps_lines_and_info_knows_the_version(clone: Clone) -> None:
