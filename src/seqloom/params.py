@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 from seqloom.corpus.settings import Languages, Name, PrepareSettings, Source
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ParamsError
-from seqloom.evaluation.settings import EvaluateSettings
+from seqloom.evaluation.settings import EvaluateSettings, Task
 from seqloom.models.settings import ModelSettings
 from seqloom.settings import Settings
 from seqloom.tokenization.settings import TokenizerSettings
@@ -29,6 +29,7 @@ PARAMS_FILE = Path("params.yaml")
 class Params(Settings):
     """The whole of params.yaml, a field per section."""
 
+    task: Task
     languages: Languages
     corpora: dict[Name, Source] = Field(min_length=1)
     prepare: PrepareSettings
@@ -41,8 +42,16 @@ class Params(Settings):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
+        own = self.model.name != "pretrained"
+        if own and self.model.tied_embeddings == "all" and not self.tokenizer.joint:
             raise ValueError("model.tied_embeddings is 'all', which needs tokenizer.joint: true (or tie 'target')")
+        if own and self.search.method == "generate":
+            raise ValueError("search.method is 'generate', which only model.name: pretrained has; use beam")
+        if not own and len(self.languages.directions) > 1:
+            raise ValueError("model.name is 'pretrained', which is trained on one direction: languages lists several")
+        (one, *_) = self.languages.directions
+        if self.task == "translation" and one.source == one.target:
+            raise ValueError(f"task is 'translation', but languages has {one.source!r} on both sides")
         return self
 
 

@@ -16,9 +16,6 @@ from torch import Tensor
 
 from seqloom.batching.store import Side, TokenStore
 
-# The same ids as in tokenization/tokenizer.py, which this room does not know; a test holds them together.
-PAD, BOS, EOS = 0, 2, 3
-
 Rows = NDArray[np.int64]
 
 
@@ -97,12 +94,13 @@ def make_batch(store: TokenStore, pairs: Rows) -> Batch:
     """Return the batch of these pairs (B,), in this order."""
     source, target = store.sides
     source_lengths, target_lengths = (side.lengths[pairs].astype(np.int64) for side in store.sides)
-    framed = _padded(target, pairs, target_lengths, around=1)
-    framed[:, 0] = BOS
+    symbols = store.symbols
+    framed = _padded(target, pairs, target_lengths, symbols.pad, around=1)
+    framed[:, 0] = symbols.bos
     ids_in, ids_out = framed[:, :-1].copy(), framed[:, 1:].copy()
-    ids_out[np.arange(len(pairs)), target_lengths] = EOS
+    ids_out[np.arange(len(pairs)), target_lengths] = symbols.eos
     return Batch(
-        torch.from_numpy(_padded(source, pairs, source_lengths)),
+        torch.from_numpy(_padded(source, pairs, source_lengths, symbols.pad)),
         torch.from_numpy(source_lengths),
         torch.from_numpy(ids_in),
         torch.from_numpy(ids_out),
@@ -110,13 +108,13 @@ def make_batch(store: TokenStore, pairs: Rows) -> Batch:
     )
 
 
-def _padded(side: Side, pairs: Rows, lengths: Rows, around: int = 0) -> NDArray[np.int64]:
+def _padded(side: Side, pairs: Rows, lengths: Rows, pad: int, around: int = 0) -> NDArray[np.int64]:
     """Segments as rows (B, around + longest + around), PAD where there is no id; one gather, no loop over rows."""
     longest = int(lengths.max())
     columns = np.arange(longest)
     real = columns < lengths[:, None]
     where = side.offsets[pairs].astype(np.int64)[:, None] + columns
-    padded = np.full((len(pairs), longest + 2 * around), PAD, np.int64)
+    padded = np.full((len(pairs), longest + 2 * around), pad, np.int64)
     padded[:, around : around + longest][real] = side.ids[where[real]]
     return padded
 

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqloom.errors import CorpusError, FormatError
+from seqloom.symbols import OWN, Symbols
 
-FORMAT = 1
+FORMAT = 2
 SIDES = ("source", "target")
 _FLUSH = 1 << 14  # pairs held in memory by a writer
 
@@ -39,8 +40,9 @@ class Side(NamedTuple):
 class TokenStore:
     """Pairs of token ids, read in any order. Made by `TokenWriter`."""
 
-    def __init__(self, source: Side, target: Side) -> None:
+    def __init__(self, source: Side, target: Side, symbols: Symbols) -> None:
         self.sides = source, target
+        self.symbols = symbols
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -52,7 +54,8 @@ class TokenStore:
         meta = _read_meta(folder)
         try:
             pairs, kind = int(meta["pairs"]), np.dtype(str(meta["dtype"]))
-            return cls(*(_open_side(folder, side, pairs, kind, meta[side]) for side in SIDES))
+            sides = (_open_side(folder, side, pairs, kind, meta[side]) for side in SIDES)
+            return cls(*sides, symbols=Symbols(**meta["symbols"]))
         except (KeyError, TypeError, ValueError) as error:
             raise CorpusError(f"{folder / 'meta.json'}: not what a token store says ({error!r}); {_WAY_ON}") from error
 
@@ -91,7 +94,10 @@ class TokenStore:
 class TokenWriter:
     """Writes a store, streaming: a context manager that puts `folder` in place at its end, whole or not at all."""
 
-    def __init__(self, folder: Path, source_vocab_size: int, target_vocab_size: int) -> None:
+    def __init__(
+        self, folder: Path, source_vocab_size: int, target_vocab_size: int, symbols: Symbols = OWN
+    ) -> None:
+        self.symbols = symbols
         self.folder = folder
         self.pairs = 0
         self._beside = folder.with_name(folder.name + ".part")
@@ -141,6 +147,7 @@ class TokenWriter:
         if not self.pairs:
             raise CorpusError(f"{self.folder}: no pair was written; a token store needs one")
         meta: dict[str, Any] = {"format": FORMAT, "pairs": self.pairs, "dtype": self._kind.str}
+        meta["symbols"] = self.symbols._asdict()
         for side, size, tokens in zip(SIDES, self._vocab_sizes, self._tokens, strict=True):
             meta[side] = {"vocab_size": size, "tokens": tokens}
         (self._beside / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")

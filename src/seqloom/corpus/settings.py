@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from seqloom.languages import Direction
 from seqloom.settings import Settings
 
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
@@ -15,15 +16,32 @@ Format = Literal["tsv", "moses", "json_catalogue", "gettext"]
 
 
 class Languages(Settings):
-    """The direction that the model translates."""
+    """What the model reads and writes: a language on each side, or a list; every combination of two is a direction."""
 
-    source: Language
-    target: Language
+    source: Language | Annotated[list[Language], Field(min_length=1)]
+    target: Language | Annotated[list[Language], Field(min_length=1)]
+
+    @property
+    def sources(self) -> list[str]:
+        """The languages of the source side."""
+        return [self.source] if isinstance(self.source, str) else self.source
+
+    @property
+    def targets(self) -> list[str]:
+        """The languages of the target side."""
+        return [self.target] if isinstance(self.target, str) else self.target
+
+    @property
+    def directions(self) -> list[Direction]:
+        """Every source with every other target; a language with itself where it is alone on both sides."""
+        every = [Direction(source, target) for source in self.sources for target in self.targets]
+        return [each for each in every if each.source != each.target] or every
 
     @model_validator(mode="after")
-    def _differ(self) -> Self:
-        if self.source == self.target:
-            raise ValueError(f"source and target are both {self.source!r}; they must differ")
+    def _distinct(self) -> Self:
+        for side, languages in (("source", self.sources), ("target", self.targets)):
+            if len(set(languages)) < len(languages):
+                raise ValueError(f"{side} names a language twice: {', '.join(languages)}")
         return self
 
 

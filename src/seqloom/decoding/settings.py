@@ -1,17 +1,33 @@
 """The settings of the search, the same for scoring and for translating with the registered model."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from seqloom.settings import Settings
 
 
 class SearchSettings(Settings):
-    """Beam search; a beam of 1 is greedy."""
+    """How a target is looked for, and how long it may be."""
 
-    beam: Annotated[int, Field(ge=1, le=256)]
-    length_penalty: Annotated[float, Field(ge=0)]  # alpha of Wu et al. 2016, equation 14; 0 is none
-    max_length_ratio: Annotated[float, Field(gt=0)]  # a hypothesis ends at ratio * source tokens + extra
+    method: Literal["beam", "sampling", "mbr", "generate"]  # generate: Hugging Face's own, of a pretrained model alone
+    beam: Annotated[int, Field(ge=1, le=256)]  # a beam of 1 is greedy
+    normalization: Literal["wu", "average"]  # wu: ((5 + |Y|) / 6) ** alpha (Wu et al. 2016, eq. 14); average: |Y| ** alpha
+    length_penalty: Annotated[float, Field(ge=0)]  # alpha; 0 is none
+    min_length_ratio: Annotated[float, Field(ge=0)]  # a hypothesis has at least ratio * source tokens + extra tokens
+    min_length_extra: Annotated[int, Field(ge=0)]
+    max_length_ratio: Annotated[float, Field(gt=0)]  # and at most ratio * source tokens + extra
     max_length_extra: Annotated[int, Field(ge=1)]
+    no_repeat_ngram: Annotated[int, Field(ge=0)]  # no n-gram of this size comes twice; 0 is off (Paulus et al. 2018)
+    temperature: Annotated[float, Field(gt=0)]  # of sampling; below 1 is sharper
+    top_k: Annotated[int, Field(ge=1)] | None  # sampling draws from the k likeliest (Fan et al. 2018)
+    top_p: Annotated[float, Field(gt=0, le=1)]  # and from the likeliest that make up p (Holtzman et al. 2020); 1 is all
+    samples: Annotated[int, Field(ge=2)]  # of minimum Bayes risk decoding
+    seed: Annotated[int, Field(ge=0, lt=2**32)]  # of sampling
     batch_tokens: Annotated[int, Field(ge=1)]  # source tokens, padding included, times the beam, decoded at once
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        if self.min_length_ratio > self.max_length_ratio or self.min_length_extra > self.max_length_extra:
+            raise ValueError("the least length (min_length_*) is above the greatest (max_length_*)")
+        return self

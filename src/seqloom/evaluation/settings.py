@@ -1,10 +1,14 @@
 """The settings of evaluate_model."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from seqloom.settings import Settings
+
+
+Task = Literal["translation", "summarization", "generation"]
+"""What a model is for. Metrics follow from it: translation has BLEU, chrF and TER, the others ROUGE beside BLEU."""
 
 
 class EvaluateSettings(Settings):

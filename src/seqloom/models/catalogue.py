@@ -1,6 +1,6 @@
 """Every network by its name, and the two files that a stored one consists of.
 
-A model folder holds `model.json` (name, settings with every size filled in, vocabulary sizes) and
+A model folder holds `model.json` (the architecture with every size filled in, vocabulary sizes) and
 `model.safetensors` (the weights). No code is stored and none is run on loading.
 """
 
@@ -8,30 +8,36 @@ import json
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from seqloom.errors import ModelError
+from seqloom.models.attention_lstm import AttentionLstm
+from seqloom.models.lstm import Lstm
 from seqloom.models.seq2seq import Seq2Seq
-from seqloom.models.settings import ModelSettings
+from seqloom.models.settings import (
+    Architecture,
+    AttentionLstmArchitecture,
+    LstmArchitecture,
+    TransformerArchitecture,
+)
 from seqloom.models.transformer import Transformer
 
-FORMAT = 1
+FORMAT = 2
+_ARCHITECTURE: TypeAdapter[Architecture] = TypeAdapter(Architecture)
 
 
-def build_model(settings: ModelSettings, source_vocab_size: int, target_vocab_size: int) -> Seq2Seq:
+def build_model(architecture: Architecture, source_vocab_size: int, target_vocab_size: int) -> Seq2Seq:
     """A network with fresh weights, drawn from torch's global generator."""
-    match settings.name:
-        case "transformer":
-            return Transformer(
-                settings.shape,
-                source_vocab_size,
-                target_vocab_size,
-                dropout=settings.dropout,
-                tied_embeddings=settings.tied_embeddings,
-            )
+    match architecture:
+        case LstmArchitecture():
+            return Lstm(architecture, source_vocab_size, target_vocab_size)
+        case AttentionLstmArchitecture():
+            return AttentionLstm(architecture, source_vocab_size, target_vocab_size)
+        case TransformerArchitecture():
+            return Transformer(architecture, source_vocab_size, target_vocab_size)
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -39,12 +45,12 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
-def save_model(model: Seq2Seq, settings: ModelSettings, folder: Path) -> None:
+def save_model(model: Seq2Seq, architecture: Architecture, folder: Path) -> None:
     """Write `model.json` and `model.safetensors` into `folder`, each beside and renamed."""
     folder.mkdir(parents=True, exist_ok=True)
     description = {
         "format": FORMAT,
-        "settings": settings.model_copy(update=settings.shape.model_dump()).model_dump(),
+        "architecture": architecture.model_dump(),
         "source_vocab_size": model.source_vocab_size,
         "target_vocab_size": model.target_vocab_size,
     }
@@ -69,8 +75,8 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:
         given = stored.get("format") if isinstance(stored, dict) else stored
         raise ModelError(f"{description}: format is {given!r}; this seqloom reads format {FORMAT}")
     try:
-        settings = ModelSettings.model_validate(stored["settings"])
-        model = build_model(settings, int(stored["source_vocab_size"]), int(stored["target_vocab_size"]))
+        architecture = _ARCHITECTURE.validate_python(stored["architecture"])
+        model = build_model(architecture, int(stored["source_vocab_size"]), int(stored["target_vocab_size"]))
     except (KeyError, ValidationError, ValueError) as error:
         raise ModelError(f"{description}: does not describe a model: {error}") from error
     load_weights(model, folder / "model.safetensors")

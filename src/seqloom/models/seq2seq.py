@@ -14,6 +14,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from seqloom.errors import ModelError
+
 
 class State(ABC):
     """What a decoder remembers between two steps: encoder memory and its own past, a row per hypothesis."""
@@ -28,6 +30,8 @@ class Seq2Seq(nn.Module, ABC):
 
     source_vocab_size: int
     target_vocab_size: int
+    source_embedding: nn.Embedding
+    target_embedding: nn.Embedding  # the same object as `source_embedding` where both sides share a table
 
     @property
     @abstractmethod
@@ -57,6 +61,16 @@ class Seq2Seq(nn.Module, ABC):
 
         Returns the log-probabilities of the next one, (rows, V) fp32, and the state after this one.
         """
+
+    def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
+        """How much each target position looks at each source position, (B, T, S), for pictures.
+
+        Arguments as in `forward`. Each row sums to one over the real source positions and is zero elsewhere.
+
+        Raises:
+            ModelError: the network has no attention.
+        """
+        raise ModelError(f"a network of the family {type(self).__name__} has no attention to show")
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """Log-probabilities (..., V) in fp32 of hidden vectors (..., D)."""

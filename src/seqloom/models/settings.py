@@ -1,56 +1,248 @@
-"""The settings that shape a network. Presets are filled in here, so that a stored model names every number."""
+"""The settings that shape a network: a section per family in params.yaml, of which `model.name` chooses one.
 
-from typing import Annotated, Literal, Self
+What params.yaml leaves to a preset is filled in by `ModelSettings.architecture`, so that a stored model names every
+number. A network takes its own `Architecture` record and nothing else.
+"""
 
-from pydantic import Field, model_validator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
 
 from seqloom.settings import Settings
 
 _Positive = Annotated[int, Field(ge=1)]
+Preset = Literal["tiny", "small", "base", "big"]
+Family = Literal["lstm", "attention_lstm", "transformer", "pretrained"]
+Cell = Literal["lstm", "gru"]  # lstm: Hochreiter and Schmidhuber 1997; gru: Cho et al. 2014
+Ties = Literal["all", "target", "none"]  # all: source, target and output share a table; target: target and output
 
 
-class TransformerShape(Settings):
-    """The sizes of a Transformer (Vaswani et al. 2017, section 3)."""
+class _Architecture(Settings):
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    tied_embeddings: Ties
 
+
+class LstmArchitecture(_Architecture):
+    """An encoder-decoder without attention (Sutskever et al. 2014)."""
+
+    name: Literal["lstm"]
+    embedding: _Positive  # width of the embeddings
+    hidden: _Positive  # width of the decoder's state; each direction of a bidirectional encoder has half of it
+    layers: _Positive  # of the encoder and of the decoder: the state of each layer starts its twin
+    cell: Cell
+    bidirectional: bool  # the encoder reads both ways, and a bridge makes one state of the two
+    reverse_source: bool  # the source is read backwards (Sutskever et al. 2014, section 3.3)
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        if self.bidirectional and self.hidden % 2:
+            raise ValueError(f"hidden ({self.hidden}) must be even: each direction of the encoder has half of it")
+        return self
+
+
+class AttentionLstmArchitecture(_Architecture):
+    """An encoder-decoder that looks back at every source position (Bahdanau et al. 2015, Luong et al. 2015)."""
+
+    name: Literal["attention_lstm"]
+    embedding: _Positive
+    hidden: _Positive
+    encoder_layers: _Positive
+    decoder_layers: _Positive
+    cell: Cell
+    bidirectional: bool
+    attention: Literal["additive", "dot", "general"]  # additive: Bahdanau et al. 2015; dot, general: Luong et al. 2015
+    input_feeding: bool  # the attentional vector is an input of the next step (Luong et al. 2015, section 3.3)
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        if self.bidirectional and self.hidden % 2:
+            raise ValueError(f"hidden ({self.hidden}) must be even: each direction of the encoder has half of it")
+        return self
+
+
+class TransformerArchitecture(_Architecture):
+    """Attention alone (Vaswani et al. 2017)."""
+
+    name: Literal["transformer"]
     width: _Positive  # d_model
     feed_forward: _Positive  # d_ff
     heads: _Positive
     encoder_layers: _Positive
     decoder_layers: _Positive
+    norm_order: Literal["pre", "post"]  # pre: Xiong et al. 2020; post: Vaswani et al. 2017
+    norm: Literal["layer_norm", "rms_norm"]  # layer_norm: Ba et al. 2016; rms_norm: Zhang and Sennrich 2019
+    positions: Literal["sinusoidal", "learned", "rotary"]  # rotary: Su et al. 2021
+    activation: Literal["relu", "gelu", "swiglu"]  # gelu: Hendrycks and Gimpel 2016; swiglu: Shazeer 2020
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) is not divisible by heads ({self.heads})")
+        if self.width % 2:
+            raise ValueError(f"width ({self.width}) must be even: sinusoidal positions come in pairs")
+        if self.positions == "rotary" and self.width // self.heads % 2:
+            raise ValueError(f"width / heads ({self.width // self.heads}) must be even: rotary positions turn pairs")
+        return self
 
 
-TRANSFORMER_PRESETS = {
-    "tiny": TransformerShape(width=128, feed_forward=256, heads=4, encoder_layers=4, decoder_layers=4),
-    "small": TransformerShape(width=512, feed_forward=1024, heads=4, encoder_layers=6, decoder_layers=6),
-    "base": TransformerShape(width=512, feed_forward=2048, heads=8, encoder_layers=6, decoder_layers=6),
-    "big": TransformerShape(width=1024, feed_forward=4096, heads=16, encoder_layers=6, decoder_layers=6),
+class PretrainedArchitecture(Settings):
+    """A Hugging Face encoder-decoder, whose own configuration, stored beside it, says everything else."""
+
+    name: Literal["pretrained"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+Architecture = Annotated[
+    LstmArchitecture | AttentionLstmArchitecture | TransformerArchitecture | PretrainedArchitecture,
+    Field(discriminator="name"),
+]
+
+LSTM_PRESETS: dict[Preset, dict[str, int]] = {
+    "tiny": {"embedding": 128, "hidden": 256, "layers": 1},
+    "small": {"embedding": 256, "hidden": 512, "layers": 1},
+    "base": {"embedding": 512, "hidden": 1024, "layers": 2},
+    "big": {"embedding": 1000, "hidden": 1000, "layers": 4},  # Sutskever et al. 2014, section 3.4
+}
+ATTENTION_LSTM_PRESETS: dict[Preset, dict[str, int]] = {
+    "tiny": {"embedding": 128, "hidden": 256, "encoder_layers": 1, "decoder_layers": 1},
+    "small": {"embedding": 256, "hidden": 512, "encoder_layers": 1, "decoder_layers": 1},
+    "base": {"embedding": 512, "hidden": 1024, "encoder_layers": 2, "decoder_layers": 2},
+    "big": {"embedding": 1000, "hidden": 1000, "encoder_layers": 4, "decoder_layers": 4},  # Luong et al. 2015, 4.1
+}
+TRANSFORMER_PRESETS: dict[Preset, dict[str, int]] = {
+    "tiny": {"width": 128, "feed_forward": 256, "heads": 4, "encoder_layers": 4, "decoder_layers": 4},
+    "small": {"width": 512, "feed_forward": 1024, "heads": 4, "encoder_layers": 6, "decoder_layers": 6},
+    "base": {"width": 512, "feed_forward": 2048, "heads": 8, "encoder_layers": 6, "decoder_layers": 6},
+    "big": {"width": 1024, "feed_forward": 4096, "heads": 16, "encoder_layers": 6, "decoder_layers": 6},
 }
 
 
-class ModelSettings(Settings):
-    """Which network, and how large. A size that is null comes from the preset."""
+class LstmSettings(Settings):
+    """The section model.lstm: a size that is null comes from the preset. For the fields see `LstmArchitecture`."""
 
-    name: Literal["transformer"]
-    preset: Literal["tiny", "small", "base", "big"]
+    preset: Preset
+    embedding: _Positive | None
+    hidden: _Positive | None
+    layers: _Positive | None
+    cell: Cell
+    bidirectional: bool
+    reverse_source: bool
+
+
+class AttentionLstmSettings(Settings):
+    """The section model.attention_lstm. For the fields see `AttentionLstmArchitecture`."""
+
+    preset: Preset
+    embedding: _Positive | None
+    hidden: _Positive | None
+    encoder_layers: _Positive | None
+    decoder_layers: _Positive | None
+    cell: Cell
+    bidirectional: bool
+    attention: Literal["additive", "dot", "general"]
+    input_feeding: bool
+
+
+class TransformerSettings(Settings):
+    """The section model.transformer. For the fields see `TransformerArchitecture`."""
+
+    preset: Preset
     width: _Positive | None
     feed_forward: _Positive | None
     heads: _Positive | None
     encoder_layers: _Positive | None
     decoder_layers: _Positive | None
+    norm_order: Literal["pre", "post"]
+    norm: Literal["layer_norm", "rms_norm"]
+    positions: Literal["sinusoidal", "learned", "rotary"]
+    activation: Literal["relu", "gelu", "swiglu"]
+
+
+class PretrainedSettings(Settings):
+    """The section model.pretrained: which model training starts from. The stage download_pretrained fetches it."""
+
+    source: str | None  # a folder below data/local, or a hub id
+    revision: str | None  # of a hub id: the commit, so that the same params are the same model
+    source_language: str | None  # as its tokenizer spells it (mBART: en_XX); null where it knows one direction
+    target_language: str | None
+    prefix: str  # written before every source (T5: "translate English to German: "); may be empty
+
+
+class EmbeddingSettings(Settings):
+    """The section model.embeddings: a pretrained matrix that the embeddings start from, a file per side."""
+
+    source: str | None  # word2vec, GloVe or fastText text, plain or .gz, below data/local
+    target: str | None
+    project: bool  # vectors of another width are projected; otherwise they are an error
+    frozen_steps: Annotated[int, Field(ge=0)]  # updates during which the tables stay as they are
+
+
+_PRESETS: dict[str, dict[Preset, dict[str, int]]] = {
+    "lstm": LSTM_PRESETS,
+    "attention_lstm": ATTENTION_LSTM_PRESETS,
+    "transformer": TRANSFORMER_PRESETS,
+}
+
+
+class ModelSettings(Settings):
+    """Which network, and how large: `name` says which of the sections is built."""
+
+    name: Family
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    tied_embeddings: Literal["all", "target", "none"]  # all: source, target and output; target: target and output
+    tied_embeddings: Ties
+    lstm: LstmSettings
+    attention_lstm: AttentionLstmSettings
+    transformer: TransformerSettings
+    pretrained: PretrainedSettings
+    embeddings: EmbeddingSettings
 
     @property
-    def shape(self) -> TransformerShape:
-        """The preset with the sizes that were given in its place."""
-        given = {size: getattr(self, size) for size in TransformerShape.model_fields if getattr(self, size) is not None}
-        return TRANSFORMER_PRESETS[self.preset].model_copy(update=given)
+    def section(self) -> LstmSettings | AttentionLstmSettings | TransformerSettings | PretrainedSettings:
+        """The section that `name` chooses."""
+        chosen: LstmSettings | AttentionLstmSettings | TransformerSettings | PretrainedSettings
+        chosen = getattr(self, self.name)
+        return chosen
+
+    @property
+    def preset(self) -> Preset | None:
+        """The preset of the section, if it has one."""
+        return None if isinstance(self.section, PretrainedSettings) else self.section.preset
+
+    @property
+    def architecture(
+        self,
+    ) -> LstmArchitecture | AttentionLstmArchitecture | TransformerArchitecture | PretrainedArchitecture:
+        """The network that is built, every size filled in."""
+        if isinstance(self.section, PretrainedSettings):
+            return PretrainedArchitecture(name="pretrained", dropout=self.dropout)
+        section = self.section
+        sizes = _PRESETS[self.name][section.preset]
+        fields = {k: v for k, v in section.model_dump(exclude={"preset"}).items() if v is not None}
+        kinds = {
+            LstmSettings: LstmArchitecture,
+            AttentionLstmSettings: AttentionLstmArchitecture,
+            TransformerSettings: TransformerArchitecture,
+        }
+        return kinds[type(section)].model_validate(
+            {"name": self.name, "dropout": self.dropout, "tied_embeddings": self.tied_embeddings, **sizes, **fields}
+        )
+
+    def used(self) -> dict[str, Any]:
+        """What shapes the network and where it starts, as plain data: the sections of other families left out."""
+        others = {"lstm", "attention_lstm", "transformer", "pretrained"} - {self.name}
+        return self.model_dump(mode="json", exclude=others)
 
     @model_validator(mode="after")
-    def _divides(self) -> Self:
-        shape = self.shape
-        if shape.width % shape.heads:
-            raise ValueError(f"width ({shape.width}) is not divisible by heads ({shape.heads})")
-        if shape.width % 2:
-            raise ValueError(f"width ({shape.width}) must be even: sinusoidal positions come in pairs")
+    def _possible(self) -> Self:
+        if self.name == "pretrained":
+            if self.pretrained.source is None:
+                raise ValueError("name is 'pretrained', so pretrained.source must name a folder or a hub id")
+            if self.embeddings.source or self.embeddings.target:
+                raise ValueError("a pretrained model has embeddings already: set embeddings.source and .target to null")
+            return self
+        try:
+            _ = self.architecture
+        except ValidationError as error:
+            said = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(f"{self.name}: {said}") from error
         return self

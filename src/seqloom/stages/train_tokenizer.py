@@ -16,7 +16,7 @@ from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
 from seqloom.tokenization.catalogue import train_tokenizer
-from seqloom.tokenization.tokenizer import UNK, Tokenizer
+from seqloom.tokenization.tokenizer import Tokenizer
 
 _REPORT_EVERY = 1000  # pairs
 
@@ -41,13 +41,14 @@ def run(params: Params, listen: Listener) -> None:
 class Tally:
     """What the segments of one side amount to; pairs that are left out do not count."""
 
+    unk: int
     tokens: int = 0
     unknown: int = 0
 
     def add(self, ids: list[int]) -> None:
         """Count a segment."""
         self.tokens += len(ids)
-        self.unknown += ids.count(UNK)
+        self.unknown += ids.count(self.unk)
 
     def figures(self, pairs: int) -> dict[str, float]:
         """Tokens, tokens a segment, and the share of them that are unknown, to the digits that mean something."""
@@ -66,7 +67,7 @@ def encode_split(split: Split, tokenizer: Tokenizer, max_length: int, listen: Li
     """
     path = places.CORPUS / split.file_name
     total = _lines(path) - 1
-    source_tally, target_tally = Tally(), Tally()
+    source_tally, target_tally = Tally(tokenizer.symbols.unk), Tally(tokenizer.symbols.unk)
     sizes = tokenizer.source_vocab_size, tokenizer.target_vocab_size
     with TokenWriter(places.TOKENS / split.name, *sizes) as writer:
         for done, pair in enumerate(read_split(path)):

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Self
 
 from seqloom.errors import TokenizerError
+from seqloom.symbols import OWN
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tokenization.slots import slot_symbols
-from seqloom.tokenization.tokenizer import UNK
 
 _SPECIAL = ["", "\N{REPLACEMENT CHARACTER}", "", ""]  # how PAD, UNK, BOS and EOS are written
 
@@ -47,7 +47,7 @@ class CharacterVocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Return an id for each character."""
-        return [self._ids.get(character, UNK) for character in text]
+        return [self._ids.get(character, OWN.unk) for character in text]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, U+FFFD for UNK."""

@@ -8,9 +8,9 @@ from typing import ClassVar, Self
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from seqloom.errors import TokenizerError
+from seqloom.symbols import OWN
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tokenization.slots import slot_symbols
-from seqloom.tokenization.tokenizer import BOS, EOS, PAD, UNK
 
 # The sums of expectation maximisation depend on how sentences are dealt to threads: a number that followed the
 # machine would give another model on each. More than the machine has do no harm.
@@ -54,10 +54,10 @@ class SentencePieceVocabulary:
                 character_coverage=settings.character_coverage,
                 byte_fallback=settings.byte_fallback,
                 user_defined_symbols=slot_symbols(settings.slots),
-                pad_id=PAD,
-                unk_id=UNK,
-                bos_id=BOS,
-                eos_id=EOS,
+                pad_id=OWN.pad,
+                unk_id=OWN.unk,
+                bos_id=OWN.bos,
+                eos_id=OWN.eos,
                 unk_surface="\N{REPLACEMENT CHARACTER}",
                 normalization_rule_name="identity",  # text is normalised before it comes here
                 remove_extra_whitespaces=False,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
+from seqloom.symbols import OWN, Symbols
 from seqloom.text import normalise
 from seqloom.tokenization.slots import fill_slots, find_slots, put_slots
 from seqloom.tokenization.tokenizer import Encoded
@@ -46,6 +47,11 @@ class SlottedTokenizer:
 
     def __init__(self, source: Vocabulary, target: Vocabulary, slots: int) -> None:
         self._source, self._target, self._slots = source, target, slots
+
+    @property
+    def symbols(self) -> Symbols:
+        """The special ids."""
+        return OWN
 
     @property
     def source_vocab_size(self) -> int:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-PAD, UNK, BOS, EOS = 0, 1, 2, 3  # the same ids in every vocabulary
+from seqloom.symbols import Symbols
 
 
 class Encoded(NamedTuple):
-    """A source segment: its ids (without BOS or EOS) and the placeholders that its slots stand for."""
+    """A source segment: its ids, as the model reads them, and the placeholders that its slots stand for."""
 
     ids: list[int]
     slots: tuple[str, ...]
@@ -21,7 +21,14 @@ class Tokenizer(Protocol):
     placeholder of the source is slot 0, and so on. The target is written with the same slots, so that a model learns
     where placeholders go and not how each one is spelled, and an unseen one survives as well as a known one.
     Methods normalise their text first (`seqloom.text.normalise`).
+
+    A tokenizer of several target languages is told which one a text is to be translated into; to the others `language`
+    means nothing.
     """
+
+    @property
+    def symbols(self) -> Symbols:
+        """The special ids."""
 
     @property
     def source_vocab_size(self) -> int:
@@ -35,14 +42,34 @@ class Tokenizer(Protocol):
     def joint(self) -> bool:
         """Whether both sides share one vocabulary."""
 
-    def encode_source(self, text: str) -> Encoded:
-        """Return the ids of a source segment and its slots."""
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The target languages that `language` chooses from; empty where there is one alone."""
 
-    def encode_target(self, text: str, slots: Sequence[str]) -> list[int]:
-        """Return the ids of a target segment, its placeholders written as the slots of its source where they match."""
+    def encode_source(self, text: str, language: str | None = None) -> Encoded:
+        """Return the ids of a source segment, all that the encoder reads, and its slots.
+
+        `language` is the target's. An empty text has no ids. Raises `TokenizerError` for a language that is not one
+        of `languages`, or where one has to be named and is not.
+        """
+
+    def encode_target(self, text: str, slots: Sequence[str], language: str | None = None) -> list[int]:
+        """Return the ids of a target segment, its placeholders written as the slots of its source where they match.
+
+        Without BOS and EOS, and beginning with `prefix(language)`.
+        """
+
+    def prefix(self, language: str | None = None) -> list[int]:
+        """Return the target ids that every translation into a language begins with; mostly there are none."""
 
     def decode(self, ids: Sequence[int], slots: Sequence[str]) -> str:
-        """Return the text of target ids, slots replaced by what they stand for; PAD, BOS and EOS are skipped."""
+        """Return the text of target ids, slots replaced by what they stand for; special ids and prefixes are skipped."""
+
+    def source_pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return how each source id is written, for people to read."""
+
+    def target_pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return how each target id is written, for people to read."""
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer into `folder`, whole or not at all. Equal tokenizers write equal bytes."""
