@@ -1,0 +1,87 @@
+"""Presets: files of settings that differ from params.yaml, merged into it with its comments kept.
+
+A preset is a YAML file in `presets/` whose first comment says what it is for. Its sections are merged setting by
+setting; `corpora` alone is replaced as a whole, for two corpora mix. The result is checked before it is written.
+"""
+
+import io
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seqloom.errors import ParamsError
+from seqloom.params import PARAMS_FILE, parse_params
+
+FOLDER = Path("presets")
+_REPLACED = ("corpora",)
+
+
+class Preset(NamedTuple):
+    """A file of settings: its name, what it is for, and its text."""
+
+    name: str
+    purpose: str
+    text: str
+
+
+def presets(folder: Path = FOLDER) -> list[Preset]:
+    """Every preset of a folder, by name; none where there is no such folder."""
+    return [_read(path) for path in sorted(folder.glob("*.yaml"))]
+
+
+def find(name: str, folder: Path = FOLDER) -> Preset:
+    """The preset of that name. Raises `ParamsError` that lists those there are."""
+    path = folder / f"{name}.yaml"
+    if Path(name).name != name or not path.is_file():
+        known = ", ".join(preset.name for preset in presets(folder)) or f"none: there is no {folder} here"
+        raise ParamsError(f"there is no preset {name!r}; there are {known}")
+    return _read(path)
+
+
+def merge(text: str, preset: Preset, name: str = str(PARAMS_FILE)) -> str:
+    """Return params.yaml as `text` with a preset merged into it; comments stay where they are.
+
+    Raises:
+        ParamsError: the text or the result is not valid params.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 10_000
+    yaml.representer.add_representer(type(None), lambda representer, _: representer.represent_scalar(_NULL, "null"))
+    try:
+        tree, changes = yaml.load(text), yaml.load(preset.text)
+    except YAMLError as error:
+        raise ParamsError(f"{name} or the preset {preset.name}: not valid YAML: {error}") from error
+    for section, settings in (changes or {}).items():
+        if section not in tree:
+            raise ParamsError(f"preset {preset.name}: {section!r} is not a section of {name}")
+        if isinstance(settings, Mapping) and section not in _REPLACED:
+            _merge(tree[section], settings, f"preset {preset.name}: {section}")
+        else:
+            tree[section] = settings
+    merged = io.StringIO()
+    yaml.dump(tree, merged)
+    parse_params(merged.getvalue(), f"{name} with the preset {preset.name}")
+    return merged.getvalue()
+
+
+_NULL = "tag:yaml.org,2002:null"
+
+
+def _merge(into: MutableMapping[str, Any], changes: Mapping[str, Any], where: str) -> None:
+    for key, value in changes.items():
+        if key not in into:
+            raise ParamsError(f"{where}.{key} is not a setting of params.yaml; there are {', '.join(into)}")
+        if isinstance(value, Mapping) and isinstance(into[key], MutableMapping):
+            _merge(into[key], value, f"{where}.{key}")
+        else:
+            into[key] = value
+
+
+def _read(path: Path) -> Preset:
+    text = path.read_text(encoding="utf-8")
+    first = text.partition("\n")[0]
+    return Preset(path.stem, first.removeprefix("#").strip(), text)
