@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from seqloom.models.dropout import Dropout
 from seqloom.models.seq2seq import Seq2Seq, State
-from seqloom.models.settings import TransformerShape
+from seqloom.models.settings import TransformerArchitecture
 
 
 def sinusoidal_positions(first: int, count: int, width: int, like: Tensor) -> Tensor:
@@ -88,13 +88,13 @@ class FeedForward(nn.Sequential):
 class EncoderLayer(nn.Module):
     """Self-attention over the source, then feed-forward; each around a residual connection."""
 
-    def __init__(self, shape: TransformerShape, dropout: float) -> None:
+    def __init__(self, architecture: TransformerArchitecture) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(shape.width)
-        self.attention = Attention(shape.width, shape.heads)
-        self.feed_forward_norm = nn.LayerNorm(shape.width)
-        self.feed_forward = FeedForward(shape.width, shape.feed_forward, dropout)
-        self.dropout = Dropout(dropout)
+        self.attention_norm = nn.LayerNorm(architecture.width)
+        self.attention = Attention(architecture.width, architecture.heads)
+        self.feed_forward_norm = nn.LayerNorm(architecture.width)
+        self.feed_forward = FeedForward(architecture.width, architecture.feed_forward, architecture.dropout)
+        self.dropout = Dropout(architecture.dropout)
 
     def forward(self, x_BSD: Tensor, mask: Tensor | None) -> Tensor:
         """(B, S, D) to (B, S, D)."""
@@ -107,15 +107,15 @@ class EncoderLayer(nn.Module):
 class DecoderLayer(nn.Module):
     """Causal self-attention over the target, attention over the source, feed-forward."""
 
-    def __init__(self, shape: TransformerShape, dropout: float) -> None:
+    def __init__(self, architecture: TransformerArchitecture) -> None:
         super().__init__()
-        self.self_norm = nn.LayerNorm(shape.width)
-        self.self_attention = Attention(shape.width, shape.heads)
-        self.cross_norm = nn.LayerNorm(shape.width)
-        self.cross_attention = Attention(shape.width, shape.heads)
-        self.feed_forward_norm = nn.LayerNorm(shape.width)
-        self.feed_forward = FeedForward(shape.width, shape.feed_forward, dropout)
-        self.dropout = Dropout(dropout)
+        self.self_norm = nn.LayerNorm(architecture.width)
+        self.self_attention = Attention(architecture.width, architecture.heads)
+        self.cross_norm = nn.LayerNorm(architecture.width)
+        self.cross_attention = Attention(architecture.width, architecture.heads)
+        self.feed_forward_norm = nn.LayerNorm(architecture.width)
+        self.feed_forward = FeedForward(architecture.width, architecture.feed_forward, architecture.dropout)
+        self.dropout = Dropout(architecture.dropout)
 
     def forward(
         self,
@@ -176,31 +176,30 @@ class Transformer(Seq2Seq):
 
     def __init__(
         self,
-        shape: TransformerShape,
+        architecture: TransformerArchitecture,
         source_vocab_size: int,
         target_vocab_size: int,
-        *,
-        dropout: float,
-        tied_embeddings: str,
     ) -> None:
         super().__init__()
         self.source_vocab_size = source_vocab_size
         self.target_vocab_size = target_vocab_size
-        self.width = shape.width
-        self.target_embedding = nn.Embedding(target_vocab_size, shape.width)
+        self.width = architecture.width
+        self.target_embedding = nn.Embedding(target_vocab_size, architecture.width)
         self.source_embedding = (
-            self.target_embedding if tied_embeddings == "all" else nn.Embedding(source_vocab_size, shape.width)
+            self.target_embedding
+            if architecture.tied_embeddings == "all"
+            else nn.Embedding(source_vocab_size, architecture.width)
         )
-        self.projection = nn.Linear(shape.width, target_vocab_size, bias=False)
+        self.projection = nn.Linear(architecture.width, target_vocab_size, bias=False)
         for table in (self.target_embedding, self.source_embedding, self.projection):
-            nn.init.normal_(table.weight, std=shape.width**-0.5)
-        if tied_embeddings != "none":
+            nn.init.normal_(table.weight, std=architecture.width**-0.5)
+        if architecture.tied_embeddings != "none":
             self.projection.weight = self.target_embedding.weight
-        self.dropout = Dropout(dropout)
-        self.encoder = nn.ModuleList(EncoderLayer(shape, dropout) for _ in range(shape.encoder_layers))
-        self.encoder_norm = nn.LayerNorm(shape.width)
-        self.decoder = nn.ModuleList(DecoderLayer(shape, dropout) for _ in range(shape.decoder_layers))
-        self.decoder_norm = nn.LayerNorm(shape.width)
+        self.dropout = Dropout(architecture.dropout)
+        self.encoder = nn.ModuleList(EncoderLayer(architecture) for _ in range(architecture.encoder_layers))
+        self.encoder_norm = nn.LayerNorm(architecture.width)
+        self.decoder = nn.ModuleList(DecoderLayer(architecture) for _ in range(architecture.decoder_layers))
+        self.decoder_norm = nn.LayerNorm(architecture.width)
 
     @property
     def output_weight(self) -> Tensor:
