@@ -1,7 +1,8 @@
-"""A small model really learns: to copy, and to reverse, sequences that it has never seen."""
+"""A small model of every family really learns: to copy, and to reverse, sequences that it has never seen."""
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,28 +10,39 @@ import torch
 from seqloom.batching.batches import BatchOrder, in_order
 from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.decoding.search import beam_search
-from seqloom.decoding.settings import SearchSettings
 from seqloom.models.catalogue import build_model
 from seqloom.models.seq2seq import Seq2Seq
-from seqloom.models.settings import ModelSettings
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine
 from seqloom.training.reports import Report
-from seqloom.training.settings import TrainSettings
+from tests.records import model_settings, search_settings, train_settings
 
 VOCABULARY = 20
-SEARCH = SearchSettings(beam=2, length_penalty=1.0, max_length_ratio=2.0, max_length_extra=4, batch_tokens=4096)
-SETTINGS = TrainSettings(
-    seed=1, device="cpu", precision="fp32", optimizer="adamw", lr=4e-3, schedule="linear", warmup_steps=50,
-    adam_betas=(0.9, 0.98), weight_decay=0.0, label_smoothing=0.0, clip_norm=1.0, tokens_per_batch=512, accumulate=1,
-    max_steps=1000, max_epochs=None, max_minutes=None, report_every=100, validate_every=1000, validation_segments=1,
-    patience=None, average=1, checkpoint_every=1000, keep_checkpoints=1,
-)  # fmt: skip
-MODEL = ModelSettings(
-    name="transformer", preset="tiny", width=48, feed_forward=96, heads=4, encoder_layers=1, decoder_layers=1,
-    dropout=0.0, tied_embeddings="all",
-)  # fmt: skip
+UNSEEN = 100
+SEARCH = search_settings(beam=2, length_penalty=1.0, max_length_ratio=2.0, max_length_extra=4, batch_tokens=4096)
+SETTINGS: dict[str, Any] = {
+    "seed": 1, "device": "cpu", "precision": "fp32", "optimizer": "muon", "schedule": "linear", "warmup_steps": 30,
+    "weight_decay": 0.0, "label_smoothing": 0.0, "clip_norm": 1.0, "tokens_per_batch": 512, "report_every": 100,
+    "validation_segments": 1, "average": 1, "keep_checkpoints": 1,
+}  # fmt: skip
+TRANSFORMER: dict[str, Any] = {
+    "width": 48, "feed_forward": 96, "heads": 4, "encoder_layers": 1, "decoder_layers": 1,
+}  # fmt: skip
+ATTENTION_LSTM: dict[str, Any] = {"embedding": 32, "hidden": 64, "encoder_layers": 1, "decoder_layers": 1}
+LSTM: dict[str, Any] = {"embedding": 32, "hidden": 96, "layers": 1}
+
+# Name of the case: family, its settings, longest sequence, updates, learning rate.
+CASES: dict[str, tuple[str, dict[str, Any], int, int, float]] = {
+    "transformer": ("transformer", TRANSFORMER, 8, 500, 8e-3),
+    "transformer-post": ("transformer", TRANSFORMER | {"norm_order": "post"}, 8, 500, 8e-3),
+    "transformer-rotary": ("transformer", TRANSFORMER | {"positions": "rotary"}, 8, 500, 8e-3),
+    "lstm": ("lstm", LSTM, 5, 700, 1e-2),
+    "attention_lstm-additive": ("attention_lstm", ATTENTION_LSTM | {"attention": "additive"}, 8, 400, 1e-2),
+    "attention_lstm-dot": ("attention_lstm", ATTENTION_LSTM | {"attention": "dot"}, 8, 400, 1e-2),
+    "attention_lstm-general": ("attention_lstm", ATTENTION_LSTM | {"attention": "general"}, 8, 400, 1e-2),
+    "attention_lstm-fed": ("attention_lstm", ATTENTION_LSTM | {"input_feeding": True}, 8, 400, 1e-2),
+}
 
 
 def translate(model: Seq2Seq, sources: list[list[int]]) -> list[list[int]]:
@@ -47,25 +59,30 @@ def translate(model: Seq2Seq, sources: list[list[int]]) -> list[list[int]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["copy", "reverse"])
-def test_learns(task: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", CASES)
+def test_learns(case: str, task: str, tmp_path: Path) -> None:
+    family, section, longest, steps, rate = CASES[case]
     draw = random.Random(3)
     pairs = []
-    for _ in range(3100):
-        ids = [draw.randrange(4, VOCABULARY) for _ in range(draw.randint(1, 8))]
+    for _ in range(3000 + UNSEEN):
+        ids = [draw.randrange(4, VOCABULARY) for _ in range(draw.randint(1, longest))]
         pairs.append((ids, ids if task == "copy" else ids[::-1]))
-    unseen = pairs[3000:]
+    seen = {tuple(source) for source, _ in pairs[:3000]}
+    unseen = [pair for pair in pairs[3000:] if tuple(pair[0]) not in seen]
     with TokenWriter(tmp_path / "tokens", VOCABULARY, VOCABULARY) as writer:
         for source, target in pairs[:3000]:
             writer.add(source, target)
     store = TokenStore.open(tmp_path / "tokens")
     reports: list[Report] = []
     torch.manual_seed(1)
+    settings = train_settings(**SETTINGS, lr=rate, max_steps=steps, validate_every=steps, checkpoint_every=steps)
+    model = build_model(model_settings(family, 0.0, "all", **section).architecture, VOCABULARY, VOCABULARY)
     engine = Engine(
-        build_model(MODEL, VOCABULARY, VOCABULARY), BatchOrder(store, 512, 1), list(in_order(store, 512))[:2], SETTINGS,
+        model, BatchOrder(store, 512, 1), list(in_order(store, 512))[:2], settings,
         Placement(torch.device("cpu"), bf16=False), quality=lambda model: 0.0,
         checkpoints=Checkpoints(tmp_path / "run", keep=1), listen=reports.append, should_stop=lambda: False,
     )  # fmt: skip
     engine.run()
     hypotheses = translate(engine.model.eval(), [source for source, _ in unseen])
     right = sum(hypothesis == target for hypothesis, (_, target) in zip(hypotheses, unseen, strict=True))
-    assert right >= 95, f"{right} of 100 unseen sequences {task} right"
+    assert right >= 0.95 * len(unseen), f"{right} of {len(unseen)} unseen sequences {task} right"
