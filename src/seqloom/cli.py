@@ -1,4 +1,4 @@
-"""The command line: `seqloom translate` and `seqloom info`. Thin: it reads arguments, calls rooms and writes text.
+"""The command line: `seqloom translate`, `seqloom info` and `seqloom preset`. Thin: it reads arguments, calls rooms and writes text.
 
 Everything heavy is imported where it is needed, so that --help answers at once.
 """
@@ -32,6 +32,7 @@ examples:
   seqloom translate --input in.txt --output out.txt  the same; out.txt appears when it is whole
   seqloom translate --model models:/seqloom-en-de/3 "Good morning"
   seqloom info                                       versions, scores and data
+  seqloom preset multilingual                        params.yaml for three directions in one model
 
 A model is trained and registered by `make run` or `dvc repro`. MLFLOW_TRACKING_URI names the registry; without it,
 that is mlflow.db in this folder.
@@ -49,6 +50,12 @@ models:
 Lines of a file or a pipe are translated 256 at a time; on a terminal, each when it is entered (Ctrl-D ends).
 """
 _INFO = "Show what is registered: every version with its scores (95% interval), its data and where it comes from."
+
+
+_PRESET = """\
+Merge presets into params.yaml, its comments kept, or list those there are. `git diff params.yaml` shows what changed,
+and `git checkout params.yaml` takes it back.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -98,6 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     info.add_argument("--json", action="store_true", help="for programs: an object with a list of versions")
     info.set_defaults(command=_info)
+
+    preset = commands.add_parser(
+        "preset", parents=[shared], help="change params.yaml for a task or a corpus", description=_PRESET
+    )
+    preset.add_argument("names", metavar="NAME", nargs="*", help="presets, the later over the earlier; none lists them")
+    preset.set_defaults(command=_preset)
     return parser
 
 
@@ -189,6 +202,25 @@ def _info(options: argparse.Namespace) -> None:
     if options.json:
         said = json.dumps({"versions": [_record(version) for version in found]}, indent=2, ensure_ascii=False)
     print(said)
+
+
+def _preset(options: argparse.Namespace) -> None:
+    from seqloom.presets import FOLDER, find, merge, presets
+
+    if not options.names:
+        found = presets()
+        if not found:
+            raise ParamsError(f"there is no folder {FOLDER} with presets here; run this in a clone of seqloom")
+        width = max(len(preset.name) for preset in found)
+        print("\n".join(f"{preset.name:<{width}}  {preset.purpose}" for preset in found))
+        return
+    text = PARAMS.read_text(encoding="utf-8")
+    for name in options.names:
+        text = merge(text, find(name))
+    beside = PARAMS.with_name(f".{PARAMS.name}.part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(PARAMS)
+    print(f"{PARAMS} now has {', '.join(options.names)}; `git diff {PARAMS}` shows what changed")
 
 
 def _record(version: "Version") -> dict[str, Any]:

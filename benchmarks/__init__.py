@@ -1,0 +1,1 @@
+"""One command per figure that the README and docs/RESULTS.md quote: `python -m benchmarks.NAME --help`."""

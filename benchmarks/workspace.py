@@ -1,0 +1,67 @@
+"""A folder in which the stages of the pipeline run with params of their own, apart from the clone's results."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seqloom.presets import find, merge
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Workspace:
+    """Runs stages in `folder`; MLflow runs go to the clone's own store, so that they can be compared there."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._environment = {
+            "MLFLOW_TRACKING_URI": f"sqlite:///{ROOT / 'mlflow.db'}",
+            **os.environ,
+            "OMP_NUM_THREADS": str(threads),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+        }
+
+    def configure(self, presets: Sequence[str], changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Write params.yaml: the clone's, merged with presets and then with `changes`; return it as plain data."""
+        text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+        for name in presets:
+            text = merge(text, find(name, ROOT / "presets"))
+        params: dict[str, Any] = yaml.safe_load(text)
+        params["train"]["lr"] = float(params["train"]["lr"])  # YAML 1.1 reads 4e-3 as text
+        _update(params, changes)
+        (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+        return params
+
+    def run(self, *stages: str) -> None:
+        """Run stages in this order, their progress on this terminal. Raises `CalledProcessError`."""
+        for stage in stages:
+            print(f"── {stage} ({self.folder.name}) ──", flush=True)
+            command = [sys.executable, "-m", "seqloom.stages", stage]
+            subprocess.run(command, cwd=self.folder, env=self._environment, check=True)
+
+    def share(self, other: "Workspace", *places: str) -> None:
+        """Copy results of another workspace into this one."""
+        for place in places:
+            shutil.rmtree(self.folder / place, ignore_errors=True)
+            shutil.copytree(other.folder / place, self.folder / place)
+
+    def read(self, place: str) -> dict[str, Any]:
+        """A JSON file that a stage wrote."""
+        content: dict[str, Any] = json.loads((self.folder / place).read_text(encoding="utf-8"))
+        return content
+
+
+def _update(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(tree.get(key), dict) and key != "corpora":
+            _update(tree[key], value)
+        else:
+            tree[key] = value

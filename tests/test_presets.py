@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seqloom.errors import ParamsError
+from seqloom.params import Params, parse_params
+from seqloom.presets import Preset, find, merge, presets
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+SHIPPED = presets(ROOT / "presets")
+
+
+def merged(text: str, *, into: str = TEXT) -> Params:
+    return parse_params(merge(into, Preset("mine", "", text)))
+
+
+@pytest.mark.parametrize("preset", SHIPPED, ids=[preset.name for preset in SHIPPED])
+def test_every_shipped_preset_is_valid_and_says_what_it_is_for(preset: Preset) -> None:
+    assert parse_params(merge(TEXT, preset)) != parse_params(TEXT)
+    assert len(preset.purpose) > 20
+
+
+@pytest.mark.parametrize("other", ["small_data", "finetune"])
+def test_presets_can_be_put_on_top_of_each_other(other: str) -> None:
+    text = merge(merge(TEXT, find("multi30k", ROOT / "presets")), find(other, ROOT / "presets"))
+    assert list(parse_params(text).corpora) == ["train", "valid", "test"]
+
+
+def test_a_preset_changes_what_it_names_and_keeps_every_comment() -> None:
+    text = merge(TEXT, Preset("mine", "", "train:\n  lr: 1e-3\nlanguages:\n  target: fr\n"))
+    changed = [(old, new) for old, new in zip(TEXT.splitlines(), text.splitlines(), strict=True) if old != new]
+    assert [(old.strip(), new.strip()) for old, new in changed] == [
+        ("target: de", "target: fr"),
+        ("lr: 4e-3 # the peak", "lr: 1e-3 # the peak"),
+    ]
+
+
+def test_a_preset_merged_twice_changes_nothing_more() -> None:
+    for preset in SHIPPED:
+        once = merge(TEXT, preset)
+        assert merge(once, preset) == once
+
+
+def test_null_stays_null() -> None:
+    assert merged("train:\n  ema_decay: null\n").train.ema_decay is None
+    assert "ema_decay: null" in merge(TEXT, Preset("mine", "", "train:\n  seed: 5\n"))
+
+
+def test_corpora_are_replaced_as_a_whole() -> None:
+    params = merged("corpora:\n  mine:\n    kind: file\n    path: data/local/x.tsv\n    format: tsv\n")
+    assert list(params.corpora) == ["mine"]
+    assert "home_assistant" in yaml.safe_load(TEXT)["corpora"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("trian:\n  lr: 1\n", "preset mine: 'trian' is not a section of params.yaml"),
+        ("train:\n  lrr: 1\n", r"preset mine: train\.lrr is not a setting of params\.yaml; there are seed, "),
+        ("train:\n  lr: fast\n", r"params\.yaml with the preset mine: line \d+: train\.lr: .*number, got 'fast'"),
+        ("train: [\n", "not valid YAML"),
+    ],
+)
+def test_a_wrong_preset_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ParamsError, match=said):
+        merge(TEXT, Preset("mine", "", text))
+
+
+def test_an_unknown_name_lists_the_presets(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="no preset 'x'; there are finetune, generation"):
+        find("x", ROOT / "presets")
+    with pytest.raises(ParamsError, match=r"no preset '\.\./params'"):
+        find("../params", ROOT / "presets")
+    with pytest.raises(ParamsError, match=r"there is no .* here"):
+        find("x", tmp_path / "presets")
