@@ -55,14 +55,14 @@ def settings_of() -> Callable[..., TokenizerSettings]:
 
 @pytest.fixture(scope="session")
 def trained(text_pairs, settings_of) -> Callable[..., Tokenizer]:
-    """Train a tokenizer on `text_pairs`, once for equal settings."""
+    """Train a tokenizer on `text_pairs`, once for equal settings and target languages."""
     made: dict[str, Tokenizer] = {}
 
-    def train(**other: object) -> Tokenizer:
+    def train(languages: tuple[str, ...] = (), **other: object) -> Tokenizer:
         settings = settings_of(**other)
-        key = settings.model_dump_json()
+        key = f"{languages} {settings.model_dump_json()}"
         if key not in made:
-            made[key] = train_tokenizer(settings, lambda: iter(text_pairs), 1, ignore)
+            made[key] = train_tokenizer(settings, lambda: iter(text_pairs), 1, ignore, languages)
         return made[key]
 
     return train

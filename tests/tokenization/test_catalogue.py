@@ -29,6 +29,29 @@ def test_a_saved_tokenizer_comes_back_the_same(every_kind, text_pairs, tmp_path)
         assert again.decode(again.encode_target(target, encoded.slots), encoded.slots) == target
 
 
+@pytest.mark.parametrize("kind", [{}, {"joint": False, "vocab_size": 304}, {"name": "characters"}])
+def test_target_languages_come_back(trained, tmp_path, kind):
+    told = trained(languages=("de", "pt-BR"), **kind)
+    told.save(tmp_path / "it")
+    again = load_tokenizer(tmp_path / "it")
+    assert again.languages == ("de", "pt-BR")
+    assert again.encode_source("the lamp", "pt-BR") == told.encode_source("the lamp", "pt-BR")
+
+
+def test_one_target_language_leaves_no_trace(trained, tmp_path):
+    for languages in ((), ("de",)):
+        trained(languages=languages).save(tmp_path / str(len(languages)))
+    assert content(tmp_path / "0") == content(tmp_path / "1")
+    assert b"languages" not in content(tmp_path / "0")["tokenizer.json"]
+
+
+def test_languages_want_room_in_the_vocabulary(text_pairs, settings_of):
+    chosen = settings_of(vocab_size=270)
+    assert chosen.taken(1) == 4 + 4 + 256
+    with pytest.raises(TokenizerError, match=r"vocab_size \(270\) leaves no room for 6 target languages: 270 pieces"):
+        train_tokenizer(chosen, lambda: iter(text_pairs), 1, ignore, ("de", "fr", "es", "it", "nl", "pl"))
+
+
 def test_the_folder_holds_a_file_per_vocabulary(trained, tmp_path):
     trained().save(tmp_path / "joint")
     trained(joint=False, vocab_size=304).save(tmp_path / "separate")
@@ -135,6 +158,8 @@ def test_a_damaged_model_is_found(trained, tmp_path, damage):
         ({"name": "words"}, "name is 'words'; known are sentencepiece, characters"),
         ({"slots": None}, "not the description of a tokenizer"),
         ({"sha256": {}}, "not the description of a tokenizer"),
+        ({"languages": "de"}, "not the description of a tokenizer"),
+        ({"languages": ["de", "fr"]}, "not the description of a tokenizer"),  # the vocabulary has no such symbols
     ],
 )
 def test_a_wrong_description_is_one_clear_error(trained, tmp_path, change, said):

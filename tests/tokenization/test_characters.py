@@ -1,36 +1,36 @@
 import pytest
 
 from seqloom.errors import TokenizerError
+from seqloom.symbols import OWN
 from seqloom.tokenization.characters import CharacterVocabulary
 from seqloom.tokenization.slots import slot_symbols
-from seqloom.tokenization.tokenizer import UNK
 
 
 def test_slots_come_first_and_then_the_most_frequent_characters(settings_of):
-    vocabulary = CharacterVocabulary.train(["abba", "ab c", "a"], settings_of(name="characters", slots=2))
+    vocabulary = CharacterVocabulary.train(["abba", "ab c", "a"], settings_of(name="characters"), slot_symbols(2))
     assert vocabulary.encode("".join(slot_symbols(2)) + "ab c") == [4, 5, 6, 7, 8, 9]
     assert vocabulary.size == 10
 
 
 def test_the_rarest_characters_give_way(settings_of):
     text = "".join(chr(0x4E00 + n) * (100 - n) for n in range(100))
-    vocabulary = CharacterVocabulary.train([text], settings_of(name="characters", vocab_size=64, slots=0))
+    vocabulary = CharacterVocabulary.train([text], settings_of(name="characters", vocab_size=64), [])
     assert vocabulary.size == 64
-    assert vocabulary.encode(chr(0x4E00) + chr(0x4E00 + 59) + chr(0x4E00 + 60)) == [4, 63, UNK]
+    assert vocabulary.encode(chr(0x4E00) + chr(0x4E00 + 59) + chr(0x4E00 + 60)) == [4, 63, OWN.unk]
 
 
 def test_slots_in_the_text_take_no_second_id(settings_of):
-    vocabulary = CharacterVocabulary.train([slot_symbols(1)[0] + "a"], settings_of(name="characters", slots=1))
+    vocabulary = CharacterVocabulary.train([slot_symbols(1)[0] + "a"], settings_of(name="characters"), slot_symbols(1))
     assert vocabulary.size == 6
 
 
 def test_no_text_is_refused(settings_of):
     with pytest.raises(TokenizerError, match="no text"):
-        CharacterVocabulary.train(["", slot_symbols(1)[0]], settings_of(name="characters"))
+        CharacterVocabulary.train(["", slot_symbols(1)[0]], settings_of(name="characters"), slot_symbols(1))
 
 
 def test_bytes_and_back(settings_of):
-    vocabulary = CharacterVocabulary.train(["Tür"], settings_of(name="characters"))
+    vocabulary = CharacterVocabulary.train(["Tür"], settings_of(name="characters"), [])
     again = CharacterVocabulary.from_bytes(vocabulary.to_bytes())
     assert again.encode("Tür") == vocabulary.encode("Tür")
     assert again.to_bytes() == vocabulary.to_bytes()
@@ -40,3 +40,17 @@ def test_bytes_and_back(settings_of):
 def test_other_bytes_are_refused(content):
     with pytest.raises(ValueError, match=r"not a list of characters|Expecting value|can't decode"):
         CharacterVocabulary.from_bytes(content)
+
+
+def test_every_symbol_has_an_id_and_nothing_else_has(settings_of):
+    symbols = slot_symbols(2)
+    vocabulary = CharacterVocabulary.train(["ab"], settings_of(name="characters"), symbols)
+    assert [vocabulary.id_of(symbol) for symbol in symbols] == [4, 5]
+    with pytest.raises(ValueError, match="has no id"):
+        vocabulary.id_of(slot_symbols(3)[2])
+
+
+def test_there_is_one_split_and_it_is_readable(settings_of):
+    vocabulary = CharacterVocabulary.train(["a b"], settings_of(name="characters"), [])
+    assert vocabulary.sample("a b", 0.5) == vocabulary.encode("a b")
+    assert vocabulary.pieces([*OWN, *vocabulary.encode("a b")]) == ["<pad>", "<unk>", "<s>", "</s>", "a", "▁", "b"]

@@ -3,7 +3,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.text import normalise, placeholders
-from seqloom.tokenization.slots import fill_slots, find_slots, put_slots, slot_symbols
+from seqloom.tokenization.slots import (
+    fill_slots,
+    find_slots,
+    language_symbols,
+    put_slots,
+    show_symbols,
+    slot_symbols,
+)
 
 TEXT = st.lists(
     st.sampled_from(["{a}", "{b}", "%s", "%(n)d", "<b>", "</b>", "&nbsp;", "word", " ", ":", "{", "<"])
@@ -39,7 +46,7 @@ def test_a_symbol_beyond_the_slots_goes():
 
 
 def test_normalised_text_cannot_hold_a_symbol():
-    symbols = "".join(slot_symbols(64))
+    symbols = "".join(slot_symbols(64) + language_symbols(256))
     assert normalise(f"a{symbols}b") == "ab"
 
 
@@ -61,3 +68,9 @@ def test_with_enough_slots_no_placeholder_is_left(source):
 @pytest.mark.parametrize("count", [0, 1, 64])
 def test_every_slot_has_a_symbol_of_its_own(count):
     assert len(set(slot_symbols(count))) == count
+
+
+def test_people_read_numbers_and_languages():
+    (german, french), slots = language_symbols(2), slot_symbols(12)
+    assert show_symbols(f"▁{slots[0]}a{slots[11]}", ()) == "▁<0>a<11>"
+    assert [show_symbols(symbol, ("de", "fr")) for symbol in (german, french)] == ["<2de>", "<2fr>"]

@@ -2,9 +2,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seqloom.errors import TokenizerError
+from seqloom.symbols import OWN
 from seqloom.text import normalise
+from seqloom.tokenization.catalogue import seed_sampling
 from seqloom.tokenization.slots import slot_symbols
-from seqloom.tokenization.tokenizer import BOS, EOS, PAD, UNK, Encoded
+from seqloom.tokenization.tokenizer import Encoded
 
 WRITTEN = [
     "a {name} b",
@@ -56,7 +59,7 @@ def test_a_slot_that_the_source_lacks_is_dropped(trained):
 
 def test_special_ids_have_no_text(every_kind):
     ids = every_kind.encode_target("Open the door", [])
-    assert every_kind.decode([BOS, *ids, EOS, PAD, PAD], []) == every_kind.decode(ids, [])
+    assert every_kind.decode([OWN.bos, *ids, OWN.eos, OWN.pad, OWN.pad], []) == every_kind.decode(ids, [])
     assert every_kind.decode([], []) == ""
 
 
@@ -94,7 +97,7 @@ def test_with_byte_fallback_any_text_comes_back_normalised(trained, text):
     for algorithm in ("unigram", "bpe"):
         tokenizer = trained(algorithm=algorithm)
         ids, slots = tokenizer.encode_source(text)
-        assert UNK not in ids
+        assert OWN.unk not in ids
         assert all(3 < token < tokenizer.source_vocab_size for token in ids)
         assert tokenizer.decode(ids, slots) == normalise(text)
 
@@ -112,7 +115,7 @@ def test_known_characters_come_back_without_byte_fallback(trained, text):
 def test_an_unknown_character_is_unk_and_shows(trained, kind):
     tokenizer = trained(**kind)
     ids, slots = tokenizer.encode_source("the 字 lamp")
-    assert ids.count(UNK) == 1
+    assert ids.count(OWN.unk) == 1
     assert tokenizer.decode(ids, slots) == "the \N{REPLACEMENT CHARACTER} lamp"
 
 
@@ -121,3 +124,91 @@ def test_an_unknown_character_is_unk_and_shows(trained, kind):
 def test_whatever_a_model_emits_is_normalised_text(trained, ids):
     text = trained().decode(ids, ["{name}"])
     assert text == normalise(text)
+
+
+# --- several target languages
+
+KINDS = [{"algorithm": "unigram"}, {"algorithm": "bpe"}, {"joint": False, "vocab_size": 304}, {"name": "characters"}]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_source_begins_with_its_target_language(trained, kind):
+    plain, told = trained(**kind), trained(languages=("de", "fr"), **kind)
+    assert (plain.languages, told.languages) == ((), ("de", "fr"))
+    german, french = (told.encode_source("Open {x}", language) for language in ("de", "fr"))
+    assert german.ids[0] != french.ids[0]
+    assert german.ids[1:] == french.ids[1:]
+    assert told.source_pieces(german.ids)[0] == "<2de>"
+    assert told.source_pieces(french.ids)[0] == "<2fr>"
+    assert "<0>" in told.source_pieces(german.ids)
+    assert plain.encode_source("Open {x}", "fr") == plain.encode_source("Open {x}")  # there it means nothing
+    assert told.encode_source("", "de") == Encoded([], ())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_language_takes_one_source_id_and_is_never_written(trained, kind):
+    told = trained(languages=("de", "fr"), **kind)
+    ids = told.encode_source("the lamp", "fr").ids
+    again = told.encode_source("\ue100the\ue101 lamp", "fr").ids  # what a text holds is removed: no text chooses
+    assert again == ids
+    if told.joint:
+        assert told.decode(ids, ()) == "the lamp"
+    target = told.encode_target("Öffne {x}", ["{x}"], "fr")
+    assert told.encode_target("Öffne {x}", ["{x}"]) == target
+    assert told.prefix("fr") == []
+    pieces = told.target_pieces(range(told.target_vocab_size))
+    assert ("<2de>" in pieces) == told.joint
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (None, r"no target language is named; this model writes de, fr, es"),
+        ("en", r"'en' is no target language; this model writes de, fr, es"),
+    ],
+)
+def test_a_language_that_is_not_to_be_had_is_refused_with_those_that_are(trained, language, said):
+    for text in ("the lamp", ""):
+        with pytest.raises(TokenizerError, match=said):
+            trained(languages=("de", "fr", "es")).encode_source(text, language)
+
+
+# --- subword regularisation
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    text=st.lists(st.sampled_from([*KNOWN, "lamp", "字", "▁", "{b}"]), min_size=1, max_size=30).map("".join),
+    alpha=st.sampled_from([0.1, 0.5]),
+    kind=st.sampled_from([*KINDS, {"byte_fallback": False, "vocab_size": 72}]),
+)
+def test_another_split_is_the_same_text_in_the_same_place(trained, text, alpha, kind):
+    tokenizer = trained(languages=("de", "fr"), **kind)
+    symbols = {tokenizer.source_pieces([i])[0]: i for i in range(4, 10)}
+    assert set(symbols) == {"<0>", "<1>", "<2>", "<3>", "<2de>", "<2fr>"}
+    ids, slots = tokenizer.encode_source(text, "de")
+    if not ids:
+        return
+    drawn = tokenizer.resample("source", ids, alpha)
+    assert drawn[0] == ids[0] == symbols["<2de>"]
+    assert [i for i in drawn if i in symbols.values()] == [i for i in ids if i in symbols.values()]
+    assert "".join(tokenizer.source_pieces(drawn)) == "".join(tokenizer.source_pieces(ids))
+    target = tokenizer.encode_target(text, slots)
+    assert tokenizer.decode(tokenizer.resample("target", target, alpha), slots) == tokenizer.decode(target, slots)
+
+
+def test_splits_differ_and_repeat_with_the_seed(trained):
+    tokenizer = trained()
+    ids = tokenizer.encode_source("Turn on the kitchen heater").ids
+
+    def drawn(seed):
+        seed_sampling(seed)
+        return [tokenizer.resample("source", ids, 0.1) for _ in range(10)]
+
+    first = drawn(1)
+    assert len(set(map(tuple, first))) > 1
+    assert drawn(2) != first
+    assert drawn(1) == first
+    characters = trained(name="characters")
+    ids = characters.encode_source("Turn on").ids
+    assert characters.resample("source", ids, 0.1) == ids

@@ -3,17 +3,18 @@
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from seqloom.errors import TokenizerError
 from seqloom.progress import Listener, Progress
 from seqloom.text import normalise
+from seqloom.tokenization import sentencepiece
 from seqloom.tokenization.characters import CharacterVocabulary
 from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from seqloom.tokenization.settings import TokenizerSettings
-from seqloom.tokenization.slots import find_slots, put_slots
+from seqloom.tokenization.slots import find_slots, language_symbols, put_slots, slot_symbols
 from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, SlottedTokenizer, Vocabulary
 from seqloom.tokenization.tokenizer import Tokenizer
 
@@ -26,15 +27,25 @@ Pairs = Callable[[], Iterable[tuple[str, str]]]
 _REPORT_EVERY = 10_000  # pairs
 
 
-def train_tokenizer(settings: TokenizerSettings, sources: Pairs, seed: int, listen: Listener) -> Tokenizer:
+def train_tokenizer(
+    settings: TokenizerSettings, sources: Pairs, seed: int, listen: Listener, languages: Sequence[str] = ()
+) -> Tokenizer:
     """Train the tokenizer that `settings` names on pairs of text.
 
     `sources` returns the pairs (source, target) anew at each call: they are counted first, then read for each
-    vocabulary, and never held. Of more than `settings.max_training_lines` as many are drawn by `seed`.
+    vocabulary, and never held. Of more than `settings.max_training_lines` as many are drawn by `seed`. `languages` are
+    the target languages; where there are several, the source says which one is meant.
 
     Raises:
         TokenizerError: there is no text, or too little or too much of it for `settings.vocab_size`.
     """
+    told = list(languages) if len(languages) > 1 else []
+    slots, of_source = slot_symbols(settings.slots), language_symbols(len(told))
+    if settings.vocab_size <= (taken := settings.taken(len(told))):
+        raise TokenizerError(
+            f"tokenizer.vocab_size ({settings.vocab_size}) leaves no room for {len(told)} target languages: "
+            f"{taken} pieces are taken already"
+        )
     total = sum(1 for _ in sources())
     drawn = None
     if total > settings.max_training_lines:
@@ -46,23 +57,31 @@ def train_tokenizer(settings: TokenizerSettings, sources: Pairs, seed: int, list
                 listen(Progress("read pairs", done, total, "pairs"))
             if drawn is None or done in drawn:
                 source, target = map(normalise, pair)
-                slots = find_slots(source, settings.slots)
-                texts = put_slots(source, slots), put_slots(target, slots)
+                found = find_slots(source, settings.slots)
+                texts = put_slots(source, found), put_slots(target, found)
                 for side in sides:
                     yield texts[side]
         listen(Progress("read pairs", total, total, "pairs"))
         listen(Progress("learn pieces", 0, settings.vocab_size, "pieces"))  # the trainer itself tells nothing
 
-    def train(*sides: int) -> Vocabulary:
-        vocabulary = VOCABULARIES[settings.name].train(lines(*sides), settings)
+    def train(symbols: Sequence[str], *sides: int) -> Vocabulary:
+        vocabulary = VOCABULARIES[settings.name].train(lines(*sides), settings, symbols)
         listen(Progress("learn pieces", vocabulary.size, vocabulary.size, "pieces"))
         return vocabulary
 
     if settings.joint:
-        source = target = train(0, 1)
+        source = target = train(slots + of_source, 0, 1)
     else:
-        source, target = train(0), train(1)
-    return SlottedTokenizer(source, target, settings.slots)
+        source, target = train(slots + of_source, 0), train(slots, 1)
+    return SlottedTokenizer(source, target, settings.slots, told)
+
+
+def seed_sampling(seed: int) -> None:
+    """Start the random generator of `Tokenizer.resample` anew: equal calls after equal seeds draw the same.
+
+    The generator is one for each thread; `seed` is a whole number from 0 to 2 ** 32 - 2.
+    """
+    sentencepiece.seed(seed)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -81,9 +100,17 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         slots, hashes = int(description["slots"]), dict(description["sha256"])
         names = ["joint.model"] if description["joint"] else ["source.model", "target.model"]
         vocabularies = [_load(kind, folder / name, str(hashes[name])) for name in names]
+        return SlottedTokenizer(vocabularies[0], vocabularies[-1], slots, _languages(description))
     except (KeyError, TypeError, ValueError) as error:
         raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
-    return SlottedTokenizer(vocabularies[0], vocabularies[-1], slots)
+
+
+def _languages(description: dict[str, Any]) -> list[str]:
+    """The target languages. Raises `ValueError` for what is no list of several."""
+    languages = description.get("languages", [])
+    if not isinstance(languages, list) or not all(isinstance(language, str) for language in languages):
+        raise ValueError(f"languages is {languages!r}")
+    return languages
 
 
 def _description(path: Path) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import ClassVar, Self
 from seqloom.errors import TokenizerError
 from seqloom.symbols import OWN
 from seqloom.tokenization.settings import TokenizerSettings
-from seqloom.tokenization.slots import slot_symbols
 
 _SPECIAL = ["", "\N{REPLACEMENT CHARACTER}", "", ""]  # how PAD, UNK, BOS and EOS are written
+_SHOWN = ["<pad>", "<unk>", "<s>", "</s>"]  # and how people read them
 
 
 class CharacterVocabulary:
-    """One id a character: the slots first, then the most frequent characters; any other is UNK."""
+    """One id a character: the symbols first, then the most frequent characters; any other is UNK."""
 
     name: ClassVar[str] = "characters"
 
@@ -23,8 +23,8 @@ class CharacterVocabulary:
         self._ids = {character: index for index, character in enumerate(characters, start=len(_SPECIAL))}
 
     @classmethod
-    def train(cls, lines: Iterable[str], settings: TokenizerSettings) -> Self:
-        """Take the most frequent characters of the lines, at most `settings.vocab_size` ids in all.
+    def train(cls, lines: Iterable[str], settings: TokenizerSettings, symbols: Sequence[str]) -> Self:
+        """Take `symbols` and the most frequent characters of the lines, at most `settings.vocab_size` ids in all.
 
         Raises:
             TokenizerError: there is no text.
@@ -32,13 +32,12 @@ class CharacterVocabulary:
         counts: Counter[str] = Counter()
         for line in lines:
             counts.update(line)
-        slots = slot_symbols(settings.slots)
-        for slot in slots:
-            counts.pop(slot, None)
+        for symbol in symbols:
+            counts.pop(symbol, None)
         if not counts:
             raise TokenizerError("there is no text to train a tokenizer on")
         by_frequency = sorted(counts, key=lambda character: (-counts[character], character))
-        return cls([*slots, *by_frequency[: settings.vocab_size - len(_SPECIAL) - len(slots)]])
+        return cls([*symbols, *by_frequency[: settings.vocab_size - len(_SPECIAL) - len(symbols)]])
 
     @property
     def size(self) -> int:
@@ -49,9 +48,23 @@ class CharacterVocabulary:
         """Return an id for each character."""
         return [self._ids.get(character, OWN.unk) for character in text]
 
+    def sample(self, text: str, alpha: float) -> list[int]:
+        """Return the ids of `encode`: there is one split into characters."""
+        return self.encode(text)
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, U+FFFD for UNK."""
         return "".join(self._characters[index] for index in ids)
+
+    def id_of(self, symbol: str) -> int:
+        """Return the id of a symbol that the vocabulary was trained with. Raises `ValueError` for another."""
+        if symbol not in self._ids:
+            raise ValueError(f"{symbol!r} has no id")
+        return self._ids[symbol]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the character of each id, a space as U+2581."""
+        return [(_SHOWN[index] if index < len(_SHOWN) else self._characters[index]).replace(" ", "▁") for index in ids]
 
     def to_bytes(self) -> bytes:
         """Return the characters as JSON."""

@@ -5,12 +5,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Self
 
-from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer, set_random_generator_seed
 
 from seqloom.errors import TokenizerError
 from seqloom.symbols import OWN
 from seqloom.tokenization.settings import TokenizerSettings
-from seqloom.tokenization.slots import slot_symbols
 
 # The sums of expectation maximisation depend on how sentences are dealt to threads: a number that followed the
 # machine would give another model on each. More than the machine has do no harm.
@@ -35,8 +34,8 @@ class SentencePieceVocabulary:
         self._processor = SentencePieceProcessor(model_proto=model)
 
     @classmethod
-    def train(cls, lines: Iterable[str], settings: TokenizerSettings) -> Self:
-        """Learn `settings.vocab_size` pieces from normalised lines in which placeholders are slot symbols.
+    def train(cls, lines: Iterable[str], settings: TokenizerSettings, symbols: Sequence[str]) -> Self:
+        """Learn `settings.vocab_size` pieces from normalised lines; `symbols` are pieces and part of no other.
 
         Equal lines and settings give equal bytes on any number of cores.
 
@@ -53,7 +52,7 @@ class SentencePieceVocabulary:
                 vocab_size=settings.vocab_size,
                 character_coverage=settings.character_coverage,
                 byte_fallback=settings.byte_fallback,
-                user_defined_symbols=slot_symbols(settings.slots),
+                user_defined_symbols=list(symbols),
                 pad_id=OWN.pad,
                 unk_id=OWN.unk,
                 bos_id=OWN.bos,
@@ -82,10 +81,34 @@ class SentencePieceVocabulary:
         ids: list[int] = self._processor.encode(text.translate(_ESCAPE), out_type=int)
         return ids
 
+    def sample(self, text: str, alpha: float) -> list[int]:
+        """Return the ids of a split that is drawn anew at each call.
+
+        Of a unigram model all splits are drawn from, by their likelihood to the power of alpha (Kudo 2018, section
+        3.2); of byte pair encoding each merge is left out with the probability alpha (Provilkov et al. 2020, section
+        3). `seed` says what is drawn.
+        """
+        ids: list[int] = self._processor.encode(
+            text.translate(_ESCAPE), out_type=int, enable_sampling=True, alpha=alpha, nbest_size=-1
+        )
+        return ids
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids; bytes that are not UTF-8 become U+FFFD."""
         text: str = self._processor.decode(list(ids))
         return text.translate(_UNESCAPE)
+
+    def id_of(self, symbol: str) -> int:
+        """Return the id of a symbol that the vocabulary was trained with. Raises `ValueError` for another."""
+        index = int(self._processor.piece_to_id(symbol))
+        if index == OWN.unk:
+            raise ValueError(f"{symbol!r} is no piece of its own")
+        return index
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return each piece as SentencePiece writes it, a space as U+2581."""
+        pieces: list[str] = self._processor.id_to_piece(list(ids))
+        return [piece.translate(_UNESCAPE) for piece in pieces]
 
     def to_bytes(self) -> bytes:
         """Return SentencePiece's model file."""
@@ -98,6 +121,11 @@ class SentencePieceVocabulary:
             return cls(content)
         except RuntimeError as error:
             raise ValueError(f"not a SentencePiece model: {error}") from error
+
+
+def seed(number: int) -> None:
+    """Start the random generator of `sample` anew: equal calls after equal seeds, below 2 ** 32 - 1, draw the same."""
+    set_random_generator_seed(number)
 
 
 def _escaped(lines: Iterable[str], raised: list[BaseException]) -> Iterable[str]:

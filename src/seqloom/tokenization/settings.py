@@ -20,9 +20,16 @@ class TokenizerSettings(Settings):
     slots: Annotated[int, Field(ge=0, le=64)]  # placeholders of a segment that become symbols and survive untouched
     max_length: Annotated[int, Field(ge=8)]  # tokens; longer pairs stay out of training and are counted
 
+    def taken(self, languages: int) -> int:
+        """How many pieces are taken before one is learnt: special ones, slots, bytes, and a symbol per language.
+
+        `languages` counts the target languages; one alone needs no symbol.
+        """
+        octets = 256 if self.byte_fallback and self.name == "sentencepiece" else 0
+        return 4 + self.slots + octets + (languages if languages > 1 else 0)
+
     @model_validator(mode="after")
     def _room(self) -> Self:
-        needed = 4 + self.slots + (256 if self.byte_fallback and self.name == "sentencepiece" else 0)
-        if self.vocab_size <= needed:
-            raise ValueError(f"vocab_size ({self.vocab_size}) leaves no room: {needed} pieces are taken already")
+        if self.vocab_size <= self.taken(1):
+            raise ValueError(f"vocab_size ({self.vocab_size}) leaves no room: {self.taken(1)} pieces are taken already")
         return self

@@ -1,15 +1,20 @@
-"""Slots, normalisation and two sides around a vocabulary. Knows not how a vocabulary splits text."""
+"""Slots, languages, normalisation and two sides around a vocabulary. Knows not how a vocabulary splits text.
+
+With several target languages a source begins with a symbol that says which one it is to become (Johnson et al. 2017,
+section 3). Nothing else tells a model of several languages from one of two.
+"""
 
 import hashlib
 import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
+from seqloom.errors import TokenizerError
 from seqloom.symbols import OWN, Symbols
 from seqloom.text import normalise
-from seqloom.tokenization.slots import fill_slots, find_slots, put_slots
+from seqloom.tokenization.slots import fill_slots, find_slots, language_symbols, put_slots, show_symbols
 from seqloom.tokenization.tokenizer import Encoded
 
 FORMAT = 1
@@ -19,7 +24,8 @@ DESCRIPTION = "tokenizer.json"
 class Vocabulary(Protocol):
     """Splits the text of one side into ids and joins them again. PAD, UNK, BOS and EOS have the ids of the contract.
 
-    `decode(encode(text)) == text` for every normalised text whose characters it knows, slot symbols included.
+    `decode(encode(text)) == text` for every normalised text whose characters it knows, symbols included; so it is with
+    `sample` in place of `encode`.
     """
 
     name: ClassVar[str]  # as in params.yaml: tokenizer.name
@@ -31,8 +37,20 @@ class Vocabulary(Protocol):
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, without BOS and EOS."""
 
+    def sample(self, text: str, alpha: float) -> list[int]:
+        """Return the ids of a split that is drawn at random; `alpha` says how boldly, each algorithm in its own way.
+
+        A vocabulary with one split for each text returns that of `encode`.
+        """
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids; PAD, BOS and EOS have none."""
+
+    def id_of(self, symbol: str) -> int:
+        """Return the id of a symbol that it was trained with. Raises `ValueError` for another."""
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return how each id is written, a space as U+2581."""
 
     def to_bytes(self) -> bytes:
         """Return what `from_bytes` reads. Equal vocabularies give equal bytes."""
@@ -43,10 +61,16 @@ class Vocabulary(Protocol):
 
 
 class SlottedTokenizer:
-    """The `Tokenizer` of a source and a target vocabulary; given one twice, it is joint."""
+    """The `Tokenizer` of a source and a target vocabulary; given one twice, it is joint.
 
-    def __init__(self, source: Vocabulary, target: Vocabulary, slots: int) -> None:
+    `languages` are the target languages that a text is told apart by: none, or several, whose symbols the source
+    vocabulary was trained with.
+    """
+
+    def __init__(self, source: Vocabulary, target: Vocabulary, slots: int, languages: Sequence[str] = ()) -> None:
         self._source, self._target, self._slots = source, target, slots
+        symbols = language_symbols(len(languages))
+        self._language_ids = {name: source.id_of(symbol) for name, symbol in zip(languages, symbols, strict=True)}
 
     @property
     def symbols(self) -> Symbols:
@@ -68,25 +92,59 @@ class SlottedTokenizer:
         """Whether both sides share one vocabulary."""
         return self._source is self._target
 
-    def encode_source(self, text: str) -> Encoded:
-        """Return the ids of a source segment and its slots."""
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The target languages that `language` chooses from; empty where there is one alone."""
+        return tuple(self._language_ids)
+
+    def encode_source(self, text: str, language: str | None = None) -> Encoded:
+        """Return the ids of a source segment and its slots; with several target languages, the language's id first."""
+        first = self._first(language)
         text = normalise(text)
         slots = find_slots(text, self._slots)
-        return Encoded(self._source.encode(put_slots(text, slots)), slots)
+        ids = self._source.encode(put_slots(text, slots))
+        return Encoded([*first, *ids] if ids else [], slots)
 
-    def encode_target(self, text: str, slots: Sequence[str]) -> list[int]:
+    def encode_target(self, text: str, slots: Sequence[str], language: str | None = None) -> list[int]:
         """Return the ids of a target segment, its placeholders written as the slots of its source where they match."""
         return self._target.encode(put_slots(normalise(text), slots))
+
+    def prefix(self, language: str | None = None) -> list[int]:
+        """Return no ids: what a text is to become is said in its source."""
+        return []
 
     def decode(self, ids: Sequence[int], slots: Sequence[str]) -> str:
         """Return the text of target ids, normalised: a model may write two spaces, or bytes that are no text."""
         return normalise(fill_slots(self._target.decode(ids), slots))
 
+    def resample(self, side: Literal["source", "target"], ids: Sequence[int], alpha: float) -> list[int]:
+        """Return ids of the same text, split in another way; a slot stays a slot, and a language stands first."""
+        vocabulary = self._source if side == "source" else self._target
+        kept = int(side == "source" and ids[0] in self._language_ids.values())
+        return [*ids[:kept], *vocabulary.sample(vocabulary.decode(ids[kept:]), alpha)]
+
+    def source_pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return how each source id is written: a slot as `<0>`, a language as `<2de>`, a space as U+2581."""
+        return [show_symbols(piece, self.languages) for piece in self._source.pieces(ids)]
+
+    def target_pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return how each target id is written."""
+        return [show_symbols(piece, self.languages) for piece in self._target.pieces(ids)]
+
+    def _first(self, language: str | None) -> list[int]:
+        """What a source begins with. Raises `TokenizerError`."""
+        if not self._language_ids:
+            return []
+        if language not in self._language_ids:
+            fault = "no target language is named" if language is None else f"{language!r} is no target language"
+            raise TokenizerError(f"{fault}; this model writes {', '.join(self._language_ids)}")
+        return [self._language_ids[language]]
+
     def save(self, folder: Path) -> None:
         """Write tokenizer.json and a file per vocabulary into `folder`, whole or not at all."""
         sides = {"joint": self._source} if self.joint else {"source": self._source, "target": self._target}
         contents = {f"{side}.model": vocabulary.to_bytes() for side, vocabulary in sides.items()}
-        description = {
+        description: dict[str, Any] = {
             "format": FORMAT,
             "name": self._source.name,
             "joint": self.joint,
@@ -95,6 +153,8 @@ class SlottedTokenizer:
             "target_vocab_size": self.target_vocab_size,
             "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
         }
+        if self.languages:
+            description["languages"] = list(self.languages)
         beside = folder.with_name(folder.name + ".part")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from seqloom.symbols import Symbols
 
@@ -63,7 +63,15 @@ class Tokenizer(Protocol):
         """Return the target ids that every translation into a language begins with; mostly there are none."""
 
     def decode(self, ids: Sequence[int], slots: Sequence[str]) -> str:
-        """Return the text of target ids, slots replaced by what they stand for; special ids and prefixes are skipped."""
+        """Return the text of target ids, slots replaced by what they stand for; special ids and prefixes have none."""
+
+    def resample(self, side: Literal["source", "target"], ids: Sequence[int], alpha: float) -> list[int]:
+        """Return ids of the same text, split in another way that is drawn at random (subword regularisation).
+
+        `ids` come from `encode_source` or `encode_target` and are not empty. `alpha` is that of Kudo 2018, section 3.2;
+        for byte pair encoding it is the dropout of Provilkov et al. 2020, section 3. Draws repeat after
+        `catalogue.seed_sampling`. A tokenizer that knows one split alone returns the ids as they are.
+        """
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
         """Return how each source id is written, for people to read."""
