@@ -23,7 +23,7 @@ def test_the_params_of_the_repository_are_valid() -> None:
     ("given", "instead", "field", "said"),
     [
         ("  lr:", "  lrr:", "train.lrr", "is not a setting; did you mean 'lr'?"),
-        ("  preset: tiny", "  preset: huge", "model.preset", "should be 'tiny', 'small', 'base' or 'big', got 'huge'"),
+        ("  preset: tiny", "  preset: huge", "model.lstm.preset", "should be 'tiny', 'small', 'base' or 'big', got 'huge'"),
         ("  seed: 1\n", "  seed: one\n", "train.seed", "valid integer, got 'one'"),
         ("  dropout:", "  dropout: 1.5 #", "model.dropout", "less than 1, got 1.5"),
         ("format: json_catalogue", "format: xml", "corpora.home_assistant.format", "'tsv', 'moses'"),
@@ -46,9 +46,14 @@ def test_a_fault_names_file_line_field_and_what_is_valid(given: str, instead: st
 @pytest.mark.parametrize(
     ("given", "instead", "said"),
     [
-        ("heads: null", "heads: 3", r"model: width \(\d+\) is not divisible by heads \(3\)"),
+        ("heads: null", "heads: 3", r"model: transformer: width \(\d+\) is not divisible by heads \(3\)"),
         ("joint: true", "joint: false", "needs tokenizer.joint: true"),
-        ("target: de", "target: en", "both 'en'; they must differ"),
+        ("target: de", "target: en", "task is 'translation', but languages has 'en' on both sides"),
+        ("target: de", "target: [de, fr, de]", "target names a language twice: de, fr, de"),
+        ("target: de", "target: []", "at least 1 item"),
+        ("method: beam", "method: generate", "only model.name: pretrained has"),
+        ("name: transformer", "name: pretrained", "pretrained.source must name a folder or a hub id"),
+        ("min_length_extra: 0", "min_length_extra: 30", "the least length .* is above the greatest"),
         ("vocab_size:", "vocab_size: 100 #", r"vocab_size \(100\) leaves no room"),
         ("min_words: 2", "min_words: 200", r"min_words \(200\) is above max_words"),
         ("    valid: ", "    valid: 0.99 #", "leave nothing for training"),
@@ -59,11 +64,25 @@ def test_impossible_combinations_are_refused(given: str, instead: str, said: str
         parse_params(TEXT.replace(given, instead, 1))
 
 
+@pytest.mark.parametrize("family", ["lstm", "attention_lstm", "transformer"])
+def test_a_family_is_one_word(family: str) -> None:
+    params = parse_params(TEXT.replace("name: transformer", f"name: {family}"))
+    assert params.model.architecture.name == family
+    assert {"name", "dropout", "tied_embeddings", family, "embeddings"} == set(params.model.used())
+
+
+def test_every_combination_of_two_languages_is_a_direction() -> None:
+    params = parse_params(TEXT.replace("source: en", "source: [en, de]", 1).replace("target: de", "target: [de, fr]", 1))
+    assert [str(direction) for direction in params.languages.directions] == ["en-de", "en-fr", "de-fr"]
+    one = parse_params(TEXT.replace("task: translation", "task: summarization").replace("target: de", "target: en", 1))
+    assert [str(direction) for direction in one.languages.directions] == ["en-en"]
+
+
 def test_every_fault_is_told_at_once() -> None:
     text = TEXT.replace("  lr:", "  lrr:", 1).replace("preset: tiny", "preset: huge", 1)
     with pytest.raises(ParamsError) as raised:
         parse_params(text)
-    for part in ("train.lr: is missing", "train.lrr: is not a setting", "model.preset: "):
+    for part in ("train.lr: is missing", "train.lrr: is not a setting", "model.lstm.preset: "):
         assert part in str(raised.value)
 
 
@@ -72,7 +91,7 @@ def test_a_key_given_twice_and_broken_yaml_name_their_line() -> None:
         parse_params(TEXT.replace("  seed: 1\n", "  seed: 1\n  seed: 2\n", 1))
     with pytest.raises(ParamsError, match=r"line \d+: not valid YAML"):
         parse_params("a: [1,\nb: 2")
-    with pytest.raises(ParamsError, match="must hold the sections languages, corpora"):
+    with pytest.raises(ParamsError, match="must hold the sections task, languages, corpora"):
         parse_params("just words")
 
 
