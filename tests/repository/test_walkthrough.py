@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -26,10 +27,10 @@ WORDS = {
     "the": "das", "light": "Licht", "window": "Fenster", "door": "Tor", "is": "ist", "open": "offen", "red": "rot",
     "new": "neu", "old": "alt", "house": "Haus", "big": "groß", "small": "klein", "and": "und", "book": "Buch",
 }  # fmt: skip
-SMALL = {
+SMALL: dict[str, Any] = {
     "prepare": {"max_leakage": 1.0},
     "tokenizer": {"vocab_size": 300, "slots": 2},
-    "model": {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
+    "model": {"transformer": {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}},
     "train": {
         "device": "cpu", "max_steps": 12, "warmup_steps": 2, "validate_every": 6, "report_every": 3, "average": 2,
         "checkpoint_every": 6, "validation_segments": 4,
@@ -37,7 +38,10 @@ SMALL = {
     "search": {"beam": 2, "max_length_ratio": 1.0, "max_length_extra": 2},
     "evaluate": {"bootstrap": 100},
 }  # fmt: skip
-STAGES = ["download_corpus", "prepare_corpus", "train_tokenizer", "train_model", "evaluate_model", "register_model"]
+STAGES = [
+    "download_corpus", "download_pretrained", "prepare_corpus", "train_tokenizer", "train_model", "evaluate_model",
+    "register_model",
+]  # fmt: skip
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +100,15 @@ class Clone:
         return self.type("git status --porcelain --untracked-files=all").splitlines()
 
 
+def update(tree: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Put nested settings over others."""
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            update(tree[key], value)
+        else:
+            tree[key] = value
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     folder = tmp_path_factory.mktemp("walkthrough") / "clone"
@@ -111,8 +124,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     params["corpora"] = yaml.safe_load(own_data())["corpora"]
     params["train"]["lr"] = float(params["train"]["lr"])
-    for section, change in SMALL.items():
-        params[section].update(change)
+    update(params, SMALL)
     params["prepare"]["split"].update({"valid": 0.1, "test": 0.1})
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     clone.commit("Use my own pairs")
