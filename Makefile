@@ -60,7 +60,7 @@ INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt
 
 .venv/.test: .venv/.run
 	@echo 'Installing what the tests and checks need into .venv'
-	@$(INSTALL) --quiet --editable '.[pipeline,dev]'
+	@$(INSTALL) --quiet --editable '.[pipeline,hf,dev]'
 	@touch $@
 
 # On a terminal pip draws how far each download is; elsewhere its hundreds of lines say nothing that the one above does not.
