@@ -1,0 +1,78 @@
+"""Multi-head attention, as the Transformer uses it in three places. It knows no layer, no position and no cache.
+
+Shapes: B batch, S positions that are looked at, T positions that look, D model width, N heads, H = D / N.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqloom.models.positions import Turn, unturned
+
+
+def source_mask(lengths: Tensor, width: int) -> Tensor | None:
+    """(B, 1, 1, S), true where a source token stands; None where a batch on the CPU has no padding at all."""
+    # Asking whether there is padding would make a GPU wait for its host; there the mask is always given.
+    if lengths.device.type == "cpu" and int(lengths.min()) == width:
+        return None
+    return (torch.arange(width, device=lengths.device) < lengths.unsqueeze(1))[:, None, None, :]
+
+
+class Attention(nn.Module):
+    """Multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2).
+
+    It runs through the fused kernels of torch, which with and without a mask take memory that grows with S + T and not
+    with S x T.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+        # Glorot as if query, key and value were apart: the joint matrix would draw from a narrower range.
+        nn.init.xavier_uniform_(self.query.weight)
+        for matrix in self.key_value.weight.chunk(2):
+            nn.init.xavier_uniform_(matrix)
+        nn.init.xavier_uniform_(self.output.weight)
+        for layer in (self.query, self.key_value, self.output):
+            nn.init.zeros_(layer.bias)
+
+    def _split(self, x_BTD: Tensor) -> Tensor:
+        batch, length, width = x_BTD.shape
+        return x_BTD.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+
+    def keys_values(self, x_BSD: Tensor, turn: Turn = unturned) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, N, S, H) of the positions that can be looked at."""
+        key_BSD, value_BSD = self.key_value(x_BSD).chunk(2, dim=-1)
+        return turn(self._split(key_BSD)), self._split(value_BSD)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        key_BNSH: Tensor,
+        value_BNSH: Tensor,
+        *,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        turn: Turn = unturned,
+    ) -> Tensor:
+        """Look from each position of `x_BTD` at keys that `mask` allows, or with `causal` at those up to its own."""
+        seen_BNTH = F.scaled_dot_product_attention(
+            turn(self._split(self.query(x_BTD))), key_BNSH, value_BNSH, attn_mask=mask, is_causal=causal
+        )
+        attended: Tensor = self.output(seen_BNTH.transpose(1, 2).flatten(2))
+        return attended
+
+    def weights(self, x_BTD: Tensor, key_BNSH: Tensor, mask: Tensor | None) -> Tensor:
+        """How much each position looks at each other, (B, N, T, S) fp32: what `forward` weighs the values by.
+
+        The fused kernels do not give it. Written out in full, so for pictures and not for training.
+        """
+        query_BNTH = self._split(self.query(x_BTD)).float()
+        scores_BNTS = query_BNTH @ key_BNSH.float().mT * query_BNTH.shape[-1] ** -0.5
+        if mask is not None:
+            scores_BNTS = scores_BNTS.masked_fill(~mask, -torch.inf)
+        weights_BNTS: Tensor = scores_BNTS.softmax(dim=-1)
+        return weights_BNTS

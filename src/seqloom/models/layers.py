@@ -1,0 +1,185 @@
+"""The layers of a Transformer, put together from parts: a class for each choice, and no choice within a forward.
+
+Shapes: B batch, S source tokens, T target tokens, D model width, N heads, H width of a head.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqloom.models.attention import Attention
+from seqloom.models.dropout import Dropout
+from seqloom.models.positions import Turn
+from seqloom.models.settings import TransformerArchitecture
+
+_EPSILON = 1e-5  # keeps a norm from dividing by zero; the default of nn.LayerNorm
+
+KeysValues = tuple[Tensor, Tensor]
+"""(B, N, S, H) each."""
+
+
+class Residual(nn.Module):
+    """What is around a sub-layer: the way past it, its norm, dropout of what it gives.
+
+    Entering and leaving are apart, so that a sub-layer may give more than its output.
+    """
+
+    def __init__(self, norm: nn.Module, dropout: float) -> None:
+        super().__init__()
+        self.norm = norm
+        self.dropout = Dropout(dropout)
+
+    def enter(self, x: Tensor) -> Tensor:
+        """What the sub-layer reads."""
+        raise NotImplementedError
+
+    def leave(self, x: Tensor, output: Tensor) -> Tensor:
+        """`x` with what the sub-layer gave."""
+        raise NotImplementedError
+
+
+class PreNorm(Residual):
+    """x + f(norm(x)) (Xiong et al. 2020, figure 1b): trains without the fragile warm-up of the original."""
+
+    def enter(self, x: Tensor) -> Tensor:
+        """See `Residual.enter`."""
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def leave(self, x: Tensor, output: Tensor) -> Tensor:
+        """See `Residual.leave`."""
+        total: Tensor = x + self.dropout(output)
+        return total
+
+
+class PostNorm(Residual):
+    """norm(x + f(x)) (Vaswani et al. 2017, section 3.1)."""
+
+    def enter(self, x: Tensor) -> Tensor:
+        """See `Residual.enter`."""
+        return x
+
+    def leave(self, x: Tensor, output: Tensor) -> Tensor:
+        """See `Residual.leave`."""
+        normed: Tensor = self.norm(x + self.dropout(output))
+        return normed
+
+
+def build_norm(a: TransformerArchitecture) -> nn.Module:
+    """LayerNorm (Ba et al. 2016), or RMSNorm, which does not centre (Zhang and Sennrich 2019, equation 4)."""
+    if a.norm == "layer_norm":
+        return nn.LayerNorm(a.width, eps=_EPSILON)
+    return nn.RMSNorm(a.width, eps=_EPSILON)
+
+
+def build_residual(a: TransformerArchitecture) -> Residual:
+    """The residual connection that `norm_order` names."""
+    return (PreNorm if a.norm_order == "pre" else PostNorm)(build_norm(a), a.dropout)
+
+
+def build_final_norm(a: TransformerArchitecture) -> nn.Module:
+    """What follows a whole stack: a norm, unless each layer has normalised its sum already."""
+    return build_norm(a) if a.norm_order == "pre" else nn.Identity()
+
+
+class FeedForward(nn.Sequential):
+    """Two linear layers around an activation, the same at every position (Vaswani et al. 2017, section 3.3)."""
+
+    def __init__(self, width: int, inner: int, activation: nn.Module, dropout: float) -> None:
+        first, second = nn.Linear(width, inner), nn.Linear(inner, width)
+        for layer in (first, second):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        super().__init__(first, activation, Dropout(dropout), second)
+
+
+class GatedFeedForward(nn.Module):
+    """SwiGLU: (swish(x W) * x V) W2, without biases (Shazeer 2020, equation 6).
+
+    `inner` is the width between the layers as it was given. The paper makes it 2/3 of what it is with one matrix in
+    place of W and V, so that both have as many weights; whoever wants that gives 2/3.
+    """
+
+    def __init__(self, width: int, inner: int, dropout: float) -> None:
+        super().__init__()
+        self.gate_value = nn.Linear(width, 2 * inner, bias=False)  # W above V
+        self.output = nn.Linear(inner, width, bias=False)
+        for matrix in (*self.gate_value.weight.chunk(2), self.output.weight):
+            nn.init.xavier_uniform_(matrix)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """(B, T, D) to (B, T, D)."""
+        gate, value = self.gate_value(x_BTD).chunk(2, dim=-1)
+        out: Tensor = self.output(self.dropout(F.silu(gate) * value))
+        return out
+
+
+def build_feed_forward(a: TransformerArchitecture) -> nn.Module:
+    """The feed-forward sub-layer that `activation` names."""
+    match a.activation:
+        case "relu":
+            return FeedForward(a.width, a.feed_forward, nn.ReLU(), a.dropout)
+        case "gelu":
+            return FeedForward(a.width, a.feed_forward, nn.GELU(), a.dropout)
+        case "swiglu":
+            return GatedFeedForward(a.width, a.feed_forward, a.dropout)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention over the source, then feed-forward."""
+
+    def __init__(self, a: TransformerArchitecture) -> None:
+        super().__init__()
+        self.attention_residual = build_residual(a)
+        self.attention = Attention(a.width, a.heads)
+        self.feed_forward_residual = build_residual(a)
+        self.feed_forward = build_feed_forward(a)
+
+    def forward(self, x_BSD: Tensor, mask: Tensor | None, turn: Turn) -> Tensor:
+        """(B, S, D) to (B, S, D)."""
+        inner = self.attention_residual.enter(x_BSD)
+        seen = self.attention(inner, *self.attention.keys_values(inner, turn), mask=mask, turn=turn)
+        x_BSD = self.attention_residual.leave(x_BSD, seen)
+        inner = self.feed_forward_residual.enter(x_BSD)
+        return self.feed_forward_residual.leave(x_BSD, self.feed_forward(inner))
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention over the target, attention over the source, feed-forward."""
+
+    def __init__(self, a: TransformerArchitecture) -> None:
+        super().__init__()
+        self.self_residual = build_residual(a)
+        self.self_attention = Attention(a.width, a.heads)
+        self.cross_residual = build_residual(a)
+        self.cross_attention = Attention(a.width, a.heads)
+        self.feed_forward_residual = build_residual(a)
+        self.feed_forward = build_feed_forward(a)
+
+    def forward(
+        self, x_BTD: Tensor, memory: KeysValues, mask: Tensor | None, turn: Turn, past: KeysValues | None = None
+    ) -> tuple[Tensor, KeysValues]:
+        """(B, T, D) to (B, T, D), and the keys and values of all target positions so far.
+
+        Without `past` the whole target is read at once, causally; with it `x_BTD` is the one newest position.
+        """
+        x_BTD, seen = self.look_back(x_BTD, turn, past)
+        inner = self.cross_residual.enter(x_BTD)
+        x_BTD = self.cross_residual.leave(x_BTD, self.cross_attention(inner, *memory, mask=mask))
+        inner = self.feed_forward_residual.enter(x_BTD)
+        return self.feed_forward_residual.leave(x_BTD, self.feed_forward(inner)), seen
+
+    def look_back(self, x_BTD: Tensor, turn: Turn, past: KeysValues | None = None) -> tuple[Tensor, KeysValues]:
+        """The self-attention of `forward`."""
+        inner = self.self_residual.enter(x_BTD)
+        key, value = self.self_attention.keys_values(inner, turn)
+        if past is not None:
+            key, value = torch.cat((past[0], key), dim=2), torch.cat((past[1], value), dim=2)
+        attended = self.self_attention(inner, key, value, causal=past is None, turn=turn)
+        return self.self_residual.leave(x_BTD, attended), (key, value)
+
+    def cross_weights(self, x_BTD: Tensor, key_BNSH: Tensor, mask: Tensor | None, turn: Turn) -> Tensor:
+        """How much each target position looks at each source position in `forward`, (B, N, T, S) fp32."""
+        x_BTD, _ = self.look_back(x_BTD, turn)
+        return self.cross_attention.weights(self.cross_residual.enter(x_BTD), key_BNSH, mask)
