@@ -12,7 +12,7 @@ from seqloom.training.checkpoint import Checkpoint, Checkpoints
 
 def checkpoint(step: int) -> Checkpoint:
     return Checkpoint(
-        {"w": torch.full((3,), float(step))}, {"0.step": torch.tensor(float(step))},
+        {"w": torch.full((3,), float(step))}, {"w": torch.full((3,), step / 2)}, {"0.step": torch.tensor(float(step))},
         {"cpu": torch.get_rng_state()}, {"step": step, "best": float("-inf")},
     )  # fmt: skip
 
@@ -24,8 +24,18 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     found = checkpoints.newest()
     assert found is not None
     assert torch.equal(found.weights["w"], torch.full((3,), 7.0))
+    assert torch.equal(found.average["w"], torch.full((3,), 3.5))
     assert torch.equal(found.generators["cpu"], torch.get_rng_state())
     assert found.state == {"step": 7, "best": float("-inf")}
+
+
+def test_without_a_moving_average_there_is_no_file_of_it(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.write(1, checkpoint(1)._replace(average={}))
+    found = checkpoints.newest()
+    assert found is not None
+    assert found.average == {}
+    assert not (tmp_path / "step-00000001" / "average.safetensors").exists()
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
@@ -35,7 +45,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["step-00000010", "step-00100000"]
 
 
-@pytest.mark.parametrize("broken", ["model.safetensors", "optimizer.safetensors", "state.json"])
+@pytest.mark.parametrize("broken", ["model.safetensors", "average.safetensors", "optimizer.safetensors", "state.json"])
 def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path: Path, broken: str) -> None:
     checkpoints = Checkpoints(tmp_path, keep=3)
     checkpoints.write(1, checkpoint(1))

@@ -1,38 +1,49 @@
 import math
+import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from seqloom.batching.batches import Batch, BatchOrder, in_order
+from seqloom.batching.batches import Batch, BatchOrder, Pair, in_order
 from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.errors import TrainingError
 from seqloom.models.catalogue import build_model, weights
 from seqloom.models.seq2seq import Seq2Seq
-from seqloom.models.settings import ModelSettings
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine, InterruptError, Outcome
+from seqloom.training.loss import Loss
 from seqloom.training.reports import Report, SkippedReport, StepReport, ValidationReport
 from seqloom.training.settings import TrainSettings
+from tests.records import model_settings
 
 VOCABULARY = 24
-MODEL = ModelSettings(
-    name="transformer", preset="tiny", width=16, feed_forward=32, heads=2, encoder_layers=1, decoder_layers=1,
-    dropout=0.1, tied_embeddings="all",
-)  # fmt: skip
+FAMILIES: dict[str, dict[str, Any]] = {
+    "transformer": {"width": 16, "feed_forward": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
+    "lstm": {"embedding": 12, "hidden": 16, "layers": 1},
+    "attention_lstm": {"embedding": 12, "hidden": 16, "encoder_layers": 1, "decoder_layers": 1},
+}
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> TokenStore:
+    """60 pairs of one direction, and 20 of another."""
     generator = torch.Generator().manual_seed(5)
-    with TokenWriter(tmp_path / "tokens", VOCABULARY, VOCABULARY) as writer:
-        for _ in range(60):
+    with TokenWriter(tmp_path / "tokens", VOCABULARY, VOCABULARY, directions=("en-de", "en-fr")) as writer:
+        for number in range(80):
             length = int(torch.randint(1, 9, (1,), generator=generator))
             ids = torch.randint(4, VOCABULARY, (length,), generator=generator).tolist()
-            writer.add(ids, ids[::-1])
+            writer.add(ids, ids[::-1], direction=int(number >= 60))
     return TokenStore.open(tmp_path / "tokens")
+
+
+def stutter(seed: int, pairs: list[Pair]) -> list[Pair]:
+    """Stands in for subword sampling: some ids are written twice."""
+    draw = random.Random(seed)
+    return [([i for i in s for _ in range(draw.choice((1, 1, 2)))], t) for s, t in pairs]
 
 
 class Run:
@@ -42,25 +53,45 @@ class Run:
         self.store, self.settings, self.folder = store, settings, folder
         self.reports: list[Report] = []
 
-    def engine(self, folder: str = "run", *, stop_at: int | None = None, **change: object) -> Engine:
+    def engine(
+        self,
+        folder: str = "run",
+        *,
+        stop_at: int | None = None,
+        family: str = "transformer",
+        dropout: float = 0.1,
+        ties: str = "all",
+        frozen_steps: int = 0,
+        trained: Callable[[str], bool] = lambda name: True,
+        **change: Any,
+    ) -> Engine:
         settings = self.settings.model_copy(update=change)
         torch.manual_seed(settings.seed)
-        model = build_model(MODEL, VOCABULARY, VOCABULARY)
-        validation = list(in_order(self.store, settings.tokens_per_batch))
+        architecture = model_settings(family, dropout, ties, **FAMILIES[family]).architecture
+        model = build_model(architecture, VOCABULARY, VOCABULARY)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(trained(name))
         engine = Engine(
             model,
-            BatchOrder(self.store, settings.tokens_per_batch, settings.seed),
-            validation,
+            BatchOrder(
+                self.store,
+                settings.tokens_per_batch,
+                settings.seed,
+                temperature=settings.direction_temperature,
+                vary=stutter if settings.subword_sampling else None,
+            ),
+            list(in_order(self.store, settings.tokens_per_batch)),
             settings,
             Placement(torch.device("cpu"), bf16=False),
             quality=lambda _: -engine.validation_loss(),
             checkpoints=Checkpoints(self.folder / folder, keep=settings.keep_checkpoints),
             listen=self.reports.append,
             should_stop=lambda: engine.state.step == stop_at,
+            frozen_steps=frozen_steps,
         )
         return engine
 
-    def train(self, folder: str = "run", **change: object) -> tuple[Outcome, dict[str, torch.Tensor]]:
+    def train(self, folder: str = "run", **change: Any) -> tuple[Outcome, dict[str, torch.Tensor]]:
         engine = self.engine(folder, **change)
         outcome = engine.run()
         return outcome, {name: tensor.clone() for name, tensor in weights(engine.model).items()}
@@ -93,9 +124,31 @@ def test_the_same_inputs_give_the_same_weights(run: Run) -> None:
     assert not same(first[1], run.train("c", seed=2)[1])
 
 
-@pytest.mark.parametrize("stop_at", [1, 4, 6, 13, 23])
-@pytest.mark.parametrize("change", [{"accumulate": 1}, {"accumulate": 3}, {"optimizer": "muon"}])
-def test_an_interrupted_run_ends_as_if_it_had_not_been(run: Run, stop_at: int, change: dict[str, object]) -> None:
+RECIPES: dict[str, dict[str, Any]] = {
+    "accumulate": {"accumulate": 3},
+    "muon": {"optimizer": "muon"},
+    "r_drop": {"r_drop": 5.0},
+    "ema": {"ema_decay": 0.9},
+    "word_dropout": {"word_dropout": 0.2},
+    "subword_sampling": {"subword_sampling": 0.1},
+    "temperature": {"direction_temperature": 5.0},
+    "frozen": {"frozen_steps": 9},
+    "all of them": {
+        "accumulate": 2, "optimizer": "muon", "r_drop": 5.0, "ema_decay": 0.9, "word_dropout": 0.2,
+        "subword_sampling": 0.1, "direction_temperature": 5.0, "frozen_steps": 9,
+    },
+    "lstm": {"family": "lstm"},
+    "attention_lstm": {"family": "attention_lstm"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "change"),
+    [(stop_at, {}) for stop_at in (1, 4, 6, 13, 23)]
+    + [pytest.param(13, change, id=name) for name, change in RECIPES.items()]
+    + [pytest.param(5, RECIPES[name], id=f"{name}, early") for name in ("ema", "frozen", "all of them")],
+)
+def test_an_interrupted_run_ends_as_if_it_had_not_been(run: Run, stop_at: int, change: dict[str, Any]) -> None:
     undisturbed = run.train("a", **change)
     with pytest.raises(InterruptError):
         run.engine("b", stop_at=stop_at, **change).run()
@@ -103,6 +156,18 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(run: Run, stop_at: int, c
     resumed = run.train("b", **change)
     assert same(undisturbed[1], resumed[1])
     assert undisturbed[0] == resumed[0]
+
+
+def test_every_recipe_changes_what_is_learnt(run: Run) -> None:
+    def after_three_updates(**change: Any) -> dict[str, torch.Tensor]:
+        engine = run.engine(**change)
+        for _ in range(3):
+            engine._update()
+        return weights(engine.model) if engine.moving is None else engine.moving.tensors
+
+    plain = after_three_updates()
+    for name, change in RECIPES.items():
+        assert "family" in change or not same(plain, after_three_updates(**change)), name
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -204,21 +269,21 @@ def test_an_average_that_is_worse_is_not_taken(run: Run) -> None:
 
 def test_a_gradient_that_is_not_finite_is_left_out_and_ends_the_run_when_it_stays(run: Run) -> None:
     engine = run.engine()
-    original, calls = engine._loss, iter(range(1000))
+    original, calls = engine._training_loss, iter(range(1000))
 
-    def loss(batch: Batch, smoothing: float):  # type: ignore[no-untyped-def]
-        found = original(batch, smoothing)
+    def loss(batch: Batch) -> Loss:
+        found = original(batch)
         return found._replace(smoothed=found.smoothed * math.nan) if next(calls) == 2 else found
 
-    engine._loss = loss  # type: ignore[method-assign]
+    engine._training_loss = loss  # type: ignore[method-assign]
     assert engine.run().skipped == 1
     assert [r.in_a_row for r in run.reports if isinstance(r, SkippedReport)] == [1]
     assert all(tensor.isfinite().all() for tensor in weights(engine.model).values())
 
     hopeless = run.engine("hopeless")
-    whole = hopeless._loss
-    hopeless._loss = lambda batch, smoothing: whole(batch, smoothing)._replace(  # type: ignore[method-assign]
-        smoothed=whole(batch, smoothing).smoothed * math.inf
+    whole = hopeless._training_loss
+    hopeless._training_loss = lambda batch: whole(batch)._replace(  # type: ignore[method-assign]
+        smoothed=whole(batch).smoothed * math.inf
     )
     with pytest.raises(TrainingError, match=r"not finite in 10 updates in a row.*train\.lr"):
         hopeless.run()
@@ -231,3 +296,85 @@ def test_broken_newest_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path
     (tmp_path / "b" / "step-00000009" / "model.safetensors").write_bytes(b"rubbish")
     resumed = run.train("b")
     assert same(undisturbed[1], resumed[1])
+
+
+def test_r_drop_of_a_network_without_dropout_is_the_plain_loss_and_otherwise_more(run: Run) -> None:
+    for dropout in (0.0, 0.3):
+        engine = run.engine(f"{dropout}", dropout=dropout, r_drop=5.0)
+        engine.model.train()
+        batch = engine._next_batch()
+        engine.settings = engine.settings.model_copy(update={"r_drop": 0.0})
+        torch.manual_seed(7)
+        plain = engine._training_loss(batch)
+        engine.settings = engine.settings.model_copy(update={"r_drop": 5.0})
+        torch.manual_seed(7)
+        both = engine._training_loss(batch)
+        if dropout:
+            assert both.smoothed - both.nll > 1.05 * (plain.smoothed - plain.nll)
+        else:
+            torch.testing.assert_close(both, plain)
+
+
+def test_the_moving_average_is_what_is_validated_and_kept(run: Run) -> None:
+    engine = run.engine("ema", ema_decay=0.5, average=1)
+    first = {name: tensor.double().clone() for name, tensor in weights(engine.model).items()}
+    expected, validated, trajectory = [first], [], []
+
+    def listen(report: Report) -> None:
+        if isinstance(report, StepReport):
+            trajectory.append({name: tensor.clone() for name, tensor in weights(engine.model).items()})
+            keep = min(0.5, report.step / (report.step + 9))
+            before, now = expected[-1], trajectory[-1]
+            expected.append({name: keep * before[name] + (1 - keep) * now[name].double() for name in now})
+
+    def quality(model: Seq2Seq) -> float:
+        validated.append({name: tensor.clone() for name, tensor in weights(model).items()})
+        return float(len(validated))
+
+    engine.listen, engine.quality = listen, quality
+    outcome = engine.run()
+    for seen, step in zip(validated, (6, 12, 18, 24), strict=True):
+        for name, tensor in seen.items():
+            torch.testing.assert_close(tensor.double(), expected[step][name], atol=1e-6, rtol=1e-5)
+    assert outcome.best_step == 24
+    assert same(validated[-1], weights(engine.model))
+    stored = engine.checkpoints.newest()
+    assert stored is not None
+    assert same(trajectory[-1], stored.weights)
+    assert same(validated[-1], stored.average)
+    assert not same(trajectory[-1], validated[-1])
+    plain = run.engine("plain", average=1)
+    plain.run()
+    stored = plain.checkpoints.newest()
+    assert stored is not None
+    assert same(trajectory[-1], stored.weights)  # training itself is not touched by it
+
+
+@pytest.mark.parametrize("ties", ["all", "target", "none"])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_frozen_embeddings_stay_as_they_are_bit_for_bit(run: Run, family: str, optimizer: str, ties: str) -> None:
+    engine = run.engine(
+        family=family, ties=ties, optimizer=optimizer, frozen_steps=5, weight_decay=0.5, lr=0.1, max_steps=7
+    )
+    tables = [engine.model.source_embedding.weight, engine.model.target_embedding.weight]
+    before = [table.detach().clone() for table in tables]
+    inner = next(p for p in engine.model.parameters() if all(p is not table for table in tables))
+    seen = inner.detach().clone()
+    for step in range(1, 8):
+        engine._update()
+        frozen = [torch.equal(table, old) for table, old in zip(tables, before, strict=True)]
+        assert frozen == [step <= 5] * 2
+        assert any(table in optimizer.state for optimizer in engine.optimizers for table in tables) == (step > 5)
+    assert not torch.equal(inner, seen)
+
+
+def test_parameters_that_are_not_trained_stay_and_a_resumed_run_ends_the_same(run: Run) -> None:
+    change: dict[str, Any] = {"optimizer": "muon", "ema_decay": 0.9, "trained": lambda name: "encoder" not in name}
+    before = {name: tensor.clone() for name, tensor in weights(run.engine("x", **change).model).items()}
+    undisturbed = run.train("a", **change)
+    for name, tensor in undisturbed[1].items():
+        assert torch.equal(tensor, before[name]) == ("encoder" in name)
+    with pytest.raises(InterruptError):
+        run.engine("b", stop_at=13, **change).run()
+    assert same(undisturbed[1], run.train("b", **change)[1])

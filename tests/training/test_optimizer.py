@@ -2,10 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from seqloom.models.settings import TransformerShape
+from seqloom.models.catalogue import build_model
 from seqloom.models.transformer import Transformer
 from seqloom.training.optimizer import Muon, build_optimizers, orthogonalised
 from seqloom.training.settings import TrainSettings
+from tests.records import model_settings
 
 
 def test_orthogonalised_keeps_the_singular_vectors_and_levels_the_singular_values() -> None:
@@ -44,12 +45,18 @@ def test_matrices_of_one_shape_do_not_influence_each_other() -> None:
     torch.testing.assert_close(first, alone)
 
 
+def small_transformer(tied: str) -> Transformer:
+    sizes = {"width": 8, "feed_forward": 8, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+    model = build_model(model_settings("transformer", 0.0, tied, **sizes).architecture, 9, 9)
+    assert isinstance(model, Transformer)
+    return model
+
+
 @pytest.mark.parametrize("tied", ["all", "none"])
 def test_every_parameter_is_held_once_and_muon_holds_the_inner_matrices(
     train_settings: TrainSettings, tied: str
 ) -> None:
-    shape = TransformerShape(width=8, feed_forward=8, heads=2, encoder_layers=1, decoder_layers=1)
-    model = Transformer(shape, 9, 9, dropout=0.0, tied_embeddings=tied)
+    model = small_transformer(tied)
     for name in ("adamw", "muon"):
         optimizers = build_optimizers(model, train_settings.model_copy(update={"optimizer": name}))
         held = [id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
@@ -58,3 +65,14 @@ def test_every_parameter_is_held_once_and_muon_holds_the_inner_matrices(
         assert {id(p) for p in undecayed} == {id(p) for p in model.parameters() if p.dim() == 1}
     inner = {id(p) for layers in (model.encoder, model.decoder) for p in layers.parameters() if p.dim() == 2}
     assert {id(p) for p in optimizers[1].param_groups[0]["params"]} == inner
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_what_is_not_trained_is_held_by_none(train_settings: TrainSettings, name: str) -> None:
+    model = small_transformer("none")
+    model.encoder.requires_grad_(False)
+    optimizers = build_optimizers(model, train_settings.model_copy(update={"optimizer": name}))
+    held = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+    assert held == {id(p) for p in model.parameters() if p.requires_grad}
+    model.decoder.requires_grad_(False)
+    assert len(build_optimizers(model, train_settings.model_copy(update={"optimizer": name}))) == 1

@@ -1,12 +1,15 @@
 """The order of batches and the batches themselves. Knows a token store: no text, no model and no device.
 
 Pairs are sorted by length and cut where a batch's padded tokens would pass the budget, so that a batch holds segments
-of almost one length. The cuts depend on the lengths alone and stay the same over all epochs; which of the pairs of
-one length fall into which batch, and the order of the batches, are drawn anew for each epoch from (seed, epoch).
-A checkpoint therefore needs an epoch and a position and nothing else.
+of almost one length. The cuts depend on the lengths alone and stay the same over all epochs (but where a temperature
+makes each epoch read other pairs); which of the pairs of one length fall into which batch, and the order of the
+batches, are drawn anew for each epoch from (seed, epoch). A checkpoint therefore needs an epoch and a position and
+nothing else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqloom.batching.store import Side, TokenStore
+from seqloom.batching.store import TokenStore
+from seqloom.batching.temperature import Rows, TemperatureSampler
+from seqloom.symbols import Symbols
 
-Rows = NDArray[np.int64]
+Pair = tuple[Sequence[int], Sequence[int]]
+Vary = Callable[[int, list[Pair]], list[Pair]]
+"""Of a seed below 2 ** 31 and pairs of ids: the same pairs split in another way, which depends on nothing else."""
+
+GROWTH = 2  # a segment that a `Vary` made longer than this many times its stored length is read as it is stored
 
 
 class Batch(NamedTuple):
@@ -37,14 +46,18 @@ class Batch(NamedTuple):
 class Epoch:
     """The batches of one epoch, each made when it is asked for."""
 
-    def __init__(self, store: TokenStore, rows: Rows, cuts: Rows, order: Rows) -> None:
+    def __init__(
+        self, store: TokenStore, rows: Rows, cuts: Rows, order: Rows, vary: Callable[[int, Rows], Batch] | None = None
+    ) -> None:
         self._store, self._rows, self._cuts, self._order = store, rows, cuts, order
+        self._vary = vary
 
     def __len__(self) -> int:
         return len(self._order)
 
     def __getitem__(self, position: int) -> Batch:
-        return make_batch(self._store, self.pairs(position))
+        pairs = self.pairs(position)
+        return make_batch(self._store, pairs) if self._vary is None else self._vary(position % len(self), pairs)
 
     def __iter__(self) -> Iterator[Batch]:
         return map(self.__getitem__, range(len(self)))
@@ -60,27 +73,52 @@ class BatchOrder:
 
     A batch of B pairs obeys B x max(S, T) <= `tokens_per_batch`, T with BOS or EOS; a pair longer than that is a batch
     of its own. `seed` is not negative.
+
+    With a `temperature` above 1 and several directions an epoch has as many pairs, but small directions come more often
+    than large ones (see `TemperatureSampler`). `vary` splits the pairs of each batch in another way, seeded by (seed,
+    epoch, position); no segment becomes more than `GROWTH` times as long, and so no batch exceeds `GROWTH` times the
+    budget.
     """
 
-    def __init__(self, store: TokenStore, tokens_per_batch: int, seed: int) -> None:
+    def __init__(
+        self,
+        store: TokenStore,
+        tokens_per_batch: int,
+        seed: int,
+        *,
+        temperature: float = 1.0,
+        vary: Vary | None = None,
+    ) -> None:
+        self.symbols = store.symbols
         self._store = store
+        self._tokens_per_batch = tokens_per_batch
         self._seed = seed
+        self._vary = vary
+        self._sampler = None
+        if temperature > 1 and store.direction_numbers is not None:
+            self._sampler = TemperatureSampler(store.direction_numbers, temperature, seed)
         self._ranks = _length_ranks(store)
         self._cuts = _cut(store, np.argsort(self._ranks, kind="stable"), tokens_per_batch)
         self._last: tuple[int, Epoch] | None = None
-
-    def __len__(self) -> int:
-        """Batches an epoch, the same in all."""
-        return len(self._cuts) - 1
 
     def epoch(self, number: int) -> Epoch:
         """Return the batches of epoch `number` (from 0), the same ones whenever and wherever it is asked for."""
         if self._last is None or self._last[0] != number:
             random = np.random.Generator(np.random.PCG64([self._seed, number]))
-            shuffled = random.permutation(len(self._store))
+            shuffled = random.permutation(len(self._store) if self._sampler is None else self._sampler.rows(number))
             rows = shuffled[np.argsort(self._ranks[shuffled], kind="stable")]
-            self._last = number, Epoch(self._store, rows, self._cuts, random.permutation(len(self)))
+            cuts = self._cuts if self._sampler is None else _cut(self._store, rows, self._tokens_per_batch)
+            vary = None if self._vary is None else partial(self._varied, self._vary, number)
+            self._last = number, Epoch(self._store, rows, cuts, random.permutation(len(cuts) - 1), vary)
         return self._last[1]
+
+    def _varied(self, vary: Vary, epoch: int, position: int, rows: Rows) -> Batch:
+        """The batch of some pairs, split in the way that belongs to this position."""
+        seed = int(np.random.SeedSequence([self._seed, epoch, position]).generate_state(1)[0]) >> 1
+        stored = [(self._store.source(row).tolist(), self._store.target(row).tolist()) for row in rows]
+        sides = zip(zip(*stored, strict=True), zip(*vary(seed, stored), strict=True), strict=True)
+        source, target = (_flat(list(map(_bounded, old, new))) for old, new in sides)
+        return _framed(source, target, self.symbols)
 
 
 def in_order(store: TokenStore, tokens_per_batch: int) -> Epoch:
@@ -92,30 +130,53 @@ def in_order(store: TokenStore, tokens_per_batch: int) -> Epoch:
 
 def make_batch(store: TokenStore, pairs: Rows) -> Batch:
     """Return the batch of these pairs (B,), in this order."""
-    source, target = store.sides
-    source_lengths, target_lengths = (side.lengths[pairs].astype(np.int64) for side in store.sides)
-    symbols = store.symbols
-    framed = _padded(target, pairs, target_lengths, symbols.pad, around=1)
+    source, target = (
+        _Segments(side.ids, side.offsets[pairs].astype(np.int64), side.lengths[pairs].astype(np.int64))
+        for side in store.sides
+    )
+    return _framed(source, target, store.symbols)
+
+
+class _Segments(NamedTuple):
+    """B segments somewhere among `ids`."""
+
+    ids: NDArray[Any]
+    starts: Rows  # (B,)
+    lengths: Rows  # (B,)
+
+
+def _flat(segments: Sequence[Sequence[int]]) -> _Segments:
+    lengths = np.fromiter(map(len, segments), np.int64, len(segments))
+    ids = np.fromiter(chain.from_iterable(segments), np.int64, int(lengths.sum()))
+    return _Segments(ids, lengths.cumsum() - lengths, lengths)
+
+
+def _bounded(stored: Sequence[int], varied: Sequence[int]) -> Sequence[int]:
+    return varied if 0 < len(varied) <= GROWTH * len(stored) else stored
+
+
+def _framed(source: _Segments, target: _Segments, symbols: Symbols) -> Batch:
+    framed = _padded(target, symbols.pad, around=1)
     framed[:, 0] = symbols.bos
     ids_in, ids_out = framed[:, :-1].copy(), framed[:, 1:].copy()
-    ids_out[np.arange(len(pairs)), target_lengths] = symbols.eos
+    ids_out[np.arange(len(ids_out)), target.lengths] = symbols.eos
     return Batch(
-        torch.from_numpy(_padded(source, pairs, source_lengths, symbols.pad)),
-        torch.from_numpy(source_lengths),
+        torch.from_numpy(_padded(source, symbols.pad)),
+        torch.from_numpy(source.lengths),
         torch.from_numpy(ids_in),
         torch.from_numpy(ids_out),
-        torch.from_numpy(target_lengths + 1),
+        torch.from_numpy(target.lengths + 1),
     )
 
 
-def _padded(side: Side, pairs: Rows, lengths: Rows, pad: int, around: int = 0) -> NDArray[np.int64]:
+def _padded(segments: _Segments, pad: int, around: int = 0) -> NDArray[np.int64]:
     """Segments as rows (B, around + longest + around), PAD where there is no id; one gather, no loop over rows."""
-    longest = int(lengths.max())
+    longest = int(segments.lengths.max())
     columns = np.arange(longest)
-    real = columns < lengths[:, None]
-    where = side.offsets[pairs].astype(np.int64)[:, None] + columns
-    padded = np.full((len(pairs), longest + 2 * around), pad, np.int64)
-    padded[:, around : around + longest][real] = side.ids[where[real]]
+    real = columns < segments.lengths[:, None]
+    where = segments.starts[:, None] + columns
+    padded = np.full((len(real), longest + 2 * around), pad, np.int64)
+    padded[:, around : around + longest][real] = segments.ids[where[real]]
     return padded
 
 

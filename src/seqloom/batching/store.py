@@ -1,8 +1,9 @@
 """Pairs of token ids on disk, memory-mapped. Knows ids alone: no text and no tokenizer.
 
 A store is a folder. For each side, `<side>.ids.bin` holds the ids of all segments one after another (uint16 where the
-vocabulary fits, else int32), and `<side>.offsets.bin` where each one starts (uint64, one more than pairs). `meta.json`
-says how many there are of everything. Numbers are little-endian. Opening costs the same for ten pairs as for ten
+vocabulary fits, else int32), and `<side>.offsets.bin` where each one starts (uint64, one more than pairs). Where pairs
+are of several directions, `directions.bin` holds the number of each one's (uint16). `meta.json` names the directions
+and says how many there are of everything. Numbers are little-endian. Opening costs the same for ten pairs as for ten
 million, but for the lengths: one vectorised difference, 4 bytes a pair and side.
 """
 
@@ -21,6 +22,7 @@ from seqloom.symbols import OWN, Symbols
 
 FORMAT = 2
 SIDES = ("source", "target")
+DIRECTIONS = "directions.bin"
 _FLUSH = 1 << 14  # pairs held in memory by a writer
 
 
@@ -40,9 +42,18 @@ class Side(NamedTuple):
 class TokenStore:
     """Pairs of token ids, read in any order. Made by `TokenWriter`."""
 
-    def __init__(self, source: Side, target: Side, symbols: Symbols) -> None:
+    def __init__(
+        self,
+        source: Side,
+        target: Side,
+        symbols: Symbols,
+        directions: Sequence[str],
+        numbers: NDArray[np.uint16] | None,
+    ) -> None:
         self.sides = source, target
         self.symbols = symbols
+        self.directions = tuple(directions)
+        self.direction_numbers = numbers  # (pairs,) into `directions`, memory-mapped; None where there is one alone
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -54,8 +65,10 @@ class TokenStore:
         meta = _read_meta(folder)
         try:
             pairs, kind = int(meta["pairs"]), np.dtype(str(meta["dtype"]))
-            sides = (_open_side(folder, side, pairs, kind, meta[side]) for side in SIDES)
-            return cls(*sides, symbols=Symbols(**meta["symbols"]))
+            sides = [_open_side(folder, side, pairs, kind, meta[side]) for side in SIDES]
+            directions = [str(name) for name in meta["directions"]]
+            numbers = _map(folder / DIRECTIONS, np.dtype("<u2"), pairs) if len(directions) > 1 else None
+            return cls(sides[0], sides[1], Symbols(**meta["symbols"]), directions, numbers)
         except (KeyError, TypeError, ValueError) as error:
             raise CorpusError(f"{folder / 'meta.json'}: not what a token store says ({error!r}); {_WAY_ON}") from error
 
@@ -95,8 +108,16 @@ class TokenWriter:
     """Writes a store, streaming: a context manager that puts `folder` in place at its end, whole or not at all."""
 
     def __init__(
-        self, folder: Path, source_vocab_size: int, target_vocab_size: int, symbols: Symbols = OWN
+        self,
+        folder: Path,
+        source_vocab_size: int,
+        target_vocab_size: int,
+        symbols: Symbols = OWN,
+        directions: Sequence[str] = ("",),
     ) -> None:
+        assert 1 <= len(directions) <= 1 << 16
+        self._directions = list(directions)
+        self._numbers: list[int] = []  # those of the pairs that are held
         self.symbols = symbols
         self.folder = folder
         self.pairs = 0
@@ -116,10 +137,12 @@ class TokenWriter:
         )
         for file in self._offsets:
             file.write(bytes(8))  # the first segment starts at 0
+        if len(self._directions) > 1:
+            self._direction_file = self._files.enter_context((self._beside / DIRECTIONS).open("wb"))
         return self
 
-    def add(self, source: Sequence[int], target: Sequence[int]) -> None:
-        """Append a pair, ids without BOS and EOS.
+    def add(self, source: Sequence[int], target: Sequence[int], direction: int = 0) -> None:
+        """Append a pair, ids without BOS and EOS, of the direction with this place in `directions`.
 
         Raises:
             FormatError: a side is empty, or an id lies outside its vocabulary (found within the next 16,384 pairs).
@@ -127,8 +150,10 @@ class TokenWriter:
         if not len(source) or not len(target):
             side = SIDES[len(source) > 0]
             raise FormatError(f"{self.folder}: pair {self.pairs}: the {side} is empty; both sides need a token")
+        assert 0 <= direction < len(self._directions)
         for held, ids in zip(self._held, (source, target), strict=True):
             held.append(ids)
+        self._numbers.append(direction)
         self.pairs += 1
         if len(self._held[0]) == _FLUSH:
             self._flush()
@@ -148,6 +173,7 @@ class TokenWriter:
             raise CorpusError(f"{self.folder}: no pair was written; a token store needs one")
         meta: dict[str, Any] = {"format": FORMAT, "pairs": self.pairs, "dtype": self._kind.str}
         meta["symbols"] = self.symbols._asdict()
+        meta["directions"] = self._directions
         for side, size, tokens in zip(SIDES, self._vocab_sizes, self._tokens, strict=True):
             meta[side] = {"vocab_size": size, "tokens": tokens}
         (self._beside / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
@@ -172,6 +198,9 @@ class TokenWriter:
             self._offsets[side].write((ends + self._tokens[side]).astype("<u8").data)
             self._tokens[side] += len(ids)
             held.clear()
+        if len(self._directions) > 1:
+            self._direction_file.write(np.array(self._numbers, "<u2").data)
+        self._numbers.clear()
 
 
 _WAY_ON = "run train_tokenizer again"

@@ -1,8 +1,9 @@
 """Checkpoints: everything that training must know to go on as if it had never stopped.
 
-A checkpoint is a folder `step-00000300` of `model.safetensors`, `optimizer.safetensors` and `state.json`, which holds
-the hashes of the other two. It is written beside, flushed to the disk and renamed, so that a kill at any moment leaves
-the one before; a broken one is passed over for the one before. No pickle is written or read.
+A checkpoint is a folder `step-00000300` of `model.safetensors`, `optimizer.safetensors`, `average.safetensors` where a
+moving average is kept, and `state.json`, which holds the hashes of the others. It is written beside, flushed to the
+disk and renamed, so that a kill at any moment leaves the one before; a broken one is passed over for the one before. No
+pickle is written or read.
 """
 
 import base64
@@ -24,9 +25,10 @@ from seqloom.errors import CheckpointError
 
 
 class Checkpoint(NamedTuple):
-    """Weights and optimiser state by name, the generators of every device, and the engine's own numbers."""
+    """Weights, their moving average and optimiser state by name, every device's generator, the engine's own numbers."""
 
     weights: dict[str, Tensor]
+    average: dict[str, Tensor]  # empty where none is kept
     optimizer: dict[str, Tensor]
     generators: dict[str, Tensor]
     state: dict[str, Any]
@@ -62,6 +64,8 @@ class Checkpoints:
             "model.safetensors": save(_host(checkpoint.weights)),
             "optimizer.safetensors": save(_host(checkpoint.optimizer)),
         }
+        if checkpoint.average:
+            files["average.safetensors"] = save(_host(checkpoint.average))
         state = {
             "state": checkpoint.state,
             "generators": {n: base64.b64encode(t.numpy().tobytes()).decode() for n, t in checkpoint.generators.items()},
@@ -104,7 +108,13 @@ def _read(folder: Path) -> Checkpoint:
         name: torch.frombuffer(bytearray(base64.b64decode(content)), dtype=torch.uint8)
         for name, content in stored["generators"].items()
     }
-    return Checkpoint(tensors["model.safetensors"], tensors["optimizer.safetensors"], generators, stored["state"])
+    return Checkpoint(
+        tensors["model.safetensors"],
+        tensors.get("average.safetensors", {}),
+        tensors["optimizer.safetensors"],
+        generators,
+        stored["state"],
+    )
 
 
 def _host(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -7,22 +7,23 @@ checkpoint holds, so that an interrupted run ends with the same bytes as an undi
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from seqloom.batching.batches import Batch, BatchOrder
 from seqloom.errors import TrainingError
 from seqloom.models.catalogue import weights
 from seqloom.models.seq2seq import Seq2Seq
+from seqloom.training.averaging import MovingAverage, Snapshots, load_into
 from seqloom.training.checkpoint import Checkpoint, Checkpoints
 from seqloom.training.device import Placement
-from seqloom.training.loss import Loss, fused_cross_entropy
+from seqloom.training.loss import Loss, fused_cross_entropy, fused_r_drop
+from seqloom.training.noise import drop_words, twice
 from seqloom.training.optimizer import build_optimizers
 from seqloom.training.reports import (
     CheckpointReport,
@@ -33,42 +34,9 @@ from seqloom.training.reports import (
 )
 from seqloom.training.schedule import learning_rate
 from seqloom.training.settings import TrainSettings
+from seqloom.training.state import HistoryRow, RunState
 
 SKIPPED_AT_MOST = 10  # updates in a row without a finite gradient before training gives up
-
-
-class HistoryRow(NamedTuple):
-    """A row of the learning curve; None where nothing was measured. Losses in nats per target token."""
-
-    step: int
-    epoch: int
-    loss: float | None
-    lr: float | None
-    grad_norm: float | None
-    valid_loss: float | None
-    valid_bleu: float | None
-
-
-@dataclass
-class RunState:
-    """Where a run stands."""
-
-    step: int = 0
-    epoch: int = 0
-    position: int = 0  # the next batch of the epoch
-    best_bleu: float = -math.inf
-    best_step: int = 0
-    stale: int = 0  # validations since the best one
-    skipped: int = 0  # updates left out
-    skipped_in_a_row: int = 0
-    minutes: float = 0.0  # of training before the last interruption
-    history: list[HistoryRow] = field(default_factory=list)
-    snapshots: list[int] = field(default_factory=list)  # the steps whose weights are kept for averaging
-    # Sums since the last report: smoothed loss, tokens, gradient norm, updates.
-    loss_sum: float = 0.0
-    token_sum: int = 0
-    norm_sum: float = 0.0
-    updates: int = 0
 
 
 class Outcome(NamedTuple):
@@ -92,7 +60,8 @@ class Engine:
     """Trains one model.
 
     `quality` returns the validation BLEU of the model as it is; `should_stop` is asked after every update and ends the
-    run with `InterruptError`, checkpoint written.
+    run with `InterruptError`, checkpoint written. During the first `frozen_steps` updates the tables of embeddings stay
+    as they are, an output layer tied to them included. Word dropout leaves special ids and those in `kept` alone.
     """
 
     def __init__(
@@ -107,6 +76,8 @@ class Engine:
         checkpoints: Checkpoints,
         listen: ReportListener,
         should_stop: Callable[[], bool],
+        frozen_steps: int = 0,
+        kept: Sequence[int] = (),
     ) -> None:
         self.model = model.to(placement.device)
         self.training = training
@@ -117,8 +88,12 @@ class Engine:
         self.checkpoints = checkpoints
         self.listen = listen
         self.should_stop = should_stop
+        self.frozen_steps = frozen_steps
+        self.kept = torch.tensor([*training.symbols, *kept])
         self.state = RunState()
         self.optimizers = build_optimizers(model, settings)
+        self.moving = None if settings.ema_decay is None else MovingAverage(model, settings.ema_decay)
+        self.snapshots = Snapshots(checkpoints.folder, settings.average)
 
     def run(self) -> Outcome:
         """Train until a bound is reached, resuming where a checkpoint is found.
@@ -135,7 +110,7 @@ class Engine:
             self.state.minutes = before + (time.monotonic() - started) / 60
             step = self.state.step
             if step % self.settings.report_every == 0 or step == self.settings.max_steps:
-                self._note_report()
+                self.state.note_report(learning_rate(step, self.settings))
             if step % self.settings.validate_every == 0 or step == self.settings.max_steps:
                 self._validate()
             stopping = self.should_stop()
@@ -144,7 +119,7 @@ class Engine:
             if stopping:
                 raise InterruptError
         if self.state.step not in self.state.snapshots:
-            self._note_report()
+            self.state.note_report(learning_rate(self.state.step, self.settings))
             self._validate()
         self._checkpoint()
         return self._finish(reason)
@@ -171,9 +146,12 @@ class Engine:
         smoothed = 0.0
         for batch in batches:
             with self.placement.autocast():
-                loss = self._loss(batch, self.settings.label_smoothing)
+                loss = self._training_loss(batch)
             torch.autograd.backward(loss.smoothed / tokens)
             smoothed += float(loss.smoothed.detach())
+        if self.state.step < self.frozen_steps:
+            for embedding in (self.model.source_embedding, self.model.target_embedding):
+                embedding.weight.grad = None  # and so no update, no decay and no moments
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm or math.inf))
         rate = learning_rate(self.state.step + 1, self.settings)
         self.state.step += 1
@@ -182,7 +160,9 @@ class Engine:
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 optimizer.step()
-            self._count(smoothed, tokens, norm)
+            if self.moving is not None:
+                self.moving.update(self.state.step - self.state.skipped - 1)
+            self.state.count(smoothed, tokens, norm)
             seconds = time.monotonic() - started
             self.listen(StepReport(self.state.step, epoch, smoothed / tokens, rate, norm, tokens, seconds))
         else:
@@ -197,8 +177,17 @@ class Engine:
             self.state.epoch, self.state.position = self.state.epoch + 1, 0
         return batch
 
-    def _loss(self, batch: Batch, smoothing: float) -> Loss:
-        """Summed over the real target tokens of the batch."""
+    def _training_loss(self, batch: Batch) -> Loss:
+        """The loss of a batch with every recipe that changes what is read or compared."""
+        settings = self.settings
+        if settings.r_drop:
+            batch = twice(batch)
+        if settings.word_dropout:
+            batch = drop_words(batch, settings.word_dropout, self.training.symbols.unk, self.kept)
+        return self._loss(batch, settings.label_smoothing, settings.r_drop)
+
+    def _loss(self, batch: Batch, smoothing: float, r_drop: float = 0.0) -> Loss:
+        """Summed over the real target tokens of the batch, which with `r_drop` comes `twice`, and counts once."""
         device = self.placement.device
         hidden_BTD = self.model(batch.source.to(device), batch.source_lengths.to(device), batch.target_in.to(device))
         length = batch.target_out.shape[1]
@@ -208,15 +197,10 @@ class Engine:
         hidden = hidden_BTD.flatten(0, 1)
         if len(rows) != len(hidden):
             hidden = hidden.index_select(0, rows.to(device))
-        return fused_cross_entropy(hidden, self.model.output_weight, self.model.output_bias, labels, smoothing)
-
-    def _count(self, smoothed: float, tokens: int, norm: float) -> None:
-        state = self.state
-        state.skipped_in_a_row = 0
-        state.loss_sum += smoothed
-        state.token_sum += tokens
-        state.norm_sum += norm
-        state.updates += 1
+        weight, bias = self.model.output_weight, self.model.output_bias
+        if r_drop:
+            return fused_r_drop(hidden.unflatten(0, (2, -1)), weight, bias, labels[: len(rows) // 2], smoothing, r_drop)
+        return fused_cross_entropy(hidden, weight, bias, labels, smoothing)
 
     def _skip(self) -> None:
         state = self.state
@@ -229,29 +213,17 @@ class Engine:
                 f"train.lr ({self.settings.lr:g}) or lengthen train.warmup_steps ({self.settings.warmup_steps})"
             )
 
-    def _note_report(self) -> None:
-        state = self.state
-        if not state.updates:
-            return
-        rate = learning_rate(state.step, self.settings)
-        loss, norm = state.loss_sum / state.token_sum, state.norm_sum / state.updates
-        state.history.append(HistoryRow(state.step, state.epoch, loss, rate, norm, None, None))
-        state.loss_sum, state.token_sum, state.norm_sum, state.updates = 0.0, 0, 0.0, 0
+    def _averaged(self) -> AbstractContextManager[None]:
+        """Where the model holds the weights that are validated and kept: the moving average, if there is one."""
+        return nullcontext() if self.moving is None else self.moving.in_place()
 
     def _validate(self) -> None:
         started = time.monotonic()
         state = self.state
-        loss, bleu = self.validation_loss(), self._quality()
-        best = bleu > state.best_bleu
-        if best:
-            state.best_bleu, state.best_step, state.stale = bleu, state.step, 0
-        else:
-            state.stale += 1
-        row = HistoryRow(state.step, state.epoch, None, None, None, loss, bleu)
-        if state.history and state.history[-1].step == state.step:
-            row = state.history.pop()._replace(valid_loss=loss, valid_bleu=bleu)
-        state.history.append(row)
-        self._keep_snapshot()
+        with self._averaged():
+            loss, bleu = self.validation_loss(), self._quality()
+            best = state.note_validation(loss, bleu)
+            state.snapshots = self.snapshots.keep(self.model, state.step, state.snapshots, state.best_step)
         self.listen(ValidationReport(state.step, loss, bleu, best, time.monotonic() - started))
 
     @torch.inference_mode()
@@ -270,33 +242,15 @@ class Engine:
         with torch.inference_mode(), self.placement.autocast():
             return self.quality(self.model)
 
-    # Averaging: the weights at each validation are kept on disk while they can still be part of the result.
-
-    def _snapshot(self, step: int) -> Path:
-        return self.checkpoints.folder / f"weights-{step:08d}.safetensors"
-
-    def _keep_snapshot(self) -> None:
-        state = self.state
-        host = {name: tensor.cpu().contiguous() for name, tensor in weights(self.model).items()}
-        beside = self._snapshot(state.step).with_suffix(".part")
-        save_file(host, beside)
-        beside.replace(self._snapshot(state.step))
-        state.snapshots.append(state.step)
-        up_to_best = [step for step in state.snapshots if step <= state.best_step][-self.settings.average :]
-        keep = sorted({*up_to_best, *state.snapshots[-self.settings.average :]})
-        for step in set(state.snapshots) - set(keep):
-            self._snapshot(step).unlink(missing_ok=True)
-        state.snapshots = keep
-
     def _finish(self, reason: str) -> Outcome:
         """Put the averaged weights into the model, or the best ones where averaging did not help."""
         state = self.state
-        steps = [step for step in state.snapshots if step <= state.best_step][-self.settings.average :]
-        load_into(self.model, mean_of([self._snapshot(step) for step in steps]))
+        steps = self.snapshots.up_to(state.best_step, state.snapshots)
+        load_into(self.model, self.snapshots.mean(steps))
         bleu = self._quality() if len(steps) > 1 else state.best_bleu
         if bleu < state.best_bleu:
             steps, bleu = [state.best_step], state.best_bleu
-            load_into(self.model, mean_of([self._snapshot(state.best_step)]))
+            load_into(self.model, self.snapshots.mean(steps))
         self.model.eval()
         return Outcome(
             reason, state.step, state.best_step, state.best_bleu, steps, bleu, state.skipped, list(state.history)
@@ -312,8 +266,9 @@ class Engine:
             for index, slots in optimizer.state_dict()["state"].items()
             for key, value in slots.items()
         }
+        average = {} if self.moving is None else self.moving.tensors
         self.checkpoints.write(
-            self.state.step, Checkpoint(weights(self.model), moments, generators, asdict(self.state))
+            self.state.step, Checkpoint(weights(self.model), average, moments, generators, asdict(self.state))
         )
         self.listen(CheckpointReport(self.state.step, resumed=False))
 
@@ -322,6 +277,8 @@ class Engine:
         if checkpoint is None:
             return
         load_into(self.model, checkpoint.weights)
+        if self.moving is not None:
+            self.moving.restore(checkpoint.average)
         described = [optimizer.state_dict() | {"state": {}} for optimizer in self.optimizers]
         for name, tensor in checkpoint.optimizer.items():
             number, index, key = name.split(".", 2)
@@ -334,18 +291,3 @@ class Engine:
         self.state = RunState(**checkpoint.state)
         self.state.history = [HistoryRow(*row) for row in self.state.history]
         self.listen(CheckpointReport(self.state.step, resumed=True))
-
-
-def load_into(model: nn.Module, stored: dict[str, Tensor]) -> None:
-    """Copy weights by name into a network of the same shape."""
-    for name, tensor in weights(model).items():
-        tensor.copy_(stored[name])
-
-
-def mean_of(files: list[Path]) -> dict[str, Tensor]:
-    """The mean of the weights in several files, summed in fp64 (averaging: Vaswani et al. 2017, section 6.1)."""
-    total: dict[str, Tensor] = {}
-    for file in files:
-        for name, tensor in load_file(file).items():
-            total[name] = total[name] + tensor.double() if name in total else tensor.double()
-    return {name: (tensor / len(files)).float() for name, tensor in total.items()}

@@ -1,12 +1,13 @@
-"""The output layer and label-smoothed cross-entropy as one operation that never holds the logits of a batch.
+"""The output layer and its loss as one operation that never holds the logits of a batch.
 
 Half of the work of a small model is its output layer, and the logits of a batch (tokens x vocabulary) are by far its
 largest tensor. Here they are made a few hundred rows at a time, turned into the gradient in place, and forgotten: the
 gradients are ready when the forward pass ends. It knows no model, only hidden vectors and a weight.
 
-Shapes: M target tokens (no padding), D width, V vocabulary.
+Shapes: M target tokens (no padding), P passes over them (1, or 2 for R-Drop), R rows of a chunk, D width, V vocabulary.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -20,38 +21,90 @@ class Loss(NamedTuple):
     nll: Tensor
 
 
-class _FusedCrossEntropy(torch.autograd.Function):
+class _Terms(NamedTuple):
+    """What a chunk of logits comes to; its gradient takes the place of the logits."""
+
+    smoothed: Tensor
+    nll: Tensor
+    gradient: Tensor | None  # (P x R, V)
+
+
+_Score = Callable[[Tensor, Tensor, float, bool], _Terms]
+"""Of logits (P x R, V) in fp32, labels (R, 1), label smoothing, and whether the gradient is wanted."""
+
+
+def _cross_entropy(logits_RV: Tensor, label_R1: Tensor, smoothing: float, wanted: bool) -> _Terms:
+    floor = smoothing / logits_RV.shape[1]  # what every id gets of the target distribution
+    log_p = torch.log_softmax(logits_RV, dim=-1)
+    nll = -log_p.gather(1, label_R1).sum()
+    smoothed = (1 - smoothing) * nll - floor * log_p.sum()
+    if not wanted:
+        return _Terms(smoothed, nll, None)
+    gradient = log_p.exp_().sub_(floor)
+    gradient.scatter_add_(1, label_R1, gradient.new_full((1, 1), smoothing - 1).expand_as(label_R1))
+    return _Terms(smoothed, nll, gradient)
+
+
+def _r_drop(alpha: float) -> _Score:
+    """Half of equation 4 of Liang et al. 2021: mean cross-entropy of both passes + alpha / 4 * (KL(p|q) + KL(q|p)).
+
+    With d = log p - log q the two divergences are sum(p * d) and -sum(q * d); by the logits of the first pass their
+    sum has the gradient p * (d - KL(p|q)) + p - q, by those of the second q * (-d - KL(q|p)) + q - p.
+    """
+
+    def score(logits: Tensor, label_R1: Tensor, smoothing: float, wanted: bool) -> _Terms:
+        floor, weight = smoothing / logits.shape[1], alpha / 4
+        log_both = torch.log_softmax(logits, dim=-1)
+        log_p, log_q = log_both.chunk(2)
+        nll = -(log_p.gather(1, label_R1).sum() + log_q.gather(1, label_R1).sum()) / 2
+        smoothed = (1 - smoothing) * nll - floor / 2 * log_both.sum()
+        d = log_p - log_q
+        both = log_both.exp_()  # log_p and log_q are views of it, p and q from here on
+        p, q = both.chunk(2)
+        from_p, from_q = torch.linalg.vecdot(p, d).unsqueeze(1), -torch.linalg.vecdot(q, d).unsqueeze(1)
+        smoothed = smoothed + weight * (from_p.sum() + from_q.sum())
+        if not wanted:
+            return _Terms(smoothed, nll, None)
+        by_p = (d - (from_p - 1)).mul_(weight).add_(0.5).mul_(p).sub_(q, alpha=weight)
+        by_q = d.add_(from_q - 1).mul_(-weight).add_(0.5).mul_(q).sub_(p, alpha=weight)
+        gradient = torch.cat((by_p, by_q), out=both).sub_(floor / 2)
+        labels = label_R1.repeat(2, 1)
+        gradient.scatter_add_(1, labels, gradient.new_full((1, 1), (smoothing - 1) / 2).expand_as(labels))
+        return _Terms(smoothed, nll, gradient)
+
+    return score
+
+
+class _FusedLoss(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        hidden_MD: Tensor,
+        hidden_PMD: Tensor,
         weight_VD: Tensor,
         bias_V: Tensor | None,
         label_M: Tensor,
         smoothing: float,
         rows: int,
+        score: _Score,
     ) -> tuple[Tensor, Tensor]:
-        vocabulary = weight_VD.shape[0]
-        floor = smoothing / vocabulary  # what every id gets of the target distribution
         wanted = any(ctx.needs_input_grad)
-        grad_hidden = torch.empty_like(hidden_MD) if wanted else None
+        grad_hidden = torch.empty_like(hidden_PMD) if wanted else None
         grad_weight = torch.zeros_like(weight_VD, dtype=torch.float32) if wanted else None
         grad_bias = torch.zeros_like(bias_V, dtype=torch.float32) if wanted and bias_V is not None else None
-        smoothed = hidden_MD.new_zeros((), dtype=torch.float32)
-        nll = hidden_MD.new_zeros((), dtype=torch.float32)
-        for start in range(0, hidden_MD.shape[0], rows):
-            hidden, label = hidden_MD[start : start + rows], label_M[start : start + rows].unsqueeze(1)
+        smoothed = hidden_PMD.new_zeros((), dtype=torch.float32)
+        nll = hidden_PMD.new_zeros((), dtype=torch.float32)
+        for start in range(0, label_M.shape[0], rows):
+            hidden_PRD, label = hidden_PMD[:, start : start + rows], label_M[start : start + rows].unsqueeze(1)
+            hidden = hidden_PRD.flatten(0, 1)
             logits = hidden @ weight_VD.T if bias_V is None else torch.addmm(bias_V, hidden, weight_VD.T)
-            log_p = torch.log_softmax(logits.float(), dim=-1)
-            here = -log_p.gather(1, label).sum()
-            nll += here
-            smoothed += (1 - smoothing) * here - floor * log_p.sum()
-            if grad_hidden is None or grad_weight is None:
+            here = score(logits.float(), label, smoothing, wanted)
+            smoothed += here.smoothed
+            nll += here.nll
+            if here.gradient is None or grad_hidden is None or grad_weight is None:
                 continue
-            gradient = log_p.exp_().sub_(floor)
-            gradient.scatter_add_(1, label, gradient.new_full((1, 1), smoothing - 1).expand_as(label))
-            gradient = gradient.to(weight_VD.dtype)
-            torch.mm(gradient, weight_VD, out=grad_hidden[start : start + rows])
+            gradient = here.gradient.to(weight_VD.dtype)
+            for by_pass, place in zip(gradient.chunk(len(hidden_PMD)), grad_hidden, strict=True):
+                torch.mm(by_pass, weight_VD, out=place[start : start + rows])
             if grad_weight.dtype == gradient.dtype:
                 grad_weight.addmm_(gradient.T, hidden)
             else:
@@ -68,7 +121,7 @@ class _FusedCrossEntropy(torch.autograd.Function):
         hidden, weight, bias = ctx.saved_tensors
         scale = gradients[0]
         grad_bias = None if bias is None else (bias * scale).to(ctx.dtype)
-        return hidden * scale.to(hidden.dtype), (weight * scale).to(ctx.dtype), grad_bias, None, None, None
+        return hidden * scale.to(hidden.dtype), (weight * scale).to(ctx.dtype), grad_bias, None, None, None, None
 
 
 def fused_cross_entropy(
@@ -85,9 +138,41 @@ def fused_cross_entropy(
     The target distribution gives `smoothing / V` to every id and the rest to the label. `rows` bounds the logits that
     exist at once and changes nothing else. Gradients reach `hidden_MD`, `weight_VD` and `bias_V`, once.
     """
-    if torch.is_autocast_enabled(hidden_MD.device.type):
-        dtype = torch.get_autocast_dtype(hidden_MD.device.type)
-        hidden_MD, weight_VD = hidden_MD.to(dtype), weight_VD.to(dtype)
+    return _fused(hidden_MD.unsqueeze(0), weight_VD, bias_V, label_M, smoothing, rows, _cross_entropy)
+
+
+def fused_r_drop(
+    hidden_2MD: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor | None,
+    label_M: Tensor,
+    smoothing: float,
+    alpha: float,
+    *,
+    rows: int = 512,
+) -> Loss:
+    """R-Drop (Liang et al. 2021, equation 4) of two passes over the same tokens with other dropout, (2, M, D).
+
+    The paper adds the cross-entropies of both passes to alpha / 2 times the sum of the two Kullback-Leibler
+    divergences between them. This is half of that, label-smoothed: alpha weighs as in the paper, while the gradient is
+    of the size that one pass has, so that a learning rate means what it does without R-Drop. `nll` is the mean of both
+    passes; `rows` bounds the logits of both together that exist at once.
+    """
+    return _fused(hidden_2MD, weight_VD, bias_V, label_M, smoothing, rows // 2 or 1, _r_drop(alpha))
+
+
+def _fused(
+    hidden_PMD: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor | None,
+    label_M: Tensor,
+    smoothing: float,
+    rows: int,
+    score: _Score,
+) -> Loss:
+    if torch.is_autocast_enabled(hidden_PMD.device.type):
+        dtype = torch.get_autocast_dtype(hidden_PMD.device.type)
+        hidden_PMD, weight_VD = hidden_PMD.to(dtype), weight_VD.to(dtype)
         bias_V = None if bias_V is None else bias_V.to(dtype)
-    smoothed, nll = _FusedCrossEntropy.apply(hidden_MD, weight_VD, bias_V, label_M, smoothing, rows)  # type: ignore[no-untyped-call]
+    smoothed, nll = _FusedLoss.apply(hidden_PMD, weight_VD, bias_V, label_M, smoothing, rows, score)  # type: ignore[no-untyped-call]
     return Loss(smoothed, nll)

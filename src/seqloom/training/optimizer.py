@@ -66,7 +66,7 @@ class Muon(Optimizer):
 
 
 def build_optimizers(model: Seq2Seq, settings: TrainSettings) -> list[Optimizer]:
-    """The optimisers of `settings.optimizer`, which together hold every parameter once.
+    """The optimisers of `settings.optimizer`, which together hold every parameter that is trained, once.
 
     `adamw` (Loshchilov and Hutter 2019) holds all of them; beside `muon` it holds the vocabularies' tables, biases and
     norms, for which orthogonality means nothing. Biases and norms are not decayed.
@@ -77,6 +77,8 @@ def build_optimizers(model: Seq2Seq, settings: TrainSettings) -> list[Optimizer]
     tables: list[Tensor] = []
     vectors: list[Tensor] = []
     for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue
         inner = parameter.dim() == 2 and id(parameter) not in vocabularies
         (matrices if inner else tables if parameter.dim() > 1 else vectors).append(parameter)
     by_adamw = tables if settings.optimizer == "muon" else [*tables, *matrices]
@@ -86,6 +88,6 @@ def build_optimizers(model: Seq2Seq, settings: TrainSettings) -> list[Optimizer]
         betas=settings.adam_betas,
         fused=True,
     )
-    if settings.optimizer == "adamw":
+    if settings.optimizer == "adamw" or not matrices:
         return [adamw]
     return [adamw, Muon(matrices, settings.lr, settings.weight_decay)]

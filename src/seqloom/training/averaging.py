@@ -1,0 +1,95 @@
+"""Averages of weights: a moving one over the updates, and the mean of those that validations left on the disk.
+
+They are two ways to one end. `train.average` costs nothing while training and looks at a few validations up to the best
+one; `train.ema_decay` smooths every update, so that each validation already sees averaged weights. Averaging the moving
+average again is possible and gains little: with `ema_decay` set, `average: 1` is recommended.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from seqloom.models.catalogue import weights
+
+
+class MovingAverage:
+    """An exponential moving average of the trained weights (Polyak and Juditsky 1992; Kingma and Ba 2015, section 7.2).
+
+    After update n, counted from 0, it keeps min(decay, (1 + n) / (10 + n)) of itself and takes the rest from the
+    weights. The rising share makes it forget the first, untrained weights early and look back over about the last tenth
+    of a run that is short; the correction of Kingma and Ba, which weighs a short run's weights all alike, does not.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._decay = decay
+        trained = {name: each for name, each in model.named_parameters() if each.requires_grad}
+        self._weights: list[Tensor] = list(trained.values())
+        self.tensors = {name: each.detach().clone() for name, each in trained.items()}
+
+    @torch.no_grad()
+    def update(self, updates: int) -> None:
+        """Take in the weights after an update, before which there were `updates`."""
+        keep = min(self._decay, (1 + updates) / (10 + updates))
+        torch._foreach_lerp_(list(self.tensors.values()), self._weights, 1 - keep)
+
+    def restore(self, stored: dict[str, Tensor]) -> None:
+        """Go on from an average that was stored as `tensors`."""
+        for name, tensor in self.tensors.items():
+            tensor.copy_(stored[name])
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Put the average into the model; its own weights come back at the end, bit for bit."""
+        own = [each.detach().clone() for each in self._weights]
+        with torch.no_grad():
+            torch._foreach_copy_(self._weights, list(self.tensors.values()))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(self._weights, own)
+
+
+class Snapshots:
+    """The weights at each validation, kept on disk while they can still be part of the result."""
+
+    def __init__(self, folder: Path, most: int) -> None:
+        self._folder = folder
+        self._most = most
+
+    def keep(self, model: nn.Module, step: int, kept: list[int], best_step: int) -> list[int]:
+        """Write the weights of `step`, remove those of `kept` that no result can hold any more, return the others."""
+        host = {name: tensor.cpu().contiguous() for name, tensor in weights(model).items()}
+        beside = self._file(step).with_suffix(".part")
+        save_file(host, beside)
+        beside.replace(self._file(step))
+        every = [*kept, step]
+        wanted = sorted({*self.up_to(best_step, every), *every[-self._most :]})
+        for old in set(every) - set(wanted):
+            self._file(old).unlink(missing_ok=True)
+        return wanted
+
+    def up_to(self, best_step: int, kept: list[int]) -> list[int]:
+        """The steps that the result is made of: the last ones up to the best."""
+        return [step for step in kept if step <= best_step][-self._most :]
+
+    def mean(self, steps: list[int]) -> dict[str, Tensor]:
+        """The mean of the weights of some steps, summed in fp64 (averaging: Vaswani et al. 2017, section 6.1)."""
+        total: dict[str, Tensor] = {}
+        for step in steps:
+            for name, tensor in load_file(self._file(step)).items():
+                total[name] = total[name] + tensor.double() if name in total else tensor.double()
+        return {name: (tensor / len(steps)).float() for name, tensor in total.items()}
+
+    def _file(self, step: int) -> Path:
+        return self._folder / f"weights-{step:08d}.safetensors"
+
+
+def load_into(model: nn.Module, stored: dict[str, Tensor]) -> None:
+    """Copy weights by name into a network of the same shape."""
+    for name, tensor in weights(model).items():
+        tensor.copy_(stored[name])
