@@ -13,7 +13,7 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from seqloom.corpus.settings import Languages, Name, PrepareSettings, Source
+from seqloom.corpus.settings import Languages, Name, PrepareSettings, Source, check_directions
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ParamsError
 from seqloom.evaluation.settings import EvaluateSettings, Task
@@ -52,6 +52,13 @@ class Params(Settings):
         (one, *_) = self.languages.directions
         if self.task == "translation" and one.source == one.target:
             raise ValueError(f"task is 'translation', but languages has {one.source!r} on both sides")
+        check_directions(self.corpora, self.languages)
+        languages = len(self.languages.target_languages)
+        if own and self.tokenizer.vocab_size <= (taken := self.tokenizer.taken(languages)):
+            raise ValueError(
+                f"tokenizer.vocab_size ({self.tokenizer.vocab_size}) leaves no room for {languages} target languages: "
+                f"{taken} pieces are taken already"
+            )
         return self
 
 

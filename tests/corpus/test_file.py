@@ -2,12 +2,13 @@ import hashlib
 
 import pytest
 
-from seqloom.corpus.settings import FileSource, Languages
+from seqloom.corpus.settings import FileSource
 from seqloom.corpus.sources.file import fetch_file
 from seqloom.errors import HashError, SourceError
+from seqloom.languages import Direction
 from seqloom.progress import ignore
 
-LANGUAGES = Languages(source="en", target="de")
+EN_DE = [Direction("en", "de")]
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def sha256(text):
 def test_a_file_is_copied(into, tmp_path):
     (tmp_path / "data/local/p.tsv").write_text("a\tb\n")
     told = []
-    fetch_file("c", source("data/local/p.tsv"), LANGUAGES, into, told.append)
+    fetch_file("c", source("data/local/p.tsv"), EN_DE, into, told.append)
     assert (into / "p.tsv").read_text() == "a\tb\n"
     assert told[-1][:4] == ("copy c", 4, 4, "bytes")
 
@@ -38,32 +39,44 @@ def test_a_file_is_copied(into, tmp_path):
 def test_both_sides_are_copied(into, tmp_path):
     for language in ("en", "de", "fr"):
         (tmp_path / f"data/local/p.{language}").write_text(language)
-    fetch_file("c", source("data/local/p.{lang}"), LANGUAGES, into, ignore)
+    fetch_file("c", source("data/local/p.{lang}"), EN_DE, into, ignore)
     assert sorted(path.name for path in into.iterdir()) == ["p.de", "p.en"]
+
+
+def test_every_language_of_every_direction_is_copied_once(into, tmp_path):
+    for language in ("en", "de", "fr", "es"):
+        (tmp_path / f"data/local/p.{language}").write_text(language)
+    directions = [Direction("en", "de"), Direction("en", "fr"), Direction("de", "fr")]
+    fetch_file("c", source("data/local/p.{lang}"), directions, into, ignore)
+    assert sorted(path.name for path in into.iterdir()) == ["p.de", "p.en", "p.fr"]
+    pins = {"en": sha256("en"), "de": sha256("de")}
+    (into / "pinned").mkdir()
+    with pytest.raises(SourceError, match="sha256 has no entry for 'fr'"):
+        fetch_file("c", source("data/local/p.{lang}", sha256=pins), directions, into / "pinned", ignore)
 
 
 def test_a_folder_is_copied(into, tmp_path):
     (tmp_path / "data/local/f/g").mkdir(parents=True)
     (tmp_path / "data/local/f/g/p.tsv").write_text("a\tb\n")
-    fetch_file("c", source("data/local/f", members="g/*.tsv"), LANGUAGES, into, ignore)
+    fetch_file("c", source("data/local/f", members="g/*.tsv"), EN_DE, into, ignore)
     assert (into / "g/p.tsv").exists()
 
 
 def test_a_missing_file_is_named(into):
     with pytest.raises(SourceError, match=r"c: there is no data/local/p\.tsv; see corpora\.c\.path"):
-        fetch_file("c", source("data/local/p.tsv"), LANGUAGES, into, ignore)
+        fetch_file("c", source("data/local/p.tsv"), EN_DE, into, ignore)
 
 
 def test_a_missing_side_is_named_and_nothing_is_copied(into, tmp_path):
     (tmp_path / "data/local/p.en").write_text("x")
     with pytest.raises(SourceError, match=r"no data/local/p\.de \(its other side, data/local/p\.en, is there\)"):
-        fetch_file("c", source("data/local/p.{lang}"), LANGUAGES, into, ignore)
+        fetch_file("c", source("data/local/p.{lang}"), EN_DE, into, ignore)
     assert not list(into.iterdir())
 
 
 def test_a_pinned_file_may_lie_elsewhere(into, tmp_path):
     (tmp_path / "p.tsv").write_text("a\tb\n")
-    fetch_file("c", source(str(tmp_path / "p.tsv"), sha256=sha256("a\tb\n")), LANGUAGES, into, ignore)
+    fetch_file("c", source(str(tmp_path / "p.tsv"), sha256=sha256("a\tb\n")), EN_DE, into, ignore)
     assert (into / "p.tsv").exists()
 
 
@@ -72,7 +85,7 @@ def test_a_changed_file_is_refused(into, tmp_path):
     (tmp_path / "p.de").write_text("x")
     pins = {"en": sha256("old"), "de": sha256("x")}
     with pytest.raises(HashError, match=r"p\.en is not the file that params\.yaml pins: 3 bytes"):
-        fetch_file("c", source("p.{lang}", sha256=pins), LANGUAGES, into, ignore)
+        fetch_file("c", source("p.{lang}", sha256=pins), EN_DE, into, ignore)
 
 
 @pytest.mark.parametrize("pins", ["0" * 64, {"en": "0" * 64}])
@@ -80,4 +93,4 @@ def test_each_side_wants_its_pin(into, tmp_path, pins):
     for language in ("en", "de"):
         (tmp_path / f"p.{language}").write_text("x")
     with pytest.raises((SourceError, HashError), match="sha256"):
-        fetch_file("c", source("p.{lang}", sha256=pins), LANGUAGES, into, ignore)
+        fetch_file("c", source("p.{lang}", sha256=pins), EN_DE, into, ignore)

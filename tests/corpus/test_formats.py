@@ -16,10 +16,10 @@ from seqloom.corpus.formats.moses import read_moses
 from seqloom.corpus.formats.raw import RawPair
 from seqloom.corpus.formats.tsv import read_tsv
 from seqloom.corpus.members import Members, expand, open_members
-from seqloom.corpus.settings import Languages
 from seqloom.errors import ArchiveError, CorpusError, FormatError
+from seqloom.languages import Direction
 
-LANGUAGES = Languages(source="en", target="de")
+EN_DE = Direction("en", "de")
 
 
 # --- tsv
@@ -101,7 +101,7 @@ def test_tsv_round_trip(members, pairs, packed, end):
 
 
 def moses(members, pattern="p.{lang}"):
-    return [(pair.source, pair.target) for pair in read_moses(members, pattern, LANGUAGES)]
+    return [(pair.source, pair.target) for pair in read_moses(members, pattern, EN_DE)]
 
 
 def test_moses_plain_and_gz(members):
@@ -135,7 +135,7 @@ def test_moses_without_any_file(members):
 
 
 def catalogue(members, pattern="c/{group}/{lang}.json"):
-    return list(read_json_catalogue(members, pattern, LANGUAGES))
+    return list(read_json_catalogue(members, pattern, EN_DE))
 
 
 def test_catalogues_are_aligned_by_the_path_of_keys(members):
@@ -239,7 +239,7 @@ ENTRIES = {("Save", "Speichern"), ("File", "Datei"), ("%(n)d file", "%(n)d Datei
 
 
 def language_pack(members, files, pattern):
-    return list(read_gettext(members(files), pattern, LANGUAGES))
+    return list(read_gettext(members(files), pattern, EN_DE))
 
 
 def test_po(members):
@@ -263,7 +263,7 @@ def test_mo_of_a_language_pack_wheel(tmp_path):
         wheel.writestr("pack_de_DE/locale/de_DE/LC_MESSAGES/lab.mo", polib.pofile(PO).to_binary())
         wheel.writestr("pack_de_DE/locale/de_DE/LC_MESSAGES/lab.json", "{}")
     with open_members("c", tmp_path) as found:
-        pairs = list(read_gettext(found, "pack_de_DE/locale/de_DE/LC_MESSAGES/{group}.mo", LANGUAGES))
+        pairs = list(read_gettext(found, "pack_de_DE/locale/de_DE/LC_MESSAGES/{group}.mo", EN_DE))
     assert RawPair("Save", "Speichern", "lab") in pairs
 
 

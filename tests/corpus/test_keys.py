@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloom.corpus.keys import fraction_of, key_of, mask
+from seqloom.corpus.keys import fraction_of, key_of, languages_of, mask
+from seqloom.languages import Direction
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,13 @@ def test_what_counts_as_the_same(one, other, same):
 def test_keys_are_those_of_every_machine_and_day():
     assert key_of("Port 1") == key_of("Port 0") == 0xEB5300FEB6722E25
     assert fraction_of("a", "salt") == fraction_of("a", "salt")
+
+
+def test_the_same_text_in_another_language_is_another():
+    assert len({key_of("Start", language) for language in ("", "en", "de", "zh-Hans", "zh-Hant")}) == 5
+    assert languages_of(Direction("en", "de")) == ("en", "de")
+    text, summary = languages_of(Direction("en", "en"))
+    assert text != summary
 
 
 @given(st.text(), st.text())

@@ -6,13 +6,16 @@ from hypothesis import strategies as st
 
 from seqloom.corpus.leakage import NearCopies, grams_of, measure_leakage
 from seqloom.corpus.splits import Pair, Split, SplitWriter
+from seqloom.languages import Direction
+
+EN_DE = [Direction("en", "de")]
 
 
 def write(folder, **splits):
     for split in Split:
         with SplitWriter(folder / split.file_name) as writer:
-            for source, target in splits.get(split.name, ()):
-                writer.write(Pair(source, target, "en-de", "c", ""))
+            for source, target, *direction in splits.get(split.name, ()):
+                writer.write(Pair(source, target, *direction or ["en-de"], "c", ""))
 
 
 def similarity(one, other):
@@ -27,16 +30,47 @@ def test_shared_texts_are_counted_masked(tmp_path):
         valid=[("Something else entirely", "Anschluss 7"), ("Other words", "Andere Worte")],
         test=[("Port 22", "Steckdose"), ("Save {other}", "Sichern"), ("Port 23", "Dose"), ("New", "Neu")],
     )
-    found = measure_leakage(tmp_path, 0.8, 100)
+    found = measure_leakage(tmp_path, EN_DE, 0.8, 100)
     assert found[Split.valid] == (2, 0, 1, 2, 0)
     assert found[Split.test] == (4, 3, 0, 4, 3)
     assert found[Split.test].share == 0.75
 
 
+def test_a_text_is_looked_for_in_its_language_on_either_side(tmp_path):
+    write(
+        tmp_path,
+        train=[("Guten Morgen zusammen", "Good morning all", "de-en"), ("Start", "Beginn", "en-de")],
+        valid=[("x", "y", "en-de")],
+        test=[
+            ("Good morning all", "Morgen!", "en-de"),  # a target of training
+            ("Good evening", "Guten Morgen zusammen", "en-de"),  # a source of training
+            ("Start", "Begin", "de-en"),  # the same word in another language
+            ("Good morning, all", "Na", "en-de"),  # near a target of training
+        ],
+    )
+    both_ways = [Direction("en", "de"), Direction("de", "en")]
+    found = measure_leakage(tmp_path, both_ways, 0.4, 100)[Split.test]
+    assert (found.segments, found.sources, found.targets) == (4, 1, 1)
+    assert found.near_copies == 3  # "Start" too: grams know no language
+
+
+def test_of_a_text_and_its_summary_only_texts_are_compared(tmp_path):
+    texts = [(f"a text about {word} and more", f"on {word}", "en-en") for word in ("lamps", "doors", "roofs")]
+    swapped = [(summary, text, "en-en") for text, summary, _ in texts]
+    write(tmp_path, train=swapped, valid=texts[:1], test=texts)
+    assert measure_leakage(tmp_path, [Direction("en", "en")], 0.8, 100)[Split.test] == (3, 0, 0, 3, 0)
+
+
+def test_of_a_long_text_the_beginning_is_compared():
+    long = "".join(chr(0x4E00 + n) for n in range(20_000))
+    assert len(grams_of(long)) < 1000
+    assert grams_of(long) == grams_of(long[:1000])
+
+
 def test_a_near_copy_is_counted_once(tmp_path):
     train = [(f"The door of the garage opens slowly{mark}", "x") for mark in ("!", "?", ".")]
     write(tmp_path, train=train, valid=[("v", "w")], test=[("The door of the garage opens slowly", "x")])
-    assert measure_leakage(tmp_path, 0.8, 100)[Split.test].near_copies == 1
+    assert measure_leakage(tmp_path, EN_DE, 0.8, 100)[Split.test].near_copies == 1
 
 
 def test_the_sample_is_bounded_and_does_not_depend_on_the_order(tmp_path):
@@ -45,7 +79,7 @@ def test_the_sample_is_bounded_and_does_not_depend_on_the_order(tmp_path):
     for name, order in (("a", texts), ("b", texts[::-1])):
         (tmp_path / name).mkdir()
         write(tmp_path / name, train=texts[:8], valid=texts, test=order)
-        results.append(measure_leakage(tmp_path / name, 0.9, 5)[Split.test])
+        results.append(measure_leakage(tmp_path / name, EN_DE, 0.9, 5)[Split.test])
     assert results[0] == results[1]
     assert results[0].compared == 5
     assert results[0].segments == 16

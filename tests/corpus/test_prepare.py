@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from seqloom.corpus.formats.raw import RawPair
 from seqloom.corpus.keys import mask
-from seqloom.corpus.prepare import prepare
+from seqloom.corpus.prepare import Reading, prepare
 from seqloom.corpus.splits import Split, read_split
 from seqloom.errors import CorpusError
+from seqloom.languages import Direction
 from seqloom.progress import ignore
 
 WORDS = ["the", "red", "blue", "door", "window", "opens", "slowly", "quickly", "house", "garden", "light", "garage"]
@@ -29,9 +30,16 @@ def written(folder):
     return {split: list(read_split(folder / split.file_name)) for split in Split}
 
 
+EN_DE, DE_EN, EN_FR = Direction("en", "de"), Direction("de", "en"), Direction("en", "fr")
+
+
 def run(pairs, settings, folder, listen=ignore):
+    return run_all((Reading(corpus, EN_DE, None, pair) for corpus, pair in pairs), [EN_DE], settings, folder, listen)
+
+
+def run_all(readings, directions, settings, folder, listen=ignore):
     folder.mkdir(parents=True)
-    return prepare(pairs, "en-de", settings, folder, listen)
+    return prepare(readings, directions, settings, folder, listen)
 
 
 def test_every_pair_is_kept_or_counted(prepare_settings, tmp_path):
@@ -137,7 +145,147 @@ def test_a_pair_never_changes_sides_and_no_text_stands_on_two(
         assert all(by_source.get(mask(pair[0]), split) == split for pair, split in now.items())
 
 
+# --- several directions
+
+
+def in_every(directions, pairs, groups=40, split=None):
+    """One text in several languages, as a catalogue has it: `word` of language `xx` is `word.xx`."""
+    draw = random.Random(7)
+    texts = [[f"{draw.choice(WORDS)}{number:x}z" for _ in range(5)] for number in range(pairs)]
+    for direction in directions:
+        for number, words in enumerate(texts):
+            source, target = (" ".join(f"{word}.{language}" for word in words) for language in direction)
+            yield Reading("c", direction, split, RawPair(source, target, f"g{number % groups}" if groups else ""))
+
+
+def test_every_direction_is_read_split_and_counted(prepare_settings, tmp_path):
+    directions = [EN_DE, EN_FR]
+    counts = run_all(in_every(directions, 200), directions, prepare_settings(apart="both"), tmp_path / "out")
+    splits, record = written(tmp_path / "out"), counts.record()
+    assert record["kept"] == 400
+    assert list(record) == ["raw", "dropped", "kept", "splits", "directions", "groups", "leakage"]
+    for direction in map(str, directions):
+        found = {split.name: sum(pair.direction == direction for pair in pairs) for split, pairs in splits.items()}
+        assert record["directions"][direction] == found
+    assert record["splits"] == {split.name: len(pairs) for split, pairs in splits.items()}
+    assert "train en-fr" in counts.table()
+    one = run_all(in_every([EN_DE], 200), [EN_DE], prepare_settings(apart="both"), tmp_path / "one")
+    assert "directions" not in one.record()
+    assert written(tmp_path / "one") == {
+        split: [pair for pair in pairs if pair.direction == "en-de"] for split, pairs in splits.items()
+    }
+
+
+@pytest.mark.parametrize("directions", [[EN_DE, DE_EN], [DE_EN, Direction("fr", "en")], [EN_DE, EN_FR]])
+@pytest.mark.parametrize("groups", [0, 40])
+def test_one_text_in_many_languages_falls_on_one_side(prepare_settings, tmp_path, directions, groups):
+    settings = prepare_settings(apart="both", drop_duplicates="source")
+    counts = run_all(in_every(directions, 300, groups), directions, settings, tmp_path / "out")
+    assert counts.splits.total() == 600  # nothing had to give way
+    sides = [{pair.source.split()[0].split(".")[0] for pair in pairs} for pairs in written(tmp_path / "out").values()]
+    assert sum(map(len, sides)) == len(set().union(*sides))
+
+
+@pytest.mark.parametrize("mode", ["pair", "source"])
+def test_a_duplicate_is_one_of_its_direction(prepare_settings, tmp_path, mode):
+    directions = [EN_DE, EN_FR]
+    readings = [*in_every(directions, 200), *in_every(directions, 200)]
+    counts = run_all(readings, directions, prepare_settings(drop_duplicates=mode), tmp_path / "out")
+    assert (counts.splits.total(), counts.dropped["duplicate"]) == (400, 400)
+
+
+small = st.sampled_from([f"{word} {n}" for word in "abcdef" for n in range(2)])
+multi = st.lists(
+    st.builds(
+        Reading,
+        corpus=st.just("c"),
+        direction=st.sampled_from([EN_DE, DE_EN, EN_FR]),
+        split=st.sampled_from([None, None, None, *Split]),
+        pair=st.builds(RawPair, source=small, target=small, group=st.sampled_from(["", *"qrst"])),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(readings=multi, by=st.sampled_from(["group", "pair"]), apart=st.sampled_from(["source", "both"]))
+def test_no_text_of_a_language_stands_on_two_sides_of_any_direction(
+    prepare_settings, tmp_path_factory, readings, by, apart
+):
+    folder, directions = tmp_path_factory.mktemp("splits"), [EN_DE, DE_EN, EN_FR]
+    base = in_every(directions, 40, 30)
+    run_all([*base, *readings], directions, prepare_settings(by=by, apart=apart), folder / "out")
+
+    def texts(split, sides):
+        pairs = written(folder / "out")[split]
+        return {(pair.direction.split("-")[side], mask(pair[side])) for pair in pairs for side in sides}
+
+    held_out_sides = (0, 1) if apart == "both" else (0,)
+    for split in (Split.valid, Split.test):
+        assert not texts(split, held_out_sides) & texts(Split.train, (0, 1))
+    if apart == "both":
+        assert not texts(Split.valid, (0, 1)) & texts(Split.test, (0, 1))
+
+
+# --- splits that the data comes with
+
+
+def test_a_given_test_stays_whole_and_training_gives_way(prepare_settings, tmp_path):
+    given_test = [("<i>Hi</i> *1*", "Hi"), ("x", "x"), ("x", "x"), ("a shared source", "unlike"), ("unlike", "Teil")]
+    raw = [
+        *(Reading("t", EN_DE, Split.test, RawPair(*pair, "")) for pair in given_test),
+        Reading("t", EN_DE, Split.test, RawPair(" ", "nothing to read", "")),
+        Reading("v", EN_DE, Split.valid, RawPair("x", "y", "")),
+        Reading("v", EN_DE, Split.valid, RawPair("a valid one", "ein gültiges", "")),
+        Reading("c", EN_DE, Split.train, RawPair("a shared source", "eine Quelle", "")),
+        Reading("c", EN_DE, Split.train, RawPair("other words", "Teil", "")),
+        Reading("c", EN_DE, Split.train, RawPair("a valid one", "eines", "")),
+        Reading("c", EN_DE, Split.train, RawPair("to be cleaned away", "to be cleaned away", "")),
+        Reading("c", EN_DE, Split.train, RawPair("kept as *it* is", "bleibt", "")),
+    ]
+    rules = {"apart": "both", "drop_duplicates": "source", "drop_copies": True, "strip_markup": True, "min_words": 2}
+    counts = run_all(raw, [EN_DE], prepare_settings(**rules, max_words=9), tmp_path / "out")
+    splits = {split: [pair[:2] for pair in pairs] for split, pairs in written(tmp_path / "out").items()}
+    assert splits[Split.test] == given_test
+    assert splits[Split.valid] == [("a valid one", "ein gültiges")]
+    assert splits[Split.train] == [("kept as it is", "bleibt")]
+    assert {reason: n for reason, n in counts.dropped.items() if n} == {
+        "empty": 1, "copy": 1, "text_of_given_split": 4
+    }  # fmt: skip
+
+
+def test_a_given_split_of_training_is_dealt_no_further(prepare_settings, tmp_path):
+    raw = [*in_every([EN_DE], 100, 0, Split.train)]
+    more = [Reading(*each[:2], None, RawPair(*(f"new {text}" for text in each.pair[:2]), "")) for each in raw]
+    counts = run_all([*raw, *more], [EN_DE], prepare_settings(apart="both"), tmp_path / "out")
+    splits = written(tmp_path / "out")
+    assert counts.splits.total() == 200
+    assert sum(not pair.source.startswith("new ") for pair in splits[Split.train]) == 100
+    assert all(pair.source.startswith("new ") for split in (Split.valid, Split.test) for pair in splits[split])
+
+
+# --- long texts, as summarisation has them
+
+
+def test_texts_of_thousands_of_words_pass_where_the_bounds_are_off(prepare_settings, tmp_path):
+    draw = random.Random(1)
+    texts = [" ".join(f"{draw.choice(WORDS)}{draw.randrange(999)}" for _ in range(5000)) for _ in range(40)]
+    direction = Direction("en", "en")
+    raw = [Reading("c", direction, None, RawPair(text, f"{text[:30]} in short", "")) for text in texts]
+    everything = {"unescape_html": True, "strip_markup": True, "min_letter_share": 0.5, "drop_duplicates": "source"}
+    settings = prepare_settings(by="pair", **everything)
+    counts = run_all(raw, [direction], settings, tmp_path / "out")
+    assert counts.splits.total() == 40
+    assert max(len(pair.source.split()) for pair in written(tmp_path / "out")[Split.train]) == 5000
+
+
 # --- what stops the stage
+
+
+def test_a_direction_without_pairs_in_a_split_is_named(prepare_settings, tmp_path):
+    raw = [*in_every([EN_DE], 100), *in_every([EN_FR], 1)]
+    with pytest.raises(CorpusError, match=r"of en-fr and \w+ of en-fr got no pair"):
+        run_all(raw, [EN_DE, EN_FR], prepare_settings(), tmp_path / "out")
 
 
 def test_an_empty_corpus_says_which_rule_dropped_most(prepare_settings, tmp_path):

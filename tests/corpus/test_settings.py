@@ -1,7 +1,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from seqloom.corpus.settings import Source
+from seqloom.corpus.settings import Languages, Source, check_directions
 
 WHEEL = {"kind": "package", "package": "p", "version": "1", "sha256": "0" * 64}
 MINE = {"kind": "file", "path": "data/local/p.tsv"}
@@ -47,3 +47,62 @@ def test_which_files_hold_pairs(source, pattern):
 def test_what_cannot_work_is_refused(source, fault):
     with pytest.raises(ValidationError, match=fault):
         read(source)
+
+
+def test_languages_are_one_each_or_lists():
+    def directions(source, target):
+        return [str(each) for each in Languages(source=source, target=target).directions]
+
+    assert directions("en", "de") == ["en-de"]
+    assert directions("en", ["de", "pt-BR"]) == ["en-de", "en-pt-BR"]
+    assert directions(["en", "de"], ["de", "en"]) == ["en-de", "de-en"]
+    assert directions("en", "en") == ["en-en"]
+    assert Languages(source=["en", "de"], target=["en", "de", "fr"]).target_languages == ["de", "fr", "en"]
+    for source, target in ((["en", "en"], "de"), ([], "de"), ("en", "German"), (["en", 3], "de")):
+        with pytest.raises(ValidationError):
+            Languages(source=source, target=target)
+
+
+EN_DE = {"source": "en", "target": "de"}
+SEVERAL = Languages(source="en", target=["de", "fr"])
+EITHER_WAY = Languages(source=["en", "de"], target=["en", "de"])
+CATALOGUE = {**WHEEL, "format": "json_catalogue", "members": "{group}/{lang}.json"}
+GETTEXT = {**WHEEL, "format": "gettext", "members": "{lang}/{group}.mo"}
+
+
+@pytest.mark.parametrize(
+    ("source", "languages", "read_as"),
+    [
+        ({**MINE, "format": "tsv"}, Languages(source="en", target="de"), ["en-de"]),
+        ({**MINE, "format": "tsv", "direction": EN_DE}, SEVERAL, ["en-de"]),
+        (CATALOGUE, SEVERAL, ["en-de", "en-fr"]),
+        (CATALOGUE, EITHER_WAY, ["en-de", "de-en"]),
+        ({**CATALOGUE, "direction": EN_DE}, EITHER_WAY, ["en-de"]),
+        (GETTEXT, SEVERAL, ["en-de", "en-fr"]),
+        ({**GETTEXT, "members": "x_de/{group}.mo", "direction": EN_DE}, SEVERAL, ["en-de"]),
+    ],
+)
+def test_which_directions_a_corpus_is_read_in(source, languages, read_as):
+    corpus = read(source)
+    check_directions({"c": corpus}, languages)
+    assert [str(direction) for direction in corpus.directions(languages)] == read_as
+
+
+@pytest.mark.parametrize(
+    ("source", "languages", "fault"),
+    [
+        (
+            {**MINE, "format": "tsv"}, SEVERAL,
+            r"corpora\.c \(tsv\) holds one direction: say which, as direction: {source: en, target: de}, {source: en, ",
+        ),
+        ({**GETTEXT, "members": "x_de/{group}.mo"}, SEVERAL, r"corpora\.c \(gettext\) holds one direction"),
+        (GETTEXT, EITHER_WAY, r"corpora\.c \(gettext\) holds one direction"),
+        (
+            {**MINE, "format": "tsv", "direction": {"source": "de", "target": "en"}}, SEVERAL,
+            r"corpora\.c\.direction is de-en, which languages has not; valid are {source: en, target: de}, ",
+        ),
+    ],
+)  # fmt: skip
+def test_a_direction_that_is_not_clear_is_asked_for(source, languages, fault):
+    with pytest.raises(ValueError, match=fault):
+        check_directions({"c": read(source)}, languages)

@@ -27,8 +27,9 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def params(**corpora):
+def params(languages=None, **corpora):
     given = load_params(PARAMS).model_dump(by_alias=True, mode="python")
+    given["languages"] |= languages or {}
     return load_params(PARAMS).__class__.model_validate({**given, "corpora": corpora})
 
 
@@ -60,6 +61,14 @@ def test_corpora_lie_as_fetched_beside_a_manifest(project):
         ],
     }
     assert (RAW / "words" / WHEEL).read_bytes() == (project / "mirror" / WHEEL).read_bytes()
+
+
+def test_files_of_every_language_are_fetched_or_of_the_direction_that_is_named(project):
+    for language in ("en", "de", "fr", "es"):
+        (project / f"data/local/p.{language}").write_text("x\n")
+    one = {**MINE, "direction": {"source": "en", "target": "fr"}}
+    download_corpus.run(params({"target": ["de", "fr"]}, mine=MINE, one=one), ignore)
+    assert lying() == ["manifest.json", "mine/p.de", "mine/p.en", "mine/p.fr", "one/p.en", "one/p.fr"]
 
 
 def test_a_second_run_gives_the_same_bytes_and_drops_what_is_no_corpus_any_more(project, monkeypatch):

@@ -13,6 +13,7 @@ from seqloom.stages.places import CORPUS, CORPUS_METRICS, RAW
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 COLOURS = ["red", "blue", "green", "yellow", "black", "white", "grey", "brown"]
+FORMS = {"en": "The {} in {} is {{state}}", "de": "{} in {} hat {{state}}", "fr": "{} en {} est {{state}}"}
 THINGS = ["door", "window", "lamp", "garden", "kitchen", "garage", "roof", "wall"]
 
 
@@ -24,7 +25,7 @@ def project(tmp_path, monkeypatch):
     (RAW / "mine").mkdir()
     with zipfile.ZipFile(RAW / "words" / "words-1.0-py3-none-any.whl", "w") as wheel:
         for colour in COLOURS:
-            for language, form in (("en", "The {} in {} is {{state}}"), ("de", "{} in {} hat {{state}}")):
+            for language, form in FORMS.items():
                 texts = {thing: form.format(thing, colour) for thing in THINGS}
                 wheel.writestr(f"w/{colour}/{language}.json", json.dumps(texts))
     rows = [f"my {colour} {thing}\tdein {thing} {colour}" for colour in COLOURS for thing in THINGS]
@@ -32,14 +33,15 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def params():
+def params(languages=None, **mine):
     given = load_params(PARAMS).model_dump(by_alias=True)
+    given["languages"] |= languages or {}
     given["corpora"] = {
         "words": {
             "kind": "package", "package": "words", "version": "1.0", "sha256": "0" * 64,
             "format": "json_catalogue", "members": "w/{group}/{lang}.json",
         },
-        "mine": {"kind": "file", "path": "data/local/p.tsv", "format": "tsv"},
+        "mine": {"kind": "file", "path": "data/local/p.tsv", "format": "tsv", **mine},
     }  # fmt: skip
     given["prepare"]["split"].update(valid=0.2, test=0.3)
     given["prepare"]["max_leakage"] = 1.0
@@ -65,6 +67,26 @@ def test_corpora_mix_into_splits_and_metrics(project):
     assert metrics["kept"] == len(pairs) == 128 - sum(metrics["dropped"].values())
     assert metrics["leakage"]["test"]["sources"] == 0
     assert told
+
+
+def test_every_direction_is_read_but_of_a_tsv_the_one_that_is_named(project):
+    chosen = params({"target": ["de", "fr"]}, direction={"source": "en", "target": "de"})
+    prepare_corpus.run(chosen, ignore)
+    pairs = [pair for name in ("train", "valid", "test") for pair in read_split(CORPUS / f"{name}.tsv")]
+    assert {(pair.corpus, pair.direction) for pair in pairs} == {
+        ("words", "en-de"), ("words", "en-fr"), ("mine", "en-de")
+    }  # fmt: skip
+    metrics = json.loads(CORPUS_METRICS.read_text())
+    assert metrics["raw"] == {"words": 128, "mine": 64}
+    assert set(metrics["directions"]) == {"en-de", "en-fr"}
+    assert sum(sum(each.values()) for each in metrics["directions"].values()) == metrics["kept"] == len(pairs)
+
+
+def test_a_split_of_its_own_stays_as_it_is(project):
+    (RAW / "mine" / "p.tsv").write_text("[one](x)\tone\n[one](x)\tone\n")
+    prepare_corpus.run(params(split="test"), ignore)
+    test = [pair for pair in read_split(CORPUS / "test.tsv") if pair.corpus == "mine"]
+    assert [(pair.source, pair.target) for pair in test] == [("[one](x)", "one")] * 2
 
 
 def test_a_second_run_gives_the_same_bytes(project):

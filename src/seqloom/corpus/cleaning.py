@@ -52,6 +52,12 @@ class Cleaner:
         return Cleaned(source, target, dropped)
 
 
+def untouched(source: str, target: str) -> Cleaned:
+    """Return a pair that no rule is asked about: normalised, and dropped only where a side has no text."""
+    source, target = normalise(source), normalise(target)
+    return Cleaned(source, target, "empty" if is_empty(source, target) else None)
+
+
 def rules(settings: CleanSettings) -> list[Rule]:
     """Return the rules that are switched on, in the order in which they are asked: the cheap and telling ones first."""
     table: list[tuple[str, Callable[[str, str], bool] | None]] = [

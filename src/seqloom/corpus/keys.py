@@ -1,12 +1,13 @@
-"""When two texts count as the same one: equal once digits and placeholders are masked. Texts become 64-bit keys.
+"""When two texts of a language count as the same one: equal once digits and placeholders are masked.
 
-An index of keys is what memory holds of a corpus. Two texts share a key by accident with a chance of 1 in 10^6 in a
-corpus of six million; what follows from it is one pair too few.
+Texts become 64-bit keys. An index of keys is what memory holds of a corpus. Two texts share a key by accident with a
+chance of 1 in 10^6 in a corpus of six million; what follows from it is one pair too few.
 """
 
 import re
 from hashlib import blake2b
 
+from seqloom.languages import Direction
 from seqloom.text import PLACEHOLDER
 
 _DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
@@ -18,9 +19,18 @@ def mask(text: str) -> str:
     return _DIGITS.sub("0", PLACEHOLDER.sub(_HOLE, text))
 
 
-def key_of(text: str) -> int:
-    """Return the 64-bit key of a text, digits and placeholders masked."""
-    return int.from_bytes(blake2b(mask(text).encode(), digest_size=8).digest(), "big")
+def key_of(text: str, language: str = "") -> int:
+    """Return the 64-bit key of a text in a language, digits and placeholders masked."""
+    return int.from_bytes(blake2b(mask(text).encode(), digest_size=8, person=language.encode()[:16]).digest(), "big")
+
+
+def languages_of(direction: Direction) -> tuple[str, str]:
+    """Return what the texts of each side count as, besides their words: the same text matters in the same language.
+
+    Where both sides have one language, they are different things, a text and its summary, and are told apart.
+    """
+    source, target = direction
+    return source, target if target != source else f">{target}"
 
 
 def fraction_of(text: str, salt: str) -> float:

@@ -2,11 +2,13 @@
 
 Two measures, for valid and for test:
 
-- `sources` and `targets`: how many segments have a text that stands in training too, digits and placeholders masked.
+- `sources` and `targets`: how many segments have a text that stands in training too, digits and placeholders masked,
+  on whichever side a text of its language stands.
 - `near_copies`: how many of a sample of segments have a near-copy in training: a source whose set of 5-grams of
   characters (masked, lower case) has a Jaccard similarity of at least `near_copy` with its own. The count is exact,
   by prefix filtering: a text that shares a share t of its n grams with another shares one of its n - ceil(t n) + 1
   rarest (S. Chaudhuri, V. Ganti, R. Kaushik: A primitive operator for similarity joins in data cleaning, ICDE 2006).
+  Of a longer text the first 1,000 characters are compared.
 
 Training is streamed; memory holds the keys of valid and test, and the grams of the sample.
 """
@@ -14,14 +16,16 @@ Training is streamed; memory holds the keys of valid and test, and the grams of 
 import heapq
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from seqloom.corpus.keys import fraction_of, key_of, mask
+from seqloom.corpus.keys import fraction_of, key_of, languages_of, mask
 from seqloom.corpus.splits import Split, read_split
+from seqloom.languages import Direction
 
 _GRAM = 5
+_HEAD = 1000  # characters: memory holds some hundred bytes for each of them
 _TELL_EVERY = 1000  # pairs
 
 
@@ -41,22 +45,32 @@ class Leakage(NamedTuple):
 
 
 def measure_leakage(
-    folder: Path, near_copy: float, sample: int, tell: Callable[[int], None] = lambda done: None
+    folder: Path,
+    directions: Sequence[Direction],
+    near_copy: float,
+    sample: int,
+    tell: Callable[[int], None] = lambda done: None,
 ) -> dict[Split, Leakage]:
     """Compare valid and test with training, in the folder that holds the three files.
 
     Args:
         folder: holds train.tsv, valid.tsv and test.tsv.
+        directions: those of the pairs.
         near_copy: the similarity, in (0, 1], from which two sources are near-copies.
         sample: how many segments of each split are compared for near-copies, at most; the choice depends on the texts
             alone.
         tell: is called with the number of training pairs read.
     """
-    held_out = {split: _HeldOut(folder / split.file_name, near_copy, sample) for split in (Split.valid, Split.test)}
+    languages = {str(direction): languages_of(direction) for direction in directions}
+    read = {source for source, _ in languages.values()}
+    held_out = {
+        split: _HeldOut(folder / split.file_name, languages, near_copy, sample) for split in (Split.valid, Split.test)
+    }
     for number, pair in enumerate(read_split(folder / Split.train.file_name), 1):
-        source, target, grams = key_of(pair.source), key_of(pair.target), grams_of(pair.source)
-        for one in held_out.values():
-            one.compare(source, target, grams)
+        for text, language in zip(pair[:2], languages[pair.direction], strict=True):
+            key, grams = key_of(text, language), grams_of(text) if language in read else None
+            for one in held_out.values():
+                one.compare(key, grams)
         if number % _TELL_EVERY == 0:
             tell(number)
     return {split: one.leakage() for split, one in held_out.items()}
@@ -64,27 +78,29 @@ def measure_leakage(
 
 def grams_of(text: str) -> frozenset[str]:
     """Return the 5-grams of characters of a text, masked and in lower case; of a shorter text, the text itself."""
-    text = mask(text).casefold()
+    text = mask(text[:_HEAD]).casefold()
     return frozenset(text[start : start + _GRAM] for start in range(max(1, len(text) - _GRAM + 1)))
 
 
 class _HeldOut:
     """A split, indexed to be compared with training."""
 
-    def __init__(self, path: Path, near_copy: float, sample: int) -> None:
-        self._sources = Counter(key_of(pair.source) for pair in read_split(path))
-        self._targets = Counter(key_of(pair.target) for pair in read_split(path))
+    def __init__(self, path: Path, languages: dict[str, tuple[str, str]], near_copy: float, sample: int) -> None:
+        self._sources = Counter(key_of(pair.source, languages[pair.direction][0]) for pair in read_split(path))
+        self._targets = Counter(key_of(pair.target, languages[pair.direction][1]) for pair in read_split(path))
         chosen = heapq.nsmallest(sample, (pair.source for pair in read_split(path)), key=_draw)
         self._near = NearCopies(chosen, near_copy)
         self._shared_sources: set[int] = set()
         self._shared_targets: set[int] = set()
 
-    def compare(self, source: int, target: int, grams: frozenset[str]) -> None:
-        if source in self._sources:
-            self._shared_sources.add(source)
-        if target in self._targets:
-            self._shared_targets.add(target)
-        self._near.compare(grams)
+    def compare(self, key: int, grams: frozenset[str] | None) -> None:
+        """Note what is shared with a text of training; `grams` are given where it may be near a source."""
+        if key in self._sources:
+            self._shared_sources.add(key)
+        if key in self._targets:
+            self._shared_targets.add(key)
+        if grams is not None:
+            self._near.compare(grams)
 
     def leakage(self) -> Leakage:
         return Leakage(

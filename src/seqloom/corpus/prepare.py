@@ -5,42 +5,60 @@ seen. Memory holds keys, never the texts of the corpus.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from seqloom.corpus.cleaning import Cleaner
+from seqloom.corpus.cleaning import Cleaner, untouched
 from seqloom.corpus.formats.raw import RawPair
-from seqloom.corpus.keys import key_of
+from seqloom.corpus.keys import key_of, languages_of
 from seqloom.corpus.leakage import Leakage, measure_leakage
 from seqloom.corpus.settings import PrepareSettings
 from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split
-from seqloom.corpus.splitting import KEPT, REASONS, Index, split_of
+from seqloom.corpus.splitting import KEPT, REASONS, Index, pivots, split_of
 from seqloom.errors import CorpusError
+from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress
 from seqloom.text import normalise
 
 _TELL_EVERY = 500  # pairs
+_HELD_OUT = (Split.valid, Split.test)
+
+
+class Reading(NamedTuple):
+    """A pair as it was read, from which corpus and in which direction; `split` is the corpus's own, if it is one."""
+
+    corpus: str
+    direction: Direction
+    split: Split | None
+    pair: RawPair
 
 
 class Counts:
     """What was read, dropped and kept, in pairs."""
 
-    def __init__(self, rules: Iterable[str]) -> None:
+    def __init__(self, rules: Iterable[str], directions: Iterable[str]) -> None:
         self.raw: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *REASONS], 0))
-        self.splits: Counter[Split] = Counter(dict.fromkeys(Split, 0))
+        self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *REASONS[:-1]], 0))
+        self.directions: dict[str, Counter[Split]] = {each: Counter(dict.fromkeys(Split, 0)) for each in directions}
         self.groups: dict[Split, set[str]] = {split: set() for split in Split}
         self.leakage: dict[Split, Leakage] = {}
 
+    @property
+    def splits(self) -> Counter[Split]:
+        """Pairs of each split, of all directions together."""
+        return Counter({split: sum(counts[split] for counts in self.directions.values()) for split in Split})
+
     def record(self) -> dict[str, Any]:
-        """Return the counts as plain numbers, as metrics/corpus.json holds them."""
+        """Return the counts as plain numbers, as metrics/corpus.json holds them; several directions each by its own."""
+        each = {name: {s.name: counts[s] for s in Split} for name, counts in self.directions.items()}
         return {
             "raw": dict(self.raw),
             "dropped": dict(self.dropped),
             "kept": self.splits.total(),
             "splits": {split.name: self.splits[split] for split in Split},
+            **({"directions": each} if len(each) > 1 else {}),
             "groups": {split.name: len(self.groups[split]) for split in Split},
             "leakage": {
                 split.name: {**found._asdict(), "near_copy_share": round(found.share, 4)}
@@ -53,17 +71,23 @@ class Counts:
         rows = [*(f"{n:>12,}  {corpus} (raw)" for corpus, n in self.raw.items())]
         rows += [f"{-n:>12,}  {rule}" for rule, n in self.dropped.items() if n]
         rows += [f"{self.splits[split]:>12,}  {split.name}" for split in Split]
+        if len(self.directions) > 1:
+            rows += [f"{c[split]:>12,}  {split.name} {name}" for name, c in self.directions.items() for split in Split]
         return "\n".join(rows)
 
 
 def prepare(
-    pairs: Iterable[tuple[str, RawPair]], direction: str, settings: PrepareSettings, folder: Path, listen: Listener
+    readings: Iterable[Reading],
+    directions: Sequence[Direction],
+    settings: PrepareSettings,
+    folder: Path,
+    listen: Listener,
 ) -> Counts:
     """Write train.tsv, valid.tsv and test.tsv into an empty folder.
 
     Args:
-        pairs: (name of the corpus, pair) in the order in which the splits shall have them.
-        direction: source and target language, as in `en-de`.
+        readings: the pairs in the order in which the splits shall have them.
+        directions: all that a pair may be of; each wants pairs in every split.
         settings: the cleaning, the splitting and the bound on leakage.
         folder: on success it holds the three files and nothing else.
         listen: is told the pairs of each pass.
@@ -72,31 +96,36 @@ def prepare(
         CorpusError: nothing is left, a split is empty, or test has more near-copies in training than
             `max_leakage` allows.
     """
-    cleaner, index = Cleaner(settings.clean), Index()
-    counts = Counts(rule.name for rule in cleaner.rules)
+    cleaner, index, deciding = Cleaner(settings.clean), Index(), pivots(directions)
+    numbers = {direction: number for number, direction in enumerate(directions)}
+    counts = Counts((rule.name for rule in cleaner.rules), map(str, directions))
     passing = folder / "clean.tsv"
     with SplitWriter(passing) as writer:
-        for pair in _cleaned(pairs, direction, cleaner, counts, listen):
-            split = split_of(pair.source, pair.group, settings.split)
-            index.add(split, key_of(pair.source), key_of(pair.target))
+        for direction, given, pair in _cleaned(readings, cleaner, counts, listen):
+            split = given if given is not None else split_of(pair[deciding[direction]], pair.group, settings.split)
+            source, target = languages_of(direction)
+            keys = key_of(pair.source, source), key_of(pair.target, target)
+            index.add(split, *keys, direction=numbers[direction], given=given is not None)
             writer.write(pair)
     _distribute(passing, index, settings, folder, counts, listen)
     passing.unlink()
     _check_sizes(counts)
-    _check_leakage(settings, folder, counts, listen)
+    _check_leakage(directions, settings, folder, counts, listen)
     return counts
 
 
 def _cleaned(
-    pairs: Iterable[tuple[str, RawPair]], direction: str, cleaner: Cleaner, counts: Counts, listen: Listener
-) -> Iterator[Pair]:
+    readings: Iterable[Reading], cleaner: Cleaner, counts: Counts, listen: Listener
+) -> Iterator[tuple[Direction, Split | None, Pair]]:
     read, kept = 0, 0
-    for read, (corpus, raw) in enumerate(pairs, 1):
+    for read, (corpus, direction, split, raw) in enumerate(readings, 1):
         counts.raw[corpus] += 1
-        cleaned = cleaner.clean(raw.source, raw.target)
+        # What others are measured on is not ours to choose from: it is normalised, as all text that a model reads.
+        cleaned = (untouched if split in _HELD_OUT else cleaner.clean)(raw.source, raw.target)
         if cleaned.dropped is None:
             kept += 1
-            yield Pair(cleaned.source, cleaned.target, direction, corpus, normalise(raw.group))
+            pair = Pair(cleaned.source, cleaned.target, str(direction), corpus, normalise(raw.group))
+            yield direction, split, pair
         else:
             counts.dropped[cleaned.dropped] += 1
         if read % _TELL_EVERY == 0:
@@ -115,7 +144,7 @@ def _distribute(
             fate, split = fates[position], index.split(position)
             if fate == KEPT:
                 writers[split].write(pair)
-                counts.splits[split] += 1
+                counts.directions[pair.direction][split] += 1
                 if pair.group:
                     counts.groups[split].add(pair.group)
             else:
@@ -126,7 +155,10 @@ def _distribute(
 
 
 def _check_sizes(counts: Counts) -> None:
-    empty = [split.name for split in Split if not counts.splits[split]]
+    of = {name: f" of {name}" if len(counts.directions) > 1 else "" for name in counts.directions}
+    empty = [
+        f"{split.name}{of[name]}" for name, each in counts.directions.items() for split in Split if not each[split]
+    ]
     if not empty:
         return
     rule, most = max(counts.dropped.items(), key=lambda item: item[1])
@@ -138,13 +170,15 @@ def _check_sizes(counts: Counts) -> None:
     raise CorpusError(f"{fault}{blame}\n{counts.table()}")
 
 
-def _check_leakage(settings: PrepareSettings, folder: Path, counts: Counts, listen: Listener) -> None:
+def _check_leakage(
+    directions: Sequence[Direction], settings: PrepareSettings, folder: Path, counts: Counts, listen: Listener
+) -> None:
     total = counts.splits[Split.train]
 
     def tell(done: int) -> None:
         listen(Progress("check leakage", done, total, "pairs"))
 
-    counts.leakage = measure_leakage(folder, settings.near_copy, settings.leakage_sample, tell)
+    counts.leakage = measure_leakage(folder, directions, settings.near_copy, settings.leakage_sample, tell)
     tell(total)
     found = counts.leakage[Split.test]
     if found.share > settings.max_leakage:

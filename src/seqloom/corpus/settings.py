@@ -1,5 +1,6 @@
 """The settings of download_corpus and prepare_corpus. Every number stands in params.yaml, with its explanation."""
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -18,8 +19,8 @@ Format = Literal["tsv", "moses", "json_catalogue", "gettext"]
 class Languages(Settings):
     """What the model reads and writes: a language on each side, or a list; every combination of two is a direction."""
 
-    source: Language | Annotated[list[Language], Field(min_length=1)]
-    target: Language | Annotated[list[Language], Field(min_length=1)]
+    source: Language | Annotated[list[Language], Field(min_length=1, max_length=256)]
+    target: Language | Annotated[list[Language], Field(min_length=1, max_length=256)]
 
     @property
     def sources(self) -> list[str]:
@@ -37,12 +38,24 @@ class Languages(Settings):
         every = [Direction(source, target) for source in self.sources for target in self.targets]
         return [each for each in every if each.source != each.target] or every
 
+    @property
+    def target_languages(self) -> list[str]:
+        """The languages that are written: the targets of the directions."""
+        return list(dict.fromkeys(direction.target for direction in self.directions))
+
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         for side, languages in (("source", self.sources), ("target", self.targets)):
             if len(set(languages)) < len(languages):
                 raise ValueError(f"{side} names a language twice: {', '.join(languages)}")
         return self
+
+
+class CorpusDirection(Settings):
+    """Which of the directions the pairs of a corpus are of."""
+
+    source: Language
+    target: Language
 
 
 class _Source(Settings):
@@ -53,11 +66,28 @@ class _Source(Settings):
     # Which column of a TSV holds which side, counted from 0.
     source_column: int = Field(default=0, ge=0)
     target_column: int = Field(default=1, ge=0)
+    # None reads every direction of `languages`; a file whose two languages are fixed holds one, which is named here.
+    direction: CorpusDirection | None = None
+    # The split that all of its pairs make up, where the data comes with splits of its own; None deals them out by hash.
+    split: Literal["train", "valid", "test"] | None = None
 
     @property
     def pattern(self) -> str | None:
         """Which files hold pairs; None is the only file there is."""
         return self.members
+
+    def directions(self, languages: Languages) -> list[Direction]:
+        """The directions that are read."""
+        one = self.direction
+        return languages.directions if one is None else [Direction(one.source, one.target)]
+
+    def holds(self, languages: Languages) -> bool:
+        """Whether its files hold every direction: a TSV has two columns, a gettext catalogue one source language."""
+        return (
+            len(languages.directions) == 1
+            or self.format in ("moses", "json_catalogue")
+            or (self.format == "gettext" and "{lang}" in (self.pattern or "") and len(languages.sources) == 1)
+        )
 
     @model_validator(mode="after")
     def _columns(self) -> Self:
@@ -119,6 +149,17 @@ class FileSource(_Source):
 
 
 Source = Annotated[PackageSource | UrlSource | FileSource, Field(discriminator="kind")]
+
+
+def check_directions(corpora: Mapping[str, Source], languages: Languages) -> None:
+    """Raise `ValueError` for a corpus whose direction has to be named and is not, or is none of the directions."""
+    valid = ", ".join(f"{{source: {one.source}, target: {one.target}}}" for one in languages.directions)
+    for name, corpus in corpora.items():
+        if corpus.direction is None and not corpus.holds(languages):
+            raise ValueError(f"corpora.{name} ({corpus.format}) holds one direction: say which, as direction: {valid}")
+        for direction in corpus.directions(languages):
+            if direction not in languages.directions:
+                raise ValueError(f"corpora.{name}.direction is {direction}, which languages has not; valid are {valid}")
 
 
 class CleanSettings(Settings):

@@ -10,12 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from seqloom.corpus.settings import FileSource, Languages, PackageSource, Source, UrlSource
+from seqloom.corpus.settings import FileSource, PackageSource, Source, UrlSource
 from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, remove, sha256_of
 from seqloom.corpus.sources.file import fetch_file
 from seqloom.corpus.sources.package import fetch_package
 from seqloom.corpus.sources.url import fetch_url
 from seqloom.errors import SourceError
+from seqloom.languages import Direction
 from seqloom.params import Params
 from seqloom.progress import Listener
 from seqloom.stages.places import RAW, SCRATCH
@@ -36,7 +37,7 @@ def run(params: Params, listen: Listener) -> None:
         for corpus, source in params.corpora.items():
             kept = (RAW / corpus,)
             depot = Depot(SCRATCH / "downloads", Path(mirror).expanduser() if mirror else None, kept)
-            _fetch(corpus, source, params.languages, new / corpus, depot, listen)
+            _fetch(corpus, source, source.directions(params.languages), new / corpus, depot, listen)
         manifest = {corpus: _entry(source, new, corpus) for corpus, source in sorted(params.corpora.items())}
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         (new / _MANIFEST).write_text(text, encoding="utf-8")
@@ -47,7 +48,9 @@ def run(params: Params, listen: Listener) -> None:
             path.replace(RAW / path.name)
 
 
-def _fetch(corpus: str, source: Source, languages: Languages, into: Path, depot: Depot, listen: Listener) -> None:
+def _fetch(
+    corpus: str, source: Source, directions: list[Direction], into: Path, depot: Depot, listen: Listener
+) -> None:
     into.mkdir()
     match source:
         case PackageSource():
@@ -55,7 +58,7 @@ def _fetch(corpus: str, source: Source, languages: Languages, into: Path, depot:
         case UrlSource():
             fetch_url(corpus, source, into, depot, listen)
         case FileSource():
-            fetch_file(corpus, source, languages, into, listen)
+            fetch_file(corpus, source, directions, into, listen)
     if not any(path.is_file() for path in into.rglob("*")):
         raise SourceError(f"{corpus}: what was fetched holds no file; see corpora.{corpus} in params.yaml")
 

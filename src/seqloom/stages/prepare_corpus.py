@@ -6,9 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from seqloom.corpus.formats.catalogue import FORMATS
-from seqloom.corpus.formats.raw import RawPair
 from seqloom.corpus.members import open_members
-from seqloom.corpus.prepare import prepare
+from seqloom.corpus.prepare import Reading, prepare
 from seqloom.corpus.splits import Split
 from seqloom.params import Params
 from seqloom.progress import Listener
@@ -24,10 +23,9 @@ def run(params: Params, listen: Listener) -> None:
     """
     CORPUS.mkdir(parents=True, exist_ok=True)
     CORPUS_METRICS.parent.mkdir(parents=True, exist_ok=True)
-    direction = f"{params.languages.source}-{params.languages.target}"
     with TemporaryDirectory(prefix=".part-", dir=CORPUS) as name:
         new = Path(name)
-        counts = prepare(_raw_pairs(params), direction, params.prepare, new, listen)
+        counts = prepare(_readings(params), params.languages.directions, params.prepare, new, listen)
         for split in Split:
             (new / split.file_name).replace(CORPUS / split.file_name)
         metrics = new / CORPUS_METRICS.name
@@ -35,8 +33,10 @@ def run(params: Params, listen: Listener) -> None:
         metrics.replace(CORPUS_METRICS)
 
 
-def _raw_pairs(params: Params) -> Iterator[tuple[str, RawPair]]:
+def _readings(params: Params) -> Iterator[Reading]:
     for corpus, source in params.corpora.items():
+        split = None if source.split is None else Split[source.split]
         with open_members(corpus, RAW / corpus) as members:
-            for pair in FORMATS[source.format](members, source, params.languages):
-                yield corpus, pair
+            for direction in source.directions(params.languages):
+                for pair in FORMATS[source.format](members, source, direction):
+                    yield Reading(corpus, direction, split, pair)

@@ -8,13 +8,14 @@ from seqloom.corpus.formats.moses import read_moses
 from seqloom.corpus.formats.raw import RawPair
 from seqloom.corpus.formats.tsv import read_tsv
 from seqloom.corpus.members import Members
-from seqloom.corpus.settings import Format, Languages, Source
+from seqloom.corpus.settings import Format, Source
+from seqloom.languages import Direction
 
-Reader = Callable[[Members, Source, Languages], Iterator[RawPair]]
+Reader = Callable[[Members, Source, Direction], Iterator[RawPair]]
 
 FORMATS: dict[Format, Reader] = {
     "tsv": lambda members, source, _: read_tsv(members, source.pattern, source.source_column, source.target_column),
-    "moses": lambda members, source, languages: read_moses(members, source.pattern or "", languages),
-    "json_catalogue": lambda members, source, languages: read_json_catalogue(members, source.pattern or "", languages),
-    "gettext": lambda members, source, languages: read_gettext(members, source.pattern or "", languages),
+    "moses": lambda members, source, direction: read_moses(members, source.pattern or "", direction),
+    "json_catalogue": lambda members, source, direction: read_json_catalogue(members, source.pattern or "", direction),
+    "gettext": lambda members, source, direction: read_gettext(members, source.pattern or "", direction),
 }

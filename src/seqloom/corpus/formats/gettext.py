@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 from seqloom.corpus.formats.raw import RawPair
 from seqloom.corpus.members import Members
-from seqloom.corpus.settings import Languages
 from seqloom.errors import FormatError
+from seqloom.languages import Direction
 
 _MAGIC = 0x950412DE
 _CHARSET = re.compile(rb"charset=([A-Za-z0-9_.:-]+)")
 
 
-def read_gettext(members: Members, pattern: str, languages: Languages) -> Iterator[RawPair]:
+def read_gettext(members: Members, pattern: str, direction: Direction) -> Iterator[RawPair]:
     """Yield the translated entries of every catalogue of the target language that the pattern matches.
 
     Entries without translation, fuzzy, obsolete and header entries are left out; the context of an entry is too.
@@ -25,9 +25,9 @@ def read_gettext(members: Members, pattern: str, languages: Languages) -> Iterat
     Raises:
         FormatError: a catalogue is broken, or none matches.
     """
-    catalogues = members.sides(pattern, languages.target)
+    catalogues = members.sides(pattern, direction.target)
     if not catalogues:
-        raise FormatError(f"{members.place}: no catalogue for {languages.target!r} matches {pattern!r}")
+        raise FormatError(f"{members.place}: no catalogue for {direction.target!r} matches {pattern!r}")
     for name, group in catalogues.values():
         content = members.read(name)
         where = f"{members.place}: {name}"

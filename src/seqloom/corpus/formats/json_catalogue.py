@@ -6,23 +6,23 @@ from typing import Any
 
 from seqloom.corpus.formats.raw import RawPair
 from seqloom.corpus.members import Members
-from seqloom.corpus.settings import Languages
 from seqloom.errors import FormatError
+from seqloom.languages import Direction
 
 
-def read_json_catalogue(members: Members, pattern: str, languages: Languages) -> Iterator[RawPair]:
+def read_json_catalogue(members: Members, pattern: str, direction: Direction) -> Iterator[RawPair]:
     """Yield the pairs of every group that has a file for both languages, in the order of the source file.
 
     A group without one of them, or a key without translation, is normal. Only texts are read, at any depth of objects
     and lists.
 
     Raises:
-        FormatError: a file is not JSON, or no group has both languages.
+        FormatError: a file is not JSON, or no group has both direction.
     """
-    sources, targets = members.sides(pattern, languages.source), members.sides(pattern, languages.target)
+    sources, targets = members.sides(pattern, direction.source), members.sides(pattern, direction.target)
     both = [key for key in sources if key in targets]
     if not both:
-        found = f"{len(sources):,} for {languages.source!r} and {len(targets):,} for {languages.target!r}"
+        found = f"{len(sources):,} for {direction.source!r} and {len(targets):,} for {direction.target!r}"
         raise FormatError(f"{members.place}: no catalogue has both languages: {pattern!r} matches {found}")
     for key in both:
         translated = dict(_texts(_load(members, targets[key].name)))

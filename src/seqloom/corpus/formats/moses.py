@@ -6,11 +6,11 @@ from itertools import zip_longest
 from seqloom.corpus.formats.raw import RawPair
 from seqloom.corpus.lines import read_lines
 from seqloom.corpus.members import Members
-from seqloom.corpus.settings import Languages
 from seqloom.errors import FormatError
+from seqloom.languages import Direction
 
 
-def read_moses(members: Members, pattern: str, languages: Languages) -> Iterator[RawPair]:
+def read_moses(members: Members, pattern: str, direction: Direction) -> Iterator[RawPair]:
     """Yield the pairs of every two files that the pattern, with its `{lang}`, matches.
 
     A line may be empty, which is how this format leaves a line without translation.
@@ -18,12 +18,12 @@ def read_moses(members: Members, pattern: str, languages: Languages) -> Iterator
     Raises:
         FormatError: a side is missing, or the sides have different numbers of lines.
     """
-    sources, targets = members.sides(pattern, languages.source), members.sides(pattern, languages.target)
+    sources, targets = members.sides(pattern, direction.source), members.sides(pattern, direction.target)
     if not sources and not targets:
         raise FormatError(f"{members.place}: no file matches {pattern!r}; there are {', '.join(members.names[:5])}")
     for key in sorted(sources.keys() | targets.keys()):
         if key not in sources or key not in targets:
-            there, missing = (sources, languages.target) if key in sources else (targets, languages.source)
+            there, missing = (sources, direction.target) if key in sources else (targets, direction.source)
             raise FormatError(f"{members.place}: {there[key].name} has no file for {missing!r} beside it ({pattern})")
         yield from _aligned(members, sources[key].name, targets[key].name)
 

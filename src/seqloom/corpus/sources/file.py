@@ -1,43 +1,46 @@
 """The source `file`: files of the user's own. They are copied, so that the stages after see them as any other."""
 
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from seqloom.corpus.settings import FileSource, Languages
+from seqloom.corpus.settings import FileSource
 from seqloom.corpus.sources.depot import copy, copy_tree, mismatch, sha256_of
 from seqloom.errors import HashError, SourceError
+from seqloom.languages import Direction
 from seqloom.progress import Listener
 
 
-def fetch_file(corpus: str, source: FileSource, languages: Languages, into: Path, listen: Listener) -> None:
-    """Copy the file, the file of each side, or the folder, into the folder `into`.
+def fetch_file(corpus: str, source: FileSource, directions: Sequence[Direction], into: Path, listen: Listener) -> None:
+    """Copy the file, the file of each language of the directions, or the folder, into the folder `into`.
 
     Raises:
         SourceError: a file is missing.
         HashError: a file is not the one that params.yaml pins.
     """
-    sides = (languages.source, languages.target) if "{lang}" in source.path else (None,)
-    paths = {side: Path(source.path.replace("{lang}", side or "")) for side in sides}
+    languages = dict.fromkeys(chain.from_iterable(directions)) if "{lang}" in source.path else (None,)
+    paths = {language: Path(source.path.replace("{lang}", language or "")) for language in languages}
     missing = [str(path) for path in paths.values() if not path.exists()]
     if missing:
         there = [str(path) for path in paths.values() if path.exists()]
         beside = f" (its other side, {there[0]}, is there)" if there else ""
         raise SourceError(f"{corpus}: there is no {' and no '.join(missing)}{beside}; see corpora.{corpus}.path")
-    for side, path in paths.items():
-        _check(corpus, path, _pin(corpus, source, side))
+    for language, path in paths.items():
+        _check(corpus, path, _pin(corpus, source, language))
         if path.is_dir():
             copy_tree(path, into, f"copy {corpus}", listen)
         else:
             copy(path, into / PurePosixPath(path).name, f"copy {corpus}", listen)
 
 
-def _pin(corpus: str, source: FileSource, side: str | None) -> str | None:
+def _pin(corpus: str, source: FileSource, language: str | None) -> str | None:
     if not isinstance(source.sha256, dict):
-        if source.sha256 and side:
+        if source.sha256 and language:
             raise SourceError(f"{corpus}: two files need two sha256: write `sha256: {{en: ..., de: ...}}`, by language")
         return source.sha256
-    if side not in source.sha256:
-        raise SourceError(f"{corpus}: sha256 has no entry for {side or source.path!r}")
-    return source.sha256[side]
+    if language not in source.sha256:
+        raise SourceError(f"{corpus}: sha256 has no entry for {language or source.path!r}")
+    return source.sha256[language]
 
 
 def _check(corpus: str, path: Path, sha256: str | None) -> None:
