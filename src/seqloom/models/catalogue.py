@@ -1,7 +1,8 @@
-"""Every network by its name, and the two files that a stored one consists of.
+"""Every network by its name, and the files that a stored one consists of.
 
 A model folder holds `model.json` (the architecture with every size filled in, vocabulary sizes) and
-`model.safetensors` (the weights). No code is stored and none is run on loading.
+`model.safetensors` (the weights); that of a pretrained one also `config.json`, which is Hugging Face's description of
+the network. No code is stored and none is run on loading.
 """
 
 import json
@@ -9,18 +10,21 @@ from pathlib import Path
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from seqloom.errors import ModelError
 from seqloom.models.attention_lstm import AttentionLstm
 from seqloom.models.lstm import Lstm
+from seqloom.models.pretrained import Pretrained
+from seqloom.models.pretrained_folder import from_config, from_folder
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import (
     Architecture,
     AttentionLstmArchitecture,
     LstmArchitecture,
+    PretrainedArchitecture,
     TransformerArchitecture,
 )
 from seqloom.models.transformer import Transformer
@@ -29,9 +33,28 @@ FORMAT = 2
 _ARCHITECTURE: TypeAdapter[Architecture] = TypeAdapter(Architecture)
 
 
-def build_model(architecture: Architecture, source_vocab_size: int, target_vocab_size: int) -> Seq2Seq:
-    """A network with fresh weights, drawn from torch's global generator."""
+def build_model(
+    architecture: Architecture, source_vocab_size: int, target_vocab_size: int, base: Path | None = None
+) -> Seq2Seq:
+    """A network with the weights that training starts from.
+
+    They are drawn from torch's global generator, or, for a pretrained one, read from its folder `base`.
+
+    Raises:
+        ModelError: there is no pretrained model in `base`, or one of other vocabularies or of an architecture that is
+            not understood.
+    """
     match architecture:
+        case PretrainedArchitecture():
+            if base is None:
+                raise ModelError("a pretrained model starts from a folder, and none is named")
+            model = from_folder(architecture, base)
+            if (model.source_vocab_size, model.target_vocab_size) != (source_vocab_size, target_vocab_size):
+                raise ModelError(
+                    f"{base}: the network has {model.source_vocab_size} source and {model.target_vocab_size} target "
+                    f"ids, its tokenizer {source_vocab_size} and {target_vocab_size}: they do not belong together"
+                )
+            return model
         case LstmArchitecture():
             return Lstm(architecture, source_vocab_size, target_vocab_size)
         case AttentionLstmArchitecture():
@@ -46,7 +69,7 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def save_model(model: Seq2Seq, architecture: Architecture, folder: Path) -> None:
-    """Write `model.json` and `model.safetensors` into `folder`, each beside and renamed."""
+    """Write the files of a model into `folder`, each beside and renamed."""
     folder.mkdir(parents=True, exist_ok=True)
     description = {
         "format": FORMAT,
@@ -57,9 +80,13 @@ def save_model(model: Seq2Seq, architecture: Architecture, folder: Path) -> None
     beside = folder / "model.safetensors.part"
     save_file({name: tensor.cpu().contiguous() for name, tensor in weights(model).items()}, beside)
     beside.replace(folder / "model.safetensors")
-    beside = folder / "model.json.part"
-    beside.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    beside.replace(folder / "model.json")
+    texts = {"model.json": (json.dumps(description, indent=2) + "\n").encode()}
+    if isinstance(model, Pretrained):
+        texts |= model.files
+    for name, content in texts.items():
+        beside = folder / f"{name}.part"
+        beside.write_bytes(content)
+        beside.replace(folder / name)
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:
@@ -74,12 +101,19 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         given = stored.get("format") if isinstance(stored, dict) else stored
         raise ModelError(f"{description}: format is {given!r}; this seqloom reads format {FORMAT}")
+    file = folder / "model.safetensors"
     try:
         architecture = _ARCHITECTURE.validate_python(stored["architecture"])
-        model = build_model(architecture, int(stored["source_vocab_size"]), int(stored["target_vocab_size"]))
+        sizes = int(stored["source_vocab_size"]), int(stored["target_vocab_size"])
+        if isinstance(architecture, PretrainedArchitecture):
+            model: Seq2Seq = from_config(architecture, folder, _names(file))
+        else:
+            model = build_model(architecture, *sizes)
     except (KeyError, ValidationError, ValueError) as error:
         raise ModelError(f"{description}: does not describe a model: {error}") from error
-    load_weights(model, folder / "model.safetensors")
+    load_weights(model, file)
+    if isinstance(model, Pretrained):
+        model.verify()
     return model.to(device).eval()
 
 
@@ -88,10 +122,22 @@ def load_weights(model: Seq2Seq, file: Path) -> None:
     try:
         stored = load_file(file)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{file}: cannot be read as safetensors: {error}") from error
+        raise _unreadable(file, error) from error
     own = weights(model)
     odd = sorted(own.keys() ^ stored.keys()) or [n for n in own if own[n].shape != stored[n].shape]
     if odd:
         raise ModelError(f"{file}: its weights are of another network: {odd[0]} differs ({len(odd)} in all)")
     for name, tensor in own.items():
         tensor.copy_(stored[name])
+
+
+def _names(file: Path) -> list[str]:
+    try:
+        with safe_open(file, "pt") as stored:
+            return list(stored.keys())
+    except (OSError, SafetensorError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> ModelError:
+    return ModelError(f"{file}: cannot be read as safetensors: {error}")

@@ -12,6 +12,7 @@ from seqloom.progress import Listener, Progress
 from seqloom.text import normalise
 from seqloom.tokenization import sentencepiece
 from seqloom.tokenization.characters import CharacterVocabulary
+from seqloom.tokenization.pretrained import PretrainedTokenizer
 from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tokenization.slots import find_slots, language_symbols, put_slots, slot_symbols
@@ -91,11 +92,12 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         TokenizerError: a file is missing, damaged, or of a format that this version does not know.
     """
     description = _description(folder / DESCRIPTION)
+    if description.get("name") == PretrainedTokenizer.name:
+        return PretrainedTokenizer.load(folder, description)
     kind = VOCABULARIES.get(str(description.get("name")))
     if kind is None:
-        raise TokenizerError(
-            f"{folder / DESCRIPTION}: name is {description.get('name')!r}; known are {', '.join(VOCABULARIES)}"
-        )
+        known = ", ".join([*VOCABULARIES, PretrainedTokenizer.name])
+        raise TokenizerError(f"{folder / DESCRIPTION}: name is {description.get('name')!r}; known are {known}")
     try:
         slots, hashes = int(description["slots"]), dict(description["sha256"])
         names = ["joint.model"] if description["joint"] else ["source.model", "target.model"]

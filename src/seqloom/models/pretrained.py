@@ -1,0 +1,299 @@
+"""A Hugging Face encoder-decoder (Marian, T5, BART, mBART, ...) behind the contract of this room.
+
+The network is theirs, and so is every name in it; here is what the engine and the search ask for: hidden vectors before
+the output layer, a step with a cache, attention. What theirs does between the decoder and the logits differs from one
+architecture to the next (T5 scales, Marian adds a bias), so each one is compared with its own logits when it is loaded,
+and is either right or refused. It knows no text and no hub: weights come from a folder.
+
+Shapes: B batch, S source, T target, D width, N heads, H width of a head, V vocabulary, R rows (hypotheses), P target
+tokens read so far.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from seqloom.errors import ModelError
+from seqloom.huggingface import library
+from seqloom.models.generation import Generated, Limits
+from seqloom.models.seq2seq import Seq2Seq, State
+from seqloom.symbols import Symbols
+
+_TOLERANCE = 1e-4  # of the logits, as a share of the largest
+
+Layers = tuple[tuple[Tensor, Tensor], ...]
+
+
+@dataclass(frozen=True)
+class PretrainedState(State):
+    """Encoder memory, and keys and values per decoder layer, which come with the first token that is read."""
+
+    memory: Tensor  # (R, S, D)
+    mask: Tensor | None  # (R, S), 1 where a source token stands
+    origin: Tensor  # (R,) which source each row reads, int64
+    source: Layers = ()  # (R, N, S, H)
+    target: Layers = ()  # (R, N, P, H)
+    length: int = 0
+
+    def select(self, rows: Tensor) -> Self:
+        """Return the state of the given rows."""
+        origin = self.origin.index_select(0, rows)
+        target = _pick(self.target, rows)
+        # A beam that only changes places among the hypotheses of its source reads the same memory as before.
+        if origin.shape == self.origin.shape and torch.equal(origin, self.origin):
+            return replace(self, target=target)
+        return replace(
+            self,
+            memory=self.memory.index_select(0, rows),
+            mask=None if self.mask is None else self.mask.index_select(0, rows),
+            origin=origin,
+            source=_pick(self.source, rows),
+            target=target,
+        )
+
+
+def _pick(layers: Layers, rows: Tensor) -> Layers:
+    return tuple((key.index_select(0, rows), value.index_select(0, rows)) for key, value in layers)
+
+
+class Pretrained(Seq2Seq):
+    """A network of `AutoModelForSeq2SeqLM`; `files` are the descriptions of it, by name, that it was made from.
+
+    `max_source_length` and `max_target_length` (BOS or EOS included) are the tokens that its table of positions ends
+    at, or None where positions have no end.
+
+    Raises:
+        ModelError: what the network does is not understood here.
+    """
+
+    def __init__(self, network: Any, files: dict[str, bytes]) -> None:
+        super().__init__()
+        self.network = network
+        self.files = files
+        self._name = type(network).__name__
+        # A buffer that is stored (the bias of the logits) becomes a parameter that is not trained, so that whatever
+        # keeps or loads weights finds it among them.
+        for name in [name for name, _ in network.named_buffers() if name in network.state_dict()]:
+            owner, _, last = name.rpartition(".")
+            module = network.get_submodule(owner)
+            buffer = module.get_buffer(last)
+            delattr(module, last)
+            module.register_parameter(last, nn.Parameter(buffer, requires_grad=False))
+        try:
+            self._encoder, self._decoder = network.get_encoder(), network.get_decoder()
+            source, target = self._encoder.get_input_embeddings(), self._decoder.get_input_embeddings()
+            self._output = network.get_output_embeddings()
+            self.target_embedding = target
+            self.source_embedding = target if source.weight is target.weight else source
+            self.source_vocab_size, self.target_vocab_size = len(source.weight), len(self._output.weight)
+        except (AttributeError, NotImplementedError, TypeError) as error:
+            raise self._refusal("it has not the parts of an encoder-decoder over ids") from error
+        config = network.config
+        self._scale = config.d_model**-0.5 if getattr(config, "scale_decoder_outputs", False) else 1.0
+        self.max_source_length, self.max_target_length = _positions(self._encoder), _positions(self._decoder)
+
+    @property
+    def output_weight(self) -> Tensor:
+        """(V, D)."""
+        weight: Tensor = self._output.weight
+        return weight
+
+    @property
+    def output_bias(self) -> Tensor | None:
+        """(V,), or None; a network adds one in its output layer or after it."""
+        bias: Tensor | None = getattr(self._output, "bias", None)
+        after: Tensor | None = getattr(self.network, "final_logits_bias", None)
+        return bias if after is None else after.squeeze(0)
+
+    def forward(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
+        """See `Seq2Seq.forward`."""
+        self._fits("target", target.shape[1], self.max_target_length)
+        memory, mask = self._encode(source, source_lengths)
+        return self._hidden(self._decode(target, memory, mask, use_cache=False))
+
+    def start(self, source: Tensor, source_lengths: Tensor) -> PretrainedState:
+        """See `Seq2Seq.start`."""
+        memory, mask = self._encode(source, source_lengths)
+        return PretrainedState(memory, mask, torch.arange(len(source), device=source.device))
+
+    def step(self, token: Tensor, state: State) -> tuple[Tensor, PretrainedState]:
+        """See `Seq2Seq.step`."""
+        assert isinstance(state, PretrainedState)
+        self._fits("target", state.length + 1, self.max_target_length)
+        # Their cache is changed by reading a token. This one is made for the step; the tensors in it are only read.
+        cache = library("transformers").EncoderDecoderCache(_cache(state.target), _cache(state.source))
+        told = self._decode(token.unsqueeze(1), state.memory, state.mask, cache=cache, use_cache=True)
+        after = replace(
+            state,
+            source=_layers(cache.cross_attention_cache),
+            target=_layers(cache.self_attention_cache),
+            length=state.length + 1,
+        )
+        return self.log_probabilities(self._hidden(told).squeeze(1)), after
+
+    def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
+        """See `Seq2Seq.attention`: the mean over the heads of the decoder's last layer."""
+        before, training = self.network.config._attn_implementation, self.training
+        self.eval()
+        self.network.set_attn_implementation("eager")  # the other ways never hold the weights
+        try:
+            memory, mask = self._encode(source, source_lengths)
+            told = self._decode(target, memory, mask, use_cache=False, output_attentions=True)
+            weights: Tensor = told.cross_attentions[-1].mean(dim=1)
+            return weights
+        finally:
+            self.network.set_attn_implementation(before)
+            self.train(training)
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        source: Tensor,
+        source_lengths: Tensor,
+        *,
+        symbols: Symbols,
+        prefix: Sequence[int] = (),
+        min_lengths: Tensor,
+        max_lengths: Tensor,
+        beam: int,
+        n_best: int = 1,
+        length_penalty: float = 0.0,
+        no_repeat_ngram: int = 0,
+    ) -> list[list[Generated]]:
+        """Search with Hugging Face's own `generate` and return the `n_best` targets of each source, best first.
+
+        A target begins with `prefix` and has from `min_lengths` to `max_lengths` (B,) ids, `prefix` included, EOS not.
+        A beam of 1 is greedy. Targets are ranked by log-probability / (|Y| ** `length_penalty`), |Y| the ids after the
+        prefix and the EOS; that is their only way, and their beam stops only where no better target can come.
+        """
+        hf = library("transformers")
+        prompt = torch.tensor([[symbols.bos, *prefix]], device=source.device).expand(len(source), -1)
+        found = self.network.generate(
+            input_ids=source,
+            attention_mask=_mask(source_lengths, source.shape[1]),
+            decoder_input_ids=prompt,
+            logits_processor=[Limits(symbols, min_lengths, max_lengths, beam)],
+            generation_config=hf.GenerationConfig(
+                num_beams=beam,
+                num_return_sequences=n_best,
+                early_stopping="never" if beam > 1 else False,
+                length_penalty=length_penalty,
+                no_repeat_ngram_size=no_repeat_ngram,
+                max_new_tokens=max(int(max_lengths.max()) - len(prefix), 0) + 1,
+                do_sample=False,
+                use_cache=True,
+                decoder_start_token_id=symbols.bos,
+                bos_token_id=symbols.bos,
+                eos_token_id=symbols.eos,
+                pad_token_id=symbols.pad,
+            ),
+        )[:, 1:]
+        ends = (found[:, len(prefix) :] == symbols.eos).int().argmax(dim=1) + len(prefix)  # the limits see to one each
+        scores = self._score(source, source_lengths, prompt[:, :1], found, ends, len(prefix))
+        targets = [
+            Generated(ids[:end], score) for ids, end, score in zip(found.tolist(), ends.tolist(), scores, strict=True)
+        ]
+        return [targets[first : first + n_best] for first in range(0, len(targets), n_best)]
+
+    def _score(
+        self, source: Tensor, lengths: Tensor, bos: Tensor, found: Tensor, ends: Tensor, prefix: int
+    ) -> list[float]:
+        """Log-probabilities of what was found: the ids after the prefix, and the EOS."""
+        each = len(found) // len(source)
+        repeated = source.repeat_interleave(each, 0), lengths.repeat_interleave(each, 0)
+        hidden = self(*repeated, torch.cat((bos.repeat_interleave(each, 0), found[:, :-1]), dim=1))
+        chosen = self.log_probabilities(hidden).gather(2, found.unsqueeze(2)).squeeze(2).double()
+        position = torch.arange(found.shape[1], device=found.device)
+        counted = (position >= prefix) & (position <= ends.unsqueeze(1))
+        scores: list[float] = chosen.masked_fill(~counted, 0.0).sum(1).tolist()
+        return scores
+
+    @torch.no_grad()
+    def verify(self) -> None:
+        """Compare hidden vectors, bias and cached steps with the network's own logits on a few ids.
+
+        Raises:
+            ModelError: they differ, so that this architecture cannot be trained or searched here.
+        """
+        training, device = self.training, self.output_weight.device
+        self.eval()
+        source = torch.arange(8, device=device).view(2, 4) % self.source_vocab_size
+        target = torch.arange(3, 9, device=device).view(2, 3) % self.target_vocab_size
+        lengths = torch.tensor([4, 2], device=device)
+        try:
+            theirs = self.network(
+                input_ids=source, attention_mask=_mask(lengths, 4), decoder_input_ids=target, use_cache=False
+            ).logits.float()
+            hidden = self(source, lengths, target)
+            ours = nn.functional.linear(hidden, self.output_weight, self.output_bias).float()
+            state, stepped = self.start(source, lengths), []
+            for token in target.unbind(1):
+                log_probabilities, state = self.step(token, state)
+                stepped.append(log_probabilities)
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise self._refusal(f"its decoder cannot be run apart: {error}") from error
+        finally:
+            self.train(training)
+        bound = _TOLERANCE * max(1.0, float(theirs.abs().max()))
+        if theirs.shape != ours.shape or not float((theirs - ours).abs().max()) <= bound:
+            raise self._refusal("its logits are not its output layer applied to its decoder's output")
+        if not float((theirs.log_softmax(-1) - torch.stack(stepped, 1)).abs().max()) <= bound:
+            raise self._refusal("reading a target token by token gives other numbers than reading it at once")
+
+    def _encode(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
+        self._fits("source", source.shape[1], self.max_source_length)
+        mask = None
+        # Asking whether there is padding would make a GPU wait for its host; there the mask is always given.
+        if source.device.type != "cpu" or int(lengths.min()) < source.shape[1]:
+            mask = _mask(lengths, source.shape[1])
+        memory: Tensor = self._encoder(input_ids=source, attention_mask=mask).last_hidden_state
+        return memory, mask
+
+    def _decode(self, target: Tensor, memory: Tensor, mask: Tensor | None, **how: Any) -> Any:
+        return self._decoder(input_ids=target, encoder_hidden_states=memory, encoder_attention_mask=mask, **how)
+
+    def _hidden(self, told: Any) -> Tensor:
+        hidden: Tensor = told.last_hidden_state
+        return hidden if self._scale == 1.0 else hidden * self._scale
+
+    def _fits(self, side: str, length: int, most: int | None) -> None:
+        if most is not None and length > most:
+            raise ModelError(
+                f"a {side} of {length} tokens is too long for {self._name}, whose positions end at {most}; lower "
+                f"tokenizer.max_length{' or search.max_length_ratio' if side == 'target' else ''}"
+            )
+
+    def _refusal(self, why: str) -> ModelError:
+        return ModelError(f"the architecture {self._name} cannot be fine-tuned here: {why}")
+
+
+def _mask(lengths: Tensor, width: int) -> Tensor:
+    """(B, S) int64, 1 where a source token stands."""
+    return (torch.arange(width, device=lengths.device) < lengths.unsqueeze(1)).long()
+
+
+def _positions(module: nn.Module) -> int | None:
+    """How many positions the table of an encoder or decoder has; None where it has no table."""
+    for name, child in module.named_modules():
+        if isinstance(child, nn.Embedding) and name.rpartition(".")[2] in ("embed_positions", "position_embeddings"):
+            return child.num_embeddings - int(getattr(child, "offset", 0))  # BART counts from 2
+    return None
+
+
+def _cache(layers: Layers) -> Any:
+    """Their cache of one kind of attention, which holds the given tensors as they are."""
+    library_cache = library("transformers").cache_utils
+    cache = library_cache.DynamicCache()
+    for key, value in layers:
+        layer = library_cache.DynamicLayer()
+        layer.lazy_initialization(key, value)
+        layer.keys, layer.values = key, value
+        cache.layers.append(layer)
+    return cache
+
+
+def _layers(cache: Any) -> Layers:
+    return tuple((layer.keys, layer.values) for layer in cache.layers)

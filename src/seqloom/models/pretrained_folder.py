@@ -1,0 +1,101 @@
+"""A folder of Hugging Face's (config.json and safetensors) as a network. Knows no hub: nothing here is fetched."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from seqloom.errors import ModelError
+from seqloom.huggingface import library
+from seqloom.models.pretrained import Pretrained
+from seqloom.models.settings import PretrainedArchitecture
+
+CONFIG_FILES = ("config.json", "generation_config.json")  # what rebuilds a network without its weights
+# What loading and building raise for a folder that is not as it should be.
+_FAULTS = (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError)
+
+
+def from_folder(architecture: PretrainedArchitecture, folder: Path) -> Pretrained:
+    """Read a network of Hugging Face's from a folder, config.json and safetensors, with its weights, in fp32.
+
+    Raises:
+        ModelError: the folder has no such network, lacks some of its weights, or the architecture is refused.
+    """
+    hf = library("transformers")
+    try:
+        network, told = hf.AutoModelForSeq2SeqLM.from_pretrained(
+            folder,
+            config=_config(architecture, folder),
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except _FAULTS as error:
+        raise ModelError(f"{folder}: cannot be loaded as an AutoModelForSeq2SeqLM: {_first_line(error)}") from error
+    if missing := sorted(told["missing_keys"]):
+        raise ModelError(f"{folder}: weights are missing that the network needs: {missing[0]} ({len(missing)} in all)")
+    with torch.device("meta"):  # loading forgets that Marian's sinusoids are not to be trained; making it does not
+        made = hf.AutoModelForSeq2SeqLM.from_config(network.config, trust_remote_code=False)
+    for name, parameter in made.named_parameters():
+        network.get_parameter(name).requires_grad_(parameter.requires_grad)
+    model = Pretrained(network, _files(folder))
+    model.verify()
+    return model
+
+
+def from_config(architecture: PretrainedArchitecture, folder: Path, stored: Iterable[str]) -> Pretrained:
+    """Make the network that `folder` describes, for weights with the names `stored` (see `catalogue.weights`).
+
+    Its weights are random until those are loaded; whoever does that calls `verify`.
+
+    Raises:
+        ModelError: the folder describes no such network.
+    """
+    hf = library("transformers")
+    try:
+        network = hf.AutoModelForSeq2SeqLM.from_config(
+            _config(architecture, folder), dtype=torch.float32, trust_remote_code=False
+        )
+    except _FAULTS as error:
+        raise ModelError(f"{folder}: its config.json makes no network: {_first_line(error)}") from error
+    # A checkpoint may hold two tables where the configuration says that they are one; it is the checkpoint that counts.
+    own = {name for name, _ in network.named_parameters()}
+    for name in sorted({name.removeprefix("network.") for name in stored} - own):
+        owner, _, last = name.rpartition(".")
+        try:
+            module = network.get_submodule(owner)
+            shared = module.get_parameter(last)
+        except AttributeError:
+            continue  # a buffer, or nothing of this network: loading the weights says which
+        setattr(module, last, nn.Parameter(shared.detach().clone()))
+    return Pretrained(network, _files(folder))
+
+
+def _config(architecture: PretrainedArchitecture, folder: Path) -> Any:
+    hf = library("transformers")
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder}: is not a folder of a pretrained model: it has no config.json")
+    try:
+        config = hf.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except _FAULTS as error:
+        raise ModelError(f"{folder / 'config.json'}: is not understood: {_first_line(error)}") from error
+    if not getattr(config, "is_encoder_decoder", False):
+        raise ModelError(f"{folder / 'config.json'}: {config.model_type!r} is no encoder-decoder")
+    rates = [name for name in ("dropout", "dropout_rate") if hasattr(config, name)]
+    if not rates:
+        raise ModelError(f"{folder / 'config.json'}: {config.model_type!r} has no rate of dropout that can be set")
+    for name in rates:
+        setattr(config, name, architecture.dropout)
+    return config
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in CONFIG_FILES if (folder / name).is_file()}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

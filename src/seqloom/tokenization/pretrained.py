@@ -1,0 +1,228 @@
+"""The tokenizer that a pretrained model came with, behind the contract of this room.
+
+The splitting is Hugging Face's, and what stands around a text (end of sequence, language codes) is what their tokenizer
+puts around an empty one. What it writes before a target is the prefix of every translation. Placeholders stay text. It
+knows no hub: the files lie in a folder, and are stored as they are.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, Self
+
+from seqloom.errors import TokenizerError
+from seqloom.huggingface import library
+from seqloom.symbols import Symbols
+from seqloom.text import normalise
+from seqloom.tokenization.slotted import DESCRIPTION, FORMAT
+from seqloom.tokenization.tokenizer import Encoded
+
+FOLDER = "huggingface"  # within that of a stored tokenizer; their tokenizer.json is not our description
+_WEIGHTS = (".safetensors", ".safetensors.index.json")
+_FAULTS = (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError, AssertionError, ImportError)
+
+
+class Manner(NamedTuple):
+    """How texts are handed to the tokenizer: see `PretrainedSettings`."""
+
+    source_language: str | None = None
+    target_language: str | None = None
+    prefix: str = ""
+
+
+class PretrainedTokenizer:
+    """A `Tokenizer` made of the files of a Hugging Face model.
+
+    Raises:
+        TokenizerError: the folder holds no tokenizer, or not one for a target; a language code is missing or unknown.
+    """
+
+    name: ClassVar[str] = "pretrained"
+
+    def __init__(self, folder: Path, manner: Manner) -> None:
+        self._folder, self._manner = folder, manner
+        hf = library("transformers")
+        here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        try:
+            self._theirs: Any = hf.AutoTokenizer.from_pretrained(folder, **here)
+            config = hf.AutoConfig.from_pretrained(folder, **here)
+        except _FAULTS as error:
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise TokenizerError(f"{folder}: its tokenizer cannot be loaded: {said}") from error
+        self._separate = bool(getattr(self._theirs, "separate_vocabs", False))  # some of Marian's
+        self._byte_level = any(piece.startswith("Ġ") for piece in self._theirs.tokenize("a a"))
+        self.source_vocab_size = int(config.vocab_size)
+        self.target_vocab_size = int(getattr(config, "decoder_vocab_size", None) or config.vocab_size)
+        self._set_languages()
+        self._look_around(config)
+
+    def _set_languages(self) -> None:
+        speaks = hasattr(type(self._theirs), "src_lang")
+        for role, code, name in (
+            ("source", self._manner.source_language, "src_lang"),
+            ("target", self._manner.target_language, "tgt_lang"),
+        ):
+            if not speaks and code is not None:
+                raise TokenizerError(
+                    f"{self._folder}: its tokenizer has no language codes: set model.pretrained.{role}_language to null"
+                )
+            if speaks:
+                if code not in (known := self._language_codes()):
+                    raise TokenizerError(
+                        f"{self._folder}: model.pretrained.{role}_language is {code!r}; its tokenizer knows "
+                        f"{', '.join(known)}"
+                    )
+                setattr(self._theirs, name, code)
+
+    def _language_codes(self) -> list[str]:
+        codes = getattr(self._theirs, "lang_code_to_id", None)
+        if codes is None:
+            codes = [token for token in self._theirs.all_special_tokens if not token.startswith("<")]
+        return sorted(codes)
+
+    def _look_around(self, config: Any) -> None:
+        """Find what stands around a text of either side, and with it the special ids."""
+        eos, pad, unk = (getattr(self._theirs, f"{name}_token_id") for name in ("eos", "pad", "unk"))
+        around = self._theirs(text_target="").input_ids
+        if eos is None or pad is None or eos not in around:
+            raise TokenizerError(f"{self._folder}: its tokenizer ends no target with an end-of-sequence symbol")
+        end = around.index(eos)
+        self._prefix, after, start = around[:end], around[end + 1 :], _decoder_start(self._folder, config)
+        if after and config.model_type == "mbart":
+            start = after[-1]  # its decoder begins with what its labels end in (Liu et al. 2020, section 2.2)
+        elif after:
+            self._prefix = after
+        if start is None:
+            raise TokenizerError(f"{self._folder / 'config.json'}: has no decoder_start_token_id")
+        self.symbols = Symbols(pad=int(pad), unk=int(pad if unk is None else unk), bos=int(start), eos=int(eos))
+        # No text can write a special id: `</s>` in it is four characters that nobody knows, not the end of it.
+        self._special = frozenset(self._theirs.all_special_ids)
+        around = self._theirs("").input_ids
+        end = around.index(eos) if eos in around else len(around)
+        self._before, self._after = around[:end], around[end:]
+
+    @property
+    def joint(self) -> bool:
+        """Whether both sides share one vocabulary."""
+        return not self._separate
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """None to choose from: it is told its two when it is made."""
+        return ()
+
+    def encode_source(self, text: str, language: str | None = None) -> Encoded:
+        """Return all that the encoder reads of a source segment, and no slots; an empty text has no ids."""
+        text = normalise(text)
+        if not text:
+            return Encoded([], ())
+        ids = self._theirs(self._manner.prefix + text, add_special_tokens=False).input_ids
+        return Encoded([*self._before, *self._plain("source", ids, self.source_vocab_size), *self._after], ())
+
+    def encode_target(self, text: str, slots: Sequence[str], language: str | None = None) -> list[int]:
+        """Return the ids of a target segment, beginning with `prefix()`, without BOS and EOS."""
+        ids = self._theirs(text_target=normalise(text), add_special_tokens=False).input_ids
+        return [*self._prefix, *self._plain("target", ids, self.target_vocab_size)]
+
+    def _plain(self, side: str, ids: list[int], size: int) -> list[int]:
+        """The ids of a text, special ones unknown."""
+        if ids and max(ids) >= size:
+            raise TokenizerError(
+                f"{self._folder}: its tokenizer gives the {side} id {max(ids)}, its network has {size}: they do not "
+                "belong together"
+            )
+        return [self.symbols.unk if index in self._special else index for index in ids]
+
+    def prefix(self, language: str | None = None) -> list[int]:
+        """Return the ids that every target begins with: the language code of some, the start symbol of others."""
+        return list(self._prefix)
+
+    def decode(self, ids: Sequence[int], slots: Sequence[str]) -> str:
+        """Return the text of target ids, normalised; special ids and the prefix have none."""
+        known = len(self._theirs.target_encoder) if self._separate else len(self._theirs)
+        kept = [index for index in ids if index < known]  # a table may have more rows than there are pieces
+        how = {"use_source_tokenizer": False} if hasattr(self._theirs, "spm_target") else {}
+        text: str = self._theirs.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False, **how)
+        return normalise(text)
+
+    def resample(self, side: Literal["source", "target"], ids: Sequence[int], alpha: float) -> list[int]:
+        """Return the ids as they are: one split is all that such a tokenizer is asked for."""
+        return list(ids)
+
+    def source_pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return how each source id is written, a space as U+2581."""
+        if not self._separate:
+            return self.target_pieces(ids)
+        written = {index: piece for piece, index in self._theirs.encoder.items()}
+        return [written.get(index, self._theirs.unk_token) for index in ids]
+
+    def target_pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return how each target id is written."""
+        known = len(self._theirs.target_encoder) if self._separate else len(self._theirs)
+        pieces = [self._theirs.convert_ids_to_tokens(index) if index < known else "" for index in ids]
+        return [piece.replace("Ġ", "▁") if self._byte_level else piece for piece in pieces]
+
+    def save(self, folder: Path) -> None:
+        """Write tokenizer.json and the files of the tokenizer into `folder`, whole or not at all."""
+        files = {path.name: path.read_bytes() for path in sorted(self._folder.iterdir()) if _belongs(path)}
+        description = {
+            "format": FORMAT,
+            "name": self.name,
+            **self._manner._asdict(),
+            "source_vocab_size": self.source_vocab_size,
+            "target_vocab_size": self.target_vocab_size,
+            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        }
+        beside = folder.with_name(folder.name + ".part")
+        shutil.rmtree(beside, ignore_errors=True)
+        (beside / FOLDER).mkdir(parents=True)
+        try:
+            for name, content in files.items():
+                (beside / FOLDER / name).write_bytes(content)
+            text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+            (beside / DESCRIPTION).write_text(text, encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            beside.rename(folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+    @classmethod
+    def load(cls, folder: Path, description: dict[str, Any]) -> Self:
+        """Load what `save` wrote; `description` is what its tokenizer.json says.
+
+        Raises:
+            TokenizerError: a file is missing or damaged.
+        """
+        try:
+            hashes = dict(description["sha256"])
+            manner = Manner(*(description[field] for field in Manner._fields))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
+        for name, sha256 in hashes.items():
+            path = folder / FOLDER / Path(name).name
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise TokenizerError(f"{path}: cannot be read: {error}") from error
+            if hashlib.sha256(content).hexdigest() != sha256:
+                raise TokenizerError(f"{path}: damaged: it is not the file that {DESCRIPTION} describes")
+        return cls(folder / FOLDER, manner)
+
+
+def _belongs(path: Path) -> bool:
+    return path.is_file() and not path.name.endswith(_WEIGHTS)
+
+
+def _decoder_start(folder: Path, config: Any) -> int | None:
+    """What a decoder reads before its first token, as `generate` finds it."""
+    told: dict[str, Any] = {}
+    file = folder / "generation_config.json"
+    if file.is_file():
+        try:
+            told = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise TokenizerError(f"{file}: cannot be read: {error}") from error
+    places = [(told.get(name), getattr(config, name, None)) for name in ("decoder_start_token_id", "bos_token_id")]
+    return next((int(start) for place in places for start in place if start is not None), None)
