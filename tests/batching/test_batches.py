@@ -1,7 +1,7 @@
 import hashlib
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from seqloom.batching import batches as module
 from seqloom.batching.batches import Batch, BatchOrder, in_order, make_batch
 from seqloom.batching.store import TokenStore, TokenWriter
-from seqloom.tokenization import tokenizer
+from seqloom.symbols import OWN, Symbols
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=80)
 
@@ -23,7 +23,7 @@ def read_back(batch: Batch) -> list[tuple[list[int], list[int]]]:
     for row in range(len(batch.source)):
         source = batch.source[row, : batch.source_lengths[row]].tolist()
         target = batch.target_out[row, : batch.target_lengths[row]].tolist()
-        assert target.pop() == tokenizer.EOS
+        assert target.pop() == OWN.eos
         pairs.append((source, target))
     return pairs
 
@@ -36,10 +36,6 @@ def digest(order) -> str:
     return content.hexdigest()
 
 
-def test_the_special_ids_are_the_tokenizers():
-    assert (module.PAD, module.BOS, module.EOS) == (tokenizer.PAD, tokenizer.BOS, tokenizer.EOS)
-
-
 def test_a_batch_is_what_a_loop_over_its_pairs_would_build(write_store):
     store = write_store([([11, 12, 13], [21]), ([14], [22, 23, 24]), ([15, 16], [25, 26])])
     batch = make_batch(store, np.array([1, 2]))
@@ -50,6 +46,18 @@ def test_a_batch_is_what_a_loop_over_its_pairs_would_build(write_store):
     assert batch.target_lengths.tolist() == [4, 3]
     assert batch.tokens == 7
     assert all(tensor.dtype == torch.int64 and tensor.is_contiguous() for tensor in batch)
+
+
+def test_the_special_ids_are_those_of_the_store(tmp_path):
+    with TokenWriter(tmp_path / "store", 100, 100, Symbols(pad=9, unk=8, bos=9, eos=7)) as writer:
+        writer.add([11], [21, 22])
+        writer.add([12, 13], [23])
+    store = TokenStore.open(tmp_path / "store")
+    batch = make_batch(store, np.array([0, 1]))
+    assert batch.source.tolist() == [[11, 9], [12, 13]]
+    assert batch.target_in.tolist() == [[9, 21, 22], [9, 23, 9]]
+    assert batch.target_out.tolist() == [[21, 22, 7], [23, 7, 9]]
+    assert BatchOrder(store, 64, 1).symbols.unk == 8
 
 
 def test_an_id_that_is_pad_elsewhere_is_kept_inside_a_segment(write_store):
@@ -76,7 +84,6 @@ def test_no_batch_passes_the_budget_but_a_single_pair(lengths, budget, epoch, tm
             writer.add([4 + number] * source, [4 + number] * target)
     order = BatchOrder(TokenStore.open(folder), budget, 3)
     batches = order.epoch(epoch)
-    assert len(batches) == len(order)
     assert sorted(batch.source[row, 0].item() for batch in batches for row in range(len(batch.source))) == [
         4 + number for number in range(len(lengths))
     ]
@@ -125,7 +132,7 @@ def test_batches_can_be_asked_for_in_any_order(write_store, some_pairs):
 
 def test_batches_and_their_order_change_from_epoch_to_epoch(write_store, some_pairs):
     order = BatchOrder(write_store(some_pairs), 128, 1)
-    first, second = ([order.epoch(n).pairs(i).tolist() for i in range(len(order))] for n in (0, 1))
+    first, second = ([order.epoch(n).pairs(i).tolist() for i in range(len(order.epoch(n)))] for n in (0, 1))
     assert [len(pairs) for pairs in first] != [len(pairs) for pairs in second]  # the order of batches
     same = {tuple(sorted(pairs)) for pairs in first} & {tuple(sorted(pairs)) for pairs in second}
     assert len(same) < len(first) / 2  # what is in them: only rare lengths always stand together
@@ -169,3 +176,119 @@ def test_more_lengths_than_two_bytes_can_number(write_store, monkeypatch):
     narrow = module._length_ranks
     monkeypatch.setattr(module, "_length_ranks", lambda store: narrow(store).astype(np.uint32))
     assert digest(BatchOrder(store, 64, 1).epoch(0)) == before
+
+
+def test_the_order_is_the_one_that_earlier_versions_made(write_store, some_pairs):
+    """So that a run repeats to the byte over versions; a digest that changes must be changed on purpose."""
+    assert digest(BatchOrder(write_store(some_pairs), 128, 1).epoch(0))[:16] == "69994ed49c4972a3"
+
+
+# Long segments.
+
+
+def test_one_long_pair_among_short_ones_is_a_batch_of_its_own_and_changes_no_other(write_store, some_pairs, tmp_path):
+    short = write_store(some_pairs)
+    with TokenWriter(tmp_path / "long", 1000, 1000) as writer:
+        for source, target in [*some_pairs[:300], ([5] * 4000, [6] * 3900), *some_pairs[300:]]:
+            writer.add(source, target)
+    long = TokenStore.open(tmp_path / "long")
+    shapes = [tuple(batch.source.shape) for batch in in_order(short, 128)]
+    assert [tuple(batch.source.shape) for batch in in_order(long, 128)] == [*shapes, (1, 4000)]
+    *rest, last = in_order(long, 128)
+    assert [read_back(batch) for batch in rest] == [read_back(batch) for batch in in_order(short, 128)]
+    assert read_back(last) == [([5] * 4000, [6] * 3900)]
+    order = BatchOrder(long, 128, 1)
+    for number in (0, 1):
+        sizes = [len(batch.source) for batch in order.epoch(number) if batch.source.shape[1] < 4000]
+        assert sorted(sizes) == sorted(len(batch.source) for batch in rest)
+
+
+# Batches that are split anew.
+
+
+def doubled(seed, pairs):
+    """A `Vary`: some source ids come twice; the targets begin with what the seed says."""
+    draw = np.random.default_rng(seed)
+    return [
+        ([i for i in source for _ in range(draw.integers(1, 3))], [4 + seed % 900, *target]) for source, target in pairs
+    ]
+
+
+def test_pairs_are_read_as_they_are_varied(write_store, some_pairs):
+    store = write_store([pair for pair in some_pairs if len(pair[1]) > 1])
+    plain, order = BatchOrder(store, 128, 1), BatchOrder(store, 128, 1, vary=doubled)
+    seeds = set()
+    for epoch in (0, 1):
+        for position in range(len(order.epoch(epoch))):
+            rows = order.epoch(epoch).pairs(position)
+            assert rows.tolist() == plain.epoch(epoch).pairs(position).tolist()
+            found = read_back(order.epoch(epoch)[position])
+            (seed,) = {target[0] - 4 for _, target in found}
+            seeds.add(seed)
+            for row, (source, target) in zip(rows, found, strict=True):
+                assert target[1:] == store.target(row).tolist()
+                assert [i for i, _ in groupby(source)] == [i for i, _ in groupby(store.source(row).tolist())]
+    assert len(seeds) > 50  # of 900, a new one for each batch
+
+
+def test_a_varied_batch_is_a_function_of_seed_epoch_and_position(write_store, some_pairs):
+    store = write_store(some_pairs)
+    one, two = BatchOrder(store, 128, 1, vary=doubled), BatchOrder(store, 128, 1, vary=doubled)
+    forward = [read_back(batch) for batch in one.epoch(2)]
+    backward = [read_back(two.epoch(2)[position]) for position in reversed(range(len(forward)))]
+    assert backward[::-1] == forward
+    assert read_back(two.epoch(2)[-1]) == forward[-1]
+    with pytest.raises(IndexError):
+        one.epoch(2)[len(forward)]
+
+
+def test_a_segment_that_grew_out_of_bounds_or_vanished_is_read_as_it_is_stored(write_store):
+    store = write_store([([11, 12], [21]), ([13], [22, 23])])
+
+    def much(seed, pairs):
+        return [(list(source) * (2 if source[0] == 11 else 3), []) for source, _ in pairs]
+
+    (batch,) = BatchOrder(store, 64, 1, vary=much).epoch(0)
+    assert sorted(read_back(batch)) == [([11, 12, 11, 12], [21]), ([13], [22, 23])]
+
+
+# Temperature.
+
+
+@pytest.fixture
+def two_directions(tmp_path, some_pairs):
+    """500 pairs of one direction and 20 of another, which are told apart by their last source id."""
+    with TokenWriter(tmp_path / "two", 1000, 1000, directions=("en-de", "en-fr")) as writer:
+        for number, (source, target) in enumerate(some_pairs[:520]):
+            small = number % 26 == 7
+            writer.add([*source, 500 + small], target, direction=int(small))
+    return TokenStore.open(tmp_path / "two")
+
+
+def test_without_temperature_directions_change_nothing(two_directions, write_store, some_pairs):
+    alone = [([*source, 500 + (number % 26 == 7)], target) for number, (source, target) in enumerate(some_pairs[:520])]
+    for temperature in (1.0, 5.0):  # with one direction alone there is nothing to weigh
+        one = BatchOrder(write_store(alone), 128, 1, temperature=temperature)
+        assert digest(one.epoch(1)) == digest(BatchOrder(two_directions, 128, 1).epoch(1))
+
+
+def test_a_temperature_gives_small_directions_more_of_an_epoch(two_directions):
+    order = BatchOrder(two_directions, 128, 1, temperature=5.0)
+    weights = np.array([500, 20]) ** (1 / 5)
+    expected = np.round(520 * weights / weights.sum())
+    seen = []
+    for number in range(4):
+        epoch = order.epoch(number)
+        rows = np.concatenate([epoch.pairs(position) for position in range(len(epoch))])
+        small = two_directions.direction_numbers[rows] == 1
+        assert [len(rows) - small.sum(), small.sum()] == expected.tolist()
+        counts = np.bincount(rows, minlength=520)[two_directions.direction_numbers == 1]
+        assert counts.max() - counts.min() <= 2  # whole permutations, and a part at either end
+        seen.append(set(rows[~small]))
+        for batch in epoch:
+            size = len(batch.source) * max(batch.source.shape[1], batch.target_in.shape[1])
+            assert size <= 128 or len(batch.source) == 1
+    assert len(seen[0]) == expected[0]  # a part of the large one, in which no pair comes twice
+    assert seen[0] | seen[1] == set(np.flatnonzero(two_directions.direction_numbers == 0))  # and then the others
+    assert digest(order.epoch(1)) == digest(BatchOrder(two_directions, 128, 1, temperature=5.0).epoch(1))
+    assert digest(order.epoch(1)) != digest(BatchOrder(two_directions, 128, 2, temperature=5.0).epoch(1))

@@ -130,11 +130,11 @@ def test_offsets_that_contradict_the_ids_are_found_at_opening(tmp_path, offsets)
     [
         (None, "cannot be read"),
         ("{", "cannot be read"),
-        ("[]", "not a token store of format 1"),
-        ('{"format": 2}', "not a token store of format 1"),
-        ('{"format": 1}', "not what a token store says"),
-        ('{"format": 1, "pairs": "x", "dtype": "<u2"}', "not what a token store says"),
-        ('{"format": 1, "pairs": 2, "dtype": "what"}', "not what a token store says"),
+        ("[]", "not a token store of format 2"),
+        ('{"format": 1}', "not a token store of format 2"),
+        ('{"format": 2}', "not what a token store says"),
+        ('{"format": 2, "pairs": "x", "dtype": "<u2"}', "not what a token store says"),
+        ('{"format": 2, "pairs": 2, "dtype": "what"}', "not what a token store says"),
     ],
 )
 def test_a_wrong_description_is_one_clear_error(tmp_path, text, said):
@@ -150,9 +150,41 @@ def test_a_wrong_description_is_one_clear_error(tmp_path, text, said):
 def test_the_description_counts_everything(tmp_path):
     folder = written(tmp_path / "store", [([1, 2], [3]), ([5], [6])])
     assert json.loads((folder / "meta.json").read_text()) == {
-        "format": 1,
+        "format": 2,
         "pairs": 2,
         "dtype": "<u2",
+        "symbols": {"pad": 0, "unk": 1, "bos": 2, "eos": 3},
+        "directions": [""],
         "source": {"vocab_size": 100, "tokens": 3},
         "target": {"vocab_size": 100, "tokens": 2},
     }
+
+
+def with_directions(folder: Path, numbers) -> Path:
+    with TokenWriter(folder, 100, 100, directions=("en-de", "en-fr", "de-fr")) as writer:
+        for number in numbers:
+            writer.add([1], [2, 3], direction=number)
+    return folder
+
+
+def test_the_direction_of_each_pair_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_FLUSH", 3)
+    store = TokenStore.open(with_directions(tmp_path / "store", [0, 2, 1, 1, 0, 2, 2]))
+    assert store.directions == ("en-de", "en-fr", "de-fr")
+    assert store.direction_numbers.tolist() == [0, 2, 1, 1, 0, 2, 2]
+    assert store.direction_numbers.dtype == np.uint16
+
+
+def test_one_direction_takes_no_file(tmp_path):
+    folder = written(tmp_path / "store", [([1], [2])])
+    assert not (folder / "directions.bin").exists()
+    store = TokenStore.open(folder)
+    assert store.directions == ("",)
+    assert store.direction_numbers is None
+
+
+def test_a_truncated_file_of_directions_is_found_at_opening(tmp_path):
+    folder = with_directions(tmp_path / "store", [0, 2, 1])
+    (folder / "directions.bin").write_bytes(b"12345")
+    with pytest.raises(CorpusError, match=r"directions\.bin: holds 5 bytes where 6 are due"):
+        TokenStore.open(folder)

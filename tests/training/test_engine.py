@@ -210,12 +210,12 @@ def test_accumulated_batches_make_the_update_of_one_large_batch(run: Run) -> Non
     batches = [engine._next_batch() for _ in range(3)]
     tokens = sum(batch.tokens for batch in batches)
     for batch in batches:
-        (engine._loss(batch, 0.1).smoothed / tokens).backward()
+        torch.autograd.backward(engine._loss(batch, 0.1).smoothed / tokens)
     separate = {name: p.grad.clone() for name, p in engine.model.named_parameters() if p.grad is not None}
     whole = merged(batches)
     other = run.engine()
     other.model.eval()
-    (other._loss(whole, 0.1).smoothed / tokens).backward()
+    torch.autograd.backward(other._loss(whole, 0.1).smoothed / tokens)
     for name, parameter in other.model.named_parameters():
         assert parameter.grad is not None
         torch.testing.assert_close(parameter.grad, separate[name], atol=1e-6, rtol=1e-4)
