@@ -21,17 +21,18 @@ THINGS = [("front door", "Haustür"), ("window", "Fenster"), ("lamp", "Lampe"), 
 STATES = [("open", "offen"), ("broken", "kaputt"), ("not connected", "nicht verbunden"), ("ready", "bereit")]
 
 
-def params(**other: object) -> Params:
+def params(languages: dict[str, object] | None = None, **other: object) -> Params:
     given = load_params(PARAMS).model_dump(by_alias=True)
+    given["languages"].update(languages or {})
     given["tokenizer"].update({"vocab_size": 300, "slots": 2, "max_length": 40} | other)
     given["model"].update(tied_embeddings="target")
     return Params.model_validate(given)
 
 
-def write_split(name: str, pairs: list[tuple[str, str]]) -> None:
+def write_split(name: str, pairs: list[tuple[str, str]], *directions: str) -> None:
     with SplitWriter(CORPUS / f"{name}.tsv") as writer:
-        for source, target in pairs:
-            writer.write(Pair(source, target, "en-de", "mine", ""))
+        for (source, target), direction in product(pairs, directions or ["en-de"]):
+            writer.write(Pair(source, target, direction, "mine", ""))
 
 
 @pytest.fixture
@@ -84,6 +85,30 @@ def test_long_pairs_stay_out_on_either_side_and_are_counted(project):
     assert store.target_lengths.max() <= 40
 
 
+def test_several_directions_are_told_apart_and_counted_each(project):
+    pairs = [(pair.source, pair.target) for pair in read_split(CORPUS / "train.tsv")]
+    for name, part in (("train", pairs), ("valid", pairs[:3])):
+        (CORPUS / f"{name}.tsv").unlink()
+        write_split(name, part, "en-de", "en-fr")
+    train_tokenizer.run(params({"target": ["de", "fr"]}), ignore)
+    tokenizer, store = load_tokenizer(TOKENIZER), TokenStore.open(TOKENS / "train")
+    assert tokenizer.languages == ("de", "fr")
+    assert store.directions == ("en-de", "en-fr")
+    assert store.direction_numbers.tolist() == [0, 1] * 88
+    firsts = [tokenizer.source_pieces(store.source(index).tolist())[0] for index in range(len(store))]
+    assert firsts == ["<2de>", "<2fr>"] * 88
+    counts = json.loads((TOKENS / "counts.json").read_text())["train"]
+    assert (counts["pairs"], counts["too_long"]) == (176, 4)
+    assert counts["directions"] == {name: {"pairs": 88, "too_long": 2} for name in ("en-de", "en-fr")}
+
+
+def test_one_direction_says_nothing_of_directions(project):
+    train_tokenizer.run(params(), ignore)
+    assert "directions" not in json.loads((TOKENS / "counts.json").read_text())["train"]
+    assert not (TOKENS / "train" / "directions.bin").exists()
+    assert TokenStore.open(TOKENS / "train").directions == ("en-de",)
+
+
 def test_unknown_tokens_are_counted(project):
     (CORPUS / "valid.tsv").unlink()
     write_split("valid", [("door", "Tor"), ("字", "Tor 字")])
@@ -131,6 +156,11 @@ def test_a_split_of_long_pairs_alone_is_refused(project):
         train_tokenizer.run(params(), ignore)
     assert not (TOKENS / "valid").exists()
     assert not (TOKENS / "counts.json").exists()
+
+
+def test_a_direction_that_params_does_not_know_is_named(project):
+    with pytest.raises(CorpusError, match=r"train\.tsv: holds en-de, no direction of languages; prepare it again"):
+        train_tokenizer.run(params({"target": "fr"}), ignore)
 
 
 def test_a_vocabulary_too_large_writes_nothing(project):

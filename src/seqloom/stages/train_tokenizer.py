@@ -5,13 +5,16 @@ the token files; data/tokens/counts.json says how many, and what the tokens are 
 """
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seqloom.batching.store import TokenWriter
-from seqloom.corpus.splits import Pair, Split, read_split
+from seqloom.corpus.splits import Split, read_split
 from seqloom.errors import CorpusError
+from seqloom.languages import Direction
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
@@ -23,18 +26,22 @@ _REPORT_EVERY = 1000  # pairs
 
 def run(params: Params, listen: Listener) -> None:
     """Train the tokenizer and write models/tokenizer and data/tokens."""
+    tokenizer = _tokenizer(params, listen)
+    tokenizer.save(places.TOKENIZER)
+    counts = {
+        split.name: encode_split(split, tokenizer, params.languages.directions, params.tokenizer.max_length, listen)
+        for split in (Split.train, Split.valid)
+    }
+    places.write_text(places.TOKENS / "counts.json", json.dumps(counts, indent=2) + "\n")
+
+
+def _tokenizer(params: Params, listen: Listener) -> Tokenizer:
     training = places.CORPUS / Split.train.file_name
 
     def texts() -> Iterator[tuple[str, str]]:
         return ((pair.source, pair.target) for pair in read_split(training))
 
-    tokenizer = train_tokenizer(params.tokenizer, texts, params.train.seed, listen)
-    tokenizer.save(places.TOKENIZER)
-    counts = {
-        split.name: encode_split(split, tokenizer, params.tokenizer.max_length, listen)
-        for split in (Split.train, Split.valid)
-    }
-    places.write_text(places.TOKENS / "counts.json", json.dumps(counts, indent=2) + "\n")
+    return train_tokenizer(params.tokenizer, texts, params.train.seed, listen, params.languages.target_languages)
 
 
 @dataclass
@@ -59,43 +66,54 @@ class Tally:
         }
 
 
-def encode_split(split: Split, tokenizer: Tokenizer, max_length: int, listen: Listener) -> dict[str, object]:
-    """Write a split as token ids and return its counts.
+def encode_split(
+    split: Split, tokenizer: Tokenizer, directions: Sequence[Direction], max_length: int, listen: Listener
+) -> dict[str, object]:
+    """Write a split as token ids and return its counts, where there are several directions of each one as well.
 
     Raises:
-        CorpusError: no pair is short enough.
+        CorpusError: no pair is short enough, or one is of another direction.
     """
     path = places.CORPUS / split.file_name
     total = _lines(path) - 1
+    numbers = {str(direction): number for number, direction in enumerate(directions)}
     source_tally, target_tally = Tally(tokenizer.symbols.unk), Tally(tokenizer.symbols.unk)
+    kept, long = Counter[str](), Counter[str]()
     sizes = tokenizer.source_vocab_size, tokenizer.target_vocab_size
-    with TokenWriter(places.TOKENS / split.name, *sizes) as writer:
+    with TokenWriter(places.TOKENS / split.name, *sizes, tokenizer.symbols, list(numbers)) as writer:
         for done, pair in enumerate(read_split(path)):
             if done % _REPORT_EVERY == 0:
                 listen(Progress(f"encode {split.name}", done, total, "pairs"))
-            source, target = _encode(pair, tokenizer)
+            if (number := numbers.get(pair.direction)) is None:
+                raise CorpusError(
+                    f"{path}: holds {pair.direction}, no direction of languages; run prepare_corpus again"
+                )
+            language = directions[number].target
+            source, slots = tokenizer.encode_source(pair.source, language)
+            target = tokenizer.encode_target(pair.target, slots, language)
             if len(source) <= max_length and len(target) <= max_length:
-                writer.add(source, target)
+                writer.add(source, target, number)
                 source_tally.add(source)
                 target_tally.add(target)
-        too_long = total - writer.pairs
+                kept[pair.direction] += 1
+            else:
+                long[pair.direction] += 1
         if not writer.pairs:
             raise CorpusError(
                 f"{path}: none of its {total} pairs has at most {max_length} tokens on both sides; raise "
                 "tokenizer.max_length, or check what prepare_corpus kept (metrics/corpus.json)"
             )
+    too_long = long.total()
     listen(Progress(f"encode {split.name}", total, total, "pairs", f"{too_long:,} too long" if too_long else ""))
-    return {
+    counts: dict[str, Any] = {
         "pairs": writer.pairs,
         "too_long": too_long,
         "source": source_tally.figures(writer.pairs),
         "target": target_tally.figures(writer.pairs),
     }
-
-
-def _encode(pair: Pair, tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    source = tokenizer.encode_source(pair.source)
-    return source.ids, tokenizer.encode_target(pair.target, source.slots)
+    if len(directions) > 1:
+        counts["directions"] = {name: {"pairs": kept[name], "too_long": long[name]} for name in numbers}
+    return counts
 
 
 def _lines(path: Path) -> int:
