@@ -1,72 +1,98 @@
 import math
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from seqloom.models.settings import TransformerShape
-from seqloom.models.transformer import Transformer, sinusoidal_positions
+from seqloom.errors import ModelError
+from seqloom.models.attention import Attention
+from seqloom.models.layers import GatedFeedForward, build_norm
+from seqloom.models.positions import sinusoidal_positions
+from seqloom.models.settings import TransformerArchitecture
+from seqloom.models.transformer import Transformer
+from tests.records import model_settings
 
-SHAPE = TransformerShape(width=32, feed_forward=64, heads=4, encoder_layers=2, decoder_layers=2)
 VOCABULARY = 50
+VARIANTS: list[dict[str, str]] = [
+    {"norm_order": "pre", "norm": "layer_norm", "positions": "sinusoidal", "activation": "relu"},
+    {"norm_order": "post", "norm": "layer_norm", "positions": "learned", "activation": "gelu"},
+    {"norm_order": "pre", "norm": "rms_norm", "positions": "rotary", "activation": "swiglu"},
+    {"norm_order": "post", "norm": "rms_norm", "positions": "rotary", "activation": "relu"},
+]
+each_variant = pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(variant.values()))
 
 
-def build(tied: str = "all", dropout: float = 0.0) -> Transformer:
+def architecture(ties: str = "all", dropout: float = 0.0, **changes: Any) -> TransformerArchitecture:
+    sizes = {"width": 32, "feed_forward": 64, "heads": 4, "encoder_layers": 2, "decoder_layers": 2}
+    made = model_settings("transformer", dropout, ties, **sizes | changes).architecture
+    assert isinstance(made, TransformerArchitecture)
+    return made
+
+
+def build(ties: str = "all", **changes: Any) -> Transformer:
+    """A small network in which no bias is zero and no gain one: those would hide a mistake."""
     torch.manual_seed(7)
-    return Transformer(SHAPE, VOCABULARY, VOCABULARY, dropout=dropout, tied_embeddings=tied).eval()
+    model = Transformer(architecture(ties, **changes), VOCABULARY, VOCABULARY).eval()
+    for parameter in model.parameters():
+        parameter.data += 0.2 * torch.randn_like(parameter)
+    return model
 
 
 def random_ids(*size: int) -> torch.Tensor:
     return torch.randint(4, VOCABULARY, size)
 
 
-def reference_stack(model: Transformer) -> nn.Transformer:
+def torch_transformer(model: Transformer, order: str, activation: str) -> nn.Transformer:
     """torch's own Transformer with the weights of ours."""
-    theirs = nn.Transformer(
-        SHAPE.width, SHAPE.heads, SHAPE.encoder_layers, SHAPE.decoder_layers, SHAPE.feed_forward,
-        dropout=0.0, batch_first=True, norm_first=True,
-    ).eval()  # fmt: skip
+    sizes = {"dim_feedforward": 64, "dropout": 0.0, "activation": activation}
+    modes = {"batch_first": True, "norm_first": order == "pre"}
+    final = [nn.LayerNorm(32) if order == "pre" else None for _ in range(2)]
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(32, 4, **sizes, **modes), 2, final[0], False)
+    decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(32, 4, **sizes, **modes), 2, final[1])
+    theirs = nn.Transformer(32, 4, custom_encoder=encoder, custom_decoder=decoder, batch_first=True).eval()
 
-    def attention(target: nn.MultiheadAttention, source: nn.Module) -> None:
+    def attention(target: nn.MultiheadAttention, source: Attention) -> None:
         target.in_proj_weight.data = torch.cat((source.query.weight, source.key_value.weight)).detach()
         target.in_proj_bias.data = torch.cat((source.query.bias, source.key_value.bias)).detach()
         target.out_proj.load_state_dict(source.output.state_dict())
 
-    def shared(target: nn.Module, source: nn.Module) -> None:
+    def shared(target: Any, source: Any) -> None:
         target.linear1.load_state_dict(source.feed_forward[0].state_dict())
         target.linear2.load_state_dict(source.feed_forward[3].state_dict())
 
-    for target, source in zip(theirs.encoder.layers, model.encoder, strict=True):
+    for target, source in zip(encoder.layers, model.encoder, strict=True):
         attention(target.self_attn, source.attention)
         shared(target, source)
-        target.norm1.load_state_dict(source.attention_norm.state_dict())
-        target.norm2.load_state_dict(source.feed_forward_norm.state_dict())
-    for target, source in zip(theirs.decoder.layers, model.decoder, strict=True):
+        target.norm1.load_state_dict(source.attention_residual.norm.state_dict())
+        target.norm2.load_state_dict(source.feed_forward_residual.norm.state_dict())
+    for target, source in zip(decoder.layers, model.decoder, strict=True):
         attention(target.self_attn, source.self_attention)
         attention(target.multihead_attn, source.cross_attention)
         shared(target, source)
-        target.norm1.load_state_dict(source.self_norm.state_dict())
-        target.norm2.load_state_dict(source.cross_norm.state_dict())
-        target.norm3.load_state_dict(source.feed_forward_norm.state_dict())
-    theirs.encoder.norm.load_state_dict(model.encoder_norm.state_dict())
-    theirs.decoder.norm.load_state_dict(model.decoder_norm.state_dict())
+        target.norm1.load_state_dict(source.self_residual.norm.state_dict())
+        target.norm2.load_state_dict(source.cross_residual.norm.state_dict())
+        target.norm3.load_state_dict(source.feed_forward_residual.norm.state_dict())
+    if order == "pre":
+        encoder.norm.load_state_dict(model.encoder_norm.state_dict())
+        decoder.norm.load_state_dict(model.decoder_norm.state_dict())
     return theirs
 
 
-@pytest.mark.filterwarnings("ignore:enable_nested_tensor")  # an optimisation of torch's, not for pre-norm
-def test_equals_the_transformer_of_torch_with_the_same_weights() -> None:
-    model = build()
-    for parameter in model.parameters():  # zero biases would hide a mistake in them
-        nn.init.normal_(parameter, std=0.2)
-    theirs = reference_stack(model)
+@pytest.mark.parametrize("order", ["pre", "post"])
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_equals_the_transformer_of_torch_with_the_same_weights(order: str, activation: str) -> None:
+    model = build(norm_order=order, activation=activation)
+    theirs = torch_transformer(model, order, activation)
     source, target = random_ids(3, 9), random_ids(3, 7)
     lengths = torch.tensor([9, 5, 2])
     padding = torch.arange(9) >= lengths.unsqueeze(1)
 
     def embed(ids: torch.Tensor) -> torch.Tensor:
-        return model.target_embedding(ids) * math.sqrt(SHAPE.width) + sinusoidal_positions(
-            0, ids.shape[1], SHAPE.width, model.output_weight
-        )
+        position = sinusoidal_positions(0, ids.shape[1], 32, model.output_weight)
+        return model.target_embedding(ids) * math.sqrt(32) + position
 
     expected = theirs(
         embed(source), embed(target), tgt_mask=nn.Transformer.generate_square_subsequent_mask(7),
@@ -75,8 +101,30 @@ def test_equals_the_transformer_of_torch_with_the_same_weights() -> None:
     torch.testing.assert_close(model(source, lengths, target), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_cached_steps_equal_the_whole_target_at_once() -> None:
-    model = build()
+def test_rms_norm_is_the_formula() -> None:
+    norm = build_norm(architecture(norm="rms_norm"))
+    nn.init.normal_(norm.weight)
+    x = torch.randn(3, 5, 32)
+    root = np.sqrt((x.numpy().astype(np.float64) ** 2).mean(axis=-1, keepdims=True))
+    expected = x.numpy() / root * norm.weight.detach().numpy()
+    np.testing.assert_allclose(norm(x).detach().numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_swiglu_is_the_formula() -> None:
+    torch.manual_seed(1)
+    layer = GatedFeedForward(8, 12, dropout=0.0)
+    w, v = (matrix.detach().double().numpy().T for matrix in layer.gate_value.weight.chunk(2))
+    w2 = layer.output.weight.detach().double().numpy().T
+    x = torch.randn(2, 3, 8)
+    gate = x.double().numpy() @ w
+    expected = (gate / (1 + np.exp(-gate)) * (x.double().numpy() @ v)) @ w2
+    np.testing.assert_allclose(layer(x).detach().numpy(), expected, rtol=1e-4, atol=1e-6)
+    assert sum(parameter.numel() for parameter in layer.parameters()) == 3 * 8 * 12
+
+
+@each_variant
+def test_cached_steps_equal_the_whole_target_at_once(variant: dict[str, str]) -> None:
+    model = build(**variant)
     source, lengths, target = random_ids(4, 8), torch.tensor([8, 3, 6, 1]), random_ids(4, 6)
     expected = model.log_probabilities(model(source, lengths, target))
     state = model.start(source, lengths)
@@ -85,28 +133,32 @@ def test_cached_steps_equal_the_whole_target_at_once() -> None:
         torch.testing.assert_close(log_probabilities, expected[:, position], atol=1e-5, rtol=1e-5)
 
 
-def test_selected_rows_go_on_as_if_they_had_been_alone() -> None:
-    model = build()
+@each_variant
+def test_selected_rows_go_on_as_if_they_had_been_alone(variant: dict[str, str]) -> None:
+    model = build(**variant)
     source, lengths, target = random_ids(3, 8), torch.tensor([8, 3, 6]), random_ids(3, 2)
     _, state = model.step(target[:, 0], model.start(source, lengths))
-    rows = torch.tensor([2, 0, 2])
-    chosen, _ = model.step(target[rows, 1], state.select(rows))
     everyone, _ = model.step(target[:, 1], state)
-    torch.testing.assert_close(chosen, everyone[rows])
+    for rows in (torch.tensor([2, 0, 2]), torch.tensor([1]), torch.tensor([0, 1, 2, 2, 1]), torch.tensor([0, 1, 2])):
+        chosen, _ = model.step(target[rows, 1], state.select(rows))
+        torch.testing.assert_close(chosen, everyone[rows])
 
 
-def test_padding_and_the_rest_of_the_batch_change_nothing() -> None:
-    model = build()
+@each_variant
+def test_padding_and_the_rest_of_the_batch_change_nothing(variant: dict[str, str]) -> None:
+    model = build(**variant)
     source, target = random_ids(1, 5), random_ids(1, 4)
     alone = model(source, torch.tensor([5]), target)
     padded = torch.cat((source, torch.zeros(1, 6, dtype=torch.long)), dim=1)
     crowd = torch.cat((padded, random_ids(2, 11)))
-    together = model(crowd, torch.tensor([5, 11, 9]), torch.cat((target, random_ids(2, 4))))
-    torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=1e-5)
+    targets = torch.cat((torch.cat((target, torch.zeros(1, 3, dtype=torch.long)), dim=1), random_ids(2, 7)))
+    together = model(crowd, torch.tensor([5, 11, 9]), targets)
+    torch.testing.assert_close(together[:1, :4], alone, atol=1e-5, rtol=1e-5)
 
 
-def test_no_position_sees_a_later_target() -> None:
-    model = build()
+@each_variant
+def test_no_position_sees_a_later_target(variant: dict[str, str]) -> None:
+    model = build(**variant)
     embedded: list[torch.Tensor] = []
 
     def keep(module: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
@@ -115,28 +167,107 @@ def test_no_position_sees_a_later_target() -> None:
 
     model.target_embedding.register_forward_hook(keep)
     hidden = model(random_ids(1, 5), torch.tensor([5]), random_ids(1, 6))
-    direction = torch.randn(SHAPE.width)  # a plain sum of normalised numbers is constant and has no gradient
+    direction = torch.randn(32)  # a plain sum of normalised numbers is constant and has no gradient
     for position in range(6):
         (gradient,) = torch.autograd.grad(hidden[0, position] @ direction, embedded[-1], retain_graph=True)
         reached = gradient[0].abs().sum(dim=1) > 0
         assert reached.tolist() == [earlier <= position for earlier in range(6)]
 
 
-@pytest.mark.parametrize(("tied", "tables"), [("all", 1), ("target", 2), ("none", 3)])
-def test_tied_embeddings_share_their_table(tied: str, tables: int) -> None:
-    model = build(tied)
+@each_variant
+def test_order_matters(variant: dict[str, str]) -> None:
+    model = build(**variant)
+    source, target = random_ids(1, 6), random_ids(1, 3)
+    ahead, back = (model(ids, torch.tensor([6]), target) for ids in (source, source.flip(1)))
+    assert (ahead - back).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(("ties", "tables"), [("all", 1), ("target", 2), ("none", 3)])
+def test_tied_embeddings_share_their_table(ties: str, tables: int) -> None:
+    model = build(ties)
     found = {
         model.source_embedding.weight.data_ptr(),
         model.target_embedding.weight.data_ptr(),
         model.output_weight.data_ptr(),
     }
     assert len(found) == tables
+    assert (model.source_embedding is model.target_embedding) == (ties == "all")
 
 
-def test_positions_are_those_of_the_paper_and_have_no_end() -> None:
-    positions = sinusoidal_positions(0, 5000, 32, torch.zeros(1))
-    for position, pair in ((0, 0), (3, 1), (4999, 15)):
-        angle = position / 10_000 ** (2 * pair / 32)
-        assert positions[position, 2 * pair].item() == pytest.approx(math.sin(angle), abs=2e-3)
-        assert positions[position, 2 * pair + 1].item() == pytest.approx(math.cos(angle), abs=2e-3)
-    torch.testing.assert_close(sinusoidal_positions(4000, 10, 32, torch.zeros(1)), positions[4000:4010])
+def test_one_table_for_two_vocabularies_is_refused() -> None:
+    assert Transformer(architecture("target"), 40, 50).source_embedding.num_embeddings == 40
+    with pytest.raises(ModelError, match="40 and 50 entries"):
+        Transformer(architecture("all"), 40, 50)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_attention_is_the_weights_that_the_network_itself_uses(layers: int) -> None:
+    model = build(decoder_layers=layers)
+    source, lengths, target = random_ids(3, 9), torch.tensor([9, 4, 1]), random_ids(3, 5)
+    cross = model.decoder[max(0, layers - 2)].cross_attention
+    seen: dict[str, np.ndarray[Any, Any]] = {}
+
+    def note(name: str) -> Any:
+        def hook(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
+            seen[name] = output.detach().double().numpy()
+
+        return hook
+
+    for name in ("query", "key_value", "output"):
+        getattr(cross, name).register_forward_hook(note(name))
+    model(source, lengths, target)
+    shown = model.attention(source, lengths, target)
+
+    heads, context = np.zeros((4, 3, 5, 9)), np.zeros((3, 5, 32))
+    for head in range(4):
+        part = slice(8 * head, 8 * head + 8)
+        key, value = np.split(seen["key_value"], 2, axis=-1)
+        for row, length in enumerate(lengths.tolist()):
+            scores = np.exp(seen["query"][row, :, part] @ key[row, :length, part].T / math.sqrt(8))
+            heads[head, row, :, :length] = scores / scores.sum(axis=-1, keepdims=True)
+            context[row, :, part] = heads[head, row, :, :length] @ value[row, :length, part]
+    np.testing.assert_allclose(shown.numpy(), heads.mean(axis=0), atol=1e-5)
+    given = context @ cross.output.weight.detach().double().numpy().T + cross.output.bias.detach().numpy()
+    np.testing.assert_allclose(given, seen["output"], atol=1e-5)
+
+
+@each_variant
+def test_attention_sums_to_one_over_real_source_positions(variant: dict[str, str]) -> None:
+    lengths = torch.tensor([9, 4, 1])
+    shown = build(**variant).attention(random_ids(3, 9), lengths, random_ids(3, 5))
+    assert shown.shape == (3, 5, 9)
+    torch.testing.assert_close(shown.sum(dim=-1), torch.ones(3, 5))
+    padding = (torch.arange(9) >= lengths.unsqueeze(1)).unsqueeze(1).expand(3, 5, 9)
+    assert (shown[padding] == 0).all()
+    assert (shown[~padding] > 0).all()
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
+def test_a_long_pair_takes_memory_that_grows_with_its_length_alone(positions: str) -> None:
+    model = build(width=8, feed_forward=16, heads=1, encoder_layers=1, decoder_layers=1, positions=positions)
+    source, target = random_ids(2, 4000), random_ids(2, 4000)
+    with torch.autograd.profiler.profile(use_kineto=False, profile_memory=True) as profiler:
+        hidden = model(source, torch.tensor([4000, 3000]), target)
+        hidden.square().mean().backward()
+    assert hidden.shape == (2, 4000, 8)
+    largest = max(event.self_cpu_memory_usage for event in profiler.function_events)  # bytes that one operation took
+    feed_forward = 2 * 4000 * 16 * 4
+    assert feed_forward <= largest <= 4 * feed_forward  # a table of all pairs of positions would be 250 times as large
+    assert model.target_embedding.weight.grad is not None
+    assert model.target_embedding.weight.grad.isfinite().all()
+
+
+@each_variant
+def test_bf16_autocast_stays_near_fp32_and_gives_gradients(variant: dict[str, str]) -> None:
+    model = build(**variant)
+    source, lengths, target = random_ids(2, 6), torch.tensor([6, 4]), random_ids(2, 5)
+    expected = model.log_probabilities(model(source, lengths, target))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.log_probabilities(model(source, lengths, target))
+        state = model.start(source, lengths)
+        for position in range(5):
+            step, state = model.step(target[:, position], state)
+            assert (step - expected[:, position]).abs().max() < 0.1 * expected.abs().max()
+    assert (found - expected).abs().max() < 0.1 * expected.abs().max()
+    F.nll_loss(found.flatten(0, 1), target.flatten()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
