@@ -243,13 +243,13 @@ def test_a_varied_batch_is_a_function_of_seed_epoch_and_position(write_store, so
 
 
 def test_a_segment_that_grew_out_of_bounds_or_vanished_is_read_as_it_is_stored(write_store):
-    store = write_store([([11, 12], [21]), ([13], [22, 23])])
+    store = write_store([([11, 12], [21]), ([13], [22, 23]), ([14, 15, 16], [24])])
 
     def much(seed, pairs):
-        return [(list(source) * (2 if source[0] == 11 else 3), []) for source, _ in pairs]
+        return [([*source, *source][:5], []) for source, _ in pairs]
 
     (batch,) = BatchOrder(store, 64, 1, vary=much).epoch(0)
-    assert sorted(read_back(batch)) == [([11, 12, 11, 12], [21]), ([13], [22, 23])]
+    assert sorted(read_back(batch)) == [([11, 12], [21]), ([13, 13], [22, 23]), ([14, 15, 16, 14, 15], [24])]
 
 
 # Temperature.

@@ -7,6 +7,7 @@ batches, are drawn anew for each epoch from (seed, epoch). A checkpoint therefor
 nothing else.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
@@ -25,7 +26,7 @@ Pair = tuple[Sequence[int], Sequence[int]]
 Vary = Callable[[int, list[Pair]], list[Pair]]
 """Of a seed below 2 ** 31 and pairs of ids: the same pairs split in another way, which depends on nothing else."""
 
-GROWTH = 2  # a segment that a `Vary` made longer than this many times its stored length is read as it is stored
+GROWTH = 1.5  # a segment that a `Vary` made longer than this many times its stored length is read as it is stored
 
 
 class Batch(NamedTuple):
@@ -76,8 +77,8 @@ class BatchOrder:
 
     With a `temperature` above 1 and several directions an epoch has as many pairs, but small directions come more often
     than large ones (see `TemperatureSampler`). `vary` splits the pairs of each batch in another way, seeded by (seed,
-    epoch, position); no segment becomes more than `GROWTH` times as long, and so no batch exceeds `GROWTH` times the
-    budget.
+    epoch, position); no segment becomes more than `GROWTH` times as long (rounded up), so that a batch takes hardly
+    more than `GROWTH` times the budget.
     """
 
     def __init__(
@@ -152,7 +153,7 @@ def _flat(segments: Sequence[Sequence[int]]) -> _Segments:
 
 
 def _bounded(stored: Sequence[int], varied: Sequence[int]) -> Sequence[int]:
-    return varied if 0 < len(varied) <= GROWTH * len(stored) else stored
+    return varied if 0 < len(varied) <= math.ceil(GROWTH * len(stored)) else stored
 
 
 def _framed(source: _Segments, target: _Segments, symbols: Symbols) -> Batch:
