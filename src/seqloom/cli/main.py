@@ -1,0 +1,77 @@
+"""The door of the command line: the parser, and what becomes of errors.
+
+Everything heavy is imported by the command that needs it, so that --help answers at once.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from seqloom import __version__
+from seqloom.cli import info, preset, translate
+from seqloom.errors import SeqloomError
+
+FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
+
+_DESCRIPTION = "Translate with a model that seqloom trained, see which models there are, and choose what to train."
+_EPILOG = """\
+examples:
+  seqloom translate "Turn on the light"              with the champion of the model that params.yaml trains
+  seqloom translate < in.txt > out.txt               a translation per line
+  seqloom translate --input in.txt --output out.txt  the same; out.txt appears when it is whole
+  seqloom translate --model models:/seqloom-en-de/3 "Good morning"
+  seqloom info                                       versions, scores and data
+  seqloom preset multilingual                        params.yaml for three directions in one model
+
+A model is trained and registered by `make run` or `dvc repro`. MLFLOW_TRACKING_URI names the registry; without it,
+that is mlflow.db in this folder.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit status: 0 done, 1 failed, 2 misused, 130 Ctrl-C, 141 closed pipe."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+        sys.stdout.flush()
+    except SeqloomError as error:
+        _fail(options, str(error))
+    except BrokenPipeError:  # whoever read has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        sys.exit(PIPE_CLOSED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except OSError as error:
+        _fail(options, f"{error.filename or 'this machine'}: {error.strerror or error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--debug", action="store_true", help="show where an error comes from")
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("seqloom", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=layout)
+    parser.add_argument("--version", action="version", version=f"seqloom {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (translate, info, preset):
+        command = commands.add_parser(
+            module.NAME,
+            parents=[shared],
+            help=module.HELP,
+            description=module.DESCRIPTION,
+            epilog=module.EPILOG,
+            formatter_class=layout,
+        )
+        module.add_arguments(command)
+        command.set_defaults(command=module.run, misused=command.error)
+    return parser
+
+
+def _fail(options: argparse.Namespace, message: str) -> NoReturn:
+    if options.debug:
+        traceback.print_exc()
+    for line in message.splitlines():
+        print(f"seqloom: error: {line}", file=sys.stderr)
+    sys.exit(FAILED)

@@ -1,0 +1,186 @@
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqloom.cli import main as cli
+from seqloom.cli import translate
+from seqloom.decoding.translator import Translator
+from seqloom.stages import places
+
+Fails = Callable[..., str]
+
+
+def enter(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
+
+
+def said(capfdbinary: pytest.CaptureFixture[bytes]) -> list[str]:
+    return capfdbinary.readouterr().out.decode().split("\n")
+
+
+def test_texts_are_translated_by_the_champion(
+    workspace: Path, registered: Translator, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    cli.main(["translate", "Turn on the light", "Hello {name}"])
+    printed = capfdbinary.readouterr()
+    found = registered.hypotheses(["Turn on the light", "Hello {name}"])
+    assert printed.out.decode().splitlines() == [best.text for best, *_ in found]
+    cut = sum(best.cut for best, *_ in found)  # an untrained model seldom ends by itself
+    assert cut
+    assert printed.err.decode() == (
+        f"seqloom: note: {cut} of the translations reached the greatest length (search.max_length_*) and may lack the "
+        "end\n"
+    )
+
+
+@pytest.mark.parametrize("model", ["models:/seqloom-en-de/1", "models:/seqloom-en-de@candidate"])
+def test_a_version_can_be_named(
+    workspace: Path, registered: Translator, capfdbinary: pytest.CaptureFixture[bytes], model: str
+) -> None:
+    cli.main(["translate", "--model", model, "Turn on"])
+    assert capfdbinary.readouterr().out.decode() == registered.translate(["Turn on"])[0] + "\n"
+
+
+def test_lines_come_out_as_they_went_in(
+    workspace: Path,
+    registered: Translator,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    monkeypatch.setattr(translate, "CHUNK", 2)
+    enter(monkeypatch, "Turn on\r\n\n  \nKüche\nlast without a line end".encode())
+    cli.main(["translate"])
+    lines = capfdbinary.readouterr().out.decode().split("\n")
+    assert lines == [*registered.translate(["Turn on", "", "", "Küche", "last without a line end"]), ""]
+    assert lines[1] == lines[2] == ""
+
+
+def test_a_folder_and_a_beam(workspace: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    greedy = Translator.load(places.CANDIDATE)
+    greedy.search = greedy.search.model_copy(update={"beam": 1})
+    cli.main(["translate", "--model", str(places.CANDIDATE), "--beam", "1", "--device", "cpu", "Hi"])
+    assert capfdbinary.readouterr().out.decode() == greedy.translate(["Hi"])[0] + "\n"
+
+
+def test_files(workspace: Path, registered: Translator, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.txt", tmp_path / "out.txt"
+    source.write_text("Turn on\n\nHello\n", encoding="utf-8")
+    cli.main(["translate", "--input", str(source), "--output", str(target)])
+    assert target.read_text(encoding="utf-8").splitlines() == registered.translate(["Turn on", "", "Hello"])
+    assert {path.name for path in tmp_path.iterdir()} == {"in.txt", "out.txt"}
+
+
+def test_a_file_that_breaks_off_leaves_the_old_one(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Fails
+) -> None:
+    monkeypatch.setattr(translate, "CHUNK", 1)
+    source, target = tmp_path / "in.txt", tmp_path / "out.txt"
+    source.write_bytes(b"Turn on\ncaf\xe9\n")
+    target.write_text("old")
+    files = ["--input", str(source), "--output", str(target)]
+    assert "in.txt: line 2: is not UTF-8" in fails("translate", "--model", str(places.CANDIDATE), *files)
+    assert target.read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"in.txt", "out.txt"}
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("models:/seqloom-en-de@best", "valid are models:/seqloom-en-de with one of @candidate, @champion, /1"),
+        ("models:/seqloom-en-de/7", "/7 names no version"),
+        ("models:/seqloom-en-de", "with one of @candidate"),
+        ("models:/seqloom-en-fr@champion", "registered are seqloom-en-de"),
+        ("models:seqloom-en-de", "valid are models:/NAME@ALIAS"),
+        ("models:/it's/1", "valid are models:/NAME@ALIAS"),
+        ("no/such/folder", "neither a folder with a model nor a registered one"),
+        ("metrics", "is missing"),
+    ],
+)
+def test_a_model_that_is_not_there(workspace: Path, fails: Fails, model: str, said: str) -> None:
+    assert said in fails("translate", "--model", model, "Hi")
+
+
+def test_lines_become_a_corpus(
+    workspace: Path,
+    registered: Translator,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    enter(monkeypatch, b"Turn\ton\nHello\n")
+    cli.main(["translate", "--tsv"])
+    first, second = registered.translate(["Turn\ton", "Hello"])
+    assert said(capfdbinary) == [f"Turn on\t{first}", f"Hello\t{second}", ""]
+
+
+def test_n_best_lists_name_their_line(
+    workspace: Path, registered: Translator, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    cli.main(["translate", "--n-best", "2", "Turn on", "Hello"])
+    expected = [
+        f"{number}\t{each.score:.4f}\t{each.text}"
+        for number, found in enumerate(registered.hypotheses(["Turn on", "Hello"], 2), 1)
+        for each in found
+    ]
+    assert len(expected) == 4
+    assert said(capfdbinary) == [*expected, ""]
+
+
+def test_more_translations_than_the_search_finds(workspace: Path, fails: Fails) -> None:
+    assert "3 translations of a text are asked for, and search.beam is 2" in fails("translate", "--n-best", "3", "Hi")
+
+
+def test_a_prefix_is_what_every_translation_begins_with(
+    workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    cli.main(["translate", "--prefix", "Das", "Turn on", "Hello"])
+    assert all(line.startswith("Das") for line in said(capfdbinary)[:-1])
+
+
+def test_sampling_repeats_with_its_seed(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    draws = []
+    for seed in ("1", "1", "2"):
+        cli.main(["translate", "--method", "sampling", "--temperature", "2", "--seed", seed, "Turn on the light"])
+        draws.append(said(capfdbinary))
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_minimum_bayes_risk_is_a_method(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    cli.main(["translate", "--method", "mbr", "--samples", "4", "Turn on"])
+    assert len(said(capfdbinary)) == 2
+
+
+def test_an_ensemble_of_one_model_twice_is_that_model(
+    workspace: Path, registered: Translator, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    cli.main(
+        ["translate", "--model", "models:/seqloom-en-de/1", "--model", "models:/seqloom-en-de@champion", "Turn on"]
+    )
+    assert said(capfdbinary) == [*registered.translate(["Turn on"]), ""]
+
+
+def test_attention_becomes_a_picture(
+    workspace: Path, tmp_path: Path, registered: Translator, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    cli.main(["translate", "--attention", str(tmp_path / "out.png"), "Turn on"])
+    assert said(capfdbinary) == [*registered.translate(["Turn on"]), ""]
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--beam", "0"], "--beam: input should be greater than or equal to 1, got 0"),
+        (["--beam", "1000"], "--beam: input should be less than or equal to 256, got 1000"),
+        (["--method", "guess"], "--method: input should be 'beam', 'sampling', 'mbr' or 'generate', got 'guess'"),
+        (["--top-p", "1.5"], "--top-p: input should be less than or equal to 1, got 1.5"),
+        (["--method", "generate"], "which a pretrained model has alone"),
+        (["--to", "fr"], "the model does not write 'fr'; it writes de"),
+    ],
+)
+def test_what_cannot_be_searched_for_is_refused(
+    workspace: Path, fails: Fails, arguments: list[str], message: str
+) -> None:
+    assert message in fails("translate", *arguments, "Hi")
