@@ -1,6 +1,11 @@
 """The encoder-decoder that looks back: Bahdanau et al. 2015 and Luong et al. 2015. It knows no training and no search.
 
-Shapes: B batch, S source, T target, E embedding width, H hidden width, D output width, V vocabulary, L layers, R rows.
+At each target position the decoder's new state h looks at the encoder's memory, sees a context c, and the attentional
+vector h~ = tanh(W [c; h]) (Luong et al. 2015, equation 5) predicts the next token. All three score functions look from
+the new state, as Luong et al. do (Bahdanau et al. look from the one before): so nothing that the decoder reads depends
+on what it saw, it runs over a whole target in one kernel, and all positions look at once. Input feeding gives that up.
+
+Shapes: B batch, S source, T target, E embedding width, H hidden width, R rows (hypotheses).
 """
 
 from dataclasses import dataclass, replace
@@ -9,124 +14,117 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from seqloom.models.dropout import Dropout
-from seqloom.models.recurrent import Decoder, Encoder, Hidden, Tables, select_rows
-from seqloom.models.scoring import score_function
-from seqloom.models.seq2seq import Seq2Seq, State
+from seqloom.models.attention import source_mask
+from seqloom.models.global_attention import GlobalAttention, build_global_attention
+from seqloom.models.recurrent import Decoder, Encoder, Recurrent, Stack, select_rows
+from seqloom.models.seq2seq import State
 from seqloom.models.settings import AttentionLstmArchitecture
 
 
 @dataclass(frozen=True)
 class AttentionLstmState(State):
-    """What the decoder remembers, and what it looks at: keys and memory (R, S, H)."""
+    """The state of each layer of the decoder, what input feeding feeds, and what the decoder looks at."""
 
-    hidden: Hidden
-    attentional: Tensor  # (R, H), what input feeding feeds
-    keys: Tensor
-    memory: Tensor
-    mask: Tensor  # (R, 1, S)
+    layers: Stack
+    fed: Tensor  # (R, H) the attentional vector of the position before, zeros at first
+    keys: Tensor  # (R, S, H)
+    memory: Tensor  # (R, S, H)
+    mask: Tensor | None  # (R, 1, 1, S)
     origin: Tensor  # (R,) which source each row reads, int64
 
     def select(self, rows: Tensor) -> Self:
         """Return the state of the given rows."""
         origin = self.origin.index_select(0, rows)
+        chosen = replace(self, layers=select_rows(self.layers, rows), fed=self.fed.index_select(0, rows), origin=origin)
         # A beam that only changes places among the hypotheses of its source reads the same memory as before.
-        same = origin.shape == self.origin.shape and torch.equal(origin, self.origin)
+        if origin.shape == self.origin.shape and torch.equal(origin, self.origin):
+            return chosen
+        memory = self.memory.index_select(0, rows)
         return replace(
-            self,
-            hidden=select_rows(self.hidden, rows),
-            attentional=self.attentional.index_select(0, rows),
-            keys=self.keys if same else self.keys.index_select(0, rows),
-            memory=self.memory if same else self.memory.index_select(0, rows),
-            mask=self.mask if same else self.mask.index_select(0, rows),
-            origin=origin,
+            chosen,
+            keys=memory if self.keys is self.memory else self.keys.index_select(0, rows),
+            memory=memory,
+            mask=None if self.mask is None else self.mask.index_select(0, rows),
         )
 
 
-class AttentionLstm(Seq2Seq):
-    """Encoder and decoder of LSTM or GRU layers, an attentional vector h~ = tanh(W [c; h]) (Luong et al., eq. 5)."""
+class AttentionLstm(Recurrent):
+    """Encoder and decoder of LSTM or GRU layers with attention between them.
+
+    The last states of the encoder's top layers start the decoder's top layers, each its twin; where the decoder has
+    more layers than the encoder, the lowest ones start from zeros. With input feeding the first layer of the decoder
+    reads the attentional vector of the position before, too (Luong et al. 2015, section 3.3).
+    """
 
     def __init__(self, architecture: AttentionLstmArchitecture, source_vocab_size: int, target_vocab_size: int) -> None:
-        super().__init__()
-        self.source_vocab_size = source_vocab_size
-        self.target_vocab_size = target_vocab_size
-        self.input_feeding = architecture.input_feeding
-        tables = Tables(architecture, source_vocab_size, target_vocab_size)
-        self.source_embedding, self.target_embedding = tables.source, tables.target
-        self.reduction, self.projection = tables.reduction, tables.projection
-        hidden = architecture.hidden
-        sizes = {"cell": architecture.cell, "hidden": hidden, "dropout": architecture.dropout}
+        super().__init__(architecture, source_vocab_size, target_vocab_size)
+        cell, hidden, dropout = architecture.cell, architecture.hidden, architecture.dropout
+        sizes = (cell, architecture.embedding, hidden)
         self.encoder = Encoder(
-            width=architecture.embedding,
-            layers=architecture.encoder_layers,
-            bidirectional=architecture.bidirectional,
-            **sizes,
+            *sizes, architecture.encoder_layers, bidirectional=architecture.bidirectional, dropout=dropout
         )
-        fed = hidden if architecture.input_feeding else 0
-        self.decoder = Decoder(width=architecture.embedding + fed, layers=architecture.decoder_layers, **sizes)
-        self.score = score_function(architecture.attention, hidden)
-        self.combination = nn.Linear(2 * hidden, hidden, bias=False)
-        nn.init.xavier_uniform_(self.combination.weight)
-        self.dropout = Dropout(architecture.dropout)
-
-    @property
-    def output_weight(self) -> Tensor:
-        """(V, D)."""
-        return self.projection.weight
-
-    @property
-    def output_bias(self) -> Tensor | None:
-        """There is none."""
-        return None
+        self.decoder = Decoder(*sizes, architecture.decoder_layers, dropout=dropout)
+        self.feed: nn.Linear | None = None
+        if architecture.input_feeding:
+            gates = 4 if cell == "lstm" else 3
+            self.feed = nn.Linear(hidden, gates * hidden, bias=False)
+            for gate in self.feed.weight.chunk(gates):
+                nn.init.xavier_uniform_(gate)
+        self.look: GlobalAttention = build_global_attention(architecture.attention, hidden)
+        self.combine = nn.Linear(2 * hidden, hidden, bias=False)
+        nn.init.xavier_uniform_(self.combine.weight)
 
     def forward(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """See `Seq2Seq.forward`."""
-        hidden: Tensor = self.reduction(self._read(source, source_lengths, target)[0])
+        attentional_BTH, _, _ = self._read(self.target_embedding(target), self.start(source, source_lengths))
+        hidden: Tensor = self.narrow(self.dropout(attentional_BTH))
         return hidden
 
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """See `Seq2Seq.attention`."""
-        return self._read(source, source_lengths, target)[1]
+        state = self.start(source, source_lengths)
+        _, query_BTH, _ = self._read(self.target_embedding(target), state)
+        return self.look.weights(query_BTH, state.keys, state.mask)
 
     def start(self, source: Tensor, source_lengths: Tensor) -> AttentionLstmState:
         """See `Seq2Seq.start`."""
-        memory, encoded = self.encoder(self.source_embedding(source), source_lengths)
-        layers = len(self.decoder.layers)
-        hidden = tuple(each[-layers:] for each in encoded)
-        if (missing := layers - len(hidden[0])) > 0:
-            hidden = tuple(torch.cat((each.new_zeros(missing, *each.shape[1:]), each)) for each in hidden)
-        positions = torch.arange(source.shape[1], device=source.device)
-        mask = (positions < source_lengths.unsqueeze(1)).unsqueeze(1)
+        mask = source_mask(source_lengths, source.shape[1])
+        memory_BSH, encoded = self.encoder(self.source_embedding(source), mask)
+        layers = encoded[-len(self.decoder.layers) :]
+        zeros = tuple(torch.zeros_like(each) for each in encoded[0])
+        layers = (zeros,) * (len(self.decoder.layers) - len(layers)) + layers
         origin = torch.arange(len(source), device=source.device)
-        return AttentionLstmState(hidden, torch.zeros_like(memory[:, 0]), self.score.keys(memory), memory, mask, origin)
+        fed = torch.zeros_like(memory_BSH[:, 0])
+        return AttentionLstmState(layers, fed, self.look.keys(memory_BSH), memory_BSH, mask, origin)
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, AttentionLstmState]:
         """See `Seq2Seq.step`."""
         assert isinstance(state, AttentionLstmState)
-        attentional, _, state = self._advance(self.target_embedding(token.unsqueeze(1)), state)
-        return self.log_probabilities(self.reduction(attentional.squeeze(1))), state
+        attentional_R1H, _, state = self._read(self.target_embedding(token.unsqueeze(1)), state)
+        return self.log_probabilities(self.narrow(self.dropout(attentional_R1H.squeeze(1)))), state
 
-    def _read(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Attentional vectors (B, T, H) and weights (B, T, S) of a whole target."""
-        state = self.start(source, source_lengths)
-        x_BTE = self.target_embedding(target)
-        if not self.input_feeding:
-            attentional, weights, _ = self._advance(x_BTE, state)
-            return attentional, weights
-        vectors, looks = [], []
-        for position in range(target.shape[1]):
-            attentional, weights, state = self._advance(x_BTE[:, position : position + 1], state)
-            vectors.append(attentional)
-            looks.append(weights)
-        return torch.cat(vectors, dim=1), torch.cat(looks, dim=1)
+    def _read(self, x_RTE: Tensor, state: AttentionLstmState) -> tuple[Tensor, Tensor, AttentionLstmState]:
+        """Read T tokens: attentional vectors (R, T, H), the decoder's outputs (R, T, H), and the state after them."""
+        if self.feed is not None:
+            return self._read_fed(x_RTE, state, self.feed)
+        out_RTH, layers = self.decoder(x_RTE, state.layers)
+        attentional_RTH = self._attend(out_RTH, state)
+        return attentional_RTH, out_RTH, replace(state, layers=layers)
 
-    def _advance(self, x_RTE: Tensor, state: AttentionLstmState) -> tuple[Tensor, Tensor, AttentionLstmState]:
-        if self.input_feeding:
-            x_RTE = torch.cat((x_RTE, state.attentional.unsqueeze(1)), dim=-1)
-        out_RTH, hidden = self.decoder(x_RTE, state.hidden)
-        scores = self.score(out_RTH, state.keys).float().masked_fill(~state.mask, -torch.inf)
-        weights = scores.softmax(dim=-1)
-        context = weights.to(state.memory.dtype) @ state.memory
-        attentional = self.combination(torch.cat((context, out_RTH), dim=-1)).tanh()
-        attentional = self.dropout(attentional)
-        return attentional, weights, replace(state, hidden=hidden, attentional=attentional[:, -1])
+    def _read_fed(
+        self, x_RTE: Tensor, state: AttentionLstmState, feed: nn.Linear
+    ) -> tuple[Tensor, Tensor, AttentionLstmState]:
+        """The same with input feeding, token by token; only what the tokens give to the gates is made at once."""
+        fed, layers = state.fed, state.layers
+        vectors, outs = [], []
+        for gates_RG in self.decoder.project(x_RTE):
+            out_RH, layers = self.decoder.advance(gates_RG + feed(fed), layers)
+            fed = self._attend(out_RH.unsqueeze(1), state).squeeze(1)
+            vectors.append(fed)
+            outs.append(out_RH)
+        return torch.stack(vectors, dim=1), torch.stack(outs, dim=1), replace(state, layers=layers, fed=fed)
+
+    def _attend(self, out_RTH: Tensor, state: AttentionLstmState) -> Tensor:
+        context_RTH = self.look(out_RTH, state.keys, state.memory, state.mask)
+        attentional: Tensor = self.combine(torch.cat((context_RTH, out_RTH), dim=-1)).tanh()
+        return attentional
