@@ -4,9 +4,11 @@ What params.yaml leaves to a preset is filled in by `ModelSettings.architecture`
 number. A network takes its own `Architecture` record and nothing else.
 """
 
+import re
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from seqloom.settings import Settings
 
@@ -14,6 +16,10 @@ _Positive = Annotated[int, Field(ge=1)]
 Preset = Literal["tiny", "small", "base", "big"]
 Family = Literal["lstm", "attention_lstm", "transformer", "pretrained"]
 Cell = Literal["lstm", "gru"]  # lstm: Hochreiter and Schmidhuber 1997; gru: Cho et al. 2014
+Side = Literal["source", "target"]
+SIDES: tuple[Side, Side] = ("source", "target")
+_HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
+_COMMIT = re.compile("[0-9a-f]{40}")
 Ties = Literal["all", "target", "none"]  # all: source, target and output share a table; target: target and output
 
 
@@ -97,6 +103,10 @@ Architecture = Annotated[
     Field(discriminator="name"),
 ]
 
+_ARCHITECTURE: TypeAdapter[
+    LstmArchitecture | AttentionLstmArchitecture | TransformerArchitecture | PretrainedArchitecture
+] = TypeAdapter(Architecture)
+
 LSTM_PRESETS: dict[Preset, dict[str, int]] = {
     "tiny": {"embedding": 128, "hidden": 256, "layers": 1},
     "small": {"embedding": 256, "hidden": 512, "layers": 1},
@@ -158,14 +168,40 @@ class TransformerSettings(Settings):
     activation: Literal["relu", "gelu", "swiglu"]
 
 
+def _below_local(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return parts[:2] == ("data", "local") and len(parts) > 2 and ".." not in parts
+
+
 class PretrainedSettings(Settings):
     """The section model.pretrained: which model training starts from. The stage download_pretrained fetches it."""
 
-    source: str | None  # a folder below data/local, or a hub id
+    source: str | None  # a folder below data/local, where DVC sees it change, or a hub id
     revision: str | None  # of a hub id: the commit, so that the same params are the same model
     source_language: str | None  # as its tokenizer spells it (mBART: en_XX); null where it knows one direction
     target_language: str | None
     prefix: str  # written before every source (T5: "translate English to German: "); may be empty
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether `source` names a folder below data/local."""
+        return self.source is not None and _below_local(self.source)
+
+    @model_validator(mode="after")
+    def _found_again(self) -> Self:
+        if self.source is None:
+            return self
+        if self.is_folder:
+            if self.revision is not None:
+                raise ValueError(f"{self.source!r} is a folder, which has no revision: set revision to null")
+        elif not _HUB_ID.fullmatch(self.source) or self.source.startswith("data/"):
+            raise ValueError(f"source {self.source!r} is neither a folder below data/local nor a hub id (owner/name)")
+        elif self.revision is None or not _COMMIT.fullmatch(self.revision):
+            raise ValueError(
+                f"{self.source!r} is a hub id, so revision must be a commit of it, 40 hexadecimal digits, for a branch "
+                f"or a tag may be another model tomorrow; got {self.revision!r}"
+            )
+        return self
 
 
 class EmbeddingSettings(Settings):
@@ -175,6 +211,20 @@ class EmbeddingSettings(Settings):
     target: str | None
     project: bool  # vectors of another width are projected; otherwise they are an error
     frozen_steps: Annotated[int, Field(ge=0)]  # updates during which the tables stay as they are
+
+    @property
+    def files(self) -> dict[Side, str]:
+        """The files that are named, by their side."""
+        return {side: path for side in SIDES if (path := getattr(self, side)) is not None}
+
+    @model_validator(mode="after")
+    def _watched(self) -> Self:
+        for side, path in self.files.items():
+            if not _below_local(path):
+                raise ValueError(f"{side} is {path!r}: vectors are read below data/local, where DVC sees them change")
+        if self.frozen_steps and not self.files:
+            raise ValueError(f"frozen_steps is {self.frozen_steps}, but no file of vectors is named")
+        return self
 
 
 _PRESETS: dict[str, dict[Preset, dict[str, int]]] = {
@@ -218,12 +268,7 @@ class ModelSettings(Settings):
         section = self.section
         sizes = _PRESETS[self.name][section.preset]
         fields = {k: v for k, v in section.model_dump(exclude={"preset"}).items() if v is not None}
-        kinds = {
-            LstmSettings: LstmArchitecture,
-            AttentionLstmSettings: AttentionLstmArchitecture,
-            TransformerSettings: TransformerArchitecture,
-        }
-        return kinds[type(section)].model_validate(
+        return _ARCHITECTURE.validate_python(
             {"name": self.name, "dropout": self.dropout, "tied_embeddings": self.tied_embeddings, **sizes, **fields}
         )
 

@@ -5,10 +5,11 @@ Each place is written by exactly one stage (see dvc.yaml).
 
 from pathlib import Path
 
-LOCAL = Path("data/local")  # yours, read by download_corpus
+LOCAL = Path("data/local")  # yours, read by download_corpus and download_pretrained
 RAW = Path("data/raw")
 CORPUS = Path("data/corpus")
 CORPUS_METRICS = Path("metrics/corpus.json")
+PRETRAINED = Path("models/pretrained")
 TOKENIZER = Path("models/tokenizer")
 TOKENS = Path("data/tokens")
 CANDIDATE = Path("models/candidate")
