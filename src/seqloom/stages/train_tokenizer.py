@@ -1,7 +1,7 @@
 """train_tokenizer: the splits in, a tokenizer and the splits as token ids out.
 
-The vocabulary is learnt on the training split alone. Pairs with a side longer than `tokenizer.max_length` stay out of
-the token files; data/tokens/counts.json says how many, and what the tokens are like.
+The vocabulary is learnt on the training split alone, or is that of a pretrained model. Pairs with a side longer than
+`tokenizer.max_length` stay out of the token files; data/tokens/counts.json says how many, and what the tokens are like.
 """
 
 import json
@@ -19,6 +19,7 @@ from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
 from seqloom.tokenization.catalogue import train_tokenizer
+from seqloom.tokenization.pretrained import Manner, PretrainedTokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 
 _REPORT_EVERY = 1000  # pairs
@@ -36,6 +37,10 @@ def run(params: Params, listen: Listener) -> None:
 
 
 def _tokenizer(params: Params, listen: Listener) -> Tokenizer:
+    if params.model.name == "pretrained":
+        base = params.model.pretrained
+        manner = Manner(base.source_language, base.target_language, base.prefix)
+        return PretrainedTokenizer(places.PRETRAINED / "model", manner)
     training = places.CORPUS / Split.train.file_name
 
     def texts() -> Iterator[tuple[str, str]]:
