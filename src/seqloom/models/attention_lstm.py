@@ -61,7 +61,11 @@ class AttentionLstm(Recurrent):
         cell, hidden, dropout = architecture.cell, architecture.hidden, architecture.dropout
         sizes = (cell, architecture.embedding, hidden)
         self.encoder = Encoder(
-            *sizes, architecture.encoder_layers, bidirectional=architecture.bidirectional, dropout=dropout
+            *sizes,
+            architecture.encoder_layers,
+            handed=min(architecture.encoder_layers, architecture.decoder_layers),
+            bidirectional=architecture.bidirectional,
+            dropout=dropout,
         )
         self.decoder = Decoder(*sizes, architecture.decoder_layers, dropout=dropout)
         self.feed: nn.Linear | None = None
@@ -89,9 +93,8 @@ class AttentionLstm(Recurrent):
     def start(self, source: Tensor, source_lengths: Tensor) -> AttentionLstmState:
         """See `Seq2Seq.start`."""
         mask = source_mask(source_lengths, source.shape[1])
-        memory_BSH, encoded = self.encoder(self.source_embedding(source), mask)
-        layers = encoded[-len(self.decoder.layers) :]
-        zeros = tuple(torch.zeros_like(each) for each in encoded[0])
+        memory_BSH, layers = self.encoder(self.source_embedding(source), mask)
+        zeros = tuple(torch.zeros_like(each) for each in layers[0])
         layers = (zeros,) * (len(self.decoder.layers) - len(layers)) + layers
         origin = torch.arange(len(source), device=source.device)
         fed = torch.zeros_like(memory_BSH[:, 0])

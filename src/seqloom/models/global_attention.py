@@ -4,6 +4,7 @@ Shapes: B batch, S source positions, T target positions that look, H width of qu
 """
 
 from abc import ABC, abstractmethod
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -92,11 +93,10 @@ class AdditiveAttention(GlobalAttention):
         projected_BTH = self.query(query_BTH)
         numbers = key_BSH.numel()  # of one target position
         chunks = torch.split(projected_BTH, max(1, self.chunk // numbers), dim=1)
+        score = self._scores
         if torch.is_grad_enabled() and projected_BTH.shape[1] * numbers > self.recompute_above:
-            scores = [checkpoint(self._scores, each, key_BSH, use_reentrant=False) for each in chunks]
-        else:
-            scores = [self._scores(each, key_BSH) for each in chunks]
-        return torch.cat(scores, dim=1)
+            score = partial(checkpoint, self._scores, use_reentrant=False, preserve_rng_state=False)
+        return torch.cat([score(each, key_BSH) for each in chunks], dim=1)
 
     def _scores(self, projected_BTH: Tensor, key_BSH: Tensor) -> Tensor:
         return (projected_BTH.unsqueeze(2) + key_BSH.unsqueeze(1)).tanh() @ self.vector

@@ -37,9 +37,10 @@ class Lstm(Recurrent):
     def __init__(self, architecture: LstmArchitecture, source_vocab_size: int, target_vocab_size: int) -> None:
         super().__init__(architecture, source_vocab_size, target_vocab_size)
         self.reverse_source = architecture.reverse_source
-        sizes = (architecture.cell, architecture.embedding, architecture.hidden, architecture.layers)
-        self.encoder = Encoder(*sizes, bidirectional=architecture.bidirectional, dropout=architecture.dropout)
-        self.decoder = Decoder(*sizes, dropout=architecture.dropout)
+        layers, dropout = architecture.layers, architecture.dropout
+        sizes = (architecture.cell, architecture.embedding, architecture.hidden, layers)
+        self.encoder = Encoder(*sizes, handed=layers, bidirectional=architecture.bidirectional, dropout=dropout)
+        self.decoder = Decoder(*sizes, dropout=dropout)
 
     def forward(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """See `Seq2Seq.forward`."""

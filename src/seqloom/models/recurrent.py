@@ -41,11 +41,15 @@ class Layer(nn.Module):
     zero but for the forget gate's, which begins at one (Jozefowicz et al. 2015).
     """
 
+    hold: Tensor  # (G, 1), what the extra input adds to the gates where there is padding
+
     def __init__(self, cell: Cell, width: int, size: int, bidirectional: bool = False) -> None:
         super().__init__()
         self.cell = cell
         self.size = size
         self.kernel = (nn.LSTM if cell == "lstm" else nn.GRU)(width, size, bidirectional=bidirectional)
+        column = torch.tensor(_HOLD[cell]).repeat_interleave(size).unsqueeze(1)
+        self.register_buffer("hold", column, persistent=False)
         for name, parameter in self.kernel.named_parameters():
             if name.startswith("bias"):
                 nn.init.zeros_(parameter)
@@ -96,17 +100,18 @@ class Layer(nn.Module):
     def _run(self, x_BSE: Tensor, hidden: Hidden, weights: tuple[Tensor, ...]) -> tuple[Tensor, Hidden]:
         biases, layers, dropout, batch_first = True, 1, 0.0, True
         how = (biases, layers, dropout, self.training, self.kernel.bidirectional, batch_first)
-        if self.cell == "lstm":
-            out, *last = torch.lstm(x_BSE, hidden, weights, *how)
-        else:
-            out, *last = torch.gru(x_BSE, hidden[0], weights, *how)
+        dtype = weights[0].dtype
+        x_BSE, hidden = x_BSE.to(dtype), tuple(each.to(dtype) for each in hidden)
+        with torch.autocast("cpu", enabled=False):  # most CPUs have no bf16 LSTM, and oneDNN then fails
+            if self.cell == "lstm":
+                out, *last = torch.lstm(x_BSE, hidden, weights, *how)
+            else:
+                out, *last = torch.gru(x_BSE, hidden[0], weights, *how)
         return out, tuple(last)
 
     def _holding(self, weights: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The weights with a column more for the input that is one at padding."""
-        column = torch.tensor(_HOLD[self.cell], dtype=weights[0].dtype, device=weights[0].device)
-        column = column.repeat_interleave(self.size).unsqueeze(1)
-        widened = [torch.cat((each, column), dim=1) if index % 4 == 0 else each for index, each in enumerate(weights)]
+        widened = [torch.cat((each, self.hold), dim=1) if i % 4 == 0 else each for i, each in enumerate(weights)]
         # Views of one piece of memory, all matrices before all biases: as cuDNN has them, and else copies them.
         order = sorted(range(len(widened)), key=lambda index: index % 4 > 1)
         memory = torch.cat([widened[index].flatten() for index in order])
@@ -138,19 +143,23 @@ class Bridge(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A stack that reads a whole source. Each direction of a bidirectional one has half of the width H."""
+    """A stack that reads a whole source. Each direction of a bidirectional one has half of the width H.
+
+    The last states of its `handed` top layers are what a decoder may start from.
+    """
 
     def __init__(
-        self, cell: Cell, width: int, hidden: int, layers: int, *, bidirectional: bool, dropout: float
+        self, cell: Cell, width: int, hidden: int, layers: int, *, handed: int, bidirectional: bool, dropout: float
     ) -> None:
         super().__init__()
         size = hidden // 2 if bidirectional else hidden
         self.layers = nn.ModuleList(Layer(cell, hidden if i else width, size, bidirectional) for i in range(layers))
-        self.bridges = nn.ModuleList(Bridge(cell, hidden) for _ in range(layers if bidirectional else 0))
+        self.handed = handed
+        self.bridges = nn.ModuleList(Bridge(cell, hidden) for _ in range(handed if bidirectional else 0))
         self.dropout = Dropout(dropout)
 
     def forward(self, x_BSE: Tensor, mask: Tensor | None, *, backwards: bool = False) -> tuple[Tensor, Stack]:
-        """Memory (B, S, H), and the last state of each layer, from the embeddings and the mask of `source_mask`.
+        """Memory (B, S, H), and the states that are handed on, from the embeddings and the mask of `source_mask`.
 
         `backwards` reads each source from its last token to its first; the memory is then in that order, too.
         """
@@ -158,10 +167,13 @@ class Encoder(nn.Module):
         if backwards:
             x_BSE = x_BSE.flip(1)
             real_BS = None if real_BS is None else real_BS.flip(1)
-        states = []
-        for index, layer in enumerate(_layers(self.layers)):
+        states: list[Hidden] = []
+        for layer in _layers(self.layers):
             x_BSE, last = layer.read(self.dropout(x_BSE), real_BS)
-            states.append(self.bridges[index](last) if self.bridges else last)
+            states.append(last)
+        states = states[-self.handed :]
+        if self.bridges:
+            states = [bridge(last) for bridge, last in zip(self.bridges, states, strict=True)]
         return x_BSE, tuple(states)
 
 
