@@ -1,0 +1,5 @@
+"""`python -m seqloom.cli` is `seqloom`."""
+
+from seqloom.cli.main import main
+
+main()

@@ -1,0 +1,216 @@
+"""`seqloom translate`: texts, or lines of a file or a pipe."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from seqloom.cli.naming import default_model
+from seqloom.errors import ParamsError, SeqloomError
+
+if TYPE_CHECKING:
+    from seqloom.decoding.settings import SearchSettings
+    from seqloom.decoding.translator import Translation, Translator
+
+CHUNK = 256  # lines that are translated together when they come from a file or a pipe
+
+NAME = "translate"
+HELP = "translate texts, or lines"
+DESCRIPTION = """\
+Translate texts, or standard input line by line: as many lines come out as went in, in the same order, and an empty line
+stays empty. Markup and placeholders such as {name}, %s and <b> are kept where the model learned to keep them.
+"""
+EPILOG = """\
+models:
+  models:/NAME@ALIAS   a name that moves: @champion is the best version, @candidate the latest
+  models:/NAME/NUMBER  a version that stays
+  FOLDER               a folder with a model, such as models/candidate
+  several of them (--model A --model B) work as an ensemble
+
+Options of the search that are not given are those that the model was registered with (params.yaml, section search).
+Lines of a file or a pipe are translated 256 at a time; on a terminal, each when it is entered (Ctrl-D ends).
+"""
+
+# Option, its type, the setting of the search that it stands for, and what it says.
+_SEARCH: tuple[tuple[str, type[str] | type[int] | type[float], str, str], ...] = (
+    ("--method", str, "method", "beam, sampling, mbr (minimum Bayes risk) or generate (of a pretrained model)"),
+    ("--beam", int, "beam", "width of the beam search; 1 is greedy and fastest"),
+    ("--length-penalty", float, "length_penalty", "alpha; more prefers longer translations"),
+    ("--no-repeat-ngram", int, "no_repeat_ngram", "no n-gram of this size comes twice; 0 is off"),
+    ("--temperature", float, "temperature", "of sampling; below 1 is less adventurous"),
+    ("--top-k", int, "top_k", "sample from the K likeliest pieces"),
+    ("--top-p", float, "top_p", "sample from the likeliest pieces that make up P"),
+    ("--samples", int, "samples", "of minimum Bayes risk"),
+    ("--seed", int, "seed", "of sampling"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    add = parser.add_argument
+    add("texts", metavar="TEXT", nargs="*", help="a text; without any, lines of standard input")
+    add("--model", metavar="MODEL", action="append", help="see below (default: the champion of params.yaml)")
+    add("--to", metavar="LANGUAGE", help="the target language, of a model that writes several")
+    add("--device", metavar="DEVICE", default="auto", help="auto, cpu or cuda (default: auto)")
+    add("--input", metavar="FILE", type=Path, help="read lines from FILE")
+    add("--output", metavar="FILE", type=Path, help="write lines to FILE, whole or not at all")
+    add("--prefix", metavar="TEXT", help="what every translation begins with")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--tsv", action="store_true", help="write the source, TAB, the translation: a corpus")
+    form.add_argument("--n-best", metavar="N", type=_positive, help="write N lines each: number, TAB, score, TAB, text")
+    form.add_argument("--attention", metavar="PNG", type=Path, help="draw where the model looks; of one TEXT")
+    search = parser.add_argument_group("search")
+    for option, kind, setting, said in _SEARCH:
+        search.add_argument(
+            option, type=kind, dest=setting, metavar=option.strip("-").split("-")[-1].upper(), help=said
+        )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Translate and write."""
+    if options.texts and options.input:
+        options.misused("give texts or --input, not both")
+    if options.attention and len(options.texts) != 1:
+        options.misused("--attention draws one text: give it as an argument")
+    with options.input.open("rb") if options.input else sys.stdin.buffer as source:  # a wrong name fails at once
+        translator = _load(options)
+        lines = iter(options.texts) if options.texts else _lines(source, str(options.input or "standard input"))
+        interactive = not options.texts and source.isatty()
+        cut = Cut()
+        results = _translated(translator, lines, options, cut, 1 if interactive else CHUNK)
+        if options.output is None:
+            for result in results:
+                sys.stdout.buffer.write(result)
+                sys.stdout.buffer.flush()
+        else:
+            _write(results, options.output)
+    cut.tell()
+    if options.attention:
+        _draw(translator, options)
+
+
+@dataclass
+class Cut:
+    """How many translations may lack their end, and how many sources were too long for the model."""
+
+    translations: int = 0
+    sources: int = 0
+
+    def add(self, found: "Translation") -> None:
+        """Count a translation."""
+        self.translations += found.cut
+        self.sources += found.source_cut
+
+    def tell(self) -> None:
+        """Say so where anything was cut."""
+        sys.stdout.flush()
+        if self.translations:
+            reached = "reached the greatest length (search.max_length_*) and may lack the end"
+            print(f"seqloom: note: {self.translations:,} of the translations {reached}", file=sys.stderr)
+        if self.sources:
+            print(f"seqloom: note: {self.sources:,} texts are longer than the model reads; cut there", file=sys.stderr)
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return number
+
+
+def _lines(file: BinaryIO, name: str) -> Iterator[str]:
+    for number, line in enumerate(file, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise SeqloomError(f"{name}: line {number}: is not UTF-8: {error.reason}") from error
+
+
+def _translated(
+    translator: "Translator", lines: Iterator[str], options: argparse.Namespace, cut: Cut, chunk: int
+) -> Iterator[bytes]:
+    """What is written for the lines, as UTF-8, some at a time."""
+    form: Callable[[int, str, list[Translation]], str] = _plain
+    if options.tsv:
+        form = _pair
+    elif options.n_best:
+        form = _ranked
+    number = 0
+    while texts := list(islice(lines, chunk)):
+        prefixes = None if options.prefix is None else [options.prefix] * len(texts)
+        found = translator.hypotheses(texts, options.n_best or 1, language=options.to, prefixes=prefixes)
+        for best, *_ in found:
+            cut.add(best)
+        numbers = range(number + 1, number + len(texts) + 1)
+        yield "".join(map(form, numbers, texts, found)).encode()
+        number += len(texts)
+
+
+def _plain(number: int, text: str, found: "list[Translation]") -> str:
+    return f"{found[0].text}\n"
+
+
+def _pair(number: int, text: str, found: "list[Translation]") -> str:
+    return f"{' '.join(text.split())}\t{found[0].text}\n"
+
+
+def _ranked(number: int, text: str, found: "list[Translation]") -> str:
+    return "".join(f"{number}\t{each.score:.4f}\t{each.text}\n" for each in found)
+
+
+def _write(results: Iterator[bytes], output: Path) -> None:
+    beside = output.with_name(f".{output.name}.part")
+    try:
+        with beside.open("wb") as file:
+            file.writelines(results)
+        beside.replace(output)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _draw(translator: "Translator", options: argparse.Namespace) -> None:
+    from seqloom.evaluation.heat_map import draw_heat_map
+
+    prefixes = None if options.prefix is None else [options.prefix]
+    ((found, *_),) = translator.hypotheses(options.texts, language=options.to, prefixes=prefixes)
+    seen = translator.attention(options.texts[0], found.ids, options.to)
+    draw_heat_map(seen.weights.tolist(), seen.source, seen.target, options.attention)
+
+
+def _load(options: argparse.Namespace) -> "Translator":
+    names = options.model or [f"models:/{default_model()}@champion"]
+    first, *others = [_folder(name) for name in names]
+    from seqloom.decoding.translator import Translator
+
+    translator = Translator.load(first, options.device, others=others)
+    translator.search = _searching(translator.search, options)
+    return translator
+
+
+def _folder(name: str) -> Path:
+    if name.startswith("models:"):
+        from seqloom.tracking.store import connect
+        from seqloom.tracking.versions import fetch, parse
+
+        wanted = parse(name)
+        return fetch(connect(Path.cwd(), create=False), wanted)
+    if not Path(name).is_dir():
+        raise SeqloomError(f"{name}: is neither a folder with a model nor a registered one (models:/NAME@ALIAS)")
+    return Path(name)
+
+
+def _searching(search: "SearchSettings", options: argparse.Namespace) -> "SearchSettings":
+    """The model's own search with what was asked for in its place. Raises `ParamsError`."""
+    from pydantic import ValidationError
+
+    given: dict[str, Any] = {setting: getattr(options, setting) for _, _, setting, _ in _SEARCH}
+    asked = {setting: value for setting, value in given.items() if value is not None}
+    try:
+        return type(search).model_validate(search.model_dump() | asked)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        named = "".join(option for option, _, setting, _ in _SEARCH if (setting,) == fault["loc"])
+        raise ParamsError(f"{named}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}") from error

@@ -1,0 +1,56 @@
+"""A workspace with a registered model, and ways to call the command line in it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqloom.cli import main as cli
+from seqloom.decoding.translator import Translator
+from seqloom.progress import ignore
+from seqloom.stages import register_model
+from tests.finished import finish, give_store
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once for all files."""
+    root = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        give_store(root)
+        register_model.run(finish(root), ignore)
+    return root
+
+
+@pytest.fixture
+def workspace(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder of the test: a clone in which every stage has run."""
+    monkeypatch.chdir(made)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return made
+
+
+@pytest.fixture
+def registered(workspace: Path) -> Translator:
+    """The champion."""
+    (folder,) = (workspace / "mlartifacts").rglob("artifacts/artifacts/model")
+    return Translator.load(folder)
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs what must fail, and returns its one line."""
+
+    def run(*arguments: str) -> str:
+        with pytest.raises(SystemExit) as left:
+            cli.main(arguments)
+        assert left.value.code == 1
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("seqloom: error: ")
+        assert printed.err.count("\n") == 1
+        return printed.err
+
+    return run

@@ -1,0 +1,45 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqloom.cli import main as cli
+from seqloom.params import load_params
+from tests.finished import REPOSITORY
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params.yaml and the presets."""
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    shutil.copytree(REPOSITORY / "presets", tmp_path / "presets")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_presets_are_listed_with_what_they_are_for(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["preset"])
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} == {path.stem for path in (clone / "presets").iterdir()}
+    assert all(len(line.split()) > 5 for line in lines)
+
+
+def test_presets_are_merged_one_over_the_other(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["preset", "multilingual", "small_data"])
+    assert "now has multilingual, small_data" in capsys.readouterr().out
+    params = load_params(clone / "params.yaml")
+    assert (params.languages.targets, params.train.r_drop) == (["de", "fr", "es"], 5)
+    assert sorted(path.name for path in clone.iterdir()) == ["params.yaml", "presets"]
+
+
+def test_a_wrong_name_changes_nothing(clone: Path, fails: Callable[..., str]) -> None:
+    before = (clone / "params.yaml").read_bytes()
+    assert "there is no preset 'none'" in fails("preset", "multilingual", "none")
+    assert (clone / "params.yaml").read_bytes() == before
+
+
+def test_a_folder_that_is_no_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Callable[..., str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "there is no folder presets" in fails("preset")
+    assert "params.yaml: No such file" in fails("preset", "multilingual")
