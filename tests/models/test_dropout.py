@@ -38,3 +38,10 @@ def test_equal_seeds_drop_the_same() -> None:
     first = Dropout(0.3)(torch.ones(100))
     torch.manual_seed(4)
     assert torch.equal(first, Dropout(0.3)(torch.ones(100)))
+
+
+def test_a_rate_next_to_one_still_keeps_the_mean() -> None:
+    torch.manual_seed(5)
+    y = Dropout(0.9999)(torch.ones(1_000_000))
+    assert y.isfinite().all()
+    assert abs(y.mean().item() - 1) < 0.1

@@ -43,7 +43,7 @@ class Dropout(nn.Module):
             return x
         if x.device.type != "cpu":
             return F.dropout(x, self.rate)
-        dropped: Tensor = _ByteDropout.apply(x, round(self.rate * 256))  # type: ignore[no-untyped-call]
+        dropped: Tensor = _ByteDropout.apply(x, min(round(self.rate * 256), 255))  # type: ignore[no-untyped-call]
         return dropped
 
     def extra_repr(self) -> str:
