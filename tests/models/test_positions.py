@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from seqloom.models.attention import Attention
 from seqloom.models.positions import (
     TABLE_ROWS,
     LearnedPositions,
     Positions,
     RotaryPositions,
     SinusoidalPositions,
+    Turn,
     build_positions,
     sinusoidal_positions,
+    unturned,
 )
 
 CPU = torch.device("cpu")
@@ -60,6 +63,19 @@ def test_scores_of_rotary_positions_depend_on_the_distance_alone() -> None:
     for distance in (-3, 0, 4):
         assert score(10 + distance, 10) == pytest.approx(score(900 + distance, 900), abs=1e-3)
     assert abs(score(10, 10) - score(14, 10)) > 1e-2
+
+
+def test_self_attention_with_rotary_positions_depends_on_distances_alone() -> None:
+    torch.manual_seed(4)
+    attention, x, rotary = Attention(16, heads=2), torch.randn(2, 6, 16), RotaryPositions(8)
+
+    def attend(turn: Turn) -> torch.Tensor:
+        out: torch.Tensor = attention(x, *attention.keys_values(x, turn), turn=turn)
+        return out
+
+    near, far = attend(rotary.turn(0, 6, CPU)), attend(rotary.turn(300, 6, CPU))
+    torch.testing.assert_close(far, near, atol=1e-4, rtol=1e-4)
+    assert (near - attend(unturned)).abs().max() > 0.01
 
 
 @pytest.mark.parametrize(
