@@ -4,7 +4,9 @@ import pytest
 
 from seqloom.evaluation.segments import Segments
 from seqloom.evaluation.settings import EvaluateSettings
+from seqloom.languages import Direction
 
+EN_DE = Direction("en", "de")
 WORDS = ["the", "a", "of", "light", "switch", "turn", "on", "off", "is", "device", "add", "{name}", "<b>x</b>", "%s"]
 
 
@@ -23,4 +25,4 @@ def segments() -> Segments:
 
     sources = [" ".join(draw.choices(WORDS, k=draw.randint(1, 12))) for _ in range(120)]
     references = [noisy(source) for source in sources]
-    return Segments(sources, references, [noisy(reference) for reference in references])
+    return Segments(sources, references, [noisy(reference) for reference in references], [EN_DE] * 120)

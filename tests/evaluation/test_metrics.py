@@ -73,3 +73,13 @@ def test_languages_without_spaces_get_credit_for_parts_of_a_sentence():
     counted = CountedMetric(ter("zh"), hypothesis, reference)
     assert counted.score() == pytest.approx(100 / 9)  # one character of nine
     assert "asian:yes" in counted.signature()
+
+
+def test_two_test_sets_are_counted_as_one(segments):
+    halves = [segments.hypotheses[:50], segments.hypotheses[50:]], [segments.references[:50], segments.references[50:]]
+    first, second = (CountedMetric(bleu("de"), *texts) for texts in zip(*halves, strict=True))
+    whole = CountedMetric(bleu("de"), segments.hypotheses, segments.references)
+    joined = first.with_segments_of([second])
+    assert joined.score() == whole.score()
+    assert joined.of_each() == whole.of_each()
+    assert first.score() == CountedMetric(bleu("de"), halves[0][0], halves[1][0]).score()  # it stays as it was

@@ -12,11 +12,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqloom.errors import EvaluationError
+from seqloom.evaluation.cards import Cards, counted
 from seqloom.evaluation.charts import Line, Series, bars, histogram, lines
-from seqloom.evaluation.scores import Score, Scores
-from seqloom.evaluation.segments import Cards, Segments, counted
+from seqloom.evaluation.scores import Scores
+from seqloom.evaluation.segments import Segments
+from seqloom.evaluation.settings import TITLES, Task
+from seqloom.languages import Direction
 
 _STYLE = Path(__file__).with_name("report.css")
+_HEADINGS: dict[Task, str] = {
+    "translation": "Translation test report",
+    "summarization": "Summarization test report",
+    "generation": "Generation test report",
+}
 
 
 class Curve(NamedTuple):
@@ -48,26 +56,16 @@ def read_curve(path: Path) -> Curve | None:
     return curve
 
 
-def report(
-    segments: Segments,
-    scores: Scores,
-    *,
-    source_language: str,
-    target_language: str,
-    examples: int,
-    facts: Facts,
-    curve: Curve | None = None,
-) -> str:
+def report(segments: Segments, scores: Scores, *, examples: int, facts: Facts, curve: Curve | None = None) -> str:
     """The page, with `examples` best, median and worst segments each. `facts` are shown as they are, in their order."""
-    cards = Cards(segments, scores, source_language, target_language)
-    direction = f"{source_language}\u00a0→\u00a0{target_language}"
-    bleu = scores.bleu
+    cards = Cards(segments, scores)
+    direction = _directions(list(scores.directions))
     sections = [
-        f"<h1>Translation test report: {escape(direction)}</h1>",
-        f'<p class="lead">{bleu.score:.1f} BLEU on {counted(scores.segments, "test segment")} '
-        f"(95% interval {bleu.low:.1f} to {bleu.high:.1f}); copying the source gives {scores.copy_bleu:.1f}.</p>",
+        f"<h1>{_HEADINGS[scores.task]}: {escape(direction)}</h1>",
+        _lead(scores),
         *(f'<p class="warning" role="note">{escape(warning)}</p>' for warning in scores.warnings()),
         _scores(scores),
+        _by_direction(scores),
         _lengths(scores),
         _distributions(segments, scores),
         _learning(curve),
@@ -84,30 +82,56 @@ def report(
     )
 
 
+def _directions(directions: Sequence[Direction]) -> str:
+    """`en → de`, `en → de, fr` and, of one language alone, `en`; with spaces that do not break."""
+    sources = list(dict.fromkeys(each.source for each in directions))
+    if len(sources) > 1:
+        return ", ".join(f"{each.source}\u00a0→\u00a0{each.target}" for each in directions)
+    targets = ", ".join(each.target for each in directions)
+    return targets if [targets] == sources else f"{sources[0]}\u00a0→\u00a0{targets}"
+
+
+def _lead(scores: Scores) -> str:
+    best, mean = scores.leader, ""
+    if len(scores.directions) > 1:
+        mean = f"mean of {len(scores.directions)} directions, "
+    simple = "copying the source gives" if scores.task == "translation" else "the beginning of the source gives"
+    return (
+        f'<p class="lead">{best.score:.1f} {TITLES[scores.leading]} on {counted(scores.segments, "test segment")} '
+        f"({mean}95% interval {best.low:.1f} to {best.high:.1f}); {simple} {scores.baseline[scores.leading]:.1f}.</p>"
+    )
+
+
 def _scores(scores: Scores) -> str:
-    baselines = {"BLEU": f"{scores.copy_bleu:.1f}", "chrF": f"{scores.copy_chrf:.1f}", "TER": ""}
-    named: dict[str, Score] = {"BLEU": scores.bleu, "chrF": scores.chrf, "TER": scores.ter}
     rows = [
-        (name, f"{each.score:.1f}", f"{each.low:.1f} to {each.high:.1f}", baselines[name])
-        for name, each in named.items()
+        (
+            TITLES[name],
+            f"{each.score:.1f}",
+            f"{each.low:.1f} to {each.high:.1f}",
+            f"{scores.baseline[name]:.1f}" if name in scores.baseline else "",
+        )
+        for name, each in scores.scores.items()
     ]
     signatures = "".join(
-        f"<li><small>{name}</small> <code>{escape(each.signature)}</code></li>" for name, each in named.items()
+        f"<li><small>{TITLES[name]}</small> <code>{escape(each.signature)}</code></li>"
+        for name, each in scores.scores.items()
     )
+    translated = scores.task == "translation"
     ratio = scores.hypothesis_tokens / scores.reference_tokens if scores.reference_tokens else 0.0
-    kept = scores.placeholders
     said = [
-        "For BLEU and chrF higher is better, for TER lower.",
-        f"The translations have {scores.hypothesis_tokens:,} tokens, the references {scores.reference_tokens:,} "
-        f"(ratio {ratio:.3f}, brevity penalty {scores.brevity_penalty:.3f}).",
+        "For BLEU and chrF higher is better, for TER lower." if translated else "Higher is better; ROUGE is the F1.",
+        f"The {'translations' if translated else 'texts'} have {scores.hypothesis_tokens:,} tokens, the references "
+        f"{scores.reference_tokens:,} (ratio {ratio:.3f}, brevity penalty {scores.brevity_penalty:.3f}).",
     ]
-    if kept.accuracy is not None:
+    kept = scores.placeholders
+    if kept is not None and kept.accuracy is not None:
         said.append(
             f"In {kept.accuracy:.1%} of the {counted(kept.segments, 'segment')} with placeholders every one survives."
         )
+    simple = "Copied source" if translated else "Beginning of the source"
     return (
         "<h2>Scores</h2>\n"
-        + _table(("Metric", "Score", "95% interval", "Copied source"), rows, numbers=(1, 2, 3))
+        + _table(("Metric", "Score", "95% interval", simple), rows, numbers=(1, 2, 3))
         + f"\n<p>{' '.join(said)}</p>\n"
         '<p class="muted">The interval holds the middle 95% of the scores of resampled test sets: it shows how much '
         "of a score is the luck of which segments were drawn. Figures compare only with the same signature and on the "
@@ -116,17 +140,41 @@ def _scores(scores: Scores) -> str:
     )
 
 
+def _by_direction(scores: Scores) -> str:
+    """A table of the directions, where there are several."""
+    if len(scores.directions) == 1:
+        return ""
+    names = list(scores.scores)
+    rows = [
+        (
+            f"{direction.source} → {direction.target}",
+            f"{each.segments:,}",
+            *(f"{each.scores[n].score:.1f} [{each.scores[n].low:.1f}, {each.scores[n].high:.1f}]" for n in names),
+        )
+        for direction, each in scores.directions.items()
+    ]
+    head = ("Direction", "Segments", *(TITLES[name] for name in names))
+    return (
+        "<h2>By direction</h2>\n"
+        '<p class="muted">Each is counted by itself, with its 95% interval. A score above is the plain mean of these; '
+        "what is no score is told of all segments together.</p>\n" + _table(head, rows, numbers=range(1, len(head)))
+    )
+
+
 def _lengths(scores: Scores) -> str:
     buckets = scores.by_length
+    names = list(buckets[0].scores)
+    drawn = names[:2]  # a chart has two colours, and room for as many
     chart = bars(
         "Score by source length",
         [bucket.words for bucket in buckets],
-        [Series("BLEU", [b.bleu for b in buckets]), Series("chrF", [b.chrf for b in buckets])],
+        [Series(TITLES[name], [bucket.scores[name] for bucket in buckets]) for name in drawn],
         x_label="words in the source; below, how many segments",
         notes=[f"{bucket.segments:,}" for bucket in buckets],
     )
-    rows = [(b.words, f"{b.segments:,}", f"{b.bleu:.1f}", f"{b.chrf:.1f}") for b in buckets]
-    table = _table(("Source words", "Segments", "BLEU", "chrF"), rows, numbers=(1, 2, 3))
+    rows = [(b.words, f"{b.segments:,}", *(f"{b.scores[name]:.1f}" for name in names)) for b in buckets]
+    head = ("Source words", "Segments", *(TITLES[name] for name in names))
+    table = _table(head, rows, numbers=range(1, len(head)))
     return (
         '<h2>By source length</h2>\n<p class="muted">A bucket with few segments says little. BLEU looks for up to four '
         "words in a row, so it is harsh where segments are shorter.</p>\n"

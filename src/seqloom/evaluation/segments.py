@@ -1,81 +1,58 @@
-"""Single segments for people: a card of HTML for some, a line of a table for each.
-
-Whatever comes from a corpus or from a model is escaped.
-"""
+"""A translated test set, and what became of the placeholders in it. It knows no score."""
 
 from collections import Counter
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
-from seqloom.evaluation.scores import Scores, ranked
-from seqloom.text import normalise, placeholders
+import numpy as np
+from numpy.typing import NDArray
+
+from seqloom.languages import Direction
+from seqloom.text import placeholders
 
 
 class Segments(NamedTuple):
-    """The test set and what the model made of it: three texts per segment, in one order."""
+    """The test set and what the model made of it: three texts and a direction per segment, in one order."""
 
     sources: Sequence[str]
     references: Sequence[str]
     hypotheses: Sequence[str]
+    directions: Sequence[Direction]
+
+    def rows(self) -> dict[Direction, NDArray[np.int64]]:
+        """The indices of the segments of each direction, in the order in which directions are met first."""
+        found: dict[Direction, list[int]] = {}
+        for index, direction in enumerate(self.directions):
+            found.setdefault(direction, []).append(index)
+        return {direction: np.asarray(rows, dtype=np.int64) for direction, rows in found.items()}
 
 
-def segment_table(segments: Segments, scores: Scores) -> str:
-    """Every segment as a TAB-separated line below a header: texts, chrF, and the placeholders that were lost."""
-    rows = ["source\treference\thypothesis\tchrf\tlost_placeholders"]
-    for source, reference, hypothesis, chrf in zip(*segments, scores.segment_chrf, strict=True):
-        texts = [normalise(text) for text in (source, reference, hypothesis)]
-        rows.append("\t".join([*texts, f"{chrf:.2f}", " ".join(lost_placeholders(source, hypothesis))]))
-    return "\n".join(rows) + "\n"
+class Placeholders(NamedTuple):
+    """What became of the placeholders of the sources.
+
+    `accuracy` is the share of the segments with a placeholder in the source (`segments` of them) whose hypothesis holds
+    each one at least as often; None where no source has any. `invented` counts hypotheses, of all segments, that hold
+    one which their source has not. `failures` are the indices of the segments that lost one.
+    """
+
+    segments: int
+    accuracy: float | None
+    invented: int
+    failures: list[int]
 
 
-class Cards:
-    """The parts of the page that show segments, as HTML; all text is escaped."""
-
-    def __init__(self, segments: Segments, scores: Scores, source_language: str, target_language: str) -> None:
-        self._segments, self._scores = segments, scores
-        self._languages = (source_language, target_language, target_language)
-
-    def placeholders(self, most: int) -> str:
-        """Segments that lost a placeholder."""
-        kept = self._scores.placeholders
-        if kept.accuracy is None:
-            return ""
-        told = [f"{counted(len(kept.failures), 'segment')} of {kept.segments:,} with placeholders lost at least one"]
-        if kept.invented:
-            told.append(f"{counted(kept.invented, 'translation')} hold one that the source has not")
-        shown = kept.failures[:most]
-        if len(shown) < len(kept.failures):
-            told.append(f"the first {most} are below, all are marked in hypotheses.tsv")
-        return f"<h2>Placeholders</h2>\n<p>{'; '.join(told)}.</p>\n" + "\n".join(self._segment(i) for i in shown)
-
-    def examples(self, count: int) -> str:
-        """The best, median and worst segments."""
-        parts = ['<h2>Segments</h2>\n<p class="muted">Ranked by chrF. Every segment is in hypotheses.tsv.</p>']
-        for title, indices in ranked(self._scores, self._segments.sources, count).items():
-            parts.append(f"<h3>{title.capitalize()}</h3>")
-            parts += [self._segment(index) for index in indices]
-        return "\n".join(parts)
-
-    def _segment(self, index: int) -> str:
-        source, reference, hypothesis = (texts[index] for texts in self._segments)
-        rows = [
-            f'<dt>{name}</dt><dd lang="{escape(language)}" dir="auto">{escape(text) or "<small>(empty)</small>"}</dd>'
-            for name, language, text in zip(
-                ("Source", "Reference", "Translation"), self._languages, (source, reference, hypothesis), strict=True
-            )
-        ]
-        note = f"{self._scores.segment_chrf[index]:.1f}"
-        if lost := lost_placeholders(source, hypothesis):
-            note += "; lost " + ", ".join(f"<code>{escape(each)}</code>" for each in lost)
-        return f'<div class="segment"><dl>{"".join(rows)}<dt>chrF</dt><dd><small>{note}</small></dd></dl></div>'
+def kept_placeholders(segments: Segments) -> Placeholders:
+    """Count what became of the placeholders."""
+    holding, invented, failures = 0, 0, []
+    for index, (source, hypothesis) in enumerate(zip(segments.sources, segments.hypotheses, strict=True)):
+        wanted, given = Counter(placeholders(source)), Counter(placeholders(hypothesis))
+        holding += bool(wanted)
+        invented += bool(given.keys() - wanted.keys())
+        if not wanted <= given:
+            failures.append(index)
+    return Placeholders(holding, 1 - len(failures) / holding if holding else None, invented, failures)
 
 
 def lost_placeholders(source: str, hypothesis: str) -> list[str]:
     """The placeholders of the source that the hypothesis lacks, each as often as it lacks them."""
     return list((Counter(placeholders(source)) - Counter(placeholders(hypothesis))).elements())
-
-
-def counted(number: int, thing: str) -> str:
-    """The number and its noun, in the plural where it is not one."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -6,9 +6,22 @@ from pydantic import Field
 
 from seqloom.settings import Settings
 
-
 Task = Literal["translation", "summarization", "generation"]
 """What a model is for. Metrics follow from it: translation has BLEU, chrF and TER, the others ROUGE beside BLEU."""
+
+_ROUGE_FIRST = ("rouge1", "rouge2", "rougeL", "bleu", "chrf")
+METRICS: dict[Task, tuple[str, ...]] = {
+    "translation": ("bleu", "chrf", "ter"),
+    "summarization": _ROUGE_FIRST,
+    "generation": _ROUGE_FIRST,
+}
+"""The metrics of a task, by the names of metrics/evaluation.json, in the order in which they are shown."""
+
+LEADING: dict[Task, str] = {"translation": "bleu", "summarization": "rougeL", "generation": "rougeL"}
+"""The score of a task that decides which of two models is better."""
+
+TITLES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+"""How people write the names."""
 
 
 class EvaluateSettings(Settings):
