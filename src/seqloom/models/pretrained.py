@@ -20,6 +20,7 @@ from seqloom.errors import ModelError
 from seqloom.huggingface import library
 from seqloom.models.generation import Generated, Limits
 from seqloom.models.seq2seq import Seq2Seq, State
+from seqloom.models.settings import Side
 from seqloom.symbols import Symbols
 
 _TOLERANCE = 1e-4  # of the logits, as a share of the largest
@@ -110,7 +111,7 @@ class Pretrained(Seq2Seq):
 
     def forward(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """See `Seq2Seq.forward`."""
-        self._fits("target", target.shape[1], self.max_target_length)
+        self.fit("target", target.shape[1])
         memory, mask = self._encode(source, source_lengths)
         return self._hidden(self._decode(target, memory, mask, use_cache=False))
 
@@ -122,7 +123,7 @@ class Pretrained(Seq2Seq):
     def step(self, token: Tensor, state: State) -> tuple[Tensor, PretrainedState]:
         """See `Seq2Seq.step`."""
         assert isinstance(state, PretrainedState)
-        self._fits("target", state.length + 1, self.max_target_length)
+        self.fit("target", state.length + 1)
         # Their cache is changed by reading a token. This one is made for the step; the tensors in it are only read.
         cache = library("transformers").EncoderDecoderCache(_cache(state.target), _cache(state.source))
         told = self._decode(token.unsqueeze(1), state.memory, state.mask, cache=cache, use_cache=True)
@@ -136,6 +137,7 @@ class Pretrained(Seq2Seq):
 
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """See `Seq2Seq.attention`: the mean over the heads of the decoder's last layer."""
+        self.fit("target", target.shape[1])
         before, training = self.network.config._attn_implementation, self.training
         self.eval()
         self.network.set_attn_implementation("eager")  # the other ways never hold the weights
@@ -243,8 +245,17 @@ class Pretrained(Seq2Seq):
         if not float((theirs.log_softmax(-1) - torch.stack(stepped, 1)).abs().max()) <= bound:
             raise self._refusal("reading a target token by token gives other numbers than reading it at once")
 
+    def fit(self, side: Side, length: int) -> None:
+        """Raise `ModelError` where a side of so many tokens, BOS or EOS included, has more of them than positions."""
+        most = self.max_source_length if side == "source" else self.max_target_length
+        if most is not None and length > most:
+            raise ModelError(
+                f"a {side} of {length} tokens is too long for {self._name}, whose positions end at {most}; lower "
+                f"tokenizer.max_length{' or search.max_length_ratio' if side == 'target' else ''}"
+            )
+
     def _encode(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
-        self._fits("source", source.shape[1], self.max_source_length)
+        self.fit("source", source.shape[1])
         mask = None
         # Asking whether there is padding would make a GPU wait for its host; there the mask is always given.
         if source.device.type != "cpu" or int(lengths.min()) < source.shape[1]:
@@ -258,13 +269,6 @@ class Pretrained(Seq2Seq):
     def _hidden(self, told: Any) -> Tensor:
         hidden: Tensor = told.last_hidden_state
         return hidden if self._scale == 1.0 else hidden * self._scale
-
-    def _fits(self, side: str, length: int, most: int | None) -> None:
-        if most is not None and length > most:
-            raise ModelError(
-                f"a {side} of {length} tokens is too long for {self._name}, whose positions end at {most}; lower "
-                f"tokenizer.max_length{' or search.max_length_ratio' if side == 'target' else ''}"
-            )
 
     def _refusal(self, why: str) -> ModelError:
         return ModelError(f"the architecture {self._name} cannot be fine-tuned here: {why}")

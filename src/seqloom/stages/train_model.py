@@ -17,6 +17,9 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from types import FrameType
+from typing import Any
+
+import torch
 
 import seqloom
 from seqloom.batching.batches import BatchOrder, in_order
@@ -25,11 +28,15 @@ from seqloom.corpus.splits import read_split
 from seqloom.decoding.translator import Direction, Translator
 from seqloom.evaluation.metrics import corpus_bleu
 from seqloom.models.catalogue import build_model, save_model
+from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
+from seqloom.models.settings import SIDES, Side
+from seqloom.models.vectors import Coverage, start_embeddings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
 from seqloom.tokenization.catalogue import load_tokenizer
+from seqloom.tokenization.tokenizer import Tokenizer
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement, be_deterministic, keep_freed_memory, place
 from seqloom.training.engine import Engine, HistoryRow, InterruptError, Outcome
@@ -59,7 +66,7 @@ def run(params: Params, listen: Listener) -> None:
     identity = fingerprint(params, placement)
     scratch = places.SCRATCH / identity
     checkpoints = Checkpoints(scratch, keep=settings.keep_checkpoints)
-    model = build_model(params.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
+    model, coverage = starting_point(params, tokenizer, training, listen)
     with (
         checkpoints.lock(),
         stop_requests() as should_stop,
@@ -75,9 +82,39 @@ def run(params: Params, listen: Listener) -> None:
             checkpoints=checkpoints,
             listen=journal,
             should_stop=should_stop,
+            frozen_steps=params.model.embeddings.frozen_steps,
+            frozen_sides=list(coverage),
         )
         outcome = engine.run()
-    write_outputs(engine.model, params, outcome, identity, placement)
+    write_outputs(engine.model, params, outcome, identity, placement, coverage)
+
+
+def starting_point(
+    params: Params, tokenizer: Tokenizer, training: TokenStore, listen: Listener
+) -> tuple[Seq2Seq, dict[Side, Coverage]]:
+    """The network before the first update, and which of its embeddings start from vectors.
+
+    Raises:
+        ModelError: models/pretrained is not what it should be, or training has pairs that are too long for it.
+    """
+    base = places.PRETRAINED / "model"
+    model = build_model(params.model.architecture, tokenizer.source_vocab_size, tokenizer.target_vocab_size, base)
+    if isinstance(model, Pretrained):
+        model.fit("source", int(training.source_lengths.max()))
+        model.fit("target", 1 + int(training.target_lengths.max()))
+    files = {side: places.PRETRAINED / "embeddings" / side for side in params.model.embeddings.files}
+    if not files:
+        return model, {}
+    pieces: dict[Side, list[str]] = {
+        "source": tokenizer.source_pieces(range(tokenizer.source_vocab_size)),
+        "target": tokenizer.target_pieces(range(tokenizer.target_vocab_size)),
+    }
+    counts = {side: torch.from_numpy(store.counts()) for side, store in zip(SIDES, training.sides, strict=True)}
+    coverage = start_embeddings(model, files, pieces, counts, project=params.model.embeddings.project)
+    for side, found in coverage.items():
+        note = f"from vectors, {found.covered_tokens:.1%} of the training tokens"
+        listen(Progress(f"start {side} embeddings", found.pieces - found.unmatched, found.pieces, "pieces", note))
+    return model, coverage
 
 
 def validation_bleu(translator: Translator, sources: list[str], references: list[str]) -> float:
@@ -91,9 +128,12 @@ def fingerprint(params: Params, placement: Placement) -> str:
     for part in (params.languages, params.tokenizer, params.model, params.train, params.search):
         digest.update(part.model_dump_json().encode())
     digest.update(placement.describe().encode())
-    digest.update(f"sentencepiece {importlib.metadata.version('sentencepiece')}".encode())
+    libraries = ["sentencepiece"] + ["transformers", "tokenizers"] * (params.model.name == "pretrained")
+    for library in libraries:
+        digest.update(f"{library} {importlib.metadata.version(library)}".encode())
     package = Path(seqloom.__file__).parent
-    inputs = [places.TOKENS, places.TOKENIZER, places.CORPUS / "valid.tsv", *(package / room for room in ROOMS)]
+    data = [places.TOKENS, places.TOKENIZER, places.CORPUS / "valid.tsv", places.PRETRAINED / "manifest.json"]
+    inputs = [*data, *(package / room for room in ROOMS)]
     for root in inputs:
         for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
             if file.is_file() and "__pycache__" not in file.parts:
@@ -103,14 +143,21 @@ def fingerprint(params: Params, placement: Placement) -> str:
     return digest.hexdigest()
 
 
-def write_outputs(model: Seq2Seq, params: Params, outcome: Outcome, identity: str, placement: Placement) -> None:
+def write_outputs(
+    model: Seq2Seq,
+    params: Params,
+    outcome: Outcome,
+    identity: str,
+    placement: Placement,
+    coverage: dict[Side, Coverage],
+) -> None:
     """Write the model folder, the metrics and the learning curve."""
     folder = places.CANDIDATE
     shutil.rmtree(folder, ignore_errors=True)
-    save_model(model, params.model, folder)
+    save_model(model, params.model.architecture, folder)
     shutil.copytree(places.TOKENIZER, folder / "tokenizer")
     (folder / "languages.json").write_text(params.languages.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    metrics = {
+    metrics: dict[str, Any] = {
         "valid_bleu": outcome.final_bleu,
         "best_step": outcome.best_step,
         "best_bleu": outcome.best_bleu,
@@ -122,6 +169,8 @@ def write_outputs(model: Seq2Seq, params: Params, outcome: Outcome, identity: st
         "device": placement.describe(),
         "fingerprint": identity,
     }
+    if coverage:
+        metrics["embeddings"] = {side: found._asdict() for side, found in coverage.items()}
     places.write_text(places.TRAINING_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     curve = io.StringIO()
     writer = csv.writer(curve, lineterminator="\n")

@@ -19,6 +19,7 @@ from seqloom.batching.batches import Batch, BatchOrder
 from seqloom.errors import TrainingError
 from seqloom.models.catalogue import weights
 from seqloom.models.seq2seq import Seq2Seq
+from seqloom.models.settings import SIDES, Side
 from seqloom.training.averaging import MovingAverage, Snapshots, load_into
 from seqloom.training.checkpoint import Checkpoint, Checkpoints
 from seqloom.training.device import Placement
@@ -60,8 +61,9 @@ class Engine:
     """Trains one model.
 
     `quality` returns the validation BLEU of the model as it is; `should_stop` is asked after every update and ends the
-    run with `InterruptError`, checkpoint written. During the first `frozen_steps` updates the tables of embeddings stay
-    as they are, an output layer tied to them included. Word dropout leaves special ids and those in `kept` alone.
+    run with `InterruptError`, checkpoint written. During the first `frozen_steps` updates the tables of embeddings of
+    the `frozen_sides` stay as they are, an output layer tied to them included. Word dropout leaves special ids and
+    those in `kept` alone.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Engine:
         listen: ReportListener,
         should_stop: Callable[[], bool],
         frozen_steps: int = 0,
+        frozen_sides: Sequence[Side] = SIDES,
         kept: Sequence[int] = (),
     ) -> None:
         self.model = model.to(placement.device)
@@ -89,6 +92,7 @@ class Engine:
         self.listen = listen
         self.should_stop = should_stop
         self.frozen_steps = frozen_steps
+        self.frozen = [getattr(model, f"{side}_embedding") for side in frozen_sides]
         self.kept = torch.tensor([*training.symbols, *kept])
         self.state = RunState()
         self.optimizers = build_optimizers(model, settings)
@@ -150,7 +154,7 @@ class Engine:
             torch.autograd.backward(loss.smoothed / tokens)
             smoothed += float(loss.smoothed.detach())
         if self.state.step < self.frozen_steps:
-            for embedding in (self.model.source_embedding, self.model.target_embedding):
+            for embedding in self.frozen:
                 embedding.weight.grad = None  # and so no update, no decay and no moments
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm or math.inf))
         rate = learning_rate(self.state.step + 1, self.settings)
