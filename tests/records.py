@@ -4,8 +4,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seqloom.corpus.settings import PrepareSettings
 from seqloom.decoding.settings import SearchSettings
 from seqloom.evaluation.settings import EvaluateSettings
@@ -23,9 +21,8 @@ def _params() -> Params:
 
 
 def tree() -> dict[str, Any]:
-    """params.yaml as plain data, to be changed and written."""
-    content: dict[str, Any] = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    return content
+    """params.yaml as plain data, to be changed, and to be checked or written."""
+    return _params().model_dump(mode="json", by_alias=True)  # not as PyYAML reads it, for which 4e-3 is a word
 
 
 def train_settings(**changes: Any) -> TrainSettings:

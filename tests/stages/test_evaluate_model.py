@@ -11,32 +11,50 @@ from seqloom.corpus.splits import Pair, SplitWriter
 from seqloom.decoding.translator import Translator
 from seqloom.errors import EvaluationError, FormatError, ModelError
 from seqloom.models.catalogue import build_model, load_model, save_model
-from seqloom.params import load_params
+from seqloom.params import Params
 from seqloom.progress import ignore
 from seqloom.stages import places
 from seqloom.stages.evaluate_model import run
 from seqloom.tokenization.catalogue import train_tokenizer
+from tests.records import tree
 
 PAIRS = [("the light is on", "das Licht ist an"), ("set {name}", "setze {name}"), ("off", "aus"), ("a<b", "a<b")] * 3
-REPOSITORY = Path(__file__).parents[2]
 OUTPUTS = (
     places.REPORT / "index.html", places.REPORT / "hypotheses.tsv", places.EVALUATION_METRICS, places.LENGTHS_PLOT
 )  # fmt: skip
 
 
+SMALL = {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+
+
+def changed(**sections):
+    """params.yaml for a small network on the CPU, with some sections changed."""
+    given = tree()
+    given["model"]["transformer"] |= SMALL
+    given["train"] |= {"device": "cpu"}
+    given["tokenizer"] |= {"name": "characters", "vocab_size": 64}
+    given["search"] |= {"beam": 2}
+    given["evaluate"] |= {"bootstrap": 100}
+    for name, change in sections.items():
+        given[name] = given[name] | change if isinstance(change, dict) else change
+    return Params.model_validate(given)
+
+
 @pytest.fixture(scope="module")
 def params():
-    given = load_params(REPOSITORY / "params.yaml")
-    small = {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
-    return given.model_copy(
-        update={
-            "model": given.model.model_copy(update={"tied_embeddings": "all", **small}),
-            "train": given.train.model_copy(update={"device": "cpu"}),
-            "tokenizer": given.tokenizer.model_copy(update={"name": "characters", "vocab_size": 64}),
-            "search": given.search.model_copy(update={"beam": 2}),
-            "evaluate": given.evaluate.model_copy(update={"bootstrap": 100}),
-        }
-    )
+    return changed()
+
+
+def furnish(params):
+    """Write what the stages before leave, with a model of random weights."""
+    directions = [str(direction) for direction in params.languages.directions]
+    write_test_split(PAIRS, *directions)
+    tokenizer = train_tokenizer(params.tokenizer, lambda: PAIRS, 1, ignore, params.languages.target_languages)
+    tokenizer.save(places.CANDIDATE / "tokenizer")
+    torch.manual_seed(2)
+    model = build_model(params.model.architecture, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
+    save_model(model, params.model.architecture, places.CANDIDATE)
+    (places.CANDIDATE / "languages.json").write_text(params.languages.model_dump_json())
 
 
 @pytest.fixture
@@ -44,22 +62,17 @@ def workplace(tmp_path, monkeypatch, params):
     """A repository in which everything before this stage has run."""
     monkeypatch.chdir(tmp_path)
     places.CORPUS.mkdir(parents=True)
-    write_test_split(PAIRS)
-    tokenizer = train_tokenizer(params.tokenizer, lambda: PAIRS, 1, ignore)
-    tokenizer.save(places.CANDIDATE / "tokenizer")
-    torch.manual_seed(2)
-    model = build_model(params.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
-    save_model(model, params.model, places.CANDIDATE)
-    (places.CANDIDATE / "languages.json").write_text('{"source": "en", "target": "de"}')
+    furnish(params)
     return tmp_path
 
 
-def write_test_split(pairs):
+def write_test_split(pairs, *directions):
     path = places.CORPUS / "test.tsv"
     path.unlink(missing_ok=True)
     with SplitWriter(path) as writer:
         for source, target in pairs:
-            writer.write(Pair(source, target, "en-de", "c", "g"))
+            for direction in directions or ["en-de"]:
+                writer.write(Pair(source, target, direction, "c", "g"))
 
 
 def contents():
@@ -72,6 +85,7 @@ def test_scores_table_plot_and_page_are_written(workplace, params):
     metrics = json.loads(places.EVALUATION_METRICS.read_text())
     assert metrics["segments"] == len(PAIRS)
     assert metrics["bleu"].keys() == {"score", "low", "high", "signature"}
+    assert "by_direction" not in metrics
     table = [line.split("\t") for line in (places.REPORT / "hypotheses.tsv").read_text().splitlines()][1:]
     assert [(line[0], line[1]) for line in table] == PAIRS
     assert [line[2] for line in table] == Translator.load(places.CANDIDATE, "cpu", params.search).translate(
@@ -102,10 +116,63 @@ def test_what_stages_before_measured_is_on_the_page(workplace, params):
     places.CORPUS_METRICS.write_text(
         '{"raw": {"my_corpus": 98765}, "splits": {"train": 87654}, "leakage": {"test": {"near_copy_share": 0.0123}}}'
     )
+    places.TOKENS.mkdir(parents=True)
+    (places.TOKENS / "counts.json").write_text('{"train": {"too_long": 7654}, "valid": {"too_long": 0}}')
     run(params, ignore)
     page = (places.REPORT / "index.html").read_text()
     for each in ("How it learned", "4,321", "patience", "my_corpus", "98,765", "87,654", "1.2%"):
         assert each in page
+    assert "<td>train pairs left out, too long</td><td>7,654</td>" in page
+    for name, value in (("name", "transformer"), ("width", "16"), ("norm order", "pre"), ("method", "beam")):
+        assert f"<td>{name}</td><td>{value}</td>" in page
+
+
+def test_what_was_cut_is_counted_and_shown(workplace):
+    run(changed(search={"max_length_ratio": 0.01, "max_length_extra": 1}), ignore)
+    metrics = json.loads(places.EVALUATION_METRICS.read_text())
+    assert 0 < metrics["cut_hypotheses"] <= len(PAIRS)
+    assert metrics["cut_sources"] == 0
+    page = (places.REPORT / "index.html").read_text()
+    assert f"<td>hypotheses of the greatest length, cut</td><td>{metrics['cut_hypotheses']}</td>" in page
+
+
+def test_each_direction_is_translated_into_its_language_and_scored_by_itself(workplace):
+    params = changed(languages={"source": "en", "target": ["de", "fr"]})
+    furnish(params)
+    heard = []
+    run(params, heard.append)
+    assert {progress.task for progress in heard} == {"translate en-de", "translate en-fr", "score"}
+    table = [line.split("\t") for line in (places.REPORT / "hypotheses.tsv").read_text().splitlines()]
+    assert table[0] == ["source", "reference", "hypothesis", "chrf", "lost_placeholders", "direction"]
+    sources = [source for source, _ in PAIRS]
+    translator = Translator.load(places.CANDIDATE, "cpu", params.search)
+    for language in ("de", "fr"):
+        written = [line[2] for line in table[1:] if line[5] == f"en-{language}"]
+        assert written == translator.translate(sources, language=language)
+    metrics = json.loads(places.EVALUATION_METRICS.read_text())
+    assert metrics["segments"] == 2 * len(PAIRS)
+    assert list(metrics["by_direction"]) == ["en-de", "en-fr"]
+    chrf = [each["chrf"]["score"] for each in metrics["by_direction"].values()]
+    assert metrics["chrf"]["score"] == pytest.approx(sum(chrf) / 2, abs=1e-3)
+    assert "By direction" in (places.REPORT / "index.html").read_text()
+
+
+def test_a_direction_that_the_model_has_not_is_named(workplace, params):
+    write_test_split(PAIRS, "en-de", "en-fr")
+    with pytest.raises(EvaluationError, match=r"test\.tsv: holds en-fr, and the model has en-de; run prepare_corpus"):
+        run(params, ignore)
+
+
+def test_a_summary_is_scored_with_rouge(workplace):
+    params = changed(task="summarization", languages={"source": "en", "target": "en"})
+    furnish(params)
+    run(params, ignore)
+    metrics = json.loads(places.EVALUATION_METRICS.read_text())
+    assert metrics["leading"] == "rougeL"
+    assert {"rouge1", "rouge2", "rougeL", "bleu", "chrf"} < metrics.keys()
+    with places.LENGTHS_PLOT.open() as file:
+        assert next(csv.DictReader(file)).keys() == {"words", "segments", "rougeL", "bleu", "chrf"}
+    assert "Summarization test report" in (places.REPORT / "index.html").read_text()
 
 
 def test_without_a_pair_there_is_nothing_to_test(workplace, params):
@@ -129,7 +196,7 @@ def test_a_broken_model_stops_before_anything_is_written(workplace, params):
     model = load_model(places.CANDIDATE)
     with torch.no_grad():
         model.output_weight.fill_(float("nan"))
-    save_model(model, params.model, places.CANDIDATE)
+    save_model(model, params.model.architecture, places.CANDIDATE)
     with pytest.raises(EvaluationError, match="weights are broken"):
         run(params, ignore)
     assert contents() == before

@@ -1,24 +1,45 @@
 """evaluate_model: models/candidate and the test split in; translations, scores and a page for people out.
 
-The report also tells what is known about the corpus and the training, from the metrics of the stages before.
+The report also tells what is known about the corpus and the training, from the metrics of the stages before, and what
+was cut: pairs that were too long to train on, hypotheses that reached the greatest length, sources that were not read
+to their end.
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from seqloom.corpus.splits import read_split
-from seqloom.decoding.translator import Translator
+from seqloom.corpus.splits import Pair, read_split
+from seqloom.decoding.translator import Translation, Translator
 from seqloom.errors import EvaluationError
+from seqloom.evaluation.cards import segment_table
 from seqloom.evaluation.report import Facts, read_curve, report
-from seqloom.evaluation.scores import LengthScore, Scores, score
-from seqloom.evaluation.segments import Segments, segment_table
+from seqloom.evaluation.scores import Scores
+from seqloom.evaluation.scoring import score
+from seqloom.evaluation.segments import Segments
+from seqloom.languages import Direction
 from seqloom.params import Params
-from seqloom.progress import Listener
+from seqloom.progress import Listener, Progress
 from seqloom.stages import places
+
+_OF_SAMPLING = ("temperature", "top_k", "top_p", "seed")
+_SEARCH = {
+    "beam": ("beam", "normalization", "length_penalty"),
+    "generate": ("beam", "length_penalty"),
+    "sampling": _OF_SAMPLING,
+    "mbr": ("samples", *_OF_SAMPLING),
+}
+_LENGTHS = ("max_length_ratio", "max_length_extra")
+
+
+class Cut(NamedTuple):
+    """How many test segments may lack something."""
+
+    hypotheses: int  # that have as many tokens as they may have
+    sources: int  # that are longer than the model reads
 
 
 def run(params: Params, listen: Listener) -> None:
@@ -27,58 +48,95 @@ def run(params: Params, listen: Listener) -> None:
     if not pairs:
         raise EvaluationError(f"{places.CORPUS / 'test.tsv'}: holds no pair; raise prepare.split.test, or add pairs")
     translator = Translator.load(places.CANDIDATE, params.train.device, params.search)
-    sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
-    segments = Segments(sources, references, translator.translate(sources, listen))
-    languages = translator.languages
-    scores = score(
-        segments.hypotheses, references, sources, language=languages.target, settings=params.evaluate, listen=listen
-    )
+    directions = _directions(pairs, translator)
+    found = translate(translator, [pair.source for pair in pairs], directions, listen)
+    cut = Cut(sum(each.cut for each in found), sum(each.source_cut for each in found))
+    texts = [pair.source for pair in pairs], [pair.target for pair in pairs], [each.text for each in found]
+    segments = Segments(*texts, directions)
+    scores = score(segments, task=params.task, settings=params.evaluate, listen=listen)
     page = report(
         segments,
         scores,
-        source_language=languages.source,
-        target_language=languages.target,
         examples=params.evaluate.examples,
-        facts=facts(translator),
+        facts=facts(translator, cut),
         curve=read_curve(places.TRAINING_PLOT),
     )
+    metrics = scores.metrics() | {"cut_hypotheses": cut.hypotheses, "cut_sources": cut.sources}
     places.write_text(places.REPORT / "index.html", page)
     places.write_text(places.REPORT / "hypotheses.tsv", segment_table(segments, scores))
     places.write_text(places.LENGTHS_PLOT, length_table(scores))
-    places.write_text(places.EVALUATION_METRICS, json.dumps(scores.metrics(), indent=2, ensure_ascii=False) + "\n")
+    places.write_text(places.EVALUATION_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
 
 
-def facts(translator: Translator) -> Facts:
+def _directions(pairs: Sequence[Pair], translator: Translator) -> list[Direction]:
+    """The direction of each pair. Raises `EvaluationError` for one that the model has not."""
+    known = {str(direction): direction for direction in translator.languages.directions}
+    if strange := {pair.direction for pair in pairs} - known.keys():
+        raise EvaluationError(
+            f"{places.CORPUS / 'test.tsv'}: holds {', '.join(sorted(strange))}, and the model has {', '.join(known)}; "
+            "run prepare_corpus and train_model again"
+        )
+    return [known[pair.direction] for pair in pairs]
+
+
+def translate(
+    translator: Translator, sources: Sequence[str], directions: Sequence[Direction], listen: Listener
+) -> list[Translation]:
+    """Translate each source in its direction; the result is in their order."""
+    found: list[Translation | None] = [None] * len(sources)
+    distinct = dict.fromkeys(directions)
+    for direction in distinct:
+        rows = [row for row, each in enumerate(directions) if each == direction]
+
+        def tell(progress: Progress, direction: Direction = direction) -> None:
+            listen(progress if len(distinct) == 1 else progress._replace(task=f"{progress.task} {direction}"))
+
+        best = translator.hypotheses([sources[row] for row in rows], listen=tell, language=direction.target)
+        for row, hypotheses in zip(rows, best, strict=True):
+            found[row] = hypotheses[0]
+    return [each for each in found if each is not None]
+
+
+def facts(translator: Translator, cut: Cut) -> Facts:
     """What a reader of the scores wants to know about the model, its training, the corpus and the search."""
     model, tokenizer, search = translator.model, translator.tokenizer, translator.search
     vocabulary = f"{tokenizer.source_vocab_size:,}"
     if not tokenizer.joint:
         vocabulary += f" and {tokenizer.target_vocab_size:,}"
-    shape = _load(places.CANDIDATE / "model.json").get("settings", {})
+    shape = _load(places.CANDIDATE / "model.json").get("architecture", {})
     training, corpus = _load(places.TRAINING_METRICS), _load(places.CORPUS_METRICS)
+    tokens = _load(places.TOKENS / "counts.json")
     near_copies = corpus.get("leakage", {}).get("test", {}).get("near_copy_share")
     return {
         "Model": {
-            **_known(shape, ("name", "preset", "encoder_layers", "decoder_layers", "width", "feed_forward", "heads")),
+            **_known(shape, shape),
             "parameters": f"{sum(parameter.numel() for parameter in model.parameters()):,}",
             "vocabulary": vocabulary,
         },
-        "Training": _known(training, ("steps", "best_step", "best_bleu", "averaged", "stopped_because")),
+        "Training": {
+            **_known(training, ("steps", "best_step", "best_bleu", "averaged", "stopped_because")),
+            **{f"{name} pairs left out, too long": _shown(counts["too_long"]) for name, counts in tokens.items()},
+        },
         "Corpus": {
             **{f"{name}, pairs read": _shown(pairs) for name, pairs in corpus.get("raw", {}).items()},
             **{f"{name} pairs": _shown(pairs) for name, pairs in corpus.get("splits", {}).items()},
             **({} if near_copies is None else {"test pairs with a near-copy in training": f"{near_copies:.1%}"}),
         },
-        "Search": _known(search.model_dump(), ("beam", "length_penalty", "max_length_ratio", "max_length_extra")),
+        "Search": {
+            **_known(search.model_dump(), ("method", *_SEARCH[search.method], *_LENGTHS)),
+            "hypotheses of the greatest length, cut": _shown(cut.hypotheses),
+            "sources longer than the model reads, cut": _shown(cut.sources),
+        },
     }
 
 
 def length_table(scores: Scores) -> str:
     """Scores by source length as CSV, for `dvc plots`."""
+    rows = [bucket.record() for bucket in scores.by_length]
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(LengthScore._fields)
-    writer.writerows(scores.by_length)
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()
 
 
@@ -88,6 +146,8 @@ def _known(record: dict[str, Any], names: Iterable[str]) -> dict[str, str]:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.2f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
