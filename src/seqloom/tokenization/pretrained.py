@@ -51,6 +51,10 @@ class PretrainedTokenizer:
         except _FAULTS as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise TokenizerError(f"{folder}: its tokenizer cannot be loaded: {said}") from error
+        # Without a vocabulary theirs makes one of the special symbols alone, and says nothing.
+        files = [name for role, name in self._theirs.vocab_files_names.items() if role != "tokenizer_config_file"]
+        if not any((folder / name).is_file() for name in files):
+            raise TokenizerError(f"{folder}: its tokenizer has no vocabulary: there is none of {', '.join(files)}")
         self._separate = bool(getattr(self._theirs, "separate_vocabs", False))  # some of Marian's
         self._byte_level = any(piece.startswith("Ġ") for piece in self._theirs.tokenize("a a"))
         self.source_vocab_size = int(config.vocab_size)
