@@ -1,7 +1,7 @@
 """Recurrent networks as the papers write them: one row, one position, one gate at a time, and no padding anywhere.
 
-They take their numbers from a network of ours and share no code with it. Vectors are (width,), sources and targets plain
-lists of ids.
+They take their numbers from a network of ours and share no code with it. Vectors are (width,), sources and targets
+plain lists of ids.
 """
 
 import torch
@@ -23,13 +23,13 @@ def lstm_step(x: Tensor, hidden: Hidden, kernel: nn.Module, suffix: str, fed: Te
     w, u = getattr(kernel, "weight_ih" + suffix), getattr(kernel, "weight_hh" + suffix)
     b = getattr(kernel, "bias_ih" + suffix) + getattr(kernel, "bias_hh" + suffix)
     size = len(h)
-    pre = [
-        w[g * size : (g + 1) * size] @ x + u[g * size : (g + 1) * size] @ h + b[g * size : (g + 1) * size]
-        for g in range(4)
-    ]
-    if fed is not None:
-        pre = [each + fed[g * size : (g + 1) * size] for g, each in enumerate(pre)]
-    i, f, g, o = sigmoid(pre[0]), sigmoid(pre[1]), torch.tanh(pre[2]), sigmoid(pre[3])
+    fed = torch.zeros(4 * size) if fed is None else fed
+
+    def before(gate: int) -> Tensor:
+        rows = slice(gate * size, (gate + 1) * size)
+        return w[rows] @ x + u[rows] @ h + b[rows] + fed[rows]
+
+    i, f, g, o = sigmoid(before(0)), sigmoid(before(1)), torch.tanh(before(2)), sigmoid(before(3))
     c = f * c + i * g
     return o * torch.tanh(c), c
 

@@ -4,12 +4,11 @@ Shapes: B batch, S source positions, T target positions that look, H width of qu
 """
 
 from abc import ABC, abstractmethod
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 
 class GlobalAttention(nn.Module, ABC):
@@ -91,15 +90,31 @@ class AdditiveAttention(GlobalAttention):
     def scores(self, query_BTH: Tensor, key_BSH: Tensor) -> Tensor:
         """See `GlobalAttention.scores`."""
         projected_BTH = self.query(query_BTH)
+        vector = self.vector.to(projected_BTH.dtype)
         numbers = key_BSH.numel()  # of one target position
         chunks = torch.split(projected_BTH, max(1, self.chunk // numbers), dim=1)
-        score = self._scores
-        if torch.is_grad_enabled() and projected_BTH.shape[1] * numbers > self.recompute_above:
-            score = partial(checkpoint, self._scores, use_reentrant=False, preserve_rng_state=False)
-        return torch.cat([score(each, key_BSH) for each in chunks], dim=1)
+        keep = projected_BTH.shape[1] * numbers <= self.recompute_above
+        score = _additive_scores if keep else _RecomputedScores.apply
+        return torch.cat([score(each, key_BSH, vector) for each in chunks], dim=1)
 
-    def _scores(self, projected_BTH: Tensor, key_BSH: Tensor) -> Tensor:
-        return (projected_BTH.unsqueeze(2) + key_BSH.unsqueeze(1)).tanh() @ self.vector
+
+def _additive_scores(projected_BTH: Tensor, key_BSH: Tensor, vector_H: Tensor) -> Tensor:
+    return (projected_BTH.unsqueeze(2) + key_BSH.unsqueeze(1)).tanh() @ vector_H
+
+
+class _RecomputedScores(torch.autograd.Function):
+    # torch.utils.checkpoint does the same, and on its first call imports the compiler, which takes seconds.
+    @staticmethod
+    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
+        ctx.save_for_backward(*inputs)
+        return _additive_scores(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        inputs = [each.detach().requires_grad_() for each in ctx.saved_tensors]
+        with torch.enable_grad():
+            scores = _additive_scores(*inputs)
+        return torch.autograd.grad(scores, inputs, gradients[0])
 
 
 def build_global_attention(name: str, width: int) -> GlobalAttention:

@@ -1,9 +1,9 @@
 """What the recurrent networks share: layers of LSTM or GRU cells, encoder, bridge and decoder, and the tables of words.
 
-Padding costs no second pass and no packing. Where a source ends, an extra input holds the gates of each cell so that it
-keeps its state: after the padding it is that of the last real token, and a direction that meets the padding first leaves
-it with the zeros it began with. So the fused kernel runs over the whole padded batch, and a GPU need not tell its host any
-length. On a CPU this took as long as no padding at all, and packed sequences 1.3 to 1.9 times as long.
+Padding costs no second pass and no packing. Where a source ends, an extra input holds the gates of each cell so that
+it keeps its state: after the padding it is that of the last real token, and a direction that meets the padding first
+leaves it with the zeros it began with. So the fused kernel runs over the whole padded batch, and a GPU need not tell
+its host any length. On a CPU that took as long as no padding at all, and packed sequences 1.3 to 1.9 times as long.
 
 Dropout lies on the connections that are not recurrent (Zaremba et al. 2014).
 
