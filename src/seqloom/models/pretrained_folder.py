@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from seqloom.errors import ModelError
@@ -14,7 +15,7 @@ from seqloom.models.settings import PretrainedArchitecture
 
 CONFIG_FILES = ("config.json", "generation_config.json")  # what rebuilds a network without its weights
 # What loading and building raise for a folder that is not as it should be.
-_FAULTS = (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError)
+_FAULTS = (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError, SafetensorError)
 
 
 def from_folder(architecture: PretrainedArchitecture, folder: Path) -> Pretrained:
