@@ -74,7 +74,8 @@ def test_a_family_is_one_word(family: str) -> None:
 def test_every_combination_of_two_languages_is_a_direction() -> None:
     params = parse_params(TEXT.replace("source: en", "source: [en, de]", 1).replace("target: de", "target: [de, fr]", 1))
     assert [str(direction) for direction in params.languages.directions] == ["en-de", "en-fr", "de-fr"]
-    one = parse_params(TEXT.replace("task: translation", "task: summarization").replace("target: de", "target: en", 1))
+    text = TEXT.replace("task: translation", "task: summarization").replace("target: de", "target: en", 1)
+    one = parse_params(text)
     assert [str(direction) for direction in one.languages.directions] == ["en-en"]
 
 

@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {
     "evaluate": {"bootstrap": 100},
 }  # fmt: skip
 STAGES = [
-    "download_corpus", "download_pretrained", "prepare_corpus", "train_tokenizer", "train_model", "evaluate_model",
+    "download_corpus", "prepare_corpus", "download_pretrained", "train_tokenizer", "train_model", "evaluate_model",
     "register_model",
 ]  # fmt: skip
 
