@@ -1,76 +1,49 @@
 """The search against oracles that share no code with it: all sequences, and a textbook beam search on plain lists."""
 
-import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqloom.decoding.search import Hypothesis, beam_search, greedy_search, length_penalty
-from seqloom.decoding.settings import SearchSettings
+from seqloom.decoding.search import beam_search
 from seqloom.errors import EvaluationError
-
-PAD, BOS, EOS = 0, 2, 3
+from seqloom.symbols import Symbols
+from tests.decoding.oracles import (
+    BOS,
+    EOS,
+    PAD,
+    Rules,
+    exhaustive,
+    likeliest,
+    log_probability,
+    run_beam,
+    run_greedy,
+    scored,
+    textbook,
+)
+from tests.records import search_settings
 
 fast = settings(deadline=None, max_examples=40)
 seeds = st.integers(0, 2**32 - 1)
 alphas = st.sampled_from([0.0, 0.6, 1.0, 2.5])
 sharpnesses = st.sampled_from([0.3, 1.0, 4.0])
+normalizations = st.sampled_from(["wu", "average"])
 
 
-def search_settings(beam, alpha=1.0):
-    return SearchSettings(beam=beam, length_penalty=alpha, max_length_ratio=1.0, max_length_extra=1, batch_tokens=1)
-
-
-def run(model, sources, limits, beam, alpha=1.0, n_best=1):
-    return beam_search(
-        model.step,
-        model.start(list(sources)),
-        rows=len(sources),
-        max_lengths=torch.tensor(limits),
-        settings=search_settings(beam, alpha),
-        n_best=n_best,
+@st.composite
+def rules(draw: Any, vocabulary: int, longest: int, ngram: int | None = None) -> Rules:
+    """Mostly some rules at once; a prefix may be longer than the limit, and holds any id but PAD, BOS and EOS."""
+    limit = draw(st.integers(0, longest))
+    letters = [token for token in range(vocabulary) if token not in (PAD, BOS, EOS)]
+    return Rules(
+        limit,
+        draw(st.integers(0, limit)),
+        draw(st.sampled_from([0, 1, 2, 3])) if ngram is None else ngram,
+        tuple(draw(st.lists(st.sampled_from(letters), max_size=3))),
     )
-
-
-def penalised(total, ids, alpha):
-    return total / ((5 + len(ids) + 1) / 6) ** alpha
-
-
-def log_probability(model, source, ids):
-    """The probability of exactly these ids and then EOS, by the chain rule."""
-    sequence = [*ids, EOS]
-    return sum(float(model.log_probabilities(source, (BOS, *sequence[:i]))[t]) for i, t in enumerate(sequence))
-
-
-def exhaustive(model, source, limit, alpha):
-    """Every sequence of at most `limit` ids, best first."""
-    letters = [t for t in range(model.vocabulary) if t not in (PAD, BOS, EOS)]
-    found = []
-    for length in range(limit + 1):
-        for ids in itertools.product(letters, repeat=length):
-            total = log_probability(model, source, ids)
-            found.append(Hypothesis(list(ids), penalised(total, ids, alpha), total))
-    return sorted(found, key=lambda h: -h.score)
-
-
-def textbook(model, source, limit, beam, alpha, n_best):
-    """Beam search on plain lists, one source, which never stops before the limit."""
-    live, finished = [((), 0.0)], []
-    for length in range(limit + 1):
-        grown = []
-        for ids, total in live:
-            row = model.log_probabilities(source, (BOS, *ids)).tolist()
-            allowed = [EOS] if length == limit else [t for t in range(len(row)) if t not in (PAD, BOS)]
-            grown += [(ids, t, total + row[t]) for t in allowed]
-        grown.sort(key=lambda g: -g[2])
-        finished += [
-            Hypothesis(list(ids), penalised(total, ids, alpha), total) for ids, t, total in grown[:beam] if t == EOS
-        ]
-        live = [((*ids, t), total) for ids, t, total in grown if t != EOS][:beam]
-    return sorted(finished, key=lambda h: -h.score)[:n_best]
 
 
 def assert_same(found, expected):
@@ -81,75 +54,79 @@ def assert_same(found, expected):
 
 
 @fast
-@given(seed=seeds, vocabulary=st.integers(4, 7), limit=st.integers(0, 3), alpha=alphas, sharpness=sharpnesses)
-def test_a_huge_beam_finds_what_trying_everything_finds(table_model, seed, vocabulary, limit, alpha, sharpness):
+@given(
+    seed=seeds, vocabulary=st.integers(4, 7), normalization=normalizations, alpha=alphas, sharpness=sharpnesses,
+    data=st.data(),
+)  # fmt: skip
+def test_a_huge_beam_finds_what_trying_everything_finds(
+    table_model, seed, vocabulary, normalization, alpha, sharpness, data
+):
     model = table_model(seed, vocabulary, sharpness)
-    expected = exhaustive(model, 0, limit, alpha)
+    ours = data.draw(rules(vocabulary, 3))
+    expected = exhaustive(model, 0, ours, normalization, alpha)
     n_best = min(7, len(expected))
-    assert_same(run(model, [0], [limit], 256, alpha, n_best)[0], expected[:n_best])
+    assert_same(run_beam(model, [0], [ours], 256, normalization, alpha, n_best)[0], expected[:n_best])
 
 
 @fast
 @given(
-    seed=seeds,
-    vocabulary=st.integers(4, 30),
-    limit=st.integers(0, 9),
-    beam=st.integers(2, 6),
-    alpha=alphas,
-    sharpness=sharpnesses,
-    data=st.data(),
-)
-def test_stopping_early_changes_nothing(table_model, seed, vocabulary, limit, beam, alpha, sharpness, data):
+    seed=seeds, vocabulary=st.integers(4, 30), beam=st.integers(2, 6), normalization=normalizations, alpha=alphas,
+    sharpness=sharpnesses, data=st.data(),
+)  # fmt: skip
+def test_stopping_early_changes_nothing(table_model, seed, vocabulary, beam, normalization, alpha, sharpness, data):
     model = table_model(seed, vocabulary, sharpness)
     n_best = data.draw(st.integers(1, beam))
-    assert_same(run(model, [0], [limit], beam, alpha, n_best)[0], textbook(model, 0, limit, beam, alpha, n_best))
+    ours = data.draw(rules(vocabulary, 9))
+    expected = textbook(model, 0, ours, beam, normalization, alpha, n_best)
+    assert_same(run_beam(model, [0], [ours], beam, normalization, alpha, n_best)[0], expected)
 
 
 @fast
-@given(seed=seeds, vocabulary=st.integers(4, 30), limit=st.integers(0, 9), alpha=alphas, sharpness=sharpnesses)
-def test_a_beam_of_one_is_greedy(table_model, seed, vocabulary, limit, alpha, sharpness):
+@given(
+    seed=seeds, vocabulary=st.integers(4, 30), normalization=normalizations, alpha=alphas, sharpness=sharpnesses,
+    data=st.data(),
+)  # fmt: skip
+def test_a_beam_of_one_is_greedy(table_model, seed, vocabulary, normalization, alpha, sharpness, data):
     model = table_model(seed, vocabulary, sharpness)
-    ids = []
-    while len(ids) < limit:
-        row = model.log_probabilities(0, (BOS, *ids)).clone()
-        row[[PAD, BOS]] = -math.inf
-        token = int(row.argmax())
-        if token == EOS:
-            break
-        ids.append(token)
-    total = log_probability(model, 0, ids)
-    expected = [Hypothesis(ids, penalised(total, ids, alpha), total)]
-    assert_same(run(model, [0], [limit], 1, alpha)[0], expected)
-    assert_same(
-        greedy_search(
-            model.step, model.start([0]), rows=1, max_lengths=torch.tensor([limit]), settings=search_settings(9, alpha)
-        ),
-        expected,
-    )
+    ours = data.draw(rules(vocabulary, 9))
+    expected = [likeliest(model, 0, ours, normalization, alpha)]
+    assert_same(run_beam(model, [0], [ours], 1, normalization, alpha)[0], expected)
+    assert_same(run_greedy(model, [0], [ours], normalization, alpha), expected)
 
 
 @fast
-@given(seed=seeds, limits=st.lists(st.integers(0, 8), min_size=1, max_size=6), beam=st.integers(1, 5), alpha=alphas)
-def test_a_source_does_not_see_its_batch(table_model, seed, limits, beam, alpha):
+@given(
+    seed=seeds, beam=st.integers(1, 5), normalization=normalizations, alpha=alphas, ngram=st.integers(0, 3),
+    data=st.data(),
+)  # fmt: skip
+def test_a_source_does_not_see_its_batch(table_model, seed, beam, normalization, alpha, ngram, data):
     model = table_model(seed, 12, 2.0)
-    together = run(model, range(len(limits)), limits, beam, alpha, n_best=beam)
-    for source, limit in enumerate(limits):
-        assert together[source] == run(model, [source], [limit], beam, alpha, n_best=beam)[0]
+    ours = data.draw(st.lists(rules(12, 8, ngram), min_size=1, max_size=6))
+    together = run_beam(model, list(range(len(ours))), ours, beam, normalization, alpha, beam)
+    for source, each in enumerate(ours):
+        assert together[source] == run_beam(model, [source], [each], beam, normalization, alpha, beam)[0]
 
 
 @fast
-@given(seed=seeds, limits=st.lists(st.integers(0, 8), min_size=1, max_size=4), beam=st.integers(1, 5), alpha=alphas)
-def test_what_every_result_keeps_to(table_model, seed, limits, beam, alpha):
+@given(seed=seeds, beam=st.integers(1, 5), normalization=normalizations, alpha=alphas, data=st.data())
+def test_what_every_result_keeps_to(table_model, seed, beam, normalization, alpha, data):
     model = table_model(seed, 9, 1.5)
-    for source, hypotheses in enumerate(run(model, range(len(limits)), limits, beam, alpha, n_best=beam)):
+    ours = data.draw(st.lists(rules(9, 8, 2), min_size=1, max_size=4))
+    sources = list(range(len(ours)))
+    for source, hypotheses in enumerate(run_beam(model, sources, ours, beam, normalization, alpha, beam)):
         assert 1 <= len(hypotheses) <= beam
         assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
         assert len({tuple(h.ids) for h in hypotheses}) == len(hypotheses)
         for each in hypotheses:
-            assert len(each.ids) <= limits[source]
+            prefix = ours[source].prefix
+            assert each.ids[: len(prefix)] == list(prefix)
+            assert ours[source].minimum <= len(each.ids) <= max(ours[source].limit, len(prefix))
             assert not {PAD, BOS, EOS} & set(each.ids)
-            assert each.log_probability == pytest.approx(log_probability(model, source, each.ids), abs=1e-5)
-            assert each.score == pytest.approx(penalised(each.log_probability, each.ids, alpha))
+            bigrams = list(zip(each.ids, each.ids[1:], strict=False))[max(len(prefix) - 1, 0) :]
+            assert len(bigrams) == len(set(bigrams))
+            total = log_probability(model, source, each.ids)
+            assert each.log_probability == pytest.approx(total, abs=1e-5)
+            assert each.score == pytest.approx(scored(tuple(each.ids), total, normalization, alpha).score, abs=1e-5)
 
 
 class Fixed:
@@ -164,12 +141,17 @@ class Fixed:
 
     def step(self, token, state):
         self.rows_read.append(len(token))
-        return self.row.expand(len(token), -1), self
+        return self.row.repeat(len(token), 1), self
 
 
-def search(model, limits, beam, **more):
+def search(model, limits, beam, alpha=1.0, **more):
     return beam_search(
-        model.step, model, rows=len(limits), max_lengths=torch.tensor(limits), settings=search_settings(beam, **more)
+        model.step,
+        model,
+        rows=len(limits),
+        max_lengths=torch.tensor(limits, dtype=torch.int64),
+        settings=search_settings(beam=beam, length_penalty=alpha),
+        **more,
     )
 
 
@@ -182,9 +164,42 @@ def test_a_hypothesis_at_its_limit_ends_and_pays_for_it():
 
 
 @pytest.mark.parametrize("beam", [1, 4])
+def test_a_forced_prefix_pays_for_its_tokens(beam):
+    (found,) = search(Fixed([0.0, 0.1, 0.0, 0.5, 0.4]), [5], beam, prefixes=[[1, 4, 1]])
+    assert found[0].ids == [1, 4, 1]
+    assert found[0].log_probability == pytest.approx(math.log(0.1 * 0.4 * 0.1 * 0.5))
+
+
+@pytest.mark.parametrize("beam", [1, 4])
 def test_pad_and_bos_are_never_emitted_however_likely(beam):
     (found,) = search(Fixed([0.5, 0.1, 0.3, 0.06, 0.04]), [4], beam)
     assert not {PAD, BOS} & set(found[0].ids)
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+@pytest.mark.parametrize(
+    ("symbols", "allowed"),
+    [
+        (Symbols(pad=0, unk=1, bos=0, eos=3), {1, 2, 4}),  # T5: the decoder begins with PAD
+        (Symbols(pad=0, unk=1, bos=3, eos=3), {1, 2, 4}),  # mBART: it begins with EOS, which may still end a target
+        (Symbols(pad=3, unk=1, bos=2, eos=3), {0, 1, 4}),
+    ],
+)
+def test_an_id_of_two_roles_can_end_a_target(beam, symbols, allowed):
+    model = Fixed([0.1, 0.1, 0.1, 0.6, 0.1])
+    first = []
+
+    def step(token, state):
+        first.append(token[0].item())
+        return model.step(token, state)
+
+    found = beam_search(
+        step, model, rows=1, max_lengths=torch.tensor([3]), min_lengths=torch.tensor([2]), symbols=symbols,
+        settings=search_settings(beam=beam, length_penalty=0.0), n_best=beam,
+    )[0]  # fmt: skip
+    assert first[0] == symbols.bos
+    assert {token for each in found for token in each.ids} <= allowed
+    assert len(found[0].ids) == 2
 
 
 def test_a_certain_end_stops_the_search_at_once():
@@ -216,8 +231,9 @@ def test_what_is_no_probability_is_refused(table_model, beam, value):
 
     with pytest.raises(EvaluationError, match=r"source 1 .* target token 2; its weights are broken"):
         beam_search(
-            step, model.start([0, 1]), rows=2, max_lengths=torch.tensor([9, 9]), settings=search_settings(beam, 9.0)
-        )
+            step, model.start([0, 1]), rows=2, max_lengths=torch.tensor([9, 9]),
+            settings=search_settings(beam=beam, length_penalty=9.0),
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("beam", [1, 4])
@@ -235,6 +251,12 @@ def test_a_source_without_any_possible_target_is_told(beam):
 
 
 @pytest.mark.parametrize("beam", [1, 4])
+def test_a_prefix_that_is_impossible_is_told(beam):
+    with pytest.raises(EvaluationError, match="probability 0"):
+        search(Fixed([0.0, 0.0, 0.0, 0.5, 0.5]), [3], beam, prefixes=[[1]])
+
+
+@pytest.mark.parametrize("beam", [1, 4])
 def test_impossible_tokens_are_avoided(beam):
     (found,) = search(Fixed([0.0, 0.0, 0.0, 0.3, 0.0, 0.7]), [3], beam, alpha=0.0)
     assert set(found[0].ids) <= {5}
@@ -242,14 +264,9 @@ def test_impossible_tokens_are_avoided(beam):
 
 def test_no_sources_give_no_results():
     assert search(Fixed([0.25] * 4), [], 3) == []
+    assert search(Fixed([0.25] * 4), [], 1) == []
 
 
 def test_more_results_than_beams_are_refused():
-    model = Fixed([0.25] * 4)
     with pytest.raises(ValueError, match="n_best is 3"):
-        beam_search(model.step, model, rows=1, max_lengths=torch.tensor([1]), settings=search_settings(2), n_best=3)
-
-
-def test_the_length_penalty_is_the_papers():
-    assert length_penalty(torch.tensor([1, 7]), 1.0).tolist() == pytest.approx([1.0, 2.0])
-    assert length_penalty(torch.tensor([7]), 0.0).tolist() == [1.0]
+        search(Fixed([0.25] * 4), [1], 2, n_best=3)

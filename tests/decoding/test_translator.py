@@ -1,94 +1,54 @@
 """The translator around a model that copies, whose right answer is known, and around a real network."""
 
-import json
-from typing import Self
-
 import pytest
 import torch
 
-from seqloom.decoding.settings import SearchSettings
-from seqloom.decoding.translator import DEFAULT_SEARCH, Direction, Translator, pick_device
-from seqloom.errors import EvaluationError, ModelError, TokenizerError
-from seqloom.models.catalogue import build_model, save_model
-from seqloom.models.seq2seq import Seq2Seq, State
-from seqloom.models.settings import ModelSettings
-from seqloom.tokenization.catalogue import train_tokenizer
-from seqloom.tokenization.settings import TokenizerSettings
-from seqloom.tokenization.tokenizer import EOS, PAD
+from seqloom.decoding import mbr
+from seqloom.decoding.ensemble import Ensemble
+from seqloom.decoding.folder import DEFAULT_SEARCH, Languages
+from seqloom.decoding.translator import Translator, pick_device
+from seqloom.errors import ModelError, ParamsError, TokenizerError
+from seqloom.languages import Direction
+from tests.decoding.conftest import TEXTS
+from tests.records import model_settings
 
 DIRECTION = Direction("en", "de")
-TEXTS = ["the light is on", "off", "set {name} to %s now", "a b c d e f g h", "", "the end", "  \t ", "{name}"]
-
-
-class CopyState(State):
-    def __init__(self, source, position):
-        self.source, self.position = source, position
-
-    def select(self, rows) -> Self:
-        return type(self)(self.source[rows], self.position)
-
-
-class CopyModel(Seq2Seq):
-    """Repeats its source, then ends; `endless` never wants to end. Remembers the batches that it was given."""
-
-    def __init__(self, vocabulary, endless=False):
-        super().__init__()
-        self.source_vocab_size = self.target_vocab_size = vocabulary
-        self.endless = endless
-        self.batches = []
-
-    @property
-    def output_weight(self):
-        raise NotImplementedError
-
-    @property
-    def output_bias(self):
-        raise NotImplementedError
-
-    def forward(self, source, source_lengths, target):
-        raise NotImplementedError
-
-    def start(self, source, source_lengths):
-        self.batches.append(tuple(source.shape))
-        assert not self.training
-        assert ((source == PAD).sum(dim=1) == source.shape[1] - source_lengths).all()
-        return CopyState(torch.cat([source, torch.full((len(source), 1), PAD)], dim=1), 0)
-
-    def step(self, token, state):
-        at = min(state.position, state.source.shape[1] - 1)
-        wanted = state.source[:, at].masked_fill(state.source[:, at] == PAD, 9 if self.endless else EOS)
-        logits = torch.zeros(len(token), self.target_vocab_size)
-        logits[torch.arange(len(token)), wanted] = 20.0
-        return torch.log_softmax(logits, dim=1), CopyState(state.source, state.position + 1)
+MORE = [*TEXTS, "now", "light off", "a light", "the end of the light"]
 
 
 def search(**more):
     return DEFAULT_SEARCH.model_copy(update=more)
 
 
+@pytest.fixture
+def translator(tokenizer, copy_model):
+    def make(endless=False, tokenizer=tokenizer, languages=DIRECTION, **more):
+        model = copy_model(tokenizer.target_vocab_size, endless)
+        return Translator(model, tokenizer, search(**more), languages, "cpu")
+
+    return make
+
+
 @pytest.fixture(scope="module")
-def tokenizer():
-    settings = TokenizerSettings(
-        name="characters", algorithm="unigram", vocab_size=64, joint=True, byte_fallback=False, character_coverage=1.0,
-        max_training_lines=100, slots=4, max_length=64,
-    )  # fmt: skip
-    return train_tokenizer(settings, lambda: [(text, text) for text in TEXTS], 1, lambda progress: None)
-
-
-def translator(tokenizer, **more):
-    endless = more.pop("endless", False)
-    return Translator(CopyModel(tokenizer.target_vocab_size, endless), tokenizer, search(**more), DIRECTION, "cpu")
+def network(tokenizer, make_network):
+    return make_network(tokenizer.target_vocab_size)
 
 
 @pytest.mark.parametrize("beam", [1, 5])
 @pytest.mark.parametrize("batch_tokens", [1, 40, 8192])
-def test_texts_come_back_in_their_order_whatever_the_batches(tokenizer, beam, batch_tokens):
-    found = translator(tokenizer, beam=beam, batch_tokens=batch_tokens).translate(TEXTS)
+def test_texts_come_back_in_their_order_whatever_the_batches(translator, beam, batch_tokens):
+    found = translator(beam=beam, batch_tokens=batch_tokens).translate(TEXTS)
     assert found == [" ".join(text.split()) for text in TEXTS]
 
 
-def test_batches_are_of_like_length_longest_first_and_keep_the_budget(tokenizer):
-    ours = translator(tokenizer, beam=2, batch_tokens=80)
+@pytest.mark.parametrize("method", ["sampling", "mbr"])
+def test_a_certain_model_is_sampled_as_it_is_searched(translator, method):
+    found = translator(method=method, samples=3).translate(TEXTS)
+    assert found == [" ".join(text.split()) for text in TEXTS]
+
+
+def test_batches_are_of_like_length_longest_first_and_keep_the_budget(translator):
+    ours = translator(beam=2, batch_tokens=80)
     ours.translate(["abc"] * 20 + ["abcdefgh"] * 7 + ["a" * 100])
     rows, lengths = zip(*ours.model.batches, strict=True)
     assert sum(rows) == 28
@@ -98,126 +58,198 @@ def test_batches_are_of_like_length_longest_first_and_keep_the_budget(tokenizer)
     assert len(ours.model.batches) == 5  # 5 + 2 of eight characters with 3 of three, 13 and 4 of three
 
 
-def test_no_text_and_only_empty_texts_need_no_model(tokenizer):
-    ours = translator(tokenizer)
+@pytest.mark.parametrize(
+    ("method", "n_best", "rows"),
+    [("beam", 1, 5), ("beam", 2, 5), ("sampling", 1, 20), ("sampling", 4, 5), ("mbr", 1, 2)],
+)
+def test_the_budget_counts_every_hypothesis_of_a_source(translator, method, n_best, rows):
+    ours = translator(method=method, beam=4, samples=10, batch_tokens=60)
+    ours.hypotheses(["abc"] * 40, n_best)
+    assert ours.model.batches[0] == (rows, 3)
+
+
+def test_no_text_and_only_empty_texts_need_no_model(translator):
+    ours = translator()
     assert ours.translate([]) == []
     assert ours.translate(["", " ", "\u200b\n"]) == ["", "", ""]
+    assert ours.translate([""], prefixes=["the"]) == [""]
     assert ours.model.batches == []
+    assert ours.hypotheses([""], 3) == [[("", 0.0, 0.0, [], False, False)]]
 
 
-def test_a_translation_stays_within_its_limit(tokenizer):
-    ours = translator(tokenizer, endless=True, max_length_ratio=1.5, max_length_extra=2)
-    assert [len(found) for found in ours.translate(["abcd", "ab", "a" * 30])] == [8, 5, 47]
+def test_a_translation_stays_within_its_limits_and_says_that_it_was_cut(translator):
+    ours = translator(endless=True, max_length_ratio=1.5, max_length_extra=2)
+    found = ours.hypotheses(["abcd", "ab", "a" * 30])
+    assert [len(each.text) for (each,) in found] == [8, 5, 47]
+    assert all(each.cut for (each,) in found)
+    ours = translator(min_length_ratio=1.5, min_length_extra=2, beam=3)
+    found = ours.hypotheses(["abcd", "ab", "abcabc"], 3)
+    assert [min(len(each.ids) for each in of_one) for of_one in found] == [8, 5, 11]
+    assert not any(each.cut for of_one in found for each in of_one)
 
 
-def test_a_text_far_beyond_the_training_length_is_translated(tokenizer):
+def test_a_least_length_above_what_the_model_can_write_gives_way(translator):
+    ours = translator(min_length_ratio=3.0, max_length_ratio=3.0, beam=2)
+    ours.model.max_target_length = 9
+    ((found,),) = ours.hypotheses(["abcd"])
+    assert (len(found.ids), found.cut) == (8, True)  # BOS takes a place
+
+
+def test_a_source_longer_than_the_model_reads_is_cut_and_said_so(translator):
+    ours = translator()
+    ours.model.max_source_length = 6
+    found = ours.hypotheses(["a b c d", "a b c"])
+    assert [(each.text, each.source_cut) for (each,) in found] == [("a b cd", True), ("a b c", False)]
+    assert not any(each.cut for (each,) in found)
+
+
+def test_a_text_far_beyond_the_training_length_is_translated(translator):
     text = "the light is on " * 60
-    assert translator(tokenizer, beam=2).translate([text]) == [text.strip()]
+    assert translator(beam=2).translate([text]) == [text.strip()]
 
 
-def test_progress_counts_sentences_up_to_the_total(tokenizer):
+def test_progress_counts_sentences_up_to_the_total(translator):
     heard = []
-    translator(tokenizer, batch_tokens=40, beam=1).translate(TEXTS, heard.append)
+    translator(batch_tokens=40, beam=1).translate(TEXTS, heard.append)
     assert [p.done for p in heard] == sorted(p.done for p in heard)
     assert heard[0].done == 2  # the empty ones need no work
     assert heard[-1].done == heard[-1].total == len(TEXTS)
     assert {(p.task, p.unit) for p in heard} == {("translate", "sentences")}
 
 
-MODEL = ModelSettings(
-    name="transformer", preset="tiny", width=32, feed_forward=32, heads=2, encoder_layers=1, decoder_layers=1,
-    dropout=0.5, tied_embeddings="all",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def network(tokenizer):
-    torch.manual_seed(3)
-    model = build_model(MODEL, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.4)  # fresh weights give nearly the same for every source
-    return model
-
-
-@pytest.fixture
-def folder(tmp_path, network, tokenizer):
-    save_model(network, MODEL, tmp_path / "model")
-    tokenizer.save(tmp_path / "model/tokenizer")
-    (tmp_path / "model/languages.json").write_text('{"source": "en", "target": "de"}')
-    return tmp_path / "model"
-
-
-@pytest.mark.parametrize("beam", [1, 4])
-def test_a_sentence_does_not_depend_on_its_batch(network, tokenizer, beam):
-    ours = Translator(network, tokenizer, search(beam=beam), DIRECTION, "cpu")
-    texts = [*TEXTS, "now", "light off", "a light"]
-    together = ours.translate(texts)
-    assert together == [ours.translate([text])[0] for text in texts]
+@pytest.mark.parametrize(
+    "more", [{"beam": 1}, {"beam": 4}, {"no_repeat_ngram": 2}, {"method": "sampling"}, {"method": "mbr"}]
+)
+def test_a_sentence_does_not_depend_on_its_batch(network, tokenizer, more):
+    ours = Translator(network, tokenizer, search(samples=4, **more), DIRECTION, "cpu")
+    together = ours.translate(MORE)
+    assert together == [ours.translate([text])[0] for text in MORE]
+    assert together == ours.translate(MORE[::-1])[::-1]
     assert len(set(together)) > 5
 
 
-def test_a_loaded_folder_translates_as_the_model_that_was_saved(folder, network, tokenizer):
-    loaded = Translator.load(folder, "cpu")
-    assert loaded.languages == DIRECTION
-    assert loaded.search == DEFAULT_SEARCH
-    assert loaded.translate(TEXTS) == Translator(network, tokenizer, DEFAULT_SEARCH, DIRECTION, "cpu").translate(TEXTS)
+def test_hypotheses_are_ranked_distinct_and_scored(network, tokenizer):
+    ours = Translator(network, tokenizer, search(beam=4), DIRECTION, "cpu")
+    found = ours.hypotheses(TEXTS, 4)
+    assert [each[0].text for each in found] == ours.translate(TEXTS)
+    for of_one in found[:4]:
+        assert len(of_one) == 4
+        assert [each.score for each in of_one] == sorted((each.score for each in of_one), reverse=True)
+        assert len({tuple(each.ids) for each in of_one}) == 4
+        for each in of_one:
+            assert each.score == pytest.approx(each.log_probability / ((6 + len(each.ids)) / 6))
 
 
-def test_search_json_counts_unless_a_search_is_given(folder):
-    (folder / "search.json").write_text(search(beam=3).model_dump_json())
-    assert Translator.load(folder, "cpu").search.beam == 3
-    assert Translator.load(folder, "cpu", search(beam=2)).search.beam == 2
+def test_more_than_the_search_finds_is_refused(translator):
+    with pytest.raises(ParamsError, match=r"6 translations .* search.beam is 5"):
+        translator(beam=5).hypotheses(["a"], 6)
+    with pytest.raises(ParamsError, match=r"4 translations .* search.samples is 3"):
+        translator(method="mbr", samples=3).hypotheses(["a"], 4)
 
 
-def test_broken_weights_are_told(folder, network, tokenizer):
-    loaded = Translator.load(folder, "cpu")
-    with torch.no_grad():
-        next(iter(loaded.model.parameters())).fill_(float("nan"))
-    with pytest.raises(EvaluationError, match="weights are broken"):
-        loaded.translate(["the light"])
+def test_samples_repeat_with_their_seed(network, tokenizer):
+    def drawn(seed):
+        settings = search(method="sampling", seed=seed, temperature=2.0)
+        return Translator(network, tokenizer, settings, DIRECTION, "cpu").hypotheses(MORE, 3)
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
 
 
-def without(name):
-    return lambda folder: (folder / name).unlink()
+def test_minimum_bayes_risk_ranks_the_samples_by_their_texts(network, tokenizer):
+    settings = search(method="mbr", samples=6, temperature=0.7, max_length_ratio=1.0, max_length_extra=3)
+    drawn = Translator(network, tokenizer, settings.model_copy(update={"method": "sampling"}), DIRECTION, "cpu")
+    found = Translator(network, tokenizer, settings, DIRECTION, "cpu").hypotheses(["the light", "off"], 2)
+    for samples, best in zip(drawn.hypotheses(["the light", "off"], 6), found, strict=True):
+        ranked = mbr.rank([each.text for each in samples])[:2]
+        assert best == [samples[first]._replace(score=utility) for first, utility in ranked]
 
 
-def with_text(name, text):
-    return lambda folder: (folder / name).write_text(text)
+def test_a_translation_begins_with_its_prefix(network, tokenizer):
+    ours = Translator(network, tokenizer, search(beam=3), DIRECTION, "cpu")
+    texts = ["the light", "off", "set {name} on"]
+    found = ours.translate(texts, prefixes=["a b", "", "{name} is"])
+    assert found[0].startswith("a b")
+    assert found[1] == ours.translate(["off"])[0]
+    assert found[2].startswith("{name} is")
+    free = ours.hypotheses(texts[:1])[0][0]
+    forced = ours.hypotheses(texts[:1], prefixes=[free.text[:3]])[0][0]
+    assert forced.ids == free.ids
+    assert forced.log_probability == pytest.approx(free.log_probability, abs=1e-4)
 
 
-def of_another_vocabulary(folder):
-    description = json.loads((folder / "model.json").read_text())
-    torch.manual_seed(0)
-    save_model(build_model(MODEL, 70, 70), MODEL, folder)
-    assert description["source_vocab_size"] != 70
+def test_the_ids_that_a_tokenizer_puts_first_are_forced(network, tokenizer, monkeypatch):
+    first = tokenizer.encode_target("on", [])
+    monkeypatch.setattr(type(tokenizer), "prefix", lambda self, language=None: list(first))
+    found = Translator(network, tokenizer, search(), DIRECTION, "cpu").hypotheses(["the light", "off"])
+    assert all(each.ids[:2] == first for (each,) in found)
 
 
-@pytest.mark.parametrize(
-    ("damage", "error", "message"),
-    [
-        (without("languages.json"), ModelError, "languages.json is missing"),
-        (with_text("languages.json", "{"), ModelError, "languages.json: cannot be read"),
-        (with_text("languages.json", "[]"), ModelError, "languages.json: must look like"),
-        (with_text("languages.json", '{"source": "en", "target": 1}'), ModelError, "languages.json: must look like"),
-        (without("model.json"), ModelError, "model.json"),
-        (without("model.safetensors"), ModelError, "model.safetensors"),
-        (without("tokenizer/joint.model"), TokenizerError, "joint.model"),
-        (with_text("search.json", '{"beam": 0}'), ModelError, "search.json: beam: "),
-        (with_text("search.json", "no"), ModelError, "search.json: cannot be read"),
-        (of_another_vocabulary, ModelError, "source_vocab_size is 70, its tokenizer's"),
-    ],
-)
-def test_a_damaged_folder_is_refused_with_its_file(folder, damage, error, message):
-    damage(folder)
-    with pytest.raises(error, match=message) as raised:
-        Translator.load(folder, "cpu")
-    assert str(folder) in str(raised.value)
-    assert "\n" not in str(raised.value)
+def test_a_target_language_is_named_where_there_are_several(translator, tokenizer_of_two):
+    ours = translator(tokenizer=tokenizer_of_two, languages=Languages(("en",), ("de", "fr")))
+    # The copying model copies the symbol of the language too; it has no text.
+    (german,), (french,) = (ours.hypotheses(["the end"], language=language)[0] for language in ("de", "fr"))
+    assert german.ids[1:] == french.ids[1:] == tokenizer_of_two.encode_target("the end", [])
+    assert german.ids[0] != french.ids[0]
+    with pytest.raises(ModelError, match=r"does not write 'es'; it writes de, fr"):
+        ours.translate(["the end"], language="es")
+    with pytest.raises(TokenizerError, match="no target language is named"):
+        ours.translate(["the end"])
 
 
-def test_no_folder_is_no_model(tmp_path):
-    with pytest.raises(ModelError, match="is not a folder with a model"):
-        Translator.load(tmp_path / "nowhere")
+def test_the_one_language_of_a_model_may_be_named(translator):
+    assert translator().translate(["the end"], language="de") == ["the end"]
+    with pytest.raises(ModelError, match="does not write 'en'"):
+        translator().translate(["the end"], language="en")
+
+
+def test_languages_of_a_direction_and_of_several():
+    several = Languages(("en", "de"), ("de", "fr"))
+    assert several.directions == [("en", "de"), ("en", "fr"), ("de", "fr")]
+    assert Languages(("en",), ("en",)).directions == [("en", "en")]
+    with pytest.raises(ModelError, match="reads several languages, en, de"):
+        _ = several.source
+    with pytest.raises(ModelError, match="writes several languages, de, fr"):
+        _ = several.target
+    assert (Languages(("en",), ("de",)).source, Languages(("en",), ("de",)).target) == DIRECTION
+
+
+def test_attention_is_shown_for_what_was_found_and_for_what_is_given(network, tokenizer):
+    ours = Translator(network, tokenizer, search(), DIRECTION, "cpu")
+    text = "set {name}"
+    found = ours.hypotheses([text])[0][0]
+    seen = ours.attention(text)
+    assert torch.equal(seen.weights, ours.attention(text, found.ids).weights)
+    assert seen.source == tokenizer.source_pieces(tokenizer.encode_source(text).ids)
+    assert seen.target == tokenizer.target_pieces([*found.ids, tokenizer.symbols.eos])
+    assert seen.weights.shape == (len(seen.target), len(seen.source))
+    torch.testing.assert_close(seen.weights.sum(dim=1), torch.ones(len(seen.target)))
+    given = ours.attention(text, "on {name}")
+    assert given.target[:-1] == tokenizer.target_pieces(tokenizer.encode_target("on {name}", ["{name}"]))
+
+
+def test_without_attention_or_text_there_is_nothing_to_show(tokenizer, make_network):
+    lstm = model_settings("lstm", 0.1, "none", embedding=8, hidden=8, layers=1).architecture
+    ours = Translator(make_network(tokenizer.target_vocab_size, 1, lstm), tokenizer, search(), DIRECTION, "cpu")
+    with pytest.raises(ModelError, match="no attention"):
+        ours.attention("the light")
+    with pytest.raises(ModelError, match="the text is empty"):
+        ours.attention(" ")
+
+
+def test_an_ensemble_translates_and_shows_attention(network, tokenizer, make_network):
+    other = make_network(tokenizer.target_vocab_size, 4)
+    ours = Translator(Ensemble([network, other]), tokenizer, search(), DIRECTION, "cpu")
+    alone = [Translator(model, tokenizer, search(), DIRECTION, "cpu").translate(MORE) for model in (network, other)]
+    assert ours.translate(MORE) not in alone
+    assert ours.attention("the light", "off").weights.shape == (4, 9)
+    twice = Translator(Ensemble([network, network]), tokenizer, search(), DIRECTION, "cpu")
+    assert twice.translate(MORE) == alone[0]
+
+
+def test_only_a_pretrained_model_generates(translator):
+    with pytest.raises(ModelError, match="valid are beam, sampling, mbr"):
+        translator(method="generate", normalization="average").translate(["a"])
 
 
 def test_devices(monkeypatch):
@@ -229,7 +261,3 @@ def test_devices(monkeypatch):
         pick_device("gpu0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device("auto") == torch.device("cuda")
-
-
-def test_the_default_search_is_valid():
-    assert SearchSettings.model_validate(DEFAULT_SEARCH.model_dump()) == DEFAULT_SEARCH

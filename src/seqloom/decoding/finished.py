@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from seqloom.errors import EvaluationError
+
 
 class Hypothesis(NamedTuple):
     """A finished target: its ids without EOS, its score (what ranks it) and its log-probability, EOS included."""
@@ -48,3 +50,13 @@ class Finished(NamedTuple):
             [Hypothesis(i[:n], score, logp) for i, n, score, logp in zip(*row, strict=True) if score != -torch.inf]
             for row in zip(*columns, strict=True)
         ]
+
+    def hand_over(self, rows: list[int], results: list[list[Hypothesis]], rows_per_source: int = 1) -> None:
+        """Write everything into the results of its rows. Raises `EvaluationError` where one has nothing."""
+        for row, hypotheses in zip(rows, self.hypotheses(), strict=True):
+            if not hypotheses:
+                source = row // rows_per_source
+                raise EvaluationError(
+                    f"source {source} of the batch: the model gives every possible target probability 0"
+                )
+            results[row] = hypotheses

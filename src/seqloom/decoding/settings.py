@@ -12,7 +12,7 @@ class SearchSettings(Settings):
 
     method: Literal["beam", "sampling", "mbr", "generate"]  # generate: Hugging Face's own, of a pretrained model alone
     beam: Annotated[int, Field(ge=1, le=256)]  # a beam of 1 is greedy
-    normalization: Literal["wu", "average"]  # wu: ((5 + |Y|) / 6) ** alpha (Wu et al. 2016, eq. 14); average: |Y| ** alpha
+    normalization: Literal["wu", "average"]  # by ((5 + |Y|) / 6) ** alpha (Wu et al. 2016, eq. 14), or by |Y| ** alpha
     length_penalty: Annotated[float, Field(ge=0)]  # alpha; 0 is none
     min_length_ratio: Annotated[float, Field(ge=0)]  # a hypothesis has at least ratio * source tokens + extra tokens
     min_length_extra: Annotated[int, Field(ge=0)]

@@ -1,0 +1,95 @@
+"""Search that follows one hypothesis per row and never looks back: greedy here, sampling on top of it.
+
+Its scores, its rules and what it refuses are those of beam search (`search`).
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from seqloom.decoding.constraints import Constraints
+from seqloom.decoding.finished import Finished, Hypothesis
+from seqloom.decoding.normalization import length_penalties
+from seqloom.decoding.settings import SearchSettings
+from seqloom.decoding.step import S, StepFunction, largest, not_probabilities, refuse
+from seqloom.symbols import OWN, Symbols
+
+Choice = Callable[[Tensor, Tensor, int], Tensor]
+"""Chooses the next token of each row, (rows,) int64, from the log-probabilities of those that are allowed, (rows, V).
+
+It is told which row each one was at first, (rows,) int64, for finished rows leave, and how many ids they have.
+"""
+
+
+@torch.inference_mode()
+def greedy_search(
+    step: StepFunction[S],
+    state: S,
+    *,
+    rows: int,
+    max_lengths: Tensor,
+    settings: SearchSettings,
+    symbols: Symbols = OWN,
+    min_lengths: Tensor | None = None,
+    prefixes: Sequence[Sequence[int]] | None = None,
+) -> list[Hypothesis]:
+    """Return for each of `rows` sources the hypothesis that takes the likeliest token at every step.
+
+    The arguments and the errors are those of `beam_search`; the beam of `settings` means nothing here.
+    """
+    if rows == 0:
+        return []
+    constraints = Constraints.build(
+        symbols,
+        max_lengths,
+        min_lengths=min_lengths,
+        prefixes=prefixes,
+        no_repeat_ngram=settings.no_repeat_ngram,
+    )
+    return follow(step, state, _likeliest, constraints, settings)
+
+
+def _likeliest(log_probabilities: Tensor, rows: Tensor, position: int) -> Tensor:
+    return largest(log_probabilities, 1)[1][:, 0]
+
+
+def follow(
+    step: StepFunction[S],
+    state: S,
+    choose: Choice,
+    constraints: Constraints,
+    settings: SearchSettings,
+    rows_per_source: int = 1,
+) -> list[Hypothesis]:
+    """Return the one hypothesis that `choose` leads to in each row; `constraints` and `state` have a row for each."""
+    device = constraints.max_lengths.device
+    count = len(constraints.max_lengths)
+    penalties = length_penalties(settings.normalization, settings.length_penalty, constraints.longest, device)
+    results: list[list[Hypothesis]] = [[] for _ in range(count)]
+    rows = torch.arange(count, device=device)
+    token = torch.full((count,), constraints.symbols.bos, device=device)
+    total = torch.zeros(count, dtype=torch.float64, device=device)
+    ids = torch.empty(count, 0, dtype=torch.int64, device=device)
+    position = 0
+    while True:
+        log_probabilities, state = step(token, state)
+        log_probabilities = constraints.apply(log_probabilities, ids)
+        broken = not_probabilities(log_probabilities.amax(dim=1))
+        token = choose(log_probabilities, rows, position)
+        total = total + log_probabilities.gather(1, token.unsqueeze(1)).squeeze(1).double()
+        done = (token == constraints.symbols.eos) | (total == -torch.inf)
+        if bool((done | broken).any()):  # the one point of a step where the host waits for the device
+            refuse(broken, rows // rows_per_source, position)
+            paid = total[done].unsqueeze(1)
+            lengths = torch.full_like(paid, position, dtype=torch.int64)
+            finished = Finished(paid / penalties[position], paid, lengths, ids[done].unsqueeze(1))
+            finished.hand_over(rows[done].tolist(), results, rows_per_source)
+            left = (~done).nonzero().squeeze(1)
+            if len(left) == 0:
+                break
+            rows, token, total, ids = (part[left] for part in (rows, token, total, ids))
+            constraints, state = constraints.select(left), state.select(left)
+        ids = torch.cat([ids, token.unsqueeze(1)], dim=1)
+        position += 1
+    return [hypotheses[0] for hypotheses in results]

@@ -1,0 +1,142 @@
+"""The ways to find targets for a batch of sources, by their names in params.yaml (`search.method`).
+
+It knows networks and ids. Minimum Bayes risk compares texts, so its caller says how ids are written.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from seqloom.decoding import mbr
+from seqloom.decoding.ensemble import Ensemble
+from seqloom.decoding.finished import Hypothesis
+from seqloom.decoding.sampling import sample
+from seqloom.decoding.search import beam_search
+from seqloom.decoding.settings import SearchSettings
+from seqloom.errors import ModelError, ParamsError
+from seqloom.models.pretrained import Pretrained
+from seqloom.models.seq2seq import Seq2Seq
+from seqloom.symbols import Symbols
+
+Model = Seq2Seq | Ensemble
+Write = Callable[[int, Sequence[int]], str]
+"""The text of the target ids of a source, which is named by its place in the batch."""
+
+
+class Batch(NamedTuple):
+    """B sources that are decoded at once, and what their targets must keep to."""
+
+    source: Tensor  # (B, S) int64, padded on the right
+    lengths: Tensor  # (B,) int64
+    min_lengths: Tensor  # (B,) int64, of the target, EOS not counted
+    max_lengths: Tensor  # (B,) int64
+    prefixes: list[list[int]]  # what each target begins with
+
+
+class Method(Protocol):
+    """Finds up to `n_best` hypotheses per source, best first."""
+
+    def __call__(
+        self, model: Model, batch: Batch, symbols: Symbols, settings: SearchSettings, n_best: int, write: Write
+    ) -> list[list[Hypothesis]]:
+        """See `METHODS`."""
+
+
+def beam(
+    model: Model, batch: Batch, symbols: Symbols, settings: SearchSettings, n_best: int, write: Write
+) -> list[list[Hypothesis]]:
+    """The likeliest targets, each by the length that `settings` normalise it to."""
+    return beam_search(
+        model.step,
+        model.start(batch.source, batch.lengths),
+        rows=len(batch.source),
+        max_lengths=batch.max_lengths,
+        settings=settings,
+        symbols=symbols,
+        min_lengths=batch.min_lengths,
+        prefixes=batch.prefixes,
+        n_best=n_best,
+    )
+
+
+def sampling(
+    model: Model, batch: Batch, symbols: Symbols, settings: SearchSettings, n_best: int, write: Write
+) -> list[list[Hypothesis]]:
+    """Draws from the model, in their order."""
+    sources = [ids[:length] for ids, length in zip(batch.source.tolist(), batch.lengths.tolist(), strict=True)]
+    return sample(
+        model.step,
+        model.start(batch.source, batch.lengths),
+        rows=len(batch.source),
+        max_lengths=batch.max_lengths,
+        settings=settings,
+        keys=[_key(ids) for ids in sources],
+        samples=n_best,
+        symbols=symbols,
+        min_lengths=batch.min_lengths,
+        prefixes=batch.prefixes,
+    )
+
+
+def minimum_bayes_risk(
+    model: Model, batch: Batch, symbols: Symbols, settings: SearchSettings, n_best: int, write: Write
+) -> list[list[Hypothesis]]:
+    """Of `settings.samples` draws those that are most like all of them; the score is the expected chrF."""
+    results = []
+    for source, drawn in enumerate(sampling(model, batch, symbols, settings, settings.samples, write)):
+        ranked = mbr.rank([write(source, hypothesis.ids) for hypothesis in drawn])
+        results.append([drawn[first]._replace(score=utility) for first, utility in ranked[:n_best]])
+    return results
+
+
+def generate(
+    model: Model, batch: Batch, symbols: Symbols, settings: SearchSettings, n_best: int, write: Write
+) -> list[list[Hypothesis]]:
+    """Hugging Face's own search; the prefix counts neither in the score nor in the log-probability."""
+    if not isinstance(model, Pretrained):
+        raise ModelError("search.method is generate, which a pretrained model has alone; valid are beam, sampling, mbr")
+    if settings.normalization != "average":
+        raise ParamsError("search.method is generate, which ranks by the average alone: set search.normalization to it")
+    prefix = batch.prefixes[0]
+    if any(other != prefix for other in batch.prefixes):
+        raise ModelError("search.method is generate, which knows no target prefix of a single text; use beam")
+    found = model.generate(
+        batch.source,
+        batch.lengths,
+        symbols=symbols,
+        prefix=prefix,
+        min_lengths=batch.min_lengths,
+        max_lengths=batch.max_lengths,
+        beam=settings.beam,
+        n_best=n_best,
+        length_penalty=settings.length_penalty,
+        no_repeat_ngram=settings.no_repeat_ngram,
+    )
+
+    def hypothesis(ids: list[int], log_probability: float) -> Hypothesis:
+        penalty = float(len(ids) - len(prefix) + 1) ** settings.length_penalty
+        return Hypothesis(ids, log_probability / penalty, log_probability)
+
+    return [[hypothesis(*each) for each in targets] for targets in found]
+
+
+METHODS: dict[str, Method] = {"beam": beam, "sampling": sampling, "mbr": minimum_bayes_risk, "generate": generate}
+
+
+def width(settings: SearchSettings, n_best: int) -> int:
+    """How many hypotheses of a source are decoded at once. Raises `ParamsError` where they are fewer than `n_best`."""
+    if settings.method == "sampling":
+        return n_best
+    name = "samples" if settings.method == "mbr" else "beam"
+    most: int = getattr(settings, name)
+    if n_best > most:
+        raise ParamsError(f"{n_best} translations of a text are asked for, and search.{name} is {most}")
+    return most
+
+
+def _key(ids: Sequence[int]) -> int:
+    """A number that belongs to a source, wherever it stands."""
+    return int.from_bytes(hashlib.sha256(np.asarray(ids, dtype="<i8").tobytes()).digest()[:8], "little")

@@ -1,0 +1,133 @@
+"""What the searches are held against: the rules and the scores on plain lists, sharing no code with what is tested."""
+
+from typing import Any, NamedTuple
+
+import torch
+
+from seqloom.decoding.finished import Hypothesis
+from seqloom.decoding.greedy import greedy_search
+from seqloom.decoding.search import beam_search
+from seqloom.symbols import OWN
+from tests.records import search_settings
+
+PAD, UNK, BOS, EOS = OWN
+
+
+class Rules(NamedTuple):
+    """What a target of one source must keep to."""
+
+    limit: int
+    minimum: int = 0
+    ngram: int = 0
+    prefix: tuple[int, ...] = ()
+
+
+def repeats(ids: tuple[int, ...], token: int, ngram: int) -> bool:
+    """Whether `token` behind `ids` completes an n-gram that was there before."""
+    grown = (*ids, token)
+    grams = [grown[i : i + ngram] for i in range(len(grown) - ngram + 1)]
+    return ngram > 0 and grams[-1:] != [] and grams[-1] in grams[:-1]
+
+
+def continuations(row: list[float], ids: tuple[int, ...], rules: Rules) -> dict[int, float]:
+    """The tokens that may come next, and their log-probabilities."""
+    if len(ids) < len(rules.prefix):
+        allowed = [rules.prefix[len(ids)]]
+    elif len(ids) >= rules.limit:
+        allowed = [EOS]
+    else:
+        allowed = [t for t in range(len(row)) if t not in (PAD, BOS, EOS) and not repeats(ids, t, rules.ngram)]
+        if len(ids) >= rules.minimum or not allowed:
+            allowed.append(EOS)
+    return {token: row[token] for token in allowed}
+
+
+def scored(ids: tuple[int, ...], total: float, normalization: str, alpha: float) -> Hypothesis:
+    """A finished hypothesis of log-probability `total`."""
+    length = len(ids) + 1
+    penalty = ((5 + length) / 6) ** alpha if normalization == "wu" else length**alpha
+    return Hypothesis(list(ids), total / penalty, total)
+
+
+def exhaustive(model: Any, source: int, rules: Rules, normalization: str, alpha: float) -> list[Hypothesis]:
+    """Every target that the rules allow, best first."""
+    found = []
+    open_: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
+    while open_:
+        ids, total = open_.pop()
+        row = model.log_probabilities(source, (BOS, *ids)).tolist()
+        for token, value in continuations(row, ids, rules).items():
+            if token == EOS:
+                found.append(scored(ids, total + value, normalization, alpha))
+            else:
+                open_.append(((*ids, token), total + value))
+    return sorted(found, key=lambda h: -h.score)
+
+
+def textbook(
+    model: Any, source: int, rules: Rules, beam: int, normalization: str, alpha: float, n_best: int
+) -> list[Hypothesis]:
+    """Beam search on plain lists, one source, which never stops before there is nothing left to go on with."""
+    live: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
+    finished = []
+    while live:
+        grown = []
+        for ids, total in live:
+            row = model.log_probabilities(source, (BOS, *ids)).tolist()
+            grown += [(ids, token, total + value) for token, value in continuations(row, ids, rules).items()]
+        grown.sort(key=lambda g: -g[2])
+        finished += [scored(ids, total, normalization, alpha) for ids, token, total in grown[:beam] if token == EOS]
+        live = [((*ids, token), total) for ids, token, total in grown if token != EOS][:beam]
+    return sorted(finished, key=lambda h: -h.score)[:n_best]
+
+
+def likeliest(model: Any, source: int, rules: Rules, normalization: str, alpha: float) -> Hypothesis:
+    """The target that takes the likeliest token at every step."""
+    ids, total = (), 0.0
+    while True:
+        row = model.log_probabilities(source, (BOS, *ids)).tolist()
+        token, value = max(continuations(row, ids, rules).items(), key=lambda item: item[1])
+        total += value
+        if token == EOS:
+            return scored(ids, total, normalization, alpha)
+        ids = (*ids, token)
+
+
+def log_probability(model: Any, source: int, ids: list[int]) -> float:
+    """The probability of exactly these ids and then EOS, by the chain rule."""
+    sequence = [*ids, EOS]
+    return sum(float(model.log_probabilities(source, (BOS, *sequence[:i]))[t]) for i, t in enumerate(sequence))
+
+
+def constraints(rules: list[Rules]) -> dict[str, Any]:
+    """The rules of a batch as the arguments of a search."""
+    return {
+        "rows": len(rules),
+        "max_lengths": torch.tensor([each.limit for each in rules], dtype=torch.int64),
+        "min_lengths": torch.tensor([each.minimum for each in rules], dtype=torch.int64),
+        "prefixes": [each.prefix for each in rules],
+    }
+
+
+def run_beam(
+    model: Any,
+    sources: list[int],
+    rules: list[Rules],
+    beam: int,
+    normalization: str = "wu",
+    alpha: float = 1.0,
+    n_best: int = 1,
+) -> list[list[Hypothesis]]:
+    """`beam_search` of a table model."""
+    (ngram,) = {each.ngram for each in rules}
+    settings = search_settings(beam=beam, normalization=normalization, length_penalty=alpha, no_repeat_ngram=ngram)
+    return beam_search(model.step, model.start(sources), settings=settings, n_best=n_best, **constraints(rules))
+
+
+def run_greedy(
+    model: Any, sources: list[int], rules: list[Rules], normalization: str = "wu", alpha: float = 1.0
+) -> list[Hypothesis]:
+    """`greedy_search` of a table model."""
+    (ngram,) = {each.ngram for each in rules}
+    settings = search_settings(beam=9, normalization=normalization, length_penalty=alpha, no_repeat_ngram=ngram)
+    return greedy_search(model.step, model.start(sources), settings=settings, **constraints(rules))

@@ -1,0 +1,22 @@
+"""The length penalties are those of the papers, and never smaller for a longer hypothesis."""
+
+import pytest
+
+from seqloom.decoding.normalization import PENALTIES, length_penalties
+
+
+def test_wu_is_the_papers():
+    assert length_penalties("wu", 1.0, 6).tolist() == pytest.approx([1, 7 / 6, 8 / 6, 9 / 6, 10 / 6, 11 / 6, 2])
+    assert length_penalties("wu", 0.6, 6)[6] == pytest.approx(2**0.6)
+
+
+def test_the_average_divides_by_the_tokens_and_the_end():
+    assert length_penalties("average", 1.0, 3).tolist() == [1, 2, 3, 4]
+    assert length_penalties("average", 0.5, 3)[3] == 2
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_penalty_never_falls(name):
+    assert length_penalties(name, 0.0, 4).tolist() == [1] * 5
+    for alpha in (0.1, 1.0, 3.0):
+        assert length_penalties(name, alpha, 50).diff().min() > 0
