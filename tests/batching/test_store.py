@@ -188,3 +188,13 @@ def test_a_truncated_file_of_directions_is_found_at_opening(tmp_path):
     (folder / "directions.bin").write_bytes(b"12345")
     with pytest.raises(CorpusError, match=r"directions\.bin: holds 5 bytes where 6 are due"):
         TokenStore.open(folder)
+
+
+def test_ids_are_counted_however_many_are_looked_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_COUNTED", 2)
+    store = TokenStore.open(written(tmp_path / "store", [([1, 1, 5], [2]), ([1], [3, 3])]))
+    counts = [side.counts() for side in store.sides]
+    for found, ids in zip(counts, ([1, 1, 5, 1], [2, 3, 3]), strict=True):
+        assert found.sum() == len(ids)
+        assert all(found[index] == ids.count(index) for index in set(ids))
+    assert [len(found) for found in counts] == [store.source_vocab_size, store.target_vocab_size]

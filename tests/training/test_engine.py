@@ -1,6 +1,6 @@
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.errors import TrainingError
 from seqloom.models.catalogue import build_model, weights
 from seqloom.models.seq2seq import Seq2Seq
+from seqloom.models.settings import SIDES, Side
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine, InterruptError, Outcome
@@ -62,6 +63,7 @@ class Run:
         dropout: float = 0.1,
         ties: str = "all",
         frozen_steps: int = 0,
+        frozen_sides: Sequence[Side] = SIDES,
         trained: Callable[[str], bool] = lambda name: True,
         **change: Any,
     ) -> Engine:
@@ -88,6 +90,7 @@ class Run:
             listen=self.reports.append,
             should_stop=lambda: engine.state.step == stop_at,
             frozen_steps=frozen_steps,
+            frozen_sides=frozen_sides,
         )
         return engine
 
@@ -367,6 +370,15 @@ def test_frozen_embeddings_stay_as_they_are_bit_for_bit(run: Run, family: str, o
         assert frozen == [step <= 5] * 2
         assert any(table in optimizer.state for optimizer in engine.optimizers for table in tables) == (step > 5)
     assert not torch.equal(inner, seen)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_one_table_is_frozen_and_the_other_is_not(run: Run, side: Side) -> None:
+    engine = run.engine(ties="target", frozen_steps=5, frozen_sides=[side], max_steps=7)
+    tables = {"source": engine.model.source_embedding.weight, "target": engine.model.target_embedding.weight}
+    before = {name: table.detach().clone() for name, table in tables.items()}
+    engine._update()
+    assert [name for name in SIDES if torch.equal(tables[name], before[name])] == [side]
 
 
 def test_parameters_that_are_not_trained_stay_and_a_resumed_run_ends_the_same(run: Run) -> None:
