@@ -23,7 +23,7 @@ def test_the_params_of_the_repository_are_valid() -> None:
     ("given", "instead", "field", "said"),
     [
         ("  lr:", "  lrr:", "train.lrr", "is not a setting; did you mean 'lr'?"),
-        ("  preset: tiny", "  preset: huge", "model.lstm.preset", "should be 'tiny', 'small', 'base' or 'big', got 'huge'"),
+        ("  preset: tiny", "  preset: huge", "model.lstm.preset", "'tiny', 'small', 'base' or 'big', got 'huge'"),
         ("  seed: 1\n", "  seed: one\n", "train.seed", "valid integer, got 'one'"),
         ("  dropout:", "  dropout: 1.5 #", "model.dropout", "less than 1, got 1.5"),
         ("format: json_catalogue", "format: xml", "corpora.home_assistant.format", "'tsv', 'moses'"),
@@ -72,7 +72,8 @@ def test_a_family_is_one_word(family: str) -> None:
 
 
 def test_every_combination_of_two_languages_is_a_direction() -> None:
-    params = parse_params(TEXT.replace("source: en", "source: [en, de]", 1).replace("target: de", "target: [de, fr]", 1))
+    lists = TEXT.replace("source: en", "source: [en, de]", 1).replace("target: de", "target: [de, fr]", 1)
+    params = parse_params(lists)
     assert [str(direction) for direction in params.languages.directions] == ["en-de", "en-fr", "de-fr"]
     text = TEXT.replace("task: translation", "task: summarization").replace("target: de", "target: en", 1)
     one = parse_params(text)
