@@ -4,36 +4,44 @@ import functools
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
+from seqloom.evaluation.settings import LEADING, METRICS
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.params import Params, load_params
 from seqloom.progress import ignore
 from seqloom.stages import places
 from seqloom.tokenization.catalogue import train_tokenizer
 from seqloom.tracking.store import connect
+from tests.records import tree
 
 REPOSITORY = Path(__file__).parents[1]
 PAIRS = [("Turn on the light in the kitchen", "Schalte das Licht in der Küche ein"), ("Hello {name}", "Hallo {name}")]
 
 
-def finish(root: Path, *, bleu: float = 12.5, seed: int = 16, test_sha256: str = "a" * 64) -> Params:
-    """Write what the stages leave into `root`. Another `seed` is another model; `root` must be the working folder."""
-    tree = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
-    tree["tokenizer"] |= {"name": "characters", "vocab_size": 96, "slots": 4}
-    tree["model"] |= {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
-    tree["train"] |= {"seed": seed, "lr": 0.002}
-    tree["search"] |= {"beam": 2, "length_penalty": 3.0, "max_length_ratio": 0.1, "max_length_extra": 4}
-    (root / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+def finish(root: Path, *, bleu: float = 12.5, seed: int = 16, test_sha256: str = "a" * 64, **changes: object) -> Params:
+    """Write what the stages leave into `root`, which must be the working folder. Another `seed` is another model.
+
+    `changes` replace sections of params.yaml, such as `task` and `languages`.
+    """
+    settings = tree()
+    settings["tokenizer"] |= {"name": "characters", "vocab_size": 96, "slots": 4}
+    settings["model"]["transformer"] |= {
+        "width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1
+    }  # fmt: skip
+    settings["train"] |= {"seed": seed, "lr": 0.002}
+    settings["search"] |= {"beam": 2, "length_penalty": 3.0, "max_length_ratio": 0.1, "max_length_extra": 4}
+    settings |= changes
+    (root / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     params = load_params(root / "params.yaml")
     _model(root / places.CANDIDATE, params)
-    scores = {name: {"score": value, "low": value - 1, "high": value + 1, "signature": f"{name}|test"}
-              for name, value in (("bleu", bleu), ("chrf", 40.0), ("ter", 70.0))}  # fmt: skip
-    _write(root / places.EVALUATION_METRICS, scores | {"segments": 2, "test_sha256": test_sha256})
+    _write(root / places.EVALUATION_METRICS, _evaluation(params, bleu) | {"segments": 2, "test_sha256": test_sha256})
     _write(root / places.CORPUS_METRICS, {"kept": 12, "splits": {"train": 8, "valid": 2, "test": 2}, "raw": {"x": 20}})
+    _write(root / places.TOKENS / "counts.json", {"train": {"pairs": 7, "too_long": 1}, "valid": {"too_long": 0}})
     _write(root / places.TRAINING_METRICS, {"steps": 20, "device": "cpu", "fingerprint": "f00d", "averaged": 3})
     curve = "step,epoch,loss,lr,grad_norm,valid_loss,valid_bleu\n10,0,5.5,0.001,1.5,,\n20,1,4.5,0.002,1.25,4.75,2.5\n"
     _text(root / places.TRAINING_PLOT, curve)
@@ -43,6 +51,18 @@ def finish(root: Path, *, bleu: float = 12.5, seed: int = 16, test_sha256: str =
     steps = ({"kind": "step", "step": step, "tokens": 100, "seconds": 0.5} for step in range(1, 21))
     _text(root / places.SCRATCH / "f00d" / "journal.jsonl", "".join(json.dumps(step) + "\n" for step in steps))
     return params
+
+
+def _evaluation(params: Params, bleu: float) -> dict[str, Any]:
+    """Made-up scores of the metrics that the task has; of several directions each one has them."""
+    values = {"bleu": bleu, "chrf": 40.0, "ter": 70.0, "rouge1": 31.0, "rouge2": 11.0, "rougeL": bleu + 10}
+    scores = {
+        name: {"score": values[name], "low": values[name] - 1, "high": values[name] + 1, "signature": f"{name}|test"}
+        for name in METRICS[params.task]
+    }
+    directions = params.languages.directions
+    each = {"by_direction": {str(direction): scores for direction in directions}} if len(directions) > 1 else {}
+    return {"leading": LEADING[params.task], **scores, **each}
 
 
 def give_store(root: Path) -> None:
@@ -59,10 +79,10 @@ def _empty_database() -> bytes:
 
 
 def _model(folder: Path, params: Params) -> None:
-    tokenizer = train_tokenizer(params.tokenizer, lambda: PAIRS, 1, ignore)
+    tokenizer = train_tokenizer(params.tokenizer, lambda: PAIRS, 1, ignore, params.languages.target_languages)
     torch.manual_seed(params.train.seed)
-    model = build_model(params.model, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
-    save_model(model, params.model, folder)
+    model = build_model(params.model.architecture, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
+    save_model(model, params.model.architecture, folder)
     tokenizer.save(folder / "tokenizer")
     _text(folder / "languages.json", params.languages.model_dump_json())
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from seqloom.errors import RegistryError
+from seqloom.decoding.translator import Translator
+from seqloom.errors import RegistryError, SeqloomError
 from seqloom.progress import Progress, ignore
 from seqloom.stages import places, register_model
 from seqloom.stages.register_model import run
 from seqloom.tracking import registry
 from seqloom.tracking import run as runs
+from seqloom.tracking.library import mlflow
 from seqloom.tracking.store import Store, connect
 from seqloom.tracking.versions import Reference, Version, fetch, versions
 from tests.finished import finish, give_store
@@ -54,11 +56,16 @@ def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
     assert logged.data.tags["mlflow.note.content"].startswith("BLEU 12.5 [11.5, 13.5], chrF 40.0")
     assert logged.data.params["train.lr"] == "0.002"
     assert logged.data.params["corpora.home_assistant.package"] == "homeassistant"
+    assert logged.data.params["model.transformer.width"] == "16"
+    assert not [name for name in logged.data.params if "lstm" in name or "model.pretrained" in name]
+    kind = {"task": "translation", "direction": "en-de", "model.name": "transformer", "model.preset": "tiny"}
+    assert kind.items() <= logged.data.tags.items()
     assert logged.data.tags["git.dirty"] == "false"
     assert len(logged.data.tags["git.commit"]) == 40
     assert logged.data.tags["dvc.data/corpus"] == "12ab.dir"
     assert logged.data.metrics["test/bleu"] == 12.5
     assert logged.data.metrics["corpus/splits.train"] == 8
+    assert logged.data.metrics["tokens/train.too_long"] == 1
     loss = store.client.get_metric_history(logged.info.run_id, "train/loss")
     assert [(point.step, point.value) for point in loss] == [(10, 5.5), (20, 4.5)]
     assert loss[1].timestamp - loss[0].timestamp == 5000  # ten steps of half a second
@@ -74,6 +81,7 @@ def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
     assert version.bleu is not None
     assert version.bleu == (12.5, 11.5, 13.5)
     assert (version.pairs, version.direction, version.test_sha256) == (8, "en-de", "a" * 64)
+    assert (version.task, version.family, version.rouge_l) == ("translation", "transformer", None)
     assert version.commit == logged.data.tags["git.commit"]
     written = json.loads(places.REGISTRATION.read_text())
     assert written == {
@@ -81,6 +89,60 @@ def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
     }  # fmt: skip
     assert (told[-1].done, told[-1].total) == (3, 3)
     assert "champion" in told[-1].note
+
+
+def test_several_directions_are_one_model_with_scores_of_each(workspace: Path) -> None:
+    params = finish(workspace, languages={"source": "en", "target": ["de", "fr"]})
+    told: list[Progress] = []
+    run(params, told.append)
+    store = connect(workspace, create=False)
+    (logged,) = logged_runs(store)
+    assert logged.info.run_name.startswith("transformer-tiny en-to-de-fr ")
+    assert logged.data.tags["direction"] == "en-de, en-fr"
+    assert "(means of 2 directions)" in logged.data.tags["mlflow.note.content"]
+    for name in ("test/bleu", "test/en-de/bleu", "test/en-fr/bleu", "test/en-fr/bleu.low"):
+        assert name in logged.data.metrics
+    (version,) = versions(store, Reference("seqloom-en-to-de-fr"))
+    assert (version.direction, version.aliases) == ("en-de, en-fr", ("candidate", "champion"))
+    model = mlflow.pyfunc.load_model("models:/seqloom-en-to-de-fr@champion")
+    folder = fetch(store, Reference("seqloom-en-to-de-fr", alias="champion"))
+    expected = Translator.load(folder).translate(["Turn on the light"], language="fr")
+    assert model.predict(["Turn on the light"], params={"language": "fr"}) == expected
+    with pytest.raises(SeqloomError, match="this model writes de, fr"):
+        model.predict(["Turn on the light"])
+    with pytest.raises(SeqloomError, match="it writes de, fr"):
+        model.predict(["Turn on the light"], params={"language": "es"})
+
+
+def test_a_summary_is_judged_by_rouge(workspace: Path) -> None:
+    changes: dict[str, Any] = {"task": "summarization", "languages": {"source": "en", "target": "en"}}
+    run(finish(workspace, **changes), ignore)
+    told: list[Progress] = []
+    run(finish(workspace, bleu=20.0, seed=2, **changes), told.append)
+    assert "ROUGE-L 30.00 against 22.50 of version 1" in told[-1].note
+    assert json.loads(places.REGISTRATION.read_text())["rougeL"] == 30.0
+    found = versions(connect(workspace, create=False), Reference("seqloom-summarization-en"))
+    assert [(version.rouge_l, version.ter) for version in found] == [((30, 29, 31), None), ((22.5, 21.5, 23.5), None)]
+    assert [version.aliases for version in found] == [("candidate", "champion"), ()]
+
+
+def test_a_champion_of_another_measure_keeps_its_place(workspace: Path) -> None:
+    run(finish(workspace), ignore)
+    params = finish(workspace, bleu=20.0, seed=2)
+    metrics = json.loads(places.EVALUATION_METRICS.read_text()) | {"leading": "chrf"}
+    places.EVALUATION_METRICS.write_text(json.dumps(metrics))
+    told: list[Progress] = []
+    run(params, told.append)
+    assert told[-1].note.endswith("version 1, is measured by BLEU, not chrF: they do not compare")
+    assert registered(workspace)["1"].aliases == ("champion",)
+
+
+def test_a_champion_from_before_scores_were_named_was_measured_by_bleu(workspace: Path) -> None:
+    run(finish(workspace), ignore)
+    connect(workspace, create=False).client.delete_model_version_tag("seqloom-en-de", "1", "leading")
+    told: list[Progress] = []
+    run(finish(workspace, bleu=12.6, seed=2), told.append)
+    assert "BLEU 12.60 against 12.50 of version 1" in told[-1].note
 
 
 def test_the_second_time_nothing_is_new(workspace: Path) -> None:
@@ -98,7 +160,7 @@ def test_an_empty_store_gets_the_same_registration(workspace: Path) -> None:
     run(params, ignore)
     before = places.REGISTRATION.read_bytes()
     elsewhere = workspace / "clone"
-    for name in ("models", "metrics", "plots", "reports", "params.yaml"):
+    for name in ("models", "data", "metrics", "plots", "reports", "params.yaml"):
         copy = shutil.copytree if (workspace / name).is_dir() else shutil.copy
         elsewhere.mkdir(exist_ok=True)
         copy(workspace / name, elsewhere / name)
@@ -219,6 +281,9 @@ def test_a_label_is_no_part_of_a_result(workspace: Path) -> None:
     identity = register_model.identify(params, results)
     assert register_model.identify(labelled, results) == identity
     assert register_model.identify(faster, results) != identity
+    lstm = params.model.lstm.model_copy(update={"hidden": 64})  # which nothing was made of
+    idle = params.model_copy(update={"model": params.model.model_copy(update={"lstm": lstm})})
+    assert register_model.identify(idle, results) == identity
     (places.CANDIDATE / "model.json").write_text("{}")
     assert register_model.identify(params, results) != identity
 
@@ -228,7 +293,8 @@ def test_a_label_is_no_part_of_a_result(workspace: Path) -> None:
     [
         (lambda: places.EVALUATION_METRICS.unlink(), "dvc repro evaluate_model"),
         (lambda: places.EVALUATION_METRICS.write_text("{"), "cannot be read"),
-        (lambda: places.EVALUATION_METRICS.write_text('{"bleu": 3}'), "test_sha256"),
+        (lambda: places.EVALUATION_METRICS.write_text('{"bleu": 3}'), "no leading score or no test_sha256"),
+        (lambda: (places.TOKENS / "counts.json").unlink(), "dvc repro train_tokenizer"),
         (lambda: places.CORPUS_METRICS.write_text("[]"), "dvc repro prepare_corpus"),
         (lambda: places.CORPUS_METRICS.write_text("{}"), "splits"),
         (lambda: shutil.rmtree(places.CANDIDATE), "dvc repro train_model"),

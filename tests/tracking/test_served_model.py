@@ -96,7 +96,7 @@ def test_another_column_is_translated_and_pointed_at_once(
 def test_the_search_can_be_changed_for_a_call(model: Any, workspace: Path, expected: list[str]) -> None:
     folder = fetch(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion"))
     greedy = Translator.load(folder, search=_search(folder).model_copy(update={"beam": 1, "length_penalty": 0.0}))
-    params = {"beam": 1, "length_penalty": 0.0}
+    params = {"beam": 1, "length_penalty": 0.0, "language": "de"}
     assert model.predict(TEXTS, params=params) == greedy.translate(TEXTS)
     assert model.predict(TEXTS) == expected
 
@@ -119,7 +119,9 @@ def test_what_is_no_text_is_refused(model: Any, texts: Any, params: dict[str, An
 def test_the_version_is_described(workspace: Path) -> None:
     info = mlflow.models.get_model_info(URI)
     assert [column.type.name for column in info.signature.inputs.inputs] == ["string"]
-    assert {param.name: param.default for param in info.signature.params.params} == {"beam": 2, "length_penalty": 3.0}
+    assert {param.name: param.default for param in info.signature.params.params} == {
+        "beam": 2, "length_penalty": 3.0, "language": ""
+    }  # fmt: skip
     needed = Path(mlflow.pyfunc.get_model_dependencies(URI)).read_text().split()
     assert any(line.startswith("seqloom==") for line in needed)
     assert all("==" in line and "+" not in line for line in needed)

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import seqloom
 from seqloom.errors import RegistryError
+from seqloom.evaluation.settings import METRICS, TITLES
 from seqloom.params import PARAMS_FILE, Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
@@ -27,8 +28,8 @@ LOCK = Path("dvc.lock")
 JOURNAL = "journal.jsonl"
 SHAPING = [Path(name) for name in ("src", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")]
 HASHED = (places.RAW, places.CORPUS, places.TOKENS, places.TOKENIZER, places.CANDIDATE, places.REPORT)
-LIBRARIES = ("torch", "sentencepiece", "sacrebleu", "numpy")
-SCORES = ("bleu", "chrf", "ter")
+LIBRARIES = ("torch", "sentencepiece", "sacrebleu", "numpy", "transformers")
+PRETRAINED_NEEDS = ("transformers", "protobuf", "sacremoses")  # the extra hf, but for what reaches the hub
 SPLITS = ("train", "valid", "test")
 _EXAMPLE = "Hello, world!"
 
@@ -37,6 +38,7 @@ class Results(NamedTuple):
     """What the stages before measured."""
 
     corpus: dict[str, Any]
+    tokens: dict[str, Any]
     training: dict[str, Any]
     evaluation: dict[str, Any]
     pairs: dict[str, int]  # of each split
@@ -50,7 +52,7 @@ def run(params: Params, listen: Listener) -> None:
         RegistryError: a result is missing, or the store or the registry refuses.
     """
     results = read_results()
-    name = model_name(params.languages.source, params.languages.target)
+    name = model_name(params.task, params.languages.sources, params.languages.targets)
     identity = identify(params, results)
     listen(Progress("register", 0, 3, "steps", "opening the store"))
     store = connect(Path.cwd(), create=True)
@@ -61,20 +63,25 @@ def run(params: Params, listen: Listener) -> None:
             record = describe(params, results, identity)
             logged = log_run(store, params.register_.experiment, record)
             listen(Progress("register", 2, 3, "steps", "registering the version"))
-            registration = register(store, name, logged, results.scored, version_tags(record, results), record.note)
+            tags = version_tags(params, record, results)
+            registration = register(store, name, logged, results.scored, tags, record.note)
         else:
             if params.register_.label is not None:
                 label(store, version, params.register_.label)
             registration = settle(store, version, results.scored)
     said = "champion" if registration.champion else "not champion"
     listen(Progress("register", 3, 3, "steps", f"{name} version {registration.version}, {said}: {registration.reason}"))
-    content = {"model": name, "fingerprint": identity, **results.scored._asdict()}
+    scored = results.scored
+    content = {
+        "model": name, "fingerprint": identity, scored.leading: scored.score, "test_sha256": scored.test_sha256
+    }  # fmt: skip
     places.write_text(places.REGISTRATION, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_results() -> Results:
     """The metrics of the stages before. Raises `RegistryError` naming the file, and the stage that makes it."""
     corpus = _read(places.CORPUS_METRICS, "prepare_corpus")
+    tokens = _read(places.TOKENS / "counts.json", "train_tokenizer")
     training = _read(places.TRAINING_METRICS, "train_model")
     evaluation = _read(places.EVALUATION_METRICS, "evaluate_model")
     if not (places.CANDIDATE / "model.json").is_file():
@@ -84,35 +91,41 @@ def read_results() -> Results:
     except (KeyError, TypeError, ValueError) as error:
         raise RegistryError(f"{places.CORPUS_METRICS}: has no splits; `dvc repro prepare_corpus` makes it") from error
     try:
-        scored = Scored(float(evaluation["bleu"]["score"]), str(evaluation["test_sha256"]))
+        leading = str(evaluation["leading"])
+        scored = Scored(leading, float(evaluation[leading]["score"]), str(evaluation["test_sha256"]))
     except (KeyError, TypeError, ValueError) as error:
         raise RegistryError(
-            f"{places.EVALUATION_METRICS}: has no bleu.score or no test_sha256; `dvc repro evaluate_model` makes it"
+            f"{places.EVALUATION_METRICS}: has no leading score or no test_sha256; `dvc repro evaluate_model` makes it"
         ) from error
-    return Results(corpus, training, evaluation, pairs, scored)
+    return Results(corpus, tokens, training, evaluation, pairs, scored)
 
 
 def identify(params: Params, results: Results) -> str:
     """The fingerprint of a result: equal model, scores and params are the same result, wherever it was made.
 
-    Where and under which label it is filed is left out.
+    Where and under which label it is filed is left out, and so is what another family would have been.
     """
-    facts = {"params": params.model_dump(mode="json", exclude={"register_"}), "evaluation": results.evaluation}
+    settings = params.model_dump(mode="json", exclude={"register_"}) | {"model": params.model.used()}
+    facts = {"params": settings, "evaluation": results.evaluation}
     return fingerprint(places.CANDIDATE, facts)
 
 
 def describe(params: Params, results: Results, identity: str) -> TrainingRun:
     """All that is known of the run, out of the places that the stages before wrote."""
-    direction = f"{params.languages.source}-{params.languages.target}"
-    kind = {"model.name": params.model.name, "model.preset": params.model.preset, "direction": direction}
-    settings = flat(params.model_dump(mode="json", by_alias=True))
+    family, preset = params.model.name, params.model.preset
+    kind = {"task": params.task, "direction": ", ".join(map(str, params.languages.directions)), "model.name": family}
+    if preset is not None:
+        kind["model.preset"] = preset
+    settings = flat(params.model_dump(mode="json", by_alias=True) | {"model": params.model.used()})
+    name = model_name(params.task, params.languages.sources, params.languages.targets)
+    told = params.languages.target_languages
     journal = places.SCRATCH / str(results.training.get("fingerprint")) / JOURNAL
     curves = read_curves(places.TRAINING_PLOT, journal if journal.is_file() else None)
     hashes = dvc_hashes(LOCK, HASHED)
     took = max((point.seconds for point in curves), default=0.0)
     ended = journal.stat().st_mtime if journal.is_file() else time.time()
     return TrainingRun(
-        name=f"{params.model.name}-{params.model.preset} {direction} {identity[:8]}",
+        name=f"{'-'.join(filter(None, (family, preset)))} {name.removeprefix('seqloom-')} {identity[:8]}",
         note=summary(params, results),
         fingerprint=identity,
         began=ended - took,
@@ -122,16 +135,23 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
         scores=_scores(results),
         datasets=list(_datasets(params, results, hashes)),
         artifacts=list(_artifacts()),
-        model=Model(places.CANDIDATE, params.search.model_dump(mode="json"), _example(), kind),
+        model=Model(
+            places.CANDIDATE,
+            search=params.search.model_dump(mode="json"),
+            example=_example(),
+            language=told[0] if len(told) > 1 else "",
+            needs=PRETRAINED_NEEDS if family == "pretrained" else (),
+            description=kind,
+        ),
     )
 
 
-def version_tags(record: TrainingRun, results: Results) -> dict[str, str]:
+def version_tags(params: Params, record: TrainingRun, results: Results) -> dict[str, str]:
     """What a version says of itself, so that the registry can be read without its runs."""
-    kept = ("direction", "model.name", "model.preset", "git.commit", "git.dirty", "corpora", "label")
+    kept = ("task", "direction", "model.name", "model.preset", "git.commit", "git.dirty", "corpora", "label")
     tags = {name: record.tags[name] for name in kept if name in record.tags}
     tags |= {FINGERPRINT: record.fingerprint, "pairs": str(results.pairs["train"])}
-    for score in SCORES:
+    for score in METRICS[params.task]:
         numbers = results.evaluation.get(score, {})
         named = {score: numbers.get("score"), f"{score}.low": numbers.get("low"), f"{score}.high": numbers.get("high")}
         tags |= {name: repr(float(number)) for name, number in named.items() if number is not None}
@@ -141,11 +161,12 @@ def version_tags(record: TrainingRun, results: Results) -> dict[str, str]:
 def summary(params: Params, results: Results) -> str:
     """A sentence or two about a result, for the pages of its run and of its version."""
     scores = []
-    for score, title in zip(SCORES, ("BLEU", "chrF", "TER"), strict=True):
+    for score in METRICS[params.task]:
         if numbers := results.evaluation.get(score):
-            scores.append(f"{title} {numbers['score']:.1f} [{numbers['low']:.1f}, {numbers['high']:.1f}]")
+            scores.append(f"{TITLES[score]} {numbers['score']:.1f} [{numbers['low']:.1f}, {numbers['high']:.1f}]")
+    mean = f" (means of {len(each)} directions)" if (each := results.evaluation.get("by_direction")) else ""
     return (
-        f"{', '.join(scores)} on {results.pairs['test']:,} test segments; "
+        f"{', '.join(scores)}{mean} on {results.pairs['test']:,} test segments; "
         f"trained on {results.pairs['train']:,} pairs of {', '.join(params.corpora)}."
     )
 
@@ -165,9 +186,12 @@ def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[s
 
 
 def _scores(results: Results) -> dict[str, float]:
-    """Every number of the metrics, under `test/`, `training/` and `corpus/`."""
+    """Every number of the metrics, under `corpus/`, `tokens/`, `training/`, `test/` and, say, `test/en-de/`."""
     found = {}
-    groups = {"corpus": results.corpus, "training": results.training, "test": results.evaluation}
+    test = dict(results.evaluation)
+    directions = {f"test/{direction}": scores for direction, scores in test.pop("by_direction", {}).items()}
+    groups = {"corpus": results.corpus, "tokens": results.tokens, "training": results.training, "test": test}
+    groups |= directions
     for group, tree in groups.items():
         for name, value in flat(tree).items():
             if isinstance(value, int | float) and not isinstance(value, bool):

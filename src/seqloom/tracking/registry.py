@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from seqloom.errors import RegistryError
+from seqloom.evaluation.settings import TITLES
 from seqloom.tracking.library import MlflowException
 from seqloom.tracking.names import CANDIDATE, CHAMPION, FINGERPRINT, VERDICT
 from seqloom.tracking.run import Logged
@@ -19,9 +20,10 @@ _PROMOTED = "promoted: "
 
 
 class Scored(NamedTuple):
-    """What decides between two versions."""
+    """What decides between two versions: the leading score of their task. More is better."""
 
-    bleu: float
+    leading: str  # its name
+    score: float
     test_sha256: str
 
 
@@ -63,7 +65,7 @@ def register(
         version = find(store, name, tags[FINGERPRINT])
         if version is None:
             _make_model(store, name)
-            tags = dict(tags) | {"bleu": repr(scored.bleu), "test_sha256": scored.test_sha256}
+            tags = dict(tags) | _decisive(scored)
             version = store.client.create_model_version(
                 name,
                 source=f"models:/{logged.model_id}",
@@ -94,6 +96,17 @@ def settle(store: Store, version: Any, scored: Scored) -> Registration:
         return Registration(number, str(version.run_id), verdict.promoted, verdict.reason)
 
 
+def _decisive(scored: Scored) -> dict[str, str]:
+    """The tags that `_scored` reads again."""
+    return {"leading": scored.leading, scored.leading: repr(scored.score), "test_sha256": scored.test_sha256}
+
+
+def _scored(tags: Mapping[str, str]) -> Scored:
+    """What the tags of a version say. Raises `KeyError` or `ValueError` where they do not."""
+    leading = tags.get("leading", "bleu")  # the only one there was before it was named
+    return Scored(leading, float(tags[leading]), tags["test_sha256"])
+
+
 def label(store: Store, version: Any, word: str) -> None:
     """Tag a version and its run with a word of the user's."""
     with refusals(store):
@@ -119,18 +132,22 @@ def _judge(store: Store, name: str, number: str, scored: Scored, reigning: str |
     if not is_whole(store, champion):
         return Verdict(True, f"the files of the champion, version {reigning}, are gone")
     try:
-        other = Scored(float(champion.tags["bleu"]), champion.tags["test_sha256"])
+        other = _scored(champion.tags)
     except (KeyError, ValueError):
         return Verdict(False, f"the champion, version {reigning}, has no scores to compare with")
     return compare(scored, other, reigning)
 
 
 def compare(new: Scored, champion: Scored, number: str) -> Verdict:
-    """Compare a version with the champion, version `number`: on the same test set alone, and only more is better."""
+    """Compare a version with the champion, version `number`: by the same score on the same test set alone."""
+    ours, theirs = (TITLES.get(name, name) for name in (new.leading, champion.leading))
+    if new.leading != champion.leading:
+        measures = f"is measured by {theirs}, not {ours}"
+        return Verdict(False, f"the champion, version {number}, {measures}: they do not compare")
     if new.test_sha256 != champion.test_sha256:
         return Verdict(False, f"the champion, version {number}, was scored on another test set: they do not compare")
-    sides = f"BLEU {new.bleu:.2f} against {champion.bleu:.2f} of version {number} on the same test set"
-    if new.bleu > champion.bleu:
+    sides = f"{ours} {new.score:.2f} against {champion.score:.2f} of version {number} on the same test set"
+    if new.score > champion.score:
         return Verdict(True, sides)
     return Verdict(False, f"{sides}: not better")
 
@@ -138,7 +155,7 @@ def compare(new: Scored, champion: Scored, number: str) -> Verdict:
 def _make_model(store: Store, name: str) -> None:
     try:
         store.client.create_registered_model(
-            name, description="A translation model of seqloom. `champion` is the best, `candidate` the latest."
+            name, description="A model of seqloom. `champion` is the best version, `candidate` the latest."
         )
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":

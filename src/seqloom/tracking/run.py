@@ -42,6 +42,8 @@ class Model(NamedTuple):
     folder: Path
     search: Mapping[str, Any]  # the settings of the search, as the model folder keeps them
     example: str  # a source sentence
+    language: str  # what the example is translated into where the model has to be told, else empty
+    needs: Sequence[str]  # libraries that this model needs to run, beside those that every one does
     description: Mapping[str, str]  # shown beside the logged model
 
 
@@ -173,8 +175,8 @@ def _log_model(store: Store, home: str, run_id: str, run: TrainingRun) -> str:
             python_model=str(_CODE),
             artifacts={ARTIFACT: str(folder)},
             signature=_signature(run.model.search),
-            input_example=[run.model.example],
-            pip_requirements=requirements(),
+            input_example=_example(run.model),
+            pip_requirements=requirements(run.model.needs),
         )
     return str(model_id)
 
@@ -186,13 +188,20 @@ def _signature(search: Mapping[str, Any]) -> Any:
     params = [
         types.ParamSpec("beam", types.DataType.integer, search["beam"]),
         types.ParamSpec("length_penalty", types.DataType.double, search["length_penalty"]),
+        types.ParamSpec("language", types.DataType.string, ""),
     ]
     return mlflow.models.ModelSignature(inputs=strings, outputs=strings, params=types.ParamSchema(params))
 
 
-def requirements() -> list[str]:
+def _example(model: Model) -> Any:
+    """What the model can be called with: a list of texts, and what has to be told beside it."""
+    texts = [model.example]
+    return (texts, {"language": model.language}) if model.language else texts
+
+
+def requirements(more: Sequence[str] = ()) -> list[str]:
     """What a process needs beside MLflow to load the model, pinned; a local build (`2.13.0+cpu`) is its release."""
-    pins = [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in _REQUIRED]
+    pins = [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in (*_REQUIRED, *more)]
     return [f"seqloom=={__version__}", *pins]
 
 

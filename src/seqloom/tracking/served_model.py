@@ -30,15 +30,20 @@ class ServedModel(PythonModel):
         self._warned = False
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[str]:
-        """Translate; `params` may name `beam` and `length_penalty`.
+        """Translate; `params` may name `beam`, `length_penalty` and `language`.
+
+        A model that writes several languages has to be told which one is meant.
 
         MLflow hands over whatever it was given as a frame of one column, the first.
 
         Raises:
             ValueError: a value is missing or not a string, or a parameter is out of range.
+            SeqloomError: the model does not write `language`, or writes several and none is named.
         """
         texts = self._texts(model_input)
-        return self._searching(params or {}).translate(texts)
+        search = dict(params or {})
+        language = search.pop("language", "")
+        return self._searching(search).translate(texts, language=language or None)
 
     def _texts(self, frame: Any) -> list[str]:
         if isinstance(frame, pd.DataFrame):

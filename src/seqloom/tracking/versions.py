@@ -55,6 +55,9 @@ class Version(NamedTuple):
     test_sha256: str | None
     commit: str | None
     verdict: str | None
+    task: str | None
+    family: str | None  # model.name
+    rouge_l: Interval | None
 
 
 def parse(uri: str) -> Reference:
@@ -167,6 +170,9 @@ def _version(entity: Any, aliases: list[str]) -> Version:
         test_sha256=tags.get("test_sha256"),
         commit=tags.get("git.commit"),
         verdict=tags.get(VERDICT),
+        task=tags.get("task"),
+        family=tags.get("model.name"),
+        rouge_l=_interval(tags, "rougeL"),
     )
 
 
