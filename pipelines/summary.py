@@ -11,6 +11,9 @@ from prefect.artifacts import create_table_artifact
 from pipelines.stage import Outcome
 
 SAMPLES = 3
+METRICS = {
+    "rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF", "ter": "TER",
+}  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -48,10 +51,14 @@ def _results(root: Path) -> Iterator[Row]:
     if corpus:
         splits = ", ".join(f"{name} {count:,}" for name, count in corpus["splits"].items())
         yield Row("pairs kept", f"{corpus['kept']:,} of {sum(corpus['raw'].values()):,} ({splits})")
-    for key, name in (("bleu", "BLEU"), ("chrf", "chrF"), ("ter", "TER")):
+    for key, name in METRICS.items():
         if score := scores.get(key):
             interval = f"[{score['low']:.1f}, {score['high']:.1f}]"
             yield Row(name, f"{score['score']:.1f}  95% {interval}  {score['signature']}")
+    for direction, each in scores.get("by_direction", {}).items():
+        yield Row(direction, "  ".join(f"{METRICS[key]} {each[key]['score']:.1f}" for key in METRICS if key in each))
+    if cut := scores.get("cut_hypotheses"):
+        yield Row("cut", f"{cut:,} translations reached their greatest length and may lack the end")
     if (kept := scores.get("placeholder_accuracy")) is not None:
         yield Row("placeholders", f"{kept:.1%} of the test segments that hold any keep them all")
 

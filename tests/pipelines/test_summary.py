@@ -50,5 +50,22 @@ def test_the_artifact_and_the_screen_say_the_same(
     assert "make ui" in shown
 
 
+def test_directions_and_what_other_tasks_are_scored_by_have_their_rows(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interval = {"score": 20.5, "low": 19.0, "high": 22.0, "signature": "s"}
+    each = {"bleu": interval, "chrf": interval | {"score": 40.25}}
+    scores = {"rougeL": interval, "bleu": interval, "by_direction": {"en-de": each, "en-fr": each}}
+    (results / "metrics/evaluation.json").write_text(json.dumps(scores | {"cut_hypotheses": 3}), encoding="utf-8")
+    table = published(results, [], None, monkeypatch)
+    assert [(row["what"], row["value"]) for row in table[1:]] == [
+        ("ROUGE-L", "20.5  95% [19.0, 22.0]  s"),
+        ("BLEU", "20.5  95% [19.0, 22.0]  s"),
+        ("en-de", "BLEU 20.5  chrF 40.2"),
+        ("en-fr", "BLEU 20.5  chrF 40.2"),
+        ("cut", "3 translations reached their greatest length and may lack the end"),
+    ]
+
+
 def test_a_dag_without_metrics_has_its_minutes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert published(tmp_path, [Outcome("a", "run", 6.0)], None, monkeypatch) == [{"what": "a", "value": "0.1 min"}]
