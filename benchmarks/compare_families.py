@@ -32,7 +32,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "pretrained": {"model": {"dropout": 0.1}, "search": {"normalization": "average"}},
 }
 BEFORE = ("download_corpus", "download_pretrained", "prepare_corpus", "train_tokenizer")
-CALIBRATION = 60  # updates
+CALIBRATION = 120  # updates
 VALIDATIONS = 6
 
 
@@ -79,7 +79,7 @@ def measure(family: str, options: argparse.Namespace) -> Result:
     workspace.configure(["multi30k"], changes)
     workspace.run(*BEFORE)
     steps = _updates_that_fit(workspace, changes, options.minutes * 60)
-    every = max(1, steps // VALIDATIONS)
+    every = max(CALIBRATION // VALIDATIONS, steps // VALIDATIONS)
     steps = every * VALIDATIONS
     changes["train"] = {**RECIPES[family].get("train", {}), "max_steps": steps, "validate_every": every}
     workspace.configure(["multi30k"], changes)
@@ -103,7 +103,7 @@ def _updates_that_fit(workspace: Workspace, changes: dict[str, Any], seconds: fl
     whole = time.monotonic() - began
     journal = workspace.folder / "scratch" / workspace.read("metrics/training.json")["fingerprint"] / "journal.jsonl"
     records = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
-    update = statistics.mean([record["seconds"] for record in records if record["kind"] == "step"][10:])
+    update = statistics.mean([record["seconds"] for record in records if record["kind"] == "step"][20:])
     validating = sum(record["seconds"] for record in records if record["kind"] == "validation")
     around = whole - validating - update * CALIBRATION
     # A trained model stops at the end of its sentences, and greedy search over all of validation takes some seconds.
