@@ -64,7 +64,7 @@ def score(segments: Segments, *, task: Task, settings: EvaluateSettings, listen:
         reference_tokens=theirs,
         placeholders=_placeholders(segments) if task == "translation" else None,
         by_length=_by_length({name: whole[name] for name in _short(task)}, words, settings.length_buckets),
-        baseline={name: _mean([part.baseline[name] for part in parts.values()]) for name in _short(task)},
+        baseline={name: _mean([part.baseline[name] for part in parts.values()]) for name in first.baseline},
         empty=sum(not hypothesis.strip() for hypothesis in segments.hypotheses),
         segment_chrf=[_rounded(each) for each in segment_chrf],
         test_sha256=_digest(segments),
@@ -83,7 +83,8 @@ def _parts(segments: Segments, task: Task, settings: EvaluateSettings, listen: L
             listen(Progress("score", done, total, "metrics", TITLES[name]))
             counted[name], resampled[name] = metric, metric.resampled(settings.bootstrap, settings.seed)
             done += 1
-        simple = _count(_short(task), _simple(task, sources, references), references, direction.target)
+        names = [name for name in METRICS[task] if name != "ter"]  # a lower one is the better: it is told alone
+        simple = _count(names, _simple(task, sources, references), references, direction.target)
         parts[direction] = _Part(here, counted, resampled, {name: metric.score() for name, metric in simple})
     scores = _means(parts, METRICS[task])
     said = "  ".join(f"{TITLES[name]} {each.score:.1f}" for name, each in scores.items())
