@@ -14,19 +14,22 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
+from statistics import mean
 from types import FrameType
 from typing import Any
 
 import torch
 
 import seqloom
-from seqloom.batching.batches import BatchOrder, in_order
+from seqloom.batching.batches import BatchOrder, Pair, Vary, in_order
 from seqloom.batching.store import TokenStore
-from seqloom.corpus.splits import read_split
-from seqloom.decoding.translator import Direction, Translator
+from seqloom.corpus import splits
+from seqloom.decoding.folder import Languages
+from seqloom.decoding.translator import Translator
+from seqloom.errors import CorpusError
 from seqloom.evaluation.metrics import corpus_bleu
+from seqloom.languages import Direction
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
@@ -35,15 +38,22 @@ from seqloom.models.vectors import Coverage, start_embeddings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
-from seqloom.tokenization.catalogue import load_tokenizer
+from seqloom.tokenization.catalogue import load_tokenizer, seed_sampling
 from seqloom.tokenization.tokenizer import Tokenizer
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement, be_deterministic, keep_freed_memory, place
-from seqloom.training.engine import Engine, HistoryRow, InterruptError, Outcome
-from seqloom.training.reports import CheckpointReport, Report, SkippedReport, StepReport, ValidationReport
+from seqloom.training.engine import Engine, InterruptError, Outcome
+from seqloom.training.journal import Journal
+from seqloom.training.state import HistoryRow
 
 # What the weights depend on besides params and data; a change in any of these rooms starts training anew.
-ROOMS = ("text.py", "tokenization", "batching", "models", "training", "decoding", "evaluation/metrics.py")
+ROOMS = ("symbols.py", "text.py", "tokenization", "batching", "models", "training", "decoding", "evaluation/metrics.py")
+
+# Validations decode greedily, whatever the search of the final scores: of its settings only limits are left.
+GREEDY = {
+    "method": "beam", "beam": 1, "normalization": "wu", "length_penalty": 0.0, "temperature": 1.0, "top_k": None,
+    "top_p": 1.0, "samples": 2, "seed": 0,
+}  # fmt: skip
 
 
 def run(params: Params, listen: Listener) -> None:
@@ -55,13 +65,12 @@ def run(params: Params, listen: Listener) -> None:
     tokenizer = load_tokenizer(places.TOKENIZER)
     training = TokenStore.open(places.TOKENS / "train")
     validation = TokenStore.open(places.TOKENS / "valid")
-    pairs = list(islice(read_split(places.CORPUS / "valid.tsv"), settings.validation_segments))
-    sources, references = [pair.source for pair in pairs], [pair.target for pair in pairs]
-    direction = Direction(params.languages.source, params.languages.target)
-    greedy = params.search.model_copy(update={"beam": 1})
+    segments = validation_segments(params.languages.directions, settings.validation_segments)
+    languages = Languages(tuple(params.languages.sources), tuple(params.languages.targets))
+    greedy = params.search.model_copy(update=GREEDY)
 
     def quality(model: Seq2Seq) -> float:
-        return validation_bleu(Translator(model, tokenizer, greedy, direction, placement.device), sources, references)
+        return validation_bleu(Translator(model, tokenizer, greedy, languages, placement.device), segments)
 
     identity = fingerprint(params, placement)
     scratch = places.SCRATCH / identity
@@ -74,7 +83,13 @@ def run(params: Params, listen: Listener) -> None:
     ):
         engine = Engine(
             model,
-            BatchOrder(training, settings.tokens_per_batch, settings.seed),
+            BatchOrder(
+                training,
+                settings.tokens_per_batch,
+                settings.seed,
+                temperature=settings.direction_temperature,
+                vary=None if settings.subword_sampling is None else resampling(tokenizer, settings.subword_sampling),
+            ),
             list(in_order(validation, settings.tokens_per_batch)),
             settings,
             placement,
@@ -84,6 +99,7 @@ def run(params: Params, listen: Listener) -> None:
             should_stop=should_stop,
             frozen_steps=params.model.embeddings.frozen_steps,
             frozen_sides=list(coverage),
+            kept=[tokenizer.encode_source("a", language).ids[0] for language in tokenizer.languages],
         )
         outcome = engine.run()
     write_outputs(engine.model, params, outcome, identity, placement, coverage)
@@ -117,16 +133,61 @@ def starting_point(
     return model, coverage
 
 
-def validation_bleu(translator: Translator, sources: list[str], references: list[str]) -> float:
-    """BLEU of detokenised text against one reference, counted as the test's is."""
-    return corpus_bleu(translator.translate(sources), references, translator.languages.target)
+def resampling(tokenizer: Tokenizer, alpha: float) -> Vary:
+    """Subword regularisation (Kudo 2018; Provilkov et al. 2020): each time a pair is read, its words are split anew."""
+
+    def vary(seed: int, pairs: list[Pair]) -> list[Pair]:
+        seed_sampling(seed)
+        return [
+            (tokenizer.resample("source", source, alpha), tokenizer.resample("target", target, alpha))
+            for source, target in pairs
+        ]
+
+    return vary
+
+
+def validation_segments(directions: list[Direction], most: int) -> dict[Direction, list[splits.Pair]]:
+    """The first pairs of each direction in the validation split, as many of each one, about `most` in all.
+
+    Raises:
+        CorpusError: a direction has none.
+    """
+    file = places.CORPUS / splits.Split.valid.file_name
+    share = max(1, most // len(directions))
+    named = {str(direction): direction for direction in directions}
+    found: dict[Direction, list[splits.Pair]] = {direction: [] for direction in directions}
+    for pair in splits.read_split(file):
+        if (direction := named.get(pair.direction)) is not None and len(found[direction]) < share:
+            found[direction].append(pair)
+    if empty := [str(direction) for direction, pairs in found.items() if not pairs]:
+        raise CorpusError(
+            f"{file}: has no pair of {', '.join(empty)} to validate with; raise prepare.split.valid, or leave the "
+            "language out of languages"
+        )
+    return found
+
+
+def validation_bleu(translator: Translator, segments: dict[Direction, list[splits.Pair]]) -> float:
+    """BLEU of detokenised text against one reference, counted as the test's is; the mean over the directions.
+
+    It picks the best checkpoint in every task, those with ROUGE included, so that curves of all runs compare.
+    """
+    return mean(
+        corpus_bleu(
+            translator.translate([pair.source for pair in pairs], language=direction.target),
+            [pair.target for pair in pairs],
+            direction.target,
+        )
+        for direction, pairs in segments.items()
+    )
 
 
 def fingerprint(params: Params, placement: Placement) -> str:
     """SHA-256 of everything that the trained weights depend on."""
     digest = hashlib.sha256()
-    for part in (params.languages, params.tokenizer, params.model, params.train, params.search):
+    for part in (params.languages, params.tokenizer, params.train, params.search.model_copy(update=GREEDY)):
         digest.update(part.model_dump_json().encode())
+    digest.update(json.dumps(params.model.used()).encode())
     digest.update(placement.describe().encode())
     libraries = ["sentencepiece"] + ["transformers", "tokenizers"] * (params.model.name == "pretrained")
     for library in libraries:
@@ -177,41 +238,6 @@ def write_outputs(
     writer.writerow(HistoryRow._fields)
     writer.writerows([_cell(value) for value in row] for row in outcome.history)
     places.write_text(places.TRAINING_PLOT, curve.getvalue())
-
-
-class Journal:
-    """Listens to the engine: every report becomes a line of the journal, and progress for a person to see."""
-
-    def __init__(self, file: Path, steps: int, listen: Listener) -> None:
-        self._path, self._steps, self._listen = file, steps, listen
-        self._note = ""
-        self._rate = 0.0  # target tokens per second, smoothed over about 20 updates
-
-    def __enter__(self) -> "Journal":
-        self._file = self._path.open("a", encoding="utf-8", buffering=1)
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._file.close()
-
-    def __call__(self, report: Report) -> None:
-        """Write the report down and show it."""
-        match report:
-            case StepReport(step, _, loss, _, _, tokens, seconds):
-                rate = tokens / seconds
-                self._rate = 0.95 * self._rate + 0.05 * rate if self._rate else rate
-                note = f"loss {loss:.3f}  {self._rate:,.0f} tokens/s{self._note}"
-                self._listen(Progress("train", step, self._steps, "steps", note))
-            case ValidationReport(step, loss, bleu, best, _):
-                self._note = f"  validation BLEU {bleu:.1f}{' (best)' if best else ''}"
-                self._listen(Progress("train", step, self._steps, "steps", f"validation loss {loss:.3f}{self._note}"))
-            case SkippedReport(step, in_a_row):
-                note = f"gradient not finite, update left out ({in_a_row} in a row)"
-                self._listen(Progress("train", step, self._steps, "steps", note))
-            case CheckpointReport(step, resumed) if resumed:
-                self._listen(Progress("train", step, self._steps, "steps", "going on from a checkpoint"))
-        kind = type(report).__name__.removesuffix("Report").lower()
-        self._file.write(json.dumps({"kind": kind, **report._asdict()}) + "\n")
 
 
 @contextmanager
