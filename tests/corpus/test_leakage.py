@@ -92,7 +92,7 @@ words = st.lists(st.sampled_from(["lamp", "door", "lamps", "doors", "the", "a"])
 @given(
     index=st.lists(words, unique=True, max_size=8),
     stream=st.lists(words, max_size=8),
-    bound=st.sampled_from([0.3, 0.5, 0.8, 1.0]),
+    bound=st.sampled_from([0.02, 0.3, 0.5, 0.8, 1.0]),
 )
 def test_prefix_filtering_finds_what_comparing_all_with_all_finds(index, stream, bound):
     near = NearCopies(index, bound)
@@ -101,15 +101,16 @@ def test_prefix_filtering_finds_what_comparing_all_with_all_finds(index, stream,
     assert near.found == {n for n, one in enumerate(index) if any(similarity(one, other) >= bound for other in stream)}
 
 
-def test_prefix_filtering_on_longer_texts():
+@pytest.mark.parametrize("length", [40, 90, 400])
+def test_prefix_filtering_on_longer_texts(length):
     draw = random.Random(3)
     letters = "abcdefg hij"
-    index = ["".join(draw.choices(letters, k=40)) for _ in range(60)]
+    index = ["".join(draw.choices(letters, k=length + n % 9)) for n in range(60)]
     stream = []
     for text in index[:30]:
         changed = list(text)
-        for _ in range(draw.randrange(4)):
-            changed[draw.randrange(40)] = draw.choice(letters)
+        for _ in range(draw.randrange(length // 10)):
+            changed[draw.randrange(len(text))] = draw.choice(letters)
         stream.append("".join(changed))
     near = NearCopies(index, 0.6)
     for text in stream:

@@ -6,7 +6,7 @@ Two measures, for valid and for test:
   on whichever side a text of its language stands.
 - `near_copies`: how many of a sample of segments have a near-copy in training: a source whose set of 5-grams of
   characters (masked, lower case) has a Jaccard similarity of at least `near_copy` with its own. The count is exact,
-  by prefix filtering: a text that shares a share t of its n grams with another shares one of its n - ceil(t n) + 1
+  by prefix filtering: a text that shares a share t of its n grams with another shares k of its n - ceil(t n) + k
   rarest (S. Chaudhuri, V. Ganti, R. Kaushik: A primitive operator for similarity joins in data cleaning, ICDE 2006).
   Of a longer text the first 1,000 characters are compared.
 
@@ -17,6 +17,7 @@ import heapq
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -136,14 +137,22 @@ class NearCopies:
         if len(known) < self._similarity * len(grams):  # what is shared is at most what is known
             return
         rarest = self._rarest(known, len(grams))
-        candidates = {position for gram in rarest for position in self._postings.get(gram, ())} - self.found
-        for position in candidates:
-            shared = len(grams & self._grams[position])
-            if shared >= self._similarity * (len(grams) + len(self._grams[position]) - shared):
+        hits = Counter(chain.from_iterable(self._postings.get(gram, ()) for gram in rarest))
+        ours = self._least(len(grams))
+        for position, count in hits.items():
+            theirs = self._grams[position]
+            if position in self.found or count < min(ours, self._least(len(theirs))):
+                continue
+            shared = len(grams & theirs)
+            if shared >= self._similarity * (len(grams) + len(theirs) - shared):
                 self.found.add(position)
 
     def _rarest(self, known: Iterable[str], size: int) -> list[str]:
         """The prefix of a text with `size` grams, less those that occur in no text of the index: they come first."""
         known = sorted(known, key=lambda gram: (self._frequency[gram], gram))
-        length = size - math.ceil(self._similarity * size) + 1
+        length = size - math.ceil(self._similarity * size) + self._least(size)
         return known[: max(0, length - (size - len(known)))]
+
+    def _least(self, size: int) -> int:
+        """How many of its rarest grams a text of `size` grams must share: more than one spares looks at long texts."""
+        return min(1 + size // 20, math.ceil(self._similarity * size))
