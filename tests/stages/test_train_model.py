@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,14 +18,21 @@ import yaml
 
 from seqloom.corpus.splits import Pair, Split, SplitWriter
 from seqloom.decoding.translator import Translator
+from seqloom.errors import CorpusError
+from seqloom.languages import Direction
 from seqloom.params import Params, load_params
 from seqloom.progress import Progress, ignore
 from seqloom.stages import places, train_model, train_tokenizer
+from seqloom.training.device import place
+from tests.records import tree
 
-REPOSITORY = Path(__file__).parents[2]
-CHANGES = {
+CHANGES: dict[str, Any] = {
     "tokenizer": {"name": "characters", "vocab_size": 64, "slots": 2},
-    "model": {"preset": "tiny", "width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
+    "model": {
+        "transformer": {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
+        "lstm": {"embedding": 8, "hidden": 16, "layers": 1},
+        "attention_lstm": {"embedding": 8, "hidden": 16, "encoder_layers": 1, "decoder_layers": 1},
+    },
     "train": {
         "device": "cpu", "max_steps": 20, "warmup_steps": 4, "validate_every": 8, "report_every": 4, "average": 2,
         "checkpoint_every": 5, "tokens_per_batch": 128, "validation_segments": 6, "max_epochs": None, "patience": None,
@@ -36,25 +45,41 @@ WRITTEN = [places.CANDIDATE, places.TRAINING_METRICS, places.TRAINING_PLOT]
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     change_params()
-    places.CORPUS.mkdir(parents=True)
-    draw = random.Random(1)
-    for split, count in ((Split.train, 80), (Split.valid, 10)):
-        with SplitWriter(places.CORPUS / split.file_name) as writer:
-            for _ in range(count):
-                word = "".join(draw.choices("abcdefgh", k=draw.randint(2, 6)))
-                writer.write(Pair(word, word[::-1], "en-de", "toy", ""))
+    write_corpus(["en-de"])
     train_tokenizer.run(load_params(), ignore)
     return tmp_path
 
 
-def change_params(**train: object) -> Params:
-    content = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    for section, change in CHANGES.items():
-        content[section].update(change)
-    content["train"].update(train)
+def write_corpus(directions: Sequence[str], counts: tuple[int, int] = (80, 10)) -> None:
+    """Words and the same ones backwards; in the second direction, backwards and in capitals."""
+    places.CORPUS.mkdir(parents=True, exist_ok=True)
+    draw = random.Random(1)
+    for split, count in zip((Split.train, Split.valid), counts, strict=True):
+        (places.CORPUS / split.file_name).unlink(missing_ok=True)
+        with SplitWriter(places.CORPUS / split.file_name) as writer:
+            for number in range(count):
+                direction = directions[number % len(directions)]
+                word = " ".join("".join(draw.choices("abcdefgh", k=draw.randint(2, 6))) for _ in range(1 + number % 3))
+                back = word[::-1].upper() if directions.index(direction) else word[::-1]
+                writer.write(Pair(word, back, direction, "toy", ""))
+
+
+def change_params(*, sections: dict[str, Any] | None = None, **train: object) -> Params:
+    """Write params.yaml, with some settings of the section train and of others changed."""
+    content = tree()
+    for changes in (CHANGES, sections or {}, {"train": train}):
+        merge(content, changes)
     content["train"]["lr"] = float(content["train"]["lr"])
     Path("params.yaml").write_text(yaml.safe_dump(content))
     return load_params()
+
+
+def merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
+    for key, change in changes.items():
+        if isinstance(change, dict):
+            merge(content[key], change)
+        else:
+            content[key] = change
 
 
 def outputs() -> dict[str, bytes]:
@@ -62,12 +87,13 @@ def outputs() -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in files if file.is_file()}
 
 
-def test_leaves_a_folder_that_translates_and_a_learning_curve(workplace: Path) -> None:
+@pytest.mark.parametrize("family", ["transformer", "lstm", "attention_lstm"])
+def test_leaves_a_folder_that_translates_and_a_learning_curve(workplace: Path, family: str) -> None:
     heard: list[Progress] = []
-    train_model.run(load_params(), heard.append)
+    train_model.run(change_params(sections={"model": {"name": family}}), heard.append)
     translator = Translator.load(places.CANDIDATE, "cpu")
     assert len(translator.translate(["abc", ""])) == 2
-    assert translator.languages == ("en", "de")
+    assert translator.languages.directions == [Direction("en", "de")]
     metrics = json.loads(places.TRAINING_METRICS.read_text())
     assert metrics["steps"] == 20
     assert metrics["stopped_because"] == "max_steps (20) reached"
@@ -106,7 +132,7 @@ def test_other_params_start_from_nothing_and_the_old_ones_find_their_checkpoint(
 def test_interrupted_it_leaves_a_checkpoint_and_a_rerun_ends_the_same(
     workplace: Path, number: signal.Signals, status: int
 ) -> None:
-    change_params(max_steps=400, validate_every=200, checkpoint_every=400, report_every=100)
+    change_params(max_steps=150, validate_every=75, checkpoint_every=150, report_every=50)
     command = [sys.executable, "-m", "seqloom.stages", "train_model"]
     stage = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -123,7 +149,7 @@ def test_interrupted_it_leaves_a_checkpoint_and_a_rerun_ends_the_same(
     assert not places.CANDIDATE.exists()
     (scratch,) = places.SCRATCH.iterdir()
     (checkpoint,) = scratch.glob("step-*")
-    assert int(checkpoint.name.removeprefix("step-")) < 400
+    assert int(checkpoint.name.removeprefix("step-")) < 150
     heard: list[Progress] = []
     train_model.run(load_params(), heard.append)
     assert heard[0].note == "going on from a checkpoint"
@@ -131,3 +157,92 @@ def test_interrupted_it_leaves_a_checkpoint_and_a_rerun_ends_the_same(
     scratch.rename(workplace / "aside")
     train_model.run(load_params(), ignore)
     assert outputs() == resumed
+
+
+RECIPES: dict[str, object] = {
+    "r_drop": 5.0, "word_dropout": 0.1, "subword_sampling": 0.2, "direction_temperature": 5.0, "ema_decay": 0.99,
+}  # fmt: skip
+BILINGUAL: dict[str, Any] = {"languages": {"source": "en", "target": ["de", "fr"]}}
+SUBWORDS: dict[str, Any] = {"tokenizer": {"name": "sentencepiece", "byte_fallback": False, "vocab_size": 64}}
+
+
+def test_every_recipe_at_once_on_two_directions_repeats_after_a_kill(workplace: Path) -> None:
+    params = change_params(sections=BILINGUAL | SUBWORDS, **RECIPES)
+    write_corpus(["en-de", "en-fr"], (120, 12))
+    train_tokenizer.run(params, ignore)
+    train_model.run(params, ignore)
+    undisturbed = outputs()
+    assert len(Translator.load(places.CANDIDATE, "cpu").translate(["abc de", ""], language="fr")) == 2
+    for folder in places.SCRATCH.iterdir():
+        folder.rename(workplace / "aside")
+
+    class Killed(BaseException):
+        pass
+
+    def kill(progress: Progress) -> None:
+        if progress.task == "train" and progress.done == 13:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_model.run(params, kill)
+    heard: list[Progress] = []
+    train_model.run(params, heard.append)
+    assert (heard[0].done, heard[0].note) == (10, "going on from a checkpoint")
+    assert outputs() == undisturbed
+    for name in RECIPES:
+        train_model.run(change_params(sections=BILINGUAL | SUBWORDS, **RECIPES | {name: tree()["train"][name]}), ignore)
+        assert outputs() != undisturbed, name
+
+
+def test_words_are_split_anew_and_the_same_way_for_the_same_seed(workplace: Path) -> None:
+    params = change_params(sections=SUBWORDS)
+    train_tokenizer.run(params, ignore)
+    tokenizer = train_model.load_tokenizer(places.TOKENIZER)
+    source = tokenizer.encode_source("abcdef gh").ids
+    pair = (source, tokenizer.encode_target("hg fedcba", ()))
+    vary = train_model.resampling(tokenizer, 0.1)
+    drawn = [vary(seed, [pair] * 3) for seed in (1, 2, 1)]
+    assert drawn[0] == drawn[2] != drawn[1]
+    assert {tokenizer.decode(target, ()) for pairs in drawn for _, target in pairs} == {"hg fedcba"}
+
+
+def test_validation_looks_at_every_direction_alike(workplace: Path) -> None:
+    write_corpus(["en-de", "en-fr", "en-de"], (3, 30))
+    both = [Direction("en", "de"), Direction("en", "fr")]
+    found = train_model.validation_segments(both, 12)
+    assert list(found) == both
+    for direction, pairs in found.items():
+        assert len(pairs) == 6
+        assert {pair.direction for pair in pairs} == {str(direction)}
+    assert [len(pairs) for pairs in train_model.validation_segments(both, 1000).values()] == [20, 10]
+    with pytest.raises(CorpusError, match=r"valid\.tsv: has no pair of en-es to validate with"):
+        train_model.validation_segments([*both, Direction("en", "es")], 12)
+
+
+def test_the_score_of_a_validation_is_the_mean_over_directions(workplace: Path) -> None:
+    class Right:
+        def translate(self, texts: list[str], language: str) -> list[str]:
+            return [text[::-1] if language == "de" else "nothing of it" for text in texts]
+
+    write_corpus(["en-de", "en-fr"], (3, 30))
+    segments = train_model.validation_segments([Direction("en", "de"), Direction("en", "fr")], 12)
+    longer = {
+        direction: [pair._replace(source="a b c d e", target="e d c b a") for pair in pairs]
+        for direction, pairs in segments.items()
+    }
+    bleu = train_model.validation_bleu(Right(), longer)  # type: ignore[arg-type]
+    assert bleu == pytest.approx(50, abs=1)
+
+
+def test_settings_that_nothing_reads_do_not_start_anew(workplace: Path) -> None:
+    def identity(**sections: Any) -> str:
+        params = change_params(sections=sections)
+        return train_model.fingerprint(params, place(params.train))
+
+    first = identity()
+    assert identity(model={"lstm": {"hidden": 32}}) == first
+    assert identity(search={"beam": 3, "method": "sampling", "temperature": 0.5}) == first
+    assert identity(model={"transformer": {"width": 32}}) != first
+    assert identity(model={"name": "lstm"}) != first
+    assert identity(search={"max_length_extra": 3}) != first
+    assert identity(train={"word_dropout": 0.1}) != first
