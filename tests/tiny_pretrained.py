@@ -6,6 +6,7 @@ No weights can be fetched in a test. What is tested is the way around a network,
 import io
 import json
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,15 @@ def make_tokenizer(kind: str, folder: Path) -> int:
         case "bart":
             words = sorted({f"Ġ{word}" for pair in PAIRS for text in pair for word in text.split() if word.isascii()})
             merges = [(word[:end], letter) for word in words for end, letter in enumerate(word[1:], 1)]
-            names = [name for name, _ in zero] + sorted(hf.convert_slow_tokenizer.bytes_to_unicode().values())
+            letters = import_module("transformers.convert_slow_tokenizer").bytes_to_unicode().values()
+            names = [name for name, _ in zero] + sorted(letters)
             names += sorted({left + right for left, right in merges})  # each word grows letter by letter
             tokenizer = hf.BartTokenizer(
                 vocab={piece: index for index, piece in enumerate(dict.fromkeys(names))},
                 merges=list(dict.fromkeys(merges)),
             )
         case "mbart":
-            codes = hf.models.mbart.tokenization_mbart.FAIRSEQ_LANGUAGE_CODES
+            codes = import_module("transformers.models.mbart.tokenization_mbart").FAIRSEQ_LANGUAGE_CODES
             vocab = [*zero, *pieces, *((code, 0.0) for code in codes), ("<mask>", 0.0)]
             tokenizer = hf.MBartTokenizer(vocab=vocab)
         case "mbart50":

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from seqloom.batching.batches import BatchOrder, in_order
 from seqloom.batching.store import TokenStore, TokenWriter
+from seqloom.decoding.search import beam_search
 from seqloom.errors import ModelError
 from seqloom.models.catalogue import build_model, load_model, save_model, weights
 from seqloom.models.pretrained import Pretrained
@@ -23,7 +24,7 @@ from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine, InterruptError
 from seqloom.training.reports import Report, StepReport
-from tests.records import train_settings
+from tests.records import search_settings, train_settings
 from tests.tiny_pretrained import POSITIONS, make_network
 
 VOCABULARY = 40
@@ -333,6 +334,25 @@ def test_generate_with_a_beam_of_one_takes_the_likeliest_id_each_time(model: Pre
                 break
             ids.append(token)
         assert found[row][0].ids == ids
+
+
+def test_generate_finds_what_our_own_search_finds(model: Pretrained, kind: str) -> None:
+    source, least, most = random_ids(3, 8), torch.tensor([2, 3, 0]), torch.tensor([9, 4, 6])
+    theirs = generate(model, kind, source, n_best=2, length_penalty=1.0)
+    ours = beam_search(
+        model.step,
+        model.start(source, LENGTHS),
+        rows=3,
+        min_lengths=least,
+        max_lengths=most,
+        settings=search_settings(method="beam", beam=4, normalization="average", length_penalty=1.0),
+        symbols=SYMBOLS[kind],
+        n_best=2,
+    )
+    for found, expected in zip(theirs, ours, strict=True):
+        assert [each.ids for each in found] == [each.ids for each in expected]
+        probabilities = [each.log_probability for each in expected]
+        assert [each.log_probability for each in found] == pytest.approx(probabilities, abs=1e-4)
 
 
 def test_generate_repeats_no_ngram_where_that_is_asked(model: Pretrained, kind: str) -> None:

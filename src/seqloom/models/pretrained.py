@@ -75,6 +75,8 @@ class Pretrained(Seq2Seq):
         self.network = network
         self.files = files
         self._name = type(network).__name__
+        # `generate` takes what it is not told from here, and some are told to end at the greatest length for nothing.
+        network.generation_config = library("transformers").GenerationConfig()
         # A buffer that is stored (the bias of the logits) becomes a parameter that is not trained, so that whatever
         # keeps or loads weights finds it among them.
         for name in [name for name, _ in network.named_buffers() if name in network.state_dict()]:
