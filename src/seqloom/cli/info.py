@@ -50,7 +50,7 @@ def _record(version: "Version") -> dict[str, Any]:
 
 
 def _table(found: Sequence["Version"]) -> str:
-    heads = ("model", "version", "aliases", "BLEU", "chrF", "TER", "pairs", "data", "commit", "registered")
+    heads = ("model", "version", "aliases", "BLEU", "chrF", "TER", "ROUGE-L", "pairs", "data", "commit", "registered")
     rows = [heads, *(_row(version) for version in found)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -61,7 +61,7 @@ def _row(version: "Version") -> tuple[str, ...]:
         version.name,
         version.version,
         ", ".join(version.aliases) or "-",
-        *(_score(score) for score in (version.bleu, version.chrf, version.ter)),
+        *(_score(score) for score in (version.bleu, version.chrf, version.ter, version.rouge_l)),
         "-" if version.pairs is None else f"{version.pairs:,}",
         version.corpora or "-",
         (version.commit or "-")[:8],
