@@ -99,7 +99,10 @@ def run(params: Params, listen: Listener) -> None:
             should_stop=should_stop,
             frozen_steps=params.model.embeddings.frozen_steps,
             frozen_sides=list(coverage),
-            kept=[tokenizer.encode_source("a", language).ids[0] for language in tokenizer.languages],
+            kept=[
+                *(tokenizer.encode_source("a", language).ids[0] for language in tokenizer.languages),
+                *tokenizer.prefix(),  # what a pretrained decoder is told, such as a language
+            ],
         )
         outcome = engine.run()
     write_outputs(engine.model, params, outcome, identity, placement, coverage)
