@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +79,18 @@ def test_additive_scores_do_not_depend_on_how_they_are_cut(chunk: int, recompute
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
 
 
+def test_long_scores_survive_bf16_and_inference_mode() -> None:
+    look = build("additive")
+    assert isinstance(look, AdditiveAttention)
+    expected = gradients(look)
+    look.recompute_above = 0
+    with torch.inference_mode():  # must leave nothing behind that training trips over
+        look.scores(torch.randn(2, 500, 8), torch.randn(2, 40, 8))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = gradients(look)
+    torch.testing.assert_close(rounded, expected, atol=0.1, rtol=0.1, check_dtype=False)
+
+
 def test_thousands_of_positions_keep_no_more_than_a_few_numbers_a_pair() -> None:
     """All sums that the additive score needs would be 16 x 2000 x 2000 numbers of four bytes: 256 MB."""
     look = build("additive", width=16)
@@ -92,6 +107,30 @@ def test_thousands_of_positions_keep_no_more_than_a_few_numbers_a_pair() -> None
     context.sum().backward()
     assert query.grad is not None
     assert torch.isfinite(query.grad).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
+def test_a_long_pair_takes_the_memory_of_a_chunk_and_not_of_all_sums() -> None:
+    """In a process of its own, which has no earlier peak. The sums would be 256 MB, at once or a step at a time."""
+    program = """
+import re, sys, torch
+from pathlib import Path
+from seqloom.models.global_attention import build_global_attention
+torch.manual_seed(1)
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+look = build_global_attention("additive", 64)
+def read(length, at_once):
+    query, memory = (torch.randn(1, length, 64, requires_grad=True) for _ in range(2))
+    keys = look.keys(memory)
+    torch.cat([look(each, keys, memory, None) for each in query.split(at_once, dim=1)], dim=1).sum().backward()
+read(20, 20)
+before = peak()
+read(1000, 1000)
+read(1000, 1)
+print(peak() - before)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert int(run.stdout) < 100
 
 
 def test_an_unknown_name_is_refused_with_the_valid_ones() -> None:

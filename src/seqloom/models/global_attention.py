@@ -3,6 +3,7 @@
 Shapes: B batch, S source positions, T target positions that look, H width of queries, keys and memory.
 """
 
+import threading
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -67,8 +68,8 @@ class AdditiveAttention(GlobalAttention):
     """score(h_t, h_s) = v . tanh(W h_t + U h_s) (Bahdanau et al. 2015, appendix A.1.2).
 
     The sums of all pairs are B x T x S x H numbers. They are made for a few target positions at a time, which on a CPU
-    is twice as fast as all at once since they stay in the cache; and from `recompute_above` numbers on they are made
-    once more in the backward pass, not kept.
+    is twice as fast as all at once since they stay in the cache; and where they would be more than `recompute_above`,
+    they are made once more in the backward pass and not kept.
     """
 
     chunk = 1 << 20  # numbers that are made at a time
@@ -90,31 +91,64 @@ class AdditiveAttention(GlobalAttention):
     def scores(self, query_BTH: Tensor, key_BSH: Tensor) -> Tensor:
         """See `GlobalAttention.scores`."""
         projected_BTH = self.query(query_BTH)
-        vector = self.vector.to(projected_BTH.dtype)
-        numbers = key_BSH.numel()  # of one target position
-        chunks = torch.split(projected_BTH, max(1, self.chunk // numbers), dim=1)
-        keep = projected_BTH.shape[1] * numbers <= self.recompute_above
-        score = _additive_scores if keep else _RecomputedScores.apply
-        return torch.cat([score(each, key_BSH, vector) for each in chunks], dim=1)
+        vector_H = self.vector.to(projected_BTH.dtype)
+        batch, source, width = key_BSH.shape
+        positions = max(1, self.chunk // key_BSH.numel())
+        # A target that comes a position at a time will be about as long as its source.
+        numbers = batch * max(source, query_BTH.shape[1]) * source * width
+        if numbers > self.recompute_above:
+            scores: Tensor = _LongScores.apply(projected_BTH, key_BSH, vector_H, positions)  # type: ignore[no-untyped-call]
+            return scores
+        chunks = torch.split(projected_BTH, positions, dim=1)
+        return torch.cat([(each.unsqueeze(2) + key_BSH.unsqueeze(1)).tanh_() @ vector_H for each in chunks], dim=1)
 
 
-def _additive_scores(projected_BTH: Tensor, key_BSH: Tensor, vector_H: Tensor) -> Tensor:
-    return (projected_BTH.unsqueeze(2) + key_BSH.unsqueeze(1)).tanh() @ vector_H
-
-
-class _RecomputedScores(torch.autograd.Function):
-    # torch.utils.checkpoint does the same, and on its first call imports the compiler, which takes seconds.
-    @staticmethod
-    def forward(ctx: Any, *inputs: Tensor) -> Tensor:
-        ctx.save_for_backward(*inputs)
-        return _additive_scores(*inputs)
+class _LongScores(torch.autograd.Function):
+    """Additive scores, made `positions` at a time and made again in the backward pass."""
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        inputs = [each.detach().requires_grad_() for each in ctx.saved_tensors]
-        with torch.enable_grad():
-            scores = _additive_scores(*inputs)
-        return torch.autograd.grad(scores, inputs, gradients[0])
+    def forward(ctx: Any, query_BTH: Tensor, key_BSH: Tensor, vector_H: Tensor, positions: int) -> Tensor:
+        ctx.save_for_backward(query_BTH, key_BSH, vector_H)
+        ctx.positions = positions
+        scores_BTS = query_BTH.new_empty(*query_BTH.shape[:2], key_BSH.shape[1])
+        parts = (torch.split(each, positions, dim=1) for each in (query_BTH, scores_BTS))
+        for query, scores in zip(*parts, strict=True):
+            scores.copy_(_tanh_of_sums(query, key_BSH) @ vector_H)
+        return scores_BTS
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        query_BTH, key_BSH, vector_H = ctx.saved_tensors
+        for_query = torch.empty_like(query_BTH)
+        for_key, for_vector = (torch.zeros_like(each, dtype=torch.float32) for each in (key_BSH, vector_H))
+        parts = (torch.split(each, ctx.positions, dim=1) for each in (query_BTH, gradients[0], for_query))
+        for query, gradient, out in zip(*parts, strict=True):
+            tanh = _tanh_of_sums(query, key_BSH)
+            for_vector += torch.mv(tanh.flatten(0, 2).T, gradient.flatten())
+            sums = tanh.square_().neg_().add_(1).mul_(gradient.unsqueeze(3))  # their gradient, but for the vector
+            torch.sum(sums, dim=2, out=out)
+            for_key += sums.sum(dim=1)
+        dtype = key_BSH.dtype
+        return for_query * vector_H, (for_key * vector_H).to(dtype), for_vector.to(dtype), None
+
+
+_room = threading.local()
+
+
+def _tanh_of_sums(query_BTH: Tensor, key_BSH: Tensor) -> Tensor:
+    """tanh(query + key) of all pairs, (B, T, S, H), in memory that the next call of this thread overwrites.
+
+    Were it taken anew each time, the allocators of most C libraries would not find the place again between the small
+    tensors that stay, and thousands of positions would take thousands of times the memory of one.
+    """
+    numbers = query_BTH.shape[1] * key_BSH.numel()
+    held: Tensor | None = getattr(_room, "held", None)
+    if held is None or held.numel() < numbers or held.dtype != key_BSH.dtype or held.device != key_BSH.device:
+        with torch.inference_mode(False):  # what is made in inference mode is of no use outside it
+            held = _room.held = torch.empty(numbers, dtype=key_BSH.dtype, device=key_BSH.device)
+    batch, source, width = key_BSH.shape
+    out = held[:numbers].view(batch, query_BTH.shape[1], source, width)
+    return torch.add(query_BTH.unsqueeze(2), key_BSH.unsqueeze(1), out=out).tanh_()
 
 
 def build_global_attention(name: str, width: int) -> GlobalAttention:
