@@ -36,14 +36,14 @@ LSTM: dict[str, Any] = {"embedding": 32, "hidden": 96, "layers": 1}
 
 # Name of the case: family, its settings, updates.
 CASES: dict[str, tuple[str, dict[str, Any], int]] = {
-    "transformer": ("transformer", TRANSFORMER, 300),
-    "transformer-post": ("transformer", TRANSFORMER | {"norm_order": "post"}, 300),
-    "transformer-rotary": ("transformer", TRANSFORMER | {"positions": "rotary"}, 300),
-    "lstm": ("lstm", LSTM, 500),
-    "attention_lstm-additive": ("attention_lstm", ATTENTION_LSTM | {"attention": "additive"}, 300),
-    "attention_lstm-dot": ("attention_lstm", ATTENTION_LSTM | {"attention": "dot"}, 300),
-    "attention_lstm": ("attention_lstm", ATTENTION_LSTM | {"attention": "general"}, 300),
-    "attention_lstm-fed": ("attention_lstm", ATTENTION_LSTM | {"input_feeding": True}, 300),
+    "transformer": ("transformer", TRANSFORMER, 250),
+    "transformer-post": ("transformer", TRANSFORMER | {"norm_order": "post"}, 250),
+    "transformer-rotary": ("transformer", TRANSFORMER | {"positions": "rotary"}, 250),
+    "lstm": ("lstm", LSTM, 350),
+    "attention_lstm-additive": ("attention_lstm", ATTENTION_LSTM | {"attention": "additive"}, 200),
+    "attention_lstm-dot": ("attention_lstm", ATTENTION_LSTM | {"attention": "dot"}, 200),
+    "attention_lstm": ("attention_lstm", ATTENTION_LSTM | {"attention": "general"}, 200),
+    "attention_lstm-fed": ("attention_lstm", ATTENTION_LSTM | {"input_feeding": True}, 200),
 }
 
 

@@ -23,6 +23,7 @@ from seqloom.languages import Direction
 from seqloom.params import Params, load_params
 from seqloom.progress import Progress, ignore
 from seqloom.stages import places, train_model, train_tokenizer
+from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import place
 from tests.records import tree
 
@@ -197,7 +198,7 @@ def test_every_recipe_at_once_on_two_directions_repeats_after_a_kill(workplace: 
 def test_words_are_split_anew_and_the_same_way_for_the_same_seed(workplace: Path) -> None:
     params = change_params(sections=SUBWORDS)
     train_tokenizer.run(params, ignore)
-    tokenizer = train_model.load_tokenizer(places.TOKENIZER)
+    tokenizer = load_tokenizer(places.TOKENIZER)
     source = tokenizer.encode_source("abcdef gh").ids
     pair = (source, tokenizer.encode_target("hg fedcba", ()))
     vary = train_model.resampling(tokenizer, 0.1)
