@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqloom.models.attention import source_mask
-from seqloom.models.recurrent import Decoder, Encoder, Layer
+from seqloom.models.recurrent import Decoder, Encoder
 from seqloom.models.settings import Cell
 
 LENGTHS = torch.tensor([7, 2, 5, 1])
@@ -44,24 +44,6 @@ def test_a_padded_batch_gives_what_the_packed_sequences_of_torch_give(cell: Cell
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_the_state_outlasts_any_padding_on_either_side(cell: Cell) -> None:
-    torch.manual_seed(2)
-    layer = Layer(cell, 6, 4, bidirectional=True)
-    shaken(layer)
-    x = torch.randn(1, 5, 6)
-    _, alone = layer.read(x, None)
-    rubbish = 100 * torch.randn(1, 500, 6)
-    for padded, first in ((torch.cat((x, rubbish), dim=1), 0), (torch.cat((rubbish, x), dim=1), 500)):
-        real = torch.zeros(1, 505, dtype=torch.bool)
-        real[:, first : first + 5] = True
-        _, last = layer.read(padded.requires_grad_(), real)
-        torch.testing.assert_close(last, alone, atol=1e-6, rtol=1e-5)
-        (gradient,) = torch.autograd.grad(sum(each.sum() for each in last), padded)
-        assert (gradient[~real] == 0).all()
-        assert (gradient[real] != 0).all()
-
-
-@pytest.mark.parametrize("cell", CELLS)
 def test_one_position_at_a_time_gives_what_the_kernel_gives(cell: Cell) -> None:
     torch.manual_seed(3)
     decoder = Decoder(cell, 6, 8, 3, dropout=0.0)
@@ -75,12 +57,3 @@ def test_one_position_at_a_time_gives_what_the_kernel_gives(cell: Cell) -> None:
         outs.append(out)
     torch.testing.assert_close(torch.stack(outs, dim=1), expected, atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(states, after, atol=1e-6, rtol=1e-5)
-
-
-def test_the_forget_gate_begins_open_and_recurrent_matrices_orthogonal() -> None:
-    layer = Layer("lstm", 6, 8)
-    weight, recurrent, bias, hidden_bias = layer.kernel.parameters()
-    assert (bias + hidden_bias).tolist() == [0.0] * 8 + [1.0] * 8 + [0.0] * 16
-    for gate in recurrent.chunk(4):
-        torch.testing.assert_close(gate @ gate.T, torch.eye(8), atol=1e-5, rtol=1e-5)
-    assert weight.abs().max() <= (6 / (6 + 8)) ** 0.5  # Glorot of one gate
