@@ -83,7 +83,8 @@ def textbook(
 
 def likeliest(model: Any, source: int, rules: Rules, normalization: str, alpha: float) -> Hypothesis:
     """The target that takes the likeliest token at every step."""
-    ids, total = (), 0.0
+    ids: tuple[int, ...] = ()
+    total = 0.0
     while True:
         row = model.log_probabilities(source, (BOS, *ids)).tolist()
         token, value = max(continuations(row, ids, rules).items(), key=lambda item: item[1])

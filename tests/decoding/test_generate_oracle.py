@@ -102,7 +102,7 @@ def ours(network: Any, batch: Sources, n_best: int = 1, minimum: int = 0, **sear
 
 
 def theirs(network: Any, batch: Sources, **changes: Any) -> tuple[list[list[int]], list[float]]:
-    settings = {"num_beams": BEAM, "early_stopping": "never", "length_penalty": 1.0} | changes
+    settings: dict[str, Any] = {"num_beams": BEAM, "early_stopping": "never", "length_penalty": 1.0} | changes
     found = network.generate(
         input_ids=batch.ids,
         attention_mask=batch.mask,

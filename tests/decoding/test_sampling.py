@@ -22,7 +22,7 @@ def random_row(seed, vocabulary, sharpness=2.0):
     return torch.log_softmax(torch.from_numpy(logits).float(), dim=0)
 
 
-def shares(row, count=20_000, **how):
+def shares(row, count=4000, **how):
     """How much of [0, 1) leads to each token: as many numbers as `count`, evenly spread."""
     numbers = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     drawn = torch.cat([draw(row.expand(len(part), -1), part, **how) for part in numbers.split(2000)])
@@ -56,7 +56,7 @@ def filtered(row, temperature=1.0, top_k=None, top_p=1.0):
 def test_each_token_is_drawn_as_often_as_numpy_says(seed, vocabulary, temperature, top_k, top_p):
     row = random_row(seed, vocabulary)
     how = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-    assert shares(row, **how) == pytest.approx(filtered(row, **how), abs=2.5 / 20_000)
+    assert shares(row, **how) == pytest.approx(filtered(row, **how), abs=2.5 / 4000)
 
 
 @fast
@@ -69,7 +69,7 @@ def test_top_k_and_top_p_keep_the_sets_of_numpy(seed, vocabulary, top_k, top_p):
     expected = filtered(row, top_k=top_k, top_p=top_p)
     drawn = shares(row, top_k=top_k, top_p=top_p) > 0
     assert not (drawn & (expected == 0)).any()
-    assert not (~drawn & (expected > 1 / 10_000)).any()  # rarer ones may fall between two numbers
+    assert not (~drawn & (expected > 1 / 2000)).any()  # rarer ones may fall between two numbers
 
 
 def test_what_is_forbidden_is_never_drawn_at_the_edges():

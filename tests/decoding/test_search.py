@@ -208,6 +208,30 @@ def test_a_certain_end_stops_the_search_at_once():
     assert len(model.rows_read) <= 2
 
 
+@pytest.mark.parametrize("normalization", ["wu", "average"])
+@pytest.mark.parametrize("alpha", [0.6, 1.0])
+@pytest.mark.parametrize(("share", "found"), [(1.01, 20), (0.99, 0)])
+def test_a_long_target_wins_by_a_hair_however_late(normalization, alpha, share, found):
+    longest = 20
+    long = scored((4,) * longest, math.log(0.1), normalization, alpha).score
+    short = share * long / scored((), 1.0, normalization, alpha).score
+    steps = []
+
+    def step(token, state):
+        steps.append(1)
+        certain = EOS if len(steps) > longest else 4
+        row = torch.full((len(token), 5), -1e9)
+        row[:, certain] = 0.0
+        if len(steps) == 1:  # after the first one it is certain that the target goes on to the limit
+            row[:, EOS], row[:, 4] = short, math.log(0.1)
+        return row, state
+
+    settings = search_settings(beam=2, normalization=normalization, length_penalty=alpha)
+    ((best,),) = beam_search(step, Fixed([1.0]), rows=1, max_lengths=torch.tensor([longest]), settings=settings)
+    assert len(best.ids) == found
+    assert len(steps) == (1 + longest if found else 1)  # a target that can no longer win is not followed
+
+
 def test_finished_sources_leave_the_batch():
     model = Fixed([0.0, 0.0, 0.0, 1e-6, 1.0 - 1e-6])
     search(model, [1, 5, 2], 2)

@@ -18,7 +18,7 @@ from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.step import S, StepFunction, largest
 from seqloom.symbols import OWN, Symbols
 
-_FIRST_LOOK = 64  # tokens; where they do not make up the nucleus, more are looked at
+_FIRST_LOOK = 64  # tokens, among which the nucleus is looked for; where it is larger, among more
 
 
 @torch.inference_mode()
@@ -82,30 +82,38 @@ def draw(
     scores = log_probabilities if temperature == 1 else log_probabilities / temperature
     if top_k is None and top_p == 1:
         return _invert_groups(scores.softmax(dim=1), numbers)
-    probabilities, tokens = _likeliest(scores, top_k, top_p)
-    if top_p < 1:
-        before = probabilities.cumsum(dim=1) - probabilities
-        probabilities = probabilities.masked_fill(before >= top_p, 0.0)
-    index, _ = _invert(probabilities, numbers)
-    return tokens.gather(1, index.unsqueeze(1)).squeeze(1)
+    if top_k is None:
+        return _from_nucleus(scores, scores.logsumexp(dim=1, keepdim=True).double(), numbers, top_p, _FIRST_LOOK)
+    best, tokens = largest(scores, top_k)
+    probabilities = best.double().softmax(dim=1)
+    return _pick(tokens, _nucleus(probabilities, top_p), numbers)
 
 
-def _likeliest(scores: Tensor, top_k: int | None, top_p: float) -> tuple[Tensor, Tensor]:
-    """Probabilities (rows, n) float64 of the likeliest tokens, the likeliest first, and the tokens.
+def _from_nucleus(scores: Tensor, everything: Tensor, numbers: Tensor, top_p: float, count: int) -> Tensor:
+    """Draw from the fewest tokens that make up `top_p` of `everything` (rows, 1), looking for them among `count`.
 
-    They are the `top_k`, or without it as many as it takes to make up `top_p` in each row.
+    A full sort costs more than a step of the network. Most rows need few tokens; those that need more are few.
     """
-    if top_k is not None:
-        best, tokens = largest(scores, top_k)
-        return best.double().softmax(dim=1), tokens
-    everything = scores.logsumexp(dim=1, keepdim=True).double()
-    count = _FIRST_LOOK
-    while True:
-        best, tokens = largest(scores, count)
-        probabilities = (best.double() - everything).exp()
-        if count >= scores.shape[1] or bool((probabilities.sum(dim=1) >= top_p).all()):
-            return probabilities, tokens
-        count *= 8
+    best, tokens = largest(scores, count)
+    probabilities = (best.double() - everything).exp()
+    drawn = _pick(tokens, _nucleus(probabilities, top_p), numbers)
+    if count < scores.shape[1]:
+        more = (probabilities.sum(dim=1) < top_p).nonzero().squeeze(1)
+        if len(more):
+            drawn[more] = _from_nucleus(scores[more], everything[more], numbers[more], top_p, 8 * count)
+    return drawn
+
+
+def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """`probabilities` (rows, n), the largest first, without those behind the fewest that make up `top_p`."""
+    before = probabilities.cumsum(dim=1) - probabilities
+    return probabilities.masked_fill(before >= top_p, 0.0)
+
+
+def _pick(tokens: Tensor, weights: Tensor, numbers: Tensor) -> Tensor:
+    """Draw one of `tokens` (rows, n) by its weight."""
+    index, _ = _invert(weights, numbers)
+    return tokens.gather(1, index.unsqueeze(1)).squeeze(1)
 
 
 def _invert(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
