@@ -86,6 +86,7 @@ def test_long_scores_survive_bf16_and_inference_mode() -> None:
     look.recompute_above = 0
     with torch.inference_mode():  # must leave nothing behind that training trips over
         look.scores(torch.randn(2, 500, 8), torch.randn(2, 40, 8))
+    torch.testing.assert_close(gradients(look), expected, atol=1e-6, rtol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = gradients(look)
     torch.testing.assert_close(rounded, expected, atol=0.1, rtol=0.1, check_dtype=False)
