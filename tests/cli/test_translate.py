@@ -135,8 +135,8 @@ def test_more_translations_than_the_search_finds(workspace: Path, fails: Fails) 
 def test_a_prefix_is_what_every_translation_begins_with(
     workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    cli.main(["translate", "--prefix", "Das", "Turn on", "Hello"])
-    assert all(line.startswith("Das") for line in said(capfdbinary)[:-1])
+    cli.main(["translate", "--prefix", "Licht", "Turn on", "Hello"])
+    assert all(line.startswith("Licht") for line in said(capfdbinary)[:-1])
 
 
 def test_sampling_repeats_with_its_seed(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
