@@ -10,7 +10,7 @@ class TemperatureSampler:
     """As many pairs an epoch as there are, direction i with a share of n_i ** (1 / T), n_i its number of pairs.
 
     Arivazhagan et al. 2019 (Massively Multilingual Neural Machine Translation in the Wild), section 4.2: T = 1 is the
-    data as it is, and the higher T, the more alike the shares; the papers after it use 5. A direction is read as an
+    data as it is, and the higher T, the more alike the shares; the paper prefers 5. A direction is read as an
     endless row of permutations of its pairs, of which each epoch takes the next part: a small one comes several times
     an epoch, a large one in part, and none of its pairs a second time before all others came.
     """

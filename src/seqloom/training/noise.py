@@ -10,7 +10,7 @@ from seqloom.batching.batches import Batch
 
 
 def twice(batch: Batch) -> Batch:
-    """The batch followed by itself, (2 B, ...): the two passes of R-Drop in one (Liang et al. 2021, section 2.2)."""
+    """The batch followed by itself, (2 B, ...): the two passes of R-Drop in one (Liang et al. 2021, algorithm 1)."""
     return Batch(*(torch.cat((tensor, tensor)) for tensor in batch))
 
 

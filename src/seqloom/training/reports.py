@@ -9,7 +9,7 @@ class StepReport(NamedTuple):
 
     step: int
     epoch: int
-    loss: float  # with label smoothing, as trained on
+    loss: float  # as trained on: with label smoothing and R-Drop
     lr: float
     grad_norm: float  # before clipping
     tokens: int  # of the target, without padding

@@ -24,7 +24,8 @@ class TrainSettings(Settings):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     r_drop: Annotated[float, Field(ge=0)]  # alpha of Liang et al. 2021 (R-Drop); 0 is off
     word_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of the ids read that become UNK (Bowman et al. 2016)
-    subword_sampling: Annotated[float, Field(gt=0)] | None  # alpha of Kudo 2018, or dropout of Provilkov et al. 2020
+    # alpha of Kudo 2018, where smaller is bolder (0.2), or for bpe the dropout of Provilkov et al. 2020 (0.1)
+    subword_sampling: Annotated[float, Field(gt=0)] | None
     direction_temperature: Annotated[float, Field(ge=1)]  # over language pairs (Arivazhagan et al. 2019); 1 is as is
     clip_norm: Annotated[float, Field(gt=0)] | None
     tokens_per_batch: _Positive  # padding included, counted on the longer side
@@ -36,7 +37,7 @@ class TrainSettings(Settings):
     validate_every: _Positive  # steps
     validation_segments: _Positive  # of the validation split, for the BLEU that picks the best checkpoint
     patience: _Positive | None  # validations without a better BLEU before training stops
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None  # an exponential moving average is what is kept
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None  # a moving average is what is kept; best with average: 1
     average: Annotated[int, Field(ge=1)]  # the final weights are the mean of this many checkpoints up to the best one
     checkpoint_every: _Positive  # steps
     keep_checkpoints: _Positive

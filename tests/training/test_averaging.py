@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from seqloom.training.averaging import MovingAverage, Snapshots, load_into
+
+
+def linear(value: float) -> nn.Linear:
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(layer.weight, value)
+    return layer
+
+
+def test_the_moving_average_rises_to_its_decay() -> None:
+    layer = linear(0.0)
+    average = MovingAverage(layer, 0.5)
+    nn.init.constant_(layer.weight, 1.0)
+    distance = 1.0
+    for updates, keep in enumerate([1 / 10, 2 / 11, 3 / 12, 4 / 13, 5 / 14, 6 / 15, 7 / 16, 8 / 17, 9 / 18, 0.5, 0.5]):
+        average.update(updates)
+        distance *= keep
+        torch.testing.assert_close(1 - average.tensors["weight"], torch.full((1, 2), distance), atol=1e-6, rtol=0)
+
+
+def test_the_weights_come_back_bit_for_bit_whatever_happens() -> None:
+    layer = linear(0.1)
+    average = MovingAverage(layer, 0.9)
+    nn.init.constant_(layer.weight, 0.3)
+    average.update(5)
+    own = layer.weight.detach().clone()
+
+    def look() -> None:
+        with average.in_place():
+            assert torch.equal(layer.weight, average.tensors["weight"])
+            assert not torch.equal(layer.weight, own)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        look()
+    assert torch.equal(layer.weight, own)
+
+
+def test_weights_that_are_not_trained_have_no_average() -> None:
+    model = nn.Sequential(linear(1.0), linear(2.0))
+    model[0].requires_grad_(False)
+    assert list(MovingAverage(model, 0.9).tensors) == ["1.weight"]
+
+
+def test_snapshots_are_kept_while_a_result_can_hold_them(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path, most=2)
+    kept: list[int] = []
+    for step, best in ((1, 1), (2, 2), (3, 2), (4, 2), (5, 2)):
+        kept = snapshots.keep(linear(step), step, kept, best)
+    assert kept == [1, 2, 4, 5]  # the two up to the best, and the two that a better one to come needs
+    assert sorted(tmp_path.iterdir()) == [tmp_path / f"weights-{step:08d}.safetensors" for step in kept]
+    assert snapshots.up_to(2, kept) == [1, 2]
+    layer = linear(0.0)
+    load_into(layer, snapshots.mean([1, 2]))
+    assert layer.weight.tolist() == [[1.5, 1.5]]
