@@ -20,3 +20,9 @@ def test_a_penalty_never_falls(name):
     assert length_penalties(name, 0.0, 4).tolist() == [1] * 5
     for alpha in (0.1, 1.0, 3.0):
         assert length_penalties(name, alpha, 50).diff().min() > 0
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_a_penalty_does_not_depend_on_the_longest(name):
+    longest = length_penalties(name, 0.6, 40).tolist()
+    assert all(length_penalties(name, 0.6, length).tolist() == longest[: length + 1] for length in range(40))

@@ -9,19 +9,21 @@ import torch
 from torch import Tensor
 
 
-def wu(lengths: Tensor, alpha: float) -> Tensor:
+def wu(length: int, alpha: float) -> float:
     """((5 + |Y|) / 6) ** alpha (Wu et al. 2016, arXiv 1609.08144, equation 14)."""
-    return ((5.0 + lengths) / 6.0) ** alpha
+    return float(((5.0 + length) / 6.0) ** alpha)
 
 
-def average(lengths: Tensor, alpha: float) -> Tensor:
+def average(length: int, alpha: float) -> float:
     """|Y| ** alpha: with alpha 1 the score is the mean log-probability of a token."""
-    return lengths**alpha
+    return float(length**alpha)
 
 
-PENALTIES: dict[str, Callable[[Tensor, float], Tensor]] = {"wu": wu, "average": average}
+PENALTIES: dict[str, Callable[[int, float], float]] = {"wu": wu, "average": average}
 
 
 def length_penalties(normalization: str, alpha: float, longest: int, device: torch.device | str = "cpu") -> Tensor:
     """(longest + 1,) float64: the penalty of a hypothesis of 0, 1, .. `longest` ids and its EOS."""
-    return PENALTIES[normalization](torch.arange(1, longest + 2, dtype=torch.float64, device=device), alpha)
+    # One by one: the power of a tensor may round an element by where it stands, that is, by what else is in the batch.
+    penalties = [PENALTIES[normalization](length, alpha) for length in range(1, longest + 2)]
+    return torch.tensor(penalties, dtype=torch.float64, device=device)
