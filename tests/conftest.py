@@ -1,6 +1,7 @@
 """What every test may rely on: no network but this machine's own, no telemetry, no file left in the home folder."""
 
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,10 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join([str(ROOT / "src"), str(ROOT)]),  # processes that tests start see this tree
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell's background jobs ignore Ctrl-C, and so would the processes that tests start to interrupt them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
