@@ -109,7 +109,7 @@ def test_lines_become_a_corpus(
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    enter(monkeypatch, b"Turn\ton\nHello\n")
+    enter(monkeypatch, b"Turn\ton\n\n  \nHello\n")
     cli.main(["translate", "--tsv"])
     first, second = registered.translate(["Turn\ton", "Hello"])
     assert said(capfdbinary) == [f"Turn on\t{first}", f"Hello\t{second}", ""]

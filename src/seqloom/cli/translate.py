@@ -59,7 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", metavar="FILE", type=Path, help="write lines to FILE, whole or not at all")
     add("--prefix", metavar="TEXT", help="what every translation begins with")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--tsv", action="store_true", help="write the source, TAB, the translation: a corpus")
+    form.add_argument(
+        "--tsv",
+        action="store_true",
+        help="write a corpus: the source, TAB, the translation; where either is empty, no line",
+    )
     form.add_argument("--n-best", metavar="N", type=_positive, help="write N lines each: number, TAB, score, TAB, text")
     form.add_argument("--attention", metavar="PNG", type=Path, help="draw where the model looks; of one TEXT")
     search = parser.add_argument_group("search")
@@ -154,7 +158,9 @@ def _plain(number: int, text: str, found: "list[Translation]") -> str:
 
 
 def _pair(number: int, text: str, found: "list[Translation]") -> str:
-    return f"{' '.join(text.split())}\t{found[0].text}\n"
+    source = " ".join(text.split())
+    # A corpus has no place for a pair without one of its sides.
+    return f"{source}\t{found[0].text}\n" if source and found[0].text else ""
 
 
 def _ranked(number: int, text: str, found: "list[Translation]") -> str:
