@@ -57,7 +57,7 @@ def test_every_parameter_is_held_once_and_muon_holds_the_inner_matrices(
     train_settings: TrainSettings, tied: str
 ) -> None:
     model = small_transformer(tied)
-    for name in ("adamw", "muon"):
+    for name in ("adamw", "adam", "sgd", "muon"):
         optimizers = build_optimizers(model, train_settings.model_copy(update={"optimizer": name}))
         held = [id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]]
         assert sorted(held) == sorted(id(p) for p in model.parameters())
@@ -67,7 +67,7 @@ def test_every_parameter_is_held_once_and_muon_holds_the_inner_matrices(
     assert {id(p) for p in optimizers[1].param_groups[0]["params"]} == inner
 
 
-@pytest.mark.parametrize("name", ["adamw", "muon"])
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "muon"])
 def test_what_is_not_trained_is_held_by_none(train_settings: TrainSettings, name: str) -> None:
     model = small_transformer("none")
     model.encoder.requires_grad_(False)

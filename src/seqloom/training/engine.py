@@ -114,7 +114,7 @@ class Engine:
             self.state.minutes = before + (time.monotonic() - started) / 60
             step = self.state.step
             if step % self.settings.report_every == 0 or step == self.settings.max_steps:
-                self.state.note_report(learning_rate(step, self.settings))
+                self.state.note_report(learning_rate(self.settings, step))
             if step % self.settings.validate_every == 0 or step == self.settings.max_steps:
                 self._validate()
             stopping = self.should_stop()
@@ -123,14 +123,14 @@ class Engine:
             if stopping:
                 raise InterruptError
         if self.state.step not in self.state.snapshots:
-            self.state.note_report(learning_rate(self.state.step, self.settings))
+            self.state.note_report(learning_rate(self.settings, self.state.step))
             self._validate()
         self._checkpoint()
         return self._finish(reason)
 
     def _reason_to_stop(self) -> str | None:
         settings, state = self.settings, self.state
-        if state.step >= settings.max_steps:
+        if settings.max_steps is not None and state.step >= settings.max_steps:
             return f"max_steps ({settings.max_steps}) reached"
         if settings.max_epochs is not None and state.epoch >= settings.max_epochs:
             return f"max_epochs ({settings.max_epochs}) reached"
@@ -157,7 +157,7 @@ class Engine:
             for embedding in self.frozen:
                 embedding.weight.grad = None  # and so no update, no decay and no moments
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm or math.inf))
-        rate = learning_rate(self.state.step + 1, self.settings)
+        rate = learning_rate(self.settings, self.state.step + 1)
         self.state.step += 1
         if math.isfinite(norm) and math.isfinite(smoothed):
             for optimizer in self.optimizers:

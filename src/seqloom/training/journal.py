@@ -11,7 +11,7 @@ from seqloom.training.reports import CheckpointReport, Report, SkippedReport, St
 class Journal:
     """Adds a line of JSON per report to `file` and tells `listen`; a context manager. `steps` are those planned."""
 
-    def __init__(self, file: Path, steps: int, listen: Listener) -> None:
+    def __init__(self, file: Path, steps: int | None, listen: Listener) -> None:
         self._path, self._steps, self._listen = file, steps, listen
         self._note = ""
         self._rate = 0.0  # target tokens per second, smoothed over about 20 updates

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.training.settings import TrainSettings
@@ -68,8 +68,9 @@ class Muon(Optimizer):
 def build_optimizers(model: Seq2Seq, settings: TrainSettings) -> list[Optimizer]:
     """The optimisers of `settings.optimizer`, which together hold every parameter that is trained, once.
 
-    `adamw` (Loshchilov and Hutter 2019) holds all of them; beside `muon` it holds the vocabularies' tables, biases and
-    norms, for which orthogonality means nothing. Biases and norms are not decayed.
+    `adamw` (Loshchilov and Hutter 2019), `adam` (Kingma and Ba 2015) and `sgd` with momentum (Sutskever et al. 2013)
+    hold all of them. Beside `muon`, `adamw` holds the vocabularies' tables, biases and norms, for which orthogonality
+    means nothing. Biases and norms are not decayed; the decay of `adam` and `sgd` is a part of the gradient.
     """
     vocabularies = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     vocabularies.add(id(model.output_weight))
@@ -81,13 +82,22 @@ def build_optimizers(model: Seq2Seq, settings: TrainSettings) -> list[Optimizer]
             continue
         inner = parameter.dim() == 2 and id(parameter) not in vocabularies
         (matrices if inner else tables if parameter.dim() > 1 else vectors).append(parameter)
-    by_adamw = tables if settings.optimizer == "muon" else [*tables, *matrices]
-    adamw = AdamW(
-        [{"params": by_adamw, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}],
-        lr=settings.lr,
-        betas=settings.adam_betas,
-        fused=True,
-    )
-    if settings.optimizer == "adamw" or not matrices:
-        return [adamw]
-    return [adamw, Muon(matrices, settings.lr, settings.weight_decay)]
+    muon = settings.optimizer == "muon" and matrices
+    groups = [
+        {"params": tables if muon else [*tables, *matrices], "weight_decay": settings.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    if settings.optimizer == "sgd":
+        return [_sgd(groups, settings.lr, settings.sgd_momentum)]
+    kind = Adam if settings.optimizer == "adam" else AdamW
+    adam = kind(groups, lr=settings.lr, betas=settings.adam_betas, fused=True)
+    return [adam, Muon(matrices, settings.lr, settings.weight_decay)] if muon else [adam]
+
+
+def _sgd(groups: list[dict[str, Any]], lr: float, momentum: float) -> Optimizer:
+    sgd = SGD(groups, lr=lr, momentum=momentum, fused=True)
+    if momentum:  # the fused update fails where only some parameters have moved before, as with frozen embeddings
+        for group in sgd.param_groups:
+            for parameter in group["params"]:
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return sgd

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from seqloom.settings import Settings
 
 _Positive = Annotated[int, Field(ge=1)]
+_Share = Annotated[float, Field(ge=0, lt=1)]
+_Inside = Annotated[float, Field(gt=0, lt=1)]
 
 
 class TrainSettings(Settings):
@@ -14,38 +16,68 @@ class TrainSettings(Settings):
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     device: Literal["auto", "cpu", "cuda"]  # auto: cuda where there is one
-    precision: Literal["auto", "fp32", "bf16"]  # auto: bf16 on a GPU that has it, fp32 elsewhere
-    optimizer: Literal["adamw", "muon"]  # see training/optimizer.py
-    lr: Annotated[float, Field(gt=0)]  # the peak, of both optimisers
-    schedule: Literal["inverse_sqrt", "linear", "cosine"]  # after the warm-up; linear and cosine end at max_steps
+    processes: _Positive | Literal["auto"]  # that train one model together on this machine; auto: one per GPU
+    sharded: bool  # each process holds a part of the weights and moments: for a model that does not fit one card
+    precision: Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 on a GPU that has it, fp32 elsewhere
+    optimizer: Literal["adamw", "adam", "sgd", "muon"]  # see training/optimizer.py
+    lr: Annotated[float, Field(gt=0)]  # the peak, of all optimisers
+    schedule: Literal["inverse_sqrt", "linear", "cosine", "constant", "plateau"]  # see training/schedule.py
     warmup_steps: Annotated[int, Field(ge=0)]
-    adam_betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(strict=False)
-    weight_decay: Annotated[float, Field(ge=0)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    plateau_factor: _Inside  # schedule plateau: what the rate is multiplied by ...
+    plateau_patience: _Positive  # ... after this many validations without a lower validation loss
+    adam_betas: tuple[_Share, _Share] = Field(strict=False)
+    sgd_momentum: _Share
+    weight_decay: Annotated[float, Field(ge=0)]  # decoupled; of adam and sgd an L2 penalty
+    label_smoothing: _Share
     r_drop: Annotated[float, Field(ge=0)]  # alpha of Liang et al. 2021 (R-Drop); 0 is off
-    word_dropout: Annotated[float, Field(ge=0, lt=1)]  # share of the ids read that become UNK (Bowman et al. 2016)
+    word_dropout: _Share  # share of the ids read that become UNK (Bowman et al. 2016)
     # alpha of Kudo 2018, where smaller is bolder (0.2), or for bpe the dropout of Provilkov et al. 2020 (0.1)
     subword_sampling: Annotated[float, Field(gt=0)] | None
     direction_temperature: Annotated[float, Field(ge=1)]  # over language pairs (Arivazhagan et al. 2019); 1 is as is
     clip_norm: Annotated[float, Field(gt=0)] | None
-    tokens_per_batch: _Positive  # padding included, counted on the longer side
-    accumulate: _Positive  # batches per step
-    max_steps: _Positive
+    # Of each process, padding included, counted on the longer side; auto: as many as memory holds
+    tokens_per_batch: _Positive | Literal["auto"]
+    accumulate: _Positive  # batches of each process per step
+    max_steps: _Positive | None  # the first of the three bounds ends the run, and linear and cosine end with it
     max_epochs: _Positive | None
     max_minutes: Annotated[float, Field(gt=0)] | None  # a run that the clock ends does not repeat to the byte
     report_every: _Positive  # steps per row of plots/training.csv
     validate_every: _Positive  # steps
     validation_segments: _Positive  # of the validation split, for the BLEU that picks the best checkpoint
     patience: _Positive | None  # validations without a better BLEU before training stops
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None  # a moving average is what is kept; best with average: 1
+    ema_decay: _Inside | None  # a moving average is what is kept; best with average: 1
     average: Annotated[int, Field(ge=1)]  # the final weights are the mean of this many checkpoints up to the best one
     checkpoint_every: _Positive  # steps
     keep_checkpoints: _Positive
 
+    @property
+    def decays_to_the_end(self) -> bool:
+        """Whether the learning rate falls to zero where the run ends."""
+        return self.schedule in ("linear", "cosine")
+
     @model_validator(mode="after")
     def _reachable(self) -> Self:
+        if self.max_steps is None:
+            if self.max_epochs is None and self.max_minutes is None:
+                raise ValueError("max_steps, max_epochs and max_minutes are all null: give at least one")
+            return self
         if self.validate_every > self.max_steps:
-            raise ValueError(f"validate_every ({self.validate_every}) is above max_steps ({self.max_steps})")
-        if self.schedule != "inverse_sqrt" and self.warmup_steps >= self.max_steps:
-            raise ValueError(f"warmup_steps ({self.warmup_steps}) leaves no step of max_steps ({self.max_steps})")
+            raise ValueError(
+                f"validate_every ({self.validate_every}) is above max_steps ({self.max_steps}): it may be at most that"
+            )
+        if self.decays_to_the_end and self.warmup_steps >= self.max_steps:
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps}) leaves no step of max_steps ({self.max_steps}) in which schedule "
+                f"{self.schedule} can fall: it must be lower"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shardable(self) -> Self:
+        if self.sharded and self.processes == 1:
+            raise ValueError("sharded is true, but processes is 1: give two or more, or auto")
+        if self.sharded and self.optimizer == "muon":
+            raise ValueError(
+                "sharded is true, but optimizer muon needs whole matrices in every process: use adamw, adam or sgd"
+            )
         return self
