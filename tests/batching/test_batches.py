@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqloom.batching import batches as module
-from seqloom.batching.batches import Batch, BatchOrder, in_order, make_batch
+from seqloom.batching.batches import Batch, BatchOrder, Share, in_order, make_batch
 from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.symbols import OWN, Symbols
 
@@ -223,12 +223,11 @@ def test_pairs_are_read_as_they_are_varied(write_store, some_pairs):
             rows = order.epoch(epoch).pairs(position)
             assert rows.tolist() == plain.epoch(epoch).pairs(position).tolist()
             found = read_back(order.epoch(epoch)[position])
-            (seed,) = {target[0] - 4 for _, target in found}
-            seeds.add(seed)
+            seeds |= {target[0] - 4 for _, target in found}
             for row, (source, target) in zip(rows, found, strict=True):
                 assert target[1:] == store.target(row).tolist()
                 assert [i for i, _ in groupby(source)] == [i for i, _ in groupby(store.source(row).tolist())]
-    assert len(seeds) > 50  # of 900, a new one for each batch
+    assert len(seeds) > 600  # of 900, a new one for each pair, 1200 of them
 
 
 def test_a_varied_batch_is_a_function_of_seed_epoch_and_position(write_store, some_pairs):
@@ -250,6 +249,40 @@ def test_a_segment_that_grew_out_of_bounds_or_vanished_is_read_as_it_is_stored(w
 
     (batch,) = BatchOrder(store, 64, 1, vary=much).epoch(0)
     assert sorted(read_back(batch)) == [([11, 12], [21]), ([13, 13], [22, 23]), ([14, 15, 16, 14, 15], [24])]
+
+
+# Shares of several processes.
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("how", ["plain", "vary", "temperature"])
+def test_the_shares_of_all_processes_are_the_batch(two_directions, how, ranks):
+    changes = {"plain": {}, "vary": {"vary": doubled}, "temperature": {"temperature": 5.0, "vary": doubled}}[how]
+    whole = BatchOrder(two_directions, 128, 1, **changes)
+    orders = [BatchOrder(two_directions, 128, 1, share=Share(rank, ranks), **changes) for rank in range(ranks)]
+    for number in (0, 1):
+        epochs = [order.epoch(number) for order in orders]
+        assert {len(epoch) for epoch in epochs} == {len(whole.epoch(number))}
+        for position, batch in enumerate(whole.epoch(number)):
+            shares = [epoch[position] for epoch in epochs]
+            pairs = read_back(batch)
+            assert sum(share.tokens for share in shares) == batch.tokens
+            assert max(share.target_in.shape[1] for share in shares) == batch.target_in.shape[1]
+            for rank, share in enumerate(shares):
+                if rank < len(pairs):
+                    assert read_back(share) == pairs[rank::ranks]
+                else:
+                    assert share.tokens == 0
+                    assert share.target_lengths.tolist() == [0]
+                    assert share.source[0].tolist() == pairs[0][0]
+
+
+def test_shares_are_of_equal_work(write_store, some_pairs):
+    store = write_store(some_pairs)
+    epochs = [BatchOrder(store, 1024, 1, share=Share(rank, 4)).epoch(0) for rank in range(4)]
+    work = np.array([[batch.target_in.numel() + batch.source.numel() for batch in epoch] for epoch in epochs])
+    assert np.median(work.max(0) / work.mean(0)) < 1.05  # the longest pairs alone are few and unlike each other
+    assert work.sum(1).max() / work.sum(1).mean() < 1.05
 
 
 # Temperature.

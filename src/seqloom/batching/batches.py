@@ -43,28 +43,43 @@ class Batch(NamedTuple):
         """Target tokens that are no padding, EOS included."""
         return int(self.target_lengths.sum())
 
+    def pinned(self) -> "Batch":
+        """The batch in page-locked memory, from which a CUDA device copies while the host goes on."""
+        return Batch(*(tensor.pin_memory() for tensor in self))
+
+
+class Share(NamedTuple):
+    """Which part of every batch a process reads: pairs `rank`, `rank` + `ranks`, ... of those sorted by length."""
+
+    rank: int
+    ranks: int
+
+
+WHOLE = Share(0, 1)
+
 
 class Epoch:
     """The batches of one epoch, each made when it is asked for."""
 
-    def __init__(
-        self, store: TokenStore, rows: Rows, cuts: Rows, order: Rows, vary: Callable[[int, Rows], Batch] | None = None
-    ) -> None:
-        self._store, self._rows, self._cuts, self._order = store, rows, cuts, order
-        self._vary = vary
+    def __init__(self, rows: Rows, cuts: Rows, order: Rows, make: Callable[[int, Rows], Batch]) -> None:
+        self._rows, self._cuts, self._order = rows, cuts, order
+        self._make = make  # of a position and the pairs that stand there
 
     def __len__(self) -> int:
         return len(self._order)
 
     def __getitem__(self, position: int) -> Batch:
-        pairs = self.pairs(position)
-        return make_batch(self._store, pairs) if self._vary is None else self._vary(position % len(self), pairs)
+        return self._make(position % len(self), self.pairs(position))
 
     def __iter__(self) -> Iterator[Batch]:
         return map(self.__getitem__, range(len(self)))
 
     def pairs(self, position: int) -> Rows:
-        """Return which pairs of the store, (B,), make the batch at `position`; negative ones count from the end."""
+        """Return which pairs of the store, (B,), make the whole batch at `position`; negative ones count from the end.
+
+        Raises:
+            IndexError: there is no such position.
+        """
         batch = self._order[position]
         return self._rows[self._cuts[batch] : self._cuts[batch + 1]]
 
@@ -79,6 +94,10 @@ class BatchOrder:
     than large ones (see `TemperatureSampler`). `vary` splits the pairs of each batch in another way, seeded by (seed,
     epoch, position); no segment becomes more than `GROWTH` times as long (rounded up), so that a batch takes hardly
     more than `GROWTH` times the budget.
+
+    Of several processes each reads its `share` of the same batches, as many pairs (or one fewer) of the same lengths;
+    the shares together are the batch that one process would read. Where a batch has fewer pairs than there are
+    processes, some of them get its first pair with `target_lengths` of 0, which counts for nothing.
     """
 
     def __init__(
@@ -89,35 +108,53 @@ class BatchOrder:
         *,
         temperature: float = 1.0,
         vary: Vary | None = None,
+        share: Share = WHOLE,
     ) -> None:
+        assert 0 <= share.rank < share.ranks
         self.symbols = store.symbols
         self._store = store
         self._tokens_per_batch = tokens_per_batch
         self._seed = seed
         self._vary = vary
+        self._share = share
         self._sampler = None
         if temperature > 1 and store.direction_numbers is not None:
             self._sampler = TemperatureSampler(store.direction_numbers, temperature, seed)
         self._ranks = _length_ranks(store)
         self._cuts = _cut(store, np.argsort(self._ranks, kind="stable"), tokens_per_batch)
+        self.batches = len(self._cuts) - 1  # of an epoch; with a temperature about as many
         self._last: tuple[int, Epoch] | None = None
 
     def epoch(self, number: int) -> Epoch:
         """Return the batches of epoch `number` (from 0), the same ones whenever and wherever it is asked for."""
-        if self._last is None or self._last[0] != number:
+        last = self._last  # read once and replaced whole: threads may ask for different epochs at a time
+        if last is None or last[0] != number:
             random = np.random.Generator(np.random.PCG64([self._seed, number]))
             shuffled = random.permutation(len(self._store) if self._sampler is None else self._sampler.rows(number))
             rows = shuffled[np.argsort(self._ranks[shuffled], kind="stable")]
             cuts = self._cuts if self._sampler is None else _cut(self._store, rows, self._tokens_per_batch)
-            vary = None if self._vary is None else partial(self._varied, self._vary, number)
-            self._last = number, Epoch(self._store, rows, cuts, random.permutation(len(cuts) - 1), vary)
-        return self._last[1]
+            order = random.permutation(len(cuts) - 1)
+            self._last = last = number, Epoch(rows, cuts, order, partial(self._made, number))
+        return last[1]
 
-    def _varied(self, vary: Vary, epoch: int, position: int, rows: Rows) -> Batch:
-        """The batch of some pairs, split in the way that belongs to this position."""
-        seed = int(np.random.SeedSequence([self._seed, epoch, position]).generate_state(1)[0]) >> 1
-        stored = [(self._store.source(row).tolist(), self._store.target(row).tolist()) for row in rows]
-        sides = zip(zip(*stored, strict=True), zip(*vary(seed, stored), strict=True), strict=True)
+    def _made(self, epoch: int, position: int, rows: Rows) -> Batch:
+        """This process's share of the batch of some pairs."""
+        rank, ranks = self._share
+        numbers = np.arange(len(rows))[rank::ranks]
+        if not len(numbers):
+            batch = self._batch(epoch, position, rows, np.arange(1))
+            return batch._replace(target_lengths=torch.zeros_like(batch.target_lengths))
+        return self._batch(epoch, position, rows, numbers)
+
+    def _batch(self, epoch: int, position: int, rows: Rows, numbers: Rows) -> Batch:
+        """Those of the pairs at a position that stand at `numbers`, split in the way that belongs to each place."""
+        if self._vary is None:
+            return make_batch(self._store, rows[numbers])
+        # A seed for each pair: what it becomes does not depend on which others a process reads.
+        seeds = np.random.SeedSequence([self._seed, epoch, position]).generate_state(len(rows)) >> 1
+        stored = [(self._store.source(row).tolist(), self._store.target(row).tolist()) for row in rows[numbers]]
+        varied = [self._vary(seed, [pair])[0] for seed, pair in zip(seeds[numbers].tolist(), stored, strict=True)]
+        sides = zip(zip(*stored, strict=True), zip(*varied, strict=True), strict=True)
         source, target = (_flat(list(map(_bounded, old, new))) for old, new in sides)
         return _framed(source, target, self.symbols)
 
@@ -126,7 +163,7 @@ def in_order(store: TokenStore, tokens_per_batch: int) -> Epoch:
     """Return batches of all pairs with nothing random in them, the shortest first: for validation."""
     rows = np.argsort(_length_ranks(store), kind="stable")
     cuts = _cut(store, rows, tokens_per_batch)
-    return Epoch(store, rows, cuts, np.arange(len(cuts) - 1))
+    return Epoch(rows, cuts, np.arange(len(cuts) - 1), lambda _, pairs: make_batch(store, pairs))
 
 
 def make_batch(store: TokenStore, pairs: Rows) -> Batch:
