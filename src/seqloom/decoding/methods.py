@@ -17,6 +17,7 @@ from seqloom.decoding.sampling import sample
 from seqloom.decoding.search import beam_search
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ModelError, ParamsError
+from seqloom.models import generation
 from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.symbols import Symbols
@@ -103,7 +104,8 @@ def generate(
     prefix = batch.prefixes[0]
     if any(other != prefix for other in batch.prefixes):
         raise ModelError("search.method is generate, which knows no target prefix of a single text; use beam")
-    found = model.generate(
+    found = generation.generate(
+        model,
         batch.source,
         batch.lengths,
         symbols=symbols,

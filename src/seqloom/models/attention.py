@@ -70,8 +70,8 @@ class Attention(nn.Module):
 
         The fused kernels do not give it. Written out in full, so for pictures and not for training.
         """
-        query_BNTH = self._split(self.query(x_BTD)).float()
-        scores_BNTS = query_BNTH @ key_BNSH.float().mT * query_BNTH.shape[-1] ** -0.5
+        query_BNTH = self._split(self.query(x_BTD))
+        scores_BNTS = (query_BNTH @ key_BNSH.mT).float() * query_BNTH.shape[-1] ** -0.5
         if mask is not None:
             scores_BNTS = scores_BNTS.masked_fill(~mask, -torch.inf)
         weights_BNTS: Tensor = scores_BNTS.softmax(dim=-1)

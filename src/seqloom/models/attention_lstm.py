@@ -84,6 +84,7 @@ class AttentionLstm(Recurrent):
         hidden: Tensor = self.narrow(self.dropout(attentional_BTH))
         return hidden
 
+    @torch.no_grad()
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """See `Seq2Seq.attention`."""
         state = self.start(source, source_lengths)

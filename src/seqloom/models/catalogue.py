@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -21,6 +21,7 @@ from seqloom.models.pretrained import Pretrained
 from seqloom.models.pretrained_folder import from_config, from_folder
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import (
+    ARCHITECTURE,
     Architecture,
     AttentionLstmArchitecture,
     LstmArchitecture,
@@ -30,7 +31,6 @@ from seqloom.models.settings import (
 from seqloom.models.transformer import Transformer
 
 FORMAT = 2
-_ARCHITECTURE: TypeAdapter[Architecture] = TypeAdapter(Architecture)
 
 
 def build_model(
@@ -103,7 +103,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:
         raise ModelError(f"{description}: format is {given!r}; this seqloom reads format {FORMAT}")
     file = folder / "model.safetensors"
     try:
-        architecture = _ARCHITECTURE.validate_python(stored["architecture"])
+        architecture = ARCHITECTURE.validate_python(stored["architecture"])
         sizes = int(stored["source_vocab_size"]), int(stored["target_vocab_size"])
         if isinstance(architecture, PretrainedArchitecture):
             model: Seq2Seq = from_config(architecture, folder, _names(file))

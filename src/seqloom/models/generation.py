@@ -1,23 +1,81 @@
-"""What Hugging Face's `generate` is told about lengths, and what it gives back. Knows ids alone.
+"""Hugging Face's own search, `generate`, over a pretrained network: ids in, ids and log-probabilities out.
 
-It bounds the targets of a batch as one; here every source has bounds of its own.
+It bounds the targets of a batch as one; here every source has bounds of its own. It knows no text and no settings.
 
-Shapes: B batch, K beams, R = B * K rows, T ids read so far, V vocabulary.
+Shapes: B batch, S source, T ids read so far, K beams, R = B * K rows, N = B * n_best targets, L the longest, V
+vocabulary.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from seqloom.huggingface import library
+from seqloom.models.pretrained import Pretrained
 from seqloom.symbols import Symbols
 
 
 class Generated(NamedTuple):
-    """A target that `Pretrained.generate` found: its ids, without BOS and EOS, and their log-probability with EOS."""
+    """A target that `generate` found: its ids, without BOS and EOS, and their log-probability with EOS."""
 
     ids: list[int]
     log_probability: float
+
+
+@torch.inference_mode()
+def generate(
+    model: Pretrained,
+    source: Tensor,
+    source_lengths: Tensor,
+    *,
+    symbols: Symbols,
+    prefix: Sequence[int] = (),
+    min_lengths: Tensor,
+    max_lengths: Tensor,
+    beam: int,
+    n_best: int = 1,
+    length_penalty: float = 0.0,
+    no_repeat_ngram: int = 0,
+) -> list[list[Generated]]:
+    """Return the `n_best` targets of each source (B, S), best first.
+
+    A target begins with `prefix` and has from `min_lengths` to `max_lengths` (B,) ids, `prefix` included, EOS not. A
+    beam of 1 is greedy. Targets are ranked by log-probability / (|Y| ** `length_penalty`), |Y| the ids after the prefix
+    and the EOS; that is their only way, and their beam stops only where no better target can come.
+    """
+    prompt = torch.tensor([[symbols.bos, *prefix]], device=source.device).expand(len(source), -1)
+    found_NL = model.network.generate(
+        input_ids=source,
+        attention_mask=(torch.arange(source.shape[1], device=source.device) < source_lengths.unsqueeze(1)).long(),
+        decoder_input_ids=prompt,
+        logits_processor=[Limits(symbols, min_lengths, max_lengths, beam)],
+        generation_config=library("transformers").GenerationConfig(
+            num_beams=beam,
+            num_return_sequences=n_best,
+            early_stopping="never" if beam > 1 else False,
+            length_penalty=length_penalty,
+            no_repeat_ngram_size=no_repeat_ngram,
+            max_new_tokens=max(int(max_lengths.max()) - len(prefix), 0) + 1,
+            do_sample=False,
+            use_cache=True,
+            decoder_start_token_id=symbols.bos,
+            bos_token_id=symbols.bos,
+            eos_token_id=symbols.eos,
+            pad_token_id=symbols.pad,
+        ),
+    )[:, 1:]
+    ends_N = (found_NL[:, len(prefix) :] == symbols.eos).int().argmax(dim=1) + len(prefix)  # `Limits` sees to one each
+    read_NL = torch.cat((torch.full_like(found_NL[:, :1], symbols.bos), found_NL[:, :-1]), dim=1)
+    repeated = source.repeat_interleave(n_best, 0), source_lengths.repeat_interleave(n_best, 0)
+    chosen_NL1 = model.log_probabilities(model(*repeated, read_NL)).gather(2, found_NL.unsqueeze(2))
+    position = torch.arange(found_NL.shape[1], device=source.device)
+    counted_NL = (position >= len(prefix)) & (position <= ends_N.unsqueeze(1))
+    scores_N = chosen_NL1.squeeze(2).double().masked_fill(~counted_NL, 0.0).sum(dim=1)
+    rows = zip(found_NL.tolist(), ends_N.tolist(), scores_N.tolist(), strict=True)
+    targets = [Generated(ids[:end], score) for ids, end, score in rows]
+    return [targets[first : first + n_best] for first in range(0, len(targets), n_best)]
 
 
 class Limits:

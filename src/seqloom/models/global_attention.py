@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqloom.models.settings import Score
+
 
 class GlobalAttention(nn.Module, ABC):
     """Looks from each target position at all source positions; a subclass says how well two fit."""
@@ -151,13 +153,12 @@ def _tanh_of_sums(query_BTH: Tensor, key_BSH: Tensor) -> Tensor:
     return torch.add(query_BTH.unsqueeze(2), key_BSH.unsqueeze(1), out=out).tanh_()
 
 
-def build_global_attention(name: str, width: int) -> GlobalAttention:
-    """The attention of a name: additive, dot or general."""
-    match name:
+def build_global_attention(score: Score, width: int) -> GlobalAttention:
+    """The attention that scores by this name, for states of this width."""
+    match score:
         case "additive":
             return AdditiveAttention(width)
         case "general":
             return GeneralAttention(width)
         case "dot":
             return DotAttention()
-    raise ValueError(f"there is no attention {name!r}; valid are additive, dot and general")

@@ -3,6 +3,8 @@
 Shapes: B batch, S source tokens, T target tokens, D model width, N heads, H width of a head.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,7 +20,7 @@ KeysValues = tuple[Tensor, Tensor]
 """(B, N, S, H) each."""
 
 
-class Residual(nn.Module):
+class Residual(nn.Module, ABC):
     """What is around a sub-layer: the way past it, its norm, dropout of what it gives.
 
     Entering and leaving are apart, so that a sub-layer may give more than its output.
@@ -29,13 +31,13 @@ class Residual(nn.Module):
         self.norm = norm
         self.dropout = Dropout(dropout)
 
+    @abstractmethod
     def enter(self, x: Tensor) -> Tensor:
         """What the sub-layer reads."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leave(self, x: Tensor, output: Tensor) -> Tensor:
         """`x` with what the sub-layer gave."""
-        raise NotImplementedError
 
 
 class PreNorm(Residual):

@@ -9,7 +9,6 @@ Shapes: B batch, S source, T target, D width, N heads, H width of a head, V voca
 tokens read so far.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -18,10 +17,9 @@ from torch import Tensor, nn
 
 from seqloom.errors import ModelError
 from seqloom.huggingface import library
-from seqloom.models.generation import Generated, Limits
+from seqloom.models.attention import source_mask
 from seqloom.models.seq2seq import Seq2Seq, State
 from seqloom.models.settings import Side
-from seqloom.symbols import Symbols
 
 _TOLERANCE = 1e-4  # of the logits, as a share of the largest
 
@@ -137,83 +135,19 @@ class Pretrained(Seq2Seq):
         )
         return self.log_probabilities(self._hidden(told).squeeze(1)), after
 
+    @torch.no_grad()
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """See `Seq2Seq.attention`: the mean over the heads of the decoder's last layer."""
         self.fit("target", target.shape[1])
-        before, training = self.network.config._attn_implementation, self.training
-        self.eval()
+        before = self.network.config._attn_implementation
         self.network.set_attn_implementation("eager")  # the other ways never hold the weights
         try:
             memory, mask = self._encode(source, source_lengths)
             told = self._decode(target, memory, mask, use_cache=False, output_attentions=True)
-            weights: Tensor = told.cross_attentions[-1].mean(dim=1)
-            return weights
         finally:
             self.network.set_attn_implementation(before)
-            self.train(training)
-
-    @torch.inference_mode()
-    def generate(
-        self,
-        source: Tensor,
-        source_lengths: Tensor,
-        *,
-        symbols: Symbols,
-        prefix: Sequence[int] = (),
-        min_lengths: Tensor,
-        max_lengths: Tensor,
-        beam: int,
-        n_best: int = 1,
-        length_penalty: float = 0.0,
-        no_repeat_ngram: int = 0,
-    ) -> list[list[Generated]]:
-        """Search with Hugging Face's own `generate` and return the `n_best` targets of each source, best first.
-
-        A target begins with `prefix` and has from `min_lengths` to `max_lengths` (B,) ids, `prefix` included, EOS not.
-        A beam of 1 is greedy. Targets are ranked by log-probability / (|Y| ** `length_penalty`), |Y| the ids after the
-        prefix and the EOS; that is their only way, and their beam stops only where no better target can come.
-        """
-        hf = library("transformers")
-        prompt = torch.tensor([[symbols.bos, *prefix]], device=source.device).expand(len(source), -1)
-        found = self.network.generate(
-            input_ids=source,
-            attention_mask=_mask(source_lengths, source.shape[1]),
-            decoder_input_ids=prompt,
-            logits_processor=[Limits(symbols, min_lengths, max_lengths, beam)],
-            generation_config=hf.GenerationConfig(
-                num_beams=beam,
-                num_return_sequences=n_best,
-                early_stopping="never" if beam > 1 else False,
-                length_penalty=length_penalty,
-                no_repeat_ngram_size=no_repeat_ngram,
-                max_new_tokens=max(int(max_lengths.max()) - len(prefix), 0) + 1,
-                do_sample=False,
-                use_cache=True,
-                decoder_start_token_id=symbols.bos,
-                bos_token_id=symbols.bos,
-                eos_token_id=symbols.eos,
-                pad_token_id=symbols.pad,
-            ),
-        )[:, 1:]
-        ends = (found[:, len(prefix) :] == symbols.eos).int().argmax(dim=1) + len(prefix)  # the limits see to one each
-        scores = self._score(source, source_lengths, prompt[:, :1], found, ends, len(prefix))
-        targets = [
-            Generated(ids[:end], score) for ids, end, score in zip(found.tolist(), ends.tolist(), scores, strict=True)
-        ]
-        return [targets[first : first + n_best] for first in range(0, len(targets), n_best)]
-
-    def _score(
-        self, source: Tensor, lengths: Tensor, bos: Tensor, found: Tensor, ends: Tensor, prefix: int
-    ) -> list[float]:
-        """Log-probabilities of what was found: the ids after the prefix, and the EOS."""
-        each = len(found) // len(source)
-        repeated = source.repeat_interleave(each, 0), lengths.repeat_interleave(each, 0)
-        hidden = self(*repeated, torch.cat((bos.repeat_interleave(each, 0), found[:, :-1]), dim=1))
-        chosen = self.log_probabilities(hidden).gather(2, found.unsqueeze(2)).squeeze(2).double()
-        position = torch.arange(found.shape[1], device=found.device)
-        counted = (position >= prefix) & (position <= ends.unsqueeze(1))
-        scores: list[float] = chosen.masked_fill(~counted, 0.0).sum(1).tolist()
-        return scores
+        weights: Tensor = told.cross_attentions[-1].mean(dim=1)
+        return weights
 
     @torch.no_grad()
     def verify(self) -> None:
@@ -228,9 +162,9 @@ class Pretrained(Seq2Seq):
         target = torch.arange(3, 9, device=device).view(2, 3) % self.target_vocab_size
         lengths = torch.tensor([4, 2], device=device)
         try:
-            theirs = self.network(
-                input_ids=source, attention_mask=_mask(lengths, 4), decoder_input_ids=target, use_cache=False
-            ).logits.float()
+            _, mask = self._encode(source, lengths)
+            told = self.network(input_ids=source, attention_mask=mask, decoder_input_ids=target, use_cache=False)
+            theirs = told.logits.float()
             hidden = self(source, lengths, target)
             ours = nn.functional.linear(hidden, self.output_weight, self.output_bias).float()
             state, stepped = self.start(source, lengths), []
@@ -258,10 +192,8 @@ class Pretrained(Seq2Seq):
 
     def _encode(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None]:
         self.fit("source", source.shape[1])
-        mask = None
-        # Asking whether there is padding would make a GPU wait for its host; there the mask is always given.
-        if source.device.type != "cpu" or int(lengths.min()) < source.shape[1]:
-            mask = _mask(lengths, source.shape[1])
+        mask = source_mask(lengths, source.shape[1])
+        mask = None if mask is None else mask.flatten(1).long()
         memory: Tensor = self._encoder(input_ids=source, attention_mask=mask).last_hidden_state
         return memory, mask
 
@@ -274,11 +206,6 @@ class Pretrained(Seq2Seq):
 
     def _refusal(self, why: str) -> ModelError:
         return ModelError(f"the architecture {self._name} cannot be fine-tuned here: {why}")
-
-
-def _mask(lengths: Tensor, width: int) -> Tensor:
-    """(B, S) int64, 1 where a source token stands."""
-    return (torch.arange(width, device=lengths.device) < lengths.unsqueeze(1)).long()
 
 
 def _positions(module: nn.Module) -> int | None:

@@ -2,7 +2,7 @@
 
 Shapes: B batch, S source tokens, T target tokens, D width, V vocabulary, K beams.
 
-A network has two ways to read a target. `decode` reads a whole target at once (teacher forcing, for training); `step`
+A network has two ways to read a target. `forward` reads a whole target at once (teacher forcing, for training); `step`
 reads one token a time and keeps what it must remember in a `State` (for search). Both give the same numbers.
 The output layer is apart (`output_weight`, `output_bias`): training fuses it with the loss, so that the logits of a
 batch never exist as a whole.
@@ -65,7 +65,8 @@ class Seq2Seq(nn.Module, ABC):
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """How much each target position looks at each source position, (B, T, S), for pictures.
 
-        Arguments as in `forward`. Each row sums to one over the real source positions and is zero elsewhere.
+        Arguments as in `forward`. Each row sums to one over the real source positions and is zero elsewhere. Ask in
+        evaluation mode; no gradient passes.
 
         Raises:
             ModelError: the network has no attention.

@@ -6,7 +6,7 @@ number. A network takes its own `Architecture` record and nothing else.
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
@@ -16,6 +16,7 @@ _Positive = Annotated[int, Field(ge=1)]
 Preset = Literal["tiny", "small", "base", "big"]
 Family = Literal["lstm", "attention_lstm", "transformer", "pretrained"]
 Cell = Literal["lstm", "gru"]  # lstm: Hochreiter and Schmidhuber 1997; gru: Cho et al. 2014
+Score = Literal["additive", "dot", "general"]  # additive: Bahdanau et al. 2015; dot, general: Luong et al. 2015
 Side = Literal["source", "target"]
 SIDES: tuple[Side, Side] = ("source", "target")
 _HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -28,42 +29,35 @@ class _Architecture(Settings):
     tied_embeddings: Ties
 
 
-class LstmArchitecture(_Architecture):
+class _RecurrentArchitecture(_Architecture):
+    embedding: _Positive  # width of the embeddings
+    hidden: _Positive  # width of the decoder's state; each direction of a bidirectional encoder has half of it
+    cell: Cell
+    bidirectional: bool  # the encoder reads both ways, and a bridge makes one state of the two
+
+    @model_validator(mode="after")
+    def _halves(self) -> Self:
+        if self.bidirectional and self.hidden % 2:
+            raise ValueError(f"hidden ({self.hidden}) must be even: each direction of the encoder has half of it")
+        return self
+
+
+class LstmArchitecture(_RecurrentArchitecture):
     """An encoder-decoder without attention (Sutskever et al. 2014)."""
 
     name: Literal["lstm"]
-    embedding: _Positive  # width of the embeddings
-    hidden: _Positive  # width of the decoder's state; each direction of a bidirectional encoder has half of it
     layers: _Positive  # of the encoder and of the decoder: the state of each layer starts its twin
-    cell: Cell
-    bidirectional: bool  # the encoder reads both ways, and a bridge makes one state of the two
     reverse_source: bool  # the source is read backwards (Sutskever et al. 2014, section 3.3)
 
-    @model_validator(mode="after")
-    def _halves(self) -> Self:
-        if self.bidirectional and self.hidden % 2:
-            raise ValueError(f"hidden ({self.hidden}) must be even: each direction of the encoder has half of it")
-        return self
 
-
-class AttentionLstmArchitecture(_Architecture):
+class AttentionLstmArchitecture(_RecurrentArchitecture):
     """An encoder-decoder that looks back at every source position (Bahdanau et al. 2015, Luong et al. 2015)."""
 
     name: Literal["attention_lstm"]
-    embedding: _Positive
-    hidden: _Positive
     encoder_layers: _Positive
     decoder_layers: _Positive
-    cell: Cell
-    bidirectional: bool
-    attention: Literal["additive", "dot", "general"]  # additive: Bahdanau et al. 2015; dot, general: Luong et al. 2015
+    attention: Score
     input_feeding: bool  # the attentional vector is an input of the next step (Luong et al. 2015, section 3.3)
-
-    @model_validator(mode="after")
-    def _halves(self) -> Self:
-        if self.bidirectional and self.hidden % 2:
-            raise ValueError(f"hidden ({self.hidden}) must be even: each direction of the encoder has half of it")
-        return self
 
 
 class TransformerArchitecture(_Architecture):
@@ -102,10 +96,7 @@ Architecture = Annotated[
     LstmArchitecture | AttentionLstmArchitecture | TransformerArchitecture | PretrainedArchitecture,
     Field(discriminator="name"),
 ]
-
-_ARCHITECTURE: TypeAdapter[
-    LstmArchitecture | AttentionLstmArchitecture | TransformerArchitecture | PretrainedArchitecture
-] = TypeAdapter(Architecture)
+ARCHITECTURE: TypeAdapter[Architecture] = TypeAdapter(Architecture)
 
 LSTM_PRESETS: dict[Preset, dict[str, int]] = {
     "tiny": {"embedding": 128, "hidden": 256, "layers": 1},
@@ -149,7 +140,7 @@ class AttentionLstmSettings(Settings):
     decoder_layers: _Positive | None
     cell: Cell
     bidirectional: bool
-    attention: Literal["additive", "dot", "general"]
+    attention: Score
     input_feeding: bool
 
 
@@ -259,23 +250,20 @@ class ModelSettings(Settings):
         return None if isinstance(self.section, PretrainedSettings) else self.section.preset
 
     @property
-    def architecture(
-        self,
-    ) -> LstmArchitecture | AttentionLstmArchitecture | TransformerArchitecture | PretrainedArchitecture:
+    def architecture(self) -> Architecture:
         """The network that is built, every size filled in."""
         if isinstance(self.section, PretrainedSettings):
             return PretrainedArchitecture(name="pretrained", dropout=self.dropout)
         section = self.section
         sizes = _PRESETS[self.name][section.preset]
         fields = {k: v for k, v in section.model_dump(exclude={"preset"}).items() if v is not None}
-        return _ARCHITECTURE.validate_python(
+        return ARCHITECTURE.validate_python(
             {"name": self.name, "dropout": self.dropout, "tied_embeddings": self.tied_embeddings, **sizes, **fields}
         )
 
     def used(self) -> dict[str, Any]:
         """What shapes the network and where it starts, as plain data: the sections of other families left out."""
-        others = {"lstm", "attention_lstm", "transformer", "pretrained"} - {self.name}
-        return self.model_dump(mode="json", exclude=others)
+        return self.model_dump(mode="json", exclude=set(get_args(Family)) - {self.name})
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -148,7 +148,7 @@ class Transformer(Seq2Seq):
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """See `Seq2Seq.attention`: the mean over the heads of the last decoder layer but one, or of the only one.
 
-        Of all layers of a Transformer this one follows word alignments best (Garg et al. 2019). Ask in evaluation mode.
+        Of all layers of a Transformer this one follows word alignments best (Garg et al. 2019).
         """
         mask = source_mask(source_lengths, source.shape[1])
         memory_BSD = self.encode(source, mask)

@@ -1,0 +1,68 @@
+"""A small network of every family and of the choices within it, for what all of them must do alike."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqloom.models.catalogue import build_model
+from seqloom.models.seq2seq import Seq2Seq
+from seqloom.models.settings import PretrainedArchitecture
+from tests.records import model_settings
+
+VOCABULARY = 40
+TRANSFORMER = {"width": 16, "feed_forward": 24, "heads": 2, "encoder_layers": 2, "decoder_layers": 2}
+LSTM = {"embedding": 6, "hidden": 8, "layers": 2}
+ATTENTION_LSTM = {"embedding": 6, "hidden": 8, "encoder_layers": 1, "decoder_layers": 2}
+
+# Name of the network: its family and the settings of that. That of a pretrained one is its kind in `tiny_pretrained`.
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "transformer": ("transformer", TRANSFORMER),
+    "transformer-post-learned-gelu": (
+        "transformer", TRANSFORMER | {"norm_order": "post", "positions": "learned", "activation": "gelu"},
+    ),
+    "transformer-rms-rotary-swiglu": (
+        "transformer", TRANSFORMER | {"norm": "rms_norm", "positions": "rotary", "activation": "swiglu"},
+    ),
+    "transformer-post-rms-rotary": (
+        "transformer", TRANSFORMER | {"norm_order": "post", "norm": "rms_norm", "positions": "rotary"},
+    ),
+    "lstm": ("lstm", LSTM),
+    "lstm-gru": ("lstm", LSTM | {"cell": "gru"}),
+    "lstm-one-way-reversed": ("lstm", LSTM | {"bidirectional": False, "reverse_source": True}),
+    "attention_lstm-general": ("attention_lstm", ATTENTION_LSTM | {"attention": "general"}),
+    "attention_lstm-dot": ("attention_lstm", ATTENTION_LSTM | {"attention": "dot"}),
+    "attention_lstm-additive": ("attention_lstm", ATTENTION_LSTM | {"attention": "additive"}),
+    "attention_lstm-gru-one-way": ("attention_lstm", ATTENTION_LSTM | {"cell": "gru", "bidirectional": False}),
+    "attention_lstm-deep-encoder": ("attention_lstm", ATTENTION_LSTM | {"encoder_layers": 2, "decoder_layers": 1}),
+    "attention_lstm-fed": ("attention_lstm", ATTENTION_LSTM | {"input_feeding": True}),
+    "attention_lstm-gru-fed-additive": (
+        "attention_lstm", ATTENTION_LSTM | {"cell": "gru", "input_feeding": True, "attention": "additive"},
+    ),
+    **{kind: ("pretrained", {}) for kind in ("marian", "t5", "bart", "mbart")},
+}  # fmt: skip
+PRETRAINED = [name for name, (family, _) in NETWORKS.items() if family == "pretrained"]
+OWN = [name for name, (family, _) in NETWORKS.items() if family != "pretrained"]
+ATTENTIVE = [name for name, (family, _) in NETWORKS.items() if family != "lstm"]
+
+
+def make(name: str, folders: dict[str, Path], *, ties: str = "none", dropout: float = 0.0) -> Seq2Seq:
+    """The network of a name in evaluation mode; the pretrained ones lie in `folders`.
+
+    No bias of it is zero, and no gain one: those would hide a mistake.
+    """
+    family, section = NETWORKS[name]
+    if family == "pretrained":
+        architecture = PretrainedArchitecture(name="pretrained", dropout=dropout)
+        return build_model(architecture, VOCABULARY, VOCABULARY, folders[name]).eval()
+    torch.manual_seed(7)
+    model = build_model(model_settings(family, dropout, ties, **section).architecture, VOCABULARY, VOCABULARY)
+    for parameter in model.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    return model.eval()
+
+
+def random_ids(*size: int) -> Tensor:
+    """Ids that are no special ones in any of the networks."""
+    return torch.randint(4, VOCABULARY - 1, size)

@@ -1,0 +1,136 @@
+"""A folder of Hugging Face's as a network: what is read of it, what is written, and what is refused by name."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from seqloom.errors import ModelError
+from seqloom.models.catalogue import build_model, load_model, save_model, weights
+from seqloom.models.pretrained import Pretrained
+from seqloom.models.settings import PretrainedArchitecture
+from tests.models.networks import VOCABULARY, random_ids
+from tests.tiny_pretrained import make_network
+
+ARCHITECTURE = PretrainedArchitecture(name="pretrained", dropout=0.1)
+LENGTHS = torch.tensor([8, 3, 6])
+
+
+def build(folder: Path, source: int = VOCABULARY, target: int = VOCABULARY) -> Pretrained:
+    model = build_model(ARCHITECTURE, source, target, folder)
+    assert isinstance(model, Pretrained)
+    return model.eval()
+
+
+def test_a_stored_model_is_the_same_model_and_the_same_bytes(pretrained: Pretrained, tmp_path: Path) -> None:
+    for parameter in pretrained.parameters():
+        parameter.data += 0.01  # so that it is not the base
+    save_model(pretrained, ARCHITECTURE, tmp_path / "a")
+    loaded = load_model(tmp_path / "a")
+    source, target = random_ids(3, 8), random_ids(3, 5)
+    assert isinstance(loaded, Pretrained)
+    assert not loaded.training
+    assert torch.equal(loaded(source, LENGTHS, target), pretrained(source, LENGTHS, target))
+    assert list(weights(loaded)) == list(weights(pretrained))
+    grads = [{name: p.requires_grad for name, p in each.named_parameters()} for each in (loaded, pretrained)]
+    assert grads[0] == grads[1]
+    save_model(loaded, ARCHITECTURE, tmp_path / "b")
+    names = ["config.json", "generation_config.json", "model.json", "model.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_what_is_no_weight_of_theirs_is_kept_and_not_trained(folders: dict[str, Path]) -> None:
+    kept = {name for name, parameter in build(folders["marian"]).named_parameters() if not parameter.requires_grad}
+    positions = {f"network.model.{side}.embed_positions.weight" for side in ("encoder", "decoder")}
+    assert kept == {"network.final_logits_bias", *positions}
+    assert [name for name, p in build(folders["t5"]).named_parameters() if not p.requires_grad] == []
+
+
+def test_tables_that_a_checkpoint_holds_apart_stay_apart(folders: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders["t5"], tmp_path / "base")  # T5 1.1: an output layer of its own, and no scaling before it
+    stored = load_file(tmp_path / "base" / "model.safetensors")
+    stored["lm_head.weight"] = torch.randn(VOCABULARY, 16)
+    save_file(stored, tmp_path / "base" / "model.safetensors", metadata={"format": "pt"})
+    config = tmp_path / "base" / "config.json"
+    text = config.read_text().replace('"tie_word_embeddings": true', '"tie_word_embeddings": false')
+    config.write_text(text.replace('"scale_decoder_outputs": true,', ""))
+    model = build(tmp_path / "base")
+    assert torch.equal(model.output_weight, stored["lm_head.weight"])
+    assert model.output_weight is not model.target_embedding.weight
+    save_model(model, ARCHITECTURE, tmp_path / "out")
+    loaded = load_model(tmp_path / "out")
+    source, target = random_ids(3, 8), random_ids(3, 5)
+    assert torch.equal(loaded(source, LENGTHS, target), model(source, LENGTHS, target))
+    assert torch.equal(loaded.output_weight, model.output_weight)
+
+
+def test_two_vocabularies_have_two_tables(tmp_path: Path) -> None:
+    make_network("marian", tmp_path, VOCABULARY, decoder_vocab_size=50, share_encoder_decoder_embeddings=False)
+    model = build(tmp_path, VOCABULARY, 50)
+    assert model.source_embedding is not model.target_embedding
+    assert (len(model.source_embedding.weight), len(model.output_weight)) == (VOCABULARY, 50)
+    with pytest.raises(ModelError, match=r"40 source and 50 target ids, its tokenizer 40 and 40"):
+        build(tmp_path)
+
+
+def test_an_architecture_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
+    from transformers import GPT2Config, ProphetNetConfig, ProphetNetForConditionalGeneration
+
+    layers = {f"num_{side}_layers": 1 for side in ("encoder", "decoder")}
+    heads = {f"num_{side}_attention_heads": 2 for side in ("encoder", "decoder")}
+    config = ProphetNetConfig(vocab_size=VOCABULARY, hidden_size=16, encoder_ffn_dim=8, decoder_ffn_dim=8)
+    config.update({**layers, **heads})
+    ProphetNetForConditionalGeneration(config).save_pretrained(tmp_path / "prophet")
+    with pytest.raises(ModelError, match="architecture ProphetNetForConditionalGeneration cannot be fine-tuned here"):
+        build(tmp_path / "prophet")
+    GPT2Config().save_pretrained(tmp_path / "gpt")
+    with pytest.raises(ModelError, match="'gpt2' is no encoder-decoder"):
+        build(tmp_path / "gpt")
+
+
+def test_a_folder_that_is_no_network_is_named(folders: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"it has no config\.json"):
+        build(tmp_path)
+    with pytest.raises(ModelError, match="starts from a folder"):
+        build_model(ARCHITECTURE, VOCABULARY, VOCABULARY)
+    shutil.copytree(folders["marian"], tmp_path, dirs_exist_ok=True)
+    file = tmp_path / "model.safetensors"
+    stored = load_file(file)
+    save_file({n: t for n, t in stored.items() if "layers.1.fc1" not in n}, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"weights are missing that the network needs: .*layers\.1\.fc1\.bias \(4 in"):
+        build(tmp_path)
+    file.write_bytes(b"nothing")
+    with pytest.raises(ModelError, match="cannot be loaded as an AutoModelForSeq2SeqLM"):
+        build(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "own", "auto_map": {"AutoConfig": "own.Config"}}')
+    (tmp_path / "own.py").write_text("raise SystemExit('code of a stranger was run')")
+    with pytest.raises(ModelError, match=r"config\.json: is not understood"):
+        build(tmp_path)
+
+
+def test_a_stored_one_that_is_damaged_is_named(folders: dict[str, Path], tmp_path: Path) -> None:
+    save_model(build(folders["t5"]), ARCHITECTURE, tmp_path)
+    file = tmp_path / "model.safetensors"
+    stored = load_file(file)
+    save_file({**stored, "network.nothing": torch.zeros(2)}, file)
+    with pytest.raises(ModelError, match=r"of another network: network\.nothing differs"):
+        load_model(tmp_path)
+    file.write_bytes(b"nothing")
+    with pytest.raises(ModelError, match=r"model\.safetensors: cannot be read as safetensors"):
+        load_model(tmp_path)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"cannot be read as safetensors|has no config\.json"):
+        load_model(tmp_path)
+
+
+def test_without_the_extra_the_message_says_what_to_install(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ModelError, match=r"transformers, which is not installed; pip install 'seqloom\[hf\]'"):
+        build(folders["t5"])
