@@ -98,8 +98,8 @@ def test_an_exception_is_raised_where_its_batch_is_due_and_again(write_store, so
         return pairs
 
     with Ahead(BatchOrder(store, 128, 1, vary=vary), 0, 0) as ahead:
-        (thread,) = threads()
-        thread.join(20)  # it has failed before anything is drawn
+        for thread in threads():
+            thread.join(20)  # it has failed before anything is drawn
         assert same(next(ahead), expected[0])
         assert same(next(ahead), expected[1])
         for _ in range(2):

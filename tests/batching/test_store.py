@@ -117,11 +117,19 @@ def test_a_truncated_or_missing_file_is_found_at_opening(tmp_path, name):
         TokenStore.open(folder)
 
 
-@pytest.mark.parametrize("offsets", [[0, 3, 2], [1, 2, 3], [0, 0, 3]])
+@pytest.mark.parametrize("offsets", [[0, 3, 2], [1, 2, 3], [0, 4, 3]])
 def test_offsets_that_contradict_the_ids_are_found_at_opening(tmp_path, offsets):
     folder = written(tmp_path / "store", [([1, 2], [3, 4]), ([5], [6])])
     np.array(offsets, "<u8").tofile(folder / "source.offsets.bin")
     with pytest.raises(CorpusError, match=r"source\.offsets\.bin: the offsets contradict the ids"):
+        TokenStore.open(folder)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_an_empty_segment_is_named_at_opening(tmp_path, side):
+    folder = written(tmp_path / "train", [([1, 2], [3, 4]), ([5], [6]), ([7], [8])])
+    np.array([0, 2, 2, 4], "<u8").tofile(folder / f"{side}.offsets.bin")
+    with pytest.raises(CorpusError, match=rf"pair 1 .* of train\.tsv it is line 3, .*: the {side} is empty"):
         TokenStore.open(folder)
 
 

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -52,12 +53,14 @@ class TokenStore:
 
     def __init__(
         self,
+        folder: Path,
         source: Side,
         target: Side,
         symbols: Symbols,
         directions: Sequence[str],
         numbers: NDArray[np.uint16] | None,
     ) -> None:
+        self.folder = folder
         self.sides = source, target
         self.symbols = symbols
         self.directions = tuple(directions)
@@ -76,7 +79,7 @@ class TokenStore:
             sides = [_open_side(folder, side, pairs, kind, meta[side]) for side in SIDES]
             directions = [str(name) for name in meta["directions"]]
             numbers = _map(folder / DIRECTIONS, np.dtype("<u2"), pairs) if len(directions) > 1 else None
-            return cls(sides[0], sides[1], Symbols(**meta["symbols"]), directions, numbers)
+            return cls(folder, sides[0], sides[1], Symbols(**meta["symbols"]), directions, numbers)
         except (KeyError, TypeError, ValueError) as error:
             raise CorpusError(f"{folder / 'meta.json'}: not what a token store says ({error!r}); {_WAY_ON}") from error
 
@@ -192,7 +195,7 @@ class TokenWriter:
         first = self.pairs - len(self._held[0])
         for side, held in enumerate(self._held):
             lengths = np.fromiter(map(len, held), np.int64, len(held))
-            ids = np.fromiter((token for segment in held for token in segment), np.int64, int(lengths.sum()))
+            ids = np.fromiter(chain.from_iterable(held), np.int64, int(lengths.sum()))
             ends = lengths.cumsum()
             outside = np.flatnonzero((ids < 0) | (ids >= self._vocab_sizes[side]))
             if len(outside):
@@ -214,6 +217,14 @@ class TokenWriter:
 _WAY_ON = "run train_tokenizer again"
 
 
+def fault_in_pair(folder: Path, number: int, what: str) -> CorpusError:
+    """Return the error that says what is wrong with a pair, and which one it is."""
+    return CorpusError(
+        f"{folder}: pair {number} (from 0; of {folder.name}.tsv it is line {number + 2}, or a later one where pairs "
+        f"before it were too long): {what}; {_WAY_ON}"
+    )
+
+
 def _read_meta(folder: Path) -> dict[str, Any]:
     path = folder / "meta.json"
     try:
@@ -229,10 +240,12 @@ def _open_side(folder: Path, side: str, pairs: int, kind: np.dtype[Any], meta: d
     tokens = int(meta["tokens"])
     offsets = _map(folder / f"{side}.offsets.bin", np.dtype("<u8"), pairs + 1)
     ids = _map(folder / f"{side}.ids.bin", kind, tokens)
-    lengths = np.diff(offsets.view("<i8")).astype(np.int32)
-    if offsets[0] != 0 or offsets[-1] != tokens or lengths.min() < 1:
+    differences = np.diff(offsets.view("<i8"))
+    if offsets[0] != 0 or offsets[-1] != tokens or differences.min() < 0:
         raise CorpusError(f"{folder / f'{side}.offsets.bin'}: the offsets contradict the ids; {_WAY_ON}")
-    return Side(ids, offsets, lengths, int(meta["vocab_size"]))
+    if not differences.all():
+        raise fault_in_pair(folder, int(differences.argmin()), f"the {side} is empty")
+    return Side(ids, offsets, differences.astype(np.int32), int(meta["vocab_size"]))
 
 
 def _map(path: Path, kind: np.dtype[Any], count: int) -> NDArray[Any]:
