@@ -1,0 +1,61 @@
+import math
+import random
+
+import pytest
+
+from seqloom.training.divergence import Divergence
+
+
+def told(losses: list[float], every: int = 1, checkpoints: tuple[int, ...] = ()) -> list[tuple[int, str]]:
+    divergence = Divergence()
+    steps = [every * number for number in range(1, len(losses) + 1)]
+    found = [(step, divergence.note(step, loss, 4e-3, checkpoints)) for step, loss in zip(steps, losses, strict=True)]
+    return [(step, message) for step, message in found if message is not None]
+
+
+def falling(updates: int) -> list[float]:
+    return [2 + 7 * math.exp(-step / 200) for step in range(updates)]
+
+
+@pytest.mark.parametrize("every", [1, 10, 50, 500])
+def test_a_loss_that_falls_with_noise_is_good(every: int) -> None:
+    draw = random.Random(1)
+    noise = 0.6 / math.sqrt(every)
+    assert told([loss + draw.gauss(0, noise) for loss in falling(3000)[::every]], every) == []
+
+
+def test_it_is_told_early_and_once_and_names_what_helps() -> None:
+    grown = [5.0] * 30 + [8.0] * 100
+    (only,) = told(falling(600) + grown, checkpoints=(200, 400, 600, 650))
+    step, message = only
+    assert 610 < step <= 660
+    for part in ("8.00 nats", "learning rate 0.004", "step 600", "train.lr", "train.warmup_steps", "train.clip_norm"):
+        assert part in message
+
+
+def test_rows_that_are_means_of_many_updates_tell_at_once() -> None:
+    ((step, message),) = told([6.0, 4.0, 3.5, 9.0, 9.0, 9.0], every=500)
+    assert step == 2000
+    assert "about step 1500" in message
+    assert "no checkpoint is older" in message
+
+
+def test_a_second_episode_is_told_again() -> None:
+    episode = [7.0] * 5 + [3.0] * 10
+    assert len(told([3.0] * 10 + episode + episode, every=50)) == 2
+    assert len(told([3.0] * 10 + [7.0] * 20 + [4.2] * 5 + [7.0] * 5, every=50)) == 1  # it never came back
+
+
+@pytest.mark.parametrize("loss", [math.inf, math.nan])
+def test_a_loss_that_is_not_finite_is_told_and_forgotten_after(loss: float) -> None:
+    messages = told([3.0, loss, 3.0, 3.0, 7.0, 7.0], every=100)
+    assert [step for step, _ in messages] == [200, 500]
+
+
+def test_noted_again_it_goes_on_as_if_never_interrupted() -> None:
+    losses = falling(100) + [9.0] * 100
+    through, again = Divergence(), Divergence()
+    first = [through.note(step, loss, 1e-3) for step, loss in enumerate(losses, 1)]
+    for step, loss in enumerate(losses[:120], 1):
+        again.note(step, loss, 1e-3)
+    assert [again.note(step, loss, 1e-3) for step, loss in enumerate(losses[120:], 121)] == first[120:]
