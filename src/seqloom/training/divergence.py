@@ -40,7 +40,7 @@ class Divergence:
         good = max((each for each in checkpoints if each <= self._lowest_step), default=None)
         kept = "no checkpoint is older" if good is None else f"the last checkpoint from before is that of step {good}"
         return (
-            f"the training loss diverges: {loss:.2f} nats per token, {rise:.1f} above its lowest (about step "
+            f"the training loss diverges: {self._smoothed:.2f} nats per token, {rise:.1f} above its lowest (about step "
             f"{self._lowest_step}), at learning rate {lr:.2g}; {kept}. Lower train.lr, lengthen train.warmup_steps, or "
             "set train.clip_norm to 1"
         )
