@@ -76,3 +76,63 @@ def test_what_is_not_trained_is_held_by_none(train_settings: TrainSettings, name
     assert held == {id(p) for p in model.parameters() if p.requires_grad}
     model.decoder.requires_grad_(False)
     assert len(build_optimizers(model, train_settings.model_copy(update={"optimizer": name}))) == 1
+
+
+def stepped(name: str, train_settings: TrainSettings, gradients: list[torch.Tensor | None]) -> list[torch.Tensor]:
+    """A matrix that is decayed and a norm that is not, and what becomes of them; the matrix may have no gradient."""
+    model = small_transformer("none")
+    changes = {"optimizer": name, "lr": 0.1, "weight_decay": 0.5, "adam_betas": (0.8, 0.9), "sgd_momentum": 0.7}
+    (optimizer,) = build_optimizers(model, train_settings.model_copy(update=changes))
+    matrix, vector = model.source_embedding.weight, next(p for p in model.parameters() if p.dim() == 1)
+    start = [matrix.detach().clone(), vector.detach().clone()]
+    for gradient in gradients:
+        matrix.grad, vector.grad = gradient, torch.full_like(vector, 2.0)
+        optimizer.step()
+    return [*start, matrix.detach(), vector.detach()]
+
+
+def textbook(name: str, start: torch.Tensor, gradients: list[torch.Tensor | None], decay: float) -> torch.Tensor:
+    """Kingma and Ba 2015, algorithm 1, with an L2 penalty; gradient descent with momentum, likewise."""
+    weight, first, second, number = (
+        start.double(),
+        torch.zeros_like(start).double(),
+        torch.zeros_like(start).double(),
+        0,
+    )
+    for gradient in gradients:
+        if gradient is None:
+            continue
+        penalised = gradient.double() + decay * weight
+        if name == "sgd":
+            first = 0.7 * first + penalised
+            weight = weight - 0.1 * first
+            continue
+        number += 1
+        first, second = 0.8 * first + 0.2 * penalised, 0.9 * second + 0.1 * penalised**2
+        weight = weight - 0.1 * (first / (1 - 0.8**number)) / ((second / (1 - 0.9**number)).sqrt() + 1e-8)
+    return weight.float()
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+@pytest.mark.parametrize("late", [False, True], ids=["from the first update", "thawed after two"])
+def test_adam_and_sgd_are_the_textbook_s(train_settings: TrainSettings, name: str, late: bool) -> None:
+    torch.manual_seed(4)
+    shape = small_transformer("none").source_embedding.weight.shape
+    gradients: list[torch.Tensor | None] = [torch.randn(shape) for _ in range(5)]
+    if late:
+        gradients[:2] = [None, None]
+    matrix, vector, matrix_after, vector_after = stepped(name, train_settings, gradients)
+    torch.testing.assert_close(matrix_after, textbook(name, matrix, gradients, 0.5))
+    torch.testing.assert_close(vector_after, textbook(name, vector, [torch.full_like(vector, 2.0)] * 5, 0.0))
+
+
+def test_sgd_may_have_no_momentum(train_settings: TrainSettings) -> None:
+    model = small_transformer("none")
+    changes = {"optimizer": "sgd", "lr": 0.1, "sgd_momentum": 0.0, "weight_decay": 0.0}
+    (optimizer,) = build_optimizers(model, train_settings.model_copy(update=changes))
+    weight = model.source_embedding.weight
+    before = weight.detach().clone()
+    weight.grad = torch.ones_like(weight)
+    optimizer.step()
+    torch.testing.assert_close(weight.detach(), before - 0.1)
+    assert optimizer.state_dict()["state"] == {}
