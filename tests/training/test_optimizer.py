@@ -93,12 +93,8 @@ def stepped(name: str, train_settings: TrainSettings, gradients: list[torch.Tens
 
 def textbook(name: str, start: torch.Tensor, gradients: list[torch.Tensor | None], decay: float) -> torch.Tensor:
     """Kingma and Ba 2015, algorithm 1, with an L2 penalty; gradient descent with momentum, likewise."""
-    weight, first, second, number = (
-        start.double(),
-        torch.zeros_like(start).double(),
-        torch.zeros_like(start).double(),
-        0,
-    )
+    weight, number = start.double(), 0
+    first = second = torch.zeros_like(weight)
     for gradient in gradients:
         if gradient is None:
             continue
