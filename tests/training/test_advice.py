@@ -14,7 +14,7 @@ PRESETS = presets(ROOT / "presets")
 # About what the default corpus is.
 FACTS = Facts(
     family="transformer", post_norm=False, width=128, dropout=0.1, pairs=29_000, tokens=400_000, pieces=4000,
-    occurrences=600_000, validation_segments=1200, gpu=False, processes=1,
+    occurrences=600_000, validation_segments=1200, device="cpu", processes=1,
 )  # fmt: skip
 
 
@@ -79,9 +79,9 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str,
     ),
     (
         {"precision": "fp16"}, {}, "train.precision", "use auto",
-        [({"precision": "fp16"}, {"gpu": True}), ({"precision": "fp32"}, {})],
+        [({"precision": "fp16"}, {"device": "cuda"}), ({"precision": "fp32"}, {})],
     ),
-    ({"precision": "bf16"}, {}, "train.precision", "on a CPU", [({"precision": "bf16"}, {"gpu": True})]),
+    ({"precision": "bf16"}, {}, "train.precision", "on a CPU", [({"precision": "bf16"}, {"device": "cuda"})]),
     (
         {"r_drop": 5.0}, {"dropout": 0.0}, "train.r_drop", "model.dropout is 0",
         [({"r_drop": 5.0, "label_smoothing": 0.1}, {}), ({"r_drop": 5.0, "word_dropout": 0.1}, {"dropout": 0.0})],

@@ -6,7 +6,7 @@ arithmetic behind it, and is silent wherever published recipes are at home.
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from seqloom.training.settings import TrainSettings
 
@@ -34,8 +34,8 @@ class Facts(NamedTuple):
     tokens: int  # of an epoch, each pair counted by its longer side, as batches count
     pieces: int  # of the vocabulary
     occurrences: int  # of all pieces of that vocabulary in training
-    validation_segments: int  # that are there for validation
-    gpu: bool
+    validation_segments: int  # that a validation translates
+    device: Literal["cpu", "cuda"]
     processes: int
 
 
@@ -118,7 +118,7 @@ def _weight_decay(settings: TrainSettings, facts: Facts) -> _Warnings:
 
 
 def _precision(settings: TrainSettings, facts: Facts) -> _Warnings:
-    if not facts.gpu and settings.precision in ("bf16", "fp16"):
+    if facts.device == "cpu" and settings.precision in ("bf16", "fp16"):
         yield (
             "train.precision",
             f"{settings.precision} takes three times as long as fp32 on a CPU without instructions for it; use auto",
@@ -146,17 +146,12 @@ def _recipes(settings: TrainSettings, facts: Facts) -> _Warnings:
 
 
 def _validation(settings: TrainSettings, facts: Facts) -> _Warnings:
-    if settings.validation_segments < VALIDATION_SEGMENTS <= facts.validation_segments:
+    segments = min(settings.validation_segments, facts.validation_segments)
+    if segments < VALIDATION_SEGMENTS:
+        asked = settings.validation_segments < VALIDATION_SEGMENTS
         yield (
-            "train.validation_segments",
-            f"BLEU of {settings.validation_segments} segments is mostly chance, and picks the best checkpoint so; use "
-            "500 or more",
-        )
-    elif facts.validation_segments < VALIDATION_SEGMENTS:
-        yield (
-            "prepare.split.valid",
-            f"BLEU of {facts.validation_segments} segments is mostly chance, and picks the best checkpoint so; raise "
-            "the share, until there are 500 or more",
+            "train.validation_segments" if asked else "prepare.split.valid",
+            f"BLEU of {segments} segments is mostly chance, and picks the best checkpoint so; use 500 segments or more",
         )
 
 
