@@ -9,6 +9,7 @@ from torch import Tensor
 from seqloom.models.catalogue import build_model
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import PretrainedArchitecture
+from seqloom.symbols import Symbols
 from tests.records import model_settings
 
 VOCABULARY = 40
@@ -42,6 +43,12 @@ NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     **{kind: ("pretrained", {}) for kind in ("marian", "t5", "bart", "mbart")},
 }  # fmt: skip
+SYMBOLS = {
+    "marian": Symbols(pad=VOCABULARY - 1, unk=1, bos=VOCABULARY - 1, eos=0),
+    "t5": Symbols(pad=0, unk=2, bos=0, eos=1),
+    "bart": Symbols(pad=1, unk=3, bos=2, eos=2),
+    "mbart": Symbols(pad=1, unk=3, bos=30, eos=2),
+}
 PRETRAINED = [name for name, (family, _) in NETWORKS.items() if family == "pretrained"]
 OWN = [name for name, (family, _) in NETWORKS.items() if family != "pretrained"]
 ATTENTIVE = [name for name, (family, _) in NETWORKS.items() if family != "lstm"]

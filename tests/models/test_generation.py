@@ -10,16 +10,9 @@ from torch import Tensor
 from seqloom.decoding.search import beam_search
 from seqloom.models.generation import Generated, generate
 from seqloom.models.pretrained import Pretrained
-from seqloom.symbols import Symbols
-from tests.models.networks import VOCABULARY, random_ids
+from tests.models.networks import SYMBOLS, random_ids
 from tests.records import search_settings
 
-SYMBOLS = {
-    "marian": Symbols(pad=VOCABULARY - 1, unk=1, bos=VOCABULARY - 1, eos=0),
-    "t5": Symbols(pad=0, unk=2, bos=0, eos=1),
-    "bart": Symbols(pad=1, unk=3, bos=2, eos=2),
-    "mbart": Symbols(pad=1, unk=3, bos=30, eos=2),
-}
 LENGTHS = torch.tensor([8, 3, 6])
 LEAST, MOST = torch.tensor([2, 3, 0]), torch.tensor([9, 4, 6])
 

@@ -159,21 +159,28 @@ class DecoderLayer(nn.Module):
         self.feed_forward_residual = build_residual(a)
         self.feed_forward = build_feed_forward(a)
 
-    def forward(
-        self, x_BTD: Tensor, memory: KeysValues, mask: Tensor | None, turn: Turn, past: KeysValues | None = None
+    def forward(self, x_BTD: Tensor, memory_BSD: Tensor, mask: Tensor | None, turn: Turn) -> Tensor:
+        """(B, T, D) to (B, T, D): a whole target, each position of which sees those up to its own."""
+        x_BTD, _ = self._look_back(x_BTD, turn)
+        return self._look_across(x_BTD, self.cross_attention.keys_values(memory_BSD), mask)
+
+    def step(
+        self, x_R1D: Tensor, memory: KeysValues, mask: Tensor | None, turn: Turn, past: KeysValues | None
     ) -> tuple[Tensor, KeysValues]:
-        """(B, T, D) to (B, T, D), and the keys and values of all target positions so far.
+        """The newest position of `forward`, (R, 1, D), and the keys and values of all target positions so far.
 
-        Without `past` the whole target is read at once, causally; with it `x_BTD` is the one newest position.
+        `memory` are those of the source, `past` those of the positions before, if there are any.
         """
-        x_BTD, seen = self.look_back(x_BTD, turn, past)
-        inner = self.cross_residual.enter(x_BTD)
-        x_BTD = self.cross_residual.leave(x_BTD, self.cross_attention(inner, *memory, mask=mask))
-        inner = self.feed_forward_residual.enter(x_BTD)
-        return self.feed_forward_residual.leave(x_BTD, self.feed_forward(inner)), seen
+        x_R1D, seen = self._look_back(x_R1D, turn, past)
+        return self._look_across(x_R1D, memory, mask), seen
 
-    def look_back(self, x_BTD: Tensor, turn: Turn, past: KeysValues | None = None) -> tuple[Tensor, KeysValues]:
-        """The self-attention of `forward`."""
+    def cross_weights(self, x_BTD: Tensor, memory_BSD: Tensor, mask: Tensor | None, turn: Turn) -> Tensor:
+        """How much each target position looks at each source position in `forward`, (B, N, T, S) fp32."""
+        x_BTD, _ = self._look_back(x_BTD, turn)
+        key_BNSH, _ = self.cross_attention.keys_values(memory_BSD)
+        return self.cross_attention.weights(self.cross_residual.enter(x_BTD), key_BNSH, mask)
+
+    def _look_back(self, x_BTD: Tensor, turn: Turn, past: KeysValues | None = None) -> tuple[Tensor, KeysValues]:
         inner = self.self_residual.enter(x_BTD)
         key, value = self.self_attention.keys_values(inner, turn)
         if past is not None:
@@ -181,7 +188,9 @@ class DecoderLayer(nn.Module):
         attended = self.self_attention(inner, key, value, causal=past is None, turn=turn)
         return self.self_residual.leave(x_BTD, attended), (key, value)
 
-    def cross_weights(self, x_BTD: Tensor, key_BNSH: Tensor, mask: Tensor | None, turn: Turn) -> Tensor:
-        """How much each target position looks at each source position in `forward`, (B, N, T, S) fp32."""
-        x_BTD, _ = self.look_back(x_BTD, turn)
-        return self.cross_attention.weights(self.cross_residual.enter(x_BTD), key_BNSH, mask)
+    def _look_across(self, x_BTD: Tensor, memory: KeysValues, mask: Tensor | None) -> Tensor:
+        """Attention over the source, and the feed-forward sub-layer."""
+        inner = self.cross_residual.enter(x_BTD)
+        x_BTD = self.cross_residual.leave(x_BTD, self.cross_attention(inner, *memory, mask=mask))
+        inner = self.feed_forward_residual.enter(x_BTD)
+        return self.feed_forward_residual.leave(x_BTD, self.feed_forward(inner))

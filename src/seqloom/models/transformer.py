@@ -20,7 +20,7 @@ from seqloom.errors import ModelError
 from seqloom.models.attention import source_mask
 from seqloom.models.dropout import Dropout
 from seqloom.models.layers import DecoderLayer, EncoderLayer, KeysValues, build_final_norm
-from seqloom.models.positions import Positions, build_positions
+from seqloom.models.positions import Positions, Turn, build_positions
 from seqloom.models.seq2seq import Seq2Seq, State
 from seqloom.models.settings import TransformerArchitecture
 
@@ -116,12 +116,9 @@ class Transformer(Seq2Seq):
 
     def forward(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """See `Seq2Seq.forward`."""
-        mask = source_mask(source_lengths, source.shape[1])
-        memory_BSD = self.encode(source, mask)
-        x_BTD = self._embed(self.target_embedding, self.target_positions, target)
-        turn = self.target_positions.turn(0, target.shape[1], target.device)
+        mask, memory_BSD, x_BTD, turn = self._read(source, source_lengths, target)
         for layer in self._decoder_layers():
-            x_BTD, _ = layer(x_BTD, layer.cross_attention.keys_values(memory_BSD), mask, turn)
+            x_BTD = layer(x_BTD, memory_BSD, mask, turn)
         hidden: Tensor = self.decoder_norm(x_BTD)
         return hidden
 
@@ -139,7 +136,8 @@ class Transformer(Seq2Seq):
         turn = self.target_positions.turn(state.length, 1, token.device)
         past = []
         for index, layer in enumerate(self._decoder_layers()):
-            x_R1D, seen = layer(x_R1D, state.memory[index], state.mask, turn, state.past[index] if state.past else None)
+            before = state.past[index] if state.past else None
+            x_R1D, seen = layer.step(x_R1D, state.memory[index], state.mask, turn, before)
             past.append(seen)
         log_probabilities = self.log_probabilities(self.decoder_norm(x_R1D.squeeze(1)))
         return log_probabilities, replace(state, past=tuple(past), length=state.length + 1)
@@ -150,15 +148,20 @@ class Transformer(Seq2Seq):
 
         Of all layers of a Transformer this one follows word alignments best (Garg et al. 2019).
         """
+        mask, memory_BSD, x_BTD, turn = self._read(source, source_lengths, target)
+        *before, shown = self._decoder_layers()[: max(1, len(self.decoder) - 1)]
+        for layer in before:
+            x_BTD = layer(x_BTD, memory_BSD, mask, turn)
+        return shown.cross_weights(x_BTD, memory_BSD, mask, turn).mean(dim=1)
+
+    def _read(
+        self, source: Tensor, source_lengths: Tensor, target: Tensor
+    ) -> tuple[Tensor | None, Tensor, Tensor, Turn]:
+        """What the layers of the decoder read: mask, encoder memory (B, S, D), embedded target (B, T, D), positions."""
         mask = source_mask(source_lengths, source.shape[1])
         memory_BSD = self.encode(source, mask)
         x_BTD = self._embed(self.target_embedding, self.target_positions, target)
-        turn = self.target_positions.turn(0, target.shape[1], target.device)
-        *before, shown = self._decoder_layers()[: max(1, len(self.decoder) - 1)]
-        for layer in before:
-            x_BTD, _ = layer(x_BTD, layer.cross_attention.keys_values(memory_BSD), mask, turn)
-        keys, _ = shown.cross_attention.keys_values(memory_BSD)
-        return shown.cross_weights(x_BTD, keys, mask, turn).mean(dim=1)
+        return mask, memory_BSD, x_BTD, self.target_positions.turn(0, target.shape[1], target.device)
 
     def _decoder_layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.decoder if isinstance(layer, DecoderLayer)]

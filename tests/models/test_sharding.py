@@ -1,0 +1,50 @@
+"""Networks whose weights are shared out among processes (FSDP2), a layer at a time: here one process has all of them.
+
+A weight that something reads while its layer is not gathered is a `DTensor` beside tensors, and fails.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import fully_shard
+
+from seqloom.models.layers import DecoderLayer, EncoderLayer
+from seqloom.models.seq2seq import Seq2Seq
+from seqloom.training.loss import fused_cross_entropy
+from tests.models.networks import OWN, VOCABULARY, make, random_ids
+
+
+@pytest.fixture
+def mesh() -> Iterator[DeviceMesh]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    dist.destroy_process_group()
+
+
+def gradients(model: Seq2Seq) -> dict[str, Tensor]:
+    torch.manual_seed(3)
+    hidden = model.train()(random_ids(4, 7), torch.tensor([7, 2, 5, 1]), random_ids(4, 6))
+    labels = torch.randint(VOCABULARY, (24,))
+    loss = fused_cross_entropy(hidden.flatten(0, 1), model.output_weight, model.output_bias, labels, 0.1)
+    torch.autograd.backward(loss.smoothed)
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.filterwarnings("ignore:.*returned a view tensor.*:UserWarning")  # which nothing writes into
+@pytest.mark.parametrize("ties", ["all", "none"])
+@pytest.mark.parametrize("name", OWN)
+def test_a_sharded_network_has_the_gradients_of_a_whole_one(name: str, ties: str, mesh: DeviceMesh) -> None:
+    expected = gradients(make(name, {}, ties=ties))
+    model = make(name, {}, ties=ties)
+    for module in model.modules():
+        if isinstance(module, EncoderLayer | DecoderLayer):
+            fully_shard(module, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    found = gradients(model)
+    assert found.keys() == expected.keys()
+    for each, gradient in found.items():
+        assert torch.equal(gradient.full_tensor(), expected[each])  # type: ignore[attr-defined]
