@@ -27,7 +27,7 @@ class TableState:
         self.prefixes = prefixes
 
     def select(self, rows: Tensor) -> Self:
-        picked = rows.tolist()
+        picked = rows.flatten().tolist()
         return type(self)([self.sources[r] for r in picked], [self.prefixes[r] for r in picked])
 
 
@@ -61,7 +61,7 @@ class CopyState(State):
         self.source, self.position = source, position
 
     def select(self, rows: Tensor) -> Self:
-        return type(self)(self.source[rows], self.position)
+        return type(self)(self.source[rows.flatten()], self.position)
 
 
 class CopyModel(Seq2Seq):

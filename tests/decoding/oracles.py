@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.finished import Hypothesis
 from seqloom.decoding.greedy import greedy_search
 from seqloom.decoding.search import beam_search
@@ -100,14 +101,16 @@ def log_probability(model: Any, source: int, ids: list[int]) -> float:
     return sum(float(model.log_probabilities(source, (BOS, *sequence[:i]))[t]) for i, t in enumerate(sequence))
 
 
-def constraints(rules: list[Rules]) -> dict[str, Any]:
-    """The rules of a batch as the arguments of a search."""
-    return {
-        "rows": len(rules),
-        "max_lengths": torch.tensor([each.limit for each in rules], dtype=torch.int64),
-        "min_lengths": torch.tensor([each.minimum for each in rules], dtype=torch.int64),
-        "prefixes": [each.prefix for each in rules],
-    }
+def constraints(rules: list[Rules]) -> Constraints:
+    """The rules of a batch as a search takes them; the size of n-grams is one for all."""
+    (ngram,) = {each.ngram for each in rules}
+    return Constraints.build(
+        OWN,
+        torch.tensor([each.limit for each in rules], dtype=torch.int64),
+        min_lengths=torch.tensor([each.minimum for each in rules], dtype=torch.int64),
+        prefixes=[each.prefix for each in rules],
+        no_repeat_ngram=ngram,
+    )
 
 
 def run_beam(
@@ -120,15 +123,13 @@ def run_beam(
     n_best: int = 1,
 ) -> list[list[Hypothesis]]:
     """`beam_search` of a table model."""
-    (ngram,) = {each.ngram for each in rules}
-    settings = search_settings(beam=beam, normalization=normalization, length_penalty=alpha, no_repeat_ngram=ngram)
-    return beam_search(model.step, model.start(sources), settings=settings, n_best=n_best, **constraints(rules))
+    settings = search_settings(beam=beam, normalization=normalization, length_penalty=alpha)
+    return beam_search(model.step, model.start(sources), constraints(rules), settings, n_best)
 
 
 def run_greedy(
     model: Any, sources: list[int], rules: list[Rules], normalization: str = "wu", alpha: float = 1.0
 ) -> list[Hypothesis]:
     """`greedy_search` of a table model."""
-    (ngram,) = {each.ngram for each in rules}
-    settings = search_settings(beam=9, normalization=normalization, length_penalty=alpha, no_repeat_ngram=ngram)
-    return greedy_search(model.step, model.start(sources), settings=settings, **constraints(rules))
+    settings = search_settings(beam=9, normalization=normalization, length_penalty=alpha)
+    return greedy_search(model.step, model.start(sources), constraints(rules), settings)

@@ -6,10 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble, EnsembleState, mean_of_probabilities
 from seqloom.decoding.search import beam_search
 from seqloom.errors import ModelError
 from seqloom.models.catalogue import build_model
+from seqloom.symbols import OWN
 from tests.records import model_settings, search_settings
 
 
@@ -51,9 +53,8 @@ def test_one_model_twice_is_the_model(table_model, beam):
     model = table_model(4, 15, 2.0)
 
     def found(step, state):
-        return beam_search(
-            step, state, rows=3, max_lengths=torch.tensor([6, 7, 8]), settings=search_settings(beam=beam), n_best=beam
-        )
+        rules = Constraints.build(OWN, torch.tensor([6, 7, 8]))
+        return beam_search(step, state, rules, search_settings(beam=beam), beam)
 
     alone = found(model.step, model.start([0, 1, 2]))
     twice = found(step_of([model, model]), state_of([model, model], [0, 1, 2]))

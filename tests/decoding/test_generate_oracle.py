@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.finished import Hypothesis
 from seqloom.decoding.folder import DEFAULT_SEARCH
 from seqloom.decoding.search import beam_search
@@ -77,7 +78,7 @@ class DecoderState(NamedTuple):
     ids: Tensor
 
     def select(self, rows: Tensor) -> Self:
-        return type(self)(*(part[rows] for part in self))
+        return type(self)(*(part[rows.flatten()] for part in self))
 
 
 def ours(network: Any, batch: Sources, n_best: int = 1, minimum: int = 0, **search: Any) -> list[list[Hypothesis]]:
@@ -94,11 +95,15 @@ def ours(network: Any, batch: Sources, n_best: int = 1, minimum: int = 0, **sear
     rows = len(batch.ids)
     with torch.inference_mode():
         memory = network.get_encoder()(input_ids=batch.ids, attention_mask=batch.mask).last_hidden_state
-        return beam_search(
-            step, DecoderState(memory, batch.mask, torch.empty(rows, 0, dtype=torch.int64)), rows=rows,
-            max_lengths=torch.full((rows,), LONGEST), min_lengths=torch.full((rows,), minimum), symbols=SYMBOLS,
-            settings=search_settings(beam=BEAM, normalization="average", **search), n_best=n_best,
-        )  # fmt: skip
+        rules = Constraints.build(
+            SYMBOLS,
+            torch.full((rows,), LONGEST),
+            min_lengths=torch.full((rows,), minimum),
+            no_repeat_ngram=search.get("no_repeat_ngram", 0),
+        )
+        settings = search_settings(beam=BEAM, normalization="average", **search)
+        state = DecoderState(memory, batch.mask, torch.empty(rows, 0, dtype=torch.int64))
+        return beam_search(step, state, rules, settings, n_best)
 
 
 def theirs(network: Any, batch: Sources, **changes: Any) -> tuple[list[list[int]], list[float]]:

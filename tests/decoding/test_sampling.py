@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.sampling import draw, sample
 from seqloom.errors import EvaluationError
+from seqloom.symbols import OWN
 from tests.decoding.oracles import BOS, EOS, PAD, Rules, constraints, continuations, log_probability
 from tests.records import search_settings
 
@@ -80,11 +82,14 @@ def test_what_is_forbidden_is_never_drawn_at_the_edges():
 
 
 def run(model, sources, rules, keys=None, samples=1, **more):
-    settings = search_settings(method="sampling", no_repeat_ngram=rules[0].ngram, **more)
     return sample(
-        model.step, model.start(sources), settings=settings, keys=sources if keys is None else keys, samples=samples,
-        **constraints(rules),
-    )  # fmt: skip
+        model.step,
+        model.start(sources),
+        constraints(rules),
+        search_settings(method="sampling", **more),
+        keys=sources if keys is None else keys,
+        samples=samples,
+    )
 
 
 def probabilities(model, rules):
@@ -169,9 +174,8 @@ def test_the_global_generator_is_left_alone(table_model):
 def test_no_sources_give_no_samples(table_model):
     settings = search_settings(method="sampling")
     model = table_model(1, 9)
-    assert (
-        sample(model.step, model.start([]), rows=0, max_lengths=torch.empty(0).long(), settings=settings, keys=[]) == []
-    )
+    none = Constraints.build(OWN, torch.empty(0, dtype=torch.int64))
+    assert sample(model.step, model.start([]), none, settings, keys=[]) == []
 
 
 @pytest.mark.parametrize("how", [{}, {"top_k": 3}, {"top_p": 0.5}])
@@ -185,7 +189,4 @@ def test_what_is_no_probability_is_refused_with_its_source(table_model, how, val
 
     settings = search_settings(method="sampling", **how)
     with pytest.raises(EvaluationError, match=rf"source 1 .*{said}"):
-        sample(
-            step, model.start([0, 1]), rows=2, max_lengths=torch.tensor([9, 9]), settings=settings, keys=[0, 1],
-            min_lengths=torch.tensor([3, 3]), samples=2,
-        )  # fmt: skip
+        sample(step, model.start([0, 1]), constraints([Rules(9, 3)] * 2), settings, keys=[0, 1], samples=2)

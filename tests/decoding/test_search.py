@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.search import beam_search
 from seqloom.errors import EvaluationError
-from seqloom.symbols import Symbols
+from seqloom.symbols import OWN, Symbols
 from tests.decoding.oracles import (
     BOS,
     EOS,
@@ -144,15 +145,9 @@ class Fixed:
         return self.row.repeat(len(token), 1), self
 
 
-def search(model, limits, beam, alpha=1.0, **more):
-    return beam_search(
-        model.step,
-        model,
-        rows=len(limits),
-        max_lengths=torch.tensor(limits, dtype=torch.int64),
-        settings=search_settings(beam=beam, length_penalty=alpha),
-        **more,
-    )
+def search(model, limits, beam, alpha=1.0, prefixes=None, n_best=1):
+    rules = Constraints.build(OWN, torch.tensor(limits, dtype=torch.int64), prefixes=prefixes)
+    return beam_search(model.step, model, rules, search_settings(beam=beam, length_penalty=alpha), n_best)
 
 
 def test_a_hypothesis_at_its_limit_ends_and_pays_for_it():
@@ -193,10 +188,8 @@ def test_an_id_of_two_roles_can_end_a_target(beam, symbols, allowed):
         first.append(token[0].item())
         return model.step(token, state)
 
-    found = beam_search(
-        step, model, rows=1, max_lengths=torch.tensor([3]), min_lengths=torch.tensor([2]), symbols=symbols,
-        settings=search_settings(beam=beam, length_penalty=0.0), n_best=beam,
-    )[0]  # fmt: skip
+    rules = Constraints.build(symbols, torch.tensor([3]), min_lengths=torch.tensor([2]))
+    (found,) = beam_search(step, model, rules, search_settings(beam=beam, length_penalty=0.0), beam)
     assert first[0] == symbols.bos
     assert {token for each in found for token in each.ids} <= allowed
     assert len(found[0].ids) == 2
@@ -227,7 +220,7 @@ def test_a_long_target_wins_by_a_hair_however_late(normalization, alpha, share, 
         return row, state
 
     settings = search_settings(beam=2, normalization=normalization, length_penalty=alpha)
-    ((best,),) = beam_search(step, Fixed([1.0]), rows=1, max_lengths=torch.tensor([longest]), settings=settings)
+    ((best,),) = beam_search(step, Fixed([1.0]), Constraints.build(OWN, torch.tensor([longest])), settings)
     assert len(best.ids) == found
     assert len(steps) == (1 + longest if found else 1)  # a target that can no longer win is not followed
 
@@ -255,9 +248,11 @@ def test_what_is_no_probability_is_refused(table_model, beam, value):
 
     with pytest.raises(EvaluationError, match=r"source 1 .* target token 2; its weights are broken"):
         beam_search(
-            step, model.start([0, 1]), rows=2, max_lengths=torch.tensor([9, 9]),
-            settings=search_settings(beam=beam, length_penalty=9.0),
-        )  # fmt: skip
+            step,
+            model.start([0, 1]),
+            Constraints.build(OWN, torch.tensor([9, 9])),
+            search_settings(beam=beam, length_penalty=9.0),
+        )
 
 
 @pytest.mark.parametrize("beam", [1, 4])

@@ -9,9 +9,11 @@ import torch
 
 from seqloom.batching.batches import BatchOrder, in_order
 from seqloom.batching.store import TokenStore, TokenWriter
+from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.search import beam_search
 from seqloom.models.catalogue import build_model
 from seqloom.models.seq2seq import Seq2Seq
+from seqloom.symbols import OWN
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine
@@ -53,9 +55,7 @@ def translate(model: Seq2Seq, sources: list[list[int]]) -> list[list[int]]:
     for row, ids in zip(padded, sources, strict=True):
         row[: len(ids)] = torch.tensor(ids)
     with torch.inference_mode():
-        found = beam_search(
-            model.step, model.start(padded, lengths), rows=len(sources), max_lengths=lengths + 4, settings=SEARCH
-        )
+        found = beam_search(model.step, model.start(padded, lengths), Constraints.build(OWN, lengths + 4), SEARCH)
     return [hypotheses[0].ids for hypotheses in found]
 
 

@@ -155,10 +155,30 @@ def test_a_network_without_attention_says_so(model: Seq2Seq) -> None:
 @pytest.mark.parametrize("name", ATTENTIVE)
 @torch.no_grad()
 def test_rows_that_change_places_within_their_source_share_its_memory(model: Seq2Seq) -> None:
-    _, state = model.step(random_ids(4), model.start(random_ids(2, 7), LENGTHS[:2]).select(torch.tensor([0, 0, 1, 1])))
+    started = model.start(random_ids(2, 7), LENGTHS[:2]).select(torch.tensor([[0, 0], [1, 1]]))
+    _, state = model.step(random_ids(4), started)
     memory = vars(state)["memory"]
-    assert vars(state.select(torch.tensor([1, 0, 2, 2])))["memory"] is memory
-    assert vars(state.select(torch.tensor([2, 0, 1, 1])))["memory"] is not memory
+    assert vars(state.select(torch.tensor([[1, 0], [2, 2]])))["memory"] is memory
+    assert vars(state.select(torch.tensor([[2, 2], [1, 1]])))["memory"] is not memory
+
+
+@torch.no_grad()
+def test_hypotheses_of_a_source_remember_each_its_own_past(model: Seq2Seq) -> None:
+    """A beam is reordered at each step, and sources leave; the whole target of each row is read anew beside it."""
+    source, lengths = random_ids(3, 7), torch.tensor([7, 2, 5])
+    left, read = torch.arange(3), torch.empty(3, 1, 0, dtype=torch.int64)
+    state = model.start(source, lengths)
+    for kept, beams in (([0, 1, 2], 3), ([0, 1, 2], 3), ([0, 2], 3), ([0, 1], 3), ([0, 1], 2), ([1, 0], 2), ([1], 4)):
+        token = random_ids(*read.shape[:2])
+        found, state = model.step(token.flatten(), state)
+        read = torch.cat((read, token.unsqueeze(2)), dim=2)
+        width = read.shape[1]
+        every = left.repeat_interleave(width)
+        whole = model(source[every], lengths[every], read.flatten(0, 1))[:, -1]
+        close(found, model.log_probabilities(whole))
+        sources, parents = torch.tensor(kept), torch.randint(width, (len(kept), beams))
+        state = state.select(sources.unsqueeze(1) * width + parents)
+        left, read = left[sources], read[sources.unsqueeze(1), parents]
 
 
 @pytest.mark.parametrize(("ties", "tables"), [("all", 1), ("target", 2), ("none", 3)])

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.search import beam_search
 from seqloom.models.generation import Generated, generate
 from seqloom.models.pretrained import Pretrained
@@ -66,11 +67,8 @@ def test_generate_finds_what_our_own_search_finds(pretrained: Pretrained, kind: 
     ours = beam_search(
         pretrained.step,
         pretrained.start(source, LENGTHS),
-        rows=3,
-        min_lengths=LEAST,
-        max_lengths=MOST,
-        settings=search_settings(method="beam", beam=4, normalization="average", length_penalty=1.0),
-        symbols=SYMBOLS[kind],
+        Constraints.build(SYMBOLS[kind], MOST, min_lengths=LEAST),
+        search_settings(method="beam", beam=4, normalization="average", length_penalty=1.0),
         n_best=2,
     )
     for found, expected in zip(theirs, ours, strict=True):

@@ -99,8 +99,8 @@ class Constraints:
         `log_probabilities` (A * K, V) are of what comes behind `ids` (A * K, t): K rows per source, in their order.
         """
         position = ids.shape[1]
-        forced = self._forced(position, len(ids))
-        kept = None if forced is None else log_probabilities.gather(1, forced.clamp(min=0))
+        rows, token = self._forced(position, len(ids))
+        kept = log_probabilities[rows, token]
         if self._never.numel():
             log_probabilities.index_fill_(1, self._never, -torch.inf)
         if self.no_repeat_ngram:
@@ -108,22 +108,20 @@ class Constraints:
         if position < self._last_minimum:
             early = self._per_row(self.min_lengths > position, len(ids))
             _forbid_end(log_probabilities, early, self.symbols.eos)
-        if forced is not None and kept is not None:
-            is_forced = forced != _FREE
-            # A row without a forced token writes what it has in column 0 back to it.
-            kept = torch.where(is_forced, kept, log_probabilities[:, :1])
-            log_probabilities.masked_fill_(is_forced, -torch.inf).scatter_(1, forced.clamp(min=0), kept)
+        log_probabilities.index_fill_(0, rows, -torch.inf)[rows, token] = kept
         return log_probabilities
 
-    def _forced(self, position: int, rows: int) -> Tensor | None:
-        """(rows, 1): the only token that each row may go on with, -1 where it is free; None if all surely are."""
+    def _forced(self, position: int, rows: int) -> tuple[Tensor, Tensor]:
+        """The rows that have only one token to go on with, and that token of each: (n,) int64 both."""
         has_prefix = position < self.prefixes.shape[1]
         if not has_prefix and position < self._first_limit:
-            return None
+            return self._never[:0], self._never[:0]
         forced = torch.where(self.max_lengths <= position, self.symbols.eos, _FREE)
         if has_prefix:
             forced = torch.where(self.prefixes[:, position] == _FREE, forced, self.prefixes[:, position])
-        return self._per_row(forced, rows).unsqueeze(1)
+        forced = self._per_row(forced, rows)
+        bound = (forced != _FREE).nonzero().squeeze(1)
+        return bound, forced[bound]
 
     def _per_row(self, of_sources: Tensor, rows: int) -> Tensor:
         return of_sources.repeat_interleave(rows // len(of_sources))

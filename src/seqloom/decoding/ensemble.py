@@ -23,7 +23,7 @@ class EnsembleState(State):
     members: tuple[State, ...]
 
     def select(self, rows: Tensor) -> Self:
-        """Return the state of the given rows, int64."""
+        """See `State.select`."""
         return type(self)(tuple(member.select(rows) for member in self.members))
 
 

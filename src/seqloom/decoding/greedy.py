@@ -3,7 +3,7 @@
 Its scores, its rules and what it refuses are those of beam search (`search`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,7 +13,6 @@ from seqloom.decoding.finished import Finished, Hypothesis
 from seqloom.decoding.normalization import length_penalties
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.step import S, StepFunction, largest, not_probabilities, refuse
-from seqloom.symbols import OWN, Symbols
 
 Choice = Callable[[Tensor, Tensor, int], Tensor]
 """Chooses the next token of each row, (rows,) int64, from the log-probabilities of those that are allowed, (rows, V).
@@ -24,29 +23,12 @@ It is told which row each one was at first, (rows,) int64, for finished rows lea
 
 @torch.inference_mode()
 def greedy_search(
-    step: StepFunction[S],
-    state: S,
-    *,
-    rows: int,
-    max_lengths: Tensor,
-    settings: SearchSettings,
-    symbols: Symbols = OWN,
-    min_lengths: Tensor | None = None,
-    prefixes: Sequence[Sequence[int]] | None = None,
+    step: StepFunction[S], state: S, constraints: Constraints, settings: SearchSettings
 ) -> list[Hypothesis]:
-    """Return for each of `rows` sources the hypothesis that takes the likeliest token at every step.
+    """Return for each source of `constraints` the hypothesis that takes the likeliest token at every step.
 
     The arguments and the errors are those of `beam_search`; the beam of `settings` means nothing here.
     """
-    if rows == 0:
-        return []
-    constraints = Constraints.build(
-        symbols,
-        max_lengths,
-        min_lengths=min_lengths,
-        prefixes=prefixes,
-        no_repeat_ngram=settings.no_repeat_ngram,
-    )
     return follow(step, state, _likeliest, constraints, settings)
 
 
@@ -65,6 +47,8 @@ def follow(
     """Return the one hypothesis that `choose` leads to in each row; `constraints` and `state` have a row for each."""
     device = constraints.max_lengths.device
     count = len(constraints.max_lengths)
+    if count == 0:
+        return []
     penalties = length_penalties(settings.normalization, settings.length_penalty, constraints.longest, device)
     results: list[list[Hypothesis]] = [[] for _ in range(count)]
     rows = torch.arange(count, device=device)

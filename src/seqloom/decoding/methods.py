@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from seqloom.decoding import mbr
+from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble
 from seqloom.decoding.finished import Hypothesis
 from seqloom.decoding.sampling import sample
@@ -20,7 +21,6 @@ from seqloom.errors import ModelError, ParamsError
 from seqloom.models import generation
 from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
-from seqloom.symbols import Symbols
 
 Model = Seq2Seq | Ensemble
 Write = Callable[[int, Sequence[int]], str]
@@ -32,90 +32,69 @@ class Batch(NamedTuple):
 
     source: Tensor  # (B, S) int64, padded on the right
     lengths: Tensor  # (B,) int64
-    min_lengths: Tensor  # (B,) int64, of the target, EOS not counted
-    max_lengths: Tensor  # (B,) int64
-    prefixes: list[list[int]]  # what each target begins with
+    constraints: Constraints
 
 
 class Method(Protocol):
     """Finds up to `n_best` hypotheses per source, best first."""
 
     def __call__(
-        self, model: Model, batch: Batch, symbols: Symbols, settings: SearchSettings, n_best: int, write: Write
+        self, model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write
     ) -> list[list[Hypothesis]]:
         """See `METHODS`."""
 
 
-def beam(
-    model: Model, batch: Batch, symbols: Symbols, settings: SearchSettings, n_best: int, write: Write
-) -> list[list[Hypothesis]]:
+def beam(model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write) -> list[list[Hypothesis]]:
     """The likeliest targets, each by the length that `settings` normalise it to."""
-    return beam_search(
-        model.step,
-        model.start(batch.source, batch.lengths),
-        rows=len(batch.source),
-        max_lengths=batch.max_lengths,
-        settings=settings,
-        symbols=symbols,
-        min_lengths=batch.min_lengths,
-        prefixes=batch.prefixes,
-        n_best=n_best,
-    )
+    return beam_search(model.step, model.start(batch.source, batch.lengths), batch.constraints, settings, n_best)
 
 
-def sampling(
-    model: Model, batch: Batch, symbols: Symbols, settings: SearchSettings, n_best: int, write: Write
-) -> list[list[Hypothesis]]:
+def sampling(model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write) -> list[list[Hypothesis]]:
     """Draws from the model, in their order."""
     sources = [ids[:length] for ids, length in zip(batch.source.tolist(), batch.lengths.tolist(), strict=True)]
     return sample(
         model.step,
         model.start(batch.source, batch.lengths),
-        rows=len(batch.source),
-        max_lengths=batch.max_lengths,
-        settings=settings,
+        batch.constraints,
+        settings,
         keys=[_key(ids) for ids in sources],
         samples=n_best,
-        symbols=symbols,
-        min_lengths=batch.min_lengths,
-        prefixes=batch.prefixes,
     )
 
 
 def minimum_bayes_risk(
-    model: Model, batch: Batch, symbols: Symbols, settings: SearchSettings, n_best: int, write: Write
+    model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write
 ) -> list[list[Hypothesis]]:
     """Of `settings.samples` draws those that are most like all of them; the score is the expected chrF."""
     results = []
-    for source, drawn in enumerate(sampling(model, batch, symbols, settings, settings.samples, write)):
+    for source, drawn in enumerate(sampling(model, batch, settings, settings.samples, write)):
         ranked = mbr.rank([write(source, hypothesis.ids) for hypothesis in drawn])
         results.append([drawn[first]._replace(score=utility) for first, utility in ranked[:n_best]])
     return results
 
 
-def generate(
-    model: Model, batch: Batch, symbols: Symbols, settings: SearchSettings, n_best: int, write: Write
-) -> list[list[Hypothesis]]:
+def generate(model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write) -> list[list[Hypothesis]]:
     """Hugging Face's own search; the prefix counts neither in the score nor in the log-probability."""
     if not isinstance(model, Pretrained):
         raise ModelError("search.method is generate, which a pretrained model has alone; valid are beam, sampling, mbr")
     if settings.normalization != "average":
         raise ParamsError("search.method is generate, which ranks by the average alone: set search.normalization to it")
-    prefix = batch.prefixes[0]
-    if any(other != prefix for other in batch.prefixes):
+    rules = batch.constraints
+    if (rules.prefixes != rules.prefixes[0]).any():
         raise ModelError("search.method is generate, which knows no target prefix of a single text; use beam")
+    prefix = rules.prefixes[0].tolist()
     found = generation.generate(
         model,
         batch.source,
         batch.lengths,
-        symbols=symbols,
+        symbols=rules.symbols,
         prefix=prefix,
-        min_lengths=batch.min_lengths,
-        max_lengths=batch.max_lengths,
+        min_lengths=rules.min_lengths,
+        max_lengths=rules.max_lengths,
         beam=settings.beam,
         n_best=n_best,
         length_penalty=settings.length_penalty,
-        no_repeat_ngram=settings.no_repeat_ngram,
+        no_repeat_ngram=rules.no_repeat_ngram,
     )
 
     def hypothesis(ids: list[int], log_probability: float) -> Hypothesis:

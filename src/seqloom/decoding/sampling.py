@@ -16,7 +16,6 @@ from seqloom.decoding.finished import Hypothesis
 from seqloom.decoding.greedy import follow
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.step import S, StepFunction, largest
-from seqloom.symbols import OWN, Symbols
 
 _FIRST_LOOK = 64  # tokens, among which the nucleus is looked for; where it is larger, among more
 
@@ -25,17 +24,13 @@ _FIRST_LOOK = 64  # tokens, among which the nucleus is looked for; where it is l
 def sample(
     step: StepFunction[S],
     state: S,
-    *,
-    rows: int,
-    max_lengths: Tensor,
+    constraints: Constraints,
     settings: SearchSettings,
+    *,
     keys: Sequence[int],
     samples: int = 1,
-    symbols: Symbols = OWN,
-    min_lengths: Tensor | None = None,
-    prefixes: Sequence[Sequence[int]] | None = None,
 ) -> list[list[Hypothesis]]:
-    """Return `samples` hypotheses of each of `rows` sources, in the order of their draws; some may be equal.
+    """Return `samples` hypotheses of each source of `constraints`, in the order of their draws; some may be equal.
 
     Tokens are drawn as `settings` says: temperature first, then the `top_k` likeliest, then of these the fewest that
     make up `top_p`. `keys` holds a number from 0 up per source that stays the same wherever the source stands; the
@@ -45,17 +40,11 @@ def sample(
     Raises:
         EvaluationError: the step function gave NaN or a positive number, or no continuation any probability.
     """
-    if rows == 0:
+    if not keys:
         return []
-    constraints = Constraints.build(
-        symbols,
-        max_lengths,
-        min_lengths=min_lengths,
-        prefixes=prefixes,
-        no_repeat_ngram=settings.no_repeat_ngram,
-    )
-    copies = torch.arange(rows, device=max_lengths.device).repeat_interleave(samples)
-    numbers = _uniform(settings.seed, keys, samples, constraints.longest + 1).to(max_lengths.device)
+    device = constraints.max_lengths.device
+    copies = torch.arange(len(keys), device=device).repeat_interleave(samples)
+    numbers = _uniform(settings.seed, keys, samples, constraints.longest + 1).to(device)
 
     def choose(log_probabilities: Tensor, rows: Tensor, position: int) -> Tensor:
         return draw(

@@ -14,8 +14,6 @@ once its n-th best finished hypothesis scores at least as high as that bound for
 batch; going on could not change its result.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -25,27 +23,19 @@ from seqloom.decoding.greedy import greedy_search
 from seqloom.decoding.normalization import length_penalties
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.step import S, StepFunction, largest, not_probabilities, refuse
-from seqloom.symbols import OWN, Symbols
 
 
 @torch.inference_mode()
 def beam_search(
     step: StepFunction[S],
     state: S,
-    *,
-    rows: int,
-    max_lengths: Tensor,
+    constraints: Constraints,
     settings: SearchSettings,
-    symbols: Symbols = OWN,
-    min_lengths: Tensor | None = None,
-    prefixes: Sequence[Sequence[int]] | None = None,
     n_best: int = 1,
 ) -> list[list[Hypothesis]]:
-    """Return the `n_best` hypotheses of each of `rows` sources, best first; fewer where fewer can end.
+    """Return the `n_best` hypotheses of each source of `constraints`, best first; fewer where fewer can end.
 
-    `state` has a row per source, before the first token; `max_lengths` (rows,) int64 is the most ids a hypothesis of
-    each source may have, EOS not counted, and `min_lengths` the fewest; `prefixes` are ids that each must begin with.
-    A beam of 1 is `greedy_search`.
+    `state` has a row per source, before the first token. A beam of 1 is `greedy_search`.
 
     Raises:
         EvaluationError: the step function gave NaN or a positive number, or no hypothesis of a source any probability.
@@ -55,28 +45,17 @@ def beam_search(
     if not 1 <= n_best <= beam:
         raise ValueError(f"n_best is {n_best}; a beam of {beam} gives 1 to {beam} hypotheses")
     if beam == 1:
-        found = greedy_search(
-            step, state, rows=rows, max_lengths=max_lengths, settings=settings, symbols=symbols,
-            min_lengths=min_lengths, prefixes=prefixes,
-        )  # fmt: skip
-        return [[hypothesis] for hypothesis in found]
+        return [[hypothesis] for hypothesis in greedy_search(step, state, constraints, settings)]
+    rows, device, eos = len(constraints.max_lengths), constraints.max_lengths.device, constraints.symbols.eos
     results: list[list[Hypothesis]] = [[] for _ in range(rows)]
     if rows == 0:
         return results
 
-    device = max_lengths.device
-    constraints = Constraints.build(
-        symbols,
-        max_lengths,
-        min_lengths=min_lengths,
-        prefixes=prefixes,
-        no_repeat_ngram=settings.no_repeat_ngram,
-    )
     longest = constraints.longest
     penalties = length_penalties(settings.normalization, settings.length_penalty, longest, device)
     bounds = penalties[constraints.max_lengths]
     sources = torch.arange(rows, device=device)  # (A,): which source each active one is
-    token = torch.full((rows,), symbols.bos, device=device)
+    token = torch.full((rows,), constraints.symbols.bos, device=device)
     live = torch.zeros(rows, 1, dtype=torch.float64, device=device)  # (A, K) log-probabilities; one hypothesis at first
     ids = torch.empty(rows, 1, 0, dtype=torch.int64, device=device)  # (A, K, t)
     nothing = torch.full((rows, n_best), -torch.inf, dtype=torch.float64, device=device)
@@ -96,7 +75,7 @@ def beam_search(
         parents = where // count
         chosen = tokens.view(active, width * count).gather(1, where)
 
-        ends = chosen == symbols.eos
+        ends = chosen == eos
         ended = best[:, :beam].masked_fill(~ends[:, :beam], -torch.inf)
         history = ids.gather(1, parents.unsqueeze(-1).expand(-1, -1, position))  # (A, 2K, t)
         finished = finished.add(ended / penalties[position], ended, history[:, :beam])
@@ -116,7 +95,7 @@ def beam_search(
             parents, chosen, history = parents[rows_left], chosen[rows_left], history[rows_left]
         token = chosen.gather(1, lives)
         ids = torch.cat([history.gather(1, lives.unsqueeze(-1).expand(-1, -1, position)), token.unsqueeze(-1)], dim=2)
-        state = state.select((rows_left.unsqueeze(1) * width + parents.gather(1, lives)).flatten())
+        state = state.select(rows_left.unsqueeze(1) * width + parents.gather(1, lives))
         token = token.flatten()
     return results
 

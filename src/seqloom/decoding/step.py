@@ -15,7 +15,7 @@ class SearchState(Protocol):
     """What a step function remembers; a row per hypothesis."""
 
     def select(self, rows: Tensor) -> Self:
-        """Return the state of the given rows (int64, repeats allowed), in that order."""
+        """Return the state of the given rows, int64, (n,) or (A, K); see `seqloom.models.seq2seq.State`."""
 
 
 S = TypeVar("S", bound=SearchState)

@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble
 from seqloom.decoding.folder import Languages, read_folder, same_tokenizer
 from seqloom.decoding.methods import METHODS, Batch, Model, width
@@ -196,15 +197,19 @@ class Translator:
         batch = Batch(
             padded.to(self.device),
             lengths.to(self.device),
-            torch.minimum(least, most).to(self.device),
-            most.to(self.device),
-            [each.prefix for each in sources],
+            Constraints.build(
+                symbols,
+                most.to(self.device),
+                min_lengths=torch.minimum(least, most).to(self.device),
+                prefixes=[each.prefix for each in sources],
+                no_repeat_ngram=search.no_repeat_ngram,
+            ),
         )
 
         def write(source: int, ids: Sequence[int]) -> str:
             return self.tokenizer.decode(ids, sources[source].slots)
 
-        found = METHODS[search.method](self.model, batch, symbols, search, n_best, write)
+        found = METHODS[search.method](self.model, batch, search, n_best, write)
         return [
             [
                 Translation(write(row, ids), score, log_probability, ids, len(ids) >= limit, source.cut)

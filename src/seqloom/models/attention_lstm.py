@@ -5,7 +5,7 @@ vector h~ = tanh(W [c; h]) (Luong et al. 2015, equation 5) predicts the next tok
 the new state, as Luong et al. do (Bahdanau et al. look from the one before): so nothing that the decoder reads depends
 on what it saw, it runs over a whole target in one kernel, and all positions look at once. Input feeding gives that up.
 
-Shapes: B batch, S source, T target, E embedding width, H hidden width, R rows (hypotheses).
+Shapes: B batch, S source, T target, E embedding width, H hidden width, R rows (hypotheses), those of A sources.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from seqloom.models.attention import source_mask
 from seqloom.models.global_attention import GlobalAttention, build_global_attention
+from seqloom.models.history import chosen_sources
 from seqloom.models.recurrent import Decoder, Encoder, Recurrent, Stack, select_rows
 from seqloom.models.seq2seq import State
 from seqloom.models.settings import AttentionLstmArchitecture
@@ -27,24 +28,24 @@ class AttentionLstmState(State):
 
     layers: Stack
     fed: Tensor  # (R, H) the attentional vector of the position before, zeros at first
-    keys: Tensor  # (R, S, H)
-    memory: Tensor  # (R, S, H)
-    mask: Tensor | None  # (R, 1, 1, S)
-    origin: Tensor  # (R,) which source each row reads, int64
+    keys: Tensor  # (A, S, H)
+    memory: Tensor  # (A, S, H)
+    mask: Tensor | None  # (A, 1, 1, S)
 
     def select(self, rows: Tensor) -> Self:
-        """Return the state of the given rows."""
-        origin = self.origin.index_select(0, rows)
-        chosen = replace(self, layers=select_rows(self.layers, rows), fed=self.fed.index_select(0, rows), origin=origin)
-        # A beam that only changes places among the hypotheses of its source reads the same memory as before.
-        if origin.shape == self.origin.shape and torch.equal(origin, self.origin):
-            return chosen
-        memory = self.memory.index_select(0, rows)
+        """See `State.select`."""
+        flat = rows.flatten()
+        sources, beams = len(self.memory), len(self.fed) // len(self.memory)
+        state = replace(self, layers=select_rows(self.layers, flat), fed=self.fed.index_select(0, flat))
+        chosen = chosen_sources(rows, sources, beams)
+        if chosen is None:  # a beam that only changes places reads the same memory as before
+            return state
+        memory = self.memory.index_select(0, chosen)
         return replace(
-            chosen,
-            keys=memory if self.keys is self.memory else self.keys.index_select(0, rows),
+            state,
+            keys=memory if self.keys is self.memory else self.keys.index_select(0, chosen),
             memory=memory,
-            mask=None if self.mask is None else self.mask.index_select(0, rows),
+            mask=None if self.mask is None else self.mask.index_select(0, chosen),
         )
 
 
@@ -97,9 +98,8 @@ class AttentionLstm(Recurrent):
         memory_BSH, layers = self.encoder(self.source_embedding(source), mask)
         zeros = tuple(torch.zeros_like(each) for each in layers[0])
         layers = (zeros,) * (len(self.decoder.layers) - len(layers)) + layers
-        origin = torch.arange(len(source), device=source.device)
         fed = torch.zeros_like(memory_BSH[:, 0])
-        return AttentionLstmState(layers, fed, self.look.keys(memory_BSH), memory_BSH, mask, origin)
+        return AttentionLstmState(layers, fed, self.look.keys(memory_BSH), memory_BSH, mask)
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, AttentionLstmState]:
         """See `Seq2Seq.step`."""
@@ -129,6 +129,7 @@ class AttentionLstm(Recurrent):
         return torch.stack(vectors, dim=1), torch.stack(outs, dim=1), replace(state, layers=layers, fed=fed)
 
     def _attend(self, out_RTH: Tensor, state: AttentionLstmState) -> Tensor:
-        context_RTH = self.look(out_RTH, state.keys, state.memory, state.mask)
+        together = out_RTH.reshape(len(state.memory), -1, out_RTH.shape[2])  # all that look at one source
+        context_RTH = self.look(together, state.keys, state.memory, state.mask).view_as(out_RTH)
         attentional: Tensor = self.combine(torch.cat((context_RTH, out_RTH), dim=-1)).tanh()
         return attentional

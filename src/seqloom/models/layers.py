@@ -1,6 +1,7 @@
 """The layers of a Transformer, put together from parts: a class for each choice, and no choice within a forward.
 
-Shapes: B batch, S source tokens, T target tokens, D model width, N heads, H width of a head.
+Shapes: B batch, S source tokens, T target tokens, D model width, N heads, H width of a head; in a search A
+sources, K hypotheses of each.
 """
 
 from abc import ABC, abstractmethod
@@ -11,13 +12,11 @@ from torch.nn import functional as F
 
 from seqloom.models.attention import Attention
 from seqloom.models.dropout import Dropout
+from seqloom.models.history import KeysValues
 from seqloom.models.positions import Turn
 from seqloom.models.settings import TransformerArchitecture
 
 _EPSILON = 1e-5  # keeps a norm from dividing by zero; the default of nn.LayerNorm
-
-KeysValues = tuple[Tensor, Tensor]
-"""(B, N, S, H) each."""
 
 
 class Residual(nn.Module, ABC):
@@ -165,14 +164,15 @@ class DecoderLayer(nn.Module):
         return self._look_across(x_BTD, self.cross_attention.keys_values(memory_BSD), mask)
 
     def step(
-        self, x_R1D: Tensor, memory: KeysValues, mask: Tensor | None, turn: Turn, past: KeysValues | None
+        self, x_AKD: Tensor, memory: KeysValues, mask: Tensor | None, turn: Turn, past: KeysValues, own: Tensor
     ) -> tuple[Tensor, KeysValues]:
-        """The newest position of `forward`, (R, 1, D), and the keys and values of all target positions so far.
+        """The newest position of `forward` in K hypotheses of each source, and `past` with its keys and values.
 
-        `memory` are those of the source, `past` those of the positions before, if there are any.
+        `memory` are those of the sources, `past` those of all the hypotheses of a source have read, and the mask `own`
+        says which of these, and of the newest, each hypothesis may look at.
         """
-        x_R1D, seen = self._look_back(x_R1D, turn, past)
-        return self._look_across(x_R1D, memory, mask), seen
+        x_AKD, seen = self._look_back(x_AKD, turn, past, own)
+        return self._look_across(x_AKD, memory, mask), seen
 
     def cross_weights(self, x_BTD: Tensor, memory_BSD: Tensor, mask: Tensor | None, turn: Turn) -> Tensor:
         """How much each target position looks at each source position in `forward`, (B, N, T, S) fp32."""
@@ -180,12 +180,14 @@ class DecoderLayer(nn.Module):
         key_BNSH, _ = self.cross_attention.keys_values(memory_BSD)
         return self.cross_attention.weights(self.cross_residual.enter(x_BTD), key_BNSH, mask)
 
-    def _look_back(self, x_BTD: Tensor, turn: Turn, past: KeysValues | None = None) -> tuple[Tensor, KeysValues]:
+    def _look_back(
+        self, x_BTD: Tensor, turn: Turn, past: KeysValues | None = None, mask: Tensor | None = None
+    ) -> tuple[Tensor, KeysValues]:
         inner = self.self_residual.enter(x_BTD)
         key, value = self.self_attention.keys_values(inner, turn)
         if past is not None:
             key, value = torch.cat((past[0], key), dim=2), torch.cat((past[1], value), dim=2)
-        attended = self.self_attention(inner, key, value, causal=past is None, turn=turn)
+        attended = self.self_attention(inner, key, value, mask=mask, causal=past is None, turn=turn)
         return self.self_residual.leave(x_BTD, attended), (key, value)
 
     def _look_across(self, x_BTD: Tensor, memory: KeysValues, mask: Tensor | None) -> Tensor:

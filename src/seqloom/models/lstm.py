@@ -24,8 +24,8 @@ class LstmState(State):
     layers: Stack
 
     def select(self, rows: Tensor) -> Self:
-        """Return the state of the given rows."""
-        return replace(self, layers=select_rows(self.layers, rows))
+        """See `State.select`."""
+        return replace(self, layers=select_rows(self.layers, rows.flatten()))
 
 
 class Lstm(Recurrent):

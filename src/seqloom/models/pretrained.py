@@ -38,7 +38,8 @@ class PretrainedState(State):
     length: int = 0
 
     def select(self, rows: Tensor) -> Self:
-        """Return the state of the given rows."""
+        """See `State.select`."""
+        rows = rows.flatten()
         origin = self.origin.index_select(0, rows)
         target = _pick(self.target, rows)
         # A beam that only changes places among the hypotheses of its source reads the same memory as before.

@@ -18,11 +18,17 @@ from seqloom.errors import ModelError
 
 
 class State(ABC):
-    """What a decoder remembers between two steps: encoder memory and its own past, a row per hypothesis."""
+    """What a decoder remembers between two steps: encoder memory and its own past, for a row per hypothesis.
+
+    Rows of one source stand together, and each source has as many: what belongs to the source is kept once.
+    """
 
     @abstractmethod
     def select(self, rows: Tensor) -> Self:
-        """Return the state of the given rows (int64, any number of them, repeats allowed), in that order."""
+        """Return the state of the given rows, int64, any number of them, repeats allowed, in that order.
+
+        The rows in a line of a table (A, K) must be of one source; of rows (n,) each stands for itself from then on.
+        """
 
 
 class Seq2Seq(nn.Module, ABC):

@@ -5,8 +5,8 @@ residual connections (3.1 to 3.3), embeddings scaled by the square root of the w
 `TransformerArchitecture`, and each choice is a part of its own (`positions.py`, `attention.py`, `layers.py`); this
 module only strings them together. It knows no training and no search.
 
-Shapes: B batch, S source tokens, T target tokens, D model width, N heads, H width of a head, V vocabulary, R rows
-(hypotheses), P target tokens read so far.
+Shapes: B batch, S source tokens, T target tokens, D model width, N heads, H width of a head, V vocabulary; in a search
+A sources, K hypotheses of each, R = A * K rows.
 """
 
 import math
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from seqloom.errors import ModelError
 from seqloom.models.attention import source_mask
 from seqloom.models.dropout import Dropout
-from seqloom.models.layers import DecoderLayer, EncoderLayer, KeysValues, build_final_norm
+from seqloom.models.history import History, KeysValues, chosen_sources
+from seqloom.models.layers import DecoderLayer, EncoderLayer, build_final_norm
 from seqloom.models.positions import Positions, Turn, build_positions
 from seqloom.models.seq2seq import Seq2Seq, State
 from seqloom.models.settings import TransformerArchitecture
@@ -27,29 +28,25 @@ from seqloom.models.settings import TransformerArchitecture
 
 @dataclass(frozen=True)
 class TransformerState(State):
-    """Keys and values per decoder layer: of the source (R, N, S, H) and of the target so far (R, N, P, H)."""
+    """Keys and values per decoder layer, of the sources (A, N, S, H) and of the targets so far."""
 
     memory: tuple[KeysValues, ...]
-    mask: Tensor | None
-    past: tuple[KeysValues, ...] | None
+    mask: Tensor | None  # (A, 1, 1, S)
+    history: History
     length: int
-    origin: Tensor  # (R,) which source each row reads, int64
 
     def select(self, rows: Tensor) -> Self:
-        """Return the state of the given rows."""
-        origin = self.origin.index_select(0, rows)
-        # A beam that only changes places among the hypotheses of its source reads the same memory as before.
-        same = origin.shape == self.origin.shape and torch.equal(origin, self.origin)
-
-        def pick(layers: tuple[KeysValues, ...]) -> tuple[KeysValues, ...]:
-            return tuple((key.index_select(0, rows), value.index_select(0, rows)) for key, value in layers)
-
+        """See `State.select`."""
+        sources, beams, _ = self.history.own.shape
+        chosen = chosen_sources(rows, sources, beams)
+        history = self.history.select(rows.view(len(rows), -1), chosen)
+        if chosen is None:  # a beam that only changes places reads the same memory as before
+            return replace(self, history=history)
         return replace(
             self,
-            memory=self.memory if same else pick(self.memory),
-            mask=self.mask if same or self.mask is None else self.mask.index_select(0, rows),
-            past=None if self.past is None else pick(self.past),
-            origin=origin,
+            memory=tuple((key.index_select(0, chosen), value.index_select(0, chosen)) for key, value in self.memory),
+            mask=None if self.mask is None else self.mask.index_select(0, chosen),
+            history=history,
         )
 
 
@@ -126,21 +123,24 @@ class Transformer(Seq2Seq):
         """See `Seq2Seq.start`."""
         mask = source_mask(source_lengths, source.shape[1])
         memory_BSD = self.encode(source, mask)
-        memory = tuple(layer.cross_attention.keys_values(memory_BSD) for layer in self._decoder_layers())
-        return TransformerState(memory, mask, None, 0, torch.arange(len(source), device=source.device))
+        both = (layer.cross_attention.keys_values(memory_BSD) for layer in self._decoder_layers())
+        memory = tuple((key.contiguous(), value.contiguous()) for key, value in both)  # they are read at every step
+        return TransformerState(memory, mask, History.empty(memory), 0)
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, TransformerState]:
         """See `Seq2Seq.step`."""
         assert isinstance(state, TransformerState)
+        own_AKL = state.history.read()
         x_R1D = self._embed(self.target_embedding, self.target_positions, token.unsqueeze(1), state.length)
+        x_AKD = x_R1D.view(*own_AKL.shape[:2], -1)
+        own = torch.zeros_like(own_AKL, dtype=x_AKD.dtype).masked_fill_(~own_AKL, -torch.inf).unsqueeze(1)
         turn = self.target_positions.turn(state.length, 1, token.device)
-        past = []
-        for index, layer in enumerate(self._decoder_layers()):
-            before = state.past[index] if state.past else None
-            x_R1D, seen = layer.step(x_R1D, state.memory[index], state.mask, turn, before)
-            past.append(seen)
-        log_probabilities = self.log_probabilities(self.decoder_norm(x_R1D.squeeze(1)))
-        return log_probabilities, replace(state, past=tuple(past), length=state.length + 1)
+        seen = []
+        for layer, memory, past in zip(self._decoder_layers(), state.memory, state.history.layers, strict=True):
+            x_AKD, after = layer.step(x_AKD, memory, state.mask, turn, past, own)
+            seen.append(after)
+        log_probabilities = self.log_probabilities(self.decoder_norm(x_AKD.flatten(0, 1)))
+        return log_probabilities, replace(state, history=History(tuple(seen), own_AKL), length=state.length + 1)
 
     @torch.no_grad()
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
