@@ -84,8 +84,8 @@ def test_learns(case: str, task: str, tmp_path: Path) -> None:
     model = build_model(model_settings(family, 0.0, "all", **section).architecture, VOCABULARY, VOCABULARY)
     engine = Engine(
         model, BatchOrder(store, 512, 1), list(in_order(store, 512))[:2], settings,
-        Placement(torch.device("cpu"), bf16=False), quality=lambda model: 0.0,
-        checkpoints=Checkpoints(tmp_path / "run", keep=1), listen=reports.append, should_stop=lambda: False,
+        Placement(torch.device("cpu"), "fp32"), quality=lambda model: 0.0,
+        checkpoints=Checkpoints(tmp_path / "run", keep=1), listeners=[reports.append], should_stop=lambda: False,
     )  # fmt: skip
     engine.run()
     hypotheses = translate(engine.model.eval(), [source for source, _ in unseen])

@@ -40,8 +40,8 @@ def trained(family: str, folder: Path) -> Seq2Seq:
     model = build_model(model_settings(family, 0.0, "all", **FAMILIES[family]).architecture, VOCABULARY, VOCABULARY)
     engine = Engine(
         model, BatchOrder(store, 1024, 1), list(in_order(store, 1024))[:1], settings,
-        Placement(torch.device("cpu"), bf16=False), quality=lambda model: 0.0,
-        checkpoints=Checkpoints(folder / "run", keep=1), listen=lambda report: None, should_stop=lambda: False,
+        Placement(torch.device("cpu"), "fp32"), quality=lambda model: 0.0,
+        checkpoints=Checkpoints(folder / "run", keep=1), listeners=[], should_stop=lambda: False,
     )  # fmt: skip
     engine.run()
     return engine.model.eval()

@@ -20,7 +20,7 @@ from seqloom.training.device import Placement
 from tests.records import tree
 from tests.tiny_pretrained import PAIRS, make_pretrained
 
-CPU = Placement(torch.device("cpu"), bf16=False)
+CPU = Placement(torch.device("cpu"), "fp32")
 
 
 @pytest.fixture(autouse=True)

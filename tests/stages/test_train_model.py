@@ -22,7 +22,8 @@ from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.params import Params, load_params
 from seqloom.progress import Progress, ignore
-from seqloom.stages import places, train_model, train_tokenizer
+from seqloom.stages import places, train_model, train_tokenizer, validation
+from seqloom.stages.identity import fingerprint, identify
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import place
 from tests.records import tree
@@ -146,7 +147,9 @@ def test_interrupted_it_leaves_a_checkpoint_and_a_rerun_ends_the_same(
     _, errors = stage.communicate()
     watchdog.cancel()
     assert stage.returncode == status
-    assert errors == "error: train_model was interrupted; run again to go on\n"
+    *warned, error = errors.splitlines()
+    assert all(line.startswith("warning: train.") for line in warned)
+    assert error == "error: train_model was interrupted; run again to go on"
     assert not places.CANDIDATE.exists()
     (scratch,) = places.SCRATCH.iterdir()
     (checkpoint,) = scratch.glob("step-*")
@@ -210,14 +213,14 @@ def test_words_are_split_anew_and_the_same_way_for_the_same_seed(workplace: Path
 def test_validation_looks_at_every_direction_alike(workplace: Path) -> None:
     write_corpus(["en-de", "en-fr", "en-de"], (3, 30))
     both = [Direction("en", "de"), Direction("en", "fr")]
-    found = train_model.validation_segments(both, 12)
+    found = validation.validation_segments(both, 12)
     assert list(found) == both
     for direction, pairs in found.items():
         assert len(pairs) == 6
         assert {pair.direction for pair in pairs} == {str(direction)}
-    assert [len(pairs) for pairs in train_model.validation_segments(both, 1000).values()] == [20, 10]
+    assert [len(pairs) for pairs in validation.validation_segments(both, 1000).values()] == [20, 10]
     with pytest.raises(CorpusError, match=r"valid\.tsv: has no pair of en-es to validate with"):
-        train_model.validation_segments([*both, Direction("en", "es")], 12)
+        validation.validation_segments([*both, Direction("en", "es")], 12)
 
 
 def test_the_score_of_a_validation_is_the_mean_over_directions(workplace: Path) -> None:
@@ -226,19 +229,20 @@ def test_the_score_of_a_validation_is_the_mean_over_directions(workplace: Path) 
             return [text[::-1] if language == "de" else "nothing of it" for text in texts]
 
     write_corpus(["en-de", "en-fr"], (3, 30))
-    segments = train_model.validation_segments([Direction("en", "de"), Direction("en", "fr")], 12)
+    segments = validation.validation_segments([Direction("en", "de"), Direction("en", "fr")], 12)
     longer = {
         direction: [pair._replace(source="a b c d e", target="e d c b a") for pair in pairs]
         for direction, pairs in segments.items()
     }
-    bleu = train_model.validation_bleu(Right(), longer)  # type: ignore[arg-type]
+    bleu = validation.validation_bleu(Right(), longer)  # type: ignore[arg-type]
     assert bleu == pytest.approx(50, abs=1)
 
 
 def test_settings_that_nothing_reads_do_not_start_anew(workplace: Path) -> None:
     def identity(**sections: Any) -> str:
         params = change_params(sections=sections)
-        return train_model.fingerprint(params, place(params.train))
+        greedy = params.search.model_copy(update=validation.GREEDY).model_dump(mode="json")
+        return fingerprint(identify(params, greedy, place(params.train)))
 
     first = identity()
     assert identity(model={"lstm": {"hidden": 32}}) == first

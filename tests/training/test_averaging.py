@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from seqloom.errors import CheckpointError
+from seqloom.models.catalogue import weights
 from seqloom.training.averaging import MovingAverage, Snapshots, load_into
+from seqloom.training.checkpoint import Checkpoints
 
 
 def linear(value: float) -> nn.Linear:
@@ -48,14 +51,30 @@ def test_weights_that_are_not_trained_have_no_average() -> None:
     assert list(MovingAverage(model, 0.9).tensors) == ["1.weight"]
 
 
-def test_snapshots_are_kept_while_a_result_can_hold_them(tmp_path: Path) -> None:
-    snapshots = Snapshots(tmp_path, most=2)
+def test_snapshots_are_named_while_a_result_can_hold_them(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    snapshots = Snapshots(checkpoints, most=2)
     kept: list[int] = []
     for step, best in ((1, 1), (2, 2), (3, 2), (4, 2), (5, 2)):
-        kept = snapshots.keep(linear(step), step, kept, best)
+        checkpoints.write_snapshot(step, weights(linear(step)))
+        kept = snapshots.needed([*kept, step], best)
     assert kept == [1, 2, 4, 5]  # the two up to the best, and the two that a better one to come needs
-    assert sorted(tmp_path.iterdir()) == [tmp_path / f"weights-{step:08d}.safetensors" for step in kept]
     assert snapshots.up_to(2, kept) == [1, 2]
     layer = linear(0.0)
     load_into(layer, snapshots.mean([1, 2]))
     assert layer.weight.tolist() == [[1.5, 1.5]]
+
+
+def test_broken_weights_are_not_averaged(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    snapshots = Snapshots(checkpoints, most=2)
+    for step in (1, 2):
+        checkpoints.write_snapshot(step, weights(linear(step)))
+    checkpoints.wait()
+    file = tmp_path / "weights-00000002.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    snapshots.mean([1])
+    with pytest.raises(CheckpointError, match=r"weights-00000002\.safetensors: cannot be read as it was written"):
+        snapshots.mean([1, 2])

@@ -1,32 +1,89 @@
+import errno
 import json
+import os
+import random
+import resource
+import shutil
+import signal
 import subprocess
 import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 import torch
 
 from seqloom.errors import CheckpointError
-from seqloom.training.checkpoint import Checkpoint, Checkpoints
+from seqloom.training import checkpoint as module
+from seqloom.training.checkpoint import Checkpoint, Checkpoints, PassedOver
 
 
-def checkpoint(step: int) -> Checkpoint:
+def checkpoint(step: int, *snapshots: int) -> Checkpoint:
     return Checkpoint(
         {"w": torch.full((3,), float(step))}, {"w": torch.full((3,), step / 2)}, {"0.step": torch.tensor(float(step))},
-        {"cpu": torch.get_rng_state()}, {"step": step, "best": float("-inf")},
+        {"cpu": torch.get_rng_state()}, {"step": step, "best": float("-inf"), "snapshots": list(snapshots)},
     )  # fmt: skip
+
+
+def snapshot(step: int) -> dict[str, torch.Tensor]:
+    return {"w": torch.full((3,), float(step))}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def damage(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     assert checkpoints.newest() is None
-    checkpoints.write(7, checkpoint(7))
-    found = checkpoints.newest()
-    assert found is not None
-    assert torch.equal(found.weights["w"], torch.full((3,), 7.0))
-    assert torch.equal(found.average["w"], torch.full((3,), 3.5))
-    assert torch.equal(found.generators["cpu"], torch.get_rng_state())
-    assert found.state == {"step": 7, "best": float("-inf")}
+    checkpoints.write_snapshot(4, snapshot(4))
+    checkpoints.write(7, checkpoint(7, 4))
+    checkpoints.wait()
+    for reader in (checkpoints, Checkpoints(tmp_path, keep=2)):
+        found = reader.newest()
+        assert found is not None
+        assert torch.equal(found.weights["w"], torch.full((3,), 7.0))
+        assert torch.equal(found.average["w"], torch.full((3,), 3.5))
+        assert torch.equal(found.generators["cpu"], torch.get_rng_state())
+        assert found.state == {"step": 7, "best": float("-inf"), "snapshots": [4]}
+        assert torch.equal(reader.snapshot(4)["w"], torch.full((3,), 4.0))
+
+
+def test_the_hashes_are_those_of_sha256sum(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.write_snapshot(4, snapshot(4))
+    checkpoints.write(7, checkpoint(7, 4))
+    checkpoints.wait()
+    check = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    checked = subprocess.run(check, cwd=tmp_path / "step-00000007", capture_output=True, text=True, check=True)
+    assert checked.stdout.splitlines() == [
+        f"{name}: OK"
+        for name in (
+            "../weights-00000004.safetensors", "model.safetensors", "optimizer.safetensors", "average.safetensors",
+            "state.json",
+        )
+    ]  # fmt: skip
+
+
+def test_the_same_state_gives_the_same_bytes(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        checkpoints = Checkpoints(tmp_path / folder, keep=1)
+        checkpoints.write(1, checkpoint(1))
+        checkpoints.wait()
+    first, second = (
+        {file.name: file.read_bytes() for file in (tmp_path / folder).rglob("step-00000001/*")} for folder in ("a", "b")
+    )
+    assert len(first) == 5
+    assert first == second
 
 
 def test_without_a_moving_average_there_is_no_file_of_it(tmp_path: Path) -> None:
@@ -42,21 +99,168 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     for step in (5, 10, 100000):
         checkpoints.write(step, checkpoint(step))
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["step-00000010", "step-00100000"]
+    checkpoints.wait()
+    assert names(tmp_path) == ["step-00000010", "step-00100000"]
 
 
-@pytest.mark.parametrize("broken", ["model.safetensors", "average.safetensors", "optimizer.safetensors", "state.json"])
-def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path: Path, broken: str) -> None:
-    checkpoints = Checkpoints(tmp_path, keep=3)
-    checkpoints.write(1, checkpoint(1))
-    checkpoints.write(2, checkpoint(2))
-    file = tmp_path / "step-00000002" / broken
-    content = bytearray(file.read_bytes())
-    content[-3] ^= 1
-    file.write_bytes(content if broken != "state.json" else content[:50])
+def test_a_snapshot_stays_as_long_as_a_checkpoint_names_it(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    expected = {
+        1: ([1], [1]),
+        2: ([1, 2], [1, 2]),
+        3: ([2, 3], [1, 2, 3]),  # the one of step 2 names 1
+        4: ([2, 4], [2, 3, 4]),
+        5: ([2, 5], [2, 4, 5]),
+    }
+    for step, (named, kept) in expected.items():
+        checkpoints.write_snapshot(step, snapshot(step))
+        checkpoints.write_snapshot(step + 100, snapshot(step))  # no checkpoint names it yet
+        checkpoints.write(step, checkpoint(step, *named))
+        checkpoints.wait()
+        ahead = [100 + each for each in range(1, step + 1)]
+        assert [file for file in names(tmp_path) if file.startswith("weights")] == [
+            f"weights-{each:08d}.safetensors" for each in kept + ahead
+        ]
+
+
+def test_the_same_step_can_be_written_again(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.write(3, checkpoint(3))
+    checkpoints.write(3, checkpoint(3)._replace(weights=snapshot(4)))
     found = checkpoints.newest()
     assert found is not None
+    assert torch.equal(found.weights["w"], torch.full((3,), 4.0))
+    assert names(tmp_path) == ["step-00000003"]
+
+
+class Held:
+    """Lets the thread that writes go on when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._go = threading.Event()
+        save = module.save_file
+
+        def held(tensors: dict[str, torch.Tensor], file: Path) -> None:
+            assert self._go.wait(30)
+            save(tensors, file)
+
+        monkeypatch.setattr(module, "save_file", held)
+
+    def go(self) -> None:
+        self._go.set()
+
+
+def test_training_goes_on_while_a_copy_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(monkeypatch)
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    best, now = snapshot(1), checkpoint(1, 1)
+    checkpoints.write_snapshot(1, best)
+    checkpoints.write(1, now)
+    for tensor in (best["w"], now.weights["w"], now.average["w"], now.optimizer["0.step"]):
+        tensor.zero_()
+    now.state["step"] = 2
+    now.state["snapshots"].clear()
+    assert not list(tmp_path.glob("step-*"))
+    held.go()
+    found = checkpoints.newest()
+    assert found is not None
+    assert found.weights["w"].tolist() == [1, 1, 1]
+    assert found.average["w"].tolist() == [0.5, 0.5, 0.5]
+    assert found.optimizer["0.step"].item() == 1
+    assert (found.state["step"], found.state["snapshots"]) == (1, [1])
+    assert checkpoints.snapshot(1)["w"].tolist() == [1, 1, 1]
+
+
+def test_a_second_checkpoint_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(monkeypatch)
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.write(1, checkpoint(1))
+    threading.Timer(0.2, held.go).start()
+    checkpoints.write(2, checkpoint(2))
+    assert (tmp_path / "step-00000001" / "SHA256SUMS").exists()
+    checkpoints.wait()
+
+
+def test_the_lock_is_held_until_everything_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(monkeypatch)
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    threading.Timer(0.2, held.go).start()
+
+    def fail() -> None:
+        with checkpoints.lock():
+            checkpoints.write(1, checkpoint(1))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert (tmp_path / "step-00000001" / "SHA256SUMS").exists()
+
+
+FILES = ["model.safetensors", "average.safetensors", "optimizer.safetensors", "state.json", "SHA256SUMS"]
+
+
+@pytest.mark.parametrize("broken", [*FILES, "../weights-00000002.safetensors"])
+def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path: Path, broken: str) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    for step in (1, 2):
+        checkpoints.write_snapshot(step, snapshot(step))
+        checkpoints.write(step, checkpoint(step, *range(1, step + 1)))
+    checkpoints.wait()
+    newest = tmp_path / "step-00000002"
+    damage(newest / broken)
+    heard: list[PassedOver] = []
+    found = checkpoints.newest(heard.append)
+    assert found is not None
     assert found.state["step"] == 1
+    assert [each.folder for each in heard] == [newest]
+    if broken != "SHA256SUMS":
+        assert heard[0].reason == f"{Path(broken).name} is not what was written"
+
+
+@pytest.mark.parametrize("missing", [*FILES, "../weights-00000002.safetensors"])
+def test_a_file_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    checkpoints.write_snapshot(2, snapshot(2))
+    checkpoints.write(2, checkpoint(2, 2))
+    checkpoints.wait()
+    (tmp_path / "step-00000002" / missing).unlink()
+    heard: list[PassedOver] = []
+    assert checkpoints.newest(heard.append) is None
+    assert heard == [PassedOver(tmp_path / "step-00000002", f"{Path(missing).name} is missing")]
+
+
+@pytest.mark.parametrize("lines", range(5))
+def test_a_list_of_hashes_that_is_cut_off_is_noticed(tmp_path: Path, lines: int) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    checkpoints.write_snapshot(1, snapshot(1))
+    checkpoints.write(1, checkpoint(1, 1))
+    checkpoints.wait()
+    sums = tmp_path / "step-00000001" / "SHA256SUMS"
+    sums.write_text("".join(sums.read_text().splitlines(keepends=True)[:lines]))
+    heard: list[PassedOver] = []
+    assert checkpoints.newest(heard.append) is None
+    assert [each.reason for each in heard] == ["SHA256SUMS does not name 'state.json'"]
+
+
+def test_a_broken_snapshot_is_never_read(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.write_snapshot(1, snapshot(1))
+    checkpoints.wait()
+    damage(tmp_path / "weights-00000001.safetensors")
+    with pytest.raises(CheckpointError, match=r"weights-00000001\.safetensors: cannot be read as it was written"):
+        checkpoints.snapshot(1)
+
+
+def test_a_broken_checkpoint_does_not_push_out_a_whole_one(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (2, 4):
+        checkpoints.write(step, checkpoint(step))
+    checkpoints.wait()
+    damage(tmp_path / "step-00000004" / "model.safetensors")
+    assert checkpoints.newest() is not None
+    checkpoints.write(3, checkpoint(3))
+    checkpoints.wait()
+    assert names(tmp_path) == ["step-00000002", "step-00000003"]
 
 
 def test_a_half_written_checkpoint_is_none(tmp_path: Path) -> None:
@@ -65,7 +269,156 @@ def test_a_half_written_checkpoint_is_none(tmp_path: Path) -> None:
     (tmp_path / "step.part" / "state.json").write_text(json.dumps({}))
     assert checkpoints.newest() is None
     checkpoints.write(1, checkpoint(1))
+    checkpoints.wait()
     assert not (tmp_path / "step.part").exists()
+
+
+def go_on(folder: Path, calls: int) -> bool:
+    """Write step 2, and again, in a process that is killed after so many calls; whether it was."""
+    child = os.fork()
+    if child:
+        status = os.waitpid(child, 0)[1]
+        assert os.WIFSIGNALED(status) or not status
+        return os.WIFSIGNALED(status)
+    left = calls
+
+    def kill(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal left
+        if event in ("os.rename", "os.remove", "os.rmdir", "os.mkdir") or (
+            event == "open" and str(folder) in str(arguments)
+        ):
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        os.fsync = lambda descriptor: None  # which matters where the power goes, and takes long
+        sys.addaudithook(kill)
+        checkpoints = Checkpoints(folder, keep=1)
+        checkpoints.newest()
+        checkpoints.write_snapshot(2, snapshot(2))
+        for _ in range(2):  # the second takes the place of the first
+            checkpoints.write(2, checkpoint(2, 2))
+        checkpoints.wait()
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    begun = Checkpoints(tmp_path / "begun", keep=1)
+    begun.write_snapshot(1, snapshot(1))
+    begun.write(1, checkpoint(1, 1))
+    begun.wait()
+    draw = random.Random(1)
+    for calls in count():
+        folder = shutil.copytree(begun.folder, tmp_path / f"{calls}")
+        if not go_on(folder, calls):
+            break
+        for later in (*[draw.randrange(40)] * (calls % 3 == 0), 1_000_000):  # some are killed twice
+            heard: list[PassedOver] = []
+            assert Checkpoints(folder, keep=1).newest(heard.append) is not None
+            assert not heard
+            killed = go_on(folder, later)
+        assert not killed
+        assert names(folder) == ["step-00000002", "weights-00000002.safetensors"]
+    assert calls >= 40
+
+
+@pytest.fixture
+def limited() -> Iterator[None]:
+    """The system refuses to write files of more than 100 kB. Python ignores the signal that comes with it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def large(step: int, *snapshots: int) -> Checkpoint:
+    return checkpoint(step, *snapshots)._replace(weights={"w": torch.full((50_000,), float(step))})
+
+
+@pytest.mark.usefixtures("limited")
+@pytest.mark.parametrize("kind", ["checkpoint", "snapshot"])
+def test_what_cannot_be_written_is_told_and_the_last_checkpoint_stays(tmp_path: Path, kind: str) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.write_snapshot(1, snapshot(1))
+    checkpoints.write(1, checkpoint(1, 1))
+    if kind == "checkpoint":
+        checkpoints.write(2, large(2, 1))
+    else:
+        checkpoints.write_snapshot(2, large(2).weights)
+        checkpoints.write(2, checkpoint(2, 1, 2))
+    with pytest.raises(CheckpointError) as error:
+        checkpoints.write(3, checkpoint(3, 1))
+    assert str(error.value).startswith(f"{tmp_path}: the {kind} of step 2 cannot be written (")
+    assert os.strerror(errno.EFBIG) in str(error.value)
+    assert str(error.value).endswith("make room, and run again: training goes on from the checkpoint before")
+    assert names(tmp_path) == ["step-00000001", "weights-00000001.safetensors"]
+    found = checkpoints.newest()
+    assert found is not None
+    assert found.state["step"] == 1
+    checkpoints.write(3, checkpoint(3, 1))  # the next one has room
+    checkpoints.wait()
+    assert names(tmp_path) == ["step-00000003", "weights-00000001.safetensors"]
+
+
+@pytest.mark.usefixtures("limited")
+def test_what_could_not_be_written_last_is_told_at_the_end(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    with pytest.raises(CheckpointError, match="the checkpoint of step 2 cannot be written"), checkpoints.lock():
+        checkpoints.write(2, large(2))
+
+
+FULL_DISK = """
+import sys, torch
+from pathlib import Path
+from seqloom.errors import CheckpointError
+from seqloom.training.checkpoint import Checkpoint, Checkpoints
+disk = Path(sys.argv[1])
+checkpoints = Checkpoints(disk / "run", keep=1)
+other = disk / "other"
+other.write_bytes(bytes(300_000))
+def write(step):
+    weights = {"w": torch.full((60_000,), float(step))}
+    checkpoints.write(step, Checkpoint(weights, {}, {}, {}, {"step": step}))
+    checkpoints.wait()
+write(1)
+try:
+    write(2)
+except CheckpointError as error:
+    print(error)
+print(checkpoints.newest().state["step"])
+other.unlink()
+write(2)
+print(checkpoints.newest().state["step"], sorted(file.name for file in checkpoints.folder.iterdir()))
+"""
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_room_lets_training_go_on(tmp_path: Path) -> None:
+    """On a disk of 700 kB, which an unprivileged user can have on most Linux machines."""
+    mounted = [
+        "unshare",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        'mount -t tmpfs -o size=700k none "$0" && exec "$@"',
+    ]
+    mount = [*mounted, str(tmp_path)]
+    try:
+        subprocess.run([*mount, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no disk can be mounted here")
+    done = subprocess.run(
+        [*mount, sys.executable, "-c", FULL_DISK, tmp_path], capture_output=True, text=True, check=True
+    )
+    error, before, after = done.stdout.splitlines()
+    assert error.startswith(f"{tmp_path}/run: the checkpoint of step 2 cannot be written (")
+    assert os.strerror(errno.ENOSPC) in error
+    assert (before, after) == ("1", "2 ['step-00000002']")
 
 
 def test_a_second_writer_is_refused(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 import math
 import random
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from seqloom.batching.batches import Batch, BatchOrder, Pair, in_order
+from seqloom.batching.batches import Batch, BatchOrder, Pair, Share, in_order
 from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.errors import TrainingError
 from seqloom.models.catalogue import build_model, weights
@@ -16,7 +18,9 @@ from seqloom.models.settings import SIDES, Side
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine, InterruptError, Outcome
+from seqloom.training.listening import Listeners
 from seqloom.training.loss import Loss
+from seqloom.training.processes import ALONE, Processes
 from seqloom.training.reports import Report, SkippedReport, StepReport, ValidationReport
 from seqloom.training.settings import TrainSettings
 from tests.records import model_settings
@@ -65,6 +69,7 @@ class Run:
         frozen_steps: int = 0,
         frozen_sides: Sequence[Side] = SIDES,
         trained: Callable[[str], bool] = lambda name: True,
+        processes: Processes = ALONE,
         **change: Any,
     ) -> Engine:
         settings = self.settings.model_copy(update=change)
@@ -77,20 +82,22 @@ class Run:
             model,
             BatchOrder(
                 self.store,
-                settings.tokens_per_batch,
+                int(settings.tokens_per_batch) * processes.size,
                 settings.seed,
                 temperature=settings.direction_temperature,
                 vary=stutter if settings.subword_sampling else None,
+                share=Share(processes.rank, processes.size),
             ),
-            list(in_order(self.store, settings.tokens_per_batch)),
+            list(in_order(self.store, int(settings.tokens_per_batch))),
             settings,
-            Placement(torch.device("cpu"), bf16=False),
+            Placement(torch.device("cpu"), "fp32"),
             quality=lambda _: -engine.validation_loss(),
             checkpoints=Checkpoints(self.folder / folder, keep=settings.keep_checkpoints),
-            listen=self.reports.append,
+            listeners=[self.reports.append],
             should_stop=lambda: engine.state.step == stop_at,
             frozen_steps=frozen_steps,
             frozen_sides=frozen_sides,
+            processes=processes,
         )
         return engine
 
@@ -208,20 +215,14 @@ def test_a_finished_run_trains_no_further(run: Run) -> None:
 
 
 def test_accumulated_batches_make_the_update_of_one_large_batch(run: Run) -> None:
-    engine = run.engine()
-    engine.model.eval()  # without dropout, which would differ
+    engine = run.engine(dropout=0.0)
     batches = [engine._next_batch() for _ in range(3)]
-    tokens = sum(batch.tokens for batch in batches)
-    for batch in batches:
-        torch.autograd.backward(engine._loss(batch, 0.1).smoothed / tokens)
-    separate = {name: p.grad.clone() for name, p in engine.model.named_parameters() if p.grad is not None}
-    whole = merged(batches)
-    other = run.engine()
-    other.model.eval()
-    torch.autograd.backward(other._loss(whole, 0.1).smoothed / tokens)
-    for name, parameter in other.model.named_parameters():
-        assert parameter.grad is not None
-        torch.testing.assert_close(parameter.grad, separate[name], atol=1e-6, rtol=1e-4)
+    separate = engine.gradients.of(batches, 1.0)
+    other = run.engine(dropout=0.0)
+    torch.testing.assert_close(other.gradients.of([merged(batches)], 1.0), separate)
+    for mine, theirs in zip(other.model.parameters(), engine.model.parameters(), strict=True):
+        assert mine.grad is not None
+        torch.testing.assert_close(mine.grad, theirs.grad, atol=1e-6, rtol=1e-4)
 
 
 def merged(batches: list[Batch]) -> Batch:
@@ -272,24 +273,30 @@ def test_an_average_that_is_worse_is_not_taken(run: Run) -> None:
 
 def test_a_gradient_that_is_not_finite_is_left_out_and_ends_the_run_when_it_stays(run: Run) -> None:
     engine = run.engine()
-    original, calls = engine._training_loss, iter(range(1000))
-
-    def loss(batch: Batch) -> Loss:
-        found = original(batch)
-        return found._replace(smoothed=found.smoothed * math.nan) if next(calls) == 2 else found
-
-    engine._training_loss = loss  # type: ignore[method-assign]
+    spoil(engine, lambda call: call == 2, math.nan)
     assert engine.run().skipped == 1
-    assert [r.in_a_row for r in run.reports if isinstance(r, SkippedReport)] == [1]
+    (skipped,) = (report for report in run.reports if isinstance(report, SkippedReport))
+    assert skipped.in_a_row == 1
     assert all(tensor.isfinite().all() for tensor in weights(engine.model).values())
+    saved, expected = load_file(skipped.saved), run.engine("other").training.epoch(0)[2]
+    assert all(torch.equal(saved[f"0.{name}"], tensor) for name, tensor in expected._asdict().items())
 
     hopeless = run.engine("hopeless")
-    whole = hopeless._training_loss
-    hopeless._training_loss = lambda batch: whole(batch)._replace(  # type: ignore[method-assign]
-        smoothed=whole(batch).smoothed * math.inf
-    )
-    with pytest.raises(TrainingError, match=r"not finite in 10 updates in a row.*train\.lr"):
+    spoil(hopeless, lambda call: True, math.inf)
+    with pytest.raises(TrainingError, match=r"not finite in 10 updates in a row.*train\.lr.*not-finite-0\.safetensors"):
         hopeless.run()
+
+
+def spoil(engine: Engine, when: Callable[[int], bool], by: float) -> None:
+    """Multiply the losses of some calls of the objective in training mode."""
+    original, calls = engine.objective.forward, count()
+
+    def forward(batch: Batch) -> Loss:
+        found = original(batch)
+        spoiled = engine.objective.training and when(next(calls))
+        return found._replace(smoothed=found.smoothed * by) if spoiled else found
+
+    engine.objective.forward = forward  # type: ignore[method-assign]
 
 
 def test_broken_newest_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path: Path) -> None:
@@ -304,14 +311,13 @@ def test_broken_newest_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path
 def test_r_drop_of_a_network_without_dropout_is_the_plain_loss_and_otherwise_more(run: Run) -> None:
     for dropout in (0.0, 0.3):
         engine = run.engine(f"{dropout}", dropout=dropout, r_drop=5.0)
-        engine.model.train()
         batch = engine._next_batch()
-        engine.settings = engine.settings.model_copy(update={"r_drop": 0.0})
+        engine.objective.r_drop = 0.0
         torch.manual_seed(7)
-        plain = engine._training_loss(batch)
-        engine.settings = engine.settings.model_copy(update={"r_drop": 5.0})
+        plain = engine.objective(batch)
+        engine.objective.r_drop = 5.0
         torch.manual_seed(7)
-        both = engine._training_loss(batch)
+        both = engine.objective(batch)
         if dropout:
             assert both.smoothed - both.nll > 1.05 * (plain.smoothed - plain.nll)
         else:
@@ -334,7 +340,7 @@ def test_the_moving_average_is_what_is_validated_and_kept(run: Run) -> None:
         validated.append({name: tensor.clone() for name, tensor in weights(model).items()})
         return float(len(validated))
 
-    engine.listen, engine.quality = listen, quality
+    engine.listen, engine.quality = Listeners([listen]), quality
     outcome = engine.run()
     for seen, step in zip(validated, (6, 12, 18, 24), strict=True):
         for name, tensor in seen.items():

@@ -11,6 +11,7 @@ from seqloom.params import Params
 from seqloom.progress import Listener
 from seqloom.stages.console import run_stage
 
+SWITCHES = {"train_model": ("--profile",)}
 STAGES = sorted(path.stem for path in Path(__file__).parent.glob("*_*.py") if not path.stem.startswith("_"))
 
 
@@ -19,12 +20,16 @@ def main(arguments: list[str]) -> None:
     if not arguments:
         run_stage("params", lambda params, listen: None)
         return
-    name = arguments[0]
+    name, *switches = arguments
     if name not in STAGES:
         sys.exit(f"error: {name!r} is not a stage; valid are {', '.join(STAGES)}")
+    if odd := [switch for switch in switches if switch not in SWITCHES.get(name, ())]:
+        valid = ", ".join(SWITCHES.get(name, ())) or "none"
+        sys.exit(f"error: {odd[0]!r} is not a switch of {name}; valid: {valid}")
 
     def run(params: Params, listen: Listener) -> None:
-        import_module(f"seqloom.stages.{name}").run(params, listen)
+        given = {switch.removeprefix("--"): True for switch in switches}
+        import_module(f"seqloom.stages.{name}").run(params, listen, **given)
 
     run_stage(name, run)
 

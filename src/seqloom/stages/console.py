@@ -8,6 +8,7 @@ Exit status: 0 done, 1 the stage failed, 2 params.yaml is wrong, 75 the network 
 """
 
 import errno
+import logging
 import math
 import os
 import shutil
@@ -15,7 +16,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn, TextIO
 
@@ -109,13 +111,38 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+class _Messages(logging.Handler):
+    """Gives what the core says to a person a line of its own, which progress does not draw over."""
+
+    def __init__(self, meter: Meter) -> None:
+        super().__init__(logging.INFO)
+        self._meter = meter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._meter.close()
+        warned = "warning: " if record.levelno >= logging.WARNING else ""
+        print(warned + record.getMessage(), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _messages(meter: Meter) -> Iterator[None]:
+    logger, handler = logging.getLogger("seqloom"), _Messages(meter)
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
 def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
     """Run a stage on params.yaml and leave the process if it fails, with one line on stderr that says why."""
     signal.signal(signal.SIGTERM, _terminate)
     meter = Meter(sys.stdout, live=sys.stdout.isatty() or os.environ.get("SEQLOOM_PROGRESS") == "live")
     try:
         try:
-            run(load_params(), meter)
+            with _messages(meter):
+                run(load_params(), meter)
         finally:
             meter.close()
     except ParamsError as error:

@@ -117,6 +117,8 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
     if preset is not None:
         kind["model.preset"] = preset
     settings = flat(params.model_dump(mode="json", by_alias=True) | {"model": params.model.used()})
+    if params.train.tokens_per_batch == "auto":
+        settings["train.tokens_per_batch"] = results.training["tokens_per_batch"]
     name = model_name(params.task, params.languages.sources, params.languages.targets)
     told = params.languages.target_languages
     journal = places.SCRATCH / str(results.training.get("fingerprint")) / JOURNAL

@@ -1,70 +1,78 @@
 """train_model: the tokens and params.yaml in, the best checkpoint as a self-contained model folder out.
 
 Checkpoints live in `scratch/<fingerprint>/`, which DVC does not track: killed, the stage goes on where it was; with
-other params, data, code or another machine type the fingerprint is another one and training starts from nothing.
-Durations go to `scratch/<fingerprint>/journal.jsonl` alone: no cached output may depend on the clock.
+other params, data, code or another machine type the fingerprint is another one and training starts from nothing, which
+is said where an unfinished run lies beside. Durations go to `scratch/<fingerprint>/journal.jsonl` alone: no cached
+output may depend on the clock.
 """
 
 import csv
-import hashlib
-import importlib.metadata
 import io
 import json
+import logging
+import os
 import shutil
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from statistics import mean
-from types import FrameType
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 
-import seqloom
-from seqloom.batching.batches import BatchOrder, Pair, Vary, in_order
+from seqloom.batching.batches import BatchOrder, Pair, Share, Vary, in_order
 from seqloom.batching.store import TokenStore
-from seqloom.corpus import splits
 from seqloom.decoding.folder import Languages
 from seqloom.decoding.translator import Translator
-from seqloom.errors import CorpusError
-from seqloom.evaluation.metrics import corpus_bleu
-from seqloom.languages import Direction
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import SIDES, Side
 from seqloom.models.vectors import Coverage, start_embeddings
 from seqloom.params import Params
-from seqloom.progress import Listener, Progress
-from seqloom.stages import places
+from seqloom.progress import Listener, Progress, ignore
+from seqloom.stages import places, preflight
+from seqloom.stages.identity import FINISHED, differences, fingerprint, identify, write_identity
+from seqloom.stages.launch import launch, launched
+from seqloom.stages.stopping import stop_requests
+from seqloom.stages.validation import GREEDY, validation_bleu, validation_segments
 from seqloom.tokenization.catalogue import load_tokenizer, seed_sampling
 from seqloom.tokenization.tokenizer import Tokenizer
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement, be_deterministic, keep_freed_memory, place
-from seqloom.training.engine import Engine, InterruptError, Outcome
+from seqloom.training.engine import Engine, Outcome
 from seqloom.training.journal import Journal
+from seqloom.training.processes import Processes, joined
+from seqloom.training.profiler import Profiler
+from seqloom.training.reports import ReportListener
+from seqloom.training.settings import TrainSettings
 from seqloom.training.state import HistoryRow
 
-# What the weights depend on besides params and data; a change in any of these rooms starts training anew.
-ROOMS = ("symbols.py", "text.py", "tokenization", "batching", "models", "training", "decoding", "evaluation/metrics.py")
-
-# Validations decode greedily, whatever the search of the final scores: of its settings only limits are left.
-GREEDY = {
-    "method": "beam", "beam": 1, "normalization": "wu", "length_penalty": 0.0, "temperature": 1.0, "top_k": None,
-    "top_p": 1.0, "samples": 2, "seed": 0,
-}  # fmt: skip
+_LOG = logging.getLogger(__name__)
 
 
-def run(params: Params, listen: Listener) -> None:
-    """Train, or go on training, and write models/candidate, metrics/training.json and plots/training.csv."""
+def run(params: Params, listen: Listener, *, profile: bool = False) -> None:
+    """Train, or go on training, and write models/candidate, metrics/training.json and plots/training.csv.
+
+    With `profile` some updates are looked at closely: what they spent their time on is in the run's folder in scratch.
+    """
     settings = params.train
+    processes = settings.processes if isinstance(settings.processes, int) else max(1, torch.cuda.device_count())
+    if processes > 1 and not launched():
+        launch(processes, ["train_model", *["--profile"] * profile])
+        return
     keep_freed_memory()
-    placement = place(settings)
+    placement = place(
+        settings, local_rank=int(os.environ.get("LOCAL_RANK", "0")), processes=int(os.environ.get("WORLD_SIZE", "1"))
+    )
+    with joined(placement.device) as together:
+        train(params, placement, together, listen if together.first else ignore, profile=profile)
+
+
+def train(params: Params, placement: Placement, processes: Processes, listen: Listener, *, profile: bool) -> None:
+    """What each process does; the first one writes."""
+    settings = params.train
     be_deterministic(settings.seed)
     tokenizer = load_tokenizer(places.TOKENIZER)
-    training = TokenStore.open(places.TOKENS / "train")
-    validation = TokenStore.open(places.TOKENS / "valid")
+    training, validation = (TokenStore.open(places.TOKENS / name) for name in ("train", "valid"))
+    preflight.check([training, validation], tokenizer)
     segments = validation_segments(params.languages.directions, settings.validation_segments)
     languages = Languages(tuple(params.languages.sources), tuple(params.languages.targets))
     greedy = params.search.model_copy(update=GREEDY)
@@ -72,40 +80,59 @@ def run(params: Params, listen: Listener) -> None:
     def quality(model: Seq2Seq) -> float:
         return validation_bleu(Translator(model, tokenizer, greedy, languages, placement.device), segments)
 
-    identity = fingerprint(params, placement)
-    scratch = places.SCRATCH / identity
+    identity = identify(params, greedy.model_dump(mode="json"), placement)
+    scratch = places.SCRATCH / fingerprint(identity)
     checkpoints = Checkpoints(scratch, keep=settings.keep_checkpoints)
     model, coverage = starting_point(params, tokenizer, training, listen)
-    with (
-        checkpoints.lock(),
-        stop_requests() as should_stop,
-        Journal(scratch / "journal.jsonl", settings.max_steps, listen) as journal,
-    ):
+    with ExitStack() as stack:
+        listeners: list[ReportListener] = []
+        if processes.first:
+            stack.enter_context(checkpoints.lock())
+            listeners.append(stack.enter_context(Journal(scratch / "journal.jsonl", listen)))
+            if others := differences(identity, scratch):
+                _LOG.warning("training starts anew: the unfinished run was of something else (%s)", "; ".join(others))
+            write_identity(identity, scratch)
+            preflight.warn(params, training, sum(map(len, segments.values())), placement)
+        if profile:
+            listeners.append(stack.enter_context(Profiler(scratch / "profile")))
+        settings = preflight.with_batch_size(settings, model, training, placement, processes, scratch)
+        torch.manual_seed(settings.seed + processes.rank)  # each process draws a dropout of its own
         engine = Engine(
             model,
-            BatchOrder(
-                training,
-                int(settings.tokens_per_batch),
-                settings.seed,
-                temperature=settings.direction_temperature,
-                vary=None if settings.subword_sampling is None else resampling(tokenizer, settings.subword_sampling),
-            ),
+            batch_order(training, tokenizer, settings, processes),
             list(in_order(validation, int(settings.tokens_per_batch))),
             settings,
             placement,
             quality=quality,
             checkpoints=checkpoints,
-            listen=journal,
-            should_stop=should_stop,
+            listeners=listeners,
+            should_stop=stack.enter_context(stop_requests(insist=processes.size == 1)),
             frozen_steps=params.model.embeddings.frozen_steps,
             frozen_sides=list(coverage),
             kept=[
                 *(tokenizer.encode_source("a", language).ids[0] for language in tokenizer.languages),
                 *tokenizer.prefix(),  # what a pretrained decoder is told, such as a language
             ],
+            processes=processes,
         )
         outcome = engine.run()
-    write_outputs(engine.model, params, outcome, identity, placement, coverage)
+    if processes.first:
+        write_outputs(engine.model, params, outcome, scratch.name, placement, coverage, int(settings.tokens_per_batch))
+        (scratch / FINISHED).touch()
+
+
+def batch_order(
+    training: TokenStore, tokenizer: Tokenizer, settings: TrainSettings, processes: Processes
+) -> BatchOrder:
+    """The batches of all processes together, of which this one reads its share."""
+    return BatchOrder(
+        training,
+        int(settings.tokens_per_batch) * processes.size,
+        settings.seed,
+        temperature=settings.direction_temperature,
+        vary=None if settings.subword_sampling is None else resampling(tokenizer, settings.subword_sampling),
+        share=Share(processes.rank, processes.size),
+    )
 
 
 def starting_point(
@@ -149,64 +176,6 @@ def resampling(tokenizer: Tokenizer, alpha: float) -> Vary:
     return vary
 
 
-def validation_segments(directions: list[Direction], most: int) -> dict[Direction, list[splits.Pair]]:
-    """The first pairs of each direction in the validation split, as many of each one, about `most` in all.
-
-    Raises:
-        CorpusError: a direction has none.
-    """
-    file = places.CORPUS / splits.Split.valid.file_name
-    share = max(1, most // len(directions))
-    named = {str(direction): direction for direction in directions}
-    found: dict[Direction, list[splits.Pair]] = {direction: [] for direction in directions}
-    for pair in splits.read_split(file):
-        if (direction := named.get(pair.direction)) is not None and len(found[direction]) < share:
-            found[direction].append(pair)
-    if empty := [str(direction) for direction, pairs in found.items() if not pairs]:
-        raise CorpusError(
-            f"{file}: has no pair of {', '.join(empty)} to validate with; raise prepare.split.valid, or leave the "
-            "language out of languages"
-        )
-    return found
-
-
-def validation_bleu(translator: Translator, segments: dict[Direction, list[splits.Pair]]) -> float:
-    """BLEU of detokenised text against one reference, counted as the test's is; the mean over the directions.
-
-    It picks the best checkpoint in every task, those with ROUGE included, so that curves of all runs compare.
-    """
-    return mean(
-        corpus_bleu(
-            translator.translate([pair.source for pair in pairs], language=direction.target),
-            [pair.target for pair in pairs],
-            direction.target,
-        )
-        for direction, pairs in segments.items()
-    )
-
-
-def fingerprint(params: Params, placement: Placement) -> str:
-    """SHA-256 of everything that the trained weights depend on."""
-    digest = hashlib.sha256()
-    for part in (params.languages, params.tokenizer, params.train, params.search.model_copy(update=GREEDY)):
-        digest.update(part.model_dump_json().encode())
-    digest.update(json.dumps(params.model.used()).encode())
-    digest.update(placement.describe().encode())
-    libraries = ["sentencepiece"] + ["transformers", "tokenizers"] * (params.model.name == "pretrained")
-    for library in libraries:
-        digest.update(f"{library} {importlib.metadata.version(library)}".encode())
-    package = Path(seqloom.__file__).parent
-    data = [places.TOKENS, places.TOKENIZER, places.CORPUS / "valid.tsv", places.PRETRAINED / "manifest.json"]
-    inputs = [*data, *(package / room for room in ROOMS)]
-    for root in inputs:
-        for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
-            if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(f"\n{file.relative_to(root.parent)} ".encode())
-                with file.open("rb") as content:
-                    digest.update(hashlib.file_digest(content, "sha256").digest())
-    return digest.hexdigest()
-
-
 def write_outputs(
     model: Seq2Seq,
     params: Params,
@@ -214,6 +183,7 @@ def write_outputs(
     identity: str,
     placement: Placement,
     coverage: dict[Side, Coverage],
+    tokens_per_batch: int,
 ) -> None:
     """Write the model folder, the metrics and the learning curve."""
     folder = places.CANDIDATE
@@ -228,6 +198,7 @@ def write_outputs(
         "steps": outcome.steps,
         "averaged": len(outcome.averaged),
         "skipped_updates": outcome.skipped,
+        "tokens_per_batch": tokens_per_batch,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "stopped_because": outcome.reason,
         "device": placement.describe(),
@@ -241,31 +212,6 @@ def write_outputs(
     writer.writerow(HistoryRow._fields)
     writer.writerows([_cell(value) for value in row] for row in outcome.history)
     places.write_text(places.TRAINING_PLOT, curve.getvalue())
-
-
-@contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn SIGINT and SIGTERM into a question that is asked between two updates; a second one is obeyed at once."""
-    received: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        restore()
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield lambda: bool(received)
-    except InterruptError:
-        restore()
-        signal.raise_signal(received[0])  # the checkpoint is written: end as the signal asked
-    finally:
-        restore()
 
 
 def _cell(value: float | None) -> str:

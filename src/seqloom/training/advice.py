@@ -2,6 +2,10 @@
 
 What cannot work at all is refused in `settings.py`; nothing is refused here. A rule has a source, a measurement or
 arithmetic behind it, and is silent wherever published recipes are at home.
+
+Measured on Multi30k (4+4 layers of width 128, 150 updates of 512 tokens, validation loss in nats): pre-norm with AdamW at
+4e-3 4.33, at 3e-2 4.80; post-norm with a warm-up of 100 updates 5.22, without 5.79; Adam with an L2 penalty of 1e-4 4.31,
+of 1e-2 4.65; SGD at 0.1 4.83, at 4e-3 6.10.
 """
 
 import math
@@ -13,6 +17,7 @@ from seqloom.training.settings import TrainSettings
 # Where a rule begins to speak.
 RATE_BY_WIDTH = 2.0  # lr x width; 1 in Ott et al. 2018 (big), 0.6 in Wu et al. 2021 (tiny), 0.4 in Vaswani et al. 2017
 LOWEST_RATE = 1e-4  # from random weights
+LOWEST_SGD_RATE = 0.02  # 0.7 in Sutskever et al. 2014, 1 in Luong et al. 2015
 FINE_TUNING_RATE = 1e-3
 L2_AT_MOST = 1e-3
 TOKENS_PER_UPDATE = 500
@@ -68,8 +73,10 @@ def _learning_rate(settings: TrainSettings, facts: Facts) -> _Warnings:
         if facts.family == "transformer":
             yield (
                 "train.optimizer",
-                "sgd trains a Transformer far more slowly than adaptive methods (Zhang et al. 2020); use adamw or muon",
+                "sgd trains a Transformer more slowly than adaptive methods (Zhang et al. 2020); use adamw or muon",
             )
+        if rate < LOWEST_SGD_RATE:
+            yield "train.lr", f"{rate:g} is a rate for adaptive optimisers; sgd hardly moves with it: use 0.1 to 1"
     elif facts.family == "pretrained":
         if rate > FINE_TUNING_RATE:
             yield (

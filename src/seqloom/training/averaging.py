@@ -7,13 +7,12 @@ average again is possible and gains little: with `ema_decay` set, `average: 1` i
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from seqloom.models.catalogue import weights
+from seqloom.training.checkpoint import Checkpoints
 
 
 class MovingAverage:
@@ -55,38 +54,31 @@ class MovingAverage:
 
 
 class Snapshots:
-    """The weights at each validation, kept on disk while they can still be part of the result."""
+    """Which weights of past validations can still be part of the result; `checkpoints` hold them."""
 
-    def __init__(self, folder: Path, most: int) -> None:
-        self._folder = folder
+    def __init__(self, checkpoints: Checkpoints, most: int) -> None:
+        self._checkpoints = checkpoints
         self._most = most
 
-    def keep(self, model: nn.Module, step: int, kept: list[int], best_step: int) -> list[int]:
-        """Write the weights of `step`, remove those of `kept` that no result can hold any more, return the others."""
-        host = {name: tensor.cpu().contiguous() for name, tensor in weights(model).items()}
-        beside = self._file(step).with_suffix(".part")
-        save_file(host, beside)
-        beside.replace(self._file(step))
-        every = [*kept, step]
-        wanted = sorted({*self.up_to(best_step, every), *every[-self._most :]})
-        for old in set(every) - set(wanted):
-            self._file(old).unlink(missing_ok=True)
-        return wanted
+    def needed(self, steps: list[int], best_step: int) -> list[int]:
+        """Those of the validated steps whose weights a result can still hold."""
+        return sorted({*self.up_to(best_step, steps), *steps[-self._most :]})
 
     def up_to(self, best_step: int, kept: list[int]) -> list[int]:
         """The steps that the result is made of: the last ones up to the best."""
         return [step for step in kept if step <= best_step][-self._most :]
 
     def mean(self, steps: list[int]) -> dict[str, Tensor]:
-        """The mean of the weights of some steps, summed in fp64 (averaging: Vaswani et al. 2017, section 6.1)."""
+        """The mean of the weights of some steps, summed in fp64 (averaging: Vaswani et al. 2017, section 6.1).
+
+        Raises:
+            CheckpointError: the weights of a step are not what was written.
+        """
         total: dict[str, Tensor] = {}
         for step in steps:
-            for name, tensor in load_file(self._file(step)).items():
+            for name, tensor in self._checkpoints.snapshot(step).items():
                 total[name] = total[name] + tensor.double() if name in total else tensor.double()
         return {name: (tensor / len(steps)).float() for name, tensor in total.items()}
-
-    def _file(self, step: int) -> Path:
-        return self._folder / f"weights-{step:08d}.safetensors"
 
 
 def load_into(model: nn.Module, stored: dict[str, Tensor]) -> None:

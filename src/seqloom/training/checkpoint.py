@@ -1,9 +1,15 @@
 """Checkpoints: everything that training must know to go on as if it had never stopped.
 
-A checkpoint is a folder `step-00000300` of `model.safetensors`, `optimizer.safetensors`, `average.safetensors` where a
-moving average is kept, and `state.json`, which holds the hashes of the others. It is written beside, flushed to the
-disk and renamed, so that a kill at any moment leaves the one before; a broken one is passed over for the one before. No
-pickle is written or read.
+A folder `step-00000300` holds `model.safetensors`, `optimizer.safetensors`, `average.safetensors` where a moving
+average is kept, and `state.json`. Beside the folders lie snapshots, the weights at validations, which several
+checkpoints share: `weights-00000300.safetensors`. `SHA256SUMS` in a folder has the hash of every file that the
+checkpoint needs, snapshots included; `sha256sum --check SHA256SUMS` says the same as this module. No pickle is written
+or read.
+
+Training copies the tensors and goes on; a thread writes them. A kill at any moment, or a disk that is full, leaves a
+whole checkpoint, for everything is written beside, flushed to the disk and renamed, and the following order is kept:
+a snapshot is on the disk before the first checkpoint that needs it, and nothing that a checkpoint needs is removed
+before a newer one is on the disk.
 """
 
 import base64
@@ -12,20 +18,28 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from seqloom.errors import CheckpointError
+from seqloom.training.background import Background, copied
+
+SUMS = "SHA256SUMS"
+STATE = "state.json"
 
 
 class Checkpoint(NamedTuple):
-    """Weights, their moving average and optimiser state by name, every device's generator, the engine's own numbers."""
+    """Weights, their moving average and optimiser state by name, every device's generator, the engine's own numbers.
+
+    `state` becomes JSON. Its `snapshots`, where there are any, are the steps whose snapshots the checkpoint needs.
+    """
 
     weights: dict[str, Tensor]
     average: dict[str, Tensor]  # empty where none is kept
@@ -34,17 +48,36 @@ class Checkpoint(NamedTuple):
     state: dict[str, Any]
 
 
+class PassedOver(NamedTuple):
+    """A checkpoint that cannot be used, and why."""
+
+    folder: Path
+    reason: str
+
+
 class Checkpoints:
-    """The checkpoints of one run, in one folder, which is made if need be; `keep` of them at the most."""
+    """The checkpoints and snapshots of one run, in one folder, which is made if need be.
+
+    `keep` checkpoints are kept at the most, and the snapshots that they need. What cannot be written raises
+    `CheckpointError`, though not at once: at the next call that hands something over, waits or reads.
+    """
 
     def __init__(self, folder: Path, *, keep: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.keep = keep
+        self._beside, self._beside_snapshot = folder / "step.part", folder / "weights.part"
+        self._aside = folder / "step.old"  # a checkpoint while another one of the same step takes its place
+        self._background = Background("checkpoints")
+        self._sums: dict[str, str] = {}  # of snapshots, by file name
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only writer. Raises `CheckpointError` where another process trains the same run."""
+        """Be the only writer; what is being written is on the disk at the end.
+
+        Raises:
+            CheckpointError: another process trains the same run, or the last checkpoint could not be written.
+        """
         with (self.folder / "lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,77 +85,187 @@ class Checkpoints:
                 raise CheckpointError(
                     f"{self.folder}: another process trains this very run; wait or stop it"
                 ) from error
-            yield
+            try:
+                yield
+                self.wait()
+            finally:
+                self._background.finish()
 
     def write(self, step: int, checkpoint: Checkpoint) -> None:
-        """Add the checkpoint of `step` and remove what is older than the newest `keep`."""
-        target = self.folder / f"step-{step:08d}"
-        beside = self.folder / "step.part"
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        files = {
-            "model.safetensors": save(_host(checkpoint.weights)),
-            "optimizer.safetensors": save(_host(checkpoint.optimizer)),
-        }
-        if checkpoint.average:
-            files["average.safetensors"] = save(_host(checkpoint.average))
-        state = {
-            "state": checkpoint.state,
-            "generators": {n: base64.b64encode(t.numpy().tobytes()).decode() for n, t in checkpoint.generators.items()},
-            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        }
-        files["state.json"] = (json.dumps(state) + "\n").encode()
-        for name, content in files.items():
-            with (beside / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        shutil.rmtree(target, ignore_errors=True)
-        beside.rename(target)
-        _sync(self.folder)
-        for old in self._folders()[: -self.keep]:
-            shutil.rmtree(old)
+        """Add the checkpoint of `step`, and remove what none of the newest `keep` needs.
 
-    def newest(self) -> Checkpoint | None:
-        """The newest whole checkpoint, or None where there is none."""
-        for folder in reversed(self._folders()):
+        Returns as soon as everything is copied; a checkpoint that is still being written is waited for before.
+        """
+        self._background.wait_for("checkpoint")
+        tensors = {"model": checkpoint.weights, "optimizer": checkpoint.optimizer}
+        if checkpoint.average:
+            tensors["average"] = checkpoint.average
+        files = {f"{name}.safetensors": copied(each) for name, each in tensors.items()}
+        generators = {n: base64.b64encode(t.numpy().tobytes()).decode() for n, t in checkpoint.generators.items()}
+        state = json.dumps({"state": checkpoint.state, "generators": generators}) + "\n"
+        snapshots = [_snapshot(each) for each in checkpoint.state.get("snapshots", [])]
+        self._hand_over("checkpoint", step, lambda: self._write(step, files, state, snapshots))
+
+    def write_snapshot(self, step: int, weights: dict[str, Tensor]) -> None:
+        """Add the snapshot of `step`; like `write`, it returns as soon as the weights are copied."""
+        self._background.wait_for("snapshot")
+        copy = copied(weights)
+        self._hand_over("snapshot", step, lambda: self._write_snapshot(_snapshot(step), copy))
+
+    def wait(self) -> None:
+        """Return when everything is on the disk. Raises `CheckpointError` for the first thing that is not."""
+        self._background.wait()
+
+    @property
+    def steps(self) -> list[int]:
+        """Those of the checkpoints that are there, in order."""
+        return [int(folder.name.removeprefix("step-")) for folder in self._folders()]
+
+    def newest(self, listen: Callable[[PassedOver], None] = lambda passed_over: None) -> Checkpoint | None:
+        """The newest whole checkpoint whose snapshots are whole, or None; `listen` hears of those that are not."""
+        self.wait()
+        aside = [folder for folder in [self._aside] if folder.exists()]
+        for folder in [*reversed(self._folders()), *aside]:
             try:
-                return _read(folder)
-            except (OSError, ValueError, KeyError):
-                continue  # broken on the disk: the one before is as good, only older
+                return self._read(folder)
+            except FileNotFoundError as error:
+                listen(PassedOver(folder, f"{Path(error.filename).name} is missing"))
+            except KeyError as error:
+                listen(PassedOver(folder, f"{SUMS} does not name {error}"))
+            except (OSError, ValueError, SafetensorError) as error:
+                listen(PassedOver(folder, str(error)))
         return None
+
+    def snapshot(self, step: int) -> dict[str, Tensor]:
+        """The weights of a snapshot. Raises `CheckpointError` where it is not what was written."""
+        self.wait()
+        file = self.folder / _snapshot(step)
+        try:
+            return _load(_verified(file, self._sum(file.name)))
+        except (OSError, ValueError, LookupError, SafetensorError) as error:
+            raise CheckpointError(
+                f"{file}: cannot be read as it was written ({error}); run again, and training goes on from the last "
+                "checkpoint that does not need it, or from the beginning"
+            ) from error
+
+    def _hand_over(self, kind: str, step: int, write: Callable[[], None]) -> None:
+        """Let the thread write; it does one thing after the other, as they come."""
+
+        def told() -> None:
+            try:
+                write()
+            except (OSError, SafetensorError) as error:
+                shutil.rmtree(self._beside, ignore_errors=True)  # on a full disk, half a checkpoint is in the way
+                self._beside_snapshot.unlink(missing_ok=True)
+                raise CheckpointError(
+                    f"{self.folder}: the {kind} of step {step} cannot be written ({error}); where the disk is full, "
+                    "make room, and run again: training goes on from the checkpoint before"
+                ) from error
+
+        self._background.start(kind, told)
+
+    def _write(self, step: int, files: dict[str, dict[str, Tensor]], state: str, snapshots: list[str]) -> None:
+        sums = {f"../{name}": self._sums[name] for name in snapshots}
+        beside, target = self._beside, self.folder / f"step-{step:08d}"
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir()
+        for name, tensors in files.items():
+            save_file(tensors, beside / name)
+        (beside / STATE).write_text(state)
+        sums |= {name: _flush(beside / name) for name in [*files, STATE]}  # the state last: no list is cut off unseen
+        (beside / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
+        _flush(beside / SUMS)
+        _flush_names(beside)
+        if target.exists():  # a folder cannot be renamed onto another one
+            shutil.rmtree(self._aside, ignore_errors=True)
+            target.rename(self._aside)
+        beside.rename(target)
+        _flush_names(self.folder)
+        self._tidy(step)
+
+    def _write_snapshot(self, name: str, weights: dict[str, Tensor]) -> None:
+        save_file(weights, self._beside_snapshot)
+        digest = _flush(self._beside_snapshot)
+        self._beside_snapshot.replace(self.folder / name)
+        _flush_names(self.folder)
+        self._sums[name] = digest
+
+    def _tidy(self, step: int) -> None:
+        """Remove what nothing needs, now that the checkpoint of `step` is on the disk.
+
+        Checkpoints of later steps were passed over when training went on from an earlier one. Snapshots of later steps
+        stay: no checkpoint names them yet.
+        """
+        past = [folder for folder in self._folders() if folder.name <= f"step-{step:08d}"]
+        kept = past[-self.keep :]
+        for folder in {*self._folders(), self._aside} - {*kept}:
+            shutil.rmtree(folder, ignore_errors=True)
+        needed: set[str] = set()
+        for folder in kept:
+            with suppress(OSError, ValueError):
+                needed.update(_read_sums(folder))
+        for file in self.folder.glob(_snapshot("*")):
+            if f"../{file.name}" not in needed and file.name <= _snapshot(step):
+                file.unlink(missing_ok=True)
+
+    def _read(self, folder: Path) -> Checkpoint:
+        sums = _read_sums(folder)
+        stored = json.loads(_verified(folder / STATE, sums.pop(STATE)))
+        snapshots = {name: sums.pop(f"../{name}") for name in map(_snapshot, stored["state"].get("snapshots", []))}
+        for name, expected in snapshots.items():
+            _verified(self.folder / name, expected)
+        tensors = {name: _load(_verified(folder / name, expected)) for name, expected in sums.items()}
+        generators = {
+            name: torch.frombuffer(bytearray(base64.b64decode(content)), dtype=torch.uint8)
+            for name, content in stored["generators"].items()
+        }
+        self._sums |= snapshots
+        return Checkpoint(
+            tensors["model.safetensors"],
+            tensors.get("average.safetensors", {}),
+            tensors["optimizer.safetensors"],
+            generators,
+            stored["state"],
+        )
+
+    def _sum(self, snapshot: str) -> str:
+        """The hash of a snapshot that this process wrote or found whole, or that another one's checkpoint names."""
+        return self._sums.get(snapshot) or _read_sums(self._folders()[-1])[f"../{snapshot}"]
 
     def _folders(self) -> list[Path]:
         return sorted(self.folder.glob("step-" + "[0-9]" * 8))
 
 
-def _read(folder: Path) -> Checkpoint:
-    stored = json.loads((folder / "state.json").read_text())
-    tensors = {}
-    for name, expected in stored["sha256"].items():
-        content = (folder / name).read_bytes()
-        if hashlib.sha256(content).hexdigest() != expected:
-            raise ValueError(f"{folder / name} is not what was written")
-        tensors[name] = load(content)
-    generators = {
-        name: torch.frombuffer(bytearray(base64.b64decode(content)), dtype=torch.uint8)
-        for name, content in stored["generators"].items()
-    }
-    return Checkpoint(
-        tensors["model.safetensors"],
-        tensors.get("average.safetensors", {}),
-        tensors["optimizer.safetensors"],
-        generators,
-        stored["state"],
-    )
+def _snapshot(step: int | str) -> str:
+    return f"weights-{step:08d}.safetensors" if isinstance(step, int) else f"weights-{step}.safetensors"
 
 
-def _host(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+def _read_sums(folder: Path) -> dict[str, str]:
+    lines = [line.split("  ", 1) for line in (folder / SUMS).read_text().splitlines()]
+    return {name: digest for digest, name in lines}
 
 
-def _sync(folder: Path) -> None:
-    """Make a rename survive a power cut."""
+def _verified(file: Path, expected: str) -> bytes:
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise ValueError(f"{file.name} is not what was written")
+    return content
+
+
+def _load(content: bytes) -> dict[str, Tensor]:
+    # Copied, for tensors lie anywhere in a file, and the last bits of a product may depend on that.
+    return {name: tensor.clone() for name, tensor in load(content).items()}
+
+
+def _flush(file: Path) -> str:
+    """Make a file survive a power cut, and return its SHA-256."""
+    with file.open("rb") as content:
+        os.fsync(content.fileno())
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _flush_names(folder: Path) -> None:
+    """Make what was made and renamed in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -3,41 +3,63 @@
 import ctypes
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 
 from seqloom.errors import TrainingError
 from seqloom.training.settings import TrainSettings
 
+Precision = Literal["fp32", "bf16", "fp16"]
+LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 class Placement(NamedTuple):
     """A device and the precision of its matrix products; weights and optimiser stay fp32 throughout."""
 
     device: torch.device
-    bf16: bool
+    precision: Precision
+    processes: int = 1
+
+    @property
+    def first_loss_scale(self) -> float:
+        """What the loss is multiplied by at first: the gradients of fp16 would underflow without."""
+        return 2.0**16 if self.precision == "fp16" else 1.0
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which a forward pass runs."""
-        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+        lower = LOWER.get(self.precision)
+        return nullcontext() if lower is None else torch.autocast(self.device.type, lower)
 
     def describe(self) -> str:
         """What can change the bytes of a result besides data, params and code."""
         name = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} threads"
-        return f"{self.device.type} ({name}), {'bf16' if self.bf16 else 'fp32'}, torch {torch.__version__}"
+        together = f", {self.processes} processes" if self.processes > 1 else ""
+        return f"{self.device.type} ({name}), {self.precision}{together}, torch {torch.__version__}"
 
 
-def place(settings: TrainSettings) -> Placement:
-    """Choose the device and the precision. Raises `TrainingError` where what was asked for is not there."""
+def place(settings: TrainSettings, *, local_rank: int = 0, processes: int = 1) -> Placement:
+    """Choose the device of the process `local_rank` of this machine, and the precision.
+
+    Raises:
+        TrainingError: what was asked for is not there.
+    """
     wanted = settings.device
     if wanted == "cuda" and not torch.cuda.is_available():
         raise TrainingError("train.device is 'cuda', but torch finds no GPU here; use 'auto' or 'cpu'")
-    device = torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
-    # On a CPU without bf16 instructions autocast to bf16 takes three times as long as fp32.
-    bf16 = settings.precision == "bf16" or (
-        settings.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    )
-    return Placement(device, bf16)
+    device = torch.device("cpu")
+    if wanted != "cpu" and torch.cuda.is_available():
+        if local_rank >= torch.cuda.device_count():
+            raise TrainingError(
+                f"train.processes is {processes}, but there are {torch.cuda.device_count()} GPUs here; use 'auto'"
+            )
+        device = torch.device("cuda", local_rank)
+        torch.cuda.set_device(device)
+    precision = settings.precision
+    if precision == "auto":
+        # On a CPU without bf16 instructions autocast to bf16 takes three times as long as fp32.
+        precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return Placement(device, precision, processes)
 
 
 def be_deterministic(seed: int) -> None:

@@ -1,11 +1,11 @@
 """The engine: update, report, validate, checkpoint, stop; exact from wherever it was interrupted.
 
-It trains any `Seq2Seq` on any `BatchOrder`. What a hypothesis is worth is asked of a function (`quality`), what happens
-is told to a listener; it knows no text, no DVC, no MLflow. All that changes over time is in `RunState`, which every
-checkpoint holds, so that an interrupted run ends with the same bytes as an undisturbed one.
+It trains any `Seq2Seq` on any `BatchOrder`, in one process or several. What a hypothesis is worth is asked of a
+function (`quality`), what happens is told to listeners; it knows no text, no DVC, no MLflow. All that changes over time
+is in `RunState`, which every checkpoint holds, so that an interrupted run ends with the same bytes as an undisturbed
+one.
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,8 +13,8 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
+from seqloom.batching.ahead import Ahead
 from seqloom.batching.batches import Batch, BatchOrder
 from seqloom.errors import TrainingError
 from seqloom.models.catalogue import weights
@@ -23,17 +23,24 @@ from seqloom.models.settings import SIDES, Side
 from seqloom.training.averaging import MovingAverage, Snapshots, load_into
 from seqloom.training.checkpoint import Checkpoint, Checkpoints
 from seqloom.training.device import Placement
-from seqloom.training.loss import Loss, fused_cross_entropy, fused_r_drop
-from seqloom.training.noise import drop_words, twice
+from seqloom.training.divergence import Divergence
+from seqloom.training.evidence import save_batches
+from seqloom.training.gradients import Gradients, random_state, restore_random_state
+from seqloom.training.listening import Listeners
+from seqloom.training.moments import moments, restore_moments
+from seqloom.training.objective import Objective
 from seqloom.training.optimizer import build_optimizers
+from seqloom.training.processes import ALONE, Processes
 from seqloom.training.reports import (
     CheckpointReport,
     ReportListener,
     SkippedReport,
+    SplitReport,
     StepReport,
     ValidationReport,
+    WarningReport,
 )
-from seqloom.training.schedule import learning_rate
+from seqloom.training.schedule import learning_rate, share_done
 from seqloom.training.settings import TrainSettings
 from seqloom.training.state import HistoryRow, RunState
 
@@ -63,7 +70,8 @@ class Engine:
     `quality` returns the validation BLEU of the model as it is; `should_stop` is asked after every update and ends the
     run with `InterruptError`, checkpoint written. During the first `frozen_steps` updates the tables of embeddings of
     the `frozen_sides` stay as they are, an output layer tied to them included. Word dropout leaves special ids and
-    those in `kept` alone.
+    those in `kept` alone. Of several processes each makes an engine, with its own share of `training` and the whole of
+    `validation`; the first one alone writes.
     """
 
     def __init__(
@@ -76,56 +84,76 @@ class Engine:
         *,
         quality: Callable[[Seq2Seq], float],
         checkpoints: Checkpoints,
-        listen: ReportListener,
+        listeners: Sequence[ReportListener],
         should_stop: Callable[[], bool],
         frozen_steps: int = 0,
         frozen_sides: Sequence[Side] = SIDES,
         kept: Sequence[int] = (),
+        processes: Processes = ALONE,
     ) -> None:
         self.model = model.to(placement.device)
         self.training = training
         self.validation = validation
         self.settings = settings
         self.placement = placement
+        self.processes = processes
         self.quality = quality
         self.checkpoints = checkpoints
-        self.listen = listen
+        self.listen = Listeners(listeners)
         self.should_stop = should_stop
         self.frozen_steps = frozen_steps
-        self.frozen = [getattr(model, f"{side}_embedding") for side in frozen_sides]
-        self.kept = torch.tensor([*training.symbols, *kept])
-        self.state = RunState()
+        self.frozen = [getattr(model, f"{side}_embedding").weight for side in frozen_sides]
+        self.state = RunState(loss_scale=placement.first_loss_scale)
+        self.objective = Objective(
+            model,
+            label_smoothing=settings.label_smoothing,
+            r_drop=settings.r_drop,
+            word_dropout=settings.word_dropout,
+            unk=training.symbols.unk,
+            kept=torch.tensor([*training.symbols, *kept]),
+        )
+        self.gradients = Gradients(
+            self.objective,
+            placement,
+            processes,
+            clip_norm=settings.clip_norm,
+            split=lambda parts: self.listen(SplitReport(self.state.step + 1, parts)),
+        )
         self.optimizers = build_optimizers(model, settings)
         self.moving = None if settings.ema_decay is None else MovingAverage(model, settings.ema_decay)
-        self.snapshots = Snapshots(checkpoints.folder, settings.average)
+        self.snapshots = Snapshots(checkpoints, settings.average)
+        self.divergence = Divergence()
+        self._ahead: Ahead | None = None
 
     def run(self) -> Outcome:
         """Train until a bound is reached, resuming where a checkpoint is found.
 
         Raises:
             InterruptError: `should_stop` said so; a rerun goes on from here.
-            TrainingError: gradients are no longer finite.
+            TrainingError: gradients are no longer finite, or a batch does not fit into memory.
+            CheckpointError: a checkpoint cannot be written; the one before is whole.
         """
         self._resume()
-        before = self.state.minutes
-        started = time.monotonic()
-        while (reason := self._reason_to_stop()) is None:
-            self._update()
-            self.state.minutes = before + (time.monotonic() - started) / 60
-            step = self.state.step
-            if step % self.settings.report_every == 0 or step == self.settings.max_steps:
-                self.state.note_report(learning_rate(self.settings, step))
-            if step % self.settings.validate_every == 0 or step == self.settings.max_steps:
+        before, started = self.state.minutes, time.monotonic()
+        try:
+            while (reason := self._reason_to_stop()) is None:
+                self._update()
+                self._look()
+                minutes = before + (time.monotonic() - started) / 60
+                stopping, self.state.minutes = self.processes.largest([float(self.should_stop()), minutes])
+                if stopping or self.state.step % self.settings.checkpoint_every == 0:
+                    self._checkpoint()
+                if stopping:
+                    self.checkpoints.wait()
+                    raise InterruptError
+            if self.state.step not in self.state.snapshots:
+                self.state.note_report()
                 self._validate()
-            stopping = self.should_stop()
-            if stopping or step % self.settings.checkpoint_every == 0:
-                self._checkpoint()
-            if stopping:
-                raise InterruptError
-        if self.state.step not in self.state.snapshots:
-            self.state.note_report(learning_rate(self.settings, self.state.step))
-            self._validate()
-        self._checkpoint()
+            self._checkpoint()
+            self.checkpoints.wait()
+        finally:
+            if self._ahead is not None:
+                self._ahead.close()
         return self._finish(reason)
 
     def _reason_to_stop(self) -> str | None:
@@ -143,79 +171,71 @@ class Engine:
     def _update(self) -> None:
         """One step of the optimiser over `accumulate` batches, weighted by their tokens as one large batch would be."""
         started = time.monotonic()
+        state, epoch = self.state, self.state.epoch
         batches = [self._next_batch() for _ in range(self.settings.accumulate)]
-        tokens = sum(batch.tokens for batch in batches)
-        epoch = self.state.epoch
-        self.model.train()
-        smoothed = 0.0
-        for batch in batches:
-            with self.placement.autocast():
-                loss = self._training_loss(batch)
-            torch.autograd.backward(loss.smoothed / tokens)
-            smoothed += float(loss.smoothed.detach())
-        if self.state.step < self.frozen_steps:
-            for embedding in self.frozen:
-                embedding.weight.grad = None  # and so no update, no decay and no moments
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm or math.inf))
-        rate = learning_rate(self.settings, self.state.step + 1)
-        self.state.step += 1
-        if math.isfinite(norm) and math.isfinite(smoothed):
+        gradient = self.gradients.of(batches, state.loss_scale, self.frozen if state.step < self.frozen_steps else ())
+        state.step += 1
+        state.lr = learning_rate(self.settings, state.step, state.minutes, state.lr_factor, self._epochs())
+        if gradient.finite:
             for optimizer in self.optimizers:
                 for group in optimizer.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = state.lr
                 optimizer.step()
             if self.moving is not None:
-                self.moving.update(self.state.step - self.state.skipped - 1)
-            self.state.count(smoothed, tokens, norm)
+                self.moving.update(state.step - state.skipped - 1)
+            if self.placement.precision == "fp16":
+                state.note_scaled()
+            state.count(*gradient)
+            done = share_done(self.settings, state.step, state.minutes, self._epochs())
             seconds = time.monotonic() - started
-            self.listen(StepReport(self.state.step, epoch, smoothed / tokens, rate, norm, tokens, seconds))
+            loss, tokens, norm = gradient
+            self.listen(StepReport(state.step, epoch, loss, state.lr, norm, tokens, seconds, done))
         else:
-            self._skip()
+            self._skip(batches)
         self.model.zero_grad(set_to_none=True)
 
     def _next_batch(self) -> Batch:
-        epoch = self.training.epoch(self.state.epoch)
-        batch = epoch[self.state.position]
-        self.state.position += 1
-        if self.state.position == len(epoch):
-            self.state.epoch, self.state.position = self.state.epoch + 1, 0
+        state = self.state
+        if self._ahead is None:
+            pinned = self.placement.device.type == "cuda"
+            self._ahead = Ahead(self.training, state.epoch, state.position, pin=pinned)
+        batch, state.epoch, state.position = next(self._ahead)
         return batch
 
-    def _training_loss(self, batch: Batch) -> Loss:
-        """The loss of a batch with every recipe that changes what is read or compared."""
-        settings = self.settings
-        if settings.r_drop:
-            batch = twice(batch)
-        if settings.word_dropout:
-            batch = drop_words(batch, settings.word_dropout, self.training.symbols.unk, self.kept)
-        return self._loss(batch, settings.label_smoothing, settings.r_drop)
+    def _epochs(self) -> float:
+        return self.state.epoch + self.state.position / self.training.batches
 
-    def _loss(self, batch: Batch, smoothing: float, r_drop: float = 0.0) -> Loss:
-        """Summed over the real target tokens of the batch, which with `r_drop` comes `twice`, and counts once."""
-        device = self.placement.device
-        hidden_BTD = self.model(batch.source.to(device), batch.source_lengths.to(device), batch.target_in.to(device))
-        length = batch.target_out.shape[1]
-        real = torch.arange(length).unsqueeze(0) < batch.target_lengths.unsqueeze(1)
-        rows = real.flatten().nonzero().squeeze(1)
-        labels = batch.target_out.flatten()[rows].to(device)
-        hidden = hidden_BTD.flatten(0, 1)
-        if len(rows) != len(hidden):
-            hidden = hidden.index_select(0, rows.to(device))
-        weight, bias = self.model.output_weight, self.model.output_bias
-        if r_drop:
-            return fused_r_drop(hidden.unflatten(0, (2, -1)), weight, bias, labels[: len(rows) // 2], smoothing, r_drop)
-        return fused_cross_entropy(hidden, weight, bias, labels, smoothing)
-
-    def _skip(self) -> None:
+    def _skip(self, batches: list[Batch]) -> None:
         state = self.state
+        if self.placement.precision == "fp16" and state.note_overflow():
+            return  # it was the scale that was too large
         state.skipped += 1
         state.skipped_in_a_row += 1
-        self.listen(SkippedReport(state.step, state.skipped_in_a_row))
+        file = save_batches(batches, self.checkpoints.folder / f"not-finite-{self.processes.rank}.safetensors")
+        self.listen(SkippedReport(state.step, state.skipped_in_a_row, str(file)))
         if state.skipped_in_a_row >= SKIPPED_AT_MOST:
+            self.checkpoints.wait()
             raise TrainingError(
                 f"the gradient was not finite in {SKIPPED_AT_MOST} updates in a row, up to step {state.step}; lower "
-                f"train.lr ({self.settings.lr:g}) or lengthen train.warmup_steps ({self.settings.warmup_steps})"
+                f"train.lr ({self.settings.lr:g}) or lengthen train.warmup_steps ({self.settings.warmup_steps}); the "
+                f"ids of the last batch are in {file}"
             )
+
+    def _look(self) -> None:
+        """Report and validate where it is due."""
+        settings, state = self.settings, self.state
+        last = state.step == settings.max_steps
+        if last or state.step % settings.report_every == 0:
+            row = state.note_report()
+            if row is not None and (message := self._diverges(row)):
+                self.listen(WarningReport(state.step, message))
+        if last or state.step % settings.validate_every == 0:
+            self._validate()
+
+    def _diverges(self, row: HistoryRow) -> str | None:
+        if row.loss is None or row.lr is None:
+            return None
+        return self.divergence.note(row.step, row.loss, row.lr, self.checkpoints.steps)
 
     def _averaged(self) -> AbstractContextManager[None]:
         """Where the model holds the weights that are validated and kept: the moving average, if there is one."""
@@ -223,21 +243,26 @@ class Engine:
 
     def _validate(self) -> None:
         started = time.monotonic()
-        state = self.state
+        state, settings = self.state, self.settings
         with self._averaged():
-            loss, bleu = self.validation_loss(), self._quality()
+            # What one process finds may differ in the last bits from what another one does.
+            loss, bleu = self.processes.largest([self.validation_loss(), self._quality()])
             best = state.note_validation(loss, bleu)
-            state.snapshots = self.snapshots.keep(self.model, state.step, state.snapshots, state.best_step)
+            if self.processes.first:
+                self.checkpoints.write_snapshot(state.step, weights(self.model))
+            state.snapshots = self.snapshots.needed([*state.snapshots, state.step], state.best_step)
+        if settings.schedule == "plateau":
+            state.note_plateau(loss, settings.plateau_factor, settings.plateau_patience)
         self.listen(ValidationReport(state.step, loss, bleu, best, time.monotonic() - started))
 
     @torch.inference_mode()
     def validation_loss(self) -> float:
         """Nats per target token of the validation batches, without label smoothing."""
-        self.model.eval()
+        self.objective.eval()
         total, tokens = 0.0, 0
         for batch in self.validation:
             with self.placement.autocast():
-                total += float(self._loss(batch, 0.0).nll)
+                total += float(self.objective(batch).nll)
             tokens += batch.tokens
         return total / tokens
 
@@ -249,6 +274,7 @@ class Engine:
     def _finish(self, reason: str) -> Outcome:
         """Put the averaged weights into the model, or the best ones where averaging did not help."""
         state = self.state
+        self.processes.wait()  # the first one has written what all read
         steps = self.snapshots.up_to(state.best_step, state.snapshots)
         load_into(self.model, self.snapshots.mean(steps))
         bleu = self._quality() if len(steps) > 1 else state.best_bleu
@@ -261,18 +287,17 @@ class Engine:
         )
 
     def _checkpoint(self) -> None:
-        generators = {"cpu": torch.get_rng_state()}
-        if self.placement.device.type == "cuda":
-            generators["cuda"] = torch.cuda.get_rng_state()
-        moments = {
-            f"{number}.{index}.{key}": value
-            for number, optimizer in enumerate(self.optimizers)
-            for index, slots in optimizer.state_dict()["state"].items()
-            for key, value in slots.items()
+        generators = {
+            f"{kind}.{rank}": state
+            for kind, own in random_state(self.placement.device).items()
+            for rank, state in enumerate(self.processes.of_each(own))
         }
+        if not self.processes.first:
+            return
         average = {} if self.moving is None else self.moving.tensors
         self.checkpoints.write(
-            self.state.step, Checkpoint(weights(self.model), average, moments, generators, asdict(self.state))
+            self.state.step,
+            Checkpoint(weights(self.model), average, moments(self.optimizers), generators, asdict(self.state)),
         )
         self.listen(CheckpointReport(self.state.step, resumed=False))
 
@@ -283,15 +308,12 @@ class Engine:
         load_into(self.model, checkpoint.weights)
         if self.moving is not None:
             self.moving.restore(checkpoint.average)
-        described = [optimizer.state_dict() | {"state": {}} for optimizer in self.optimizers]
-        for name, tensor in checkpoint.optimizer.items():
-            number, index, key = name.split(".", 2)
-            described[int(number)]["state"].setdefault(int(index), {})[key] = tensor
-        for optimizer, state in zip(self.optimizers, described, strict=True):
-            optimizer.load_state_dict(state)
-        torch.set_rng_state(checkpoint.generators["cpu"])
-        if "cuda" in checkpoint.generators:
-            torch.cuda.set_rng_state(checkpoint.generators["cuda"])
+        restore_moments(self.optimizers, checkpoint.optimizer)
+        kinds = random_state(self.placement.device)
+        own = {kind: checkpoint.generators[f"{kind}.{self.processes.rank}"] for kind in kinds}
+        restore_random_state(own, self.placement.device)
         self.state = RunState(**checkpoint.state)
         self.state.history = [HistoryRow(*row) for row in self.state.history]
+        for row in self.state.history:
+            self._diverges(row)  # what there was to tell is told
         self.listen(CheckpointReport(self.state.step, resumed=True))

@@ -1,20 +1,35 @@
 """Listens to the engine for a person: every report becomes a line of a file, and progress to be shown."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Self
 
 from seqloom.progress import Listener, Progress
-from seqloom.training.reports import CheckpointReport, Report, SkippedReport, StepReport, ValidationReport
+from seqloom.training.reports import (
+    CheckpointReport,
+    Report,
+    SkippedReport,
+    SplitReport,
+    StepReport,
+    ValidationReport,
+    WarningReport,
+)
+
+_LOG = logging.getLogger(__name__)
 
 
 class Journal:
-    """Adds a line of JSON per report to `file` and tells `listen`; a context manager. `steps` are those planned."""
+    """Adds a line of JSON per report to `file` and tells `listen`; a context manager.
 
-    def __init__(self, file: Path, steps: int | None, listen: Listener) -> None:
-        self._path, self._steps, self._listen = file, steps, listen
+    What a person should know even after the next update is a warning in the log.
+    """
+
+    def __init__(self, file: Path, listen: Listener) -> None:
+        self._path, self._listen = file, listen
         self._note = ""
         self._rate = 0.0  # target tokens per second, smoothed over about 20 updates
+        self._steps: int | None = None  # that the run will have, as far as can be foreseen
 
     def __enter__(self) -> Self:
         self._file = self._path.open("a", encoding="utf-8", buffering=1)
@@ -25,19 +40,28 @@ class Journal:
 
     def __call__(self, report: Report) -> None:
         """Write the report down and show it."""
-        match report:
-            case StepReport(step, _, loss, _, _, tokens, seconds):
-                rate = tokens / seconds
-                self._rate = 0.95 * self._rate + 0.05 * rate if self._rate else rate
-                note = f"loss {loss:.3f}  {self._rate:,.0f} tokens/s{self._note}"
-                self._listen(Progress("train", step, self._steps, "steps", note))
-            case ValidationReport(step, loss, bleu, best, _):
-                self._note = f"  validation BLEU {bleu:.1f}{' (best)' if best else ''}"
-                self._listen(Progress("train", step, self._steps, "steps", f"validation loss {loss:.3f}{self._note}"))
-            case SkippedReport(step, in_a_row):
-                note = f"gradient not finite, update left out ({in_a_row} in a row)"
-                self._listen(Progress("train", step, self._steps, "steps", note))
-            case CheckpointReport(step, resumed) if resumed:
-                self._listen(Progress("train", step, self._steps, "steps", "going on from a checkpoint"))
         kind = type(report).__name__.removesuffix("Report").lower()
         self._file.write(json.dumps({"kind": kind, **report._asdict()}) + "\n")
+        match report:
+            case StepReport(step, _, loss, _, _, tokens, seconds, done):
+                rate = tokens / seconds
+                self._rate = 0.95 * self._rate + 0.05 * rate if self._rate else rate
+                self._steps = round(step / done)
+                self._show(step, f"loss {loss:.3f}  {self._rate:,.0f} tokens/s{self._note}")
+            case ValidationReport(step, loss, bleu, best, _):
+                self._note = f"  validation BLEU {bleu:.1f}{' (best)' if best else ''}"
+                self._show(step, f"validation loss {loss:.3f}{self._note}")
+            case SkippedReport(step, in_a_row, saved):
+                _LOG.warning(
+                    "step %d: the gradient is not finite; the update is left out (%d in a row), its batch is in %s",
+                    step, in_a_row, saved,
+                )  # fmt: skip
+            case SplitReport(step, parts):
+                _LOG.warning("step %d: out of memory; the batch is computed in %d parts, to the same end", step, parts)
+            case WarningReport(step, message):
+                _LOG.warning("step %d: %s", step, message)
+            case CheckpointReport(step, resumed) if resumed:
+                self._show(step, "going on from a checkpoint")
+
+    def _show(self, step: int, note: str) -> None:
+        self._listen(Progress("train", step, self._steps, "steps", note))

@@ -12,8 +12,9 @@ class StepReport(NamedTuple):
     loss: float  # as trained on: with label smoothing and R-Drop
     lr: float
     grad_norm: float  # before clipping
-    tokens: int  # of the target, without padding
+    tokens: int  # of the target, without padding, over all processes
     seconds: float
+    done: float  # share of the budget of steps, epochs or minutes that is used
 
 
 class ValidationReport(NamedTuple):
@@ -31,6 +32,21 @@ class SkippedReport(NamedTuple):
 
     step: int
     in_a_row: int
+    saved: str  # the file that holds the batches
+
+
+class SplitReport(NamedTuple):
+    """Batches that did not fit into memory and were computed in parts; the update is the same."""
+
+    step: int
+    parts: int
+
+
+class WarningReport(NamedTuple):
+    """What a person should look at now, such as a loss that grows."""
+
+    step: int
+    message: str
 
 
 class CheckpointReport(NamedTuple):
@@ -40,5 +56,5 @@ class CheckpointReport(NamedTuple):
     resumed: bool
 
 
-Report = StepReport | ValidationReport | SkippedReport | CheckpointReport
+Report = StepReport | ValidationReport | SkippedReport | SplitReport | WarningReport | CheckpointReport
 ReportListener = Callable[[Report], None]

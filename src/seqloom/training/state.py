@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+GROW_AFTER = 2000  # updates without an overflow
+
 
 class HistoryRow(NamedTuple):
     """A row of the learning curve; None where nothing was measured. Losses in nats per target token."""
@@ -29,7 +31,13 @@ class RunState:
     stale: int = 0  # validations since the best one
     skipped: int = 0  # updates left out
     skipped_in_a_row: int = 0
-    minutes: float = 0.0  # of training before the last interruption
+    minutes: float = 0.0  # of training, those before an interruption included
+    lr: float = 0.0  # of the last update
+    lr_factor: float = 1.0  # what plateaus have left of the learning rate
+    best_loss: float = math.inf  # of a validation
+    stale_loss: int = 0  # validations since the best one, or since the rate was lowered for it
+    loss_scale: float = 1.0
+    scaled_updates: int = 0  # updates since the scale was changed
     history: list[HistoryRow] = field(default_factory=list)
     snapshots: list[int] = field(default_factory=list)  # the steps whose weights are kept for averaging
     # Sums since the last report: smoothed loss, tokens, gradient norm, updates.
@@ -38,21 +46,46 @@ class RunState:
     norm_sum: float = 0.0
     updates: int = 0
 
-    def count(self, smoothed: float, tokens: int, norm: float) -> None:
-        """Add an update to the sums."""
+    def count(self, loss: float, tokens: int, norm: float) -> None:
+        """Add an update to the sums: its loss in nats per token, its tokens, its gradient's norm."""
         self.skipped_in_a_row = 0
-        self.loss_sum += smoothed
+        self.loss_sum += loss * tokens
         self.token_sum += tokens
         self.norm_sum += norm
         self.updates += 1
 
-    def note_report(self, lr: float) -> None:
-        """Turn the sums since the last report into a row of the history."""
+    def note_report(self) -> HistoryRow | None:
+        """Turn the sums since the last report into a row of the history; None where there was no update."""
         if not self.updates:
-            return
+            return None
         loss, norm = self.loss_sum / self.token_sum, self.norm_sum / self.updates
-        self.history.append(HistoryRow(self.step, self.epoch, loss, lr, norm, None, None))
+        row = HistoryRow(self.step, self.epoch, loss, self.lr, norm, None, None)
+        self.history.append(row)
         self.loss_sum, self.token_sum, self.norm_sum, self.updates = 0.0, 0, 0.0, 0
+        return row
+
+    def note_plateau(self, loss: float, factor: float, patience: int) -> None:
+        """Lower the learning rate each time that `patience` validations in a row have not had a lower loss."""
+        if loss < self.best_loss:
+            self.best_loss, self.stale_loss = loss, 0
+            return
+        self.stale_loss += 1
+        if self.stale_loss == patience:
+            self.lr_factor, self.stale_loss = self.lr_factor * factor, 0
+
+    def note_scaled(self) -> None:
+        """Double the scale of the loss after enough updates (dynamic loss scaling: Micikevicius et al. 2018)."""
+        self.scaled_updates += 1
+        if self.scaled_updates == GROW_AFTER:
+            self.loss_scale, self.scaled_updates = self.loss_scale * 2, 0
+
+    def note_overflow(self) -> bool:
+        """Halve the scale of the loss; False where it cannot be the reason, for it is 1 already."""
+        self.scaled_updates = 0
+        if self.loss_scale == 1:
+            return False
+        self.loss_scale = max(1.0, self.loss_scale / 2)
+        return True
 
     def note_validation(self, loss: float, bleu: float) -> bool:
         """Add a validation to the history and return whether it is the best one so far."""

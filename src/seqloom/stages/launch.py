@@ -1,0 +1,52 @@
+"""Runs a stage as several processes that train one model, through torch's own launcher (`torchrun`)."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from seqloom.errors import TrainingError
+
+GRACE = 90.0  # seconds for the last checkpoint, after which the launcher is ended
+
+
+def launched() -> bool:
+    """Whether this process is one of those that a launcher started."""
+    return "WORLD_SIZE" in os.environ
+
+
+def launch(processes: int, arguments: Sequence[str]) -> None:
+    """Run `python -m seqloom.stages` with these arguments in several processes and wait for them.
+
+    However this process ends, they end too: asked first, so that a checkpoint is written.
+
+    Raises:
+        TrainingError: one of them failed, and said on stderr why; the others were ended.
+    """
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
+    process = subprocess.Popen(
+        [*command, "-m", "seqloom.stages", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": threads},
+        stdin=subprocess.DEVNULL,
+        # Ctrl-C on a terminal reaches a whole group of processes; it shall reach this one alone, which passes it on.
+        start_new_session=True,
+        preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+    )
+    try:
+        status = process.wait()
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
+    if status:
+        raise TrainingError(f"one of {processes} processes failed (above); run again to go on from the last checkpoint")
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

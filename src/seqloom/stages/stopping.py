@@ -1,0 +1,39 @@
+"""Turns the signals that ask a process to end into a question that training asks between two updates."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from seqloom.training.engine import InterruptError
+
+
+@contextmanager
+def stop_requests(*, insist: bool) -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM has come; at the end of an interrupted run the signal is raised as what it was.
+
+    With `insist` a second one is obeyed at once. Of several processes none may: the launcher passes on what a terminal
+    has told all of them already.
+    """
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if insist:
+            restore()
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(received)
+    except InterruptError:
+        restore()
+        # The checkpoint is written: end as the signal asked, which of several processes may have come to another one.
+        signal.raise_signal(received[0] if received else signal.SIGTERM)
+    finally:
+        restore()

@@ -1,0 +1,85 @@
+"""Several processes, started as on a machine with several GPUs, make the model that one process makes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from seqloom.batching.store import TokenStore
+from seqloom.models.catalogue import weights
+from tests import records
+from tests.training.test_engine import Run, store
+
+__all__ = ["store"]  # a fixture
+
+SETTINGS: dict[str, Any] = {
+    "seed": 1, "device": "cpu", "precision": "fp32", "optimizer": "adamw", "lr": 3e-3, "schedule": "inverse_sqrt",
+    "warmup_steps": 5, "weight_decay": 0.01, "max_steps": 12, "report_every": 3, "validate_every": 6, "patience": None,
+    "average": 2, "checkpoint_every": 4, "keep_checkpoints": 2, "label_smoothing": 0.1,
+}  # fmt: skip
+
+
+def together(folder: Path, processes: int, *what: str, **changes: Any) -> subprocess.CompletedProcess[str]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    return subprocess.run(
+        [
+            sys.executable,
+            *launcher,
+            "-m",
+            "tests.training.together",
+            str(folder),
+            json.dumps(SETTINGS | changes),
+            *what,
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def alone(store: TokenStore, folder: Path, **changes: Any) -> dict[str, torch.Tensor]:
+    engine = Run(store, records.train_settings(**SETTINGS | changes), folder).engine("alone", dropout=0.0)
+    engine.run()
+    return weights(engine.model)
+
+
+@pytest.mark.parametrize(("processes", "changes"), [(2, {"accumulate": 2}), (4, {"ema_decay": 0.9})])
+def test_several_processes_train_the_model_of_one_with_as_many_times_the_batch(
+    store: TokenStore, tmp_path: Path, processes: int, changes: dict[str, Any]
+) -> None:
+    # Not Adam: it turns the last bits of a gradient that is zero, as those of key biases are, into whole steps.
+    changes |= {"optimizer": "sgd", "lr": 0.2}
+    ended = together(tmp_path, processes, tokens_per_batch=32, **changes)
+    assert ended.returncode == 0, ended.stderr
+    expected = alone(store, tmp_path, tokens_per_batch=32 * processes, **changes)
+    untrained = weights(Run(store, records.train_settings(**SETTINGS), tmp_path).engine("untrained").model)
+    assert max(float((tensor - untrained[name]).abs().max()) for name, tensor in expected.items()) > 0.05
+    for name, tensor in load_file(tmp_path / "weights.safetensors").items():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-5, rtol=0)
+
+
+def test_a_dead_process_ends_the_others_and_a_rerun_ends_as_if_nothing_had_been(
+    store: TokenStore, tmp_path: Path
+) -> None:
+    undisturbed, disturbed = tmp_path / "a", tmp_path / "b"
+    for folder in (undisturbed, disturbed):
+        folder.mkdir()
+        (folder / "tokens").symlink_to(tmp_path / "tokens")
+    assert together(undisturbed, 2, tokens_per_batch=32).returncode == 0
+    assert together(disturbed, 2, "die", tokens_per_batch=32).returncode != 0
+    assert sorted(path.name for path in (disturbed / "together").glob("step-*")) == ["step-00000004"]
+    stopped = together(disturbed, 2, "stop", tokens_per_batch=32)
+    assert sorted(line for line in stopped.stdout.splitlines() if "stopped" in line) == [
+        "rank 0 stopped at 5",
+        "rank 1 stopped at 5",
+    ]
+    assert together(disturbed, 2, tokens_per_batch=32).returncode == 0
+    for name in ("weights.safetensors", "outcome.json"):
+        assert (undisturbed / name).read_bytes() == (disturbed / name).read_bytes()

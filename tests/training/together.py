@@ -1,0 +1,49 @@
+"""One of several processes that train a small model together, as `torchrun` starts them: see test_processes.py.
+
+    python -m tests.training.together FOLDER CHANGES [WHAT]
+
+FOLDER holds the token store `tokens`; CHANGES are settings as JSON. The first process writes the weights it ends with
+to FOLDER/weights.safetensors. WHAT may be `die`: the second process kills itself in the middle.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from seqloom.batching.store import TokenStore
+from seqloom.models.catalogue import weights
+from seqloom.training.engine import InterruptError
+from seqloom.training.processes import joined
+from tests.records import train_settings
+from tests.training.test_engine import Run
+
+
+def main(folder: Path, changes: str, what: str = "") -> None:
+    torch.set_num_threads(1)
+    with joined(torch.device("cpu")) as processes:
+        run = Run(TokenStore.open(folder / "tokens"), train_settings(**json.loads(changes)), folder)
+        engine = run.engine("together", dropout=0.0, processes=processes)
+
+        def should_stop() -> bool:
+            if what == "die" and processes.rank == 1 and engine.state.step == 5:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return what == "stop" and processes.rank == 1 and engine.state.step == 5
+
+        engine.should_stop = should_stop
+        try:
+            outcome = engine.run()
+        except InterruptError:
+            print(f"rank {processes.rank} stopped at {engine.state.step}", flush=True)
+            return
+        if processes.first:
+            save_file(weights(engine.model), folder / "weights.safetensors")
+            (folder / "outcome.json").write_text(json.dumps(outcome))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])
