@@ -74,6 +74,10 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str,
         [({"optimizer": "sgd", "lr": 1.0, "weight_decay": 0.0}, {"family": "lstm"})],
     ),
     (
+        {"optimizer": "sgd", "lr": 4e-3, "weight_decay": 0.0}, {"family": "lstm"}, "train.lr", "use 0.1 to 1",
+        [({"optimizer": "sgd", "lr": 0.1, "weight_decay": 0.0}, {"family": "lstm"})],
+    ),
+    (
         {"optimizer": "adam", "weight_decay": 0.01}, {}, "train.weight_decay", "use 1e-4 or 0",
         [({"optimizer": "adam", "weight_decay": 1e-4}, {}), ({"optimizer": "adamw", "weight_decay": 0.1}, {})],
     ),
