@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqloom.batching import batches as module
+from seqloom.batching import lengths
 from seqloom.batching.batches import Batch, BatchOrder, Share, in_order, make_batch
 from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.symbols import OWN, Symbols
@@ -168,14 +168,14 @@ print(content.hexdigest())
     assert there.stdout.strip() == here
 
 
-def test_more_lengths_than_two_bytes_can_number(write_store, monkeypatch):
-    """Ranks of four bytes give the order that ranks of two bytes give."""
+def test_lengths_of_any_number_of_bytes_sort_alike(write_store, monkeypatch):
     pairs = [([4] * (1 + n % 7), [5] * (1 + n % 11)) for n in range(200)]
     store = write_store(pairs)
+    assert lengths.Lengths(store).widths.dtype == np.uint8
     before = digest(BatchOrder(store, 64, 1).epoch(0))
-    narrow = module._length_ranks
-    monkeypatch.setattr(module, "_length_ranks", lambda store: narrow(store).astype(np.uint32))
-    assert digest(BatchOrder(store, 64, 1).epoch(0)) == before
+    for kind in (np.uint16, np.uint32, np.int64):
+        monkeypatch.setattr(lengths, "_small", lambda values, kind=kind: values.astype(kind))
+        assert digest(BatchOrder(store, 64, 1).epoch(0)) == before
 
 
 def test_the_order_is_the_one_that_earlier_versions_made(write_store, some_pairs):

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqloom.batching.store import TokenStore
+from seqloom.batching.lengths import Lengths, cut
+from seqloom.batching.store import Side, TokenStore
 from seqloom.batching.temperature import Rows, TemperatureSampler
 from seqloom.symbols import Symbols
 
@@ -91,9 +92,9 @@ class BatchOrder:
     of its own. `seed` is not negative.
 
     With a `temperature` above 1 and several directions an epoch has as many pairs, but small directions come more often
-    than large ones (see `TemperatureSampler`). `vary` splits the pairs of each batch in another way, seeded by (seed,
-    epoch, position); no segment becomes more than `GROWTH` times as long (rounded up), so that a batch takes hardly
-    more than `GROWTH` times the budget.
+    than large ones (see `TemperatureSampler`). `vary` splits each pair in another way, seeded by (seed, epoch,
+    position, place in the batch); no segment becomes more than `GROWTH` times as long (rounded up), so that a batch
+    takes hardly more than `GROWTH` times the budget.
 
     Of several processes each reads its `share` of the same batches, as many pairs (or one fewer) of the same lengths;
     the shares together are the batch that one process would read. Where a batch has fewer pairs than there are
@@ -120,8 +121,8 @@ class BatchOrder:
         self._sampler = None
         if temperature > 1 and store.direction_numbers is not None:
             self._sampler = TemperatureSampler(store.direction_numbers, temperature, seed)
-        self._ranks = _length_ranks(store)
-        self._cuts = _cut(store, np.argsort(self._ranks, kind="stable"), tokens_per_batch)
+        self._lengths = Lengths(store)
+        self._cuts = cut(np.sort(self._lengths.widths, kind="stable"), tokens_per_batch)
         self.batches = len(self._cuts) - 1  # of an epoch; with a temperature about as many
         self._last: tuple[int, Epoch] | None = None
 
@@ -130,9 +131,12 @@ class BatchOrder:
         last = self._last  # read once and replaced whole: threads may ask for different epochs at a time
         if last is None or last[0] != number:
             random = np.random.Generator(np.random.PCG64([self._seed, number]))
-            shuffled = random.permutation(len(self._store) if self._sampler is None else self._sampler.rows(number))
-            rows = shuffled[np.argsort(self._ranks[shuffled], kind="stable")]
-            cuts = self._cuts if self._sampler is None else _cut(self._store, rows, self._tokens_per_batch)
+            rows = _all(self._store) if self._sampler is None else self._sampler.rows(number)
+            random.shuffle(rows)
+            rows = self._lengths.sort(rows)
+            cuts = self._cuts
+            if self._sampler is not None:
+                cuts = cut(self._lengths.widths[rows], self._tokens_per_batch)
             order = random.permutation(len(cuts) - 1)
             self._last = last = number, Epoch(rows, cuts, order, partial(self._made, number))
         return last[1]
@@ -161,17 +165,15 @@ class BatchOrder:
 
 def in_order(store: TokenStore, tokens_per_batch: int) -> Epoch:
     """Return batches of all pairs with nothing random in them, the shortest first: for validation."""
-    rows = np.argsort(_length_ranks(store), kind="stable")
-    cuts = _cut(store, rows, tokens_per_batch)
+    lengths = Lengths(store)
+    rows = lengths.sort(_all(store))
+    cuts = cut(lengths.widths[rows], tokens_per_batch)
     return Epoch(rows, cuts, np.arange(len(cuts) - 1), lambda _, pairs: make_batch(store, pairs))
 
 
 def make_batch(store: TokenStore, pairs: Rows) -> Batch:
     """Return the batch of these pairs (B,), in this order."""
-    source, target = (
-        _Segments(side.ids, side.offsets[pairs].astype(np.int64), side.lengths[pairs].astype(np.int64))
-        for side in store.sides
-    )
+    source, target = (_stored(side, pairs) for side in store.sides)
     return _framed(source, target, store.symbols)
 
 
@@ -181,6 +183,11 @@ class _Segments(NamedTuple):
     ids: NDArray[Any]
     starts: Rows  # (B,)
     lengths: Rows  # (B,)
+
+
+def _stored(side: Side, pairs: Rows) -> _Segments:
+    starts, ends = (offsets[pairs].astype(np.int64) for offsets in (side.offsets, side.offsets[1:]))
+    return _Segments(side.ids, starts, ends - starts)
 
 
 def _flat(segments: Sequence[Sequence[int]]) -> _Segments:
@@ -218,34 +225,5 @@ def _padded(segments: _Segments, pad: int, around: int = 0) -> NDArray[np.int64]
     return padded
 
 
-def _widths(store: TokenStore) -> NDArray[np.int64]:
-    """(pairs,) columns that each pair takes on its longer side, BOS or EOS included."""
-    return np.maximum(store.source_lengths, store.target_lengths + 1).astype(np.int64)
-
-
-def _length_ranks(store: TokenStore) -> NDArray[Any]:
-    """(pairs,) the place of each pair's lengths among all lengths that occur; pairs of equal lengths share one.
-
-    By width, which fills batches to their budget; within one width by how much longer the source is than the target,
-    up and down in turn, so that neither side jumps where the width grows by one.
-    """
-    widths = _widths(store)
-    lead = store.source_lengths.astype(np.int64) - store.target_lengths
-    lowest, highest = int(lead.min()), int(lead.max())
-    key = widths * (highest - lowest + 1) + np.where(widths % 2 == 0, lead - lowest, highest - lead)
-    places = np.unique(key)
-    # Two bytes where they suffice: NumPy sorts those in linear time, and an order is made for every epoch.
-    return np.searchsorted(places, key).astype(np.uint16 if len(places) <= 1 << 16 else np.uint32)
-
-
-def _cut(store: TokenStore, rows: Rows, tokens_per_batch: int) -> Rows:
-    """(batches + 1,) where to cut `rows`, which rise in width: each batch as long as the budget allows."""
-    widths = _widths(store)[rows]
-    cuts = [0]
-    while cuts[-1] < len(widths):
-        start = cuts[-1]
-        most = max(1, tokens_per_batch // int(widths[start]))  # no batch can hold more pairs than this
-        padded = widths[start : start + most]
-        padded = padded * np.arange(1, len(padded) + 1)
-        cuts.append(start + max(1, int(np.searchsorted(padded, tokens_per_batch, side="right"))))
-    return np.array(cuts, np.int64)
+def _all(store: TokenStore) -> Rows:
+    return np.arange(len(store), dtype=np.min_scalar_type(len(store)))

@@ -3,8 +3,8 @@
 A store is a folder. For each side, `<side>.ids.bin` holds the ids of all segments one after another (uint16 where the
 vocabulary fits, else int32), and `<side>.offsets.bin` where each one starts (uint64, one more than pairs). Where pairs
 are of several directions, `directions.bin` holds the number of each one's (uint16). `meta.json` names the directions
-and says how many there are of everything. Numbers are little-endian. Opening costs the same for ten pairs as for ten
-million, but for the lengths: one vectorised difference, 4 bytes a pair and side.
+and says how many there are of everything. Numbers are little-endian. An open store takes no memory but what the system
+keeps of its files, and may drop; opening looks at every offset once.
 """
 
 import json
@@ -25,7 +25,7 @@ FORMAT = 2
 SIDES = ("source", "target")
 DIRECTIONS = "directions.bin"
 _FLUSH = 1 << 14  # pairs held in memory by a writer
-_COUNTED = 1 << 22  # ids counted at once
+_COUNTED = 1 << 20  # ids or offsets looked at at once
 
 
 class Side(NamedTuple):
@@ -33,8 +33,12 @@ class Side(NamedTuple):
 
     ids: NDArray[Any]  # (tokens,) uint16 or int32, memory-mapped
     offsets: NDArray[np.uint64]  # (pairs + 1,), memory-mapped
-    lengths: NDArray[np.int32]  # (pairs,), each at least 1
     vocab_size: int
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """(pairs,) tokens of each segment, at least 1; made anew at each call."""
+        return np.diff(self.offsets.view("<i8")).astype(np.int32)
 
     def segment(self, index: int) -> NDArray[Any]:
         """Return the ids of one segment, a view into the file."""
@@ -84,7 +88,7 @@ class TokenStore:
             raise CorpusError(f"{folder / 'meta.json'}: not what a token store says ({error!r}); {_WAY_ON}") from error
 
     def __len__(self) -> int:
-        return len(self.sides[0].lengths)
+        return len(self.sides[0].offsets) - 1
 
     def source(self, index: int) -> NDArray[Any]:
         """Return the ids of a source segment, without BOS and EOS."""
@@ -240,12 +244,19 @@ def _open_side(folder: Path, side: str, pairs: int, kind: np.dtype[Any], meta: d
     tokens = int(meta["tokens"])
     offsets = _map(folder / f"{side}.offsets.bin", np.dtype("<u8"), pairs + 1)
     ids = _map(folder / f"{side}.ids.bin", kind, tokens)
-    differences = np.diff(offsets.view("<i8"))
-    if offsets[0] != 0 or offsets[-1] != tokens or differences.min() < 0:
-        raise CorpusError(f"{folder / f'{side}.offsets.bin'}: the offsets contradict the ids; {_WAY_ON}")
-    if not differences.all():
-        raise fault_in_pair(folder, int(differences.argmin()), f"the {side} is empty")
-    return Side(ids, offsets, differences.astype(np.int32), int(meta["vocab_size"]))
+    if offsets[0] != 0 or offsets[-1] != tokens:
+        raise _contradiction(folder, side)
+    for start in range(0, pairs, _COUNTED):
+        lengths = np.diff(offsets[start : start + _COUNTED + 1].view("<i8"))
+        if lengths.min() < 0:
+            raise _contradiction(folder, side)
+        if not lengths.all():
+            raise fault_in_pair(folder, start + int(lengths.argmin()), f"the {side} is empty")
+    return Side(ids, offsets, int(meta["vocab_size"]))
+
+
+def _contradiction(folder: Path, side: str) -> CorpusError:
+    return CorpusError(f"{folder / f'{side}.offsets.bin'}: the offsets contradict the ids; {_WAY_ON}")
 
 
 def _map(path: Path, kind: np.dtype[Any], count: int) -> NDArray[Any]:

@@ -1,9 +1,12 @@
 """Which pairs an epoch reads where directions have unequal shares. Knows the direction of each pair and no ids."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]
+Rows = NDArray[Any]
+"""Numbers, mostly of pairs: integers of as few bytes as hold them, for there may be millions."""
 
 
 class TemperatureSampler:
@@ -16,7 +19,9 @@ class TemperatureSampler:
     """
 
     def __init__(self, directions: NDArray[np.uint16], temperature: float, seed: int) -> None:
-        self._members = [np.flatnonzero(directions == number) for number in range(int(directions.max()) + 1)]
+        kind = np.min_scalar_type(len(directions))
+        members = (np.flatnonzero(directions == number) for number in range(int(directions.max()) + 1))
+        self._members = [rows.astype(kind) for rows in members]
         self._counts = _apportioned(np.array([len(rows) for rows in self._members]), temperature)
         self._seed = seed
 

@@ -1,0 +1,46 @@
+"""Pairs by length, and where to cut them into batches. Knows how long both sides of a pair are: no ids, no chance."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqloom.batching.store import TokenStore
+from seqloom.batching.temperature import Rows
+
+
+class Lengths:
+    """How long the pairs of a store are, in as few bytes as hold it, which NumPy also sorts in linear time."""
+
+    def __init__(self, store: TokenStore) -> None:
+        source, target = store.source_lengths, store.target_lengths
+        widths = np.maximum(source, target + 1)
+        lead = source - target
+        lowest, highest = int(lead.min()), int(lead.max())
+        turns = np.where(widths % 2 == 0, lead - lowest, highest - lead)
+        self.widths: NDArray[Any] = _small(widths)  # (pairs,) columns of the longer side, BOS or EOS included
+        self._turns = _small(turns)  # (pairs,) what pairs of one width are sorted by
+
+    def sort(self, rows: Rows) -> Rows:
+        """Return pairs (n,) by length; those of equal lengths stay in the order that they have.
+
+        By width, which fills batches to their budget; within one width by how much longer the source is than the
+        target, up and down in turn, so that neither side jumps where the width grows by one.
+        """
+        return rows[np.lexsort((self._turns[rows], self.widths[rows]))]
+
+
+def cut(widths: NDArray[Any], tokens_per_batch: int) -> Rows:
+    """Return (batches + 1,) where to cut pairs of rising `widths`: each batch as long as the budget allows."""
+    cuts = [0]
+    while cuts[-1] < len(widths):
+        start = cuts[-1]
+        most = max(1, tokens_per_batch // int(widths[start]))  # no batch can hold more pairs than this
+        padded = widths[start : start + most].astype(np.int64)
+        padded *= np.arange(1, len(padded) + 1)
+        cuts.append(start + max(1, int(np.searchsorted(padded, tokens_per_batch, side="right"))))
+    return np.array(cuts, np.int64)
+
+
+def _small(values: NDArray[Any]) -> NDArray[Any]:
+    return values.astype(np.min_scalar_type(int(values.max())))
