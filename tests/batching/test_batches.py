@@ -171,11 +171,18 @@ print(content.hexdigest())
 def test_lengths_of_any_number_of_bytes_sort_alike(write_store, monkeypatch):
     pairs = [([4] * (1 + n % 7), [5] * (1 + n % 11)) for n in range(200)]
     store = write_store(pairs)
-    assert lengths.Lengths(store).widths.dtype == np.uint8
+    assert lengths.Lengths(store).widths.dtype == np.int8
     before = digest(BatchOrder(store, 64, 1).epoch(0))
-    for kind in (np.uint16, np.uint32, np.int64):
+    for kind in (np.int16, np.int32, np.int64):
         monkeypatch.setattr(lengths, "_small", lambda values, kind=kind: values.astype(kind))
         assert digest(BatchOrder(store, 64, 1).epoch(0)) == before
+
+
+def test_pairs_measured_in_parts_sort_alike(write_store, some_pairs, monkeypatch):
+    store = write_store([*some_pairs[:100], ([5] * 300, [6] * 9)])  # the last part takes more bytes
+    before = digest(BatchOrder(store, 400, 1).epoch(0))
+    monkeypatch.setattr(lengths, "_MEASURED", 25)
+    assert digest(BatchOrder(store, 400, 1).epoch(0)) == before
 
 
 def test_the_order_is_the_one_that_earlier_versions_made(write_store, some_pairs):

@@ -8,18 +8,21 @@ from numpy.typing import NDArray
 from seqloom.batching.store import TokenStore
 from seqloom.batching.temperature import Rows
 
+_MEASURED = 1 << 18  # pairs measured at once
+
 
 class Lengths:
     """How long the pairs of a store are, in as few bytes as hold it, which NumPy also sorts in linear time."""
 
     def __init__(self, store: TokenStore) -> None:
-        source, target = store.source_lengths, store.target_lengths
-        widths = np.maximum(source, target + 1)
-        lead = source - target
-        lowest, highest = int(lead.min()), int(lead.max())
-        turns = np.where(widths % 2 == 0, lead - lowest, highest - lead)
-        self.widths: NDArray[Any] = _small(widths)  # (pairs,) columns of the longer side, BOS or EOS included
-        self._turns = _small(turns)  # (pairs,) what pairs of one width are sorted by
+        parts = []
+        for start in range(0, len(store), _MEASURED):
+            offsets = (side.offsets[start : start + _MEASURED + 1].astype(np.int64) for side in store.sides)
+            source, target = map(np.diff, offsets)
+            widths, lead = np.maximum(source, target + 1), source - target
+            parts.append((_small(widths), _small(np.where(widths % 2 == 0, lead, -lead))))
+        # (pairs,) columns of the longer side, BOS or EOS included; and what pairs of one width are sorted by.
+        self.widths, self._turns = map(np.concatenate, zip(*parts, strict=True))
 
     def sort(self, rows: Rows) -> Rows:
         """Return pairs (n,) by length; those of equal lengths stay in the order that they have.
@@ -42,5 +45,5 @@ def cut(widths: NDArray[Any], tokens_per_batch: int) -> Rows:
     return np.array(cuts, np.int64)
 
 
-def _small(values: NDArray[Any]) -> NDArray[Any]:
-    return values.astype(np.min_scalar_type(int(values.max())))
+def _small(values: NDArray[np.int64]) -> NDArray[Any]:
+    return values.astype(np.min_scalar_type(-1 - int(np.abs(values).max())))
