@@ -164,6 +164,8 @@ def train(store: TokenStore, order: BatchOrder, folder: Path, options: argparse.
     params = load_params(ROOT / "params.yaml")
     changes = {
         "device": "cpu",
+        "optimizer": "adamw",
+        "lr": 1e-3,
         "tokens_per_batch": options.tokens_per_batch,
         "max_steps": None,
         "max_minutes": options.train / 60,

@@ -25,7 +25,10 @@ from seqloom.symbols import Symbols
 
 Pair = tuple[Sequence[int], Sequence[int]]
 Vary = Callable[[int, list[Pair]], list[Pair]]
-"""Of a seed below 2 ** 31 and pairs of ids: the same pairs split in another way, which depends on nothing else."""
+"""Of a seed below 2 ** 31 and pairs of ids: the same pairs split in another way, which depends on nothing else.
+
+Batches ask for one pair at a time, from whichever thread builds them.
+"""
 
 GROWTH = 1.5  # a segment that a `Vary` made longer than this many times its stored length is read as it is stored
 
