@@ -11,8 +11,9 @@ from torch import Tensor
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.finished import Finished, Hypothesis
 from seqloom.decoding.normalization import length_penalties
+from seqloom.decoding.ranking import largest
 from seqloom.decoding.settings import SearchSettings
-from seqloom.decoding.step import S, StepFunction, largest, not_probabilities, refuse
+from seqloom.decoding.step import S, StepFunction, not_probabilities, refuse
 
 Choice = Callable[[Tensor, Tensor, int], Tensor]
 """Chooses the next token of each row, (rows,) int64, from the log-probabilities of those that are allowed, (rows, V).

@@ -14,8 +14,9 @@ from torch import Tensor
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.finished import Hypothesis
 from seqloom.decoding.greedy import follow
+from seqloom.decoding.ranking import largest
 from seqloom.decoding.settings import SearchSettings
-from seqloom.decoding.step import S, StepFunction, largest
+from seqloom.decoding.step import S, StepFunction
 
 _FIRST_LOOK = 64  # tokens, among which the nucleus is looked for; where it is larger, among more
 
@@ -74,7 +75,7 @@ def draw(
     if top_k is None:
         return _from_nucleus(scores, scores.logsumexp(dim=1, keepdim=True).double(), numbers, top_p, _FIRST_LOOK)
     best, tokens = largest(scores, top_k)
-    probabilities = best.double().softmax(dim=1)
+    probabilities = best.softmax(dim=1)
     return _pick(tokens, _nucleus(probabilities, top_p), numbers)
 
 
@@ -84,7 +85,7 @@ def _from_nucleus(scores: Tensor, everything: Tensor, numbers: Tensor, top_p: fl
     A full sort costs more than a step of the network. Most rows need few tokens; those that need more are few.
     """
     best, tokens = largest(scores, count)
-    probabilities = (best.double() - everything).exp()
+    probabilities = (best - everything).exp()
     drawn = _pick(tokens, _nucleus(probabilities, top_p), numbers)
     if count < scores.shape[1]:
         more = (probabilities.sum(dim=1) < top_p).nonzero().squeeze(1)

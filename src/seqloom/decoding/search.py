@@ -16,13 +16,15 @@ batch; going on could not change its result.
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.finished import Finished, Hypothesis
 from seqloom.decoding.greedy import greedy_search
 from seqloom.decoding.normalization import length_penalties
+from seqloom.decoding.ranking import Ranked, continuations
 from seqloom.decoding.settings import SearchSettings
-from seqloom.decoding.step import S, StepFunction, largest, not_probabilities, refuse
+from seqloom.decoding.step import S, StepFunction, not_probabilities, refuse
 
 
 @torch.inference_mode()
@@ -66,14 +68,12 @@ def beam_search(
         active, width = live.shape
         log_probabilities, state = step(token, state)
         log_probabilities = constraints.apply(log_probabilities, ids.flatten(0, 1))
-        # Of one row at most `beam` tokens can live on, and one, EOS, ends: beam + 1 lose nothing.
-        values, tokens = largest(log_probabilities, beam + 1)
-        broken = not_probabilities(values[:, 0]).view(active, width).any(dim=1)
-        count = values.shape[1]
-        totals = (live.unsqueeze(-1) + values.double().view(active, width, count)).view(active, width * count)
-        best, where = _best(totals, 2 * beam)  # (A, 2K): K of them at most end, so that K are left to live on
-        parents = where // count
-        chosen = tokens.view(active, width * count).gather(1, where)
+        vocabulary = log_probabilities.shape[1]
+        # (A, 2K): one of each hypothesis ends at most, so that K are left to live on.
+        ranked = continuations(log_probabilities.view(active, width, vocabulary), 2 * beam, live)
+        broken = not_probabilities(ranked.highest).any(dim=1)
+        best, where = _padded(ranked, 2 * beam)
+        parents, chosen = where // vocabulary, where % vocabulary
 
         ends = chosen == eos
         ended = best[:, :beam].masked_fill(~ends[:, :beam], -torch.inf)
@@ -100,8 +100,7 @@ def beam_search(
     return results
 
 
-def _best(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest of each row, largest first, padded with -inf where a row has fewer; and where they stand."""
-    best, where = values.topk(min(count, values.shape[1]), dim=1)
-    lacking = (0, count - best.shape[1])
-    return torch.nn.functional.pad(best, lacking, value=-torch.inf), torch.nn.functional.pad(where, lacking)
+def _padded(ranked: Ranked, count: int) -> tuple[Tensor, Tensor]:
+    """`count` sums and where they stand; -inf where there are fewer continuations."""
+    lacking = (0, count - ranked.sums.shape[1])
+    return F.pad(ranked.sums, lacking, value=-torch.inf), F.pad(ranked.where, lacking)

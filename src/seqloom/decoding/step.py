@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Protocol, Self, TypeVar
 
-import torch
 from torch import Tensor
 
 from seqloom.errors import EvaluationError
@@ -39,22 +38,3 @@ def refuse(broken: Tensor, sources: Tensor, position: int) -> None:
             f"source {source} of the batch: the model gave no probabilities (NaN or above 1) for target token "
             f"{position + 1}; its weights are broken or its training diverged"
         )
-
-
-def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest of each row (rows, V), largest first, or all where V is smaller; and where they stand.
-
-    On a CPU most of `topk` goes into reading the row. A large one is dealt to groups first: as the `count` largest lie
-    in at most `count` groups, those with the largest maxima, the rest need not be ranked. NaN counts as the largest.
-    """
-    rows, width = values.shape
-    groups = 1 << (int(max(count * width, 1)).bit_length() // 2)  # about sqrt(count * width): the least to be ranked
-    if values.device.type != "cpu" or width < 16 * groups or groups < count:
-        return values.topk(min(count, width), dim=1)
-    size = width // groups
-    maxima = values[:, : size * groups].view(rows, size, groups).amax(dim=1)  # column j is in group j % groups
-    group = maxima.topk(count, dim=1, sorted=False).indices
-    where = (group.unsqueeze(1) + torch.arange(0, size * groups, groups).unsqueeze(1)).flatten(1)
-    where = torch.cat([where, torch.arange(size * groups, width).expand(rows, -1)], dim=1)  # what no group holds
-    best, at = values.gather(1, where).topk(count, dim=1)
-    return best, where.gather(1, at)

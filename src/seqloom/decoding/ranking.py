@@ -1,0 +1,53 @@
+"""The likeliest continuations of a source's hypotheses, found among all of them without sorting them.
+
+Shapes: A sources, K hypotheses of each, V vocabulary, G groups of it.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Ranked(NamedTuple):
+    """The n largest sums of each source, the largest first: fewer than were asked for where there are fewer."""
+
+    sums: Tensor  # (A, n) float64
+    where: Tensor  # (A, n) int64: k * V + v for the token v of hypothesis k; of a sum of -inf it may be any
+    highest: Tensor  # (A, K) the largest value of each hypothesis, nothing added; NaN where one is
+
+
+def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` largest of each row (rows, V), largest first, or all where V is smaller; and where they stand.
+
+    Where one is -inf it may be said to stand anywhere.
+    """
+    ranked = continuations(values.unsqueeze(1), count, values.new_zeros(len(values), 1, dtype=torch.float64))
+    return ranked.sums, ranked.where
+
+
+def continuations(values: Tensor, count: int, before: Tensor) -> Ranked:
+    """Rank `values` (A, K, V) with `before` (A, K) float64 added. NaN counts as the largest.
+
+    On a CPU most of `topk` goes into reading what is ranked. Where that is much it is dealt to groups first: as the
+    `count` largest lie in at most `count` groups, those with the largest maxima, the rest need not be ranked.
+    """
+    sources, beams, width = values.shape
+    groups = 1 << (max(1, count * width // beams).bit_length() // 2)  # about the root: the least to be ranked
+    if values.device.type != "cpu" or width < 16 * groups or beams * groups < count:
+        best, token = values.topk(min(count, width), dim=2)
+        sums = (best.double() + before.unsqueeze(2)).flatten(1)
+        rank = sums.topk(min(count, sums.shape[1]), dim=1)
+        where = (torch.arange(0, beams * width, width, device=values.device).view(1, beams, 1) + token).flatten(1)
+        return Ranked(rank.values, where.gather(1, rank.indices), best[:, :, 0])
+    full = width // groups * groups
+    maxima = values[:, :, :full].view(sources, beams, -1, groups).amax(dim=2)  # token v is in group v % G
+    begun = maxima[:, :, : width - full]
+    torch.maximum(begun, values[:, :, full:], out=begun)
+    chosen = (maxima.double() + before.unsqueeze(2)).flatten(1).topk(count, dim=1, sorted=False).indices
+    beam = chosen // groups
+    token = (chosen % groups).unsqueeze(2) + torch.arange(0, width, groups)
+    where = (beam.unsqueeze(2) * width + token.clamp(max=width - 1)).flatten(1)
+    sums = values.flatten(1).gather(1, where).double().view_as(token) + before.gather(1, beam).unsqueeze(2)
+    rank = sums.masked_fill_(token >= width, -torch.inf).flatten(1).topk(count, dim=1)
+    return Ranked(rank.values, where.gather(1, rank.indices), maxima.amax(dim=2))
