@@ -21,7 +21,7 @@ __all__ = ["store"]  # a fixture
 SETTINGS: dict[str, Any] = {
     "seed": 1, "device": "cpu", "precision": "fp32", "optimizer": "adamw", "lr": 3e-3, "schedule": "inverse_sqrt",
     "warmup_steps": 5, "weight_decay": 0.01, "max_steps": 12, "report_every": 3, "validate_every": 6, "patience": None,
-    "average": 2, "checkpoint_every": 4, "keep_checkpoints": 2, "label_smoothing": 0.1,
+    "average": 2, "processes": 2, "checkpoint_every": 4, "keep_checkpoints": 2, "label_smoothing": 0.1,
 }  # fmt: skip
 
 
@@ -50,7 +50,11 @@ def alone(store: TokenStore, folder: Path, **changes: Any) -> dict[str, torch.Te
     return weights(engine.model)
 
 
-@pytest.mark.parametrize(("processes", "changes"), [(2, {"accumulate": 2}), (4, {"ema_decay": 0.9})])
+@pytest.mark.parametrize(
+    ("processes", "changes"),
+    [(2, {"accumulate": 2}), (4, {"ema_decay": 0.9}), (2, {"sharded": True, "accumulate": 2, "ema_decay": 0.9})],
+    ids=["2", "4", "2, sharded"],
+)
 def test_several_processes_train_the_model_of_one_with_as_many_times_the_batch(
     store: TokenStore, tmp_path: Path, processes: int, changes: dict[str, Any]
 ) -> None:
@@ -58,28 +62,29 @@ def test_several_processes_train_the_model_of_one_with_as_many_times_the_batch(
     changes |= {"optimizer": "sgd", "lr": 0.2}
     ended = together(tmp_path, processes, tokens_per_batch=32, **changes)
     assert ended.returncode == 0, ended.stderr
-    expected = alone(store, tmp_path, tokens_per_batch=32 * processes, **changes)
+    expected = alone(store, tmp_path, tokens_per_batch=32 * processes, **changes | {"sharded": False})
     untrained = weights(Run(store, records.train_settings(**SETTINGS), tmp_path).engine("untrained").model)
     assert max(float((tensor - untrained[name]).abs().max()) for name, tensor in expected.items()) > 0.05
     for name, tensor in load_file(tmp_path / "weights.safetensors").items():
         torch.testing.assert_close(tensor, expected[name], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("sharded", [False, True])
 def test_a_dead_process_ends_the_others_and_a_rerun_ends_as_if_nothing_had_been(
-    store: TokenStore, tmp_path: Path
+    store: TokenStore, tmp_path: Path, sharded: bool
 ) -> None:
     undisturbed, disturbed = tmp_path / "a", tmp_path / "b"
     for folder in (undisturbed, disturbed):
         folder.mkdir()
         (folder / "tokens").symlink_to(tmp_path / "tokens")
-    assert together(undisturbed, 2, tokens_per_batch=32).returncode == 0
-    assert together(disturbed, 2, "die", tokens_per_batch=32).returncode != 0
+    assert together(undisturbed, 2, tokens_per_batch=32, sharded=sharded).returncode == 0
+    assert together(disturbed, 2, "die", tokens_per_batch=32, sharded=sharded).returncode != 0
     assert sorted(path.name for path in (disturbed / "together").glob("step-*")) == ["step-00000004"]
-    stopped = together(disturbed, 2, "stop", tokens_per_batch=32)
+    stopped = together(disturbed, 2, "stop", tokens_per_batch=32, sharded=sharded)
     assert sorted(line for line in stopped.stdout.splitlines() if "stopped" in line) == [
         "rank 0 stopped at 5",
         "rank 1 stopped at 5",
     ]
-    assert together(disturbed, 2, tokens_per_batch=32).returncode == 0
+    assert together(disturbed, 2, tokens_per_batch=32, sharded=sharded).returncode == 0
     for name in ("weights.safetensors", "outcome.json"):
         assert (undisturbed / name).read_bytes() == (disturbed / name).read_bytes()

@@ -19,14 +19,16 @@ from seqloom.batching.store import TokenStore
 from seqloom.models.catalogue import weights
 from seqloom.training.engine import InterruptError
 from seqloom.training.processes import joined
+from seqloom.training.sharding import wholes
 from tests.records import train_settings
 from tests.training.test_engine import Run
 
 
 def main(folder: Path, changes: str, what: str = "") -> None:
     torch.set_num_threads(1)
-    with joined(torch.device("cpu")) as processes:
-        run = Run(TokenStore.open(folder / "tokens"), train_settings(**json.loads(changes)), folder)
+    settings = train_settings(**json.loads(changes))
+    with joined(torch.device("cpu"), sharded=settings.sharded) as processes:
+        run = Run(TokenStore.open(folder / "tokens"), settings, folder)
         engine = run.engine("together", dropout=0.0, processes=processes)
 
         def should_stop() -> bool:
@@ -38,10 +40,11 @@ def main(folder: Path, changes: str, what: str = "") -> None:
         try:
             outcome = engine.run()
         except InterruptError:
-            print(f"rank {processes.rank} stopped at {engine.state.step}", flush=True)
+            sys.stdout.write(f"rank {processes.rank} stopped at {engine.state.step}\n")
             return
+        every = wholes(weights(engine.model))
         if processes.first:
-            save_file(weights(engine.model), folder / "weights.safetensors")
+            save_file(every, folder / "weights.safetensors")
             (folder / "outcome.json").write_text(json.dumps(outcome))
 
 

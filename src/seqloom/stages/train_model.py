@@ -62,7 +62,7 @@ def run(params: Params, listen: Listener, *, profile: bool = False) -> None:
     placement = place(
         settings, local_rank=int(os.environ.get("LOCAL_RANK", "0")), processes=int(os.environ.get("WORLD_SIZE", "1"))
     )
-    with joined(placement.device) as together:
+    with joined(placement.device, sharded=settings.sharded) as together:
         train(params, placement, together, listen if together.first else ignore, profile=profile)
 
 

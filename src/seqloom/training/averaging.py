@@ -5,7 +5,7 @@ one; `train.ema_decay` smooths every update, so that each validation already see
 average again is possible and gains little: with `ema_decay` set, `average: 1` is recommended.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from seqloom.models.catalogue import weights
 from seqloom.training.checkpoint import Checkpoints
+from seqloom.training.sharding import part_like
 
 
 class MovingAverage:
@@ -38,19 +39,23 @@ class MovingAverage:
     def restore(self, stored: dict[str, Tensor]) -> None:
         """Go on from an average that was stored as `tensors`."""
         for name, tensor in self.tensors.items():
-            tensor.copy_(stored[name])
+            tensor.copy_(part_like(stored[name], tensor))
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Put the average into the model; its own weights come back at the end, bit for bit."""
         own = [each.detach().clone() for each in self._weights]
-        with torch.no_grad():
-            torch._foreach_copy_(self._weights, list(self.tensors.values()))
+        _copy(self.tensors.values(), self._weights)
         try:
             yield
         finally:
-            with torch.no_grad():
-                torch._foreach_copy_(self._weights, own)
+            _copy(own, self._weights)
+
+
+@torch.no_grad()
+def _copy(sources: Iterable[Tensor], targets: Iterable[Tensor]) -> None:
+    for source, target in zip(sources, targets, strict=True):
+        target.copy_(source)
 
 
 class Snapshots:
@@ -84,4 +89,4 @@ class Snapshots:
 def load_into(model: nn.Module, stored: dict[str, Tensor]) -> None:
     """Copy weights by name into a network of the same shape."""
     for name, tensor in weights(model).items():
-        tensor.copy_(stored[name])
+        tensor.copy_(part_like(stored[name], tensor))

@@ -42,6 +42,7 @@ from seqloom.training.reports import (
 )
 from seqloom.training.schedule import learning_rate, share_done
 from seqloom.training.settings import TrainSettings
+from seqloom.training.sharding import gathered, wholes
 from seqloom.training.state import HistoryRow, RunState
 
 SKIPPED_AT_MOST = 10  # updates in a row without a finite gradient before training gives up
@@ -102,7 +103,6 @@ class Engine:
         self.listen = Listeners(listeners)
         self.should_stop = should_stop
         self.frozen_steps = frozen_steps
-        self.frozen = [getattr(model, f"{side}_embedding").weight for side in frozen_sides]
         self.state = RunState(loss_scale=placement.first_loss_scale)
         self.objective = Objective(
             model,
@@ -119,6 +119,8 @@ class Engine:
             clip_norm=settings.clip_norm,
             split=lambda parts: self.listen(SplitReport(self.state.step + 1, parts)),
         )
+        # Sharding has made the parameters anew.
+        self.frozen = [getattr(model, f"{side}_embedding").weight for side in frozen_sides]
         self.optimizers = build_optimizers(model, settings)
         self.moving = None if settings.ema_decay is None else MovingAverage(model, settings.ema_decay)
         self.snapshots = Snapshots(checkpoints, settings.average)
@@ -171,11 +173,11 @@ class Engine:
     def _update(self) -> None:
         """One step of the optimiser over `accumulate` batches, weighted by their tokens as one large batch would be."""
         started = time.monotonic()
-        state, epoch = self.state, self.state.epoch
+        state, epoch, epochs = self.state, self.state.epoch, self._epochs()
         batches = [self._next_batch() for _ in range(self.settings.accumulate)]
         gradient = self.gradients.of(batches, state.loss_scale, self.frozen if state.step < self.frozen_steps else ())
         state.step += 1
-        state.lr = learning_rate(self.settings, state.step, state.minutes, state.lr_factor, self._epochs())
+        state.lr = learning_rate(self.settings, state.step, state.minutes, state.lr_factor, epochs)
         if gradient.finite:
             for optimizer in self.optimizers:
                 for group in optimizer.param_groups:
@@ -245,11 +247,14 @@ class Engine:
         started = time.monotonic()
         state, settings = self.state, self.settings
         with self._averaged():
+            with gathered(self.objective):
+                loss, bleu = self.validation_loss(), self._quality()
             # What one process finds may differ in the last bits from what another one does.
-            loss, bleu = self.processes.largest([self.validation_loss(), self._quality()])
+            loss, bleu = self.processes.largest([loss, bleu])
             best = state.note_validation(loss, bleu)
+            every = wholes(weights(self.model))
             if self.processes.first:
-                self.checkpoints.write_snapshot(state.step, weights(self.model))
+                self.checkpoints.write_snapshot(state.step, every)
             state.snapshots = self.snapshots.needed([*state.snapshots, state.step], state.best_step)
         if settings.schedule == "plateau":
             state.note_plateau(loss, settings.plateau_factor, settings.plateau_patience)
@@ -277,7 +282,10 @@ class Engine:
         self.processes.wait()  # the first one has written what all read
         steps = self.snapshots.up_to(state.best_step, state.snapshots)
         load_into(self.model, self.snapshots.mean(steps))
-        bleu = self._quality() if len(steps) > 1 else state.best_bleu
+        bleu = state.best_bleu
+        if len(steps) > 1:
+            with gathered(self.objective):
+                (bleu,) = self.processes.largest([self._quality()])
         if bleu < state.best_bleu:
             steps, bleu = [state.best_step], state.best_bleu
             load_into(self.model, self.snapshots.mean(steps))
@@ -292,13 +300,12 @@ class Engine:
             for kind, own in random_state(self.placement.device).items()
             for rank, state in enumerate(self.processes.of_each(own))
         }
-        if not self.processes.first:
-            return
-        average = {} if self.moving is None else self.moving.tensors
-        self.checkpoints.write(
-            self.state.step,
-            Checkpoint(weights(self.model), average, moments(self.optimizers), generators, asdict(self.state)),
+        average = {} if self.moving is None else wholes(self.moving.tensors)
+        checkpoint = Checkpoint(
+            wholes(weights(self.model)), average, moments(self.optimizers), generators, asdict(self.state)
         )
+        if self.processes.first:
+            self.checkpoints.write(self.state.step, checkpoint)
         self.listen(CheckpointReport(self.state.step, resumed=False))
 
     def _resume(self) -> None:

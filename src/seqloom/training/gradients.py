@@ -16,6 +16,7 @@ from seqloom.batching.batches import Batch
 from seqloom.errors import TrainingError
 from seqloom.training.device import Placement
 from seqloom.training.processes import Processes, apart
+from seqloom.training.sharding import whole
 
 
 class Gradient(NamedTuple):
@@ -65,7 +66,7 @@ class Gradients:
         gradients = [each.grad for each in self._parameters if each.grad is not None]
         # Over several processes the sums were divided by their number on the way.
         unit = self._processes.size / (tokens * scale)
-        norm = float(nn.utils.get_total_norm(gradients)) * unit
+        norm = float(whole(nn.utils.get_total_norm(gradients))) * unit
         clipped = 1.0 if self._clip_norm is None else min(1.0, self._clip_norm / (norm + 1e-6))
         if math.isfinite(norm):
             torch._foreach_mul_(gradients, unit * clipped)

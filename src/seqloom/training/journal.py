@@ -46,7 +46,7 @@ class Journal:
             case StepReport(step, _, loss, _, _, tokens, seconds, done):
                 rate = tokens / seconds
                 self._rate = 0.95 * self._rate + 0.05 * rate if self._rate else rate
-                self._steps = round(step / done)
+                self._steps = round(step / done) if done else None
                 self._show(step, f"loss {loss:.3f}  {self._rate:,.0f} tokens/s{self._note}")
             case ValidationReport(step, loss, bleu, best, _):
                 self._note = f"  validation BLEU {bleu:.1f}{' (best)' if best else ''}"

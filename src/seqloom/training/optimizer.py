@@ -88,16 +88,8 @@ def build_optimizers(model: Seq2Seq, settings: TrainSettings) -> list[Optimizer]
         {"params": vectors, "weight_decay": 0.0},
     ]
     if settings.optimizer == "sgd":
-        return [_sgd(groups, settings.lr, settings.sgd_momentum)]
+        # Not fused: that update fails where only some parameters have moved before, and where they are sharded.
+        return [SGD(groups, lr=settings.lr, momentum=settings.sgd_momentum)]
     kind = Adam if settings.optimizer == "adam" else AdamW
     adam = kind(groups, lr=settings.lr, betas=settings.adam_betas, fused=True)
     return [adam, Muon(matrices, settings.lr, settings.weight_decay)] if muon else [adam]
-
-
-def _sgd(groups: list[dict[str, Any]], lr: float, momentum: float) -> Optimizer:
-    sgd = SGD(groups, lr=lr, momentum=momentum, fused=True)
-    if momentum:  # the fused update fails where only some parameters have moved before, as with frozen embeddings
-        for group in sgd.param_groups:
-            for parameter in group["params"]:
-                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-    return sgd

@@ -1,7 +1,8 @@
 """The processes that train one model together, and what they tell each other. One process alone tells nobody.
 
-They are started by torch's launcher (`torchrun`), which names them in the environment. Each holds the whole network and
-computes the gradient of its share of every batch; the sum over all shares is the gradient of the batch.
+They are started by torch's launcher (`torchrun`), which names them in the environment. Each computes the gradient of
+its share of every batch; the sum over all shares is the gradient of the batch. Each holds the whole network, or a part
+of every weight (see `sharding.py`).
 """
 
 import os
@@ -12,7 +13,11 @@ from typing import NamedTuple, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
+
+from seqloom.training.sharding import shard
 
 
 class Processes(NamedTuple):
@@ -21,6 +26,7 @@ class Processes(NamedTuple):
     rank: int = 0
     size: int = 1
     device: torch.device = torch.device("cpu")  # where numbers travel
+    sharded: bool = False  # each holds a part of the weights
 
     @property
     def first(self) -> bool:
@@ -58,6 +64,8 @@ class Processes(NamedTuple):
 
     def together(self, module: nn.Module) -> nn.Module:
         """The module, whose gradients become the mean over the processes in each backward pass."""
+        if self.sharded:
+            return shard(module, init_device_mesh(self.device.type, (self.size,)))
         return module if self.size == 1 else DistributedDataParallel(module, gradient_as_bucket_view=True)
 
 
@@ -66,13 +74,15 @@ ALONE = Processes()
 
 def apart(module: nn.Module, on: bool) -> AbstractContextManager[None]:
     """While `on`, gradients stay in each process: more of the batch follows."""
+    if isinstance(module, FSDPModule):
+        module.set_requires_gradient_sync(not on)
     if on and isinstance(module, DistributedDataParallel):
         return module.no_sync()
     return nullcontext()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Processes]:
+def joined(device: torch.device, *, sharded: bool = False) -> Iterator[Processes]:
     """Meet the processes that the launcher started with this one; alone where there was no launcher."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -80,6 +90,6 @@ def joined(device: torch.device) -> Iterator[Processes]:
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Processes(dist.get_rank(), size, device)
+        yield Processes(dist.get_rank(), size, device, sharded)
     finally:
         dist.destroy_process_group()

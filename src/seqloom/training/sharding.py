@@ -1,0 +1,55 @@
+"""Weights shared out among processes, for a model that does not fit one device: fully sharded data parallel training.
+
+Each process holds a part of every weight, of its gradient and of its moments (Rajbhandari et al. 2020, ZeRO, stage 3);
+a layer is gathered while it computes. torch's `fully_shard` (FSDP2) does it; here stands what the engine must know of
+it. All functions leave alone what is not sharded, and have to be called by all processes.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+
+def shard(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
+    """The module with its weights shared out: each layer of a list of layers for itself, the rest together."""
+    for layers in [each for each in module.modules() if isinstance(each, nn.ModuleList)]:
+        for layer in layers:
+            fully_shard(layer, mesh=mesh)
+    fully_shard(module, mesh=mesh)
+    return module
+
+
+@contextmanager
+def gathered(module: nn.Module) -> Iterator[None]:
+    """Where every process holds all weights of the module, to read and not to change them."""
+    parts = [each for each in module.modules() if isinstance(each, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.reshard()
+            part.set_reshard_after_forward(part is not module, recurse=False)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor of which this process holds a part."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def wholes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`whole` of each, by name."""
+    return {name: whole(tensor) for name, tensor in tensors.items()}
+
+
+def part_like(stored: Tensor, part: Tensor) -> Tensor:
+    """Of a whole tensor that every process has, the part that this one holds of `part`."""
+    if not isinstance(part, DTensor):
+        return stored
+    return distribute_tensor(stored.to(part.device), part.device_mesh, part.placements, src_data_rank=None)
