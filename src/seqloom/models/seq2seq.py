@@ -40,6 +40,11 @@ class Seq2Seq(nn.Module, ABC):
     target_embedding: nn.Embedding  # the same object as `source_embedding` where both sides share a table
 
     @property
+    def blocks(self) -> list[nn.Module]:
+        """Layers that compute in one call each: weights that processes share out are gathered for one at a time."""
+        return []
+
+    @property
     @abstractmethod
     def output_weight(self) -> Tensor:
         """(V, D): maps a hidden vector to the logits of the target vocabulary."""

@@ -51,7 +51,7 @@ class TransformerState(State):
 
 
 class Transformer(Seq2Seq):
-    """Encoder and decoder of attention alone.
+    """Encoder and decoder of attention alone (Vaswani et al. 2017, section 3.1).
 
     `tied_embeddings`: "all" shares one matrix between source, target and output (Press and Wolf 2017), "target"
     between target and output, "none" shares nothing.
@@ -87,6 +87,11 @@ class Transformer(Seq2Seq):
         self.encoder_norm = build_final_norm(a)
         self.decoder = nn.ModuleList(DecoderLayer(a) for _ in range(a.decoder_layers))
         self.decoder_norm = build_final_norm(a)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """See `Seq2Seq.blocks`."""
+        return [*self.encoder, *self.decoder]
 
     @property
     def output_weight(self) -> Tensor:
