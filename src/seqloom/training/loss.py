@@ -34,13 +34,16 @@ _Score = Callable[[Tensor, Tensor, float, bool], _Terms]
 
 
 def _cross_entropy(logits_RV: Tensor, label_R1: Tensor, smoothing: float, wanted: bool) -> _Terms:
-    floor = smoothing / logits_RV.shape[1]  # what every id gets of the target distribution
-    log_p = torch.log_softmax(logits_RV, dim=-1)
-    nll = -log_p.gather(1, label_R1).sum()
-    smoothed = (1 - smoothing) * nll - floor * log_p.sum()
+    vocabulary = logits_RV.shape[1]
+    floor = smoothing / vocabulary  # what every id gets of the target distribution
+    p = torch.softmax(logits_RV, dim=-1)
+    # log sum exp, as the likeliest id tells it: one exp per logit where log_softmax and exp take two.
+    normalizer_R = logits_RV.amax(1) - p.amax(1).log_()
+    nll = normalizer_R.sum() - logits_RV.gather(1, label_R1).sum()
+    smoothed = (1 - smoothing) * nll + floor * (vocabulary * normalizer_R.sum() - logits_RV.sum())
     if not wanted:
         return _Terms(smoothed, nll, None)
-    gradient = log_p.exp_().sub_(floor)
+    gradient = p.sub_(floor)
     gradient.scatter_add_(1, label_R1, gradient.new_full((1, 1), smoothing - 1).expand_as(label_R1))
     return _Terms(smoothed, nll, gradient)
 
