@@ -1,0 +1,188 @@
+"""The engine beside another one: the same tokens, network and batches, in turns within one run on one machine.
+
+    python -m benchmarks.peer_throughput --data DIR --shape tiny --threads 2 --seconds 45 --rounds 2 --peer eole
+
+Both train a Transformer of the preset's size on the joint vocabulary of `benchmarks.token_stores`, with the same budget
+of tokens a batch, dropout, label smoothing 0.1, clipping and AdamW. The engine also validates, writes a journal and
+checkpoints; the peer does nothing beside its updates. What both count are target tokens without padding, EOS included,
+per second of an update; the median of the updates after a warm-up. One JSON object is printed, `ratio` being the
+engine's median over the peer's. The peer is installed once, into a folder of its own below scratch/benchmarks/peers,
+and shares torch with this environment.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import eole_peer, transformers_peer
+from benchmarks.token_stores import SIDES, find_or_make
+from benchmarks.workspace import ROOT
+from seqloom.batching.store import TokenStore
+from seqloom.models.settings import Preset
+from seqloom.tokenization.catalogue import load_tokenizer
+
+PEERS = ROOT / "scratch" / "benchmarks" / "peers"
+WARM_UP = 5  # updates, or a third of them where they are few
+PATIENCE_S = 300.0  # for the first update of a peer
+
+
+class Peer(NamedTuple):
+    """Another engine: what pip installs, what to call in a folder of tokens as text, and how it tells its rate."""
+
+    name: str
+    requirements: tuple[str, ...]  # installed without their dependencies
+    command: Callable[[Path, Preset, int, float], list[str]]  # of the folder, shape, tokens per batch and dropout
+    rate: Callable[[str], float | None]  # target tokens per second of the update that a line of output tells of
+
+
+CATALOGUE = {
+    peer.name: peer
+    for peer in (
+        Peer("eole", eole_peer.REQUIREMENTS, eole_peer.command, eole_peer.rate),
+        Peer("transformers", transformers_peer.REQUIREMENTS, transformers_peer.command, transformers_peer.rate),
+    )
+}
+
+
+class Measured(NamedTuple):
+    """One training. Seconds of start-up are those before the first update."""
+
+    target_tokens_per_s: float
+    steps: int
+    start_up_s: float
+    peak_rss_mb: int
+
+
+def main() -> None:
+    """Measure in turns and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with train and val, .en and .de")
+    parser.add_argument("--peer", choices=list(CATALOGUE), default="eole")
+    parser.add_argument("--shape", choices=["tiny", "small", "base", "big"], default="tiny", help="the preset")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=45.0, help="of updates, each time (default: 45)")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--tokens-per-batch", type=int, default=4096)
+    parser.add_argument("--dropout", type=float, default=0.1)
+    options = parser.parse_args()
+    peer = CATALOGUE[options.peer]
+    tokens, _ = find_or_make(options.data)
+    text = as_text(tokens)
+    place = installed(peer)
+    own: list[Measured] = []
+    others: list[Measured] = []
+    for _ in range(options.rounds):
+        own.append(measure_own(options))
+        command = peer.command(text, options.shape, options.tokens_per_batch, options.dropout)
+        others.append(measure_peer(peer, command, place, options))
+    rates = [statistics.median(each.target_tokens_per_s for each in side) for side in (own, others)]
+    figures = {
+        "shape": options.shape,
+        "threads": options.threads,
+        "seqloom": [each._asdict() for each in own],
+        peer.name: [each._asdict() for each in others],
+        "target_tokens_per_s": dict(zip(("seqloom", peer.name), rates, strict=True)),
+        "ratio": round(rates[0] / rates[1], 3),
+        "requirements": list(peer.requirements),
+    }
+    print(json.dumps(figures, indent=2))
+
+
+def as_text(tokens: Path) -> Path:
+    """The training tokens as text, pieces between spaces, and the vocabulary, a piece a line; made once."""
+    folder = tokens / "text"
+    if folder.exists():
+        return folder
+    beside = tokens / "text.part"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    tokenizer = load_tokenizer(tokens / "tokenizer")
+    pieces = tokenizer.target_pieces(range(tokenizer.target_vocab_size))
+    (beside / "vocabulary.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    store = TokenStore.open(tokens / "train")
+    for language, side in zip(SIDES, store.sides, strict=True):
+        lines = (" ".join(pieces[index] for index in side.segment(row)) + "\n" for row in range(len(store)))
+        with (beside / f"train.{language}").open("w", encoding="utf-8") as file:
+            file.writelines(lines)
+    beside.rename(folder)
+    return folder
+
+
+def installed(peer: Peer) -> Path:
+    """The folder that the peer's packages lie in."""
+    folder = PEERS / peer.name
+    if peer.requirements and not folder.exists():
+        beside = folder.with_name(folder.name + ".part")
+        shutil.rmtree(beside, ignore_errors=True)
+        pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--target", str(beside)]
+        subprocess.run([*pip, *peer.requirements], check=True, stdout=sys.stderr)
+        beside.rename(folder)
+    return folder
+
+
+def measure_own(options: argparse.Namespace) -> Measured:
+    """Through `benchmarks.train_throughput`, in a process of its own."""
+    arguments = {
+        "data": options.data.resolve(), "shape": options.shape, "threads": options.threads, "seconds": options.seconds,
+        "tokens-per-batch": options.tokens_per_batch, "dropout": options.dropout,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "benchmarks.train_throughput"]
+    command += [part for name, value in arguments.items() for part in (f"--{name}", str(value))]
+    output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    figures: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return Measured(**{name: figures[name] for name in Measured._fields})
+
+
+def measure_peer(peer: Peer, command: list[str], place: Path, options: argparse.Namespace) -> Measured:
+    """Run the peer's own command and end it when its updates have taken the time.
+
+    Raises:
+        RuntimeError: it ended by itself; its last lines are in the message.
+    """
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(options.threads),
+        "PYTHONPATH": os.pathsep.join([str(place), str(ROOT), str(ROOT / "src")]),
+        "PYTHONUNBUFFERED": "1",
+    }
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT / "scratch", env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    rates: list[float] = []
+    moments: list[float] = []
+    lines: list[str] = []
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if (rate := peer.rate(line)) is not None:
+                rates.append(rate)
+                moments.append(time.monotonic())
+            waited = time.monotonic() - (moments[0] if moments else began)
+            if waited >= (options.seconds if moments else PATIENCE_S):
+                break
+    finally:
+        ended = process.poll()
+        process.kill()
+        _, _, usage = os.wait4(process.pid, 0) if ended is None else (0, 0, None)
+        process.returncode = 0  # it is waited for
+    if usage is None or len(rates) < 3:
+        raise RuntimeError(f"{peer.name} ended before it was measured:\n{''.join(lines[-30:])}")
+    counted = rates[min(WARM_UP, len(rates) // 3) :]
+    update = statistics.median(later - before for before, later in pairwise(moments))
+    start_up = round(moments[0] - began - update, 2)
+    return Measured(round(statistics.median(counted), 1), len(rates), start_up, round(usage.ru_maxrss / 1024))
+
+
+if __name__ == "__main__":
+    main()

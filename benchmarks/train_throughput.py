@@ -1,0 +1,269 @@
+"""How fast the engine trains: one model of a preset's size on parallel text, all that a training does switched on.
+
+    python -m benchmarks.train_throughput --data DIR --model transformer --shape tiny --threads 2 --seconds 45
+
+DIR holds train.en, train.de, val.en and val.de, plain or `.gz`. The tokens (a joint unigram vocabulary of 10,000) are
+made once and found again. The engine runs as in the stage train_model: AdamW, label smoothing 0.1, clipping, a journal,
+validation with greedy search, checkpoints on the disk. One line of JSON is printed:
+
+- target_tokens_per_s: target tokens without padding, EOS included, per second of an update; the median of the updates
+  after the warm-up. An update lasts from the report before it to its own, so that all between two updates counts.
+- start_up_s: from the start of the process to the start of the first update, the token stores being there.
+- padding_share: of the target positions that are computed. peak_rss_mb: of the process, validation included.
+- validation_share, checkpoint_share: of the time of a training that validates and writes as often as params.yaml says;
+  validation_s and checkpoint_s are the seconds of one. The model is hardly trained, and greedy search over what it
+  writes takes longer than later.
+- mfu, of a transformer: the share of the time that all its matrix products would take at the rate of a large one.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from benchmarks.token_stores import SIDES, find_or_make, texts
+from benchmarks.workspace import ROOT
+from seqloom.batching.batches import BatchOrder, in_order
+from seqloom.batching.store import TokenStore
+from seqloom.decoding.translator import Translator
+from seqloom.evaluation.metrics import corpus_bleu
+from seqloom.languages import Direction
+from seqloom.models.catalogue import build_model
+from seqloom.models.seq2seq import Seq2Seq
+from seqloom.models.settings import ModelSettings
+from seqloom.params import Params, load_params
+from seqloom.progress import ignore
+from seqloom.stages.validation import GREEDY
+from seqloom.tokenization.catalogue import load_tokenizer
+from seqloom.training.checkpoint import Checkpoints
+from seqloom.training.device import LOWER, Placement, be_deterministic, keep_freed_memory, place
+from seqloom.training.engine import Engine
+from seqloom.training.journal import Journal
+from seqloom.training.reports import CheckpointReport, Report, StepReport, ValidationReport
+from seqloom.training.settings import TrainSettings
+
+SEED = 1
+WARM_UP = 5  # updates, or a third of them where they are few
+
+
+def main() -> None:
+    """Train for the given time and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with train and val, .en and .de")
+    parser.add_argument("--model", choices=["transformer", "attention_lstm", "lstm"], default="transformer")
+    parser.add_argument("--shape", choices=["tiny", "small", "base", "big"], default="tiny", help="the preset")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=45.0, help="of updates (default: 45)")
+    parser.add_argument("--tokens-per-batch", type=int, default=4096)
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--input-feeding", action="store_true", help="of attention_lstm")
+    parser.add_argument("--attention", choices=["additive", "dot", "general"], default="general")
+    parser.add_argument("--validate-every", type=int, default=100, help="updates; at the end in any case")
+    parser.add_argument("--segments", type=int, default=200, help="of a validation, for BLEU (default: 200)")
+    print(json.dumps(measure(parser.parse_args())), flush=True)
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """The figures of one training."""
+    torch.set_num_threads(options.threads)
+    tokens, preparing = find_or_make(options.data)
+    keep_freed_memory()
+    params = load_params(ROOT / "params.yaml")
+    settings = train_settings(params, options)
+    placement = place(settings)
+    be_deterministic(SEED)
+    tokenizer = load_tokenizer(tokens / "tokenizer")
+    training, validation = TokenStore.open(tokens / "train"), TokenStore.open(tokens / "valid")
+    sources, references = zip(*texts(options.data, "valid")[: options.segments], strict=True)
+    greedy = params.search.model_copy(update=GREEDY)
+
+    def quality(model: Seq2Seq) -> float:
+        translator = Translator(model, tokenizer, greedy, Direction(*SIDES), placement.device)
+        return corpus_bleu(translator.translate(sources), references, SIDES[1])
+
+    architecture = model_settings(params, options).architecture
+    model = build_model(architecture, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
+    order = BatchOrder(training, options.tokens_per_batch, SEED)
+    with tempfile.TemporaryDirectory(dir=tokens.parent) as scratch:
+        watch = Stopwatch()
+        with Journal(Path(scratch) / "journal.jsonl", ignore) as journal:
+            engine = Engine(
+                model,
+                order,
+                list(in_order(validation, options.tokens_per_batch)),
+                settings,
+                placement,
+                quality=quality,
+                checkpoints=Checkpoints(Path(scratch), keep=settings.keep_checkpoints),
+                listeners=[journal, watch],
+                should_stop=lambda: False,
+            )
+            engine.run()
+    figures = {
+        "model": options.model,
+        "shape": options.shape,
+        "device": placement.describe(),
+        **watch.figures(params.train, start_up=watch.started - process_start() - preparing),
+        "padding_share": round(padding_share(training, order), 4),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+    if placement.device.type == "cuda":
+        figures["peak_gpu_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
+    if options.model == "transformer":
+        figures["mfu"] = round(matrix_share(engine.model, order, placement, figures["target_tokens_per_s"]), 4)
+    figures["parameters"] = sum(parameter.numel() for parameter in engine.model.parameters())
+    figures["versions"] = {name: version(name) for name in ("seqloom", "torch", "numpy")}
+    figures["versions"]["python"] = platform.python_version()
+    figures["settings"] = {
+        "threads": options.threads,
+        "model": architecture.model_dump(exclude={"name"}),
+        "train": settings.model_dump(mode="json"),
+    }
+    return figures
+
+
+def train_settings(params: Params, options: argparse.Namespace) -> TrainSettings:
+    """Those of params.yaml but for what every engine that is compared has in common."""
+    changes = {
+        "seed": SEED,
+        "device": options.device,
+        "optimizer": "adamw",
+        "lr": 1e-3,
+        "schedule": "inverse_sqrt",
+        "warmup_steps": 100,
+        "label_smoothing": 0.1,
+        "clip_norm": 1.0,
+        "tokens_per_batch": options.tokens_per_batch,
+        "accumulate": 1,
+        "max_steps": None,
+        "max_epochs": None,
+        "max_minutes": options.seconds / 60,
+        "validate_every": options.validate_every,
+        "checkpoint_every": options.validate_every,
+        "patience": None,
+    }
+    return TrainSettings(**params.train.model_dump() | changes)
+
+
+def model_settings(params: Params, options: argparse.Namespace) -> ModelSettings:
+    """The family at the preset's size, everything else as params.yaml has it."""
+    content = params.model.model_dump()
+    section = content[options.model]
+    section |= {name: None for name, value in section.items() if type(value) is int} | {"preset": options.shape}
+    if options.model == "attention_lstm":
+        section |= {"input_feeding": options.input_feeding, "attention": options.attention}
+    return ModelSettings(**content | {"name": options.model, "dropout": options.dropout, "tied_embeddings": "all"})
+
+
+class Piece(NamedTuple):
+    """What the engine did from one report to the next."""
+
+    report: Report
+    seconds: float
+
+
+class Stopwatch:
+    """Listens to the engine and takes the time between its reports."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.started = 0.0  # on the clock of `process_start`: when the first update began
+        self._last = 0.0
+
+    def __call__(self, report: Report) -> None:
+        """Take the time."""
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        if not self.pieces and isinstance(report, StepReport):
+            self.started = self._last = now - report.seconds
+        self.pieces.append(Piece(report, now - self._last))
+        self._last = now
+
+    def figures(self, usual: TrainSettings, start_up: float) -> dict[str, Any]:
+        """Rates of the updates, and the shares of what is done beside them at the `usual` intervals."""
+        steps = [piece for piece in self.pieces if isinstance(piece.report, StepReport)]
+        rates = [piece.report.tokens / piece.seconds for piece in steps if isinstance(piece.report, StepReport)]
+        counted = steps[min(WARM_UP, len(steps) // 3) :]
+        tokens = sum(piece.report.tokens for piece in counted if isinstance(piece.report, StepReport))
+        seconds = sum(piece.seconds for piece in counted)
+        update = seconds / len(counted)
+        validation = self._mean(ValidationReport)
+        checkpoint = self._mean(CheckpointReport)
+        around = validation / usual.validate_every + checkpoint / usual.checkpoint_every
+        return {
+            "target_tokens_per_s": round(statistics.median(rates[-len(counted) :]), 1),
+            "mean_tokens_per_s": round(tokens / seconds, 1),
+            "tokens_per_update": round(tokens / len(counted)),
+            "steps": len(steps),
+            "seconds": round(sum(piece.seconds for piece in self.pieces), 2),
+            "start_up_s": round(start_up, 2),
+            "validation_s": round(validation, 3),
+            "validation_share": round(validation / usual.validate_every / (update + around), 4),
+            "checkpoint_s": round(checkpoint, 4),
+            "checkpoint_share": round(checkpoint / usual.checkpoint_every / (update + around), 5),
+        }
+
+    def _mean(self, kind: type[Report]) -> float:
+        return statistics.mean(piece.seconds for piece in self.pieces if isinstance(piece.report, kind))
+
+
+def process_start() -> float:
+    """When this process began, on the clock of the time since boot."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def padding_share(store: TokenStore, order: BatchOrder) -> float:
+    """Of all target positions of an epoch, the share that holds no token."""
+    epoch = order.epoch(0)
+    real, computed = 0, 0
+    for position in range(len(epoch)):
+        lengths = store.target_lengths[epoch.pairs(position)].astype(np.int64) + 1
+        real += int(lengths.sum())
+        computed += len(lengths) * int(lengths.max())
+    return 1 - real / computed
+
+
+def matrix_share(model: Seq2Seq, order: BatchOrder, placement: Placement, tokens_per_s: float) -> float:
+    """Model FLOPs utilisation: what the matrix products of a token need at `matrix_rate`, in seconds per second.
+
+    Those of a forward pass over a few batches are counted, output layer included; a backward pass has twice as many.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    epoch = order.epoch(0)
+    batches = [epoch[position] for position in range(min(8, len(epoch)))]
+    tokens = sum(batch.tokens for batch in batches)
+    with torch.inference_mode(), placement.autocast(), FlopCounterMode(display=False) as counter:
+        for batch in batches:
+            model(*(each.to(placement.device) for each in (batch.source, batch.source_lengths, batch.target_in)))
+    flops: float = 3 * (counter.get_total_flops() / tokens + 2 * model.output_weight.numel())
+    return tokens_per_s * flops / matrix_rate(placement)
+
+
+def matrix_rate(placement: Placement) -> float:
+    """FLOP/s of a large matrix product in the precision of the training, the best of some."""
+    device, size = placement.device, 8192 if placement.device.type == "cuda" else 2048
+    matrix = torch.randn(size, size, device=device, dtype=LOWER.get(placement.precision, torch.float32))
+    best = float("inf")
+    for _ in range(10):
+        began = time.perf_counter()
+        matrix @ matrix
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return 2.0 * size**3 / best
+
+
+if __name__ == "__main__":
+    main()
