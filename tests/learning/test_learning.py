@@ -13,12 +13,15 @@ from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.search import beam_search
 from seqloom.models.catalogue import build_model
 from seqloom.models.seq2seq import Seq2Seq
-from seqloom.symbols import OWN
+from seqloom.models.settings import PretrainedArchitecture
+from seqloom.symbols import OWN, Symbols
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine
-from seqloom.training.reports import Report
+from tests.models import networks
+from tests.models.networks import SYMBOLS
 from tests.records import model_settings, search_settings, train_settings
+from tests.tiny_pretrained import make_network
 
 VOCABULARY = 20
 WORDS = 10
@@ -35,8 +38,14 @@ TRANSFORMER: dict[str, Any] = {
 }  # fmt: skip
 ATTENTION_LSTM: dict[str, Any] = {"embedding": 32, "hidden": 64, "encoder_layers": 1, "decoder_layers": 1}
 LSTM: dict[str, Any] = {"embedding": 32, "hidden": 96, "layers": 1}
+T5 = {"d_model": 48, "d_kv": 12, "d_ff": 96, "num_layers": 1, "num_heads": 4}
+MARIAN = {"d_model": 48} | {
+    f"{side}_{part}": size
+    for side in ("encoder", "decoder")
+    for part, size in (("layers", 1), ("attention_heads", 4), ("ffn_dim", 96))
+}
 
-# Name of the case: family, its settings, updates.
+# Name of the case: family, or kind of a pretrained one, which is random here; its settings, updates.
 CASES: dict[str, tuple[str, dict[str, Any], int]] = {
     "transformer": ("transformer", TRANSFORMER, 250),
     "transformer-post": ("transformer", TRANSFORMER | {"norm_order": "post"}, 250),
@@ -46,23 +55,38 @@ CASES: dict[str, tuple[str, dict[str, Any], int]] = {
     "attention_lstm-dot": ("attention_lstm", ATTENTION_LSTM | {"attention": "dot"}, 200),
     "attention_lstm": ("attention_lstm", ATTENTION_LSTM | {"attention": "general"}, 200),
     "attention_lstm-fed": ("attention_lstm", ATTENTION_LSTM | {"input_feeding": True}, 200),
+    "t5": ("t5", T5, 300),
+    "marian": ("marian", MARIAN, 300),
 }
 
+COPIED = ("transformer", "lstm", "attention_lstm", "t5")  # one of each family
 
-def translate(model: Seq2Seq, sources: list[list[int]]) -> list[list[int]]:
+
+def network(family: str, section: dict[str, Any], folder: Path) -> Seq2Seq:
+    torch.manual_seed(1)
+    if family not in SYMBOLS:
+        return build_model(model_settings(family, 0.0, "all", **section).architecture, VOCABULARY, VOCABULARY)
+    make_network(family, folder, networks.VOCABULARY, **section)
+    architecture = PretrainedArchitecture(name="pretrained", dropout=0.0)
+    return build_model(architecture, networks.VOCABULARY, networks.VOCABULARY, folder)
+
+
+def translate(model: Seq2Seq, sources: list[list[int]], symbols: Symbols = OWN) -> list[list[int]]:
     lengths = torch.tensor([len(ids) for ids in sources])
     padded = torch.zeros(len(sources), int(lengths.max()), dtype=torch.long)
     for row, ids in zip(padded, sources, strict=True):
         row[: len(ids)] = torch.tensor(ids)
     with torch.inference_mode():
-        found = beam_search(model.step, model.start(padded, lengths), Constraints.build(OWN, lengths + 4), SEARCH)
+        constraints = Constraints.build(symbols, lengths + 4)
+        found = beam_search(model.step, model.start(padded, lengths), constraints, SEARCH)
     return [hypotheses[0].ids for hypotheses in found]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "task"),
-    [(case, "reverse") for case in CASES] + [(family, "copy") for family in ("transformer", "lstm", "attention_lstm")],
+    [(case, "reverse") for case in CASES]
+    + [(case, "copy") for case in ("transformer", "lstm", "attention_lstm", "t5")],
 )
 def test_learns(case: str, task: str, tmp_path: Path) -> None:
     family, section, steps = CASES[case]
@@ -74,20 +98,19 @@ def test_learns(case: str, task: str, tmp_path: Path) -> None:
         pairs.append((ids, ids if task == "copy" else ids[::-1]))
     seen = {tuple(source) for source, _ in pairs[:3000]}
     unseen = [pair for pair in pairs[3000:] if tuple(pair[0]) not in seen]
-    with TokenWriter(tmp_path / "tokens", VOCABULARY, VOCABULARY) as writer:
+    model, symbols = network(family, section, tmp_path / "base"), SYMBOLS.get(family, OWN)
+    with TokenWriter(tmp_path / "tokens", model.source_vocab_size, model.target_vocab_size, symbols) as writer:
         for source, target in pairs[:3000]:
             writer.add(source, target)
     store = TokenStore.open(tmp_path / "tokens")
-    reports: list[Report] = []
-    torch.manual_seed(1)
-    settings = train_settings(**SETTINGS, lr=2e-2, max_steps=steps, validate_every=steps, checkpoint_every=steps)
-    model = build_model(model_settings(family, 0.0, "all", **section).architecture, VOCABULARY, VOCABULARY)
+    lr = 1e-2 if family == "marian" else 2e-2
+    settings = train_settings(**SETTINGS, lr=lr, max_steps=steps, validate_every=steps, checkpoint_every=steps)
     engine = Engine(
         model, BatchOrder(store, 512, 1), list(in_order(store, 512))[:2], settings,
         Placement(torch.device("cpu"), "fp32"), quality=lambda model: 0.0,
-        checkpoints=Checkpoints(tmp_path / "run", keep=1), listeners=[reports.append], should_stop=lambda: False,
+        checkpoints=Checkpoints(tmp_path / "run", keep=1), listeners=[], should_stop=lambda: False,
     )  # fmt: skip
     engine.run()
-    hypotheses = translate(engine.model.eval(), [source for source, _ in unseen])
+    hypotheses = translate(engine.model.eval(), [source for source, _ in unseen], symbols)
     right = sum(hypothesis == target for hypothesis, (_, target) in zip(hypotheses, unseen, strict=True))
     assert right >= 0.9 * len(unseen), f"{right} of {len(unseen)} unseen sequences {task} right"
