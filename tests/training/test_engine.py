@@ -21,11 +21,12 @@ from seqloom.training.engine import Engine, InterruptError, Outcome
 from seqloom.training.listening import Listeners
 from seqloom.training.loss import Loss
 from seqloom.training.processes import ALONE, Processes
-from seqloom.training.reports import Report, SkippedReport, StepReport, ValidationReport
+from seqloom.training.reports import Report, SkippedReport, StepReport, ValidationReport, WarningReport
 from seqloom.training.settings import TrainSettings
 from tests.records import model_settings
 
 VOCABULARY = 24
+CPU = Placement(torch.device("cpu"), "fp32")
 FAMILIES: dict[str, dict[str, Any]] = {
     "transformer": {"width": 16, "feed_forward": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
     "lstm": {"embedding": 12, "hidden": 16, "layers": 1},
@@ -70,6 +71,7 @@ class Run:
         frozen_sides: Sequence[Side] = SIDES,
         trained: Callable[[str], bool] = lambda name: True,
         processes: Processes = ALONE,
+        placement: Placement = CPU,
         **change: Any,
     ) -> Engine:
         settings = self.settings.model_copy(update=change)
@@ -90,7 +92,7 @@ class Run:
             ),
             list(in_order(self.store, int(settings.tokens_per_batch))),
             settings,
-            Placement(torch.device("cpu"), "fp32"),
+            placement,
             quality=lambda _: -engine.validation_loss(),
             checkpoints=Checkpoints(self.folder / folder, keep=settings.keep_checkpoints),
             listeners=[self.reports.append],
@@ -396,3 +398,34 @@ def test_parameters_that_are_not_trained_stay_and_a_resumed_run_ends_the_same(ru
     with pytest.raises(InterruptError):
         run.engine("b", stop_at=13, **change).run()
     assert same(undisturbed[1], run.train("b", **change)[1])
+
+
+def test_a_loss_that_grows_is_told_early_and_once_with_the_checkpoint_from_before(run: Run) -> None:
+    engine = run.engine(lr=3.0, clip_norm=None, max_steps=60, warmup_steps=20, report_every=2)
+    engine.run()
+    (warning,) = [report for report in run.reports if isinstance(report, WarningReport)]
+    assert warning.step < 60
+    assert "the training loss diverges" in warning.message
+    assert "checkpoint" in warning.message
+    assert "train.lr" in warning.message
+
+
+def test_a_plateau_lowers_the_rate_and_a_resumed_run_knows_it(run: Run) -> None:
+    change: dict[str, Any] = {
+        "schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 1, "lr": 0.2, "warmup_steps": 2,
+        "validate_every": 4,
+    }  # fmt: skip
+    undisturbed = run.train("a", **change)
+    rates = [row.lr for row in undisturbed[0].history if row.lr is not None]
+    assert rates[-1] < rates[0] == 0.2
+    with pytest.raises(InterruptError):
+        run.engine("b", stop_at=18, **change).run()
+    assert run.train("b", **change)[0] == undisturbed[0]
+
+
+def test_a_run_bounded_by_the_clock_alone_decays_to_its_end(run: Run) -> None:
+    outcome, _ = run.train(max_steps=None, max_minutes=0.05, schedule="linear", lr=1e-3, validate_every=1000)
+    assert outcome.reason == "max_minutes (0.05) reached"
+    rates = [row.lr for row in outcome.history if row.lr is not None]
+    assert max(rates) > 0.5e-3
+    assert rates[-1] < 0.2e-3

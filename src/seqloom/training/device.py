@@ -24,7 +24,7 @@ class Placement(NamedTuple):
     @property
     def first_loss_scale(self) -> float:
         """What the loss is multiplied by at first: the gradients of fp16 would underflow without."""
-        return 2.0**16 if self.precision == "fp16" else 1.0
+        return 2.0**10 if self.precision == "fp16" else 1.0
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which a forward pass runs."""
