@@ -18,6 +18,11 @@ def source_mask(lengths: Tensor, width: int) -> Tensor | None:
     return (torch.arange(width, device=lengths.device) < lengths.unsqueeze(1))[:, None, None, :]
 
 
+def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """What `mask` adds to scores: nothing where it is true, -inf elsewhere. For a mask that many layers share."""
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, -torch.inf)
+
+
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention (Vaswani et al. 2017, section 3.2).
 

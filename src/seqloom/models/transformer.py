@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from seqloom.errors import ModelError
-from seqloom.models.attention import source_mask
+from seqloom.models.attention import additive, source_mask
 from seqloom.models.dropout import Dropout
 from seqloom.models.history import History, KeysValues, chosen_sources
 from seqloom.models.layers import DecoderLayer, EncoderLayer, build_final_norm
@@ -31,7 +31,7 @@ class TransformerState(State):
     """Keys and values per decoder layer, of the sources (A, N, S, H) and of the targets so far."""
 
     memory: tuple[KeysValues, ...]
-    mask: Tensor | None  # (A, 1, 1, S)
+    mask: Tensor | None  # (A, 1, 1, S), added to the scores
     history: History
     length: int
 
@@ -130,7 +130,8 @@ class Transformer(Seq2Seq):
         memory_BSD = self.encode(source, mask)
         both = (layer.cross_attention.keys_values(memory_BSD) for layer in self._decoder_layers())
         memory = tuple((key.contiguous(), value.contiguous()) for key, value in both)  # they are read at every step
-        return TransformerState(memory, mask, History.empty(memory), 0)
+        scores = None if mask is None else additive(mask, memory_BSD.dtype)
+        return TransformerState(memory, scores, History.empty(memory), 0)
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, TransformerState]:
         """See `Seq2Seq.step`."""
@@ -138,7 +139,7 @@ class Transformer(Seq2Seq):
         own_AKL = state.history.read()
         x_R1D = self._embed(self.target_embedding, self.target_positions, token.unsqueeze(1), state.length)
         x_AKD = x_R1D.view(*own_AKL.shape[:2], -1)
-        own = torch.zeros_like(own_AKL, dtype=x_AKD.dtype).masked_fill_(~own_AKL, -torch.inf).unsqueeze(1)
+        own = additive(own_AKL, x_AKD.dtype).unsqueeze(1)
         turn = self.target_positions.turn(state.length, 1, token.device)
         seen = []
         for layer, memory, past in zip(self._decoder_layers(), state.memory, state.history.layers, strict=True):
