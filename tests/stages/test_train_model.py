@@ -22,7 +22,7 @@ from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.params import Params, load_params
 from seqloom.progress import Progress, ignore
-from seqloom.stages import places, train_model, train_tokenizer, validation
+from seqloom.stages import places, preflight, train_model, train_tokenizer, validation
 from seqloom.stages.identity import fingerprint, identify
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import place
@@ -251,3 +251,90 @@ def test_settings_that_nothing_reads_do_not_start_anew(workplace: Path) -> None:
     assert identity(model={"name": "lstm"}) != first
     assert identity(search={"max_length_extra": 3}) != first
     assert identity(train={"word_dropout": 0.1}) != first
+
+
+def test_beginning_anew_beside_an_unfinished_run_says_what_differs(
+    workplace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(progress: Progress) -> None:
+        if progress.task == "train" and progress.done == 13:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_model.run(load_params(), kill)
+    train_model.run(change_params(lr=0.01), ignore)
+    (told,) = [record.message for record in caplog.records if "anew" in record.message]
+    assert told == "training starts anew: the unfinished run was of something else (train.lr was 0.004, is 0.01)"
+    caplog.clear()
+    train_model.run(change_params(), ignore)  # goes on
+    train_model.run(change_params(lr=0.02), ignore)  # beside runs that are finished
+    assert not [record for record in caplog.records if "anew" in record.message]
+
+
+def test_wrong_tokens_stop_before_the_first_step_with_the_pair_at_fault(workplace: Path) -> None:
+    ids = places.TOKENS / "train" / "source.ids.bin"
+    content = bytearray(ids.read_bytes())
+    content[40:42] = (60_000).to_bytes(2, "little")
+    ids.write_bytes(content)
+    with pytest.raises(CorpusError, match=r"data/tokens/train.*source id 60000 lies outside the vocabulary"):
+        train_model.run(load_params(), ignore)
+    assert not places.CANDIDATE.exists()
+
+
+def test_a_batch_size_that_was_found_is_recorded_and_used_again(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "tokens_that_fit", lambda *given: 96)
+    train_model.run(change_params(tokens_per_batch="auto"), ignore)
+    first = outputs()
+    assert json.loads(places.TRAINING_METRICS.read_text())["tokens_per_batch"] == 96
+    monkeypatch.setattr(preflight, "tokens_that_fit", lambda *given: 64)
+    train_model.run(load_params(), ignore)
+    assert outputs() == first
+
+
+def test_a_profile_is_a_trace_and_a_table_and_changes_nothing(workplace: Path) -> None:
+    change_params(max_steps=24)
+    subprocess.run([sys.executable, "-m", "seqloom.stages", "train_model", "--profile"], check=True)
+    (scratch,) = places.SCRATCH.iterdir()
+    assert json.loads((scratch / "profile" / "trace.json").read_text())["traceEvents"]
+    assert "aten::" in (scratch / "profile" / "table.txt").read_text()
+    profiled = outputs()
+    scratch.rename(workplace / "aside")
+    train_model.run(load_params(), ignore)
+    assert outputs().keys() == profiled.keys()
+
+
+def stage(**environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "seqloom.stages", "train_model"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1", **environment},
+    )
+
+
+def test_two_processes_train_stop_when_asked_and_go_on(workplace: Path) -> None:
+    change_params(processes=2, max_steps=60, validate_every=30, checkpoint_every=60)
+    asked = stage()
+    assert asked.stdout is not None
+    watchdog = threading.Timer(200, asked.kill)
+    watchdog.start()
+    assert asked.stdout.readline().startswith("train")
+    asked.send_signal(signal.SIGTERM)
+    _, errors = asked.communicate()
+    watchdog.cancel()
+    assert asked.returncode == 143, errors
+    (scratch,) = places.SCRATCH.iterdir()
+    (checkpoint,) = scratch.glob("step-*")
+    assert 0 < int(checkpoint.name.removeprefix("step-")) < 60
+    heard, errors = stage().communicate(timeout=200)
+    assert "going on from a checkpoint" in heard, errors
+    metrics = json.loads(places.TRAINING_METRICS.read_text())
+    assert metrics["steps"] == 60
+    assert "2 processes" in metrics["device"]
+    assert len(Translator.load(places.CANDIDATE, "cpu").translate(["abc", ""])) == 2
