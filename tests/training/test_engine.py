@@ -306,8 +306,11 @@ def test_broken_newest_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path
     with pytest.raises(InterruptError):
         run.engine("b", stop_at=9).run()
     (tmp_path / "b" / "step-00000009" / "model.safetensors").write_bytes(b"rubbish")
+    run.reports.clear()
     resumed = run.train("b")
     assert same(undisturbed[1], resumed[1])
+    (warning,) = [report for report in run.reports if isinstance(report, WarningReport)]
+    assert "step-00000009 is passed over: " in warning.message
 
 
 def test_r_drop_of_a_network_without_dropout_is_the_plain_loss_and_otherwise_more(run: Run) -> None:

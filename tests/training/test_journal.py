@@ -56,3 +56,11 @@ def test_a_second_run_adds_to_the_file(tmp_path: Path) -> None:
         with Journal(tmp_path / "journal.jsonl", lambda progress: None) as journal:
             journal(CheckpointReport(step, resumed=False))
     assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    file.write_text('{"kind": "step", "st')
+    with Journal(file, lambda progress: None) as journal:
+        journal(CheckpointReport(7, resumed=True))
+    assert json.loads(file.read_text().splitlines()[1])["step"] == 7

@@ -309,7 +309,9 @@ class Engine:
         self.listen(CheckpointReport(self.state.step, resumed=False))
 
     def _resume(self) -> None:
-        checkpoint = self.checkpoints.newest()
+        checkpoint = self.checkpoints.newest(
+            lambda broken: self.listen(WarningReport(0, f"{broken.folder} is passed over: {broken.reason}"))
+        )
         if checkpoint is None:
             return
         load_into(self.model, checkpoint.weights)

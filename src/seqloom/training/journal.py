@@ -33,6 +33,8 @@ class Journal:
 
     def __enter__(self) -> Self:
         self._file = self._path.open("a", encoding="utf-8", buffering=1)
+        if self._file.tell() and not _ends_a_line(self._path):
+            self._file.write("\n")  # a kill has cut the last one off
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -65,3 +67,9 @@ class Journal:
 
     def _show(self, step: int, note: str) -> None:
         self._listen(Progress("train", step, self._steps, "steps", note))
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        return file.read() == b"\n"

@@ -13,12 +13,14 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from seqloom.models.seq2seq import Seq2Seq
+
 
 def shard(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
-    """The module with its weights shared out: each layer of a list of layers for itself, the rest together."""
-    for layers in [each for each in module.modules() if isinstance(each, nn.ModuleList)]:
-        for layer in layers:
-            fully_shard(layer, mesh=mesh)
+    """The module with its weights shared out: each block of the network in it for itself, the rest together."""
+    for network in [each for each in module.modules() if isinstance(each, Seq2Seq)]:
+        for block in network.blocks:
+            fully_shard(block, mesh=mesh)
     fully_shard(module, mesh=mesh)
     return module
 
