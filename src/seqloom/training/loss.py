@@ -33,19 +33,21 @@ _Score = Callable[[Tensor, Tensor, float, bool], _Terms]
 """Of logits (P x R, V) in fp32, labels (R, 1), label smoothing, and whether the gradient is wanted."""
 
 
-def _cross_entropy(logits_RV: Tensor, label_R1: Tensor, smoothing: float, wanted: bool) -> _Terms:
-    vocabulary = logits_RV.shape[1]
-    floor = smoothing / vocabulary  # what every id gets of the target distribution
+def _label_share(logits_RV: Tensor, label_R1: Tensor, smoothing: float, wanted: bool) -> _Terms:
+    """Cross-entropy with a target distribution that gives 1 - `smoothing` to the label and, as yet, the rest to no id.
+
+    What the ids share is linear in the logits; `fused_cross_entropy` adds it without a logit.
+    """
     p = torch.softmax(logits_RV, dim=-1)
     # log sum exp, as the likeliest id tells it: one exp per logit where log_softmax and exp take two.
     normalizer_R = logits_RV.amax(1) - p.amax(1).log_()
-    nll = normalizer_R.sum() - logits_RV.gather(1, label_R1).sum()
-    smoothed = (1 - smoothing) * nll + floor * (vocabulary * normalizer_R.sum() - logits_RV.sum())
+    of_labels = logits_RV.gather(1, label_R1).sum()
+    total = normalizer_R.sum()
+    smoothed, nll = total - (1 - smoothing) * of_labels, total - of_labels
     if not wanted:
         return _Terms(smoothed, nll, None)
-    gradient = p.sub_(floor)
-    gradient.scatter_add_(1, label_R1, gradient.new_full((1, 1), smoothing - 1).expand_as(label_R1))
-    return _Terms(smoothed, nll, gradient)
+    p.scatter_add_(1, label_R1, p.new_full((1, 1), smoothing - 1).expand_as(label_R1))
+    return _Terms(smoothed, nll, p)
 
 
 def _r_drop(alpha: float) -> _Score:
@@ -141,7 +143,13 @@ def fused_cross_entropy(
     The target distribution gives `smoothing / V` to every id and the rest to the label. `rows` bounds the logits that
     exist at once and changes nothing else. Gradients reach `hidden_MD`, `weight_VD` and `bias_V`, once.
     """
-    return _fused(hidden_MD.unsqueeze(0), weight_VD, bias_V, label_M, smoothing, rows, _cross_entropy)
+    loss = _fused(hidden_MD.unsqueeze(0), weight_VD, bias_V, label_M, smoothing, rows, _label_share)
+    if smoothing == 0:
+        return loss
+    # The sum of all logits of all tokens.
+    logits = hidden_MD.sum(0, dtype=torch.float32) * weight_VD.sum(0, dtype=torch.float32)
+    total = logits.sum() if bias_V is None else logits.sum() + len(label_M) * bias_V.sum(dtype=torch.float32)
+    return loss._replace(smoothed=loss.smoothed - smoothing / len(weight_VD) * total)
 
 
 def fused_r_drop(
