@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -119,7 +120,7 @@ def test_pieces_are_for_people(tokenizer: PretrainedTokenizer) -> None:
     assert "".join(pieces).replace("▁", " ").replace("<s>", "").replace("en_XX", "").startswith((" the", "the"))
     assert "</s>" in pieces
     assert tokenizer.target_pieces([tokenizer.target_vocab_size + 5]) == [""]
-    assert tokenizer.resample("source", [5, 6], 0.1) == [5, 6]
+    assert tokenizer.resampler("source", 0.1)([5, 6], Random(1)) == [5, 6]
 
 
 def test_a_prefix_is_written_before_every_source(folders: dict[str, Path], tmp_path: Path) -> None:

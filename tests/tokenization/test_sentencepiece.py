@@ -4,13 +4,14 @@ import subprocess
 import sys
 from collections import Counter
 from itertools import product
+from random import Random
 
 import pytest
 from sentencepiece import SentencePieceProcessor
 
 from seqloom.errors import FormatError, TokenizerError
 from seqloom.symbols import OWN
-from seqloom.tokenization.sentencepiece import SentencePieceVocabulary, seed
+from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from seqloom.tokenization.slots import slot_symbols
 
 SLOTS = slot_symbols(4)
@@ -38,7 +39,7 @@ def test_equal_text_gives_equal_bytes_in_any_process(settings_of, algorithm):
     assert SentencePieceVocabulary.train(LINES, chosen, SLOTS).to_bytes() == one
     program = f"""
 import hashlib
-from seqloom.tokenization.sentencepiece import SentencePieceVocabulary, seed
+from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from seqloom.tokenization.settings import TokenizerSettings
 chosen = TokenizerSettings.model_validate_json({chosen.model_dump_json()!r})
 print(hashlib.sha256(SentencePieceVocabulary.train({LINES!r}, chosen, {SLOTS!r}).to_bytes()).hexdigest())
@@ -119,8 +120,8 @@ def test_samples_are_other_splits_of_the_same_text_and_repeat_with_the_seed(sett
     text = f"the {SLOTS[0]} lamp is broken, and ▁ its door"
 
     def drawn(number):
-        seed(number)
-        return [vocabulary.sample(text, 0.2) for _ in range(20)]
+        random, resample = Random(number), vocabulary.resampler(0.2)
+        return [resample(vocabulary.encode(text), random) for _ in range(20)]
 
     first = drawn(3)
     assert len({tuple(ids) for ids in first}) > 5
@@ -131,7 +132,7 @@ def test_samples_are_other_splits_of_the_same_text_and_repeat_with_the_seed(sett
 
 
 def test_unigram_splits_follow_their_likelihood_to_the_power_of_alpha(settings_of):
-    """Kudo 2018, section 3.2: all splits of a short text, weighed by hand from the scores in the model."""
+    """Kudo 2018, section 3.3: all splits of a short text, weighed by hand from the scores in the model."""
     vocabulary = SentencePieceVocabulary.train(LINES, settings_of(vocab_size=300), SLOTS)
     model = SentencePieceProcessor(model_proto=vocabulary.to_bytes())
     scores = {model.id_to_piece(i): model.get_score(i) for i in range(len(SLOTS) + 4 + 256, model.vocab_size())}
@@ -147,8 +148,8 @@ def test_unigram_splits_follow_their_likelihood_to_the_power_of_alpha(settings_o
 
     alpha, draws = 0.3, 20_000
     weights = {split: math.exp(alpha * sum(map(scores.get, split))) for split in splits(text)}
-    seed(1)
-    counts = Counter(tuple(vocabulary.pieces(vocabulary.sample(text[1:], alpha))) for _ in range(draws))
+    resample, random, stored = vocabulary.resampler(alpha), Random(1), vocabulary.encode(text[1:])
+    counts = Counter(tuple(vocabulary.pieces(resample(stored, random))) for _ in range(draws))
     assert len(weights) > 10
     for split, weight in weights.items():
         assert counts[split] / draws == pytest.approx(weight / sum(weights.values()), abs=0.015)

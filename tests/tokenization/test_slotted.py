@@ -1,3 +1,9 @@
+import json
+import os
+import subprocess
+import sys
+from random import Random
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -5,7 +11,6 @@ from hypothesis import strategies as st
 from seqloom.errors import TokenizerError
 from seqloom.symbols import OWN
 from seqloom.text import normalise
-from seqloom.tokenization.catalogue import seed_sampling
 from seqloom.tokenization.slots import slot_symbols
 from seqloom.tokenization.tokenizer import Encoded
 
@@ -189,12 +194,13 @@ def test_another_split_is_the_same_text_in_the_same_place(trained, text, alpha, 
     ids, slots = tokenizer.encode_source(text, "de")
     if not ids:
         return
-    drawn = tokenizer.resample("source", ids, alpha)
+    drawn = tokenizer.resampler("source", alpha)(ids, Random(text))
     assert drawn[0] == ids[0] == symbols["<2de>"]
     assert [i for i in drawn if i in symbols.values()] == [i for i in ids if i in symbols.values()]
     assert "".join(tokenizer.source_pieces(drawn)) == "".join(tokenizer.source_pieces(ids))
     target = tokenizer.encode_target(text, slots)
-    assert tokenizer.decode(tokenizer.resample("target", target, alpha), slots) == tokenizer.decode(target, slots)
+    drawn = tokenizer.resampler("target", alpha)(target, Random(text))
+    assert tokenizer.decode(drawn, slots) == tokenizer.decode(target, slots)
 
 
 def test_splits_differ_and_repeat_with_the_seed(trained):
@@ -202,8 +208,8 @@ def test_splits_differ_and_repeat_with_the_seed(trained):
     ids = tokenizer.encode_source("Turn on the kitchen heater").ids
 
     def drawn(seed):
-        seed_sampling(seed)
-        return [tokenizer.resample("source", ids, 0.1) for _ in range(10)]
+        random, resample = Random(seed), tokenizer.resampler("source", 0.1)
+        return [resample(ids, random) for _ in range(10)]
 
     first = drawn(1)
     assert len(set(map(tuple, first))) > 1
@@ -211,4 +217,27 @@ def test_splits_differ_and_repeat_with_the_seed(trained):
     assert drawn(1) == first
     characters = trained(name="characters")
     ids = characters.encode_source("Turn on").ids
-    assert characters.resample("source", ids, 0.1) == ids
+    assert characters.resampler("source", 0.1)(ids, Random(1)) == ids
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_splits_repeat_in_another_process(trained, tmp_path, algorithm):
+    trained(algorithm=algorithm, languages=("de", "fr")).save(tmp_path / "tokenizer")
+    program = f"""
+from pathlib import Path
+from random import Random
+from seqloom.tokenization.catalogue import load_tokenizer
+tokenizer = load_tokenizer(Path({str(tmp_path / "tokenizer")!r}))
+resample, random = tokenizer.resampler("source", 0.2), Random(5)
+ids = tokenizer.encode_source("Turn off the kitchen heater 12: {{name}}, Lampe!", "fr").ids
+print([resample(ids, random) for _ in range(50)])
+"""
+    written = []
+    for number, before in enumerate(["", "held = [bytes(n) for n in range(5000)]\n"]):  # other addresses too
+        environment = os.environ | {"PYTHONHASHSEED": str(number)}
+        process = subprocess.run(
+            [sys.executable, "-c", before + program], env=environment, capture_output=True, text=True, check=True
+        )
+        written.append(process.stdout)
+    assert written[0] == written[1]
+    assert len(set(map(tuple, json.loads(written[0])))) > 5

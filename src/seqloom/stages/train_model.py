@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 from contextlib import ExitStack
+from random import Random
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ from seqloom.stages.identity import FINISHED, differences, fingerprint, identify
 from seqloom.stages.launch import launch, launched
 from seqloom.stages.stopping import stop_requests
 from seqloom.stages.validation import GREEDY, validation_bleu, validation_segments
-from seqloom.tokenization.catalogue import load_tokenizer, seed_sampling
+from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement, be_deterministic, keep_freed_memory, place
@@ -165,13 +166,11 @@ def starting_point(
 
 def resampling(tokenizer: Tokenizer, alpha: float) -> Vary:
     """Subword regularisation (Kudo 2018; Provilkov et al. 2020): each time a pair is read, its words are split anew."""
+    of_source, of_target = tokenizer.resampler("source", alpha), tokenizer.resampler("target", alpha)
 
     def vary(seed: int, pairs: list[Pair]) -> list[Pair]:
-        seed_sampling(seed)
-        return [
-            (tokenizer.resample("source", source, alpha), tokenizer.resample("target", target, alpha))
-            for source, target in pairs
-        ]
+        random = Random(seed)
+        return [(of_source(source, random), of_target(target, random)) for source, target in pairs]
 
     return vary
 

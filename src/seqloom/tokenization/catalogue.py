@@ -10,7 +10,6 @@ from typing import Any
 from seqloom.errors import TokenizerError
 from seqloom.progress import Listener, Progress
 from seqloom.text import normalise
-from seqloom.tokenization import sentencepiece
 from seqloom.tokenization.characters import CharacterVocabulary
 from seqloom.tokenization.pretrained import PretrainedTokenizer
 from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
@@ -75,14 +74,6 @@ def train_tokenizer(
     else:
         source, target = train(slots + of_source, 0), train(slots, 1)
     return SlottedTokenizer(source, target, settings.slots, told)
-
-
-def seed_sampling(seed: int) -> None:
-    """Start the random generator of `Tokenizer.resample` anew: equal calls after equal seeds draw the same.
-
-    The generator is one for each thread; `seed` is a whole number from 0 to 2 ** 32 - 2.
-    """
-    sentencepiece.seed(seed)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

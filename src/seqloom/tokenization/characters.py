@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 from seqloom.errors import TokenizerError
 from seqloom.symbols import OWN
 from seqloom.tokenization.settings import TokenizerSettings
+from seqloom.tokenization.tokenizer import Resample, unchanged
 
 _SPECIAL = ["", "\N{REPLACEMENT CHARACTER}", "", ""]  # how PAD, UNK, BOS and EOS are written
 _SHOWN = ["<pad>", "<unk>", "<s>", "</s>"]  # and how people read them
@@ -48,9 +49,9 @@ class CharacterVocabulary:
         """Return an id for each character."""
         return [self._ids.get(character, OWN.unk) for character in text]
 
-    def sample(self, text: str, alpha: float) -> list[int]:
-        """Return the ids of `encode`: there is one split into characters."""
-        return self.encode(text)
+    def resampler(self, alpha: float) -> Resample:
+        """Return `unchanged`: there is one split into characters."""
+        return unchanged
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, U+FFFD for UNK."""

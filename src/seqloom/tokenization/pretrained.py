@@ -17,7 +17,7 @@ from seqloom.huggingface import library
 from seqloom.symbols import Symbols
 from seqloom.text import normalise
 from seqloom.tokenization.slotted import DESCRIPTION, FORMAT
-from seqloom.tokenization.tokenizer import Encoded
+from seqloom.tokenization.tokenizer import Encoded, Resample, unchanged
 
 FOLDER = "huggingface"  # within that of a stored tokenizer; their tokenizer.json is not our description
 _WEIGHTS = (".safetensors", ".safetensors.index.json")
@@ -151,9 +151,9 @@ class PretrainedTokenizer:
         text: str = self._theirs.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False, **how)
         return normalise(text)
 
-    def resample(self, side: Literal["source", "target"], ids: Sequence[int], alpha: float) -> list[int]:
-        """Return the ids as they are: one split is all that such a tokenizer is asked for."""
-        return list(ids)
+    def resampler(self, side: Literal["source", "target"], alpha: float) -> Resample:
+        """Return `unchanged`: one split is all that such a tokenizer is asked for."""
+        return unchanged
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
         """Return how each source id is written, a space as U+2581."""

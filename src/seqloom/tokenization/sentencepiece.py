@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Self
 
-from sentencepiece import SentencePieceProcessor, SentencePieceTrainer, set_random_generator_seed
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from seqloom.errors import TokenizerError
 from seqloom.symbols import OWN
+from seqloom.tokenization.resampling import Resampler, likeliest, merged
 from seqloom.tokenization.settings import TokenizerSettings
+from seqloom.tokenization.tokenizer import Resample
 
 # The sums of expectation maximisation depend on how sentences are dealt to threads: a number that followed the
 # machine would give another model on each. More than the machine has do no harm.
@@ -81,17 +83,19 @@ class SentencePieceVocabulary:
         ids: list[int] = self._processor.encode(text.translate(_ESCAPE), out_type=int)
         return ids
 
-    def sample(self, text: str, alpha: float) -> list[int]:
-        """Return the ids of a split that is drawn anew at each call.
+    def resampler(self, alpha: float) -> Resample:
+        """Return what splits ids anew.
 
-        Of a unigram model all splits are drawn from, by their likelihood to the power of alpha (Kudo 2018, section
-        3.2); of byte pair encoding each merge is left out with the probability alpha (Provilkov et al. 2020, section
-        3). `seed` says what is drawn.
+        Of a unigram model the likeliest splits are drawn from, by their likelihood to the power of alpha (Kudo 2018,
+        section 3.3); of byte pair encoding each merge is left out with the probability alpha (Provilkov et al. 2020,
+        section 3).
         """
-        ids: list[int] = self._processor.encode(
-            text.translate(_ESCAPE), out_type=int, enable_sampling=True, alpha=alpha, nbest_size=-1
-        )
-        return ids
+        model = self._processor
+        apart = [model.is_control(id_) or model.is_unknown(id_) or model.is_byte(id_) for id_ in range(self.size)]
+        written = [None if apart[id_] else model.id_to_piece(id_) for id_ in range(self.size)]
+        pieces = {piece: (id_, model.get_score(id_)) for id_, piece in enumerate(written) if piece is not None}
+        splits = likeliest(pieces, alpha) if self._unigram() else merged(pieces, alpha)
+        return Resampler(written, splits)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids; bytes that are not UTF-8 become U+FFFD."""
@@ -110,6 +114,13 @@ class SentencePieceVocabulary:
         pieces: list[str] = self._processor.id_to_piece(list(ids))
         return [piece.translate(_UNESCAPE) for piece in pieces]
 
+    def _unigram(self) -> bool:
+        try:
+            self._processor.nbest_encode("", nbest_size=1, out_type=int)  # byte pair encoding knows no second best
+        except RuntimeError:
+            return False
+        return True
+
     def to_bytes(self) -> bytes:
         """Return SentencePiece's model file."""
         return self._model
@@ -121,11 +132,6 @@ class SentencePieceVocabulary:
             return cls(content)
         except RuntimeError as error:
             raise ValueError(f"not a SentencePiece model: {error}") from error
-
-
-def seed(number: int) -> None:
-    """Start the random generator of `sample` anew: equal calls after equal seeds, below 2 ** 32 - 1, draw the same."""
-    set_random_generator_seed(number)
 
 
 def _escaped(lines: Iterable[str], raised: list[BaseException]) -> Iterable[str]:

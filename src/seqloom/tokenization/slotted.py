@@ -15,7 +15,7 @@ from seqloom.errors import TokenizerError
 from seqloom.symbols import OWN, Symbols
 from seqloom.text import normalise
 from seqloom.tokenization.slots import fill_slots, find_slots, language_symbols, put_slots, show_symbols
-from seqloom.tokenization.tokenizer import Encoded
+from seqloom.tokenization.tokenizer import Encoded, Resample
 
 FORMAT = 1
 DESCRIPTION = "tokenizer.json"
@@ -24,8 +24,7 @@ DESCRIPTION = "tokenizer.json"
 class Vocabulary(Protocol):
     """Splits the text of one side into ids and joins them again. PAD, UNK, BOS and EOS have the ids of the contract.
 
-    `decode(encode(text)) == text` for every normalised text whose characters it knows, symbols included; so it is with
-    `sample` in place of `encode`.
+    `decode(encode(text)) == text` for every normalised text whose characters it knows, symbols included.
     """
 
     name: ClassVar[str]  # as in params.yaml: tokenizer.name
@@ -37,11 +36,8 @@ class Vocabulary(Protocol):
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, without BOS and EOS."""
 
-    def sample(self, text: str, alpha: float) -> list[int]:
-        """Return the ids of a split that is drawn at random; `alpha` says how boldly, each algorithm in its own way.
-
-        A vocabulary with one split for each text returns that of `encode`.
-        """
+    def resampler(self, alpha: float) -> Resample:
+        """Return what splits ids anew, symbols apart; `alpha` says how boldly, each algorithm in its own way."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids; PAD, BOS and EOS have none."""
@@ -117,11 +113,9 @@ class SlottedTokenizer:
         """Return the text of target ids, normalised: a model may write two spaces, or bytes that are no text."""
         return normalise(fill_slots(self._target.decode(ids), slots))
 
-    def resample(self, side: Literal["source", "target"], ids: Sequence[int], alpha: float) -> list[int]:
-        """Return ids of the same text, split in another way; a slot stays a slot, and a language stands first."""
-        vocabulary = self._source if side == "source" else self._target
-        kept = int(side == "source" and ids[0] in self._language_ids.values())
-        return [*ids[:kept], *vocabulary.sample(vocabulary.decode(ids[kept:]), alpha)]
+    def resampler(self, side: Literal["source", "target"], alpha: float) -> Resample:
+        """Return what splits ids anew; a slot stays a slot, and a language stands first."""
+        return (self._source if side == "source" else self._target).resampler(alpha)
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
         """Return how each source id is written: a slot as `<0>`, a language as `<2de>`, a space as U+2581."""

@@ -1,7 +1,8 @@
 """The contract between text and token ids. Everything above this room knows a tokenizer by this alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Literal, NamedTuple, Protocol
 
 from seqloom.symbols import Symbols
@@ -12,6 +13,18 @@ class Encoded(NamedTuple):
 
     ids: list[int]
     slots: tuple[str, ...]
+
+
+Resample = Callable[[Sequence[int], Random], list[int]]
+"""Of the ids of a segment and a generator: ids of the same text, split in another way that the generator draws.
+
+Equal ids and generators in equal states give equal ids, in any process and whatever was drawn before.
+"""
+
+
+def unchanged(ids: Sequence[int], random: Random) -> list[int]:
+    """The `Resample` of a tokenizer that knows one split alone."""
+    return list(ids)
 
 
 class Tokenizer(Protocol):
@@ -65,12 +78,11 @@ class Tokenizer(Protocol):
     def decode(self, ids: Sequence[int], slots: Sequence[str]) -> str:
         """Return the text of target ids, slots replaced by what they stand for; special ids and prefixes have none."""
 
-    def resample(self, side: Literal["source", "target"], ids: Sequence[int], alpha: float) -> list[int]:
-        """Return ids of the same text, split in another way that is drawn at random (subword regularisation).
+    def resampler(self, side: Literal["source", "target"], alpha: float) -> Resample:
+        """Return what splits the ids of `encode_source` or `encode_target` anew (subword regularisation).
 
-        `ids` come from `encode_source` or `encode_target` and are not empty. `alpha` is that of Kudo 2018, section 3.2;
-        for byte pair encoding it is the dropout of Provilkov et al. 2020, section 3. Draws repeat after
-        `catalogue.seed_sampling`. A tokenizer that knows one split alone returns the ids as they are.
+        `alpha` is that of Kudo 2018, section 3.3; for byte pair encoding it is the dropout of Provilkov et al. 2020,
+        section 3. A tokenizer that knows one split alone returns `unchanged`. Make it once: it remembers the words.
         """
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
