@@ -113,7 +113,10 @@ def test_thousands_of_positions_keep_no_more_than_a_few_numbers_a_pair() -> None
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
 def test_a_long_pair_takes_the_memory_of_a_chunk_and_not_of_all_sums() -> None:
-    """In a process of its own, which has no earlier peak. The sums would be 256 MB, at once or a step at a time."""
+    """In a process of its own, which has no earlier peak. The sums would be 256 MB, at once or a step at a time.
+
+    Without them it was 21 to 32 MB in 30 of 34 runs and 63 to 110 in the others: what the allocator leaves between.
+    """
     program = """
 import re, sys, torch
 from pathlib import Path
@@ -132,4 +135,4 @@ read(1000, 1)
 print(peak() - before)
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
-    assert int(run.stdout) < 100
+    assert int(run.stdout) < 200
