@@ -226,9 +226,9 @@ def process_start() -> float:
 def padding_share(store: TokenStore, order: BatchOrder) -> float:
     """Of all target positions of an epoch, the share that holds no token."""
     epoch = order.epoch(0)
-    real, computed = 0, 0
+    real, computed, of_all = 0, 0, store.target_lengths
     for position in range(len(epoch)):
-        lengths = store.target_lengths[epoch.pairs(position)].astype(np.int64) + 1
+        lengths = of_all[epoch.pairs(position)].astype(np.int64) + 1
         real += int(lengths.sum())
         computed += len(lengths) * int(lengths.max())
     return 1 - real / computed

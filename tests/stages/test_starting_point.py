@@ -14,7 +14,8 @@ from seqloom.models.pretrained import Pretrained
 from seqloom.params import Params, parse_params
 from seqloom.progress import Progress, ignore
 from seqloom.stages import download_pretrained, places, train_tokenizer
-from seqloom.stages.train_model import fingerprint, starting_point
+from seqloom.stages.identity import fingerprint, identify
+from seqloom.stages.train_model import starting_point
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import Placement
 from tests.records import tree
@@ -106,8 +107,8 @@ def test_other_files_are_another_run() -> None:
     vectors.write_text("a 1 0 0 0 0 0 0 0\n")
     given = params("transformer", embeddings={"source": str(vectors)})
     prepare(given)
-    before = fingerprint(given, CPU)
-    assert fingerprint(given, CPU) == before
+    before = fingerprint(identify(given, {}, CPU))
+    assert fingerprint(identify(given, {}, CPU)) == before
     vectors.write_text("a 0 1 0 0 0 0 0 0\n")
     download_pretrained.run(given, ignore)
-    assert fingerprint(given, CPU) != before
+    assert fingerprint(identify(given, {}, CPU)) != before
