@@ -43,7 +43,7 @@ from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import ModelSettings
 from seqloom.params import Params, load_params
 from seqloom.progress import ignore
-from seqloom.stages.validation import GREEDY
+from seqloom.stages.training.validation import GREEDY
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import LOWER, Placement, be_deterministic, keep_freed_memory, place

@@ -52,6 +52,11 @@ def closure(path: Path) -> set[Path]:
     return found
 
 
+def own(stage: str) -> set[Path]:
+    """The module of a stage, and those beside it that it alone is made of."""
+    return {file for file in closure(PACKAGE / "stages" / f"{stage}.py") if file.is_relative_to(PACKAGE / "stages")}
+
+
 def listed(stage: str, *keys: str) -> list[str]:
     """The paths under some keys of a stage, with or without options of their own."""
     entries: list[Any] = [entry for key in keys for entry in STAGES[stage].get(key, [])]
@@ -120,7 +125,7 @@ def test_code_that_a_stage_needs_is_watched_and_no_other(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_places_that_a_stage_names_are_its_deps_or_its_outs(stage: str) -> None:
     paths = place_paths()
-    named = {paths[name] for name in places_named(PACKAGE / "stages" / f"{stage}.py") - {"SCRATCH"}}
+    named = {paths[name] for file in own(stage) for name in places_named(file) - {"SCRATCH"}}
     data = {path for path in listed(stage, "deps", "outs", "metrics", "plots") if not path.startswith("src/")}
     local = paths["LOCAL"]  # its files are named in params.yaml
     assert named - {local} == data - {local}
@@ -130,7 +135,7 @@ def test_places_that_a_stage_names_are_its_deps_or_its_outs(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_that_a_stage_reads_are_watched_and_no_others(stage: str) -> None:
     fields = {"register_": "register"}
-    used = {tuple(name.split(".")) for name in attributes(PACKAGE / "stages" / f"{stage}.py", "params")}
+    used = {tuple(name.split(".")) for file in own(stage) for name in attributes(file, "params")}
     if any(name[0] == "model_dump" for name in used):  # it reads them all
         sections = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
         assert set(STAGES[stage]["params"]) == set(sections)

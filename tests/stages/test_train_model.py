@@ -22,8 +22,9 @@ from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.params import Params, load_params
 from seqloom.progress import Progress, ignore
-from seqloom.stages import places, preflight, train_model, train_tokenizer, validation
-from seqloom.stages.identity import fingerprint, identify
+from seqloom.stages import places, train_model, train_tokenizer
+from seqloom.stages.training import preflight, validation
+from seqloom.stages.training.identity import fingerprint, identify
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import place
 from tests.records import tree

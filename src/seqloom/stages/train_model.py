@@ -29,11 +29,12 @@ from seqloom.models.settings import SIDES, Side
 from seqloom.models.vectors import Coverage, start_embeddings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress, ignore
-from seqloom.stages import places, preflight
-from seqloom.stages.identity import FINISHED, differences, fingerprint, identify, write_identity
-from seqloom.stages.launch import launch, launched
-from seqloom.stages.stopping import stop_requests
-from seqloom.stages.validation import GREEDY, validation_bleu, validation_segments
+from seqloom.stages import places
+from seqloom.stages.training import preflight
+from seqloom.stages.training.identity import FINISHED, differences, fingerprint, identify, write_identity
+from seqloom.stages.training.launch import launch, launched
+from seqloom.stages.training.stopping import stop_requests
+from seqloom.stages.training.validation import GREEDY, validation_bleu, validation_segments
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 from seqloom.training.checkpoint import Checkpoints

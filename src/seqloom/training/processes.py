@@ -14,10 +14,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
-from seqloom.training.sharding import shard
+from seqloom.training.sharding import is_sharded, shard
 
 
 class Processes(NamedTuple):
@@ -74,7 +73,7 @@ ALONE = Processes()
 
 def apart(module: nn.Module, on: bool) -> AbstractContextManager[None]:
     """While `on`, gradients stay in each process: more of the batch follows."""
-    if isinstance(module, FSDPModule):
+    if is_sharded(module):
         module.set_requires_gradient_sync(not on)
     if on and isinstance(module, DistributedDataParallel):
         return module.no_sync()
