@@ -1,6 +1,6 @@
 import torch
 
-from seqloom.models.dropout import Dropout
+from seqloom.models.dropout import Dropout, ReluDropout
 
 
 def test_drops_the_given_share_and_keeps_the_mean() -> None:
@@ -45,3 +45,17 @@ def test_a_rate_next_to_one_still_keeps_the_mean() -> None:
     y = Dropout(0.9999)(torch.ones(1_000_000))
     assert y.isfinite().all()
     assert abs(y.mean().item() - 1) < 0.1
+
+
+def test_relu_and_dropout_in_one_give_what_one_after_the_other_do_and_the_same_gradient() -> None:
+    x = torch.randn(64, 7)
+    results = []
+    for layer in (ReluDropout(0.3), torch.nn.Sequential(torch.nn.ReLU(), Dropout(0.3))):
+        torch.manual_seed(6)
+        leaf = x.clone().requires_grad_()
+        y = layer(leaf)
+        (y * x).sum().backward()
+        results.append((y.detach(), leaf.grad))
+    torch.testing.assert_close(results[0], results[1])
+    assert torch.equal(ReluDropout(0.3).eval()(x), x.relu())
+    assert torch.equal(ReluDropout(0.0)(x), x.relu())

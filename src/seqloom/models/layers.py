@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqloom.models.attention import Attention
-from seqloom.models.dropout import Dropout
+from seqloom.models.dropout import Dropout, ReluDropout
 from seqloom.models.history import KeysValues
 from seqloom.models.positions import Turn
 from seqloom.models.settings import TransformerArchitecture
@@ -86,12 +86,12 @@ def build_final_norm(a: TransformerArchitecture) -> nn.Module:
 class FeedForward(nn.Sequential):
     """Two linear layers around an activation, the same at every position (Vaswani et al. 2017, section 3.3)."""
 
-    def __init__(self, width: int, inner: int, activation: nn.Module, dropout: float) -> None:
+    def __init__(self, width: int, inner: int, activation: nn.Module, dropout: Dropout) -> None:
         first, second = nn.Linear(width, inner), nn.Linear(inner, width)
         for layer in (first, second):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
-        super().__init__(first, activation, Dropout(dropout), second)
+        super().__init__(first, activation, dropout, second)
 
 
 class GatedFeedForward(nn.Module):
@@ -120,9 +120,9 @@ def build_feed_forward(a: TransformerArchitecture) -> nn.Module:
     """The feed-forward sub-layer that `activation` names."""
     match a.activation:
         case "relu":
-            return FeedForward(a.width, a.feed_forward, nn.ReLU(), a.dropout)
+            return FeedForward(a.width, a.feed_forward, nn.Identity(), ReluDropout(a.dropout))
         case "gelu":
-            return FeedForward(a.width, a.feed_forward, nn.GELU(), a.dropout)
+            return FeedForward(a.width, a.feed_forward, nn.GELU(), Dropout(a.dropout))
         case "swiglu":
             return GatedFeedForward(a.width, a.feed_forward, a.dropout)
 
