@@ -67,7 +67,8 @@ def be_deterministic(seed: int) -> None:
     """Seed every generator of torch and let it use deterministic kernels only; what has none raises."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first matrix product runs on a GPU
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True)
+    # What use_deterministic_algorithms(True) does, but for torch's compiler: to import that takes seconds, and 100 MB.
+    torch.set_deterministic_debug_mode("error")
     # Nothing reads what nobody wrote; to fill it for whoever might took 1 to 3% of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
