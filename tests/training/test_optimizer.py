@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -132,3 +135,22 @@ def test_sgd_may_have_no_momentum(train_settings: TrainSettings) -> None:
     optimizer.step()
     torch.testing.assert_close(weight.detach(), before - 0.1)
     assert optimizer.state_dict()["state"] == {}
+
+
+def test_to_train_imports_no_compiler() -> None:
+    program = """
+import sys
+import torch
+from torch import nn
+from seqloom.training.optimizer import AdamW, Muon, SGD, Adam, _uncompiled
+weight = nn.Parameter(torch.ones(2, 2))
+for kind, more in ((AdamW, {"fused": True}), (Adam, {"fused": True}), (SGD, {}), (Muon, {"weight_decay": 0.0})):
+    optimizer = _uncompiled(kind)([weight], lr=0.1, **more)
+    weight.grad = torch.ones(2, 2)
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.zero_grad()
+assert weight.grad is None and weight.requires_grad
+assert "torch._dynamo" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -4,8 +4,10 @@ On the default corpus (3+2 layers of width 128, 1,024 tokens a batch) `muon` had
 18.2 after 375, 750 and 1,125 updates where `adamw` had 3.3, 10.9 and 13.8; an update took about 1.3 times as long.
 """
 
+import inspect
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +67,21 @@ class Muon(Optimizer):
             matrix.add_(update, alpha=-group["lr"] * scale)
 
 
+_Kind = TypeVar("_Kind", bound=Optimizer)
+
+
+@cache
+def _uncompiled(kind: type[_Kind]) -> type[_Kind]:
+    """The same optimiser without what tells torch's compiler to leave it alone.
+
+    Nothing is compiled here, and to import that compiler, as the first call of each of these methods does, takes as
+    long as to import torch, and 80 MB.
+    """
+    names = ("add_param_group", "load_state_dict", "state_dict", "step", "zero_grad")
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in names}
+    return type(kind.__name__, (kind,), methods | {"step": torch.no_grad()(methods["step"])})
+
+
 def build_optimizers(model: Seq2Seq, settings: TrainSettings) -> list[Optimizer]:
     """The optimisers of `settings.optimizer`, which together hold every parameter that is trained, once.
 
@@ -89,7 +106,7 @@ def build_optimizers(model: Seq2Seq, settings: TrainSettings) -> list[Optimizer]
     ]
     if settings.optimizer == "sgd":
         # Not fused: that update fails where only some parameters have moved before, and where they are sharded.
-        return [SGD(groups, lr=settings.lr, momentum=settings.sgd_momentum)]
+        return [_uncompiled(SGD)(groups, lr=settings.lr, momentum=settings.sgd_momentum)]
     kind = Adam if settings.optimizer == "adam" else AdamW
-    adam = kind(groups, lr=settings.lr, betas=settings.adam_betas, fused=True)
-    return [adam, Muon(matrices, settings.lr, settings.weight_decay)] if muon else [adam]
+    adam = _uncompiled(kind)(groups, lr=settings.lr, betas=settings.adam_betas, fused=True)
+    return [adam, _uncompiled(Muon)(matrices, settings.lr, settings.weight_decay)] if muon else [adam]
