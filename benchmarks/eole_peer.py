@@ -17,7 +17,7 @@ VERSION = "0.6.4"
 # What its import needs beside what seqloom has; the other dependencies are for tasks that are not measured.
 REQUIREMENTS = (f"eole=={VERSION}", "pyonmttok==1.38.1", "torch-optimi==0.3.3")
 
-_REPORT = re.compile(r"Step (\d+)/.*bsz: *(\d+)/ *(\d+)/ *\d+; *\d+/ *(\d+) tok/s")
+_REPORT = re.compile(r"Step +\d+/.*; *\d+/ *(\d+) tok/s;")
 
 
 def command(folder: Path, shape: Preset, tokens_per_batch: int, dropout: float) -> list[str]:
@@ -85,4 +85,4 @@ def command(folder: Path, shape: Preset, tokens_per_batch: int, dropout: float) 
 
 def rate(line: str) -> float | None:
     """Target tokens per second, without padding and with EOS, of the update that a line of its log tells of."""
-    return float(found[4]) if (found := _REPORT.search(line)) else None
+    return float(found[1]) if (found := _REPORT.search(line)) else None
