@@ -1,8 +1,8 @@
 """eole (the successor of OpenNMT-py), trained by its own command on the same tokens: a peer of `peer_throughput`.
 
-Its settings are those meant to suit it best: one bucket of all pairs, sorted by length and cut at the token budget, fused
-attention, no attention entropy, neither validation nor checkpoints. Batches are made in the process itself; workers
-beside it were not tried.
+Its settings are those meant to suit it best: one bucket of all pairs, sorted by length and cut at the token budget,
+fused attention, no attention entropy, neither validation nor checkpoints. Batches are made in the process itself;
+workers beside it were not tried.
 """
 
 import re
