@@ -79,12 +79,12 @@ def _parts(segments: Segments, task: Task, settings: EvaluateSettings, listen: L
     for direction, here in rows.items():
         sources, references, hypotheses = ([texts[row] for row in here] for texts in segments[:3])
         counted, resampled = {}, {}
-        for name, metric in _count(METRICS[task], hypotheses, references, direction.target):
+        for name, metric in count(METRICS[task], hypotheses, references, direction.target):
             listen(Progress("score", done, total, "metrics", TITLES[name]))
             counted[name], resampled[name] = metric, metric.resampled(settings.bootstrap, settings.seed)
             done += 1
         names = [name for name in METRICS[task] if name != "ter"]  # a lower one is the better: it is told alone
-        simple = _count(names, _simple(task, sources, references), references, direction.target)
+        simple = count(names, _simple(task, sources, references), references, direction.target)
         parts[direction] = _Part(here, counted, resampled, {name: metric.score() for name, metric in simple})
     scores = _means(parts, METRICS[task])
     said = "  ".join(f"{TITLES[name]} {each.score:.1f}" for name, each in scores.items())
@@ -111,7 +111,7 @@ def _beginning(text: str, most: int) -> str:
     return text[: end if end > 0 else most]
 
 
-def _count(
+def count(
     names: Sequence[str], texts: Sequence[str], references: Sequence[str], language: str
 ) -> Iterator[tuple[str, Counted]]:
     """The metrics of those names, counted one after another."""

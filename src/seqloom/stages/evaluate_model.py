@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqloom.corpus.splits import Pair, read_split
-from seqloom.decoding.translator import Translation, Translator
+from seqloom.decoding.directions import translate_each
+from seqloom.decoding.translator import Translator
 from seqloom.errors import EvaluationError
 from seqloom.evaluation.cards import segment_table
 from seqloom.evaluation.report import Facts, read_curve, report
@@ -22,7 +23,7 @@ from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Segments
 from seqloom.languages import Direction
 from seqloom.params import Params
-from seqloom.progress import Listener, Progress
+from seqloom.progress import Listener
 from seqloom.stages import places
 
 _OF_SAMPLING = ("temperature", "top_k", "top_p", "seed")
@@ -49,7 +50,7 @@ def run(params: Params, listen: Listener) -> None:
         raise EvaluationError(f"{places.CORPUS / 'test.tsv'}: holds no pair; raise prepare.split.test, or add pairs")
     translator = Translator.load(places.CANDIDATE, params.train.device, params.search)
     directions = _directions(pairs, translator)
-    found = translate(translator, [pair.source for pair in pairs], directions, listen)
+    found = translate_each(translator, [pair.source for pair in pairs], directions, listen)
     cut = Cut(sum(each.cut for each in found), sum(each.source_cut for each in found))
     texts = [pair.source for pair in pairs], [pair.target for pair in pairs], [each.text for each in found]
     segments = Segments(*texts, directions)
@@ -77,24 +78,6 @@ def _directions(pairs: Sequence[Pair], translator: Translator) -> list[Direction
             "run prepare_corpus and train_model again"
         )
     return [known[pair.direction] for pair in pairs]
-
-
-def translate(
-    translator: Translator, sources: Sequence[str], directions: Sequence[Direction], listen: Listener
-) -> list[Translation]:
-    """Translate each source in its direction; the result is in their order."""
-    found: list[Translation | None] = [None] * len(sources)
-    distinct = dict.fromkeys(directions)
-    for direction in distinct:
-        rows = [row for row, each in enumerate(directions) if each == direction]
-
-        def tell(progress: Progress, direction: Direction = direction) -> None:
-            listen(progress if len(distinct) == 1 else progress._replace(task=f"{progress.task} {direction}"))
-
-        best = translator.hypotheses([sources[row] for row in rows], listen=tell, language=direction.target)
-        for row, hypotheses in zip(rows, best, strict=True):
-            found[row] = hypotheses[0]
-    return [each for each in found if each is not None]
 
 
 def facts(translator: Translator, cut: Cut) -> Facts:
