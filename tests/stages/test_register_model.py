@@ -64,8 +64,8 @@ def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
     assert len(logged.data.tags["git.commit"]) == 40
     assert logged.data.tags["dvc.data/corpus"] == "12ab.dir"
     assert logged.data.metrics["test/bleu"] == 12.5
-    assert logged.data.metrics["corpus/splits.train"] == 8
-    assert logged.data.metrics["tokens/train.too_long"] == 1
+    assert logged.data.metrics["values/corpus/splits.train"] == 8
+    assert logged.data.metrics["values/tokens/train.too_long"] == 1
     loss = store.client.get_metric_history(logged.info.run_id, "train/loss")
     assert [(point.step, point.value) for point in loss] == [(10, 5.5), (20, 4.5)]
     assert loss[1].timestamp - loss[0].timestamp == 5000  # ten steps of half a second
@@ -100,7 +100,7 @@ def test_several_directions_are_one_model_with_scores_of_each(workspace: Path) -
     assert logged.info.run_name.startswith("transformer-tiny en-to-de-fr ")
     assert logged.data.tags["direction"] == "en-de, en-fr"
     assert "(means of 2 directions)" in logged.data.tags["mlflow.note.content"]
-    for name in ("test/bleu", "test/en-de/bleu", "test/en-fr/bleu", "test/en-fr/bleu.low"):
+    for name in ("test/bleu", "test/en-de/bleu", "test/en-fr/bleu", "values/test/en-fr/bleu.low"):
         assert name in logged.data.metrics
     (version,) = versions(store, Reference("seqloom-en-to-de-fr"))
     assert (version.direction, version.aliases) == ("en-de, en-fr", ("candidate", "champion"))

@@ -1,7 +1,8 @@
 """One training run as MLflow keeps it: written once, whole, and found again by its fingerprint.
 
-A run is a record of plain data; what a stage measured and where it lies is the caller's affair. A run that was cut off
-while it was written is closed and written anew, so that a finished run is always complete.
+A run is a record of plain data; what a stage measured and where it lies is the caller's affair. Where `seqloom sync`
+has sent the curves while training went on, its run is taken over and gets what is missing; else a run is made. A run
+that was cut off while it was written is closed and written anew, so that a finished run is always complete.
 """
 
 import importlib.metadata
@@ -18,11 +19,13 @@ from seqloom import __version__
 from seqloom.tracking.curves import Point
 from seqloom.tracking.library import mlflow
 from seqloom.tracking.names import ARTIFACT, FINGERPRINT
+from seqloom.tracking.page import TABLE, Sample, chart, is_score, log_table
 from seqloom.tracking.store import Store, experiment_id, holds_model, local_folder, refusals
 
 _CODE = Path(__file__).with_name("served_model.py")  # handed over as a file: importing it would import torch
+TRAINING = "seqloom.training"  # tag of runs: the folder in scratch that their training had
 _MODEL_NAME = "model"
-_AT_ONCE = {"params": 100, "metrics": 1000}  # what MLflow takes in one request
+AT_ONCE = {"params": 100, "metrics": 1000}  # what MLflow takes in one request
 _REQUIRED = ("torch", "sentencepiece", "safetensors", "numpy", "pydantic", "pyyaml")
 
 
@@ -61,6 +64,8 @@ class TrainingRun(NamedTuple):
     datasets: Sequence[Dataset]
     artifacts: Sequence[tuple[Path, str]]  # files and folders, each with its folder in the run; "" is the top
     model: Model
+    training: str | None = None  # the folder in scratch that the training had
+    samples: Sequence[Sample] = ()
 
 
 class Logged(NamedTuple):
@@ -80,22 +85,43 @@ def log_run(store: Store, experiment: str, run: TrainingRun) -> Logged:
         home = experiment_id(store, experiment)
         if (found := _finished(store, home, run.fingerprint)) is not None:
             return found
-        run_id = store.client.create_run(
-            home,
-            start_time=round(run.began * 1000),
-            run_name=run.name,
-            tags=dict(run.tags) | {FINGERPRINT: run.fingerprint, "mlflow.note.content": run.note},
-        ).info.run_id
+        tags = dict(run.tags) | {FINGERPRINT: run.fingerprint, "mlflow.note.content": run.note}
+        if run.training is not None:
+            tags[TRAINING] = run.training
+        run_id = _taken_over(store, home, run, tags) or _made(store, home, run, tags)
         with _closed(store, run_id):
             _log_facts(store, run_id, run)
             for path, target in run.artifacts:
                 if path.exists():
                     log = store.client.log_artifacts if path.is_dir() else store.client.log_artifact
                     log(run_id, str(path), target or None)
+            if run.samples:
+                log_table(store, run_id, TABLE, Sample._fields, run.samples)
             model_id = _log_model(store, home, run_id, run)
-            scores = [mlflow.entities.Metric(n, v, _now(), 0, model_id=model_id) for n, v in run.scores.items()]
-            store.client.log_batch(run_id, metrics=scores)
+            _log_scores(store, run_id, model_id, run.scores)
         return Logged(run_id, model_id)
+
+
+def live_run(store: Store, home: str, training: str) -> Any | None:
+    """The run of a training that no result has taken over yet; the newest, should there be several."""
+    with refusals(store):
+        found = store.client.search_runs([home], f"tags.`{TRAINING}` = '{training}'")
+        return next((run for run in found if FINGERPRINT not in run.data.tags), None)
+
+
+def _taken_over(store: Store, home: str, run: TrainingRun, tags: Mapping[str, str]) -> str | None:
+    found = None if run.training is None else live_run(store, home, run.training)
+    if found is None:
+        return None
+    run_id = str(found.info.run_id)
+    store.client.update_run(run_id, status="RUNNING", name=run.name)
+    store.client.log_batch(run_id, tags=[mlflow.entities.RunTag(name, value) for name, value in tags.items()])
+    return run_id
+
+
+def _made(store: Store, home: str, run: TrainingRun, tags: Mapping[str, str]) -> str:
+    made = store.client.create_run(home, start_time=round(run.began * 1000), run_name=run.name, tags=dict(tags))
+    return str(made.info.run_id)
 
 
 def _finished(store: Store, home: str, fingerprint: str) -> Logged | None:
@@ -130,17 +156,35 @@ def _closed(store: Store, run_id: str) -> Iterator[None]:
 
 
 def _log_facts(store: Store, run_id: str, run: TrainingRun) -> None:
-    params = [mlflow.entities.Param(name, str(value)) for name, value in run.params.items()]
-    for first in range(0, len(params), _AT_ONCE["params"]):
-        store.client.log_batch(run_id, params=params[first : first + _AT_ONCE["params"]])
+    """Log params, curves and datasets, but for what is there: a param cannot change, a point would be there twice."""
+    known = store.client.get_run(run_id).data
+    params = [mlflow.entities.Param(name, str(value)) for name, value in run.params.items() if name not in known.params]
+    for first in range(0, len(params), AT_ONCE["params"]):
+        store.client.log_batch(run_id, params=params[first : first + AT_ONCE["params"]])
+    there = {
+        (metric, point.step)
+        for metric in {point.metric for point in run.curves} & known.metrics.keys()
+        for point in store.client.get_metric_history(run_id, metric)
+    }
     metrics = [
         mlflow.entities.Metric(point.metric, point.value, round((run.began + point.seconds) * 1000), point.step)
         for point in run.curves
+        if (point.metric, point.step) not in there
     ]
-    for first in range(0, len(metrics), _AT_ONCE["metrics"]):
-        store.client.log_batch(run_id, metrics=metrics[first : first + _AT_ONCE["metrics"]])
+    for first in range(0, len(metrics), AT_ONCE["metrics"]):
+        store.client.log_batch(run_id, metrics=metrics[first : first + AT_ONCE["metrics"]])
     if run.datasets:
         store.client.log_inputs(run_id, datasets=[_input(dataset) for dataset in run.datasets])
+
+
+def _log_scores(store: Store, run_id: str, model_id: str, scores: Mapping[str, float]) -> None:
+    """Log single numbers; those that the model earned show beside it, too."""
+    metrics = [
+        mlflow.entities.Metric(chart(name), value, _now(), 0, model_id=model_id if is_score(name) else None)
+        for name, value in scores.items()
+    ]
+    for first in range(0, len(metrics), AT_ONCE["metrics"]):
+        store.client.log_batch(run_id, metrics=metrics[first : first + AT_ONCE["metrics"]])
 
 
 def _input(dataset: Dataset) -> Any:

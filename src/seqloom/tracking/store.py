@@ -22,6 +22,7 @@ from seqloom.tracking.library import MlflowClient, MlflowException, mlflow
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # as `mlflow server` reads it; for stores that are a database
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's page looks for prompts and agents in it
 _SQLITE = "sqlite:///"
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SILENCE = ("Max retries exceeded", "timed out", "Connection refused")
@@ -97,7 +98,8 @@ def experiment_id(store: Store, name: str) -> str:
         found = store.client.get_experiment_by_name(name)
         if found is None:
             try:
-                return str(store.client.create_experiment(name, artifact_location=store.artifacts))
+                made = store.client.create_experiment(name, artifact_location=store.artifacts, tags=_KIND)
+                return str(made)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
