@@ -96,6 +96,11 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 
 def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
     """Read and check params given as YAML text; `name` is what errors call it. Raises `ParamsError`."""
+def read_value(text: str) -> Any:
+    """One value of params.yaml as plain data. Raises `yaml.YAMLError`."""
+    return yaml.load(text, Loader=_Loader)  # a SafeLoader
+
+
     try:
         tree = yaml.compose(text, Loader=_Loader)
         content = yaml.load(text, Loader=_Loader)  # a SafeLoader: it makes plain data only

@@ -4,11 +4,11 @@ A preset is a YAML file in `presets/` whose first comment says what it is for. I
 setting; `corpora` alone is replaced as a whole, for two corpora mix. The result is checked before it is written.
 """
 
-import io
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqloom.editing import dump, editor, load
 from seqloom.errors import ParamsError
 from seqloom.params import PARAMS_FILE, parse_params
 
@@ -44,17 +44,8 @@ def merge(text: str, preset: Preset, name: str = str(PARAMS_FILE)) -> str:
     Raises:
         ParamsError: the text or the result is not valid params.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 10_000
-    yaml.representer.add_representer(type(None), lambda representer, _: representer.represent_scalar(_NULL, "null"))
-    try:
-        tree, changes = yaml.load(text), yaml.load(preset.text)
-    except YAMLError as error:
-        raise ParamsError(f"{name} or the preset {preset.name}: not valid YAML: {error}") from error
+    round_trip = editor()
+    tree, changes = load(text, name, round_trip), load(preset.text, f"preset {preset.name}", round_trip)
     for section, settings in (changes or {}).items():
         if section not in tree:
             raise ParamsError(f"preset {preset.name}: {section!r} is not a section of {name}")
@@ -62,13 +53,9 @@ def merge(text: str, preset: Preset, name: str = str(PARAMS_FILE)) -> str:
             _merge(tree[section], settings, f"preset {preset.name}: {section}")
         else:
             tree[section] = settings
-    merged = io.StringIO()
-    yaml.dump(tree, merged)
-    parse_params(merged.getvalue(), f"{name} with the preset {preset.name}")
-    return merged.getvalue()
-
-
-_NULL = "tag:yaml.org,2002:null"
+    merged = dump(tree, round_trip)
+    parse_params(merged, f"{name} with the preset {preset.name}")
+    return merged
 
 
 def _merge(into: MutableMapping[str, Any], changes: Mapping[str, Any], where: str) -> None:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from seqloom import __version__
 from seqloom.cli import info, preset, translate
+from seqloom.cli import set as set_
 from seqloom.errors import SeqloomError
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("seqloom", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=layout)
     parser.add_argument("--version", action="version", version=f"seqloom {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (translate, info, preset):
+    for module in (translate, info, preset, set_):
         command = commands.add_parser(
             module.NAME,
             parents=[shared],

@@ -1,6 +1,7 @@
 """`seqloom preset`: change params.yaml for a task, a corpus or a recipe."""
 
 import argparse
+from pathlib import Path
 
 from seqloom.cli.naming import PARAMS
 from seqloom.errors import ParamsError
@@ -8,20 +9,21 @@ from seqloom.errors import ParamsError
 NAME = "preset"
 HELP = "change params.yaml for a task, a corpus or a recipe"
 DESCRIPTION = """\
-Merge presets into params.yaml, its comments kept, or list those there are. `git diff params.yaml` shows what changed,
-and `git checkout params.yaml` takes it back.
+Merge presets into params.yaml, its comments kept, or list those there are. A name that ends in .yaml is a file, such as
+the best.yaml of a sweep. `git diff params.yaml` shows what changed, and `git checkout params.yaml` takes it back.
 """
 EPILOG = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("names", metavar="NAME", nargs="*", help="presets, the later over the earlier; none lists them")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="presets or files, the later over the earlier; none lists them")
 
 
 def run(options: argparse.Namespace) -> None:
     """Merge the named presets, or list all of them."""
-    from seqloom.presets import FOLDER, find, merge, presets
+    from seqloom.editing import replace
+    from seqloom.presets import FOLDER, Preset, find, merge, presets
 
     if not options.names:
         found = presets()
@@ -32,8 +34,8 @@ def run(options: argparse.Namespace) -> None:
         return
     text = PARAMS.read_text(encoding="utf-8")
     for name in options.names:
-        text = merge(text, find(name))
-    beside = PARAMS.with_name(f".{PARAMS.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(PARAMS)
+        path = Path(name)
+        given = path.suffix in (".yaml", ".yml")
+        text = merge(text, Preset(name, "", path.read_text(encoding="utf-8")) if given else find(name))
+    replace(PARAMS, text)
     print(f"{PARAMS} now has {', '.join(options.names)}; `git diff {PARAMS}` shows what changed")

@@ -1,0 +1,50 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqloom.cli import main as cli
+from seqloom.params import load_params
+from tests.finished import REPOSITORY
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The params.yaml of a folder that holds nothing else."""
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "params.yaml"
+
+
+def test_settings_are_changed_and_told(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["set", "train.lr=3e-4", "languages.target=[de, fr]", "search.beam=5", "--corpora", "home_assistant"])
+    assert capsys.readouterr().out.splitlines() == [
+        "train.lr: 0.004 -> 0.0003",
+        'languages.target: de -> ["de", "fr"]',
+        "search.beam: 5, as before",
+    ]
+    changed = load_params(params)
+    assert (changed.train.lr, changed.languages.target) == (3e-4, ["de", "fr"])
+    assert [path.name for path in params.parent.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train.lr=1e-3", "search.beam=none"], "search.beam"),
+        (["train.lr=1e-3", "train.lr=2e-3"], "train.lr is set twice"),
+        (["train.lr"], "write a setting as KEY=VALUE"),
+        (["train.lr=1e-3", "--corpora", "other"], "corpora has no other"),
+    ],
+)
+def test_one_fault_changes_nothing(params: Path, fails: Callable[..., str], arguments: list[str], said: str) -> None:
+    before = params.read_bytes()
+    assert said in fails("set", *arguments)
+    assert params.read_bytes() == before
+
+
+def test_nothing_to_set_is_misuse(params: Path) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["set"])
+    assert left.value.code == 2
