@@ -125,7 +125,8 @@ class Training(Workspace):
     def journal(self) -> list[dict[str, Any]]:
         """What the run has written down; a line that a kill cut off is left out."""
         file = self.scratch / "journal.jsonl" if self.scratch else None
-        return list(records(file.read_text(encoding="utf-8"))) if file and file.exists() else []
+        written = records(file.read_text(encoding="utf-8")) if file and file.exists() else []
+        return [record for record in written if "step" in record]  # and not that a process began or ended
 
     def moment(self, before: int) -> str:
         """What was going on when it was killed; `before` lines of the journal are older than the start."""

@@ -25,8 +25,10 @@ from seqloom.progress import Progress, ignore
 from seqloom.stages import places, train_model, train_tokenizer
 from seqloom.stages.training import preflight, validation
 from seqloom.stages.training.identity import fingerprint, identify
+from seqloom.stages.training.samples import Samples
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import place
+from seqloom.training.reports import CheckpointReport, ValidationReport
 from tests.records import tree
 
 CHANGES: dict[str, Any] = {
@@ -235,8 +237,16 @@ def test_the_score_of_a_validation_is_the_mean_over_directions(workplace: Path) 
         direction: [pair._replace(source="a b c d e", target="e d c b a") for pair in pairs]
         for direction, pairs in segments.items()
     }
-    bleu = validation.validation_bleu(Right(), longer)  # type: ignore[arg-type]
+    samples = Samples(workplace / "samples.jsonl")
+    bleu = validation.validation_bleu(Right(), longer, samples.note)  # type: ignore[arg-type]
     assert bleu == pytest.approx(50, abs=1)
+    samples(ValidationReport(8, 1.0, bleu, True, 0.5))
+    samples(CheckpointReport(8, resumed=False))
+    lines = [json.loads(line) for line in (workplace / "samples.jsonl").read_text().splitlines()]
+    assert [line["direction"] for line in lines] == ["en-de"] * 3 + ["en-fr"] * 3
+    assert lines[0] == {
+        "step": 8, "direction": "en-de", "source": "a b c d e", "reference": "e d c b a", "hypothesis": "e d c b a"
+    }  # fmt: skip
 
 
 def test_settings_that_nothing_reads_do_not_start_anew(workplace: Path) -> None:

@@ -1,4 +1,6 @@
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,9 @@ from seqloom.training.reports import (
 
 def test_every_report_is_a_line_and_most_are_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     heard: list[Progress] = []
-    with Journal(tmp_path / "journal.jsonl", heard.append) as journal:
+    began = time.time()
+    used = iter([{"gpu": float(joules)} for joules in range(10)])
+    with Journal(tmp_path / "journal.jsonl", heard.append, device="cuda", used=used.__next__) as journal:
         journal(CheckpointReport(2, resumed=True))
         journal(StepReport(3, 0, 4.5, 0.1, 1.0, 500, 0.5, 0.03))
         journal(ValidationReport(3, 4.25, 12.34, True, 2.0))
@@ -28,6 +32,7 @@ def test_every_report_is_a_line_and_most_are_shown(tmp_path: Path, caplog: pytes
         journal(CheckpointReport(7, resumed=False))
     lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in lines] == [
+        "begin",
         "checkpoint",
         "step",
         "validation",
@@ -36,8 +41,12 @@ def test_every_report_is_a_line_and_most_are_shown(tmp_path: Path, caplog: pytes
         "split",
         "warning",
         "checkpoint",
+        "end",
     ]
-    assert lines[1]["loss"] == 4.5
+    assert lines[2]["loss"] == 4.5
+    assert (lines[0]["pid"], lines[0]["device"]) == (os.getpid(), "cuda")
+    assert [line["joules"]["gpu"] for line in lines if "joules" in line] == list(range(7))
+    assert all(began - 1 <= line["at"] <= time.time() + 1 for line in lines)
     assert [(progress.done, progress.total, progress.note) for progress in heard] == [
         (2, None, "going on from a checkpoint"),
         (3, 100, "loss 4.500  1,000 tokens/s"),
@@ -55,7 +64,14 @@ def test_a_second_run_adds_to_the_file(tmp_path: Path) -> None:
     for step in (1, 2):
         with Journal(tmp_path / "journal.jsonl", lambda progress: None) as journal:
             journal(CheckpointReport(step, resumed=False))
-    assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 2
+    lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines] == ["begin", "checkpoint", "end"] * 2
+
+
+def test_the_end_says_what_ended_it(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), Journal(tmp_path / "journal.jsonl", lambda progress: None):
+        raise KeyError
+    assert json.loads((tmp_path / "journal.jsonl").read_text().splitlines()[-1])["because"] == "KeyError"
 
 
 def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
@@ -63,4 +79,4 @@ def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
     file.write_text('{"kind": "step", "st')
     with Journal(file, lambda progress: None) as journal:
         journal(CheckpointReport(7, resumed=True))
-    assert json.loads(file.read_text().splitlines()[1])["step"] == 7
+    assert json.loads(file.read_text().splitlines()[2])["step"] == 7

@@ -33,12 +33,14 @@ from seqloom.stages import places
 from seqloom.stages.training import preflight
 from seqloom.stages.training.identity import FINISHED, differences, fingerprint, identify, write_identity
 from seqloom.stages.training.launch import launch, launched
+from seqloom.stages.training.samples import FILE, Samples
 from seqloom.stages.training.stopping import stop_requests
 from seqloom.stages.training.validation import GREEDY, validation_bleu, validation_segments
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement, be_deterministic, keep_freed_memory, place
+from seqloom.training.energy import of_this_machine
 from seqloom.training.engine import Engine, Outcome
 from seqloom.training.journal import Journal
 from seqloom.training.processes import Processes, joined
@@ -79,18 +81,29 @@ def train(params: Params, placement: Placement, processes: Processes, listen: Li
     languages = Languages(tuple(params.languages.sources), tuple(params.languages.targets))
     greedy = params.search.model_copy(update=GREEDY)
 
-    def quality(model: Seq2Seq) -> float:
-        return validation_bleu(Translator(model, tokenizer, greedy, languages, placement.device), segments)
-
     identity = identify(params, greedy.model_dump(mode="json"), placement)
     scratch = places.SCRATCH / fingerprint(identity)
     checkpoints = Checkpoints(scratch, keep=settings.keep_checkpoints)
+    samples = Samples(scratch / FILE)
+
+    def quality(model: Seq2Seq) -> float:
+        translator = Translator(model, tokenizer, greedy, languages, placement.device)
+        return validation_bleu(translator, segments, samples.note)
+
     model, coverage = starting_point(params, tokenizer, training, listen)
     with ExitStack() as stack:
         listeners: list[ReportListener] = []
         if processes.first:
             stack.enter_context(checkpoints.lock())
-            listeners.append(stack.enter_context(Journal(scratch / "journal.jsonl", listen)))
+            journal = Journal(
+                scratch / "journal.jsonl",
+                listen,
+                device=placement.describe(),
+                processes=processes.size,
+                used=of_this_machine(placement.gpus()).used,
+            )
+            # Samples come first: whoever sees a validation in the journal finds its translations.
+            listeners += [samples, stack.enter_context(journal)]
             if others := differences(identity, scratch):
                 _LOG.warning("training starts anew: the unfinished run was of something else (%s)", "; ".join(others))
             write_identity(identity, scratch)

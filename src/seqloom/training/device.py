@@ -32,6 +32,13 @@ class Placement(NamedTuple):
         lower = LOWER.get(self.precision)
         return nullcontext() if lower is None else torch.autocast(self.device.type, lower)
 
+    def gpus(self) -> list[str]:
+        """The UUIDs of the GPUs that its processes use, those of this machine."""
+        if self.device.type != "cuda":
+            return []
+        each = range(min(self.processes, torch.cuda.device_count())) if self.processes > 1 else [self.device.index or 0]
+        return [str(torch.cuda.get_device_properties(index).uuid) for index in each]
+
     def describe(self) -> str:
         """What can change the bytes of a result besides data, params and code."""
         name = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} threads"

@@ -1,9 +1,18 @@
-"""Listens to the engine for a person: every report becomes a line of a file, and progress to be shown."""
+"""Listens to the engine for a person: every report becomes a line of a file, and progress to be shown.
+
+Each line has the time of day; when a process begins and ends it says so, and in the lines that are no updates it says
+how much energy it has used so far, where that can be read. A process that was killed leaves no end.
+"""
 
 import json
 import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from seqloom.progress import Listener, Progress
 from seqloom.training.reports import (
@@ -25,8 +34,18 @@ class Journal:
     What a person should know even after the next update is a warning in the log.
     """
 
-    def __init__(self, file: Path, listen: Listener) -> None:
+    def __init__(
+        self,
+        file: Path,
+        listen: Listener,
+        *,
+        device: str = "",
+        processes: int = 1,
+        used: Callable[[], dict[str, float]] = dict,
+    ) -> None:
         self._path, self._listen = file, listen
+        self._device, self._processes = device, processes
+        self._used = used  # joules since this process began
         self._note = ""
         self._rate = 0.0  # target tokens per second, smoothed over about 20 updates
         self._steps: int | None = None  # that the run will have, as far as can be foreseen
@@ -35,15 +54,20 @@ class Journal:
         self._file = self._path.open("a", encoding="utf-8", buffering=1)
         if self._file.tell() and not _ends_a_line(self._path):
             self._file.write("\n")  # a kill has cut the last one off
+        self._write(
+            "begin", pid=os.getpid(), host=socket.gethostname(), device=self._device, processes=self._processes
+        )  # fmt: skip
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        with suppress(OSError):  # what ended training, such as a full disk, shall be told, not this
+            self._write("end", because=None if kind is None else kind.__name__, joules=self._used())
         self._file.close()
 
     def __call__(self, report: Report) -> None:
         """Write the report down and show it."""
         kind = type(report).__name__.removesuffix("Report").lower()
-        self._file.write(json.dumps({"kind": kind, **report._asdict()}) + "\n")
+        self._write(kind, **report._asdict(), **({} if kind == "step" else {"joules": self._used()}))
         match report:
             case StepReport(step, _, loss, _, _, tokens, seconds, done):
                 rate = tokens / seconds
@@ -64,6 +88,9 @@ class Journal:
                 _LOG.warning("step %d: %s", step, message)
             case CheckpointReport(step, resumed) if resumed:
                 self._show(step, "going on from a checkpoint")
+
+    def _write(self, kind: str, **facts: Any) -> None:
+        self._file.write(json.dumps({"kind": kind, "at": round(time.time(), 3), **facts}) + "\n")
 
     def _show(self, step: int, note: str) -> None:
         self._listen(Progress("train", step, self._steps, "steps", note))

@@ -1,5 +1,6 @@
 """What validations translate, and what a translation of it is worth."""
 
+from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
 from seqloom.corpus import splits
@@ -37,16 +38,23 @@ def validation_segments(directions: list[Direction], most: int) -> dict[Directio
     return found
 
 
-def validation_bleu(translator: Translator, segments: dict[Direction, list[splits.Pair]]) -> float:
+Translated = Mapping[Direction, tuple[Sequence[splits.Pair], Sequence[str]]]
+
+
+def validation_bleu(
+    translator: Translator, segments: dict[Direction, list[splits.Pair]], show: Callable[[Translated], None]
+) -> float:
     """BLEU of detokenised text against one reference, counted as the test's is; the mean over the directions.
 
-    It picks the best checkpoint in every task, those with ROUGE included, so that curves of all runs compare.
+    It picks the best checkpoint in every task, those with ROUGE included, so that curves of all runs compare. `show`
+    sees the translations.
     """
-    return mean(
-        corpus_bleu(
-            translator.translate([pair.source for pair in pairs], language=direction.target),
-            [pair.target for pair in pairs],
-            direction.target,
-        )
+    translated = {
+        direction: (pairs, translator.translate([pair.source for pair in pairs], language=direction.target))
         for direction, pairs in segments.items()
+    }
+    show(translated)
+    return mean(
+        corpus_bleu(texts, [pair.target for pair in pairs], direction.target)
+        for direction, (pairs, texts) in translated.items()
     )
