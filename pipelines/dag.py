@@ -47,3 +47,15 @@ def changed_stages(root: Path) -> set[str] | None:
             return {name.rpartition(":")[2] for name in repo.status()}
     except DvcException:
         return None  # locked by another command, or a lock file in disorder: `dvc repro` will say so itself
+
+
+def upstream(root: Path, name: str) -> set[str]:
+    """Return the names of a stage and of all that it depends on."""
+    return next({name, *stage.after} for stage in read_stages(root) if stage.name == name)
+
+
+def default_remote(root: Path) -> str | None:
+    """Return the name of the remote that `dvc push` would use, or None where there is none."""
+    with Repo(str(root)) as repo:
+        name: str | None = repo.config["core"].get("remote")
+        return name

@@ -1,21 +1,82 @@
-"""What flows ask of the package: three commands, run apart, since a flow loads neither torch nor MLflow."""
+"""What flows ask of the package: its commands, run apart, since a flow loads neither torch nor MLflow."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.stage import environment
+
+REFUSED = 3  # the exit status of a command that judged and says no
 
 
 class RefusedError(Exception):
     """A command of the package failed; the message is its own."""
 
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message, status)
+        self.status = status
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class News(NamedTuple):
+    """What the sources have that the last look did not see: a sentence for each."""
+
+    changed: list[str]
+    asked: int  # how many sources
+
+    def __str__(self) -> str:
+        return "; ".join(self.changed) or f"{self.asked} sources asked, none changed"
+
+
+class Guarded(NamedTuple):
+    """What the guard says of the prepared data."""
+
+    ok: bool
+    baseline: str | None
+    findings: list[dict[str, Any]]
+
+    def outside(self) -> list[str]:
+        """The findings out of bounds, a sentence for each."""
+        return [
+            f"{each['what']} is {each['now']:g}, was {each['before']:g}, and may be {each['low']:g} to {each['high']:g}"
+            for each in self.findings
+            if not each["ok"]
+        ]
+
 
 def check_params(root: Path) -> None:
     """See that params.yaml is whole, before any work. Raises `RefusedError`."""
     _run(root, "seqloom.stages")
+
+
+def set_params(root: Path, overrides: Sequence[str] = (), corpora: Sequence[str] | None = None) -> None:
+    """Write overrides, `KEY=VALUE` each, into params.yaml, all of them or none. Raises `RefusedError`."""
+    chosen = ["--corpora", ",".join(corpora)] if corpora else []
+    if overrides or chosen:
+        _run(root, "seqloom.cli", "set", *chosen, *overrides)
+
+
+def watch(root: Path) -> News:
+    """Ask every source whether it has something new, and pin that in params.yaml. Raises `RefusedError`."""
+    sources = json.loads(_run(root, "seqloom.cli", "watch", "--json", "--pin"))["sources"]
+    return News([f"{each['corpus']}: {each['why']}" for each in sources if each["changed"]], len(sources))
+
+
+def guard(root: Path) -> Guarded:
+    """Compare the prepared data with that of the last version. Raises `RefusedError` where it cannot judge."""
+    said = json.loads(_run(root, "seqloom.cli", "guard", "--json", fine=(REFUSED,)))
+    return Guarded(said["ok"], said["baseline"], said["findings"])
+
+
+def roll_back(root: Path, version: str | None, because: str) -> str:
+    """Make an older version champion again; return what the command says. Raises `RefusedError`."""
+    return _run(root, "seqloom.cli", "rollback", *([version] if version else []), "--because", because).strip()
 
 
 def find_registered(root: Path) -> dict[str, Any] | None:
@@ -24,8 +85,13 @@ def find_registered(root: Path) -> dict[str, Any] | None:
     if not registration.exists():
         return None
     wanted = json.loads(registration.read_text(encoding="utf-8"))
-    known = json.loads(_run(root, "seqloom.cli", "info", "--json"))
-    return next((version for version in known["versions"] if version["fingerprint"] == wanted["fingerprint"]), None)
+    return next((version for version in _versions(root) if version["fingerprint"] == wanted["fingerprint"]), None)
+
+
+def find_champion(root: Path) -> str | None:
+    """Return the champion as `models:/NAME/NUMBER`, or None where there is none yet. Raises `RefusedError`."""
+    found = next((version for version in _versions(root) if "champion" in version["aliases"]), None)
+    return f"models:/{found['name']}/{found['version']}" if found else None
 
 
 def register(root: Path) -> None:
@@ -33,13 +99,23 @@ def register(root: Path) -> None:
     _run(root, "seqloom.stages", "register_model")
 
 
-def _run(root: Path, module: str, *arguments: str) -> str:
+def _versions(root: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(_run(root, "seqloom.cli", "info", "--json"))["versions"]
+    return found
+
+
+def _run(root: Path, module: str, *arguments: str, fine: Sequence[int] = ()) -> str:
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(
-        command, cwd=root, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command, cwd=root, env=environment(root), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
-    if done.returncode:
+    if done.returncode and done.returncode not in fine:
         words = [line.partition("error: ")[2] for line in done.stderr.splitlines()]
         said = "\n".join(filter(None, words)) or done.stderr.strip()
-        raise RefusedError(said or f"{module} ended with {done.returncode}")
+        raise RefusedError(said or f"{module} ended with {done.returncode}", done.returncode)
     return done.stdout
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether a failure says of itself that another try may help."""
+    return getattr(error, "status", None) == os.EX_TEMPFAIL

@@ -13,8 +13,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 
-from pipelines import TELEMETRY_OFF
+from pipelines import ROOT, TELEMETRY_OFF
 from pipelines.dag import Stage
+from pipelines.leftovers import marks
 from pipelines.process import run_logged
 
 RETRY_DELAY = 5.0  # seconds before another try of a stage that asks for one
@@ -92,7 +93,7 @@ def _reproduce(name: str, root: Path, changed: bool) -> Outcome:
             [sys.executable, "-m", "dvc", "repro", "--single-item", name],
             log=root / "scratch" / "logs" / f"{name}.log",
             root=root,
-            environment=environment(),
+            environment=environment(root),
             tell=tell,
             hidden=_HINTS,
         )
@@ -105,13 +106,16 @@ def _reproduce(name: str, root: Path, changed: bool) -> Outcome:
     raise StageError(name, _reason(lines), _status(lines, status))
 
 
-def environment() -> dict[str, str]:
-    """The environment of a stage: this interpreter comes first, telemetry is off, progress suits where it is shown."""
+def environment(root: Path = ROOT) -> dict[str, str]:
+    """The environment of a stage of `root`: this interpreter comes first, telemetry is off, progress suits its screen.
+
+    It says whose the stage is, so that the next flow can end it if this one is killed.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     shown = {}
     if sys.stdout.isatty():
         shown = {"SEQLOOM_PROGRESS": "live", "COLUMNS": str(shutil.get_terminal_size().columns)}
-    return {**os.environ, **TELEMETRY_OFF, **shown, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **marks(root), **TELEMETRY_OFF, **shown, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def _what(lines: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,14 @@ SAMPLES = 3
 METRICS = {
     "rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF", "ter": "TER",
 }  # fmt: skip
+
+
+def describe(version: Mapping[str, Any] | None) -> str | None:
+    """What the registry calls a version, with its aliases."""
+    if version is None:
+        return None
+    aliases = f" ({', '.join(version['aliases'])})" if version["aliases"] else ""
+    return f"{version['name']} version {version['version']}{aliases}"
 
 
 class Row(NamedTuple):

@@ -1,4 +1,4 @@
-"""One flow at a time per clone, and locks of DVC that nobody holds any more. It runs nothing."""
+"""One flow at a time per clone. Who comes next cleans up after a flow that was killed: its processes, DVC's locks."""
 
 import fcntl
 import json
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from pipelines.leftovers import end_leftovers
 
 
 class BusyError(Exception):
@@ -28,6 +30,9 @@ def alone(root: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+        if ended := end_leftovers(root):
+            told = ", ".join(str(process.pid) for process in ended)
+            print(f"ended what a killed flow left running: process {told}", flush=True)
         _drop_dead_locks(root / ".dvc" / "tmp" / "rwlock")
         try:
             yield

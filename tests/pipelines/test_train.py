@@ -82,7 +82,10 @@ def start(root: Path, code: str, **environment: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-MAIN = "import pipelines; from pathlib import Path; pipelines.ROOT = Path.cwd(); import pipelines.train as t; t.main()"
+MAIN = """
+import pipelines, sys; from pathlib import Path; pipelines.ROOT = Path.cwd()
+import pipelines.train; pipelines.train.main(sys.argv[1:])
+"""
 
 
 def test_the_command_ends_with_the_words_of_the_stage(line: Path, prefect_server: str) -> None:

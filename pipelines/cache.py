@@ -1,0 +1,65 @@
+"""Look for objects of DVC's cache that are not what their name says, and take them out.
+
+DVC names an object by its hash, makes it read-only, and believes it from then on: a broken one would be checked out as
+a result. Without it DVC fetches or makes the result again.
+"""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from dvc.repo import Repo
+
+from pipelines.dag import default_remote
+from pipelines.stage import environment
+
+_FOLDER = ".dir"
+
+
+def mend(root: Path) -> list[str]:
+    """Remove what is broken, get it back from a remote or from what lies in the workspace; return what was broken.
+
+    What neither has is made again by whoever runs the stages next.
+    """
+    broken = list(_broken(root))
+    for path in broken:
+        path.chmod(0o644)
+        path.unlink()
+    if broken:
+        if default_remote(root) is not None:
+            _dvc(root, "fetch")
+        if missing := _only_missing(root):
+            _dvc(root, "commit", "--force", *missing)
+    return ["".join(path.parts[-2:]) for path in broken]
+
+
+def _broken(root: Path) -> Iterator[Path]:
+    with Repo(str(root)) as repo:
+        cache = Path(repo.cache.local.path)
+    for path in sorted(cache.glob("[0-9a-f][0-9a-f]/*")):
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "md5").hexdigest()
+        if path.parent.name + path.name.removesuffix(_FOLDER) != found and not path.name.endswith(".tmp"):
+            yield path
+
+
+def _only_missing(root: Path) -> list[str]:
+    """Stages of which DVC finds no fault but that the cache lacks what lies in the workspace."""
+    with Repo(str(root)) as repo:
+        return [name for name, faults in repo.status().items() if all(map(_is_missing, faults))]
+
+
+def _is_missing(fault: object) -> bool:
+    if not isinstance(fault, dict) or fault.keys() != {"changed outs"}:
+        return False
+    return set(fault["changed outs"].values()) == {"not in cache"}
+
+
+def _dvc(root: Path, *words: str) -> None:
+    # What it could not do shows in what DVC finds changed afterwards.
+    subprocess.run(
+        [sys.executable, "-m", "dvc", *words], cwd=root, env=environment(root), stdin=subprocess.DEVNULL,
+        capture_output=True, check=False,
+    )  # fmt: skip

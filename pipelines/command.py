@@ -1,0 +1,71 @@
+"""What every flow has around it where it is a command: a process of its own, Ctrl-C that ends all, an exit status."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from prefect.client.schemas.objects import State
+
+from pipelines.endings import EXPECTED, exit_status
+from pipelines.leftovers import adopt, end_leftovers
+
+_APART = "SEQLOOM_FLOW_APART"  # set for the process that is the flow
+INTERRUPTED = 130
+
+
+def run_here(root: Path, flow: Callable[[], State[Any]]) -> None:
+    """Run the flow here and now, and leave the process with its exit status.
+
+    0 done, 1 failed, 3 the new data is refused, 75 another flow is at work, 130 interrupted, 143 terminated.
+    """
+    # Prefect hands SIGTERM on to whoever handled it before; nobody would mean that its server outlives this process.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    interrupted: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        interrupted.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    adopt(root)
+    print("seqloom: starting; Prefect's embedded server takes some seconds", flush=True)
+    try:
+        state = flow()
+    except BaseException:
+        if not interrupted:  # else what is raised may be no more than an after-effect
+            raise
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    failure = state.result(raise_on_failure=False)
+    if isinstance(failure, Exception) and not isinstance(failure, EXPECTED):
+        raise failure  # a defect keeps its traceback
+    status = exit_status(state)
+    said = (state.message or state.name or "").splitlines()
+    for line in said:
+        print(f"error: {line}" if status else line, file=sys.stderr if status else sys.stdout, flush=True)
+    sys.exit(status)
+
+
+def run_apart(module: str, main: Callable[[list[str]], None], root: Path) -> None:
+    """Run `module` once more in a session of its own, where `main` does the work, and leave with its exit status.
+
+    Ctrl-C on a terminal reaches every process of the foreground. Prefect's embedded server must not be among them: the
+    flow would wait for minutes for a server that is gone, to tell it that it was interrupted.
+    """
+    if os.environ.pop(_APART, None):
+        main(sys.argv[1:])
+        return
+    flow_run = subprocess.Popen(
+        [sys.executable, "-m", module, *sys.argv[1:]], env={**os.environ, _APART: "1"}, start_new_session=True
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, frame: flow_run.send_signal(received))
+    status = flow_run.wait()
+    if status < 0:  # killed: what it started would go on for nobody, and Prefect's server with it
+        end_leftovers(root)
+    sys.exit(status if status >= 0 else 128 - status)

@@ -1,0 +1,175 @@
+"""Publish a result: its data to DVC's remote, its small files as a Git commit. Both can be asked whether they are done.
+
+A commit goes to a branch or a tag of its own, made from Git's objects without touching the working folder, its index or
+the branch that is checked out; only `here` commits to that branch, and then these files alone. Done is what Git and the
+remote have, so that a publication that failed or was killed is made up for by the next run.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from dvc.repo import Repo
+
+from pipelines.dag import default_remote
+from pipelines.process import run_logged
+from pipelines.stage import environment
+
+Commit = Literal["no", "branch", "tag", "here"]
+BRANCH = "retrained"
+PUSHED = Path("scratch", "pushed")  # the sha256 of the dvc.lock whose data the remote has
+AUTHOR = {"name": "seqloom", "email": "seqloom@localhost"}  # where Git knows nobody
+
+
+class PublishError(Exception):
+    """The result stands and is registered, and could not be published."""
+
+
+class Publication(NamedTuple):
+    """What a person asked for."""
+
+    push: bool = False
+    commit: Commit = "no"
+
+
+def is_published(root: Path, wanted: Publication, version: str) -> bool:
+    """Whether nothing is left to do."""
+    pushed = not wanted.push or default_remote(root) is None or _pushed(root)
+    return pushed and (wanted.commit == "no" or _committed(root, wanted.commit, version))
+
+
+def publish(root: Path, wanted: Publication, version: str, message: str) -> list[str]:
+    """Push and commit what is not yet, and say what was done. One that fails does not keep the other from being tried.
+
+    Raises:
+        PublishError: what failed, after everything else was done.
+    """
+    done: list[str] = []
+    failed: list[str] = []
+    for asked, act in ((wanted.push, _push), (wanted.commit != "no", _commit)):
+        if asked:
+            try:
+                done.append(act(root, wanted, version, message))
+            except (PublishError, OSError) as error:
+                failed.append(str(error))
+    if failed:
+        raise PublishError("\n".join([*failed, *(f"done: {each}" for each in done)]))
+    return done
+
+
+def _push(root: Path, wanted: Publication, version: str, message: str) -> str:
+    remote = default_remote(root)
+    if remote is None:
+        return "not pushed: DVC has no default remote (`dvc remote add --default NAME URL`)"
+    if _pushed(root):
+        return f"DVC's remote {remote} has the data already"
+    lines: list[str] = []
+    status = run_logged(
+        [sys.executable, "-m", "dvc", "push", "--run-cache"],
+        log=root / "scratch" / "logs" / "push.log", root=root, environment=environment(root), tell=lines.append,
+    )  # fmt: skip
+    if status:
+        last = lines[-1].removeprefix("ERROR: ") if lines else f"ended with {status}"
+        raise PublishError(f"dvc push to {remote}: {last}")
+    _write(root / PUSHED, _lock(root))
+    return f"pushed to DVC's remote {remote}"
+
+
+def _pushed(root: Path) -> bool:
+    path = root / PUSHED
+    return path.exists() and path.read_text(encoding="utf-8") == _lock(root)
+
+
+def _lock(root: Path) -> str:
+    path = root / "dvc.lock"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def _commit(root: Path, wanted: Publication, version: str, message: str) -> str:
+    if _committed(root, wanted.commit, version):
+        return f"committed already ({_target(wanted.commit, version)})"
+    if wanted.commit == "here":
+        files = _result_files(root)
+        _git(root, "add", "--", *files)
+        _git(root, *_author(root), "commit", "--quiet", "--no-verify", "--message", message, "--only", "--", *files)
+    else:
+        target = _target(wanted.commit, version)
+        head, tip = _git(root, "rev-parse", "HEAD"), _find(root, target)
+        # The branch goes on from its last result and takes up what HEAD has since.
+        parents = [tip] if tip else []
+        if not tip or not _is_ancestor(root, head, tip):
+            parents.append(head)
+        above = [word for parent in parents for word in ("-p", parent)]
+        made = _git(root, *_author(root), "commit-tree", _tree(root), *above, "-m", message)
+        # Only if it still is what it was: of two at once, one is told.
+        _git(root, "update-ref", "-m", "seqloom: publish a result", target, made, tip or "0" * len(made))
+    return f"committed ({_target(wanted.commit, version)})"
+
+
+def _committed(root: Path, how: Commit, version: str) -> bool:
+    if how == "here":
+        return not _git(root, "status", "--porcelain", "--", *_result_files(root))
+    tip = _find(root, _target(how, version))
+    if tip is None:
+        return False
+    # What HEAD has beside the results may have moved on; that alone is no reason for a commit.
+    return not _git(root, "diff", "--name-only", tip, _tree(root), "--", *_result_files(root))
+
+
+def _target(how: Commit, version: str) -> str:
+    return {"branch": f"refs/heads/{BRANCH}", "tag": f"refs/tags/{version}"}.get(how, "HEAD")
+
+
+def _tree(root: Path) -> str:
+    """The tree of HEAD with the results as they lie here, written through an index of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
+        _git(root, "read-tree", "HEAD", **index)
+        _git(root, "add", "--", *_result_files(root), **index)
+        return _git(root, "write-tree", **index)
+
+
+def _result_files(root: Path) -> list[str]:
+    """Params, DVC's lock, and the metrics and plots that it does not cache: what Git is meant to have."""
+    with Repo(str(root)) as repo:
+        outs: list[Any] = [out for stage in repo.index.stages for out in stage.outs if not out.use_cache]
+        small = [Path(out.fs_path).relative_to(root.resolve()).as_posix() for out in outs]
+    return [name for name in ("params.yaml", "dvc.lock", *sorted(small)) if (root / name).exists()]
+
+
+def _find(root: Path, target: str) -> str | None:
+    found = _git(root, "for-each-ref", "--format=%(objectname)", target)
+    return found or None
+
+
+def _is_ancestor(root: Path, old: str, new: str) -> bool:
+    return _git(root, "merge-base", old, new) == old
+
+
+def _author(root: Path) -> list[str]:
+    """Settings for a commit where nobody told Git who works here, as on a server."""
+    known = subprocess.run(["git", "var", "GIT_COMMITTER_IDENT"], cwd=root, capture_output=True, check=False)
+    return [] if known.returncode == 0 else [f"-cuser.{key}={value}" for key, value in AUTHOR.items()]
+
+
+def _git(root: Path, *words: str, **environment_too: str) -> str:
+    command: Sequence[str] = ["git", *words]
+    done = subprocess.run(
+        command, cwd=root, env={**os.environ, **environment_too}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        verb = next(word for word in words if not word.startswith("-"))
+        raise PublishError(f"git {verb}: {done.stderr.strip() or f'ended with {done.returncode}'}")
+    return done.stdout.strip()
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

@@ -1,0 +1,105 @@
+"""The flow `retrain`: new data? -> data in bounds? -> DAG -> gate -> publish and report. It is made for a schedule.
+
+It remembers nothing that DVC, Git and the registry do not know: whatever a run left undone, killed at any moment, the
+next one finds and does. docs/RETRAINING.md tells of its life.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any, get_args
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from pipelines import ROOT
+from pipelines.command import run_apart, run_here
+from pipelines.dag import changed_stages, upstream
+from pipelines.endings import conclude
+from pipelines.guarding import guard_data
+from pipelines.package import check_params, find_champion, find_registered, set_params, watch
+from pipelines.publish import Commit, Publication, is_published
+from pipelines.report import finish
+from pipelines.run import reconcile, run_stages
+from pipelines.shift import at_work
+from pipelines.steps import step
+from pipelines.verdict import read_verdict
+
+GUARDED, TRAINED = (
+    "prepare_corpus",
+    "train_model",
+)  # the guard comes after the one, a warm start before the other
+
+
+@flow(name="retrain", persist_result=False)
+def retrain(
+    root: Path = ROOT, warm_start: bool = False, accept_data: bool = False, push: bool = False, commit: Commit = "no"
+) -> State[Any]:
+    """Look for new data; where there is some, train, let the gate judge, publish and report.
+
+    Args:
+        root: The clone to work in.
+        warm_start: Start from the weights and the vocabulary of the champion (train.start of params.yaml).
+        accept_data: Train on the data that lies here though the guard refuses it: a person has looked at it.
+        push: Send the data and models of the result to DVC's default remote, where there is one.
+        commit: Commit dvc.lock, params.yaml, metrics and plots to the branch "retrained", to a tag per version, or
+            here, to the branch that is checked out.
+    """
+    wanted = Publication(push, commit)
+    return conclude("retrain", root, lambda: _retrain(root, wanted, warm_start=warm_start, accept_data=accept_data))
+
+
+def _retrain(root: Path, wanted: Publication, *, warm_start: bool, accept_data: bool) -> State[Any]:
+    with at_work(root):
+        check_params(root)
+        news = step("look for new data", watch, root)
+        if not news.changed and is_settled(root, wanted):
+            return Completed(name="Skipped", message=f"nothing new: {news}; the last result is registered")
+        run_stages(root, only=upstream(root, GUARDED))
+        step("guard the data", guard_data, root, accept=accept_data)
+        if warm_start and is_due(root, TRAINED):
+            step("start from the champion", start_from_champion, root)
+        outcomes = run_stages(root)
+        verdict = read_verdict(root, reconcile(root, outcomes))
+        return finish(root, wanted, verdict, news, outcomes)
+
+
+def is_settled(root: Path, wanted: Publication) -> bool:
+    """Whether DVC finds nothing changed, and the result that lies here is registered and published."""
+    if changed_stages(root) != set():
+        return False
+    verdict = read_verdict(root, find_registered(root))
+    return verdict is not None and is_published(root, wanted, verdict.name)
+
+
+def is_due(root: Path, stage: str) -> bool:
+    """Whether a stage will be run: DVC finds it changed, or one that it depends on."""
+    changed = changed_stages(root)
+    return changed is None or not changed.isdisjoint(upstream(root, stage))
+
+
+def start_from_champion(root: Path) -> str:
+    """Write the champion of now into train.start of params.yaml; where there is none, training starts from nothing.
+
+    Only where training is due: written later, a new champion would be a reason to train again.
+    """
+    champion = find_champion(root)
+    if champion is None:
+        return "there is none yet"
+    set_params(root, [f"train.start={champion}"])
+    return champion
+
+
+def main(arguments: list[str]) -> None:
+    """Run the flow as the arguments say."""
+    parser = argparse.ArgumentParser("python -m pipelines.retrain", description="Train again if there is new data.")
+    parser.add_argument("--warm-start", action="store_true", help="start from the champion")
+    parser.add_argument("--accept-data", action="store_true", help="train though the guard refuses: you have looked")
+    parser.add_argument("--push", action="store_true", help="push data and models to DVC's default remote")
+    parser.add_argument("--commit", choices=get_args(Commit), default="no", help="where to commit lock and metrics")
+    given = vars(parser.parse_args(arguments))
+    run_here(ROOT, lambda: retrain(ROOT, **given, return_state=True))
+
+
+if __name__ == "__main__":
+    run_apart("pipelines.retrain", main, ROOT)

@@ -1,0 +1,42 @@
+"""Run the stages of dvc.yaml that DVC finds changed, and see that the result is registered."""
+
+from collections.abc import Container, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.cache import mend
+from pipelines.dag import changed_stages, read_stages
+from pipelines.package import find_registered, register
+from pipelines.stage import Outcome, run_stage
+
+
+def run_stages(root: Path, only: Container[str] | None = None) -> list[Outcome]:
+    """Run every stage in its order; one that DVC finds unchanged, behind others that are, is only noted.
+
+    `only` names the stages to look at; all that they depend on must be among them.
+    """
+    changed = changed_stages(root)
+    if changed is None or changed:
+        if broken := mend(root):
+            print(f"took {len(broken)} broken objects out of DVC's cache: {', '.join(broken)}", flush=True)
+        changed = changed_stages(root)
+    outcomes: list[Outcome] = []
+    done: set[str] = set()  # stages whose results may differ from what `changed` saw
+    for stage in read_stages(root):
+        if only is not None and stage.name not in only:
+            continue
+        needed = changed is None or stage.name in changed or not done.isdisjoint(stage.after)
+        outcomes.append(run_stage(stage, root, changed=needed))
+        if outcomes[-1].what != "up to date":
+            done.add(stage.name)
+    return outcomes
+
+
+def reconcile(root: Path, outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
+    """Return the registered version of the result, and register it first where DVC restored it: then no stage has."""
+    found = find_registered(root)
+    restored = any(outcome.what == "restored" for outcome in outcomes)
+    if (restored or found is None) and (root / "metrics" / "registration.json").exists():
+        register(root)
+        found = find_registered(root)
+    return found
