@@ -2,7 +2,9 @@
 
 import functools
 import json
+import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 import torch
 import yaml
 
+from seqloom.corpus.splits import Pair, SplitWriter
 from seqloom.evaluation.settings import LEADING, METRICS
+from seqloom.languages import Direction
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.params import Params, load_params
 from seqloom.progress import ignore
@@ -34,11 +38,15 @@ def finish(root: Path, *, bleu: float = 12.5, seed: int = 16, test_sha256: str =
         "width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1
     }  # fmt: skip
     settings["train"] |= {"seed": seed, "lr": 0.002}
+    settings["evaluate"] |= {"bootstrap": 100}
+    settings["gate"] |= {"max_empty": 1.0}  # an untrained model may well have nothing to say
     settings["search"] |= {"beam": 2, "length_penalty": 3.0, "max_length_ratio": 0.1, "max_length_extra": 4}
     settings |= changes
     (root / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     params = load_params(root / "params.yaml")
     _model(root / places.CANDIDATE, params)
+    _text(root / places.CANDIDATE / "skill", f"{bleu / 100}")
+    _corpus(root / places.CORPUS, params)
     _write(root / places.EVALUATION_METRICS, _evaluation(params, bleu) | {"segments": 2, "test_sha256": test_sha256})
     _write(root / places.CORPUS_METRICS, {"kept": 12, "splits": {"train": 8, "valid": 2, "test": 2}, "raw": {"x": 20}})
     _write(root / places.TOKENS / "counts.json", {"train": {"pairs": 7, "too_long": 1}, "valid": {"too_long": 0}})
@@ -85,6 +93,28 @@ def _model(folder: Path, params: Params) -> None:
     save_model(model, params.model.architecture, folder)
     tokenizer.save(folder / "tokenizer")
     _text(folder / "languages.json", params.languages.model_dump_json())
+
+
+def made_pairs(directions: Sequence[Direction], count: int = 60) -> list[Pair]:
+    """Made-up pairs for the test split."""
+    words = [f"{first}{second}" for first in ("ra", "be", "ki", "lo", "mu") for second in ("t", "nd", "p")]
+    made = (
+        f"{words[row // 15]} {words[row % 15]} in {words[row * 7 % 15]} on {words[row * 4 % 15]}"
+        for row in range(count)
+    )
+    ways = [directions[row % len(directions)] for row in range(count)]
+    return [Pair(text, text.upper(), str(way), "x", "") for text, way in zip(made, ways, strict=True)]
+
+
+def _corpus(folder: Path, params: Params) -> None:
+    directions = params.languages.directions
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    train = [Pair(source, target, str(way), "x", "") for source, target in PAIRS for way in directions]
+    for split, pairs in (("train", train), ("test", made_pairs(directions))):
+        with SplitWriter(folder / f"{split}.tsv") as file:
+            for pair in pairs:
+                file.write(pair)
 
 
 def _write(path: Path, content: object) -> None:

@@ -17,6 +17,7 @@ from seqloom.corpus.settings import Languages, Name, PrepareSettings, Source, ch
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ParamsError
 from seqloom.evaluation.settings import EvaluateSettings, Task
+from seqloom.gate.settings import GateSettings
 from seqloom.models.settings import ModelSettings
 from seqloom.settings import Settings
 from seqloom.tokenization.settings import TokenizerSettings
@@ -38,6 +39,7 @@ class Params(Settings):
     train: TrainSettings
     search: SearchSettings
     evaluate: EvaluateSettings
+    gate: GateSettings
     register_: RegisterSettings = Field(alias="register")
 
     @model_validator(mode="after")
@@ -94,13 +96,13 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     return parse_params(text, str(path))
 
 
-def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
-    """Read and check params given as YAML text; `name` is what errors call it. Raises `ParamsError`."""
 def read_value(text: str) -> Any:
     """One value of params.yaml as plain data. Raises `yaml.YAMLError`."""
     return yaml.load(text, Loader=_Loader)  # a SafeLoader
 
 
+def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
+    """Read and check params given as YAML text; `name` is what errors call it. Raises `ParamsError`."""
     try:
         tree = yaml.compose(text, Loader=_Loader)
         content = yaml.load(text, Loader=_Loader)  # a SafeLoader: it makes plain data only

@@ -11,7 +11,7 @@ from seqloom.evaluation.significance import compare
 from seqloom.languages import Direction
 
 SETTINGS = EvaluateSettings(bootstrap=300, seed=12345, length_buckets=[5], examples=1)
-WORDS = "the light in kitchen is on turn off door window open closed please now later never".split()
+WORDS = ["the", "light", "in", "kitchen", "is", "on", "turn", "off", "door", "window", "open", "please", "now", "never"]
 
 
 def noisy(references: list[str], share: float, seed: int) -> list[str]:

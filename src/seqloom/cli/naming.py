@@ -1,8 +1,13 @@
-"""The model that params.yaml trains, for commands that were given no other. It imports little."""
+"""The model that params.yaml trains, for commands that were given no other, and versions by their number."""
 
+import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from seqloom.errors import ParamsError
+from seqloom.errors import ParamsError, RegistryError
+
+if TYPE_CHECKING:
+    from seqloom.tracking.versions import Reference
 
 PARAMS = Path("params.yaml")
 
@@ -16,3 +21,28 @@ def default_model() -> str:
         raise ParamsError("there is no params.yaml here that says which model; name one with --model (see --help)")
     params = load_params(PARAMS)
     return model_name(params.task, params.languages.sources, params.languages.targets)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Let a command take --model."""
+    parser.add_argument(
+        "--model", metavar="NAME", help="the registered model; default: that of params.yaml"
+    )
+
+
+def version_of(text: str, model: str | None) -> "Reference":
+    """A version by its number (`3`), by an alias (`@candidate`) or whole (`models:/seqloom-en-de/3`).
+
+    Raises:
+        ParamsError: no model is named, and there is no params.yaml.
+        RegistryError: it names no version.
+    """
+    from seqloom.tracking.versions import parse
+
+    if text.startswith("models:"):
+        found = parse(text)
+    else:
+        found = parse(f"models:/{model or default_model()}{text if text.startswith('@') else f'/{text}'}")
+    if found.number is None and found.alias is None:
+        raise RegistryError(f"{text} names no version; valid are a number, @ALIAS and models:/NAME/NUMBER")
+    return found

@@ -19,6 +19,7 @@ REPORT = Path("reports/evaluation")
 EVALUATION_METRICS = Path("metrics/evaluation.json")
 LENGTHS_PLOT = Path("plots/lengths.csv")
 REGISTRATION = Path("metrics/registration.json")
+GATE = Path("reports/gate")  # untracked: the last verdict depends on the registry, not on data alone
 SCRATCH = Path("scratch")  # untracked: checkpoints and journals of runs, by the fingerprint of their inputs
 
 

@@ -1,52 +1,27 @@
-"""Stage register_model: what the stages before left becomes one MLflow run and one version of the registered model.
+"""Stage register_model: what the stages before left becomes one MLflow run and one version, judged beside the champion.
 
 Run again it finds both by their fingerprint and changes nothing; in a clone whose store is empty it makes them anew,
-without training. metrics/registration.json holds what repeats: no version, run id or date.
+without training. metrics/registration.json holds what repeats: no version, run id, date or verdict.
 """
 
-import csv
 import json
-import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import seqloom
-from seqloom.errors import RegistryError
-from seqloom.evaluation.settings import METRICS, TITLES
-from seqloom.params import PARAMS_FILE, Params
+from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
-from seqloom.tracking.curves import read_curves
-from seqloom.tracking.lineage import commit, dvc_hashes, fingerprint, flat, versions
-from seqloom.tracking.names import FINGERPRINT, model_name
-from seqloom.tracking.registry import Scored, find, label, register, settle
-from seqloom.tracking.run import Dataset, Model, TrainingRun, log_run
+from seqloom.stages.registration.description import describe, version_tags
+from seqloom.stages.registration.judging import settle
+from seqloom.stages.registration.results import Results, read_results
+from seqloom.tracking.lineage import fingerprint
+from seqloom.tracking.names import model_name
+from seqloom.tracking.registry import find, label, nominate, register
+from seqloom.tracking.run import log_run
 from seqloom.tracking.store import connect, exclusive
-
-LOCK = Path("dvc.lock")
-JOURNAL = "journal.jsonl"
-SHAPING = [Path(name) for name in ("src", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")]
-HASHED = (places.RAW, places.CORPUS, places.TOKENS, places.TOKENIZER, places.CANDIDATE, places.REPORT)
-LIBRARIES = ("torch", "sentencepiece", "sacrebleu", "numpy", "transformers")
-PRETRAINED_NEEDS = ("transformers", "protobuf", "sacremoses")  # the extra hf, but for what reaches the hub
-SPLITS = ("train", "valid", "test")
-_EXAMPLE = "Hello, world!"
-
-
-class Results(NamedTuple):
-    """What the stages before measured."""
-
-    corpus: dict[str, Any]
-    tokens: dict[str, Any]
-    training: dict[str, Any]
-    evaluation: dict[str, Any]
-    pairs: dict[str, int]  # of each split
-    scored: Scored  # what decides who is champion
 
 
 def run(params: Params, listen: Listener) -> None:
-    """Log, register and settle the aliases; write metrics/registration.json when all of it stands.
+    """Log, register, judge and settle the aliases; write metrics/registration.json when all of it stands.
 
     Raises:
         RegistryError: a result is missing, or the store or the registry refuses.
@@ -54,186 +29,35 @@ def run(params: Params, listen: Listener) -> None:
     results = read_results()
     name = model_name(params.task, params.languages.sources, params.languages.targets)
     identity = identify(params, results)
-    listen(Progress("register", 0, 3, "steps", "opening the store"))
+    listen(Progress("register", 0, 4, "steps", "opening the store"))
     store = connect(Path.cwd(), create=True)
     with exclusive(store):
         version = find(store, name, identity)
         if version is None:
-            listen(Progress("register", 1, 3, "steps", "logging the run and the model"))
+            listen(Progress("register", 1, 4, "steps", "logging the run and the model"))
             record = describe(params, results, identity)
             logged = log_run(store, params.register_.experiment, record)
-            listen(Progress("register", 2, 3, "steps", "registering the version"))
-            tags = version_tags(params, record, results)
-            registration = register(store, name, logged, results.scored, tags, record.note)
-        else:
-            if params.register_.label is not None:
-                label(store, version, params.register_.label)
-            registration = settle(store, version, results.scored)
-    said = "champion" if registration.champion else "not champion"
-    listen(Progress("register", 3, 3, "steps", f"{name} version {registration.version}, {said}: {registration.reason}"))
-    scored = results.scored
+            listen(Progress("register", 2, 4, "steps", "registering the version"))
+            version = register(store, name, logged, version_tags(params, record, results), record.note)
+        elif params.register_.label is not None:
+            label(store, version, params.register_.label)
+        nominate(store, version)
+        listen(Progress("register", 3, 4, "steps", f"judging version {version.version}"))
+        outcome = settle(store, version, params, listen)
+    said = "champion" if outcome.champion else "not champion"
+    listen(Progress("register", 4, 4, "steps", f"{name} version {version.version}, {said}: {outcome.reason}"))
     content = {
-        "model": name, "fingerprint": identity, scored.leading: scored.score, "test_sha256": scored.test_sha256
+        "model": name, "fingerprint": identity, results.leading: results.score, "test_sha256": results.test_sha256
     }  # fmt: skip
     places.write_text(places.REGISTRATION, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-
-
-def read_results() -> Results:
-    """The metrics of the stages before. Raises `RegistryError` naming the file, and the stage that makes it."""
-    corpus = _read(places.CORPUS_METRICS, "prepare_corpus")
-    tokens = _read(places.TOKENS / "counts.json", "train_tokenizer")
-    training = _read(places.TRAINING_METRICS, "train_model")
-    evaluation = _read(places.EVALUATION_METRICS, "evaluate_model")
-    if not (places.CANDIDATE / "model.json").is_file():
-        raise RegistryError(f"{places.CANDIDATE}: holds no model; `dvc repro train_model` makes it")
-    try:
-        pairs = {split: int(corpus["splits"][split]) for split in SPLITS}
-    except (KeyError, TypeError, ValueError) as error:
-        raise RegistryError(f"{places.CORPUS_METRICS}: has no splits; `dvc repro prepare_corpus` makes it") from error
-    try:
-        leading = str(evaluation["leading"])
-        scored = Scored(leading, float(evaluation[leading]["score"]), str(evaluation["test_sha256"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise RegistryError(
-            f"{places.EVALUATION_METRICS}: has no leading score or no test_sha256; `dvc repro evaluate_model` makes it"
-        ) from error
-    return Results(corpus, tokens, training, evaluation, pairs, scored)
 
 
 def identify(params: Params, results: Results) -> str:
     """The fingerprint of a result: equal model, scores and params are the same result, wherever it was made.
 
-    Where and under which label it is filed is left out, and so is what another family would have been.
+    Where and under which label it is filed is left out, what another family would have been, and what is asked of a
+    version beside the champion.
     """
-    settings = params.model_dump(mode="json", exclude={"register_"}) | {"model": params.model.used()}
+    settings = params.model_dump(mode="json", exclude={"register_", "gate"}) | {"model": params.model.used()}
     facts = {"params": settings, "evaluation": results.evaluation}
     return fingerprint(places.CANDIDATE, facts)
-
-
-def describe(params: Params, results: Results, identity: str) -> TrainingRun:
-    """All that is known of the run, out of the places that the stages before wrote."""
-    family, preset = params.model.name, params.model.preset
-    kind = {"task": params.task, "direction": ", ".join(map(str, params.languages.directions)), "model.name": family}
-    if preset is not None:
-        kind["model.preset"] = preset
-    settings = flat(params.model_dump(mode="json", by_alias=True) | {"model": params.model.used()})
-    if params.train.tokens_per_batch == "auto":
-        settings["train.tokens_per_batch"] = results.training["tokens_per_batch"]
-    name = model_name(params.task, params.languages.sources, params.languages.targets)
-    told = params.languages.target_languages
-    journal = places.SCRATCH / str(results.training.get("fingerprint")) / JOURNAL
-    curves = read_curves(places.TRAINING_PLOT, journal if journal.is_file() else None)
-    hashes = dvc_hashes(LOCK, HASHED)
-    took = max((point.seconds for point in curves), default=0.0)
-    ended = journal.stat().st_mtime if journal.is_file() else time.time()
-    return TrainingRun(
-        name=f"{'-'.join(filter(None, (family, preset)))} {name.removeprefix('seqloom-')} {identity[:8]}",
-        note=summary(params, results),
-        fingerprint=identity,
-        began=ended - took,
-        params={name: value for name, value in settings.items() if value is not None},
-        tags=kind | _tags(params, results, hashes),
-        curves=curves,
-        scores=_scores(results),
-        datasets=list(_datasets(params, results, hashes)),
-        artifacts=list(_artifacts()),
-        model=Model(
-            places.CANDIDATE,
-            search=params.search.model_dump(mode="json"),
-            example=_example(),
-            language=told[0] if len(told) > 1 else "",
-            needs=PRETRAINED_NEEDS if family == "pretrained" else (),
-            description=kind,
-        ),
-    )
-
-
-def version_tags(params: Params, record: TrainingRun, results: Results) -> dict[str, str]:
-    """What a version says of itself, so that the registry can be read without its runs."""
-    kept = ("task", "direction", "model.name", "model.preset", "git.commit", "git.dirty", "corpora", "label")
-    tags = {name: record.tags[name] for name in kept if name in record.tags}
-    tags |= {FINGERPRINT: record.fingerprint, "pairs": str(results.pairs["train"])}
-    for score in METRICS[params.task]:
-        numbers = results.evaluation.get(score, {})
-        named = {score: numbers.get("score"), f"{score}.low": numbers.get("low"), f"{score}.high": numbers.get("high")}
-        tags |= {name: repr(float(number)) for name, number in named.items() if number is not None}
-    return tags
-
-
-def summary(params: Params, results: Results) -> str:
-    """A sentence or two about a result, for the pages of its run and of its version."""
-    scores = []
-    for score in METRICS[params.task]:
-        if numbers := results.evaluation.get(score):
-            scores.append(f"{TITLES[score]} {numbers['score']:.1f} [{numbers['low']:.1f}, {numbers['high']:.1f}]")
-    mean = f" (means of {len(each)} directions)" if (each := results.evaluation.get("by_direction")) else ""
-    return (
-        f"{', '.join(scores)}{mean} on {results.pairs['test']:,} test segments; "
-        f"trained on {results.pairs['train']:,} pairs of {', '.join(params.corpora)}."
-    )
-
-
-def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[str, str]:
-    tags = {"corpora": ", ".join(params.corpora)}
-    if params.register_.label is not None:
-        tags["label"] = params.register_.label
-    if (head := commit(Path.cwd(), SHAPING)) is not None:
-        # MLflow's page shows a commit under its own name
-        tags |= {"git.commit": head.sha, "git.dirty": str(head.dirty).lower(), "mlflow.source.git.commit": head.sha}
-    tags |= {f"version.{library}": number for library, number in versions(LIBRARIES).items()}
-    tags |= {f"dvc.{place}": content for place, content in hashes.items()}
-    tags |= {"version.seqloom": seqloom.__version__, "mlflow.source.name": "seqloom.stages.register_model"}
-    tags |= {name: str(results.training[name]) for name in ("device", "stopped_because") if name in results.training}
-    return tags
-
-
-def _scores(results: Results) -> dict[str, float]:
-    """Every number of the metrics, under `corpus/`, `tokens/`, `training/`, `test/` and, say, `test/en-de/`."""
-    found = {}
-    test = dict(results.evaluation)
-    directions = {f"test/{direction}": scores for direction, scores in test.pop("by_direction", {}).items()}
-    groups = {"corpus": results.corpus, "tokens": results.tokens, "training": results.training, "test": test}
-    groups |= directions
-    for group, tree in groups.items():
-        for name, value in flat(tree).items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                found[f"{group}/{name.removesuffix('.score')}"] = float(value)
-    return found
-
-
-def _datasets(params: Params, results: Results, hashes: Mapping[str, str]) -> Iterator[Dataset]:
-    digest = hashes.get(str(places.CORPUS))
-    if digest is None:
-        return
-    for split, pairs in results.pairs.items():
-        place = str(places.CORPUS / f"{split}.tsv")
-        yield Dataset(f"{' + '.join(params.corpora)} {split}", split, digest, place, pairs)
-
-
-def _artifacts() -> Iterator[tuple[Path, str]]:
-    yield places.REPORT, "report"
-    for path in (places.TRAINING_PLOT, places.LENGTHS_PLOT):
-        yield path, "plots"
-    for path in (places.CORPUS_METRICS, places.TRAINING_METRICS, places.EVALUATION_METRICS):
-        yield path, "metrics"
-    for path in (PARAMS_FILE, LOCK):
-        yield path, ""
-
-
-def _example() -> str:
-    """A sentence that the model was tested on."""
-    try:
-        with (places.REPORT / "hypotheses.tsv").open(encoding="utf-8", newline="") as file:
-            return next(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))["source"]
-    except (OSError, StopIteration, KeyError):
-        return _EXAMPLE
-
-
-def _read(path: Path, stage: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RegistryError(f"{path}: cannot be read: {error}; `dvc repro {stage}` makes it") from error
-    if not isinstance(content, dict):
-        raise RegistryError(f"{path}: must hold an object; `dvc repro {stage}` makes it")
-    return content

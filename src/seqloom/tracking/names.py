@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 FINGERPRINT = "seqloom.fingerprint"  # tag of runs, logged models and versions
 VERDICT = "seqloom.verdict"  # tag of versions: why it is champion, or is not
+PROMOTED = "promoted: "  # what the verdict of a version that became champion begins with
+MOVE = "seqloom.move."  # tags of registered models: the moves of champion, numbered
 CANDIDATE, CHAMPION = "candidate", "champion"  # aliases
 ARTIFACT = "model"  # the model folder among a logged model's artifacts
 

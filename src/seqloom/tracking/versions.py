@@ -87,22 +87,28 @@ def versions(store: Store, wanted: Reference | None = None) -> list[Version]:
     return sorted(found, key=lambda version: (version.name, -int(version.version)))
 
 
+def the_version(store: Store, wanted: Reference) -> Version:
+    """The version of that number or alias. Raises `RegistryError` that lists those there are."""
+    found = versions(store, wanted)
+    if not found or (wanted.alias is None and wanted.number is None):
+        raise RegistryError(_unknown(store, wanted))
+    return found[0]
+
+
 def fetch(store: Store, wanted: Reference) -> Path:
     """The model folder of a version, which a `Translator` loads; fetched once where it lies on a server.
 
     Raises:
         RegistryError: there is no such version, or its files are gone, or the registry refuses.
     """
-    found = versions(store, wanted)
-    if not found or (wanted.alias is None and wanted.number is None):
-        raise RegistryError(_unknown(store, wanted))
+    found = the_version(store, wanted)
     with refusals(store):
-        version = store.client.get_model_version(found[0].name, found[0].version)
+        version = store.client.get_model_version(found.name, found.version)
         place = location(store, version) or _downloaded(store, version)
     folder: Path = place / "artifacts" / ARTIFACT
     if not folder.is_dir():
         raise RegistryError(
-            f"the files of {found[0].name} version {found[0].version} are not in {place}: a store that is a database "
+            f"the files of {found.name} version {found.version} are not in {place}: a store that is a database "
             "remembers where its folder was; `make run` registers the model of this folder anew"
         )
     return folder

@@ -1,0 +1,145 @@
+"""A result in words, numbers and files, as the registry keeps it: out of the places that the stages before wrote."""
+
+import csv
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import seqloom
+from seqloom.evaluation.settings import METRICS, TITLES
+from seqloom.params import PARAMS_FILE, Params
+from seqloom.stages import places
+from seqloom.stages.registration.judging import keep_texts
+from seqloom.stages.registration.results import Results
+from seqloom.tracking.curves import read_curves
+from seqloom.tracking.lineage import commit, dvc_hashes, flat, versions
+from seqloom.tracking.names import FINGERPRINT, model_name
+from seqloom.tracking.run import Dataset, Model, TrainingRun
+
+LOCK = Path("dvc.lock")
+JOURNAL = "journal.jsonl"
+SHAPING = [Path(name) for name in ("src", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")]
+HASHED = (places.RAW, places.CORPUS, places.TOKENS, places.TOKENIZER, places.CANDIDATE, places.REPORT)
+LIBRARIES = ("torch", "sentencepiece", "sacrebleu", "numpy", "transformers")
+PRETRAINED_NEEDS = ("transformers", "protobuf", "sacremoses")  # the extra hf, but for what reaches the hub
+_EXAMPLE = "Hello, world!"
+
+
+def describe(params: Params, results: Results, identity: str) -> TrainingRun:
+    """All that is known of the run, out of the places that the stages before wrote."""
+    family, preset = params.model.name, params.model.preset
+    kind = {"task": params.task, "direction": ", ".join(map(str, params.languages.directions)), "model.name": family}
+    if preset is not None:
+        kind["model.preset"] = preset
+    settings = flat(params.model_dump(mode="json", by_alias=True) | {"model": params.model.used()})
+    if params.train.tokens_per_batch == "auto":
+        settings["train.tokens_per_batch"] = results.training["tokens_per_batch"]
+    name = model_name(params.task, params.languages.sources, params.languages.targets)
+    told = params.languages.target_languages
+    journal = places.SCRATCH / str(results.training.get("fingerprint")) / JOURNAL
+    curves = read_curves(places.TRAINING_PLOT, journal if journal.is_file() else None)
+    hashes = dvc_hashes(LOCK, HASHED)
+    took = max((point.seconds for point in curves), default=0.0)
+    ended = journal.stat().st_mtime if journal.is_file() else time.time()
+    return TrainingRun(
+        name=f"{'-'.join(filter(None, (family, preset)))} {name.removeprefix('seqloom-')} {identity[:8]}",
+        note=summary(params, results),
+        fingerprint=identity,
+        began=ended - took,
+        params={name: value for name, value in settings.items() if value is not None},
+        tags=kind | _tags(params, results, hashes),
+        curves=curves,
+        scores=_scores(results),
+        datasets=list(_datasets(params, results, hashes)),
+        artifacts=[*_artifacts(), (keep_texts(params), "gate")],
+        model=Model(
+            places.CANDIDATE,
+            search=params.search.model_dump(mode="json"),
+            example=_example(),
+            language=told[0] if len(told) > 1 else "",
+            needs=PRETRAINED_NEEDS if family == "pretrained" else (),
+            description=kind,
+        ),
+    )
+
+
+def version_tags(params: Params, record: TrainingRun, results: Results) -> dict[str, str]:
+    """What a version says of itself, so that the registry can be read without its runs."""
+    kept = ("task", "direction", "model.name", "model.preset", "git.commit", "git.dirty", "corpora", "label")
+    tags = {name: record.tags[name] for name in kept if name in record.tags}
+    tags |= {FINGERPRINT: record.fingerprint, "pairs": str(results.pairs["train"])}
+    tags |= {"leading": results.leading, "test_sha256": results.test_sha256}
+    for score in METRICS[params.task]:
+        numbers = results.evaluation.get(score, {})
+        named = {score: numbers.get("score"), f"{score}.low": numbers.get("low"), f"{score}.high": numbers.get("high")}
+        tags |= {name: repr(float(number)) for name, number in named.items() if number is not None}
+    return tags
+
+
+def summary(params: Params, results: Results) -> str:
+    """A sentence or two about a result, for the pages of its run and of its version."""
+    scores = []
+    for score in METRICS[params.task]:
+        if numbers := results.evaluation.get(score):
+            scores.append(f"{TITLES[score]} {numbers['score']:.1f} [{numbers['low']:.1f}, {numbers['high']:.1f}]")
+    mean = f" (means of {len(each)} directions)" if (each := results.evaluation.get("by_direction")) else ""
+    return (
+        f"{', '.join(scores)}{mean} on {results.pairs['test']:,} test segments; "
+        f"trained on {results.pairs['train']:,} pairs of {', '.join(params.corpora)}."
+    )
+
+
+def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[str, str]:
+    tags = {"corpora": ", ".join(params.corpora)}
+    if params.register_.label is not None:
+        tags["label"] = params.register_.label
+    if (head := commit(Path.cwd(), SHAPING)) is not None:
+        # MLflow's page shows a commit under its own name
+        tags |= {"git.commit": head.sha, "git.dirty": str(head.dirty).lower(), "mlflow.source.git.commit": head.sha}
+    tags |= {f"version.{library}": number for library, number in versions(LIBRARIES).items()}
+    tags |= {f"dvc.{place}": content for place, content in hashes.items()}
+    tags |= {"version.seqloom": seqloom.__version__, "mlflow.source.name": "seqloom.stages.register_model"}
+    tags |= {name: str(results.training[name]) for name in ("device", "stopped_because") if name in results.training}
+    return tags
+
+
+def _scores(results: Results) -> dict[str, float]:
+    """Every number of the metrics, under `corpus/`, `tokens/`, `training/`, `test/` and, say, `test/en-de/`."""
+    found = {}
+    test = dict(results.evaluation)
+    directions = {f"test/{direction}": scores for direction, scores in test.pop("by_direction", {}).items()}
+    groups = {"corpus": results.corpus, "tokens": results.tokens, "training": results.training, "test": test}
+    groups |= directions
+    for group, tree in groups.items():
+        for name, value in flat(tree).items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                found[f"{group}/{name.removesuffix('.score')}"] = float(value)
+    return found
+
+
+def _datasets(params: Params, results: Results, hashes: Mapping[str, str]) -> Iterator[Dataset]:
+    digest = hashes.get(str(places.CORPUS))
+    if digest is None:
+        return
+    for split, pairs in results.pairs.items():
+        place = str(places.CORPUS / f"{split}.tsv")
+        yield Dataset(f"{' + '.join(params.corpora)} {split}", split, digest, place, pairs)
+
+
+def _artifacts() -> Iterator[tuple[Path, str]]:
+    yield places.REPORT, "report"
+    for path in (places.TRAINING_PLOT, places.LENGTHS_PLOT):
+        yield path, "plots"
+    for path in (places.CORPUS_METRICS, places.TRAINING_METRICS, places.EVALUATION_METRICS):
+        yield path, "metrics"
+    for path in (PARAMS_FILE, LOCK):
+        yield path, ""
+
+
+def _example() -> str:
+    """A sentence that the model was tested on."""
+    try:
+        with (places.REPORT / "hypotheses.tsv").open(encoding="utf-8", newline="") as file:
+            return next(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))["source"]
+    except (OSError, StopIteration, KeyError):
+        return _EXAMPLE

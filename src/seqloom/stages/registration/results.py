@@ -1,0 +1,55 @@
+"""What the stages before register_model left behind: their metrics, read and checked."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seqloom.errors import RegistryError
+from seqloom.stages import places
+
+SPLITS = ("train", "valid", "test")
+
+
+class Results(NamedTuple):
+    """What the stages before measured."""
+
+    corpus: dict[str, Any]
+    tokens: dict[str, Any]
+    training: dict[str, Any]
+    evaluation: dict[str, Any]
+    pairs: dict[str, int]  # of each split
+    leading: str  # the score that decides which of two versions is better
+    score: float
+    test_sha256: str
+
+
+def read_results() -> Results:
+    """The metrics of the stages before. Raises `RegistryError` naming the file, and the stage that makes it."""
+    corpus = _read(places.CORPUS_METRICS, "prepare_corpus")
+    tokens = _read(places.TOKENS / "counts.json", "train_tokenizer")
+    training = _read(places.TRAINING_METRICS, "train_model")
+    evaluation = _read(places.EVALUATION_METRICS, "evaluate_model")
+    if not (places.CANDIDATE / "model.json").is_file():
+        raise RegistryError(f"{places.CANDIDATE}: holds no model; `dvc repro train_model` makes it")
+    try:
+        pairs = {split: int(corpus["splits"][split]) for split in SPLITS}
+    except (KeyError, TypeError, ValueError) as error:
+        raise RegistryError(f"{places.CORPUS_METRICS}: has no splits; `dvc repro prepare_corpus` makes it") from error
+    try:
+        leading = str(evaluation["leading"])
+        score, test_sha256 = float(evaluation[leading]["score"]), str(evaluation["test_sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RegistryError(
+            f"{places.EVALUATION_METRICS}: has no leading score or no test_sha256; `dvc repro evaluate_model` makes it"
+        ) from error
+    return Results(corpus, tokens, training, evaluation, pairs, leading, score, test_sha256)
+
+
+def _read(path: Path, stage: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RegistryError(f"{path}: cannot be read: {error}; `dvc repro {stage}` makes it") from error
+    if not isinstance(content, dict):
+        raise RegistryError(f"{path}: must hold an object; `dvc repro {stage}` makes it")
+    return content

@@ -1,0 +1,105 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqloom.cli import main as cli
+from seqloom.errors import RegistryError
+from seqloom.tracking import champion
+from seqloom.tracking.champion import crown, history, reigning
+from seqloom.tracking.store import Store, connect
+
+MODEL = "seqloom-en-de"
+
+
+@pytest.fixture
+def store(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A registry with three versions of one model, of which the first is champion."""
+    for name in ("params.yaml", "mlflow.db"):
+        shutil.copy(workspace / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    found = connect(tmp_path, create=False)
+    for _ in range(2):
+        found.client.copy_model_version(f"models:/{MODEL}/1", MODEL)
+    return found
+
+
+def test_back_and_forth_is_written_down(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["promote", "2", "--because", "units are right"])
+    assert capsys.readouterr().out == f"{MODEL}: version 2 is the champion (before: version 1)\n"
+    cli.main(["promote", f"models:/{MODEL}/3", "--because", "new terms"])
+    assert reigning(store, MODEL) == "3"
+    cli.main(["rollback", "--because", "worse"])
+    assert capsys.readouterr().out.endswith("version 2 is the champion again (before: version 3)\n")
+    cli.main(["rollback", "--because", "worse, too"])
+    assert reigning(store, MODEL) == "1"
+    cli.main(["rollback", "3", "--because", "no, it was not"])
+    assert reigning(store, MODEL) == "3"
+
+    capsys.readouterr()
+    cli.main(["history", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert [(move["before"], move["version"], move["how"]) for move in told] == [
+        (None, "1", "gate"), ("1", "2", "promote"), ("2", "3", "promote"),
+        ("3", "2", "rollback"), ("2", "1", "rollback"), ("1", "3", "rollback"),
+    ]  # fmt: skip
+    assert all(move["made"] for move in told)
+    cli.main(["history"])
+    assert "1 -> 2" in capsys.readouterr().out
+
+
+def test_the_same_again_changes_nothing(store: Store) -> None:
+    cli.main(["promote", "2", "--because", "x"])
+    before = history(store, MODEL)
+    cli.main(["promote", "2", "--because", "x"])
+    assert history(store, MODEL) == before
+
+
+def test_what_is_not_there_is_said(store: Store, fails: Callable[..., str]) -> None:
+    assert "names no version; valid are" in fails("promote", "9", "--because", "x")
+    assert "no model 'other'" in fails("promote", "1", "--model", "other", "--because", "x")
+    assert "had no champion before version 1" in fails("rollback", "--because", "x")
+    assert reigning(store, MODEL) == "1"
+
+
+@pytest.mark.parametrize("at", ["alias", "second write"])
+def test_a_move_that_is_cut_off_is_shown_and_finished(
+    store: Store, monkeypatch: pytest.MonkeyPatch, at: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write, calls = champion._write, 0
+
+    def cut(*arguments: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        write(*arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        if at == "alias":
+            patch.setattr("mlflow.MlflowClient.set_registered_model_alias", lambda *_: _interrupt())
+        else:
+            patch.setattr(champion, "_write", cut)
+        with pytest.raises(KeyboardInterrupt):
+            crown(store, MODEL, "2", "promote", "x")
+    assert reigning(store, MODEL) == ("1" if at == "alias" else "2")  # one or the other, and whole
+    assert not history(store, MODEL)[-1].made
+    cli.main(["history"])
+    assert "cut off before it was done" in capsys.readouterr().out
+    crown(store, MODEL, "2", "promote", "x")
+    assert reigning(store, MODEL) == "2"
+    assert [move.version for move in history(store, MODEL)] == ["1", "2"]
+    assert history(store, MODEL)[-1].made
+
+
+def test_a_version_without_files_is_no_champion(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(champion, "is_whole", lambda *_: False)
+    with pytest.raises(RegistryError, match="the files of seqloom-en-de version 2 are gone"):
+        crown(store, MODEL, "2", "promote", "x")
+    assert reigning(store, MODEL) == "1"
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,135 @@
+import random
+from typing import Any
+
+import pytest
+
+from seqloom.evaluation.scoring import score
+from seqloom.evaluation.segments import Segments
+from seqloom.gate.contest import Performance
+from seqloom.gate.report import markdown
+from seqloom.gate.rules import Verdict, judge
+from seqloom.gate.settings import GateSettings
+from seqloom.languages import Direction
+from tests.records import PARAMS, evaluate_settings, tree
+
+EVALUATE = evaluate_settings(bootstrap=200, length_buckets=[6])
+WORDS = ["the", "light", "in", "kitchen", "is", "on", "turn", "off", "door", "window", "open", "please", "now", "never"]
+SIZE = 1_000_000
+
+
+def gate(**changes: Any) -> GateSettings:
+    return GateSettings.model_validate(tree()["gate"] | {"min_bucket_segments": 20} | changes)
+
+
+def performance(wrong: float | dict[str, float], seed: int = 0, size: int = SIZE, lose: int = 0) -> Performance:
+    """A translation with a share of wrong words; by direction if so given. `lose` placeholders are lost."""
+    draw = random.Random(3)
+    sources = [" ".join(draw.choices(WORDS, k=draw.randint(4, 9))) for _ in range(200)]
+    sources = [f"{text} {{name}}" if row < 20 else text for row, text in enumerate(sources)]
+    ways = [Direction("en", "de") if row % 2 else Direction("en", "fr") for row in range(200)]
+    if isinstance(wrong, float):
+        ways = [Direction("en", "de")] * 200
+    noise = random.Random(seed)
+    hypotheses = []
+    for row, (text, way) in enumerate(zip(sources, ways, strict=True)):
+        share = wrong if isinstance(wrong, float) else wrong[way.target]
+        words = [noise.choice(WORDS) if noise.random() < share and word in WORDS else word for word in text.split()]
+        hypotheses.append(" ".join(words[:-1] if row < lose else words))
+    segments = Segments(sources, sources, hypotheses, ways)
+    return Performance(segments, score(segments, task="translation", settings=EVALUATE), size)
+
+
+def verdict(
+    challenger: Performance, champion: Performance, speed: tuple[float, float] = (9, 9), **bounds: Any
+) -> Verdict:
+    return judge(challenger, champion, speed, gate(**bounds), EVALUATE)
+
+
+def failed(found: Verdict) -> list[str]:
+    return [rule.name for rule in found.rules if not rule.ok]
+
+
+def test_a_clearly_better_one_is_promoted() -> None:
+    found = verdict(performance(0.1), performance(0.4))
+    assert found.promoted
+    assert failed(found) == []
+    assert found.reason.startswith("BLEU ")
+    assert "better at p < 0.05" in found.reason
+    page = markdown("seqloom-en-de version 2", found)
+    assert page.startswith("# seqloom-en-de version 2: promoted\n")
+    assert page.count("\n| ") == len(found.rules) + 1
+
+
+def test_an_equal_one_is_not() -> None:
+    same = performance(0.3)
+    found = verdict(same, same)
+    assert not found.promoted
+    assert failed(found) == ["BLEU"]
+    assert found.rules[0].p == 1
+
+
+def test_a_luckier_one_is_not() -> None:
+    equal = [performance(0.3, seed) for seed in range(100, 124)]
+    pairs = [*zip(equal[::2], equal[1::2], strict=True), *zip(equal[1::2], equal[::2], strict=True)]
+    better = [verdict(*pair).rules[0] for pair in pairs]
+    assert sum(rule.challenger > (rule.champion or 0) for rule in better) == 12
+    assert sum(rule.ok for rule in better) <= 3  # by chance one in twenty
+
+
+@pytest.mark.parametrize(
+    ("challenger", "bounds", "rule"),
+    [
+        ({"lose": 5}, {}, "placeholder accuracy"),
+        ({"size": 3 * SIZE}, {}, "MB"),
+        ({"speed": (3, 9)}, {}, "segments/s"),
+    ],
+)
+def test_being_better_is_not_enough(challenger: dict[str, Any], bounds: dict[str, Any], rule: str) -> None:
+    speed = challenger.pop("speed", (9, 9))
+    champion = performance(0.5)
+    found = verdict(performance(0.1, **challenger), champion, speed, **bounds)
+    assert failed(found) == [rule]
+    assert not found.promoted
+    assert found.reason.endswith(": no)")
+    switch = {"placeholder accuracy": "max_placeholder_drop", "MB": "max_growth", "segments/s": "max_slowdown"}[rule]
+    assert verdict(performance(0.1, **challenger), champion, speed, **{switch: None}).promoted
+
+
+def test_no_direction_may_pay_for_another() -> None:
+    champion = performance({"de": 0.5, "fr": 0.2})
+    challenger = performance({"de": 0.05, "fr": 0.4})
+    found = verdict(challenger, champion, max_bucket_drop=None)
+    assert failed(found) == ["BLEU of en-fr"]
+    assert verdict(challenger, champion, max_bucket_drop=None, max_direction_drop=90).promoted
+
+
+def test_no_length_may_pay_for_another() -> None:
+    champion, better = performance(0.4), performance(0.05)
+    long = [row for row, text in enumerate(champion.segments.sources) if len(text.split()) > 6]
+    texts = [
+        text[::-1] if row in long[:40] else text for row, text in enumerate(better.segments.hypotheses)
+    ]  # fmt: skip
+    segments = better.segments._replace(hypotheses=texts)
+    worse = Performance(segments, score(segments, task="translation", settings=EVALUATE), SIZE)
+    rules = {rule.name: rule for rule in verdict(worse, champion, max_bucket_drop=0).rules}
+    assert rules["BLEU of 1-6 words"].ok
+    assert rules["BLEU of 7+ words"].ok == (
+        worse.scores.by_length[1].scores["bleu"] >= champion.scores.by_length[1].scores["bleu"]
+    )
+    names = [rule.name for rule in verdict(worse, champion, min_bucket_segments=500).rules]
+    assert "BLEU of 1-6 words" not in names  # of so few segments a score says little
+
+
+def test_silence_is_counted() -> None:
+    champion, better = performance(0.5), performance(0.05)
+    texts = ["" if row < 10 else text for row, text in enumerate(better.segments.hypotheses)]
+    segments = better.segments._replace(hypotheses=texts)
+    silent = Performance(segments, score(segments, task="translation", settings=EVALUATE), SIZE)
+    assert "empty share" in failed(verdict(silent, champion))
+
+
+def test_the_bounds_of_params_are_the_ones_that_are_used() -> None:
+    assert PARAMS.is_file()
+    strict = verdict(performance(0.25, seed=1), performance(0.3), p=1e-9)
+    assert not strict.promoted
+    assert strict.rules[0].bound == "better at p < 1e-09"
