@@ -21,6 +21,8 @@ class Site:
         self.etag: str | None = '"1"'
         self.faults: list[int | str] = []
         self.ranges: list[str | None] = []
+        self.methods: list[str] = []
+        self.answers_head = True
         self.honours_ranges = True
 
 
@@ -28,8 +30,23 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.0"
     site: Site
 
+    def do_HEAD(self) -> None:
+        site = self.site
+        site.methods.append("HEAD")
+        fault = site.faults.pop(0) if site.faults else None
+        if fault is None and not site.answers_head:
+            fault = 405
+        content = site.files.get(self.path.partition("?")[0])
+        self.send_response(fault if isinstance(fault, int) else 404 if content is None else 200)
+        if content is not None and fault is None:
+            if site.etag:
+                self.send_header("ETag", site.etag)
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+
     def do_GET(self) -> None:
         site = self.site
+        site.methods.append("GET")
         wanted = self.headers.get("Range")
         site.ranges.append(wanted)
         fault = site.faults.pop(0) if site.faults else None

@@ -8,6 +8,9 @@ MINE = {"kind": "file", "path": "data/local/p.tsv"}
 REMOTE = {"kind": "url", "url": "https://e.org/p", "sha256": "0" * 64}
 
 
+REPOSITORY = {"kind": "git", "repository": "https://e.org/p.git", "commit": "0" * 40}
+
+
 def read(source):
     return TypeAdapter(Source).validate_python(source)
 
@@ -21,6 +24,9 @@ def read(source):
         ({**MINE, "path": "data/local/p.{lang}.gz", "format": "moses"}, "p.{lang}.gz"),
         ({**REMOTE, "format": "tsv"}, None),
         ({**REMOTE, "format": "moses", "members": "a/*.{lang}"}, "a/*.{lang}"),
+        ({**REPOSITORY, "format": "moses", "members": "a/*.{lang}"}, "a/*.{lang}"),
+        ({**REPOSITORY, "repository": "git@e.org:p/q.git", "format": "tsv"}, None),
+        ({**REPOSITORY, "repository": "../p", "format": "tsv"}, None),
     ],
 )
 def test_which_files_hold_pairs(source, pattern):
@@ -41,6 +47,12 @@ def test_which_files_hold_pairs(source, pattern):
         ({**REMOTE, "url": "https://user:word@e.org/p", "format": "tsv"}, "should match pattern"),
         ({**REMOTE, "url": "ftp://e.org/p", "format": "tsv"}, "should match pattern"),
         ({**REMOTE, "sha256": "abc", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "https://user:word@e.org/p", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "ext::sh -c x", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "--upload-pack=x", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "branch": "-x", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "commit": "main", "format": "tsv"}, "should match pattern"),
+        ({**WHEEL, "watch": "newest", "format": "tsv"}, "watch is 'newest'; write the versions as in"),
         ({**REMOTE, "format": "xml"}, "'tsv', 'moses', 'json_catalogue' or 'gettext'"),
     ],
 )

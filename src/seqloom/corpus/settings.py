@@ -114,6 +114,17 @@ class PackageSource(_Source):
     package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     version: Annotated[str, StringConstraints(pattern=r"^[0-9][A-Za-z0-9.!+]*$")]
     sha256: Sha256
+    watch: str | None = None  # the versions that `seqloom watch` may move to, such as ">=2026,<2027"; None is no other
+
+    @model_validator(mode="after")
+    def _versions(self) -> Self:
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        try:
+            SpecifierSet(self.watch or "")
+        except InvalidSpecifier as error:
+            raise ValueError(f"watch is {self.watch!r}; write the versions as in '>=2026,<2027'") from error
+        return self
 
 
 class UrlSource(_Source):
@@ -148,7 +159,23 @@ class FileSource(_Source):
         return self
 
 
-Source = Annotated[PackageSource | UrlSource | FileSource, Field(discriminator="kind")]
+class GitSource(_Source):
+    """Files of a Git repository at one commit. Nothing in it is run; links and submodules are left out."""
+
+    kind: Literal["git"]
+    # https, ssh or a path, without a password, which would end up in git.
+    repository: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^(https?://[^\s/@]+/\S+|ssh://([^\s/@:]+@)?[^\s/@]+/\S+|[\w.-]+@[\w.-]+:[^\s-]\S*|[./~\w][^\s:]*)$"
+        ),
+    ]
+    commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
+    branch: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$")] | None = None  # to watch
+    max_bytes: Annotated[int, Field(ge=1)] = 20_000_000_000  # of the files that `members` picks
+
+
+Source = Annotated[PackageSource | UrlSource | FileSource | GitSource, Field(discriminator="kind")]
 
 
 def check_directions(corpora: Mapping[str, Source], languages: Languages) -> None:

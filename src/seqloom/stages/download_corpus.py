@@ -10,9 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from seqloom.corpus.settings import FileSource, PackageSource, Source, UrlSource
+from seqloom.corpus.settings import FileSource, GitSource, PackageSource, Source, UrlSource
 from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, remove, sha256_of
 from seqloom.corpus.sources.file import fetch_file
+from seqloom.corpus.sources.git import fetch_git
 from seqloom.corpus.sources.package import fetch_package
 from seqloom.corpus.sources.url import fetch_url
 from seqloom.errors import SourceError
@@ -59,6 +60,8 @@ def _fetch(
             fetch_url(corpus, source, into, depot, listen)
         case FileSource():
             fetch_file(corpus, source, directions, into, listen)
+        case GitSource():
+            fetch_git(corpus, source, directions, into, depot, listen)
     if not any(path.is_file() for path in into.rglob("*")):
         raise SourceError(f"{corpus}: what was fetched holds no file; see corpora.{corpus} in params.yaml")
 

@@ -161,11 +161,16 @@ def _untar(file: Path, meter: _Meter) -> None:
 
 def _inside(file: Path, folder: Path, name: str) -> Path:
     """The place of a member below the folder."""
+    return folder / safe_name(file.name, name)
+
+
+def safe_name(place: str, name: str) -> PurePosixPath:
+    """Return the name of a member as a path. Raises `ArchiveError` where it would leave the folder."""
     path = PurePosixPath(name)
     unsafe = path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or PureWindowsPath(name).drive
     if unsafe:
-        raise ArchiveError(f"{file.name}: {name!r} would leave the folder that it is extracted into")
-    return folder / path
+        raise ArchiveError(f"{place}: {name!r} would leave the folder that it is extracted into")
+    return path
 
 
 def _settle(file: Path, folder: Path) -> None:

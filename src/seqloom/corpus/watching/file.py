@@ -1,0 +1,76 @@
+"""Have files of the user's own changed? Their hashes are compared with their pins, or with what was last taken.
+
+What was taken is written in the manifest of data/raw. DVC compares data/local by itself, so nothing is pinned for it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seqloom.corpus.settings import FileSource
+from seqloom.corpus.sources.depot import sha256_of
+from seqloom.corpus.sources.file import paths_of
+from seqloom.corpus.watching.news import News
+from seqloom.languages import Direction
+
+
+def ask_file(corpus: str, source: FileSource, directions: Sequence[Direction], manifest: Path) -> News:
+    """Return whether the files are others than their pins, or than those of the last download_corpus.
+
+    Raises:
+        SourceError: a file is missing.
+    """
+    paths = paths_of(corpus, source, directions)
+    if source.sha256 is not None:
+        return _pinned(corpus, source, paths)
+    now = dict(sorted(_hashes(paths.values()).items()))
+    taken = _taken(corpus, manifest)
+    if taken is None:
+        return News(corpus, "file", True, None, _digest(now), f"never taken: {manifest} does not name it", {})
+    new, gone = len(now.keys() - taken.keys()), len(taken.keys() - now.keys())
+    other = sum(now[name] != taken[name] for name in now.keys() & taken.keys())
+    told = [f"{n} {what}" for n, what in ((new, "new"), (other, "changed"), (gone, "gone")) if n]
+    why = f"files since download_corpus: {', '.join(told)}" if told else "as download_corpus took it"
+    return News(corpus, "file", bool(told), _digest(taken), _digest(now), why, {})
+
+
+def _pinned(corpus: str, source: FileSource, paths: Mapping[str | None, Path]) -> News:
+    hashes: dict[str, str] | str
+    hashes = {language: sha256_of(path) for language, path in paths.items() if language and path.is_file()}
+    if isinstance(source.sha256, str):
+        (hashes,) = [sha256_of(path) for path in paths.values()]
+    changed = hashes != source.sha256
+    why = "its sha256 is not the pinned one" if changed else "its sha256 is the pinned one"
+    pins: dict[str, Any] = {"sha256": hashes} if changed else {}
+    return News(corpus, "file", changed, _one(source.sha256), _one(hashes), why, pins)
+
+
+def _one(pin: dict[str, str] | str | None) -> str | None:
+    return _digest(pin) if isinstance(pin, dict) else pin
+
+
+def _hashes(paths: Iterable[Path]) -> dict[str, str]:
+    """The sha256 of each file, by the name that it has once fetched."""
+    found: dict[str, str] = {}
+    for path in paths:
+        if path.is_dir():
+            found |= {each.relative_to(path).as_posix(): sha256_of(each) for each in path.rglob("*") if each.is_file()}
+        else:
+            found[path.name] = sha256_of(path)
+    return found
+
+
+def _taken(corpus: str, manifest: Path) -> dict[str, str] | None:
+    try:
+        files = json.loads(manifest.read_text(encoding="utf-8"))[corpus]["files"]
+        return {entry["path"].removeprefix(f"{corpus}/"): entry["sha256"] for entry in files}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _digest(hashes: Mapping[str, str]) -> str:
+    """One hash for several files: of their names and hashes."""
+    lines = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()

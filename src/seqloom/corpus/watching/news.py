@@ -1,0 +1,52 @@
+"""What a source answered, and what was learnt from earlier answers."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class News(NamedTuple):
+    """The answer of one source.
+
+    `known` is what params.yaml pins or the last fetch took, `found` what is there now: a version, a commit or a hash.
+    `pins` are the settings of the corpus that would make what was found what is known.
+    """
+
+    corpus: str
+    kind: str
+    changed: bool
+    known: str | None
+    found: str | None
+    why: str
+    pins: dict[str, Any]
+
+    def record(self) -> dict[str, Any]:
+        """Return the answer as plain data, for programs."""
+        record = self._asdict()
+        del record["pins"]
+        return record
+
+
+class Memory:
+    """What earlier answers were, by a name: a cache in a file, which may be lost at any time."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            content = {}
+        self._entries: dict[str, dict[str, Any]] = content if isinstance(content, dict) else {}
+
+    def recall(self, name: str) -> dict[str, Any] | None:
+        """Return what was remembered, or None."""
+        entry = self._entries.get(name)
+        return entry if isinstance(entry, dict) else None
+
+    def remember(self, name: str, entry: dict[str, Any]) -> None:
+        """Keep an entry, in the file too."""
+        self._entries[name] = entry
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        beside = self._file.with_name(f".{self._file.name}.part")
+        beside.write_text(json.dumps(self._entries, indent=2) + "\n", encoding="utf-8")
+        beside.replace(self._file)

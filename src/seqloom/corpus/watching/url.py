@@ -1,0 +1,133 @@
+"""Has a file behind http(s) changed? Asked by HEAD; only what may be new is fetched, into the depot, and hashed.
+
+A server that sends neither ETag nor Last-Modified leaves the size, which a change need not change: its file is hashed
+once a day as well.
+"""
+
+import hashlib
+import http.client
+import ssl
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from seqloom.corpus.settings import UrlSource
+from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot
+from seqloom.corpus.sources.url import TRY_AGAIN, file_name, shown
+from seqloom.corpus.watching.news import Memory, News
+from seqloom.errors import OfflineError, SourceError
+
+_TIMEOUT = 10.0
+_DAY = 24 * 3600.0
+_BLOCK = 1 << 18
+_HEAD_REFUSED = {400, 403, 405, 501}  # by servers that answer GET
+_VALIDATORS = ("ETag", "Last-Modified")
+
+
+def ask_url(
+    corpus: str, source: UrlSource, depot: Depot, memory: Memory, clock: Callable[[], float] = time.time
+) -> News:
+    """Return whether the file is another one than params.yaml pins.
+
+    Raises:
+        OfflineError: the host cannot be reached, or asks for patience.
+        SourceError: the server refuses, or the file is larger than `max_bytes`.
+    """
+    headers = _headers(corpus, source)
+    entry = memory.recall(source.url)
+    why = _same(headers, entry, clock())
+    if entry is None or why is None:
+        sha256, headers = _fetch(corpus, source, depot)
+        entry = {"headers": headers, "sha256": sha256, "hashed": clock()}
+        memory.remember(source.url, entry)
+        why = "fetched and hashed"
+        if not any(headers.get(name) for name in _VALIDATORS):
+            why += (
+                "; the server sends no ETag and no Last-Modified, so this is done once a day, or when the size changes"
+            )
+    found = str(entry["sha256"])
+    changed = found != source.sha256
+    return News(corpus, "url", changed, source.sha256, found, why, {"sha256": found} if changed else {})
+
+
+def _same(headers: dict[str, Any], entry: dict[str, Any] | None, now: float) -> str | None:
+    """Why the file is taken for the one that was hashed; None is that it may be another."""
+    if entry is None or headers != entry.get("headers") or not isinstance(entry.get("sha256"), str):
+        return None
+    if told := [name for name in _VALIDATORS if headers[name]]:
+        return f"{told[0]} as before"
+    age = now - float(entry.get("hashed", 0))
+    if headers["Content-Length"] and 0 <= age < _DAY:
+        return f"size as before; hashed {age / 3600:.0f} h ago, for the server sends no ETag and no Last-Modified"
+    return None
+
+
+def _headers(corpus: str, source: UrlSource) -> dict[str, Any]:
+    try:
+        with _open(corpus, source, "HEAD") as response:
+            return _told(response)
+    except _HeadRefusedError:
+        with _open(corpus, source, "GET") as response:  # its body is left unread
+            return _told(response)
+
+
+def _fetch(corpus: str, source: UrlSource, depot: Depot) -> tuple[str, dict[str, Any]]:
+    """Put the file where fetch_url will find it; return its sha256 and what the server said of it."""
+    depot.downloads.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".watch-", dir=depot.downloads) as name:
+        part, digest, size = Path(name) / "part", hashlib.sha256(), 0
+        with _open(corpus, source, "GET") as response, part.open("wb") as writer:
+            headers = _told(response)
+            while block := response.read(_BLOCK):
+                size += len(block)
+                if size > source.max_bytes:
+                    raise SourceError(f"{corpus}: {shown(source.url)} is larger than max_bytes ({source.max_bytes:,})")
+                digest.update(block)
+                writer.write(block)
+        length = headers["Content-Length"]
+        if length and length.isdigit() and size < int(length):
+            raise OfflineError(f"{corpus}: {shown(source.url)}: the transfer broke off at {size:,} of {length} bytes")
+        sha256 = digest.hexdigest()
+        shelf = depot.shelf(sha256)
+        shelf.mkdir(parents=True, exist_ok=True)
+        part.replace(shelf / file_name(source.url))
+    return sha256, headers
+
+
+def _told(response: http.client.HTTPResponse) -> dict[str, Any]:
+    return {name: response.headers.get(name) for name in (*_VALIDATORS, "Content-Length")}
+
+
+class _HeadRefusedError(Exception):
+    """The server does not answer this method."""
+
+
+@contextmanager
+def _open(corpus: str, source: UrlSource, method: str) -> Iterator[http.client.HTTPResponse]:
+    place = shown(source.url)
+    request = urllib.request.Request(source.url, method=method, headers={"Accept-Encoding": "identity"})
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+            yield response
+    except urllib.error.HTTPError as error:
+        with error:
+            if method == "HEAD" and error.code in _HEAD_REFUSED:
+                raise _HeadRefusedError from error
+            kind = OfflineError if error.code in TRY_AGAIN else SourceError
+            raise kind(f"{corpus}: {place}: status {error.code} {error.reason}; see corpora.{corpus}.url") from error
+    except urllib.error.URLError as error:
+        reason = error.reason
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise SourceError(f"{corpus}: {place}: certificate not trusted: {reason.verify_message}") from error
+        said = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
+        raise OfflineError(f"{corpus}: {place} cannot be asked ({said}); {_WAY_ON}") from error
+    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        raise OfflineError(f"{corpus}: {place}: the transfer broke off ({type(error).__name__}); {_WAY_ON}") from error
+
+
+_WAY_ON = f"connect and ask again; what is pinned still trains, from scratch/downloads or {MIRROR_VARIABLE}"

@@ -1,0 +1,112 @@
+import hashlib
+
+import pytest
+
+from seqloom.corpus.settings import UrlSource
+from seqloom.corpus.sources.depot import Depot
+from seqloom.corpus.watching.news import Memory
+from seqloom.corpus.watching.url import ask_url
+from seqloom.errors import OfflineError, SourceError
+
+OLD, NEW = b"one\teins\n", b"two\tzwei\n"  # of one size
+
+
+def sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def depot(tmp_path):
+    return Depot(tmp_path / "downloads", None)
+
+
+@pytest.fixture
+def memory(tmp_path):
+    return Memory(tmp_path / "scratch" / "watch.json")
+
+
+@pytest.fixture
+def source(site):
+    site.files["/d/pairs.tsv"] = OLD
+    content = {"kind": "url", "format": "tsv", "url": f"{site.url}/d/pairs.tsv", "sha256": sha256(OLD)}
+    return UrlSource.model_validate(content)
+
+
+def test_what_is_pinned_is_no_news_and_is_fetched_once(site, source, depot, memory):
+    first = ask_url("c", source, depot, memory)
+    again = ask_url("c", source, depot, memory)
+    assert (first.changed, again.changed) == (False, False)
+    assert (again.known, again.found, again.pins) == (sha256(OLD), sha256(OLD), {})
+    assert site.methods == ["HEAD", "GET", "HEAD"]
+    assert again.why == "ETag as before"
+
+
+def test_a_changed_file_is_found_by_its_etag_and_lies_where_it_is_looked_for(site, source, depot, memory):
+    ask_url("c", source, depot, memory)
+    site.files["/d/pairs.tsv"], site.etag = NEW, '"2"'
+    news = ask_url("c", source, depot, memory)
+    assert (news.changed, news.found, news.pins) == (True, sha256(NEW), {"sha256": sha256(NEW)})
+    assert depot.find("c", sha256(NEW), lambda name: name == "pairs.tsv").read_bytes() == NEW
+    assert ask_url("c", source, depot, memory).changed  # until it is pinned
+    assert site.methods.count("GET") == 2
+    pinned = source.model_copy(update={"sha256": sha256(NEW)})
+    assert not ask_url("c", pinned, depot, memory).changed
+    assert not list(depot.downloads.glob(".watch-*"))
+
+
+@pytest.mark.parametrize("broken", [None, b"{", b"[]", b'{"%s": 3}'])
+def test_a_lost_memory_costs_a_fetch_and_nothing_else(site, source, depot, tmp_path, broken):
+    file = tmp_path / "watch.json"
+    ask_url("c", source, depot, Memory(file))
+    if broken is None:
+        file.unlink()
+    else:
+        file.write_bytes(broken.replace(b"%s", source.url.encode()))
+    assert not ask_url("c", source, depot, Memory(file)).changed
+    assert site.methods.count("GET") == 2
+
+
+def test_without_validators_the_size_is_trusted_for_a_day(site, source, depot, memory):
+    site.etag = None
+    hour = 3600
+    told = ask_url("c", source, depot, memory, clock=lambda: 0)
+    assert "sends no ETag and no Last-Modified" in told.why
+    site.files["/d/pairs.tsv"] = NEW
+    assert not ask_url("c", source, depot, memory, clock=lambda: 23 * hour).changed
+    assert ask_url("c", source, depot, memory, clock=lambda: 25 * hour).changed
+    site.files["/d/pairs.tsv"] = OLD + NEW
+    assert ask_url("c", source, depot, memory, clock=lambda: 26 * hour).found == sha256(OLD + NEW)
+    ask_url("c", source, depot, memory, clock=lambda: 1 * hour)  # a clock that was put back
+    assert site.methods.count("GET") == 4
+
+
+def test_a_server_that_refuses_head_is_asked_otherwise(site, source, depot, memory):
+    site.answers_head = False
+    assert not ask_url("c", source, depot, memory).changed
+    assert not ask_url("c", source, depot, memory).changed
+    assert site.methods == ["HEAD", "GET", "GET", "HEAD", "GET"]
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(404, SourceError), (503, OfflineError), (429, OfflineError)])
+def test_a_refusal_is_told(site, source, depot, memory, fault, kind):
+    site.faults = [fault]
+    with pytest.raises(kind, match=f"c: .*/d/pairs.tsv: status {fault}") as caught:
+        ask_url("c", source, depot, memory)
+    assert type(caught.value) is kind
+
+
+def test_a_transfer_that_breaks_off_is_not_hashed(site, source, depot, memory):
+    site.faults = [None, "break"]
+    with pytest.raises(OfflineError, match="broke off"):
+        ask_url("c", source, depot, memory)
+    assert not ask_url("c", source, depot, memory).changed
+
+
+def test_a_file_that_grew_too_large_is_refused(site, source, depot, memory):
+    with pytest.raises(SourceError, match="larger than max_bytes"):
+        ask_url("c", source.model_copy(update={"max_bytes": 3}), depot, memory)
+
+
+def test_a_dead_host(source, depot, memory):
+    with pytest.raises(OfflineError, match=r"cannot be asked .*connect and ask again"):
+        ask_url("c", source.model_copy(update={"url": "http://127.0.0.1:9/x?key=secret"}), depot, memory)
