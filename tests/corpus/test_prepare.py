@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seqloom.corpus import statistics
 from seqloom.corpus.formats.raw import RawPair
 from seqloom.corpus.keys import mask
 from seqloom.corpus.prepare import Reading, prepare
@@ -163,7 +164,17 @@ def test_every_direction_is_read_split_and_counted(prepare_settings, tmp_path):
     counts = run_all(in_every(directions, 200), directions, prepare_settings(apart="both"), tmp_path / "out")
     splits, record = written(tmp_path / "out"), counts.record()
     assert record["kept"] == 400
-    assert list(record) == ["raw", "dropped", "kept", "splits", "directions", "groups", "leakage"]
+    assert list(record) == [
+        "raw",
+        "dropped",
+        "kept",
+        "splits",
+        "directions",
+        "groups",
+        "leakage",
+        "lengths",
+        "language",
+    ]
     for direction in map(str, directions):
         found = {split.name: sum(pair.direction == direction for pair in pairs) for split, pairs in splits.items()}
         assert record["directions"][direction] == found
@@ -326,15 +337,17 @@ def test_progress_counts_the_pairs_of_each_pass(prepare_settings, tmp_path):
     told = []
     run(generated(1200, 100), prepare_settings(), tmp_path / "out", told.append)
     last = {report.task: report for report in told}
-    assert list(last) == ["clean pairs", "split pairs", "check leakage"]
+    assert list(last) == ["clean pairs", "split pairs", "check leakage", "describe pairs"]
     assert all(report.done == report.total and report.unit == "pairs" for report in last.values())
     assert any(0 < report.done < 1200 for report in told if report.task == "clean pairs")
 
 
-def test_memory_holds_keys_and_not_texts(prepare_settings, tmp_path):
+def test_memory_holds_keys_and_not_texts(prepare_settings, tmp_path, monkeypatch):
     # Twice the pairs cost an index entry more for each, but not their texts: some 1,300 bytes a pair here. The shares
     # are small, as what is compared for leakage is bounded by a sample.
     settings = prepare_settings(valid=0.02, test=0.02, sample=5, drop_duplicates="source", apart="both")
+    monkeypatch.setattr(statistics, "_SAMPLE", 5)
+    statistics._recogniser()  # whose model is loaded once
     peaks, sizes = [], []
     for pairs in (400, 800):
         tracemalloc.start()

@@ -17,6 +17,7 @@ from seqloom.corpus.leakage import Leakage, measure_leakage
 from seqloom.corpus.settings import PrepareSettings
 from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split
 from seqloom.corpus.splitting import KEPT, REASONS, Index, pivots, split_of
+from seqloom.corpus.statistics import Statistics, measure
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress
@@ -44,6 +45,7 @@ class Counts:
         self.directions: dict[str, Counter[Split]] = {each: Counter(dict.fromkeys(Split, 0)) for each in directions}
         self.groups: dict[Split, set[str]] = {split: set() for split in Split}
         self.leakage: dict[Split, Leakage] = {}
+        self.statistics: Statistics | None = None
 
     @property
     def splits(self) -> Counter[Split]:
@@ -64,6 +66,7 @@ class Counts:
                 split.name: {**found._asdict(), "near_copy_share": round(found.share, 4)}
                 for split, found in self.leakage.items()
             },
+            **(self.statistics.record() if self.statistics else {}),
         }
 
     def table(self) -> str:
@@ -111,6 +114,11 @@ def prepare(
     passing.unlink()
     _check_sizes(counts)
     _check_leakage(directions, settings, folder, counts, listen)
+    total = counts.splits[Split.train]
+    counts.statistics = measure(
+        folder, directions, lambda done: listen(Progress("describe pairs", done, total, "pairs"))
+    )
+    listen(Progress("describe pairs", total, total, "pairs"))
     return counts
 
 

@@ -1,0 +1,87 @@
+import random
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqloom.corpus import statistics
+from seqloom.corpus.splits import Pair, SplitWriter
+from seqloom.corpus.statistics import measure
+from seqloom.errors import CorpusError
+from seqloom.languages import Direction
+
+EN_DE = Direction("en", "de")
+ENGLISH = "Please close the windows of the kitchen before you leave the house"
+GERMAN = "Bitte schließe die Fenster der Küche, bevor du das Haus verlässt"
+
+
+def write(folder, pairs):
+    (folder / "train.tsv").unlink(missing_ok=True)
+    with SplitWriter(folder / "train.tsv") as writer:
+        for source, target, *direction in pairs:
+            writer.write(Pair(source, target, str(direction[0] if direction else EN_DE), "c", ""))
+    return folder
+
+
+def test_lengths_of_words_and_characters(tmp_path):
+    found = measure(write(tmp_path, [("a b", "c"), ("d", "efg"), ("h", "i")]), [EN_DE]).record()
+    assert found["lengths"] == {
+        "source": {
+            "words": {"mean": 1.33, "p50": 1, "p95": 2}, "characters": {"mean": 1.67, "p50": 1, "p95": 3},
+        },
+        "target": {
+            "words": {"mean": 1.0, "p50": 1, "p95": 1}, "characters": {"mean": 1.67, "p50": 1, "p95": 3},
+        },
+        "ratio": round((1 / 3 + 3 + 1) / 3, 4),
+    }  # fmt: skip
+    assert found["language"] == {}  # no text is long enough to tell
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 300), min_size=1))
+def test_quantiles_are_lengths_that_so_many_texts_do_not_exceed(lengths):
+    from collections import Counter
+
+    for percent in (50, 95):
+        found = statistics._quantile(Counter(lengths), len(lengths), percent)
+        assert found in lengths
+        assert sum(length <= found for length in lengths) * 100 >= percent * len(lengths)
+        assert sum(length < found for length in lengths) * 100 < percent * len(lengths)
+
+
+def test_texts_in_the_wrong_language_are_noticed(tmp_path):
+    right = [(f"{ENGLISH} {n}", f"{GERMAN} {n}") for n in range(30)]
+    swapped = [(f"{GERMAN} {n}", f"{ENGLISH} {n}") for n in range(10)]
+    assert measure(write(tmp_path, right), [EN_DE]).languages == {"source": 1.0, "target": 1.0}
+    assert measure(write(tmp_path, right + swapped), [EN_DE]).languages == {"source": 0.75, "target": 0.75}
+
+
+def test_each_pair_is_held_against_its_own_direction(tmp_path):
+    back = Direction("de-AT", "en")
+    both = [(ENGLISH, GERMAN), (GERMAN + ".", ENGLISH + ".", back)]
+    assert measure(write(tmp_path, both), [EN_DE, back]).languages == {"source": 1.0, "target": 1.0}
+
+
+def test_a_language_that_the_recogniser_does_not_know_is_left_out(tmp_path):
+    odd = Direction("en", "tlh")
+    assert measure(write(tmp_path, [(ENGLISH, GERMAN, odd)]), [odd]).languages == {"source": 1.0}
+
+
+def test_the_sample_depends_on_the_texts_and_not_on_their_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(statistics, "_SAMPLE", 7)
+    pairs = [(f"{ENGLISH} {n}", f"{GERMAN if n % 2 else ENGLISH} {n}") for n in range(60)]
+    first = measure(write(tmp_path, pairs), [EN_DE])
+    for seed in range(3):
+        random.Random(seed).shuffle(pairs)
+        assert measure(write(tmp_path, pairs), [EN_DE]) == first
+    assert 0 < first.languages["target"] < 1
+    assert (first.languages["target"] * 7) == pytest.approx(round(first.languages["target"] * 7), abs=1e-3)
+
+
+def test_without_the_recogniser_it_is_told_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "py3langid.langid", None)
+    statistics._recogniser.cache_clear()
+    with pytest.raises(CorpusError, match=r"install py3langid: pip install 'seqloom\[pipeline\]'"):
+        measure(write(tmp_path, [(ENGLISH, GERMAN)]), [EN_DE])
+    statistics._recogniser.cache_clear()
