@@ -11,9 +11,11 @@ from seqloom.params import PARAMS_FILE, Params
 from seqloom.stages import places
 from seqloom.stages.registration.judging import keep_texts
 from seqloom.stages.registration.results import Results
+from seqloom.tracking.costs import FLOW_RUN, costs, flow_run
 from seqloom.tracking.curves import read_curves
 from seqloom.tracking.lineage import commit, dvc_hashes, flat, versions
 from seqloom.tracking.names import FINGERPRINT, model_name
+from seqloom.tracking.page import read_samples
 from seqloom.tracking.run import Dataset, Model, TrainingRun
 
 LOCK = Path("dvc.lock")
@@ -47,7 +49,7 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
         fingerprint=identity,
         began=ended - took,
         params={name: value for name, value in settings.items() if value is not None},
-        tags=kind | _tags(params, results, hashes),
+        tags=kind | _tags(params, results, hashes) | _work(journal),
         curves=curves,
         scores=_scores(results),
         datasets=list(_datasets(params, results, hashes)),
@@ -60,6 +62,8 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
             needs=PRETRAINED_NEEDS if family == "pretrained" else (),
             description=kind,
         ),
+        training=results.training.get("fingerprint"),
+        samples=read_samples(places.REPORT / "hypotheses.tsv"),
     )
 
 
@@ -101,6 +105,12 @@ def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[s
     tags |= {"version.seqloom": seqloom.__version__, "mlflow.source.name": "seqloom.stages.register_model"}
     tags |= {name: str(results.training[name]) for name in ("device", "stopped_because") if name in results.training}
     return tags
+
+
+def _work(journal: Path) -> dict[str, str]:
+    """What the training has cost, and the flow run that this is part of."""
+    spent, flow = costs(journal), flow_run()
+    return (spent.tags() if spent is not None else {}) | ({FLOW_RUN: flow} if flow is not None else {})
 
 
 def _scores(results: Results) -> dict[str, float]:

@@ -1,0 +1,79 @@
+"""What a training has cost, from its journal: time, time of GPUs, and energy where the machine counts it.
+
+All processes that worked on it count, those too that were killed; of those only what they wrote down. It knows no
+MLflow. A journal that is gone has no costs.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+_FLOW_RUNS = ("SEQLOOM_FLOW_RUN", "PREFECT__FLOW_RUN_ID")
+FLOW_RUN = "seqloom.flow_run"  # tag of runs
+
+
+class Costs(NamedTuple):
+    """What was spent; `joules` by part of the machine ("gpu", "cpu"), empty where nothing counts."""
+
+    seconds: float
+    gpu_seconds: float
+    processes: int  # that worked one after the other: 1 where training was never interrupted
+    joules: Mapping[str, float]
+
+    def tags(self) -> dict[str, str]:
+        """The tags of a run that keep it."""
+        joules = {f"cost.joules.{part}": f"{value:.0f}" for part, value in self.joules.items()}
+        return {
+            "cost.seconds": f"{self.seconds:.1f}",
+            "cost.gpu_seconds": f"{self.gpu_seconds:.1f}",
+            "cost.processes": str(self.processes),
+            **joules,
+        }
+
+
+def costs(journal: Path) -> Costs | None:
+    """Add up what the processes have written down; None where there is no journal, or it is older than such lines."""
+    try:
+        lines = journal.read_bytes().splitlines()
+    except OSError:
+        return None
+    sessions: list[_Session] = []
+    for line in lines:
+        try:
+            record = json.loads(line)
+            at = float(record["at"])
+            if record["kind"] == "begin":
+                gpus = int(record["processes"]) if str(record["device"]).startswith("cuda") else 0
+                sessions.append(_Session(at, at, gpus, {}))
+            elif sessions:
+                joules = {str(part): float(value) for part, value in record.get("joules", {}).items()}
+                sessions[-1] = sessions[-1]._replace(ended=at, joules=joules or sessions[-1].joules)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    if not sessions:
+        return None
+    parts = sorted({part for session in sessions for part in session.joules})
+    return Costs(
+        sum(session.seconds for session in sessions),
+        sum(session.seconds * session.gpus for session in sessions),
+        len(sessions),
+        {part: sum(session.joules.get(part, 0.0) for session in sessions) for part in parts},
+    )
+
+
+def flow_run() -> str | None:
+    """The Prefect flow run that this process is part of, as the environment names it."""
+    return next((os.environ[name] for name in _FLOW_RUNS if os.environ.get(name)), None)
+
+
+class _Session(NamedTuple):
+    began: float
+    ended: float
+    gpus: int
+    joules: Mapping[str, float]
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.ended - self.began)
