@@ -30,11 +30,13 @@ def run_logged(
     environment: Mapping[str, str],
     tell: Callable[[str], None],
     hidden: re.Pattern[str] = NOTHING,
+    look: Callable[[], None] = lambda: None,
 ) -> int:
     """Run `command` in `root`, copy what it writes from `log` to stdout and by lines to `tell`; return its status.
 
-    Lines that `hidden` matches as a whole stay in the log alone. However this ends, the command and all of its
-    children have ended too: asked by SIGINT first, as by a person.
+    Lines that `hidden` matches as a whole stay in the log alone. `look` is called while the command runs, some times a
+    second; what it raises ends the command. However this ends, the command and all of its children have ended too:
+    asked by SIGINT first, as by a person.
     """
     _heed_interrupts()
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +48,7 @@ def run_logged(
             follow = _Follower(written, tell, hidden)
             while process.poll() is None:
                 follow.copy()
+                look()
                 time.sleep(POLL)
             follow.copy()
             follow.finish()

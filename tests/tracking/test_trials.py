@@ -26,7 +26,7 @@ def record(**changes: Any) -> TrialRecord:
         "sweep": "5eed", "experiment": "toys", "point": "abc", "name": "toy 1", "state": "RUNNING", "time": 1000.0,
         "params": {"train.lr": "0.004"}, "metrics": {}, "curves": [], "tags": {"seqloom.trial": "1"},
     }  # fmt: skip
-    return TrialRecord.model_validate(content | changes)
+    return TrialRecord.model_validate_json(json.dumps(content | changes))
 
 
 def test_a_trial_is_a_run_below_that_of_its_sweep_and_comes_to_its_end_once(store: Store) -> None:

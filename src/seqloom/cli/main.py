@@ -11,7 +11,20 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from seqloom import __version__
-from seqloom.cli import history, info, lineage, preset, promote, rollback, sync, translate, trial, watch
+from seqloom.cli import (
+    guard,
+    history,
+    info,
+    lineage,
+    preset,
+    promote,
+    reproduce,
+    rollback,
+    sync,
+    translate,
+    trial,
+    watch,
+)
 from seqloom.cli import set as set_
 from seqloom.errors import SeqloomError
 
@@ -56,7 +69,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("seqloom", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=layout)
     parser.add_argument("--version", action="version", version=f"seqloom {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (translate, info, preset, set_, watch, trial, promote, rollback, history, sync, lineage):
+    for module in (
+        translate,
+        info,
+        preset,
+        set_,
+        watch,
+        guard,
+        trial,
+        promote,
+        rollback,
+        history,
+        sync,
+        lineage,
+        reproduce,
+    ):
         command = commands.add_parser(
             module.NAME,
             parents=[shared],

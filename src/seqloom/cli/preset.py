@@ -17,7 +17,9 @@ EPILOG = None
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("names", metavar="NAME", nargs="*", help="presets or files, the later over the earlier; none lists them")
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help="presets or files, the later over the earlier; none: list"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,0 +1,96 @@
+"""The folder in which a sweep trains: a copy of the clone as it was when the sweep began, with DVC's cache in common.
+
+The clone itself stays as it is, and may be worked in meanwhile; what is trained here, DVC restores there. A copy is
+there as a whole or not at all, and is never brought up to date: the trials of one sweep are of one code and one corpus.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipelines.stage import environment
+from pipelines.sweeping.space import SweepError, load_yaml
+
+_LOCAL = Path("data/local")  # a person's own sentence pairs: untracked, and read by the first stage
+_LEFT_OUT = {".git", ".venv", ".prefect", "scratch", "mlartifacts", "__pycache__"}  # where Git cannot be asked
+
+
+def make_clone(root: Path, clone: Path) -> None:
+    """Copy what belongs to `root` to `clone`, unless it is there. Raises `SweepError`."""
+    if clone.exists():
+        return
+    beside = clone.with_name(f"{clone.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        for name in sorted({*_files(root)}):
+            target = beside / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, target)
+        _share_cache(root, beside)
+    except OSError as error:
+        raise SweepError(f"{error.filename or clone}: cannot be copied for the sweep: {error.strerror}") from error
+    beside.rename(clone)
+
+
+def base_params(clone: Path) -> Mapping[str, Any]:
+    """The params.yaml with which the sweep began; kept beside the clone, for each trial changes its own."""
+    kept = clone.with_name("params.yaml")
+    if not kept.exists():
+        beside = kept.with_name("params.yaml.part")
+        shutil.copyfile(clone / "params.yaml", beside)
+        beside.rename(kept)
+    content = load_yaml(kept)
+    if not isinstance(content, Mapping):
+        raise SweepError(f"{kept}: holds no settings")
+    return content
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """What Git tracks or would, as it lies in the folder, and the sentence pairs of data/local."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode().split("\0")
+    except (OSError, subprocess.CalledProcessError):  # a container image has neither Git nor a history
+        listed = []
+    if listed:
+        yield from (Path(name) for name in listed if name and (root / name).is_file())
+    else:
+        yield from _walk(root, root)
+    local = root / _LOCAL
+    yield from (path.relative_to(root) for path in local.rglob("*") if path.is_file())
+
+
+def _walk(root: Path, folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name in _LEFT_OUT or path.name.startswith("mlflow.db"):
+            continue
+        if folder.name == ".dvc" and path.name in ("cache", "tmp", "config.local"):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(root, path)
+        elif path.is_file():
+            yield path.relative_to(root)
+
+
+def _share_cache(root: Path, clone: Path) -> None:
+    """Let DVC find in the copy what it has in the cache of the clone; what it is told of remotes counts, too."""
+    own = root / ".dvc" / "config.local"
+    if own.exists():
+        shutil.copy2(own, clone / ".dvc" / "config.local")
+    cache = _dvc(root, "cache", "dir") or str(root / ".dvc" / "cache")
+    _dvc(clone, "config", "--local", "core.no_scm", "true")
+    _dvc(clone, "cache", "dir", "--local", cache)
+
+
+def _dvc(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(folder), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise SweepError(f"{folder}: dvc {' '.join(arguments)}: {done.stderr.strip().removeprefix('ERROR: ')}")
+    return done.stdout.strip()

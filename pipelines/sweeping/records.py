@@ -1,0 +1,82 @@
+"""What MLflow is to know of a sweep, as files that `seqloom trial` sends; what could not be sent waits.
+
+A tracking server that is down costs a warning and never a trial.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.package import RefusedError
+from pipelines.sweeping.commands import log_trials
+from pipelines.sweeping.journal import Value
+from pipelines.sweeping.space import Dimension, Point, Sweep, key
+
+STATES = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "stopped": "KILLED"}
+
+
+class Records:
+    """The outbox of the sweep `identity` in `folder`; runs go to the registry of `root`."""
+
+    def __init__(self, folder: Path, root: Path, sweep: Sweep, identity: str, experiment: str) -> None:
+        self._outbox, self._root, self._sweep = folder / "outbox", root, sweep
+        self._common = {"sweep": identity, "experiment": experiment}
+        self._outbox.mkdir(parents=True, exist_ok=True)
+
+    def sweep(self, state: str, metrics: Mapping[str, float], best: Point | None) -> None:
+        """Note how the sweep as a whole stands."""
+        params = {
+            "trials": self._sweep.trials, "seed": self._sweep.seed, "sampler": self._sweep.sampler,
+            "pruner": self._sweep.pruner.name, "metric": self._sweep.metric, **self._sweep.fixed,
+            **{f"space.{name}": _brief(dimension) for name, dimension in self._sweep.space.items()},
+        }  # fmt: skip
+        tags = {f"best.{name}": str(value) for name, value in (best or {}).items()}
+        self._put("sweep", None, self._sweep.name, state, params, metrics, [], tags)
+
+    def trial(
+        self,
+        number: int,
+        point: Point,
+        state: str,
+        metrics: Mapping[str, float] | None = None,
+        curves: Sequence[Value] = (),
+        reason: str = "",
+    ) -> None:
+        """Note how a trial stands."""
+        tags = {"seqloom.trial": str(number), **({"seqloom.reason": reason} if reason else {})}
+        name = f"{self._sweep.name} {number}"
+        self._put(
+            f"trial-{key(point)}", key(point), name, state, {**self._sweep.fixed, **point}, metrics or {}, curves, tags
+        )
+
+    def send(self) -> str | None:
+        """Send what waits, those of the sweep first; return why that failed, if it did."""
+        files = sorted(self._outbox.glob("*.json"))
+        if not files:
+            return None
+        try:
+            log_trials(self._root, files)
+        except RefusedError as error:
+            return str(error)
+        for file in files:
+            file.unlink()
+        return None
+
+    def _put(
+        self, file: str, point: str | None, name: str, state: str, params: Mapping[str, Any],
+        metrics: Mapping[str, float], curves: Sequence[Value], tags: Mapping[str, str],
+    ) -> None:  # fmt: skip
+        record = {
+            **self._common, "point": point, "name": name, "state": STATES[state], "time": time.time(),
+            "params": {each: str(value) for each, value in params.items()},
+            "metrics": metrics, "curves": [list(value) for value in curves], "tags": tags,
+        }  # fmt: skip
+        beside = self._outbox / f"{file}.part"
+        beside.write_text(json.dumps(record), encoding="utf-8")
+        beside.replace(self._outbox / f"{file}.json")
+
+
+def _brief(dimension: Dimension) -> str:
+    return dimension.model_dump_json(by_alias=True, exclude_defaults=True)

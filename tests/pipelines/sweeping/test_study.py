@@ -1,0 +1,105 @@
+"""What is suggested, and what a study that was cut off makes of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from pipelines.sweeping.space import Point, Sweep, SweepError
+from pipelines.sweeping.study import Study, Trial
+
+BASE = {"train.lr": 0.003, "model.dropout": 0.1}
+SPACE = {"train.lr": {"float": [0.001, 0.1], "log": True}, "model.dropout": {"float": [0.0, 0.3], "step": 0.1}}
+
+
+def a_sweep(**changes: Any) -> Sweep:
+    return Sweep.model_validate({"name": "x", "trials": 8, "pruner": {"name": "none"}, "space": SPACE} | changes)
+
+
+def height(point: Point) -> float:
+    return 30 - 100 * abs(point["train.lr"] - 0.02) - 10 * float(point["model.dropout"])
+
+
+def finish(study: Study, until: Callable[[Trial], bool] = lambda trial: False) -> list[Trial]:
+    """Tell the study how every trial went, up to one at which it is cut off."""
+    while (trial := study.next()) is not None:
+        if until(trial):
+            break
+        study.tell("complete", height(trial.point), "")
+    return study.trials()
+
+
+def test_params_yaml_comes_first_and_the_same_seed_suggests_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir(), (tmp_path / "c").mkdir()
+    trials = finish(Study(tmp_path / "a", a_sweep(), BASE))
+    assert trials[0].point == BASE
+    assert len(trials) == 8
+    assert finish(Study(tmp_path / "b", a_sweep(), BASE)) == trials
+    assert finish(Study(tmp_path / "c", a_sweep(seed=1), BASE)) != trials
+
+
+@pytest.mark.parametrize("where", [1, 2, 8])
+def test_cut_off_at_any_trial_it_suggests_that_one_again_and_then_as_before(tmp_path: Path, where: int) -> None:
+    (tmp_path / "calm").mkdir()
+    calm = finish(Study(tmp_path / "calm", a_sweep(), BASE))
+    for _ in range(3):  # and is cut off there again
+        assert finish(Study(tmp_path, a_sweep(), BASE), lambda trial: trial.number == where) == calm[: where - 1]
+    assert finish(Study(tmp_path, a_sweep(), BASE)) == calm
+
+
+def test_a_small_space_is_tried_as_a_whole_and_nothing_twice(tmp_path: Path) -> None:
+    space = {"train.lr": {"choice": [0.01, 0.02]}, "model.dropout": {"float": [0.0, 0.3], "step": 0.1}}
+    study = Study(tmp_path, a_sweep(trials=50, space=space), {"train.lr": 0.5, "model.dropout": 0.1})
+    points = [tuple(trial.point.values()) for trial in finish(study)]
+    assert sorted(points) == [(lr, dropout) for lr in (0.01, 0.02) for dropout in (0.0, 0.1, 0.2, 0.3)]
+    best = study.best()
+    assert best is not None
+    assert best.point == {"train.lr": 0.02, "model.dropout": 0.0}
+
+
+def test_what_failed_is_tried_again_when_it_is_opened_and_not_before(tmp_path: Path) -> None:
+    study = Study(tmp_path, a_sweep(trials=2), BASE)
+    first = study.next()
+    study.tell("failed", None, "the disk is full")
+    second = study.next()
+    assert first is not None
+    assert second is not None
+    assert first.point != second.point
+    study.tell("complete", 1.0, "")
+    assert [(trial.state, trial.reason) for trial in study.trials()] == [
+        ("failed", "the disk is full"),
+        ("complete", ""),
+    ]
+    assert study.next() is None
+    again = Study(tmp_path, a_sweep(trials=2), BASE)
+    third = again.next()
+    assert third is not None
+    assert third.point == first.point
+    again.tell("complete", 2.0, "")
+    assert [trial.value for trial in again.trials()] == [1.0, 2.0]
+    assert again.identity == study.identity
+
+
+def test_a_trial_below_the_others_at_its_step_is_given_up(tmp_path: Path) -> None:
+    study = Study(tmp_path, a_sweep(trials=3, pruner={"startup_trials": 1, "warmup_steps": 15}), BASE)
+    study.next()
+    assert not any(study.should_prune(step, 10.0 + step) for step in (10, 20))
+    study.tell("complete", 30.0, "")
+    study.next()
+    assert not study.should_prune(10, 1.0)  # not before its warm-up
+    assert study.should_prune(20, 2.0)
+    study.tell("pruned", 2.0, "bad")
+    assert [(trial.state, trial.value) for trial in study.trials()] == [("complete", 30.0), ("pruned", 2.0)]
+
+
+def test_another_space_is_refused_and_more_trials_are_not(tmp_path: Path) -> None:
+    Study(tmp_path, a_sweep(), BASE)
+    Study(tmp_path, a_sweep(trials=9, pruner={"name": "halving"}), BASE)
+    with pytest.raises(SweepError, match=r"whose sampler, space differ .* remove that folder"):
+        Study(tmp_path, a_sweep(sampler="random", space=dict([*SPACE.items()][:1])), BASE)
+
+
+def test_optuna_is_quiet() -> None:
+    assert optuna.logging.get_verbosity() == optuna.logging.ERROR
