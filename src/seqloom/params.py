@@ -13,7 +13,7 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from seqloom.corpus.settings import Languages, Name, PrepareSettings, Source, check_directions
+from seqloom.corpus.settings import GuardSettings, Languages, Name, PrepareSettings, Source, check_directions
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ParamsError
 from seqloom.evaluation.settings import EvaluateSettings, Task
@@ -39,6 +39,7 @@ class Params(Settings):
     train: TrainSettings
     search: SearchSettings
     evaluate: EvaluateSettings
+    guard: GuardSettings
     gate: GateSettings
     register_: RegisterSettings = Field(alias="register")
 

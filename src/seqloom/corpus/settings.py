@@ -237,3 +237,18 @@ class PrepareSettings(Settings):
     near_copy: Annotated[float, Field(gt=0, le=1)]  # from this similarity on (0 to 1) two segments are near-copies
     max_leakage: Share  # the stage stops where a larger share of test segments has a near-copy in training
     leakage_sample: Annotated[int, Field(ge=1)]  # how many segments of valid and of test are compared, at most
+
+
+class GuardSettings(Settings):
+    """How far new data may be from those of the last registered version. A bound that is null is none."""
+
+    max_pairs_drop: Share | None  # of the pairs that are kept, and of the raw ones of each corpus
+    max_pairs_growth: Annotated[float, Field(ge=0)] | None  # of the same; 3.0 is four times as many
+    max_split_drop: Share | None  # of the pairs of each split, in each direction
+    max_split_growth: Annotated[float, Field(ge=0)] | None
+    max_rule_change: Share | None  # of the share of raw pairs that each cleaning rule drops: up or down, absolute
+    max_placeholder_change: Share | None  # the same for the rule same_placeholders alone
+    max_length_change: (
+        Annotated[float, Field(ge=0)] | None
+    )  # of mean lengths and of the length ratio: up or down, relative
+    max_language_drop: Share | None  # of the share of texts that are in their language, absolute

@@ -33,7 +33,7 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
     kind = {"task": params.task, "direction": ", ".join(map(str, params.languages.directions)), "model.name": family}
     if preset is not None:
         kind["model.preset"] = preset
-    settings = flat(params.model_dump(mode="json", by_alias=True) | {"model": params.model.used()})
+    settings = flat(params.model_dump(mode="json", by_alias=True, exclude={"guard"}) | {"model": params.model.used()})
     if params.train.tokens_per_batch == "auto":
         settings["train.tokens_per_batch"] = results.training["tokens_per_batch"]
     name = model_name(params.task, params.languages.sources, params.languages.targets)

@@ -1,0 +1,107 @@
+"""Are these data like those before? Counts and statistics of two corpora, within bounds. It knows nothing else.
+
+Both are what metrics/corpus.json holds. What only one of them has is not compared: a rule that was switched on, a
+corpus that was added and a split into other directions are changes of settings, which a person made.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from seqloom.corpus.settings import GuardSettings
+from seqloom.errors import CorpusError
+
+_PLACEHOLDERS = "placeholders"  # the cleaning rule that has a bound of its own
+_DIGITS = 9  # 12 less a fifth is 9.6, not 9.600000000000001
+
+
+class Finding(NamedTuple):
+    """A number of the new data beside that of the data before, and the bounds that follow from it; None is no bound."""
+
+    what: str
+    now: float
+    before: float
+    low: float | None
+    high: float | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the number is within its bounds."""
+        return (self.low is None or self.now >= self.low) and (self.high is None or self.now <= self.high)
+
+    def record(self) -> dict[str, Any]:
+        """Return the finding as plain data."""
+        return {**self._asdict(), "ok": self.ok}
+
+
+def compare(now: Mapping[str, Any], before: Mapping[str, Any], settings: GuardSettings) -> list[Finding]:
+    """Return every number that has a bound.
+
+    Raises:
+        CorpusError: one of them is not what prepare_corpus writes.
+    """
+    try:
+        found = list(_findings(_flat(now), _flat(before), settings))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorpusError(f"metrics/corpus.json is not what prepare_corpus writes ({error}): run it again") from error
+    return [finding for finding in found if finding.low is not None or finding.high is not None]
+
+
+def _findings(now: dict[str, float], before: dict[str, float], settings: GuardSettings) -> Iterator[Finding]:
+    whole = settings.max_pairs_drop, settings.max_pairs_growth
+    part = settings.max_split_drop, settings.max_split_growth
+    yield _relative("kept", now, before, *whole)
+    raw = _total(now, "raw."), _total(before, "raw.")
+    for name in (name for name in now if name in before):
+        match name.split("."):
+            case ["raw", _]:
+                yield _relative(name, now, before, *whole)
+            case ["splits", _] | ["directions", _, _]:
+                yield _relative(name, now, before, *part)
+            case ["dropped", rule]:
+                points = settings.max_placeholder_change if rule == _PLACEHOLDERS else settings.max_rule_change
+                yield _absolute(f"{name} (share)", _share(now[name], raw[0]), _share(before[name], raw[1]), points)
+            case ["lengths", "ratio"] | ["lengths", _, _, "mean"]:
+                yield _relative(name, now, before, settings.max_length_change, settings.max_length_change)
+            case ["language", _]:
+                drop = settings.max_language_drop
+                low = None if drop is None else round(before[name] - drop, _DIGITS)
+                yield Finding(name, now[name], before[name], low, None)
+
+
+def _relative(
+    name: str, now: dict[str, float], before: dict[str, float], drop: float | None, growth: float | None
+) -> Finding:
+    low = None if drop is None else round(before[name] * (1 - drop), _DIGITS)
+    high = None if growth is None else round(before[name] * (1 + growth), _DIGITS)
+    return Finding(name, now[name], before[name], low, high)
+
+
+def _absolute(name: str, now: float, before: float, points: float | None) -> Finding:
+    low, high = (
+        (None, None)
+        if points is None
+        else (max(0.0, round(before - points, _DIGITS)), min(1.0, round(before + points, _DIGITS)))
+    )
+    return Finding(name, now, before, low, high)
+
+
+def _share(count: float, total: float) -> float:
+    return count / total if total else 0.0
+
+
+def _total(numbers: dict[str, float], prefix: str) -> float:
+    return sum(number for name, number in numbers.items() if name.startswith(prefix))
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, float]:
+    """The numbers of a tree by their dotted names, in its order."""
+    flat: dict[str, float] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{above}{name}.")
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{above}{name} is {value!r}")
+        else:
+            flat[above + name] = value
+    return flat

@@ -1,0 +1,55 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqloom.cli import main as cli
+from seqloom.stages import places
+from tests.finished import REPOSITORY
+
+
+@pytest.fixture
+def corpus(workspace: Path, tmp_path: Path) -> Path:
+    """metrics/corpus.json of a workspace with a registered version; the test may change it."""
+    file = workspace / places.CORPUS_METRICS
+    kept = file.read_bytes()
+    yield file
+    file.write_bytes(kept)
+
+
+def test_the_registered_data_are_like_themselves(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["guard", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert (said["ok"], said["baseline"]) == (True, "models:/seqloom-en-de/1")
+    assert {"what": "kept", "now": 12, "before": 12, "low": 9.6, "high": 48.0, "ok": True} in said["findings"]
+
+
+def test_other_data_are_refused_with_their_numbers(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus.write_text(json.dumps({**json.loads(corpus.read_text()), "kept": 7}))
+    with pytest.raises(SystemExit) as left:
+        cli.main(["guard"])
+    assert left.value.code == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["REFUSED", "kept", "7", "12", "9.6", "48"]
+    assert lines[-1].endswith("1 outside its bounds")
+
+
+def test_data_that_are_not_there(corpus: Path, fails: Callable[..., str]) -> None:
+    corpus.unlink()
+    assert "run the stage prepare_corpus" in fails("guard")
+    corpus.write_text("{")
+    assert "is not JSON" in fails("guard")
+
+
+def test_nothing_registered_is_no_objection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / places.CORPUS_METRICS).write_text('{"kept": 3}')
+    cli.main(["guard", "--json"])
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "baseline": None, "findings": []}
