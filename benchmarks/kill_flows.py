@@ -1,0 +1,75 @@
+"""Kill everything that retraining runs at random moments, and see what the next scheduled run makes of it.
+
+    python -m benchmarks.kill_flows --kills 20
+
+In a copy of this clone with a small corpus of its own, `python -m pipelines.retrain` is run once without a disturbance.
+Then, each time in a new copy, everything that it started is killed (SIGKILL) at a moment drawn from its whole duration,
+as when a machine loses power, and it is run once more, as a schedule would. That run has to end, with the same model to
+the byte, one version and no more, and nothing left that Prefect, MLflow or DVC take for alive. The Prefect server is on
+another machine, so to speak, and stays. The exit status is 1 if anything differed.
+"""
+
+import argparse
+import contextlib
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.retraining_clone import Clone, Memory, server, zombies
+
+
+def kill_after(seconds: float, clone: Clone, flow: psutil.Process) -> None:
+    """Kill all of it at once, so many seconds from now."""
+    time.sleep(seconds)
+    for process in [*flow.children(), flow, *clone.processes()]:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+
+
+def main() -> None:
+    """Kill, run again, compare, and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1, help="of the moments")
+    options = parser.parse_args()
+    draw = random.Random(options.seed)
+    with tempfile.TemporaryDirectory(prefix="seqloom-flows-") as place, server(Path(place)) as api:
+        folder = Path(place)
+        alone = Clone(folder / "alone", api)
+        alone.prepare()
+        Memory(alone.folder / "data" / "local" / "memory.tsv", options.seed).change("grow")
+        shutil.copytree(alone.folder, folder / "fresh", symlinks=True)
+        began = time.monotonic()
+        alone.retrain(folder / "alone.log", None)
+        whole = time.monotonic() - began
+        model = alone.model()
+        print(f"undisturbed: {whole:.1f} s, model {model}", flush=True)
+        good = 0
+        for number in range(1, options.kills + 1):
+            clone = Clone(folder / f"clone-{number}", api)
+            shutil.copytree(folder / "fresh", clone.folder, symlinks=True, dirs_exist_ok=True)
+            after = draw.uniform(1.0, whole)
+            clone.retrain(folder / "killed.log", lambda clone, flow, after=after: kill_after(after, clone, flow))  # type: ignore[misc]
+            trained = clone.journal_lines()
+            clone.retrain(folder / "again.log", None)
+            left = zombies(clone)
+            same = clone.model() == model and len(clone.versions()) == 1 and not left
+            good += same
+            state = clone.runs()[0]["state"]["name"]
+            ends = "the same" if same else f"DIFFERS ({clone.model()}, {len(clone.versions())} versions, left: {left})"
+            print(
+                f"{number:3}  killed after {after:5.1f} s ({trained} lines of journal), then {state}: {ends}",
+                flush=True,
+            )
+            shutil.rmtree(clone.folder)
+    print(f"{good} of {options.kills} the same")
+    sys.exit(good < options.kills)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""A copy of this clone that retrains on a small corpus of its own, to be disturbed: what benchmarks of flows share.
+
+The corpus is a made-up language pair, whose translation memory grows by new words, so that a model of yesterday is
+worse than one of today; a network for it trains in seconds.
+"""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from benchmarks.workspace import ROOT, Workspace
+
+COPIED = ("src", "pipelines", "dvc.yaml", ".dvcignore", ".gitignore", "pyproject.toml", "constraints.txt")
+NEW_WORDS = 40  # with each growth of the data
+ALIVE = {"RUNNING", "PENDING", "SCHEDULED", "CANCELLING"}
+NOBODY = ("-c", "user.name=seqloom", "-c", "user.email=seqloom@localhost")  # who commits
+PATIENCE = 900.0  # seconds for one run
+
+PARAMS: dict[str, Any] = {
+    "corpora": {"memory": {"kind": "file", "path": "data/local/memory.tsv", "format": "tsv"}},
+    "prepare": {"max_leakage": 1.0, "split": {"by": "pair", "valid": 0.1, "test": 0.15}},
+    "tokenizer": {"vocab_size": 90, "byte_fallback": False, "slots": 2},
+    "model": {
+        "dropout": 0.0,
+        "transformer": {"width": 48, "feed_forward": 96, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
+    },
+    "train": {
+        "device": "cpu", "tokens_per_batch": 512, "max_steps": 240, "warmup_steps": 20, "lr": 0.01, "patience": None,
+        "report_every": 10, "checkpoint_every": 20, "validate_every": 100, "validation_segments": 60, "average": 2,
+    },
+    "search": {"beam": 1},
+    "gate": {"max_bucket_drop": None, "max_slowdown": 5.0, "max_shared": 0.2},
+}  # fmt: skip
+
+
+class Memory:
+    """A translation memory of a made-up language pair: each word has one translation, and news bring new words."""
+
+    def __init__(self, file: Path, seed: int) -> None:
+        self._file, self._draw = file, random.Random(seed)
+        syllables = [first + second for first in "bdfgklmnprstvz" for second in "aeiou"]
+        self._draw.shuffle(syllables)
+        words = [one + other for one in syllables[:30] for other in syllables[30:60]]
+        self._draw.shuffle(words)
+        self._dictionary = list(zip(words[::2], words[1::2], strict=True))
+        self._known = 0
+        self.pairs: list[str] = []
+
+    def change(self, news: str) -> None:
+        """Make the file what it is after the news."""
+        if news == "grow":
+            self._known += NEW_WORDS
+            fresh = self._dictionary[self._known - NEW_WORDS : self._known]
+            self.pairs += [self._pair(fresh) for _ in range(500)]
+        elif news == "trifle":
+            self.pairs += [self._pair(self._dictionary[:NEW_WORDS]) for _ in range(3)]
+        lines = self.pairs if news != "rubbish" else [f"<<<<<<< {row}\t{row} =======" for row in range(len(self.pairs))]
+        beside = self._file.with_name(f"{self._file.name}.part")
+        beside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        beside.replace(self._file)
+
+    def _pair(self, fresh: list[tuple[str, str]]) -> str:
+        """A sentence with some words that are new and some that are not."""
+        chosen = self._draw.choices(fresh, k=3) + self._draw.choices(self._dictionary[: self._known], k=3)
+        self._draw.shuffle(chosen)
+        return "\t".join(" ".join(side) for side in zip(*chosen, strict=True))
+
+
+class Clone(Workspace):
+    """A copy of this clone with a store, a server and a schedule of its own."""
+
+    def __init__(self, folder: Path, api: str, threads: int = 1) -> None:
+        super().__init__(folder, threads)
+        self.api = api
+        self._environment |= {
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+            "PYTHONPATH": os.pathsep.join([str(folder / "src"), str(folder)]),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PREFECT_API_URL": api,
+            "PREFECT_HOME": str(folder / ".prefect"),
+            "DVC_NO_ANALYTICS": "1",
+        }
+
+    def prepare(self) -> None:
+        """Copy what a clone has, and make it a repository with a remote for data."""
+        for name in COPIED:
+            source, target = ROOT / name, self.folder / name
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        (self.folder / "data" / "local").mkdir(parents=True)
+        self.configure([], PARAMS)
+        for command in (
+            ["git", "init", "--quiet"],
+            [sys.executable, "-m", "dvc", "init", "--quiet"],
+            [sys.executable, "-m", "dvc", "remote", "add", "-d", "shelf", str(self.folder.parent / "remote")],
+            ["git", "add", "."],
+            ["git", *NOBODY, "commit", "--quiet", "-m", "Begin"],
+        ):
+            self.call(*command)
+
+    def call(self, *command: str) -> str:
+        """Run a command here and return what it says."""
+        done = subprocess.run(command, cwd=self.folder, env=self._environment, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{' '.join(command)} failed in {self.folder}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def retrain(self, log: Path, kill: Callable[["Clone", psutil.Process], None] | None) -> bool:
+        """The run of a day; whether it was killed before its end."""
+        command = [sys.executable, "-m", "pipelines.retrain", "--push", "--commit", "tag"]
+        with log.open("wb") as out:
+            process = psutil.Popen(command, cwd=self.folder, env=self._environment, stdout=out, stderr=out)
+            if kill is not None:
+                threading.Thread(target=kill, args=(self, process), daemon=True).start()
+            status = process.wait(PATIENCE)
+        return bool(status < 0 or status == 128 + signal.SIGKILL)
+
+    def processes(self) -> list[psutil.Process]:
+        """Whatever flows of this clone have started and still lives."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("SEQLOOM_FLOW") == str(self.folder.resolve()):
+                    found.append(process)
+        return found
+
+    def journal_lines(self) -> int:
+        """How far training is: lines of all journals."""
+        return sum(len(file.read_bytes().splitlines()) for file in self.folder.glob("scratch/*/journal.jsonl"))
+
+    def model(self) -> str | None:
+        """DVC's hash of the trained model, if there is one."""
+        lock = self.folder / "dvc.lock"
+        stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.exists() else {}
+        outs = stages.get("train_model", {}).get("outs", [])
+        return next((str(out["md5"]) for out in outs if out["path"] == "models/candidate"), None)
+
+    def versions(self) -> list[dict[str, Any]]:
+        """What the registry has."""
+        said = self.call(sys.executable, "-m", "seqloom.cli", "info", "--json")
+        found: list[dict[str, Any]] = json.loads(said)["versions"]
+        return found
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The flow runs of the server, the latest first."""
+        request = urllib.request.Request(
+            f"{self.api}/flow_runs/filter",
+            data=json.dumps({"sort": "START_TIME_DESC", "limit": 200}).encode(),
+            headers={"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            found: list[dict[str, Any]] = json.load(answer)
+        return found
+
+
+def undisturbed(folder: Path, texts: bytes, api: str) -> str | None:
+    """The hash of a model that is trained from these texts in a new clone, without a break."""
+    clone = Clone(folder, api)
+    clone.prepare()
+    (folder / "data" / "local" / "memory.tsv").write_bytes(texts)
+    clone.call(sys.executable, "-m", "dvc", "repro", "train_model")
+    return clone.model()
+
+
+def zombies(clone: Clone) -> list[str]:
+    """Everything that is taken for alive and is not, or is and should not be."""
+    left = [f"process {process.pid}" for process in clone.processes()]
+    left += [f"flow run {run['name']}" for run in clone.runs() if run["state"]["type"] in ALIVE]
+    with contextlib.closing(sqlite3.connect(clone.folder / "mlflow.db")) as store:
+        running = store.execute("select run_uuid from runs where status = 'RUNNING'").fetchall()
+    return left + [f"MLflow run {run}" for (run,) in running]
+
+
+@contextlib.contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """A Prefect server on a free port of this machine, its database in `folder`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "PREFECT_HOME": str(folder / ".prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    api = f"http://127.0.0.1:{port}/api"
+    try:
+        end = time.monotonic() + 180
+        while True:
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{api}/health", timeout=5).close()
+                break
+            if time.monotonic() > end or process.poll() is not None:
+                sys.exit(f"the Prefect server did not start; see {folder / 'server.log'}")
+            time.sleep(0.2)
+        yield api
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait()
