@@ -17,7 +17,8 @@ alone; anything else that is raised is a defect of seqloom and keeps its traceba
     ├── TrainingError        training cannot start, continue or finish
     │   └── CheckpointError  ... because of a checkpoint
     ├── EvaluationError      a model cannot be scored
-    └── RegistryError        the tracking server or the registry refuses
+    ├── RegistryError        the tracking server or the registry refuses
+    └── ReproductionError    a registered model cannot be made again, or is another one then
 """
 
 
@@ -75,3 +76,7 @@ class EvaluationError(SeqloomError):
 
 class RegistryError(SeqloomError):
     """The tracking server or the model registry cannot do what was asked."""
+
+
+class ReproductionError(SeqloomError):
+    """A registered model cannot be made again, or what was made is another one."""

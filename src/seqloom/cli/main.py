@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from seqloom import __version__
 from seqloom.cli import (
+    compare,
     guard,
     history,
     info,
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         sync,
         lineage,
         reproduce,
+        compare,
     ):
         command = commands.add_parser(
             module.NAME,

@@ -1,0 +1,96 @@
+"""A comparison as one HTML file that loads nothing. Whatever comes from a corpus, a model or a person is escaped."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+
+from seqloom.evaluation.settings import TITLES
+from seqloom.evaluation.significance import Difference
+from seqloom.tracking.comparison import Comparison
+
+_NUMBERS = '<td class="number">'
+
+
+def page(found: Comparison) -> str:
+    """The page."""
+    style = files("seqloom.evaluation").joinpath("report.css").read_text(encoding="utf-8")
+    titles = [run.title for run in found.runs]
+    heading = " and ".join(titles) if len(titles) == 2 else f"{len(titles)} runs"
+    body = "\n".join(
+        [_scores(found, titles), _params(found, titles), _segments(found, titles), _origins(found, titles)]
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f"<title>{escape(heading)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        f"<h1>{escape(heading)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _scores(found: Comparison, titles: Sequence[str]) -> str:
+    rows = [
+        f"<tr><td>{TITLES[metric]}</td>{_NUMBERS}{each[0].theirs:.2f}</td>{''.join(map(_score, each))}</tr>"
+        for metric, each in found.scores.items()
+    ]
+    count = len(found.runs[0].segments.sources)
+    return (
+        f"<h2>Scores</h2>\n{_table(['Metric', *titles], rows)}\n"
+        f'<p class="muted">On {count:,} segments. In brackets the difference to {escape(titles[0])} with its 95% '
+        "interval, and p: how often a difference as large would be luck (paired bootstrap resampling, Koehn 2004). "
+        "Where p is below 0.05 the figure is bold. Of TER, less is better.</p>"
+    )
+
+
+def _score(difference: Difference) -> str:
+    shown = f"{difference.ours:.2f}"
+    shown = f"<strong>{shown}</strong>" if difference.p < 0.05 else shown
+    interval = f"{difference.gain:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}], p {difference.p:.3f}"
+    return f"{_NUMBERS}{shown} <small>({interval})</small></td>"
+
+
+def _params(found: Comparison, titles: Sequence[str]) -> str:
+    if not found.params:
+        return "<h2>Params</h2>\n<p>They do not differ.</p>"
+    rows = [_row([name, *("–" if value is None else value for value in each)]) for name, each in found.params.items()]
+    return f"<h2>Params that differ</h2>\n{_table(['Setting', *titles], rows)}"
+
+
+def _segments(found: Comparison, titles: Sequence[str]) -> str:
+    texts = found.runs[0].segments
+    cards = []
+    for index in found.furthest:
+        direction = texts.directions[index]
+        rows = [
+            ("Source", direction.source, texts.sources[index], ""),
+            ("Reference", direction.target, texts.references[index], ""),
+        ]
+        rows += [
+            (title, direction.target, run.segments.hypotheses[index], f" <small>chrF {run.chrf[index]:.1f}</small>")
+            for title, run in zip(titles, found.runs, strict=True)
+        ]
+        shown = "".join(
+            f'<dt>{escape(name)}</dt><dd lang="{escape(language)}" dir="auto">'
+            f"{escape(text) or '<small>(empty)</small>'}{note}</dd>"
+            for name, language, text, note in rows
+        )
+        cards.append(f'<div class="segment"><dl>{shown}</dl></div>')
+    said = '<p class="muted">The segments whose chrF differs most.</p>' if cards else "<p>Every text is the same.</p>"
+    return f"<h2>Where they differ most</h2>\n{said}\n" + "\n".join(cards)
+
+
+def _origins(found: Comparison, titles: Sequence[str]) -> str:
+    rows = [
+        _row([title, run.origin.run_id, run.origin.commit or "–", run.origin.device or "–"])
+        for title, run in zip(titles, found.runs, strict=True)
+    ]
+    return f"<h2>Where they come from</h2>\n{_table(['', 'Run', 'Commit', 'Device'], rows)}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+
+
+def _table(heads: Sequence[str], rows: Iterable[str]) -> str:
+    top = "".join(f"<th>{escape(head)}</th>" for head in heads)
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
