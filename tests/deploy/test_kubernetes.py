@@ -1,0 +1,122 @@
+"""The manifests are what Kubernetes takes, harmless, and of one mind with prefect.yaml and compose.yaml."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "deploy" / "kubernetes"
+COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
+PREFECT = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
+TEMPLATE = json.loads((FOLDER / "base-job-template.json").read_text(encoding="utf-8"))
+VERSION = "1.31"  # the oldest that still has what is used here
+
+
+def manifests() -> Iterator[Any]:
+    for path in sorted(FOLDER.glob("*.yaml")):
+        for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            yield pytest.param(manifest, id=f"{path.stem}-{manifest['kind']}")
+    yield pytest.param(filled(), id="base-job-template")
+
+
+def filled() -> dict[str, Any]:
+    """The job of the template as Prefect would make it from the defaults."""
+    given = {"name": "a-run", "command": ["prefect", "flow-run", "execute"]}
+    defaults = {
+        name: each["default"] for name, each in TEMPLATE["variables"]["properties"].items() if "default" in each
+    }
+    values = {**defaults, **given}
+
+    def fill(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: fill(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [fill(value) for value in node]
+        if isinstance(node, str) and node.startswith("{{ ") and node.endswith(" }}"):
+            value = values[node[3:-3]]
+            return [{"name": name, "value": each} for name, each in value.items()] if node == "{{ env }}" else value
+        return node.replace("{{ name }}", "a-run") if isinstance(node, str) else node
+
+    job: dict[str, Any] = fill(TEMPLATE["job_configuration"]["job_manifest"])
+    return job
+
+
+def pods() -> Iterator[Any]:
+    for parameter in manifests():
+        (manifest,) = parameter.values
+        node = manifest["spec"] if manifest["kind"] in ("Deployment", "Job", "CronJob") else None
+        if node is not None:
+            node = node.get("jobTemplate", {"spec": node})["spec"]["template"]
+            yield pytest.param(node, id=str(parameter.id))
+
+
+@pytest.mark.parametrize("manifest", [*manifests()])
+def test_it_is_of_the_schema(manifest: dict[str, Any]) -> None:
+    validate = pytest.importorskip("kubernetes_validate", reason="needs the extra [services]")
+    validate.validate(manifest, VERSION, strict=True)
+    with pytest.raises(validate.ValidationError):  # and a misspelt key would not be
+        validate.validate({**manifest, "sepc": {}}, VERSION, strict=True)
+
+
+@pytest.mark.parametrize("manifest", [*manifests()])
+def test_all_of_it_is_in_one_namespace(manifest: dict[str, Any]) -> None:
+    named = manifest["metadata"]["name" if manifest["kind"] == "Namespace" else "namespace"]
+    assert named == "seqloom"
+
+
+@pytest.mark.parametrize("pod", [*pods()])
+def test_pods_are_as_the_standard_restricted_wants_them(pod: dict[str, Any]) -> None:
+    spec, (container,) = pod["spec"], pod["spec"]["containers"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] == 10001
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec["automountServiceAccountToken"] is False
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}
+    }  # fmt: skip
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounted == {"workspace": "/workspace", "tmp": "/tmp", "shm": "/dev/shm"}
+    assert {volume["name"] for volume in spec["volumes"]} == set(mounted)
+
+
+@pytest.mark.parametrize("pod", [*pods()])
+def test_names_lead_somewhere_and_secrets_are_only_named(pod: dict[str, Any]) -> None:
+    there = {(each.values[0]["kind"], each.values[0]["metadata"].get("name")) for each in manifests()}
+    spec, (container,) = pod["spec"], pod["spec"]["containers"]
+    assert ("ServiceAccount", spec["serviceAccountName"]) in there
+    assert ("PersistentVolumeClaim", spec["volumes"][0]["persistentVolumeClaim"]["claimName"]) in there
+    assert container["image"] == COMPOSE["services"]["worker"]["image"]
+    config, secret = container["envFrom"]
+    assert ("ConfigMap", config["configMapRef"]["name"]) in there
+    assert secret == {"secretRef": {"name": "seqloom"}}
+    assert ("Secret", "seqloom") not in there  # it is made by a person, from no file of the repository
+
+
+def test_commands_are_flows_and_services_of_this_repository() -> None:
+    commands = [pod.values[0]["spec"]["containers"][0]["args"] for pod in pods()]
+    commands.append(COMPOSE["services"]["worker"]["command"])
+    modules = [command[2] for command in commands if command[:2] == ["python", "-m"]]
+    assert sorted(modules) == ["pipelines.retrain", "pipelines.schedule", "pipelines.schedule"]
+    for module in modules:
+        assert (ROOT / Path(*module.split(".")).with_suffix(".py")).is_file()
+
+
+def test_the_schedule_and_the_pool_are_those_of_prefect_yaml() -> None:
+    retrain = next(each for each in PREFECT["deployments"] if each["entrypoint"].endswith(":retrain"))
+    cron = next(each.values[0] for each in manifests() if each.values[0]["kind"] == "CronJob")
+    assert cron["spec"]["schedule"] == retrain["schedules"][0]["cron"]
+    assert cron["spec"]["concurrencyPolicy"] == "Forbid"
+    text = (ROOT / "docs" / "DEPLOYMENT.md").read_text(encoding="utf-8")
+    for deployment in PREFECT["deployments"]:
+        assert f"work-pool create {deployment['work_pool']['name']} " in text
+
+
+def test_the_template_uses_every_variable_and_no_other() -> None:
+    text = json.dumps(TEMPLATE["job_configuration"])
+    used = {part.partition(" }}")[0] for part in text.split("{{ ")[1:]}
+    assert used == set(TEMPLATE["variables"]["properties"])
