@@ -55,6 +55,10 @@ class Params(Settings):
         (one, *_) = self.languages.directions
         if self.task == "translation" and one.source == one.target:
             raise ValueError(f"task is 'translation', but languages has {one.source!r} on both sides")
+        if self.train.start is not None and self.model.embeddings.files:
+            raise ValueError(
+                "train.start names a model, which has embeddings: set model.embeddings.source and .target to null"
+            )
         check_directions(self.corpora, self.languages)
         languages = len(self.languages.target_languages)
         if own and self.tokenizer.vocab_size <= (taken := self.tokenizer.taken(languages)):

@@ -1,8 +1,9 @@
 """Stage download_pretrained: all that training starts from into models/pretrained, with a manifest of what lies there.
 
-`model/` is a Hugging Face folder (description, weights, tokenizer), `embeddings/` has a file of vectors per side. Where
-params.yaml names neither, the manifest is all there is, so that the stages after this one do not change with
-data/local. What is fetched stays in scratch/downloads too: DVC empties models/pretrained before the stage runs.
+`model/` is a Hugging Face folder (description, weights, tokenizer), `embeddings/` has a file of vectors per side, and
+`start/` is the model folder of the registered version that `train.start` names. Where params.yaml names none of them,
+the manifest is all there is, so that the stages after this one do not change with data/local. What is fetched stays in
+scratch/downloads too: DVC empties models/pretrained before the stage runs.
 
 Only data is taken, never code. Weights are stored as safetensors; a pickle is read as tensors and nothing else.
 """
@@ -19,7 +20,7 @@ import torch
 from safetensors.torch import save_file
 
 from seqloom.corpus.sources.depot import copy, remove, sha256_of
-from seqloom.errors import SourceError
+from seqloom.errors import RegistryError, SourceError
 from seqloom.huggingface import library
 from seqloom.models.hub import fetch_snapshot
 from seqloom.params import Params
@@ -30,6 +31,7 @@ _SAFETENSORS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 _PICKLES = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
 _VOCABULARIES = (".json", ".model", ".spm", ".txt")  # and descriptions
 _NEEDED = "config.json"
+_VERSION = ("model.json", "model.safetensors", "config.json", "languages.json")  # and the folder of the tokenizer
 
 
 def run(params: Params, listen: Listener) -> None:
@@ -38,6 +40,7 @@ def run(params: Params, listen: Listener) -> None:
     Raises:
         SourceError: something is missing or not what it should be; `OfflineError` where the hub cannot be reached.
         ModelError: Hugging Face's libraries are needed and not installed.
+        RegistryError: the version that `train.start` names cannot be had.
     """
     model, embeddings = params.model.pretrained, params.model.embeddings
     manifest: dict[str, Any] = {"model": None, "embeddings": {}}
@@ -51,6 +54,9 @@ def run(params: Params, listen: Listener) -> None:
         for side, file in embeddings.files.items():
             take_vectors(Path(file), new / "embeddings" / side, listen)
             manifest["embeddings"][side] = {"source": file, "sha256": sha256_of(new / "embeddings" / side)}
+        if params.train.start is not None:
+            take_version(params.train.start, new / "start", listen)
+            manifest["start"] = {"version": params.train.start, "files": _files(new / "start")}
         (new / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         for old in PRETRAINED.iterdir():
             if old != new:
@@ -121,6 +127,29 @@ def take_vectors(file: Path, into: Path, listen: Listener) -> None:
     copy(file, into, f"copy {file.name}", listen)
 
 
+def take_version(version: str, into: Path, listen: Listener) -> None:
+    """Copy the network, tokenizer and languages of a registered version into the folder `into`, which is made.
+
+    Raises:
+        RegistryError: there is no such version, its files are gone, or the registry cannot be asked.
+    """
+    from seqloom.tracking.store import connect  # and with it MLflow, which others need not wait for
+    from seqloom.tracking.versions import fetch, parse
+
+    try:
+        folder = fetch(connect(Path.cwd(), create=False), parse(version))
+    except RegistryError as error:
+        raise RegistryError(f"train.start: {error}") from error
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and (name.parts[0] == "tokenizer" or str(name) in _VERSION):
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
+            copy(path, into / name, "copy the model to start from", listen)
+
+
 def _files(folder: Path) -> list[dict[str, Any]]:
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
-    return [{"path": path.name, "sha256": sha256_of(path), "bytes": path.stat().st_size} for path in paths]
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [
+        {"path": path.relative_to(folder).as_posix(), "sha256": sha256_of(path), "bytes": path.stat().st_size}
+        for path in paths
+    ]

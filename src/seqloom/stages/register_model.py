@@ -58,6 +58,7 @@ def identify(params: Params, results: Results) -> str:
     Where and under which label it is filed is left out, what another family would have been, and what is asked of a
     version beside the champion.
     """
-    settings = params.model_dump(mode="json", exclude={"register_", "gate", "guard"}) | {"model": params.model.used()}
+    settings = params.model_dump(mode="json", exclude={"register_", "gate", "guard"})
+    settings |= {"model": params.model.used(), "train": params.train.used()}
     facts = {"params": settings, "evaluation": results.evaluation}
     return fingerprint(places.CANDIDATE, facts)

@@ -36,6 +36,7 @@ from seqloom.stages.training.launch import launch, launched
 from seqloom.stages.training.samples import FILE, Samples
 from seqloom.stages.training.stopping import stop_requests
 from seqloom.stages.training.validation import GREEDY, validation_bleu, validation_segments
+from seqloom.stages.training.warm_start import start_from
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 from seqloom.training.checkpoint import Checkpoints
@@ -163,6 +164,8 @@ def starting_point(
     if isinstance(model, Pretrained):
         model.fit("source", int(training.source_lengths.max()))
         model.fit("target", 1 + int(training.target_lengths.max()))
+    if params.train.start is not None:
+        start_from(model, params.model.architecture, places.PRETRAINED / "start", params.train.start)
     files = {side: places.PRETRAINED / "embeddings" / side for side in params.model.embeddings.files}
     if not files:
         return model, {}

@@ -1,7 +1,8 @@
 """train_tokenizer: the splits in, a tokenizer and the splits as token ids out.
 
-The vocabulary is learnt on the training split alone, or is that of a pretrained model. Pairs with a side longer than
-`tokenizer.max_length` stay out of the token files; data/tokens/counts.json says how many, and what the tokens are like.
+The vocabulary is learnt on the training split alone, or is that of a pretrained model or of `train.start`. Pairs with a
+side longer than `tokenizer.max_length` stay out of the token files; data/tokens/counts.json says how many, and what the
+tokens are like.
 """
 
 import json
@@ -13,12 +14,12 @@ from typing import Any
 
 from seqloom.batching.store import TokenWriter
 from seqloom.corpus.splits import Split, read_split
-from seqloom.errors import CorpusError
+from seqloom.errors import CorpusError, TokenizerError
 from seqloom.languages import Direction
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
-from seqloom.tokenization.catalogue import train_tokenizer
+from seqloom.tokenization.catalogue import load_tokenizer, train_tokenizer
 from seqloom.tokenization.pretrained import Manner, PretrainedTokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 
@@ -37,6 +38,8 @@ def run(params: Params, listen: Listener) -> None:
 
 
 def _tokenizer(params: Params, listen: Listener) -> Tokenizer:
+    if params.train.start is not None:
+        return started(params, places.PRETRAINED / "start")
     if params.model.name == "pretrained":
         base = params.model.pretrained
         manner = Manner(base.source_language, base.target_language, base.prefix)
@@ -47,6 +50,41 @@ def _tokenizer(params: Params, listen: Listener) -> Tokenizer:
         return ((pair.source, pair.target) for pair in read_split(training))
 
     return train_tokenizer(params.tokenizer, texts, params.train.seed, listen, params.languages.target_languages)
+
+
+def started(params: Params, folder: Path) -> Tokenizer:
+    """The tokenizer of the version that `train.start` names. How its pieces were learnt is not looked at.
+
+    Raises:
+        TokenizerError: its languages or settings are not those of params.yaml, each of which is named.
+    """
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    stored, languages = (_read(folder / name) for name in ("tokenizer/tokenizer.json", "languages.json"))
+    settings, own = params.tokenizer, params.model.name != "pretrained"
+    pairs: list[tuple[str, object, object]] = [
+        (f"languages.{side}", wanted, [there] if isinstance(there := languages.get(side), str) else there)
+        for side, wanted in (("source", params.languages.sources), ("target", params.languages.targets))
+    ]
+    pairs.append(("tokenizer.name", settings.name if own else PretrainedTokenizer.name, stored.get("name")))
+    if own:
+        pairs += [(f"tokenizer.{name}", getattr(settings, name), stored.get(name)) for name in ("joint", "slots")]
+    if own and settings.name == "sentencepiece":  # one of characters may have fewer pieces than it may have
+        pairs.append(("tokenizer.vocab_size", settings.vocab_size, stored.get("source_vocab_size")))
+    odd = [f"{name} is {wanted!r}, there {there!r}" for name, wanted, there in pairs if wanted != there]
+    if odd:
+        raise TokenizerError(
+            f"train.start: {params.train.start} has another tokenizer: {'; '.join(odd)}. "
+            "Set what differs as it was, or start to null"
+        )
+    return tokenizer
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TokenizerError(f"{file}: cannot be read: {error}; run download_pretrained again") from error
+    return content if isinstance(content, dict) else {}
 
 
 @dataclass

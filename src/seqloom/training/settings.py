@@ -1,8 +1,9 @@
 """The settings of train_model."""
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from seqloom.settings import Settings
 
@@ -15,6 +16,7 @@ class TrainSettings(Settings):
     """How a model is trained, when it is looked at, when it stops."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]
+    start: str | None  # models:/NAME/NUMBER: the registered version whose weights and tokenizer training starts from
     device: Literal["auto", "cpu", "cuda"]  # auto: cuda where there is one
     processes: _Positive | Literal["auto"]  # that train one model together on this machine; auto: one per GPU
     sharded: bool  # each process holds a part of the weights and moments: for a model that does not fit one card
@@ -54,6 +56,22 @@ class TrainSettings(Settings):
     def decays_to_the_end(self) -> bool:
         """Whether the learning rate falls to zero where the run ends."""
         return self.schedule in ("linear", "cosine")
+
+    def used(self) -> dict[str, Any]:
+        """What shapes a run, as plain data: without `start` where it is null, as runs are that never knew of it."""
+        return self.model_dump(mode="json", exclude={"start"} if self.start is None else None)
+
+    @field_validator("start")
+    @classmethod
+    def _pinned(cls, start: str | None) -> str | None:
+        if start is None or re.fullmatch(r"models:/[^/@'\"`\s]+/[1-9][0-9]*", start):
+            return start
+        if "@" in start:
+            raise ValueError(
+                f"is {start!r}, an alias, which moves: the same params would train another model tomorrow; name the "
+                "version by its number, as models:/NAME/3 (`seqloom info` lists them)"
+            )
+        raise ValueError(f"is {start!r}; valid are null and models:/NAME/NUMBER")
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:

@@ -34,7 +34,7 @@ def identify(params: Params, search: Mapping[str, Any], placement: Placement) ->
     return {
         "languages": params.languages.model_dump(mode="json"),
         "tokenizer": params.tokenizer.model_dump(mode="json"),
-        "train": params.train.model_dump(mode="json"),
+        "train": params.train.used(),
         "search": dict(search),
         "model": params.model.used(),
         "machine": placement.describe(),

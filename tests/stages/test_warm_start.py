@@ -1,0 +1,210 @@
+"""train.start: from a registered version through three stages, and what stops where the settings are others."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from seqloom.batching.store import TokenStore
+from seqloom.corpus.splits import Pair, Split, SplitWriter
+from seqloom.errors import ModelError, ParamsError, RegistryError, TokenizerError
+from seqloom.models.catalogue import load_model, weights
+from seqloom.params import Params, load_params, parse_params
+from seqloom.progress import ignore
+from seqloom.stages import download_pretrained, places, register_model, train_model, train_tokenizer
+from seqloom.stages.training.identity import fingerprint, identify
+from seqloom.tokenization.catalogue import load_tokenizer
+from seqloom.training.device import Placement
+from tests.finished import finish, give_store
+from tests.records import tree
+
+VERSION = "models:/seqloom-en-de/1"
+CPU = Placement(torch.device("cpu"), "fp32")
+TINY: dict[str, Any] = {
+    "tokenizer": {"name": "characters", "vocab_size": 96, "slots": 4},
+    "train": {
+        "device": "cpu", "lr": 0.01, "max_steps": 12, "warmup_steps": 2, "validate_every": 4, "report_every": 4,
+        "average": 1, "checkpoint_every": 4, "tokens_per_batch": 128, "validation_segments": 4,
+    },
+}  # fmt: skip
+SIZES = {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+WORDS = ["turn on the light", "hello there", "good night", "the door is open", "who is here", "come in"]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path
+
+
+def write_params(start: str | None = None, **changes: dict[str, Any]) -> Params:
+    content = tree()
+    content["model"]["transformer"] |= SIZES | changes.pop("transformer", {})
+    content["model"] |= changes.pop("model", {})
+    for section in ("tokenizer", "train", "languages"):
+        content[section] |= TINY.get(section, {}) | changes.get(section, {})
+    content["train"]["start"] = start
+    Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return load_params()
+
+
+def write_corpus() -> None:
+    places.CORPUS.mkdir(parents=True, exist_ok=True)
+    for split in (Split.train, Split.valid):
+        (places.CORPUS / split.file_name).unlink(missing_ok=True)
+        with SplitWriter(places.CORPUS / split.file_name) as writer:
+            for text in WORDS * 4:
+                writer.write(Pair(text, text[::-1], "en-de", "toy", ""))
+
+
+def lay_start() -> None:
+    """Put models/candidate where download_pretrained would put a registered version."""
+    shutil.rmtree(places.PRETRAINED / "start", ignore_errors=True)
+    shutil.copytree(places.CANDIDATE, places.PRETRAINED / "start")
+
+
+def validations() -> list[tuple[int, float]]:
+    rows = csv.DictReader(places.TRAINING_PLOT.read_text(encoding="utf-8").splitlines())
+    return [(int(row["step"]), float(row["valid_loss"])) for row in rows if row["valid_loss"]]
+
+
+def test_training_begins_at_the_loss_where_the_version_ended(workplace: Path) -> None:
+    write_corpus()
+    cold = write_params()
+    download_pretrained.run(cold, ignore)
+    train_tokenizer.run(cold, ignore)
+    vocabulary = (places.TOKENIZER / "joint.model").read_bytes()
+    train_model.run(cold, ignore)
+    best = json.loads(places.TRAINING_METRICS.read_text())["best_step"]
+    ended = dict(validations())[best]
+    lay_start()
+
+    (places.CORPUS / "train.tsv").unlink()  # other data, from which another vocabulary would be learnt
+    with SplitWriter(places.CORPUS / "train.tsv") as writer:
+        for text in WORDS[:3] * 6:
+            writer.write(Pair(text, text.upper(), "en-de", "toy", ""))
+    warm = write_params(VERSION, train={"lr": 1e-12})
+    train_tokenizer.run(warm, ignore)
+    assert (places.TOKENIZER / "joint.model").read_bytes() == vocabulary
+    train_model.run(warm, ignore)
+    assert validations()[0][1] == pytest.approx(ended, rel=1e-4)
+    cold_begin = write_params(train={"lr": 1e-12})
+    train_model.run(cold_begin, ignore)
+    assert validations()[0][1] > ended + 0.1
+
+
+def test_a_registered_version_comes_with_what_training_needs(workplace: Path) -> None:
+    give_store(workplace)
+    params = finish(workplace)
+    register_model.run(params, ignore)
+    content = yaml.safe_load((workplace / "params.yaml").read_text())
+    content["train"]["start"] = VERSION
+    params = parse_params(yaml.safe_dump(content))
+    download_pretrained.run(params, ignore)
+    start = places.PRETRAINED / "start"
+    lying = {path.relative_to(start).as_posix() for path in start.rglob("*") if path.is_file()}
+    assert lying == {
+        "model.json",
+        "model.safetensors",
+        "languages.json",
+        "tokenizer/tokenizer.json",
+        "tokenizer/joint.model",
+    }
+    manifest = json.loads((places.PRETRAINED / "manifest.json").read_text())
+    assert manifest["start"]["version"] == VERSION
+    assert {file["path"] for file in manifest["start"]["files"]} == lying
+    tokenizer = train_tokenizer.started(params, start)
+    store = TokenStore.__new__(TokenStore)  # of which nothing is asked here
+    model, _ = train_model.starting_point(params, tokenizer, store, ignore)
+    registered = weights(load_model(places.CANDIDATE))
+    assert all(torch.equal(tensor, registered[name]) for name, tensor in weights(model).items())
+
+    content["train"]["start"] = "models:/seqloom-en-de/7"
+    before = (places.PRETRAINED / "manifest.json").read_bytes()
+    with pytest.raises(RegistryError, match=r"train\.start: models:/seqloom-en-de/7 names no version; valid are"):
+        download_pretrained.run(parse_params(yaml.safe_dump(content)), ignore)
+    assert (places.PRETRAINED / "manifest.json").read_bytes() == before
+
+
+@pytest.fixture
+def started(workplace: Path) -> Path:
+    """A place where the model of `finish` lies as the one to start from."""
+    finish(workplace)
+    lay_start()
+    return places.PRETRAINED / "start"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"languages": {"target": "fr"}}, r"languages\.target is \['fr'\], there \['de'\]"),
+        ({"tokenizer": {"slots": 2}}, r"tokenizer\.slots is 2, there 4"),
+        ({"tokenizer": {"joint": False}, "model": {"tied_embeddings": "target"}}, r"joint is False, there True"),
+        (
+            {"tokenizer": {"name": "sentencepiece", "vocab_size": 400}},
+            r"name is 'sentencepiece', there 'characters'; .*400",
+        ),
+    ],
+)
+def test_another_tokenizer_is_told_by_its_settings(started: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(TokenizerError, match=rf"train\.start: {VERSION} has another tokenizer: .*{said}"):
+        train_tokenizer.started(write_params(VERSION, **changes), started)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"transformer": {"width": 32}}, r"model\.transformer\.width is 32, there 16"),
+        (
+            {"transformer": {"activation": "gelu", "norm_order": "post"}},
+            r"norm_order is 'post', .*activation is 'gelu'",
+        ),
+        ({"model": {"tied_embeddings": "none"}}, r"model\.tied_embeddings is 'none', there 'all'"),
+        ({"model": {"name": "lstm"}}, r"model\.name is 'lstm', there 'transformer'"),
+    ],
+)
+def test_another_network_is_told_by_its_settings(started: Path, changes: dict[str, Any], said: str) -> None:
+    tokenizer = load_tokenizer(started / "tokenizer")
+    with pytest.raises(ModelError, match=rf"train\.start: {VERSION} is another network: .*{said}"):
+        train_model.starting_point(write_params(VERSION, **changes), tokenizer, TokenStore.__new__(TokenStore), ignore)
+
+
+def test_another_dropout_is_the_same_network(started: Path) -> None:
+    tokenizer = load_tokenizer(started / "tokenizer")
+    params = write_params(VERSION, model={"dropout": 0.3})
+    train_model.starting_point(params, tokenizer, TokenStore.__new__(TokenStore), ignore)
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        ("models:/seqloom-en-de@champion", "an alias, which moves"),
+        ("models:/seqloom-en-de", "valid are null and models:/NAME/NUMBER"),
+        ("data/local/model", "valid are null and models:/NAME/NUMBER"),
+    ],
+)
+def test_what_is_no_pinned_version_is_refused(workplace: Path, start: str, said: str) -> None:
+    with pytest.raises(ParamsError, match=rf"train\.start: is '{start}'.*{said}"):
+        write_params(start)
+
+
+def test_vectors_and_a_start_are_too_much(workplace: Path) -> None:
+    embeddings = tree()["model"]["embeddings"] | {"source": "data/local/x.vec"}
+    with pytest.raises(ParamsError, match=r"train\.start names a model, which has embeddings"):
+        write_params(VERSION, model={"embeddings": embeddings})
+
+
+def test_without_a_start_a_run_is_what_it_was_before_there_was_one(workplace: Path) -> None:
+    write_corpus()
+    cold = write_params()
+    download_pretrained.run(cold, ignore)
+    train_tokenizer.run(cold, ignore)
+    assert "start" not in json.loads((places.PRETRAINED / "manifest.json").read_text())
+    assert "start" not in identify(cold, {}, CPU)["train"]
+    assert fingerprint(identify(write_params(VERSION), {}, CPU)) != fingerprint(identify(cold, {}, CPU))
