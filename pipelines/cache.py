@@ -5,9 +5,10 @@ a result. Without it DVC fetches or makes the result again.
 """
 
 import hashlib
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dvc.repo import Repo
@@ -24,10 +25,10 @@ def mend(root: Path) -> list[str]:
     What neither has is made again by whoever runs the stages next.
     """
     broken = list(_broken(root))
-    for path in broken:
-        path.chmod(0o644)
-        path.unlink()
     if broken:
+        for path in [*broken, *_folders_with(broken)]:
+            path.chmod(0o644)
+            path.unlink()
         if default_remote(root) is not None:
             _dvc(root, "fetch")
         if missing := _only_missing(root):
@@ -45,10 +46,18 @@ def _broken(root: Path) -> Iterator[Path]:
             yield path
 
 
+def _folders_with(broken: Sequence[Path]) -> list[Path]:
+    """The lists of folders that name what is broken: without its list, DVC sees that a folder is not whole."""
+    names = {path.parent.name + path.name for path in broken}
+    lists = [path for path in broken[0].parent.parent.glob(f"[0-9a-f][0-9a-f]/*{_FOLDER}") if path not in broken]
+    return [path for path in lists if any(entry["md5"] in names for entry in json.loads(path.read_bytes()))]
+
+
 def _only_missing(root: Path) -> list[str]:
     """Stages of which DVC finds no fault but that the cache lacks what lies in the workspace."""
     with Repo(str(root)) as repo:
-        return [name for name, faults in repo.status().items() if all(map(_is_missing, faults))]
+        found = repo.status().items()
+        return [name.rpartition(":")[2] for name, faults in found if all(map(_is_missing, faults))]
 
 
 def _is_missing(fault: object) -> bool:

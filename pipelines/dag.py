@@ -18,6 +18,7 @@ class Stage(NamedTuple):
     name: str
     timeout_minutes: float | None
     retries: int
+    gpu: bool  # it wants one to itself
     after: frozenset[str]  # the stages that it reads from, directly or not
 
 
@@ -37,7 +38,7 @@ def read_stages(root: Path) -> list[Stage]:
 def _stage(node: Any, graph: Any) -> Stage:
     meta = node.meta or {}
     after = frozenset(other.name for other in networkx.descendants(graph, node))
-    return Stage(node.name, meta.get("timeout_minutes"), meta.get("retries", 0), after)
+    return Stage(node.name, meta.get("timeout_minutes"), meta.get("retries", 0), meta.get("gpu", False), after)
 
 
 def changed_stages(root: Path) -> set[str] | None:

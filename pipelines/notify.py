@@ -9,6 +9,7 @@ They may hold secrets and are never written anywhere. A notification that fails 
 
 import logging
 import os
+import warnings
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -76,8 +77,10 @@ def _through_apprise(notice: Notice) -> list[str]:
     failed = []
     for url in urls:
         try:
-            target = apprise.Apprise()
-            sent = target.add(url) and target.notify(title=notice.title, body=notice.text(), notify_type=kind)
+            with warnings.catch_warnings():  # it imports what Python has deprecated
+                warnings.simplefilter("ignore", DeprecationWarning)
+                target = apprise.Apprise()
+                sent = target.add(url) and target.notify(title=notice.title, body=notice.text(), notify_type=kind)
         except Exception:
             sent = False  # its words may hold the URL
         if not sent:

@@ -154,7 +154,11 @@ def _is_ancestor(root: Path, old: str, new: str) -> bool:
 def _author(root: Path) -> list[str]:
     """Settings for a commit where nobody told Git who works here, as on a server."""
     known = subprocess.run(["git", "var", "GIT_COMMITTER_IDENT"], cwd=root, capture_output=True, check=False)
-    return [] if known.returncode == 0 else [f"-cuser.{key}={value}" for key, value in AUTHOR.items()]
+    return (
+        []
+        if known.returncode == 0
+        else [word for key, value in AUTHOR.items() for word in ("-c", f"user.{key}={value}")]
+    )
 
 
 def _git(root: Path, *words: str, **environment_too: str) -> str:
@@ -164,7 +168,7 @@ def _git(root: Path, *words: str, **environment_too: str) -> str:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        verb = next(word for word in words if not word.startswith("-"))
+        verb = next(word for word in words if not word.startswith("-") and "=" not in word)
         raise PublishError(f"git {verb}: {done.stderr.strip() or f'ended with {done.returncode}'}")
     return done.stdout.strip()
 

@@ -5,12 +5,14 @@ import re
 import shutil
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.concurrency.sync import concurrency
 from prefect.logging import get_run_logger
 
 from pipelines import ROOT, TELEMETRY_OFF
@@ -18,6 +20,7 @@ from pipelines.dag import Stage
 from pipelines.leftovers import marks
 from pipelines.process import run_logged
 
+GPU = "gpu"  # the concurrency limit of Prefect that stages with `gpu: true` in their meta wait for
 RETRY_DELAY = 5.0  # seconds before another try of a stage that asks for one
 LOCK_DELAY, LOCK_TRIES = 5.0, 60  # DVC itself waits 3 seconds for another command to let go; a few minutes are patient
 _LOCKED = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")
@@ -59,8 +62,10 @@ def run_stage(stage: Stage, root: Path, *, changed: bool = True) -> Outcome:
         timeout_seconds=bound,
     )
     try:
-        # Called and not submitted: a submitted task can be neither timed out nor cancelled.
-        return named(stage.name, root, changed)
+        # Called and not submitted: a submitted task can be neither timed out nor cancelled. What waits for the GPU
+        # does not use up its time; where nobody has set that limit, there is nothing to wait for.
+        with concurrency(GPU, strict=False) if stage.gpu and changed else nullcontext():
+            return named(stage.name, root, changed)
     except TimeoutError as error:
         reason = f"took longer than {stage.timeout_minutes:g} minutes and was stopped; its meta in dvc.yaml says so"
         raise StageError(stage.name, reason, 124) from error

@@ -13,7 +13,7 @@ from pipelines.dag import changed_stages, read_stages
 DIAMOND = """
 stages:
   last: {cmd: cat left right > last, deps: [left, right], outs: [last]}
-  right: {cmd: cp first right, deps: [first], outs: [right], meta: {timeout_minutes: 1.5, retries: 3}}
+  right: {cmd: cp first right, deps: [first], outs: [right], meta: {timeout_minutes: 1.5, retries: 3, gpu: true}}
   left: {cmd: cp first left, deps: [first], outs: [left]}
   first: {cmd: cp given first, deps: [given], outs: [first]}
 """
@@ -42,8 +42,8 @@ def test_a_stage_comes_after_what_it_reads_and_ties_keep_the_order_of_the_file(d
     stages = read_stages(diamond)
     assert [stage.name for stage in stages] == ["first", "right", "left", "last"]
     assert [set(stage.after) for stage in stages] == [set(), {"first"}, {"first"}, {"first", "left", "right"}]
-    assert (stages[1].timeout_minutes, stages[1].retries) == (1.5, 3)
-    assert (stages[2].timeout_minutes, stages[2].retries) == (None, 0)
+    assert (stages[1].timeout_minutes, stages[1].retries, stages[1].gpu) == (1.5, 3, True)
+    assert (stages[2].timeout_minutes, stages[2].retries, stages[2].gpu) == (None, 0, False)
 
 
 def test_changed_stages_are_those_that_dvc_would_run(diamond: Path) -> None:

@@ -1,18 +1,13 @@
-"""The flow as a whole, on a DAG of shell commands: once, again, failing, interrupted, and on a schedule."""
+"""The flow as a whole, on a DAG of shell commands: once, again, failing, and interrupted."""
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from prefect import get_client
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
-from prefect.client.schemas.objects import FlowRun
 
 from pipelines.stage import StageError
 from pipelines.train import train
@@ -122,32 +117,3 @@ def test_an_interrupt_stops_the_stage_and_leaves_nobody(
     assert "Traceback" not in output
     assert (line / "asked").exists()
     assert not Path(f"/proc/{pid}").exists()
-
-
-SERVE = """
-import sys; from datetime import timedelta; from pathlib import Path; from pipelines.train import train
-train.serve(name="often", interval=timedelta(seconds=2), parameters={"root": str(Path.cwd())}, limit=1)
-"""
-
-
-def test_a_scheduled_run_completes(line: Path, prefect_server: str) -> None:
-    process = start(line, SERVE, PREFECT_API_URL=prefect_server)
-    try:
-        end = time.monotonic() + 180
-        done: list[FlowRun] = []
-        while not done and time.monotonic() < end and process.poll() is None:
-            time.sleep(1)
-            done = [run for run in asyncio.run(scheduled_runs()) if run.state_name == "Completed"]
-        assert done, process.communicate(timeout=10)[0] if process.poll() is not None else "no run within 180 seconds"
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-    assert runs(line)[:3] == ["first", "second", "third"]
-
-
-async def scheduled_runs() -> list[FlowRun]:
-    async with get_client() as client:
-        found = await client.read_flow_runs(
-            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=["often"]))
-        )
-    return [run for run in found if run.auto_scheduled]

@@ -1,0 +1,61 @@
+"""A broken object of DVC's cache is found by its hash and replaced; DVC alone would check it out as a result."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.cache import mend
+from pipelines.dag import changed_stages
+
+DAG = """
+stages:
+  first: {cmd: mkdir -p folder; cp given folder/a; echo b > folder/b, deps: [given], outs: [folder]}
+"""
+
+
+@pytest.fixture
+def clone(make_repository: Callable[[str], Path]) -> Path:
+    root = make_repository(DAG)
+    (root / "given").write_text("whole", encoding="utf-8")
+    dvc(root, "repro")
+    return root
+
+
+def dvc(root: Path, *words: str) -> None:
+    subprocess.run([sys.executable, "-m", "dvc", *words, "-q"], cwd=root, check=True)
+
+
+def spoil(root: Path) -> Path:
+    name = hashlib.md5(b"whole").hexdigest()
+    path = root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
+    path.chmod(0o644)
+    path.write_text("rotten", encoding="utf-8")
+    path.chmod(0o444)  # which DVC takes for a promise
+    return path
+
+
+def test_what_lies_in_the_workspace_is_put_back(clone: Path) -> None:
+    assert mend(clone) == []
+    path = spoil(clone)
+    assert mend(clone) == [hashlib.md5(b"whole").hexdigest()]
+    assert path.read_text(encoding="utf-8") == "whole"
+    assert changed_stages(clone) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("remote", [True, False])
+def test_what_is_gone_is_fetched_or_made_again(clone: Path, tmp_path: Path, remote: bool) -> None:
+    if remote:
+        dvc(clone, "remote", "add", "--default", "away", str(tmp_path / "remote"))
+        dvc(clone, "push")
+    path = spoil(clone)
+    (clone / "folder" / "a").unlink()
+    (clone / "folder" / "b").unlink()
+    mend(clone)
+    assert path.exists() == remote
+    dvc(clone, "repro")
+    assert (clone / "folder" / "a").read_text(encoding="utf-8") == "whole"

@@ -1,0 +1,155 @@
+"""People are told by a webhook, and hear nothing of its secrets; what cannot be sent fails nothing."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.states import Completed
+
+from pipelines import endings
+from pipelines import notify as notify_module
+from pipelines.endings import conclude, exit_status
+from pipelines.guarding import OutOfBoundsError
+from pipelines.notify import BLOCK, LOG, URLS, Notice, notify, notify_once
+from pipelines.package import Guarded, RefusedError
+from pipelines.publish import PublishError
+from pipelines.stage import StageError
+from pipelines.workspace import BusyError
+
+NOTICE = Notice("seqloom retrain: Failed", "train_model: no scales", "scratch/logs/train_model.log", "buy scales")
+
+
+class Hook(HTTPServer):
+    """A webhook on this machine that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.heard: list[dict[str, Any]] = []
+        self.status = 200
+
+    @property
+    def url(self) -> str:
+        return f"json://someone:secret@127.0.0.1:{self.server_port}/hidden"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:
+        self.server.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hook]:
+    server = Hook()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv(URLS, server.url)
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    (tmp_path / "scratch").mkdir()
+    return tmp_path
+
+
+def test_a_webhook_hears_what_happened_where_to_look_and_what_to_do(hook: Hook, clone: Path) -> None:
+    assert notify(clone, NOTICE)
+    (heard,) = hook.heard
+    assert heard["title"] == "seqloom retrain: Failed"
+    assert heard["type"] == "failure"
+    assert heard["message"].splitlines()[::2] == [
+        "train_model: no scales", "Look at: scratch/logs/train_model.log", "What to do: buy scales"
+    ]  # fmt: skip
+    assert "train_model: no scales" in (clone / LOG).read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_sent_fails_nothing_and_gives_no_secret_away(
+    hook: Hook, clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    hook.status = 500
+    monkeypatch.setenv(URLS, f"{hook.url} secret nonsense://secret json://127.0.0.1:1/secret")
+    monkeypatch.setenv(BLOCK, "secret")
+    monkeypatch.setattr(notify_module.Block, "load", lambda name: 1 / 0)
+    with caplog.at_level(0):
+        assert not notify(clone, NOTICE)
+    said = capsys.readouterr()
+    assert said.out.count("could not be sent") == 5
+    assert "secret" not in said.out + said.err + caplog.text + (clone / LOG).read_text(encoding="utf-8")
+
+
+def test_the_same_is_told_once(hook: Hook, clone: Path) -> None:
+    for key in ("a", "a", "b", "a"):
+        notify_once(clone, key, NOTICE)
+    assert len(hook.heard) == 3
+    hook.status = 500
+    notify_once(clone, "c", NOTICE)
+    hook.status = 200
+    notify_once(clone, "c", NOTICE)  # nobody has heard of it yet
+    assert len(hook.heard) == 5
+
+
+def test_a_full_disk_keeps_no_notice_from_being_sent(hook: Hook, clone: Path) -> None:
+    (clone / LOG).symlink_to("/dev/full")
+    (clone / "scratch" / "told").symlink_to("/dev/full")
+    assert notify(clone, NOTICE)
+    assert len(hook.heard) == 1
+
+
+REFUSED = OutOfBoundsError(
+    Guarded(False, "7", [{"what": "p", "now": 1, "before": 9, "low": 5, "high": 9, "ok": False}])
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "name", "status", "told"),
+    [
+        (StageError("train_model", "no scales", 1), "FAILED", "Failed", 1, 1),
+        (StageError("train_model", "took longer than 5 minutes", 124), "FAILED", "TimedOut", 1, 1),
+        (StageError("train_model", "no space is left on the disk of x", 1), "FAILED", "DiskFull", 1, 1),
+        (StageError("register_model", "x", os.EX_TEMPFAIL), "FAILED", "Unreachable", 1, 1),
+        (RefusedError("the registry does not answer", os.EX_TEMPFAIL), "FAILED", "Unreachable", 1, 1),
+        (RefusedError("params.yaml: line 1"), "FAILED", "Failed", 1, 1),
+        (PublishError("dvc push to x: gone"), "FAILED", "NotPublished", 1, 1),
+        (REFUSED, "FAILED", "Refused", 3, 1),
+        (BusyError("another run"), "CANCELLED", "Busy", os.EX_TEMPFAIL, 0),
+    ],
+)
+def test_every_failure_has_one_state_one_notice_and_an_exit_status(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str, name: str, status: int, told: int
+) -> None:
+    notices: list[Notice] = []
+    for module in (endings, notify_module):
+        monkeypatch.setattr(module, "notify", lambda root, notice: notices.append(notice) or True)
+
+    def work() -> Any:
+        raise error
+
+    state = conclude("retrain", clone, work)
+    assert (state.type.value, state.name, state.message) == (kind, name, str(error))
+    assert exit_status(state) == status
+    assert len(notices) == told
+    assert all(notice.title == f"seqloom retrain: {name}" and notice.do for notice in notices)
+
+
+def test_a_defect_is_told_and_keeps_its_traceback(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notices: list[Notice] = []
+    monkeypatch.setattr(endings, "notify", lambda root, notice: notices.append(notice))
+    with pytest.raises(ZeroDivisionError):
+        conclude("train", clone, lambda: Completed(data=1 / 0))
+    assert [notice.happened for notice in notices] == ["ZeroDivisionError: division by zero"]

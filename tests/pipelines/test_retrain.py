@@ -1,0 +1,189 @@
+"""A retraining day by day, on a DAG of shell commands and with a stand-in for the commands of the package."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.schemas.objects import State
+
+from pipelines import endings, notify, package, steps
+from pipelines.notify import Notice
+from pipelines.package import RefusedError
+from pipelines.retrain import retrain
+from pipelines.workspace import alone
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+DAG = """
+stages:
+  prepare_corpus: {cmd: echo prepare >> runs; cp source corpus, deps: [source], outs: [corpus]}
+  train_model: {cmd: echo train >> runs; cat corpus start > model, deps: [corpus, start], outs: [model]}
+  register_model:
+    cmd: sh register.sh
+    deps: [model]
+    metrics: [{metrics/registration.json: {cache: false}}]
+"""
+# A version per model; the gate likes those that hold the word "good".
+REGISTER = """
+set -e
+echo register >> runs
+mkdir -p metrics reports/gate registry
+print=$(md5sum < model | cut -d' ' -f1)
+test -e registry/$print || echo $(($(ls registry | wc -l) + 1)) > registry/$print
+promoted=false; if grep -q good model; then promoted=true; cp registry/$print champion; fi
+printf '{"model": "toy", "version": "%s", "promoted": %s, "reason": "so it is"}' $(cat registry/$print) $promoted \
+  > reports/gate/verdict.json
+printf 'BLEU and so on' > reports/gate/verdict.md
+printf '{"fingerprint": "%s"}' $print > metrics/registration.json
+"""
+
+
+class Package:
+    """What the commands of the package would say in this folder: the guard refuses sources that hold `rubbish`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.watched: list[str] = ["good 1"]
+        self.fails: list[RefusedError] = []
+
+    def __call__(self, root: Path, module: str, *arguments: str, fine: object = ()) -> str:
+        if module == "seqloom.stages":
+            return ""
+        said = getattr(self, arguments[0])(*arguments[1:])
+        return said if isinstance(said, str) else json.dumps(said)
+
+    def watch(self, *switches: str) -> dict[str, Any]:
+        assert switches == ("--json", "--pin")
+        if self.fails:
+            raise self.fails.pop(0)
+        source = self.root / "source"
+        new = self.watched[-1]
+        changed = source.read_text(encoding="utf-8") != new
+        source.write_text(new, encoding="utf-8")
+        return {"sources": [{"corpus": "toy", "changed": changed, "why": "it grew"}], "changed": changed}
+
+    def guard(self, *switches: str) -> dict[str, Any]:
+        ok = "rubbish" not in (self.root / "corpus").read_text(encoding="utf-8")
+        finding = {"what": "pairs", "now": 3, "before": 100, "low": 50, "high": 200, "ok": ok}
+        return {"ok": ok, "baseline": "1", "findings": [finding]}
+
+    def info(self, *switches: str) -> dict[str, Any]:
+        champion = self.root / "champion"
+        best = champion.read_text(encoding="utf-8").strip() if champion.exists() else None
+        known = {path.name: path.read_text(encoding="utf-8").strip() for path in (self.root / "registry").glob("*")}
+        return {
+            "versions": [
+                {"name": "toy", "version": number, "fingerprint": print_, "verdict": "it is so",
+                 "aliases": ["champion"] if number == best else []}
+                for print_, number in known.items()
+            ]
+        }  # fmt: skip
+
+    def set(self, *settings: str) -> str:
+        ((key, _, value),) = (setting.partition("=") for setting in settings)
+        assert key == "train.start"
+        (self.root / "start").write_text(value, encoding="utf-8")
+        return ""
+
+
+@pytest.fixture
+def clone(make_repository: Callable[[str], Path]) -> Path:
+    folder = make_repository(DAG)
+    (folder / "register.sh").write_text(REGISTER, encoding="utf-8")
+    (folder / "source").write_text("good 1", encoding="utf-8")
+    (folder / "start").write_text("nothing", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def commands(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
+    stand_in = Package(clone)
+    monkeypatch.setattr(package, "_run", stand_in)
+    return stand_in
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
+    notices: list[Notice] = []
+    for module in (notify, endings):
+        monkeypatch.setattr(module, "notify", lambda root, notice: notices.append(notice) or True)
+    return notices
+
+
+def day(root: Path, **given: Any) -> tuple[str, str, list[str]]:
+    """Retrain, and return the type and the name of the state, and what was run."""
+    state: State[Any] = retrain(root, **given, return_state=True)
+    runs = root / "runs"
+    done = runs.read_text(encoding="utf-8").split() if runs.exists() else []
+    runs.unlink(missing_ok=True)
+    return state.type.value, str(state.name), done
+
+
+def test_a_week(clone: Path, commands: Package, told: list[Notice]) -> None:
+    everything = ["prepare", "train", "register"]
+    assert day(clone) == ("COMPLETED", "Promoted", everything)
+    assert day(clone) == ("COMPLETED", "Skipped", [])
+    commands.watched.append("rubbish")
+    assert day(clone) == ("FAILED", "Refused", ["prepare"])
+    assert day(clone) == ("FAILED", "Refused", [])  # again, for what was refused lies prepared
+    assert day(clone, accept_data=True) == ("COMPLETED", "NotPromoted", ["train", "register"])
+    assert day(clone) == ("COMPLETED", "Skipped", [])
+    commands.watched.append("good 2")
+    assert day(clone, warm_start=True) == ("COMPLETED", "Promoted", everything)
+    assert (clone / "start").read_text(encoding="utf-8") == "models:/toy/1"
+    assert day(clone, warm_start=True) == ("COMPLETED", "Skipped", [])  # though there is a new champion to start from
+    assert [notice.title.rpartition(" ")[2] for notice in told] == ["Promoted", "Refused", "NotPromoted", "Promoted"]
+    assert "pairs is 3, was 100, and may be 50 to 200" in told[1].text()
+
+
+def test_accepted_data_stays_accepted_when_training_fails_or_is_killed(
+    clone: Path, commands: Package, told: list[Notice]
+) -> None:
+    commands.watched.append("rubbish")
+    (clone / "dvc.yaml").write_text(DAG.replace("cat corpus", "exit 1; cat corpus"), encoding="utf-8")
+    assert day(clone, accept_data=True) == ("FAILED", "Failed", ["prepare", "train"])
+    (clone / "dvc.yaml").write_text(DAG, encoding="utf-8")
+    assert day(clone) == ("COMPLETED", "NotPromoted", ["train", "register"])
+
+
+def test_a_source_that_does_not_answer_is_asked_again(
+    clone: Path, commands: Package, told: list[Notice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "DELAY", 0.05)
+    silence = RefusedError("toy: no answer", os.EX_TEMPFAIL)
+    commands.fails += [silence] * steps.TRIES
+    assert day(clone) == ("FAILED", "Unreachable", [])
+    assert [notice.happened for notice in told] == ["toy: no answer"]
+    commands.fails += [silence]
+    assert day(clone)[1] == "Promoted"
+
+
+def test_the_second_of_two_at_once_is_busy_and_pages_nobody(clone: Path, commands: Package, told: list[Notice]) -> None:
+    with alone(clone):
+        assert day(clone) == ("CANCELLED", "Busy", [])
+    assert told == []
+
+
+def test_what_could_not_be_published_is_published_by_the_next_run(
+    clone: Path, commands: Package, told: list[Notice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    wanted = {"commit": "tag"}
+    assert day(clone, **wanted)[:2] == ("FAILED", "NotPublished")  # for there is no Git
+    assert "toy version 1 is champion" in told[-1].happened
+    for words in (
+        ["init", "-q"],
+        ["add", "dvc.yaml"],
+        ["-c", "user.name=a", "-c", "user.email=b@c", "commit", "-qm", "a"],
+    ):
+        subprocess.run(["git", *words], cwd=clone, check=True)
+    assert day(clone, **wanted) == ("COMPLETED", "Promoted", [])
+    tags = subprocess.run(["git", "tag"], cwd=clone, check=True, capture_output=True, text=True).stdout
+    assert tags.split() == ["toy/1"]
+    assert day(clone, **wanted) == ("COMPLETED", "Skipped", [])
