@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import socket
 import threading
 import time
@@ -13,8 +14,9 @@ from seqloom.errors import RegistryError
 from seqloom.stages import places
 from seqloom.tracking.curves import Point
 from seqloom.tracking.following import follow
-from seqloom.tracking.live import Live, held, send_all
+from seqloom.tracking.live import Live, held
 from seqloom.tracking.run import Model, TrainingRun, log_run
+from seqloom.tracking.sending import send_all
 from seqloom.tracking.store import Store, connect
 from tests.finished import finish, give_store
 
@@ -138,6 +140,17 @@ def test_a_run_whose_training_died_is_closed_and_goes_on_with_it(store: Store, t
     assert [run.info.status for run in runs(store)] == ["FINISHED"]
     assert [step for step, _ in curve(store, "train/loss")] == [2, 4]
     assert said == [f"{training.folder}: sent"] * 2
+
+
+def test_a_run_whose_training_was_removed_is_closed(store: Store, training: Training) -> None:
+    training.begin()
+    send(store, training)
+    scratch = training.folder.parent
+    send_all(store, "x", Path("another") / "scratch", print)
+    assert [run.info.status for run in runs(store)] == ["RUNNING"]
+    shutil.rmtree(training.folder)
+    send_all(store, "x", scratch, print)
+    assert [run.info.status for run in runs(store)] == ["KILLED"]
 
 
 def test_a_journal_from_before_processes_signed_it_is_left_alone(store: Store, training: Training) -> None:

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("--follow", action="store_true", help="stay until the training that goes on has ended")
     parser.add_argument(
-        "--every", type=float, default=5.0, metavar="SECONDS", help="between two looks, with --follow (default: 5)"
+        "--every", type=float, default=10.0, metavar="SECONDS", help="between two looks, with --follow (default: 10)"
     )
 
 
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
     for name, value in _IN_A_HURRY.items():
         os.environ.setdefault(name, value)
     from seqloom.params import load_params
-    from seqloom.tracking.live import send_all
+    from seqloom.tracking.sending import send_all
     from seqloom.tracking.store import Store, connect
 
     experiment = load_params(PARAMS).register_.experiment

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from seqloom.errors import RegistryError
 from seqloom.tracking.journals import JOURNAL, Journal
-from seqloom.tracking.live import Live, held, trainings
+from seqloom.tracking.live import Live, held
+from seqloom.tracking.sending import trainings
 from seqloom.tracking.store import Store
 
 _LONGEST = 60.0  # seconds between two attempts to reach a store that is down
@@ -56,7 +57,7 @@ def follow(
     stop: threading.Event,
     tell: Callable[[str], None],
     *,
-    every: float = 5.0,
+    every: float = 10.0,
     patience: float = 20.0,
 ) -> bool:
     """Send what trainings in `scratch` write until those that were seen have ended, or `stop` is set.

@@ -8,10 +8,9 @@ this process is killed. A run whose training has died is closed; one that regist
 import fcntl
 import hashlib
 import json
-import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,10 +25,11 @@ from seqloom.tracking.page import log_table
 from seqloom.tracking.run import AT_ONCE, TRAINING, live_run
 from seqloom.tracking.store import Store, experiment_id, refusals
 
+PLACE = "seqloom.place"  # tag of runs: the machine and the folder in scratch
 POSITION, LOCK, SYSTEM = "sync.json", "sync.lock", "system.jsonl"
 TABLE = "learning.json"  # sentences of the validation split, as each validation translated them
 _HEADS = ("source", "reference", "step", "hypothesis")
-_MOST_ROWS = 400
+_MOST_STEPS = 40  # of the table
 _INTERRUPTED = ("InterruptError", "KeyboardInterrupt", "SystemExit")
 _LOOK_EVERY = 10.0  # seconds between two looks at the machine
 
@@ -74,6 +74,8 @@ class Live:
         if self.journal.work is None:
             return
         alive = self.journal.alive()
+        if alive and self._opened and not self._news():
+            return
         self.look()  # and what was written since then, before it ended
         with refusals(store), _as_refusal():
             run_id = self._run(store, experiment)
@@ -89,12 +91,17 @@ class Live:
                 store.client.set_terminated(run_id, self._status())
                 self._remember(closed=True)
 
+    def _news(self) -> bool:
+        """Whether there is anything to send but the last look at the machine, which can wait for company."""
+        sent: dict[str, int] = self._position.get("sent", {})
+        return any(point.step > sent.get(point.metric, -1) for point in self._waiting.values())
+
     def _run(self, store: Store, experiment: str) -> str | None:
         """The run of this training, made where there is none; None where it is register_model's by now."""
         home = experiment_id(store, experiment)
-        place = hashlib.sha256(f"{store.uri} {home}".encode()).hexdigest()[:16]
-        if self._position.get("store") != place:
-            self._position = {"store": place}
+        where = hashlib.sha256(f"{store.uri} {home}".encode()).hexdigest()[:16]  # a URI may hold a password
+        if self._position.get("store") != where:
+            self._position = {"store": where}
         run_id = self._position.get("run_id")
         if run_id is not None:
             found = store.client.search_runs([home], f"attributes.run_id = '{run_id}'")
@@ -121,6 +128,7 @@ class Live:
         direction = model_name("translation", *languages).removeprefix("seqloom-")
         tags = {name: str(value) for name, value in kind.items() if value}
         tags |= {TRAINING: self.folder.name, "direction": direction, "mlflow.source.name": "seqloom sync"}
+        tags[PLACE] = place(self.folder)
         name = "-".join(filter(None, (kind["model.name"], kind["model.preset"])))
         made = store.client.create_run(
             home,
@@ -177,8 +185,9 @@ class Live:
         rows = read_samples(self.folder)
         newest = max((step for step, *_ in rows), default=0)
         if newest > self._position.get("samples", 0):
-            table = [(source, reference, step, text) for step, source, reference, text in rows]
-            log_table(store, run_id, TABLE, _HEADS, table[-_MOST_ROWS:])
+            shown = _spread(sorted({step for step, *_ in rows}))
+            table = [(source, reference, step, text) for step, source, reference, text in rows if step in shown]
+            log_table(store, run_id, TABLE, _HEADS, table)
             self._position["samples"] = newest
             self._remember(closed=False)
 
@@ -207,35 +216,24 @@ def held(folder: Path) -> Iterator[bool]:
             yield True
 
 
-def trainings(scratch: Path) -> list[Path]:
-    """The folders of trainings, the oldest first."""
-    return [file.parent for file in sorted(scratch.glob(f"*/{JOURNAL}"), key=os.path.getmtime)]
-
-
-def send_all(store: Store, experiment: str, scratch: Path, tell: Callable[[str], None]) -> None:
-    """Send what is not sent yet of every training, and close the runs of those that have died.
-
-    Raises:
-        RegistryError: the store refuses or does not answer.
-    """
-    for folder in trainings(scratch):
-        with held(folder) as ours:
-            if not ours:
-                tell(f"{folder}: another process sends this")
-                continue
-            live = Live(folder)
-            live.look()
-            if live.journal.work is not None:
-                live.send(store, experiment)
-                tell(f"{folder}: sent")
-
-
 @contextmanager
 def _as_refusal() -> Iterator[None]:
     try:
         yield
     except OSError as error:  # of an upload of files, which MLflow lets through
         raise RegistryError(f"the tracking store cannot be used: {error}") from error
+
+
+def place(folder: Path) -> str:
+    """The machine and the folder, as the runs of its trainings are tagged."""
+    return f"{socket.gethostname()}:{folder.absolute()}"
+
+
+def _spread(steps: list[int]) -> set[int]:
+    """The first, the last and some in between."""
+    if len(steps) <= _MOST_STEPS:
+        return set(steps)
+    return {steps[round(number * (len(steps) - 1) / (_MOST_STEPS - 1))] for number in range(_MOST_STEPS)}
 
 
 def _metric(name: str, step: int, value: float, at: float) -> Any:

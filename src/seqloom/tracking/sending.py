@@ -1,0 +1,52 @@
+"""Sends what all trainings of a folder have left, and closes the runs of those that are no more."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from seqloom.tracking.journals import JOURNAL
+from seqloom.tracking.live import PLACE, Live, held, place
+from seqloom.tracking.names import FINGERPRINT
+from seqloom.tracking.store import Store, experiment_id, refusals
+
+
+def trainings(scratch: Path) -> list[Path]:
+    """The folders of trainings, the oldest first."""
+    return [file.parent for file in sorted(scratch.glob(f"*/{JOURNAL}"), key=os.path.getmtime)]
+
+
+def send_all(store: Store, experiment: str, scratch: Path, tell: Callable[[str], None]) -> None:
+    """Send what is not sent yet of every training, and close the runs of those that have died.
+
+    Raises:
+        RegistryError: the store refuses or does not answer.
+    """
+    for folder in trainings(scratch):
+        with held(folder) as ours:
+            if not ours:
+                tell(f"{folder}: another process sends this")
+                continue
+            live = Live(folder)
+            live.look()
+            if live.journal.work is not None:
+                live.send(store, experiment)
+                tell(f"{folder}: sent")
+    for run_id in _abandoned(store, experiment, scratch):
+        with refusals(store):
+            store.client.set_terminated(run_id, "KILLED")
+        tell(f"run {run_id}: closed, its training is gone")
+
+
+def _abandoned(store: Store, experiment: str, scratch: Path) -> list[str]:
+    """Runs that are going on by what MLflow knows, of trainings that were here and whose folder was removed."""
+    with refusals(store):
+        home = experiment_id(store, experiment)
+        running = store.client.search_runs([home], "attributes.status = 'RUNNING'")
+    here = place(scratch)
+    return [
+        str(run.info.run_id)
+        for run in running
+        if run.data.tags.get(PLACE, "").startswith(f"{here}/")
+        and FINGERPRINT not in run.data.tags
+        and not Path(run.data.tags[PLACE].partition(":")[2]).exists()
+    ]
