@@ -14,7 +14,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check ui clean
+.PHONY: help run schedule test check ui clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -22,6 +22,9 @@ help: ## say what there is
 
 run: .venv/.run ## install what is needed and run the whole pipeline: corpus, tokenizer, model, scores, registry
 	@$(BIN)/python -m pipelines.train
+
+schedule: .venv/.run ## retrain every night if there is new data, and serve every flow at http://127.0.0.1:4200 (docs/RETRAINING.md)
+	@$(BIN)/python -m pipelines.schedule
 
 test: .venv/.test ## run every test
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile

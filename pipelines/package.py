@@ -44,10 +44,16 @@ class Guarded(NamedTuple):
     def outside(self) -> list[str]:
         """The findings out of bounds, a sentence for each."""
         return [
-            f"{each['what']} is {each['now']:g}, was {each['before']:g}, and may be {each['low']:g} to {each['high']:g}"
+            f"{each['what']} is {each['now']:g}, was {each['before']:g}, and may be {_bounds(each['low'], each['high'])}"
             for each in self.findings
             if not each["ok"]
         ]
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"{low:g} or more" if low is not None else f"{high:g} at most"
+    return f"{low:g} to {high:g}"
 
 
 def check_params(root: Path) -> None:
