@@ -5,9 +5,11 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from seqloom.cli.naming import PARAMS
+from seqloom.errors import RegistryError
 
 NAME = "sync"
 HELP = "send to MLflow what trainings have written down"
@@ -21,6 +23,7 @@ disk, for the next time.
 """
 EPILOG = None
 SCRATCH = Path("scratch")
+_NICE = 10  # training comes first; further back, it would keep the database locked while it waits for a processor
 _IN_A_HURRY = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}  # it tries again by itself
 
 
@@ -50,7 +53,9 @@ def run(options: argparse.Namespace) -> None:
         return
     from seqloom.tracking.following import follow
 
-    os.nice(19 - os.nice(0))  # training comes first
+    with suppress(RegistryError):  # it is told of when there is something to send
+        open_store()  # others wait for whoever makes the database, so that is done at full speed
+    os.nice(_NICE)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
