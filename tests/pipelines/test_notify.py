@@ -111,9 +111,8 @@ def test_a_full_disk_keeps_no_notice_from_being_sent(hook: Hook, clone: Path) ->
     assert len(hook.heard) == 1
 
 
-REFUSED = OutOfBoundsError(
-    Guarded(False, "7", [{"what": "p", "now": 1, "before": 9, "low": 5, "high": 9, "ok": False}])
-)
+FINDING: dict[str, Any] = {"what": "pairs", "now": 1, "before": 9, "low": 5, "high": 9, "ok": False}
+REFUSED = OutOfBoundsError(Guarded(False, "7", [FINDING]))
 
 
 @pytest.mark.parametrize(
