@@ -7,25 +7,29 @@ It goes on from where it was, however it ended: its memory is a file in scratch/
 
 import argparse
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.concurrency.sync import concurrency
 from prefect.logging import get_run_logger
 from prefect.states import Completed
 
 from pipelines import ROOT
 from pipelines.command import run_apart, run_here
+from pipelines.dag import read_stages
 from pipelines.endings import conclude
 from pipelines.shift import at_work
+from pipelines.stage import GPU
 from pipelines.sweeping.clone import base_params, make_clone
 from pipelines.sweeping.records import Records
 from pipelines.sweeping.space import Sweep, SweepError, load_yaml, read_sweep, setting
 from pipelines.sweeping.study import Study, Trial
 from pipelines.sweeping.summary import publish
-from pipelines.sweeping.trial import Place, Result, drop_checkpoints, run_trial
+from pipelines.sweeping.trial import STAGE, Place, Result, drop_checkpoints, run_trial
 from pipelines.workspace import alone
 
 FOLDER = Path("scratch/sweeps")
@@ -67,6 +71,8 @@ def _sweep(root: Path, path: Path, trials: int | None) -> State[Any]:
 
 
 def _read(path: Path, params: Mapping[str, Any], trials: int | None) -> Sweep:
+    if trials is not None and trials < 1:
+        raise SweepError(f"trials: there must be at least one, got {trials}")
     read = read_sweep(path, params)
     return read if trials is None else read.model_copy(update={"trials": trials})
 
@@ -79,7 +85,8 @@ def _run(study: Study, place: Place, records: Records) -> None:
         records.trial(trial.number, trial.point, "running")
         _send(records)
         try:
-            result = _task(trial)(study, place, trial)
+            with _gpu(place.clone):
+                result = _task(trial)(study, place, trial)
         except BaseException:
             records.trial(trial.number, trial.point, "stopped")
             records.sweep("stopped", {}, None)
@@ -97,6 +104,12 @@ def _run(study: Study, place: Place, records: Records) -> None:
     value = {} if best is None or best.value is None else {f"best.{study.sweep.metric}": best.value}
     records.sweep("failed" if best is None else "complete", value, best.point if best else None)
     _send(records)
+
+
+def _gpu(clone: Path) -> AbstractContextManager[None]:
+    """The right to train on the GPU, for which a trial waits, as any training does."""
+    wanted = any(stage.gpu for stage in read_stages(clone) if stage.name == STAGE)
+    return concurrency(GPU, strict=False) if wanted else nullcontext()
 
 
 def _task(trial: Trial) -> Callable[[Study, Place, Trial], Result]:

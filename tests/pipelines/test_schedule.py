@@ -81,7 +81,7 @@ def test_a_scheduled_run_completes_and_nothing_outlives_a_schedule_that_is_kille
         schedule.wait()
     assert limits["gpu"] == 1
     assert sorted(each["entrypoint"] for each in deployments) == [
-        f"pipelines.{flow}.{flow}" for flow in ("retrain", "rollback", "train")
+        f"pipelines.{flow}.{flow}" for flow in ("retrain", "rollback", "sweep", "train")
     ]
     assert all(each["concurrency_options"]["collision_strategy"] == "CANCEL_NEW" for each in deployments)
     (described,) = (each for each in deployments if "retrain" in each["entrypoint"])
