@@ -9,10 +9,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from prefect import tags
 from prefect.client.schemas.objects import State
 
 from pipelines.endings import EXPECTED, exit_status
 from pipelines.leftovers import adopt, end_leftovers
+from pipelines.zombies import run_tags
 
 _APART = "SEQLOOM_FLOW_APART"  # set for the process that is the flow
 INTERRUPTED = 130
@@ -35,7 +37,8 @@ def run_here(root: Path, flow: Callable[[], State[Any]]) -> None:
     adopt(root)
     print("seqloom: starting; Prefect's embedded server takes some seconds", flush=True)
     try:
-        state = flow()
+        with tags(*run_tags(root)):
+            state = flow()
     except BaseException:
         if not interrupted:  # else what is raised may be no more than an after-effect
             raise
@@ -45,8 +48,7 @@ def run_here(root: Path, flow: Callable[[], State[Any]]) -> None:
     if isinstance(failure, Exception) and not isinstance(failure, EXPECTED):
         raise failure  # a defect keeps its traceback
     status = exit_status(state)
-    said = (state.message or state.name or "").splitlines()
-    for line in said:
+    for line in (state.message or "").splitlines():
         print(f"error: {line}" if status else line, file=sys.stderr if status else sys.stdout, flush=True)
     sys.exit(status)
 

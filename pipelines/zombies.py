@@ -1,12 +1,14 @@
 """Flow runs that Prefect takes for running though their process has ended: they are told apart and set to Crashed.
 
 Only whoever holds the clone (see workspace.py) may ask: then every other flow of this clone has ended or is about to
-find the clone taken. The run at work is noted in scratch/flow.json, and stays noted: its last state is set after the
-flow's own code has ended, and it can be killed before that.
+find the clone taken. Two things tell whose a run is. Commands tag their run with the clone and their process, from the
+moment when Prefect first hears of it. What a schedule starts has no say in that; the run at work is noted in
+scratch/flow.json, and stays noted: its last state is set after the flow's own code has ended.
 """
 
 import json
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -22,7 +24,17 @@ from pipelines.leftovers import lives, parse, this_process
 
 ALIVE = {StateType.RUNNING, StateType.PENDING, StateType.CANCELLING}
 _FILTER = {"state": {"type": {"any_": [kind.value for kind in ALIVE]}}}
+_PROCESS = "process:"
 MESSAGE = "The process of this run was killed. The next run cleans up after it and goes on from where it was."
+
+
+def run_tags(root: Path) -> list[str]:
+    """What tells from a flow run which clone, on which machine, and which process it belongs to."""
+    return [_clone_tag(root), f"{_PROCESS}{this_process()}"]
+
+
+def _clone_tag(root: Path) -> str:
+    return f"clone:{socket.gethostname()}:{root.resolve()}"
 
 
 def record(root: Path) -> None:
@@ -43,8 +55,9 @@ def bury(root: Path, *, everyone: bool | None = None) -> list[str]:
     if everyone is None:
         everyone = PREFECT_API_URL.value() is None
     with get_client(sync_client=True) as client:
-        dead = _unfinished(client) if everyone else _recorded(client, root)
-        return [str(run.name) for run in dead if str(run.id) != current.id and _crash(client, run)]
+        dead = _unfinished(client) if everyone else [*_recorded(client, root), *_tagged(client, root)]
+        others = {run.id: run for run in dead if str(run.id) != current.id}
+        return [str(run.name) for run in others.values() if _crash(client, run)]
 
 
 def _recorded(client: SyncPrefectClient, root: Path) -> Iterable[FlowRun]:
@@ -61,8 +74,16 @@ def _recorded(client: SyncPrefectClient, root: Path) -> Iterable[FlowRun]:
         return []
 
 
-def _unfinished(client: SyncPrefectClient) -> Iterable[FlowRun]:
-    return client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(_FILTER))
+def _tagged(client: SyncPrefectClient, root: Path) -> Iterable[FlowRun]:
+    for run in _unfinished(client, {"tags": {"all_": [_clone_tag(root)]}}):
+        names = [tag.removeprefix(_PROCESS) for tag in run.tags if tag.startswith(_PROCESS)]
+        processes = [parse(name) for name in names]
+        if processes and not any(process and lives(process) for process in processes):
+            yield run
+
+
+def _unfinished(client: SyncPrefectClient, more: Mapping[str, object] | None = None) -> list[FlowRun]:
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({**_FILTER, **(more or {})}))
 
 
 def _crash(client: SyncPrefectClient, run: FlowRun) -> bool:

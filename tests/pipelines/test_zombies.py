@@ -1,0 +1,77 @@
+"""Runs whose process has ended are set to Crashed; those of others and of the living are left alone."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect import flow, get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.states import Completed, Pending, Running
+
+from pipelines.leftovers import this_process
+from pipelines.shift import at_work
+from pipelines.zombies import bury, run_tags
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+DEAD = "process:4194305:1"  # above the largest process id of Linux
+
+
+@flow(name="toy", persist_result=False)
+def toy(root: Path) -> None:
+    with at_work(root):
+        pass
+
+
+@pytest.fixture
+def client() -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+def state(client: SyncPrefectClient, run: UUID) -> str | None:
+    return client.read_flow_run(run).state_name
+
+
+def test_a_run_that_was_noted_is_dead_once_its_process_is(tmp_path: Path, client: SyncPrefectClient) -> None:
+    toy(tmp_path)
+    noted = tmp_path / "scratch" / "flow.json"
+    content = json.loads(noted.read_text(encoding="utf-8"))
+    assert content["process"] == str(this_process())
+    assert bury(tmp_path) == []  # it has ended as it should
+    run = client.create_flow_run(toy, parameters={"root": str(tmp_path)}, state=Running())
+    note = {"flow_run_id": str(run.id), "process": "1:1"}
+    for process, expected in ((content["process"], "Crashed"), ("4194305:1", "Crashed")):
+        client.set_flow_run_state(run.id, Running(), force=True)
+        noted.write_text(json.dumps(note | {"process": process}), encoding="utf-8")
+        toy(tmp_path)  # which holds the clone now
+        assert state(client, run.id) == expected
+    assert "seqloom: Crashed" in (tmp_path / "scratch" / "notices.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"flow_run_id": null, "process": null}'])
+def test_a_note_that_was_cut_off_is_no_note(tmp_path: Path, content: str) -> None:
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / "flow.json").write_text(content, encoding="utf-8")
+    assert bury(tmp_path) == []
+
+
+def test_a_run_that_names_a_dead_process_is_dead(tmp_path: Path, client: SyncPrefectClient) -> None:
+    clone, process = run_tags(tmp_path)
+    given = {"root": str(tmp_path)}
+    dead = [
+        client.create_flow_run(toy, parameters=given, tags=[clone, DEAD], state=begun, name=f"dead-{begun.name}").id
+        for begun in (Running(), Pending())
+    ]
+    spared = [
+        client.create_flow_run(toy, parameters=given, tags=tags, state=begun).id
+        for tags, begun in (
+            ([clone, process], Running()), ([clone + "x", DEAD], Running()), ([clone], Running()),
+            ([clone, DEAD], Completed()),
+        )
+    ]  # fmt: skip
+    before = [state(client, run) for run in spared]
+    assert sorted(bury(tmp_path)) == ["dead-Pending", "dead-Running"]
+    assert [state(client, run) for run in dead] == ["Crashed", "Crashed"]
+    assert [state(client, run) for run in spared] == before
