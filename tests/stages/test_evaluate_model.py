@@ -20,7 +20,8 @@ from tests.records import tree
 
 PAIRS = [("the light is on", "das Licht ist an"), ("set {name}", "setze {name}"), ("off", "aus"), ("a<b", "a<b")] * 3
 OUTPUTS = (
-    places.REPORT / "index.html", places.REPORT / "hypotheses.tsv", places.EVALUATION_METRICS, places.LENGTHS_PLOT
+    places.REPORT / "index.html", places.REPORT / "hypotheses.tsv", places.REPORT / "attention.png",
+    places.EVALUATION_METRICS, places.LENGTHS_PLOT,
 )  # fmt: skip
 
 
@@ -55,6 +56,15 @@ def furnish(params):
     model = build_model(params.model.architecture, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
     save_model(model, params.model.architecture, places.CANDIDATE)
     (places.CANDIDATE / "languages.json").write_text(params.languages.model_dump_json())
+
+
+def test_a_model_without_attention_has_no_picture(workplace):
+    lstm = changed(
+        model={"name": "lstm", "lstm": tree()["model"]["lstm"] | {"embedding": 8, "hidden": 16, "layers": 1}}
+    )
+    furnish(lstm)
+    run(lstm, ignore)
+    assert {path.name for path in places.REPORT.iterdir()} == {"index.html", "hypotheses.tsv"}
 
 
 @pytest.fixture

@@ -9,16 +9,18 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqloom.corpus.splits import Pair, read_split
 from seqloom.decoding.directions import translate_each
 from seqloom.decoding.translator import Translator
-from seqloom.errors import EvaluationError
+from seqloom.errors import EvaluationError, ModelError
 from seqloom.evaluation.cards import segment_table
+from seqloom.evaluation.heat_map import draw_heat_map
 from seqloom.evaluation.report import Facts, read_curve, report
-from seqloom.evaluation.scores import Scores
+from seqloom.evaluation.scores import Scores, ranked
 from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Segments
 from seqloom.languages import Direction
@@ -65,8 +67,17 @@ def run(params: Params, listen: Listener) -> None:
     metrics = scores.metrics() | {"cut_hypotheses": cut.hypotheses, "cut_sources": cut.sources}
     places.write_text(places.REPORT / "index.html", page)
     places.write_text(places.REPORT / "hypotheses.tsv", segment_table(segments, scores))
+    draw_attention(translator, segments, scores)
     places.write_text(places.LENGTHS_PLOT, length_table(scores))
     places.write_text(places.EVALUATION_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+
+
+def draw_attention(translator: Translator, segments: Segments, scores: Scores) -> None:
+    """Draw where the model looks in a segment of middling quality; of a model without attention there is no picture."""
+    (row,) = ranked(scores, segments.sources, 1)["median"]
+    with suppress(ModelError, EvaluationError):
+        seen = translator.attention(segments.sources[row], language=segments.directions[row].target)
+        draw_heat_map(seen.weights.tolist(), seen.source, seen.target, places.REPORT / "attention.png")
 
 
 def _directions(pairs: Sequence[Pair], translator: Translator) -> list[Direction]:
