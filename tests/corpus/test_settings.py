@@ -53,7 +53,7 @@ def test_which_files_hold_pairs(source, pattern):
         ({**REPOSITORY, "branch": "-x", "format": "tsv"}, "should match pattern"),
         ({**REPOSITORY, "commit": "main", "format": "tsv"}, "should match pattern"),
         ({**WHEEL, "watch": "newest", "format": "tsv"}, "watch is 'newest'; write the versions as in"),
-        ({**REMOTE, "format": "xml"}, "'tsv', 'moses', 'json_catalogue' or 'gettext'"),
+        ({**REMOTE, "format": "xml"}, "'tsv', 'moses', 'json_catalogue', 'gettext', 'tmx' or 'xliff'"),
     ],
 )
 def test_what_cannot_work_is_refused(source, fault):

@@ -17,10 +17,10 @@ def read_lines(members: Members, name: str) -> Iterator[tuple[int, str]]:
     Raises:
         FormatError: naming the line that is not UTF-8, or the file whose gzip is broken.
     """
-    with members.open(name) as stream, _plain(stream) as plain:
+    with members.open(name) as stream, plain(stream) as content:
         number = 0
         try:
-            for number, line in enumerate(plain, 1):
+            for number, line in enumerate(content, 1):
                 text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
                 yield number, text.rstrip(b"\r\n").decode("utf-8")
         except UnicodeDecodeError as error:
@@ -35,7 +35,7 @@ def read_lines(members: Members, name: str) -> Iterator[tuple[int, str]]:
 
 
 @contextmanager
-def _plain(stream: IO[bytes]) -> Iterator[IO[bytes]]:
+def plain(stream: IO[bytes]) -> Iterator[IO[bytes]]:
     """Decompress what starts as gzip does, whatever its name is."""
     buffered = io.BufferedReader(cast(io.RawIOBase, stream))
     if buffered.peek(2)[:2] == b"\x1f\x8b":

@@ -13,7 +13,7 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-Format = Literal["tsv", "moses", "json_catalogue", "gettext"]
+Format = Literal["tsv", "moses", "json_catalogue", "gettext", "tmx", "xliff"]
 
 
 class Languages(Settings):
@@ -85,7 +85,7 @@ class _Source(Settings):
         """Whether its files hold every direction: a TSV has two columns, a gettext catalogue one source language."""
         return (
             len(languages.directions) == 1
-            or self.format in ("moses", "json_catalogue")
+            or self.format in ("moses", "json_catalogue", "tmx", "xliff")
             or (self.format == "gettext" and "{lang}" in (self.pattern or "") and len(languages.sources) == 1)
         )
 
