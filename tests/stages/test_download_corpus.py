@@ -1,5 +1,7 @@
 import hashlib
 import json
+import os
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -105,3 +107,25 @@ def test_an_interruption_leaves_data_raw_as_it_was(project):
     with pytest.raises(KeyboardInterrupt):
         download_corpus.run(params(words=wheel(project)), interrupt)
     assert list(RAW.iterdir()) == []
+
+
+def test_a_repository_is_a_corpus_like_any_other(project):
+    repository = project / "repository"
+    repository.mkdir()
+    for language in ("en", "de", "fr"):
+        (repository / f"p.{language}").write_text("x\n")
+    identity = {
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@b",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@b",
+    }
+    for command in ("init -q", "add -A", "commit -q -m Begin", "rev-parse HEAD"):
+        done = subprocess.run(
+            ["git", "-C", str(repository), *command.split()],
+            check=True, capture_output=True, text=True, env={**os.environ, **identity},
+        )  # fmt: skip
+    source = {"kind": "git", "repository": str(repository), "commit": done.stdout.strip()}
+    download_corpus.run(params(theirs={**source, "format": "moses", "members": "p.{lang}"}), ignore)
+    assert lying() == ["manifest.json", "theirs/p.de", "theirs/p.en"]
+    assert json.loads((RAW / "manifest.json").read_text())["theirs"]["kind"] == "git"
