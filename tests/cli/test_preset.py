@@ -45,9 +45,12 @@ def test_a_folder_that_is_no_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "params.yaml: No such file" in fails("preset", "multilingual")
 
 
-def test_a_file_is_merged_as_a_preset_is(clone: Path, fails: Callable[..., str]) -> None:
+def test_a_file_is_merged_as_a_preset_is(
+    clone: Path, fails: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     (clone / "best.yaml").write_text("# The best of 3 trials\ntrain:\n  lr: 0.0012\n", encoding="utf-8")
     cli.main(["preset", "best.yaml"])
+    assert "now has best.yaml" in capsys.readouterr().out
     assert load_params(clone / "params.yaml").train.lr == 0.0012
     assert "none.yaml: No such file" in fails("preset", "none.yaml")
     (clone / "worse.yaml").write_text("train: {rl: 1}", encoding="utf-8")
