@@ -118,6 +118,16 @@ def test_nothing_is_sent_twice(store: Store, training: Training, lost: bool) -> 
     assert [step for step, _ in curve(store, "train/loss")] == [2, 4, 6]
 
 
+def test_what_arrived_without_an_answer_is_there_once(store: Store, training: Training) -> None:
+    training.begin()
+    training.steps(1, 4)
+    send(store, training)
+    position = training.folder / "sync.json"
+    position.write_text(json.dumps(json.loads(position.read_text()) | {"sent": {}}))
+    send(store, training)
+    assert [step for step, _ in curve(store, "train/loss")] == [2, 4]
+
+
 def test_a_run_whose_training_died_is_closed_and_goes_on_with_it(store: Store, training: Training) -> None:
     said: list[str] = []
     scratch = training.folder.parent
