@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from pipelines.stage import environment
 
+LONGEST = 7200.0  # seconds that a command may take; what hangs must not hold a schedule for ever
+TIMED_OUT = 124
 REFUSED = 3  # the exit status of a command that judged and says no
 
 
@@ -44,7 +46,7 @@ class Guarded(NamedTuple):
     def outside(self) -> list[str]:
         """The findings out of bounds, a sentence for each."""
         return [
-            f"{each['what']} is {each['now']:g}, was {each['before']:g}, and may be {_bounds(each['low'], each['high'])}"
+            f"{each['what']} is {each['now']:g}, was {each['before']:g}; it may be {_bounds(each['low'], each['high'])}"
             for each in self.findings
             if not each["ok"]
         ]
@@ -112,9 +114,14 @@ def _versions(root: Path) -> list[dict[str, Any]]:
 
 def _run(root: Path, module: str, *arguments: str, fine: Sequence[int] = ()) -> str:
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(
-        command, cwd=root, env=environment(root), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    try:
+        done = subprocess.run(
+            command, cwd=root, env=environment(root), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=LONGEST, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        said = f"{' '.join([module, *arguments])} took longer than {LONGEST / 60:g} minutes and was stopped"
+        raise RefusedError(said, TIMED_OUT) from error
     if done.returncode and done.returncode not in fine:
         words = [line.partition("error: ")[2] for line in done.stderr.splitlines()]
         said = "\n".join(filter(None, words)) or done.stderr.strip()

@@ -158,7 +158,7 @@ def test_a_refusal_says_what_is_out_of_bounds() -> None:
     findings = [FINDING, FINDING | {"high": None}, FINDING | {"now": 10, "low": None}, FINDING | {"ok": True}]
     assert str(OutOfBoundsError(Guarded(False, "7", findings))).splitlines() == [
         "the new data is refused, compared with that of version 7:",
-        "pairs is 1, was 9, and may be 5 to 9",
-        "pairs is 1, was 9, and may be 5 or more",
-        "pairs is 10, was 9, and may be 9 at most",
+        "pairs is 1, was 9; it may be 5 to 9",
+        "pairs is 1, was 9; it may be 5 or more",
+        "pairs is 10, was 9; it may be 9 at most",
     ]

@@ -12,9 +12,11 @@ import pytest
 from prefect.client.schemas.objects import State
 
 from pipelines import endings, notify, package, steps
+from pipelines import rollback as rollback_module
 from pipelines.notify import Notice
 from pipelines.package import RefusedError
 from pipelines.retrain import retrain
+from pipelines.rollback import rollback
 from pipelines.workspace import alone
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -50,6 +52,7 @@ class Package:
         self.root = root
         self.watched: list[str] = ["good 1"]
         self.fails: list[RefusedError] = []
+        self.asked: list[tuple[str, ...]] = []
 
     def __call__(self, root: Path, module: str, *arguments: str, fine: object = ()) -> str:
         if module == "seqloom.stages":
@@ -84,6 +87,10 @@ class Package:
             ]
         }  # fmt: skip
 
+    def rollback(self, *words: str) -> str:
+        self.asked.append(words)
+        return "toy: version 1 is the champion again\n"
+
     def set(self, *settings: str) -> str:
         ((key, _, value),) = (setting.partition("=") for setting in settings)
         assert key == "train.start"
@@ -110,7 +117,7 @@ def commands(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     notices: list[Notice] = []
-    for module in (notify, endings):
+    for module in (notify, endings, rollback_module):
         monkeypatch.setattr(module, "notify", lambda root, notice: notices.append(notice) or True)
     return notices
 
@@ -138,7 +145,7 @@ def test_a_week(clone: Path, commands: Package, told: list[Notice]) -> None:
     assert (clone / "start").read_text(encoding="utf-8") == "models:/toy/1"
     assert day(clone, warm_start=True) == ("COMPLETED", "Skipped", [])  # though there is a new champion to start from
     assert [notice.title.rpartition(" ")[2] for notice in told] == ["Promoted", "Refused", "NotPromoted", "Promoted"]
-    assert "pairs is 3, was 100, and may be 50 to 200" in told[1].text()
+    assert "pairs is 3, was 100; it may be 50 to 200" in told[1].text()
 
 
 def test_accepted_data_stays_accepted_when_training_fails_or_is_killed(
@@ -187,3 +194,14 @@ def test_what_could_not_be_published_is_published_by_the_next_run(
     tags = subprocess.run(["git", "tag"], cwd=clone, check=True, capture_output=True, text=True).stdout
     assert tags.split() == ["toy/1"]
     assert day(clone, **wanted) == ("COMPLETED", "Skipped", [])
+
+
+def test_a_rollback_is_told(clone: Path, commands: Package, told: list[Notice]) -> None:
+    (clone / "scratch").mkdir()
+    state: State[Any] = rollback("it drops numbers", root=clone, return_state=True)
+    assert (state.type.value, state.name, state.message) == (
+        "COMPLETED", "RolledBack", "toy: version 1 is the champion again"
+    )  # fmt: skip
+    rollback("it is rude", "3", clone)
+    assert commands.asked == [("--because", "it drops numbers"), ("3", "--because", "it is rude")]
+    assert [notice.happened.splitlines()[-1] for notice in told] == ["Because: it drops numbers", "Because: it is rude"]

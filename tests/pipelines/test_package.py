@@ -1,0 +1,117 @@
+"""How the commands of the package are called, and what becomes of what they say: with a stand-in that echoes."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import package
+from pipelines.endings import kind
+from pipelines.leftovers import CLONE
+from pipelines.package import (
+    News,
+    RefusedError,
+    check_params,
+    find_champion,
+    find_registered,
+    guard,
+    may_pass,
+    roll_back,
+    set_params,
+    watch,
+)  # fmt: skip
+
+ECHO = """
+import json, os, pathlib, sys
+said = json.loads(pathlib.Path("says.json").read_text())
+with open("asked", "a") as file:
+    print(json.dumps([*sys.argv[1:], os.environ["{clone}"]]), file=file)
+print(said["out"])
+print(said["err"], file=sys.stderr)
+sys.exit(said["status"])
+"""
+Says = Callable[..., None]
+
+
+@pytest.fixture
+def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Says:
+    """What the package says next, whichever command is asked."""
+    for module in ("cli", "stages"):
+        folder = tmp_path / "package" / "seqloom" / module
+        folder.mkdir(parents=True)
+        (folder / "__main__.py").write_text(ECHO.format(clone=CLONE), encoding="utf-8")
+        (folder.parent / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "package"))
+
+    def say(out: object = "", err: str = "", status: int = 0) -> None:
+        text = out if isinstance(out, str) else json.dumps(out)
+        (tmp_path / "says.json").write_text(json.dumps({"out": text, "err": err, "status": status}), encoding="utf-8")
+
+    return say
+
+
+def asked(root: Path) -> list[list[str]]:
+    lines = (root / "asked").read_text(encoding="utf-8").splitlines()
+    assert all(json.loads(line)[-1] == str(root) for line in lines)  # whose process it is
+    return [json.loads(line)[:-1] for line in lines]
+
+
+def test_settings_corpora_and_a_label_are_set_at_once(tmp_path: Path, says: Says) -> None:
+    says("train.lr: 1 -> 2")
+    set_params(tmp_path, ["train.lr=2", "register.label=a b"], ["x", "y"])
+    set_params(tmp_path)  # nothing to ask
+    check_params(tmp_path)
+    assert asked(tmp_path) == [["set", "--corpora", "x,y", "train.lr=2", "register.label=a b"], []]
+
+
+def test_a_refusal_is_in_the_words_of_the_command(tmp_path: Path, says: Says) -> None:
+    says(err="seqloom: error: a is wrong\nseqloom: error: b, too", status=1)
+    with pytest.raises(RefusedError, match=r"^a is wrong\nb, too$") as refused:
+        roll_back(tmp_path, "3", "it is rude")
+    assert not may_pass(refused.value)
+    says(err="error: no answer", status=os.EX_TEMPFAIL)
+    with pytest.raises(RefusedError, match=r"^no answer$") as refused:
+        watch(tmp_path)
+    assert may_pass(refused.value)
+
+
+def test_what_is_new_is_said_by_those_that_changed(tmp_path: Path, says: Says) -> None:
+    sources = [{"corpus": name, "changed": name == "b", "why": "it grew"} for name in "ab"]
+    says({"sources": sources, "changed": True})
+    assert watch(tmp_path) == News(["b: it grew"], 2)
+    assert str(News([], 2)) == "2 sources asked, none changed"
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_the_guard_judges_with_its_status_too(tmp_path: Path, says: Says, ok: bool) -> None:
+    says({"ok": ok, "baseline": "7", "findings": []}, status=0 if ok else 3)
+    assert guard(tmp_path).ok == ok
+    says(err="error: no metrics", status=1)
+    with pytest.raises(RefusedError, match="no metrics"):
+        guard(tmp_path)
+
+
+def test_the_result_and_the_champion_are_found_among_the_versions(tmp_path: Path, says: Says) -> None:
+    versions: list[dict[str, Any]] = [
+        {"name": "m", "version": "2", "fingerprint": "ff", "aliases": ["candidate"]},
+        {"name": "m", "version": "1", "fingerprint": "ee", "aliases": ["champion"]},
+    ]
+    says({"versions": versions})
+    assert find_registered(tmp_path) is None  # nothing has been registered here
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
+    assert find_registered(tmp_path) == versions[0]
+    assert find_champion(tmp_path) == "models:/m/1"
+    says({"versions": []})
+    assert find_registered(tmp_path) is find_champion(tmp_path) is None
+
+
+def test_a_command_that_hangs_is_stopped(tmp_path: Path, says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package, "LONGEST", 1.5)
+    os.mkfifo(tmp_path / "says.json")  # nobody writes into it
+    with pytest.raises(RefusedError, match=r"^seqloom\.cli watch --json --pin took longer than 0\.025 minutes") as late:
+        watch(tmp_path)
+    assert kind(late.value) == "TimedOut"
