@@ -27,7 +27,7 @@ import yaml
 from benchmarks.workspace import ROOT, Workspace
 
 COPIED = ("src", "pipelines", "dvc.yaml", ".dvcignore", ".gitignore", "pyproject.toml", "constraints.txt")
-NEW_WORDS = 40  # with each growth of the data
+OLD_WORDS, NEW_WORDS = 40, 12  # that the data begins with, and that come with each growth
 ALIVE = {"RUNNING", "PENDING", "SCHEDULED", "CANCELLING"}
 NOBODY = ("-c", "user.name=seqloom", "-c", "user.email=seqloom@localhost")  # who commits
 PATIENCE = 900.0  # seconds for one run
@@ -41,7 +41,7 @@ PARAMS: dict[str, Any] = {
         "transformer": {"width": 48, "feed_forward": 96, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
     },
     "train": {
-        "device": "cpu", "tokens_per_batch": 512, "max_steps": 240, "warmup_steps": 20, "lr": 0.01, "patience": None,
+        "device": "cpu", "tokens_per_batch": 512, "max_steps": 400, "warmup_steps": 20, "lr": 0.02, "patience": None,
         "report_every": 10, "checkpoint_every": 20, "validate_every": 100, "validation_segments": 60, "average": 2,
     },
     "search": {"beam": 1},
@@ -65,12 +65,15 @@ class Memory:
     def change(self, news: str) -> None:
         """Make the file what it is after the news."""
         if news == "grow":
-            self._known += NEW_WORDS
-            fresh = self._dictionary[self._known - NEW_WORDS : self._known]
+            first = self._known
+            self._known += NEW_WORDS if first else OLD_WORDS
+            fresh = self._dictionary[first : self._known]
             self.pairs += [self._pair(fresh) for _ in range(500)]
         elif news == "trifle":
-            self.pairs += [self._pair(self._dictionary[:NEW_WORDS]) for _ in range(3)]
-        lines = self.pairs if news != "rubbish" else [f"<<<<<<< {row}\t{row} =======" for row in range(len(self.pairs))]
+            self.pairs += [self._pair(self._dictionary[:OLD_WORDS]) for _ in range(3)]
+        lines = self.pairs
+        if news == "rubbish":  # a merge that went wrong: most lines are no sentences
+            lines = [pair if row % 10 == 0 else f"<<<<<<< {row}\t{row} =======" for row, pair in enumerate(lines)]
         beside = self._file.with_name(f"{self._file.name}.part")
         beside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         beside.replace(self._file)

@@ -42,12 +42,13 @@ class Day(NamedTuple):
 
 
 QUIET, GROW = Day("none", ("Skipped",)), Day("grow", ("Promoted",))
+MENDED = Day("mend", ("Skipped", "Promoted", "NotPromoted"))  # whatever was said of the version of that data
 RECOVERED = Day("none", ("Promoted",))
 MONTH = [
     GROW, QUIET, QUIET, QUIET,
     Day("grow", (), "flow"), RECOVERED, QUIET, QUIET,
     GROW, QUIET, QUIET,
-    Day("rubbish", ("Refused",)), Day("none", ("Refused",)), Day("mend", ("Skipped", "Promoted")), QUIET,
+    Day("rubbish", ("Refused",)), Day("none", ("Refused",)), MENDED, QUIET,
     Day("grow", (), "machine"), RECOVERED, QUIET, QUIET,
     Day("trifle", ("NotPromoted",)), QUIET,
     Day("grow", ("Failed",), "stage"), RECOVERED, QUIET, QUIET, QUIET,
@@ -59,7 +60,7 @@ WEEK = [
     Day("grow", (), "machine"),
     RECOVERED,
     Day("rubbish", ("Refused",)),
-    Day("mend", ("Skipped", "Promoted")),
+    MENDED,
 ]
 
 
