@@ -19,6 +19,7 @@ class Stage(NamedTuple):
     timeout_minutes: float | None
     retries: int
     gpu: bool  # it wants one to itself
+    journal: bool  # it writes one, which MLflow may have while it grows
     after: frozenset[str]  # the stages that it reads from, directly or not
 
 
@@ -38,7 +39,8 @@ def read_stages(root: Path) -> list[Stage]:
 def _stage(node: Any, graph: Any) -> Stage:
     meta = node.meta or {}
     after = frozenset(other.name for other in networkx.descendants(graph, node))
-    return Stage(node.name, meta.get("timeout_minutes"), meta.get("retries", 0), meta.get("gpu", False), after)
+    wants = meta.get("gpu", False), meta.get("journal", False)
+    return Stage(node.name, meta.get("timeout_minutes"), meta.get("retries", 0), *wants, after)
 
 
 def changed_stages(root: Path) -> set[str] | None:

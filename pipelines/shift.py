@@ -6,7 +6,9 @@ from pathlib import Path
 
 from prefect.runtime import flow_run as current
 
+from pipelines.following import send_rest
 from pipelines.notify import Notice, notify
+from pipelines.stage import environment
 from pipelines.workspace import alone
 from pipelines.zombies import MESSAGE, bury, record
 
@@ -25,6 +27,7 @@ def clean_up(root: Path, *, everyone: bool | None = None) -> list[str]:
     """Set runs that were killed to Crashed, and say so; the clone must be held."""
     dead = bury(root, everyone=everyone)
     if dead:
+        send_rest(root, environment(root))
         notify(root, Notice("seqloom: Crashed", f"killed while at work: {', '.join(dead)}. {MESSAGE}", "", NOTHING))
     return dead
 

@@ -5,7 +5,7 @@ import re
 import shutil
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +14,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run as current
 
 from pipelines import ROOT, TELEMETRY_OFF
 from pipelines.dag import Stage
+from pipelines.following import followed
 from pipelines.leftovers import marks
 from pipelines.process import run_logged
 
@@ -62,9 +64,13 @@ def run_stage(stage: Stage, root: Path, *, changed: bool = True) -> Outcome:
         timeout_seconds=bound,
     )
     try:
-        # Called and not submitted: a submitted task can be neither timed out nor cancelled. What waits for the GPU
-        # does not use up its time; where nobody has set that limit, there is nothing to wait for.
-        with concurrency(GPU, strict=False) if stage.gpu and changed else nullcontext():
+        with ExitStack() as around:
+            if stage.gpu and changed:
+                # What waits for the GPU does not use up its time; where nobody has set that limit, there is none.
+                around.enter_context(concurrency(GPU, strict=False))
+            if stage.journal and changed:
+                around.enter_context(followed(root, environment(root)))
+            # Called and not submitted: a submitted task can be neither timed out nor cancelled.
             return named(stage.name, root, changed)
     except TimeoutError as error:
         reason = f"took longer than {stage.timeout_minutes:g} minutes and was stopped; its meta in dvc.yaml says so"
@@ -114,12 +120,12 @@ def _reproduce(name: str, root: Path, changed: bool) -> Outcome:
 def environment(root: Path = ROOT) -> dict[str, str]:
     """The environment of a stage of `root`: this interpreter comes first, telemetry is off, progress suits its screen.
 
-    It says whose the stage is, so that the next flow can end it if this one is killed.
+    It says whose the stage is, so that the next flow can end it if this one is killed, and of which run of Prefect's.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    shown = {}
+    shown = {} if current.id is None else {"SEQLOOM_FLOW_RUN": str(current.id)}
     if sys.stdout.isatty():
-        shown = {"SEQLOOM_PROGRESS": "live", "COLUMNS": str(shutil.get_terminal_size().columns)}
+        shown |= {"SEQLOOM_PROGRESS": "live", "COLUMNS": str(shutil.get_terminal_size().columns)}
     return {**os.environ, **marks(root), **TELEMETRY_OFF, **shown, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 

@@ -18,6 +18,7 @@ alone; anything else that is raised is a defect of seqloom and keeps its traceba
     │   └── CheckpointError  ... because of a checkpoint
     ├── EvaluationError      a model cannot be scored
     ├── RegistryError        the tracking server or the registry refuses
+    │   └── SilentError      ... because it does not answer
     └── ReproductionError    a registered model cannot be made again, or is another one then
 """
 
@@ -80,3 +81,7 @@ class RegistryError(SeqloomError):
 
 class ReproductionError(SeqloomError):
     """A registered model cannot be made again, or what was made is another one."""
+
+
+class SilentError(RegistryError):
+    """The tracking server or its database does not answer; another try may help."""

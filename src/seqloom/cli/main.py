@@ -27,7 +27,7 @@ from seqloom.cli import (
     watch,
 )
 from seqloom.cli import set as set_
-from seqloom.errors import SeqloomError
+from seqloom.errors import OfflineError, SeqloomError, SilentError
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 
@@ -47,11 +47,16 @@ that is mlflow.db in this folder.
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit status: 0 done, 1 failed, 2 misused, 130 Ctrl-C, 141 closed pipe."""
+    """Run the command line and leave with its exit status.
+
+    0 done, 1 failed, 2 misused, 75 what does not answer may do so later, 130 Ctrl-C, 141 closed pipe.
+    """
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
         sys.stdout.flush()
+    except (OfflineError, SilentError) as error:
+        _fail(options, str(error), os.EX_TEMPFAIL)
     except SeqloomError as error:
         _fail(options, str(error))
     except BrokenPipeError:  # whoever read has seen enough, as `head` does
@@ -99,9 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fail(options: argparse.Namespace, message: str) -> NoReturn:
+def _fail(options: argparse.Namespace, message: str, status: int = FAILED) -> NoReturn:
     if options.debug:
         traceback.print_exc()
     for line in message.splitlines():
         print(f"seqloom: error: {line}", file=sys.stderr)
-    sys.exit(FAILED)
+    sys.exit(status)

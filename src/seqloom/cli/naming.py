@@ -25,9 +25,7 @@ def default_model() -> str:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Let a command take --model."""
-    parser.add_argument(
-        "--model", metavar="NAME", help="the registered model; default: that of params.yaml"
-    )
+    parser.add_argument("--model", metavar="NAME", help="the registered model; default: that of params.yaml")
 
 
 def version_of(text: str, model: str | None) -> "Reference":

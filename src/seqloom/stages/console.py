@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn, TextIO
 
-from seqloom.errors import OfflineError, ParamsError, SeqloomError
+from seqloom.errors import OfflineError, ParamsError, SeqloomError, SilentError
 from seqloom.params import Params, load_params
 from seqloom.progress import Listener, Progress
 
@@ -147,7 +147,7 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
             meter.close()
     except ParamsError as error:
         _fail(str(error), 2)
-    except OfflineError as error:
+    except (OfflineError, SilentError) as error:
         _fail(str(error), os.EX_TEMPFAIL)
     except SeqloomError as error:
         _fail(str(error), 1)

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from seqloom.errors import RegistryError
+from seqloom.errors import RegistryError, SilentError
 from seqloom.tracking.library import MlflowClient, MlflowException, mlflow
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -82,7 +82,7 @@ def refusals(store: Store) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
-        raise RegistryError(_explained(str(error), store.uri)) from error
+        raise _kind(error)(_explained(str(error), store.uri)) from error
 
 
 @contextmanager
@@ -164,13 +164,18 @@ def _answering(uri: str) -> MlflowClient:
         client = MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-        raise RegistryError(
+        raise _kind(error)(
             f"the tracking store {without_password(uri)} cannot be used: {_explained(str(error), uri)}; put that "
             f"right, or set {URI_VARIABLE} to another store (unset, it is {DATABASE} in this folder), and run again"
         ) from error
     finally:
         os.environ.update(usual)
     return client
+
+
+def _kind(error: Exception) -> type[RegistryError]:
+    silent = isinstance(error, OSError) or any(sign in str(error) for sign in _SILENCE)
+    return SilentError if silent else RegistryError
 
 
 def _explained(message: str, uri: str) -> str:

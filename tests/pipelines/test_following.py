@@ -1,0 +1,47 @@
+"""The process beside a stage: it lives as long as the stage, and what it does is its own affair."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines import following
+from pipelines.following import followed, send_rest
+
+WAITS = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(print('the rest', flush=True))); "
+WAITS += "print(*sys.argv[1:], flush=True); time.sleep(60)"
+
+
+def lines(log: Path, count: int) -> list[str]:
+    end = time.monotonic() + 30
+    while len(found := log.read_text(encoding="utf-8").splitlines()) < count and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def test_it_is_asked_to_end_with_the_block_and_sends_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "COMMAND", [sys.executable, "-c", WAITS])
+    log = tmp_path / "scratch" / "logs" / "sync.log"
+    with pytest.raises(KeyboardInterrupt), followed(tmp_path, os.environ):
+        assert lines(log, 1) == ["--follow"]
+        raise KeyboardInterrupt
+    assert lines(log, 2) == ["--follow", "the rest"]
+
+
+def test_one_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    monkeypatch.setattr(following, "COMMAND", [sys.executable, "-c", deaf])
+    monkeypatch.setattr(following, "LAST_ROUND", 0.2)
+    with followed(tmp_path, os.environ):
+        lines(tmp_path / "scratch" / "logs" / "sync.log", 1)
+        began = time.monotonic()
+    assert time.monotonic() - began < 30
+
+
+def test_one_that_fails_fails_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "COMMAND", [sys.executable, "-c", "raise SystemExit(1)"])
+    with followed(tmp_path, os.environ):
+        pass
+    send_rest(tmp_path, os.environ)
