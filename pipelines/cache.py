@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from dvc.repo import Repo
 
@@ -54,10 +55,17 @@ def _folders_with(broken: Sequence[Path]) -> list[Path]:
 
 
 def _only_missing(root: Path) -> list[str]:
-    """Stages of which DVC finds no fault but that the cache lacks what lies in the workspace."""
+    """Stages of which DVC finds no fault but that the cache lacks what lies in the workspace, just as it was recorded.
+
+    DVC says so of an output that the cache lacks whatever lies in the workspace: that is compared here.
+    """
     with Repo(str(root)) as repo:
-        found = repo.status().items()
-        return [name.rpartition(":")[2] for name, faults in found if all(map(_is_missing, faults))]
+        missing = {name.rpartition(":")[2] for name, faults in repo.status().items() if all(map(_is_missing, faults))}
+        return [stage.name for stage in repo.index.stages if stage.name in missing and all(map(_is_whole, stage.outs))]
+
+
+def _is_whole(out: Any) -> bool:
+    return bool(out.exists and not out.changed_checksum())
 
 
 def _is_missing(fault: object) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,6 @@ from pipelines.endings import EXPECTED, exit_status
 from pipelines.leftovers import adopt, end_leftovers
 from pipelines.zombies import run_tags
 
-_APART = "SEQLOOM_FLOW_APART"  # set for the process that is the flow
 INTERRUPTED = 130
 
 
@@ -53,21 +51,21 @@ def run_here(root: Path, flow: Callable[[], State[Any]]) -> None:
     sys.exit(status)
 
 
-def run_apart(module: str, main: Callable[[list[str]], None], root: Path) -> None:
-    """Run `module` once more in a session of its own, where `main` does the work, and leave with its exit status.
+def run_apart(main: Callable[[list[str]], None], root: Path) -> None:
+    """Let `main` do the work in a process with a session of its own, and leave with its exit status.
 
     Ctrl-C on a terminal reaches every process of the foreground. Prefect's embedded server must not be among them: the
     flow would wait for minutes for a server that is gone, to tell it that it was interrupted.
     """
-    if os.environ.pop(_APART, None):
+    # A fork, and not a new interpreter, which would take seconds to import Prefect once more; no thread runs yet.
+    flow_run = os.fork()
+    if flow_run == 0:
+        os.setsid()
         main(sys.argv[1:])
         return
-    flow_run = subprocess.Popen(
-        [sys.executable, "-m", module, *sys.argv[1:]], env={**os.environ, _APART: "1"}, start_new_session=True
-    )
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, frame: flow_run.send_signal(received))
-    status = flow_run.wait()
+        signal.signal(number, lambda received, frame: os.kill(flow_run, received))
+    status = os.waitstatus_to_exitcode(os.waitpid(flow_run, 0)[1])
     if status < 0:  # killed: what it started would go on for nobody, and Prefect's server with it
         end_leftovers(root)
     sys.exit(status if status >= 0 else 128 - status)

@@ -102,4 +102,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_apart("pipelines.retrain", main, ROOT)
+    run_apart(main, ROOT)

@@ -48,4 +48,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_apart("pipelines.rollback", main, ROOT)
+    run_apart(main, ROOT)

@@ -152,4 +152,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_apart("pipelines.sweep", main, ROOT)
+    run_apart(main, ROOT)

@@ -61,4 +61,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_apart("pipelines.train", main, ROOT)
+    run_apart(main, ROOT)

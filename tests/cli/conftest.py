@@ -43,10 +43,10 @@ def registered(workspace: Path) -> Translator:
 def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Runs what must fail, and returns its one line."""
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, status: int = 1) -> str:
         with pytest.raises(SystemExit) as left:
             cli.main(arguments)
-        assert left.value.code == 1
+        assert left.value.code == status
         printed = capsys.readouterr()
         assert printed.out == ""
         assert printed.err.startswith("seqloom: error: ")

@@ -46,6 +46,15 @@ def test_what_lies_in_the_workspace_is_put_back(clone: Path) -> None:
     assert changed_stages(clone) == set()
 
 
+def test_what_was_changed_in_the_workspace_is_not_taken_for_the_result(clone: Path) -> None:
+    recorded = (clone / "dvc.lock").read_bytes()
+    spoil(clone)
+    (clone / "folder" / "a").unlink()
+    mend(clone)
+    assert (clone / "dvc.lock").read_bytes() == recorded
+    assert changed_stages(clone) == {"first"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("remote", [True, False])
 def test_what_is_gone_is_fetched_or_made_again(clone: Path, tmp_path: Path, remote: bool) -> None:

@@ -14,10 +14,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-
-import torch
-from safetensors.torch import save_file
+from typing import TYPE_CHECKING, Any
 
 from seqloom.corpus.sources.depot import copy, remove, sha256_of
 from seqloom.errors import RegistryError, SourceError
@@ -26,6 +23,9 @@ from seqloom.models.hub import fetch_snapshot
 from seqloom.params import Params
 from seqloom.progress import Listener
 from seqloom.stages.places import PRETRAINED, SCRATCH
+
+if TYPE_CHECKING:  # seconds to import, and needed for pickles alone
+    import torch
 
 _SAFETENSORS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 _PICKLES = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
@@ -103,10 +103,14 @@ def take_model(folder: Path, into: Path, listen: Listener) -> None:
         else:
             copy(folder / name, into / name, "copy the pretrained model", listen)
     if pickles:
+        from safetensors.torch import save_file
+
         save_file(_tensors(pickles), into / "model.safetensors", metadata={"format": "pt"})
 
 
-def _tensors(pickles: list[Path]) -> dict[str, torch.Tensor]:
+def _tensors(pickles: list[Path]) -> "dict[str, torch.Tensor]":
+    import torch
+
     tensors: dict[str, torch.Tensor] = {}
     for file in pickles:
         try:
