@@ -41,7 +41,7 @@ PARAMS: dict[str, Any] = {
         "transformer": {"width": 48, "feed_forward": 96, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
     },
     "train": {
-        "device": "cpu", "tokens_per_batch": 512, "max_steps": 400, "warmup_steps": 20, "lr": 0.02, "patience": None,
+        "device": "cpu", "tokens_per_batch": 512, "max_steps": None, "max_epochs": 30, "warmup_steps": 20, "lr": 0.02, "patience": None,
         "report_every": 10, "checkpoint_every": 20, "validate_every": 100, "validation_segments": 60, "average": 2,
     },
     "search": {"beam": 1},
