@@ -41,8 +41,8 @@ PARAMS: dict[str, Any] = {
         "transformer": {"width": 48, "feed_forward": 96, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
     },
     "train": {
-        "device": "cpu", "tokens_per_batch": 512, "max_steps": None, "max_epochs": 30, "warmup_steps": 20, "lr": 0.02, "patience": None,
-        "report_every": 10, "checkpoint_every": 20, "validate_every": 100, "validation_segments": 60, "average": 2,
+        "device": "cpu", "tokens_per_batch": 512, "max_steps": None, "max_epochs": 30, "warmup_steps": 20,
+        "lr": 0.02, "patience": None, "report_every": 10, "checkpoint_every": 20, "validate_every": 100, "validation_segments": 60, "average": 2,
     },
     "search": {"beam": 1},
     "gate": {"max_bucket_drop": None, "max_slowdown": 5.0, "max_shared": 0.2},
