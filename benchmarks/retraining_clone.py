@@ -42,7 +42,8 @@ PARAMS: dict[str, Any] = {
     },
     "train": {
         "device": "cpu", "tokens_per_batch": 512, "max_steps": None, "max_epochs": 30, "warmup_steps": 20,
-        "lr": 0.02, "patience": None, "report_every": 10, "checkpoint_every": 20, "validate_every": 100, "validation_segments": 60, "average": 2,
+        "lr": 0.02, "patience": None, "report_every": 10, "checkpoint_every": 20, "validate_every": 100,
+        "validation_segments": 60, "average": 2,
     },
     "search": {"beam": 1},
     "gate": {"max_bucket_drop": None, "max_slowdown": 5.0, "max_shared": 0.2},
