@@ -68,6 +68,8 @@ def main(parent: int, port: str) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it has ended already
         return
+    # The page asks the API at the usual port else, and shows nothing.
+    os.environ["PREFECT_SERVER_UI_API_URL"] = f"http://{HOST}:{port}/api"
     words = ["-m", "prefect", "server", "start", "--host", HOST, "--port", port]
     os.execv(sys.executable, [sys.executable, *words])
 
