@@ -26,7 +26,9 @@ import yaml
 
 from benchmarks.workspace import ROOT, Workspace
 
-COPIED = ("src", "pipelines", "dvc.yaml", "prefect.yaml", ".dvcignore", ".gitignore", "pyproject.toml", "constraints.txt")
+COPIED = (
+    "src", "pipelines", "dvc.yaml", "prefect.yaml", ".dvcignore", ".gitignore", "pyproject.toml", "constraints.txt",
+)  # fmt: skip
 OLD_WORDS, NEW_WORDS = 40, 12  # that the data begins with, and that come with each growth
 ALIVE = {"RUNNING", "PENDING", "SCHEDULED", "CANCELLING"}
 NOBODY = ("-c", "user.name=seqloom", "-c", "user.email=seqloom@localhost")  # who commits
