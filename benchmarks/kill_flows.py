@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -54,7 +55,7 @@ def main() -> None:
             clone = Clone(folder / f"clone-{number}", api)
             shutil.copytree(folder / "fresh", clone.folder, symlinks=True, dirs_exist_ok=True)
             after = draw.uniform(1.0, whole)
-            clone.retrain(folder / "killed.log", lambda clone, flow, after=after: kill_after(after, clone, flow))  # type: ignore[misc]
+            clone.retrain(folder / "killed.log", partial(kill_after, after))
             trained = clone.journal_lines()
             clone.retrain(folder / "again.log", None)
             left = zombies(clone)
