@@ -2,12 +2,12 @@
 
     python -m benchmarks.peer_throughput --data DIR --shape tiny --threads 2 --seconds 45 --rounds 2 --peer eole
 
-Both train a Transformer of the preset's size on the joint vocabulary of `benchmarks.token_stores`, with the same budget
-of tokens a batch, dropout, label smoothing 0.1, clipping and AdamW. The engine also validates, writes a journal and
-checkpoints; the peer does nothing beside its updates. What both count are target tokens without padding, EOS included,
-per second of an update; the median of the updates after a warm-up. One JSON object is printed, `ratio` being the
-engine's median over the peer's. The peer is installed once, into a folder of its own below scratch/benchmarks/peers,
-and shares torch with this environment.
+Both train the same network, a Transformer or attention_lstm of the preset's size, on the joint vocabulary of
+`benchmarks.token_stores`, with the same budget of tokens a batch, dropout, label smoothing 0.1, clipping and AdamW. The
+engine also validates, writes a journal and checkpoints; the peer does nothing beside its updates. What both count are
+target tokens without padding, EOS included, per second of an update; the median of the updates after a warm-up. One
+JSON object is printed, `ratio` being the engine's median over the peer's. The peer is installed once, into a folder of
+its own below scratch/benchmarks/peers, and shares torch with this environment.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import eole_peer, transformers_peer
+from benchmarks import eole_peer, torch_lstm_peer, transformers_peer
 from benchmarks.token_stores import SIDES, find_or_make
 from benchmarks.workspace import ROOT
 from seqloom.batching.store import TokenStore
-from seqloom.models.settings import Preset
+from seqloom.models.settings import Family, Preset
 from seqloom.tokenization.catalogue import load_tokenizer
 
 PEERS = ROOT / "scratch" / "benchmarks" / "peers"
@@ -39,6 +39,7 @@ class Peer(NamedTuple):
     """Another engine: what pip installs, what to call in a folder of tokens as text, and how it tells its rate."""
 
     name: str
+    family: Family  # of the network that it trains
     requirements: tuple[str, ...]  # installed without their dependencies
     command: Callable[[Path, Preset, int, float], list[str]]  # of the folder, shape, tokens per batch and dropout
     rate: Callable[[str], float | None]  # target tokens per second of the update that a line of output tells of
@@ -47,8 +48,15 @@ class Peer(NamedTuple):
 CATALOGUE = {
     peer.name: peer
     for peer in (
-        Peer("eole", eole_peer.REQUIREMENTS, eole_peer.command, eole_peer.rate),
-        Peer("transformers", transformers_peer.REQUIREMENTS, transformers_peer.command, transformers_peer.rate),
+        Peer("eole", "transformer", eole_peer.REQUIREMENTS, eole_peer.command, eole_peer.rate),
+        Peer(
+            "transformers",
+            "transformer",
+            transformers_peer.REQUIREMENTS,
+            transformers_peer.command,
+            transformers_peer.rate,
+        ),
+        Peer("torch", "attention_lstm", torch_lstm_peer.REQUIREMENTS, torch_lstm_peer.command, torch_lstm_peer.rate),
     )
 }
 
@@ -81,11 +89,12 @@ def main() -> None:
     own: list[Measured] = []
     others: list[Measured] = []
     for _ in range(options.rounds):
-        own.append(measure_own(options))
+        own.append(measure_own(peer.family, options))
         command = peer.command(text, options.shape, options.tokens_per_batch, options.dropout)
         others.append(measure_peer(peer, command, place, options))
     rates = [statistics.median(each.target_tokens_per_s for each in side) for side in (own, others)]
     figures = {
+        "model": peer.family,
         "shape": options.shape,
         "threads": options.threads,
         "seqloom": [each._asdict() for each in own],
@@ -129,11 +138,11 @@ def installed(peer: Peer) -> Path:
     return folder
 
 
-def measure_own(options: argparse.Namespace) -> Measured:
+def measure_own(family: Family, options: argparse.Namespace) -> Measured:
     """Through `benchmarks.train_throughput`, in a process of its own."""
     arguments = {
-        "data": options.data.resolve(), "shape": options.shape, "threads": options.threads, "seconds": options.seconds,
-        "tokens-per-batch": options.tokens_per_batch, "dropout": options.dropout,
+        "data": options.data.resolve(), "model": family, "shape": options.shape, "threads": options.threads,
+        "seconds": options.seconds, "tokens-per-batch": options.tokens_per_batch, "dropout": options.dropout,
     }  # fmt: skip
     command = [sys.executable, "-m", "benchmarks.train_throughput"]
     command += [part for name, value in arguments.items() for part in (f"--{name}", str(value))]
