@@ -14,7 +14,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run schedule test check ui clean
+.PHONY: help run schedule test check services ui clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -27,7 +27,7 @@ schedule: .venv/.run ## retrain every night if there is new data, and serve ever
 	@$(BIN)/python -m pipelines.schedule
 
 test: .venv/.test ## run every test
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check .
@@ -65,6 +65,14 @@ INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt
 	@echo 'Installing what the tests and checks need into .venv'
 	@$(INSTALL) --quiet --editable '.[pipeline,hf,dev]'
 	@touch $@
+
+services: .venv/.test ## install what the tests of PostgreSQL and S3 need, which are skipped without it (Debian's PostgreSQL, as root)
+	@$(INSTALL) --quiet --editable '.[pipeline,hf,dev,postgres,s3,services]'
+	@test -d /usr/lib/postgresql || { apt-get $(HASTY) --quiet=2 update && \
+		apt-get $(HASTY) --quiet=2 --yes --no-install-recommends install postgresql >/dev/null; }
+
+# Where no Debian mirror answers, that is to be known soon.
+HASTY := -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
 
 # On a terminal pip draws how far each download is; elsewhere its hundreds of lines say nothing that the one above does not.
 QUIETLY := $(shell test -t 2 || echo --quiet)

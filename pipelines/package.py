@@ -70,6 +70,16 @@ def set_params(root: Path, overrides: Sequence[str] = (), corpora: Sequence[str]
         _run(root, "seqloom.cli", "set", *chosen, *overrides)
 
 
+def use_preset(root: Path, preset: Path) -> None:
+    """Merge a file of settings into params.yaml. Raises `RefusedError`."""
+    _run(root, "seqloom.cli", "preset", str(preset))
+
+
+def log_trials(root: Path, records: Sequence[Path]) -> None:
+    """Bring records of trials to MLflow. Raises `RefusedError`."""
+    _run(root, "seqloom.cli", "trial", *map(str, records))
+
+
 def watch(root: Path) -> News:
     """Ask every source whether it has something new, and pin that in params.yaml. Raises `RefusedError`."""
     sources = json.loads(_run(root, "seqloom.cli", "watch", "--json", "--pin"))["sources"]

@@ -5,6 +5,8 @@ next one finds and does. docs/RETRAINING.md tells of its life.
 """
 
 import argparse
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, get_args
 
@@ -52,9 +54,11 @@ def retrain(
 def _retrain(root: Path, wanted: Publication, *, warm_start: bool, accept_data: bool) -> State[Any]:
     with at_work(root):
         check_params(root)
-        news = step("look for new data", watch, root)
-        if not news.changed and is_settled(root, wanted):
-            return Completed(name="Skipped", message=f"nothing new: {news}; the last result is registered")
+        with ThreadPoolExecutor() as beside:  # the registry takes seconds to open, and most days end with this look
+            registered = beside.submit(find_registered, root)
+            news = step("look for new data", watch, root)
+            if not news.changed and is_settled(root, wanted, registered.result):
+                return Completed(name="Skipped", message=f"nothing new: {news}; the last result is registered")
         run_stages(root, only=upstream(root, GUARDED))
         step("guard the data", guard_data, root, accept=accept_data)
         if warm_start and is_due(root, TRAINED):
@@ -64,11 +68,11 @@ def _retrain(root: Path, wanted: Publication, *, warm_start: bool, accept_data: 
         return finish(root, wanted, verdict, news, outcomes)
 
 
-def is_settled(root: Path, wanted: Publication) -> bool:
+def is_settled(root: Path, wanted: Publication, registered: Callable[[], dict[str, Any] | None]) -> bool:
     """Whether DVC finds nothing changed, and the result that lies here is registered and published."""
     if changed_stages(root) != set():
         return False
-    verdict = read_verdict(root, find_registered(root))
+    verdict = read_verdict(root, registered())
     return verdict is not None and is_published(root, wanted, verdict.name)
 
 

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.package import RefusedError
-from pipelines.sweeping.commands import log_trials
+from pipelines.package import RefusedError, log_trials
 from pipelines.sweeping.journal import Value
 from pipelines.sweeping.space import Dimension, Point, Sweep, key
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from seqloom.errors import RegistryError, SilentError
 from seqloom.tracking.library import MlflowClient, MlflowException, mlflow
@@ -161,6 +163,7 @@ def _answering(uri: str) -> MlflowClient:
     try:
         if dialect in _PORTS and parts.hostname:
             socket.create_connection((parts.hostname, parts.port or _PORTS[dialect]), timeout=_PATIENCE).close()
+            create_engine(uri, poolclass=NullPool).connect().close()  # whom it turns away MLflow sends again, ten times
         client = MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
