@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,23 @@ def test_what_could_not_be_published_is_published_by_the_next_run(
     tags = subprocess.run(["git", "tag"], cwd=clone, check=True, capture_output=True, text=True).stdout
     assert tags.split() == ["toy/1"]
     assert day(clone, **wanted) == ("COMPLETED", "Skipped", [])
+
+
+def test_a_clock_that_jumps_is_no_news_and_hides_none(clone: Path, commands: Package, told: list[Notice]) -> None:
+    everything = ["prepare", "train", "register"]
+    assert day(clone) == ("COMPLETED", "Promoted", everything)
+    for year in (2001, 2041):
+        moment = datetime(year, 1, 1, tzinfo=UTC).timestamp()
+        for path in clone.rglob("*"):
+            if path.is_file() and ".dvc" not in path.parts:
+                os.utime(path, (moment, moment))
+        assert day(clone) == ("COMPLETED", "Skipped", [])
+        commands.watched.append(f"good {year}")
+        source = clone / "source"
+        source.write_text(commands.watched[-1], encoding="utf-8")
+        os.utime(source, (moment, moment))
+        assert day(clone) == ("COMPLETED", "Promoted", everything)
+    assert len(told) == 3
 
 
 def test_a_rollback_is_told(clone: Path, commands: Package, told: list[Notice]) -> None:
