@@ -36,7 +36,7 @@ def _scores(found: Comparison, titles: Sequence[str]) -> str:
     count = len(found.runs[0].segments.sources)
     return (
         f"<h2>Scores</h2>\n{_table(['Metric', *titles], rows)}\n"
-        f'<p class="muted">On {count:,} segments. In brackets the difference to {escape(titles[0])} with its 95% '
+        f'<p class="muted">On {count:,} segments. Below each the difference to {escape(titles[0])} with its 95% '
         "interval, and p: how often a difference as large would be luck (paired bootstrap resampling, Koehn 2004). "
         "Where p is below 0.05 the figure is bold. Of TER, less is better.</p>"
     )
@@ -45,8 +45,8 @@ def _scores(found: Comparison, titles: Sequence[str]) -> str:
 def _score(difference: Difference) -> str:
     shown = f"{difference.ours:.2f}"
     shown = f"<strong>{shown}</strong>" if difference.p < 0.05 else shown
-    interval = f"{difference.gain:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}], p {difference.p:.3f}"
-    return f"{_NUMBERS}{shown} <small>({interval})</small></td>"
+    interval = f"{difference.gain:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
+    return f"{_NUMBERS}{shown}<br><small>{interval}<br>p {difference.p:.3f}</small></td>"
 
 
 def _params(found: Comparison, titles: Sequence[str]) -> str:
