@@ -3,7 +3,7 @@
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-JOBS ?= 2
+JOBS ?= 3
 PORT ?= 5000
 
 # What the tools send home by default is off, and Prefect keeps its database inside the clone.
@@ -26,6 +26,7 @@ run: .venv/.run ## install what is needed and run the whole pipeline: corpus, to
 schedule: .venv/.run ## retrain every night if there is new data, and serve every flow at http://127.0.0.1:4200 (docs/RETRAINING.md)
 	@$(BIN)/python -m pipelines.schedule
 
+# More workers than two cores have: many tests wait for processes that they started.
 test: .venv/.test ## run every test
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 

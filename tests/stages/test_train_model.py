@@ -329,6 +329,7 @@ def stage(**environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_two_processes_train_stop_when_asked_and_go_on(workplace: Path) -> None:
     change_params(processes=2, max_steps=60, validate_every=30, checkpoint_every=60)
     asked = stage()

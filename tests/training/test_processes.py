@@ -18,6 +18,8 @@ from tests.training.test_engine import Run, store
 
 __all__ = ["store"]  # a fixture
 
+pytestmark = pytest.mark.slow
+
 SETTINGS: dict[str, Any] = {
     "seed": 1, "device": "cpu", "precision": "fp32", "optimizer": "adamw", "lr": 3e-3, "schedule": "inverse_sqrt",
     "warmup_steps": 5, "weight_decay": 0.01, "max_steps": 12, "report_every": 3, "validate_every": 6, "patience": None,
