@@ -1,4 +1,4 @@
-"""A small web server that can misbehave, and small corpora to prepare."""
+"""A small web server that can misbehave, small corpora to prepare, and where downloads go."""
 
 import threading
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import pytest
 
 from seqloom.corpus.members import Members
 from seqloom.corpus.settings import CleanSettings, PrepareSettings, SplitSettings
+from seqloom.corpus.sources.depot import Depot
 
 
 class Site:
@@ -150,3 +151,17 @@ def prepare_settings(clean_settings):
         )
 
     return build
+
+
+@pytest.fixture
+def depot(tmp_path: Path) -> Depot:
+    """Where downloads are kept, without a mirror."""
+    return Depot(tmp_path / "downloads", None)
+
+
+@pytest.fixture
+def into(tmp_path: Path) -> Path:
+    """Where a source puts what it brings."""
+    folder = tmp_path / "into"
+    folder.mkdir()
+    return folder

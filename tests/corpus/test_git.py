@@ -37,18 +37,6 @@ def repository(tmp_path):
     return folder
 
 
-@pytest.fixture
-def depot(tmp_path):
-    return Depot(tmp_path / "downloads", None)
-
-
-@pytest.fixture
-def into(tmp_path):
-    folder = tmp_path / "into"
-    folder.mkdir()
-    return folder
-
-
 def source(repository, commit, members="text/{lang}.txt", **more):
     content = {"kind": "git", "format": "moses", "repository": str(repository), "commit": commit, "members": members}
     return GitSource.model_validate({**content, **more})

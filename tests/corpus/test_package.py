@@ -35,18 +35,6 @@ def index(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def into(tmp_path):
-    folder = tmp_path / "into"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def depot(tmp_path):
-    return Depot(tmp_path / "downloads", None)
-
-
 def source(sha256, version="1.0"):
     return PackageSource.model_validate(
         {

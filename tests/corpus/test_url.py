@@ -17,18 +17,6 @@ CONTENT = b"".join(b"Line %d\tZeile %d\n" % (n, n) for n in range(20_000))
 HASTE = Patience(timeout=5.0, attempts=3, pause=0.0)
 
 
-@pytest.fixture
-def depot(tmp_path):
-    return Depot(tmp_path / "downloads", None)
-
-
-@pytest.fixture
-def into(tmp_path):
-    folder = tmp_path / "into"
-    folder.mkdir()
-    return folder
-
-
 def source(url, content=CONTENT, **more):
     sha256 = hashlib.sha256(content).hexdigest()
     return UrlSource.model_validate({"kind": "url", "format": "tsv", "url": url, "sha256": sha256, **more})

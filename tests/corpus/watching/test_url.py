@@ -3,7 +3,6 @@ import hashlib
 import pytest
 
 from seqloom.corpus.settings import UrlSource
-from seqloom.corpus.sources.depot import Depot
 from seqloom.corpus.watching.news import Memory
 from seqloom.corpus.watching.url import ask_url
 from seqloom.errors import OfflineError, SourceError
@@ -13,11 +12,6 @@ OLD, NEW = b"one\teins\n", b"two\tzwei\n"  # of one size
 
 def sha256(content):
     return hashlib.sha256(content).hexdigest()
-
-
-@pytest.fixture
-def depot(tmp_path):
-    return Depot(tmp_path / "downloads", None)
 
 
 @pytest.fixture
