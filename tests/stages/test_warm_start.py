@@ -22,6 +22,7 @@ from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import Placement
 from tests.finished import finish, give_store
 from tests.records import tree
+from tests.tiny_pretrained import make_pretrained
 
 VERSION = "models:/seqloom-en-de/1"
 CPU = Placement(torch.device("cpu"), "fp32")
@@ -97,6 +98,25 @@ def test_training_begins_at_the_loss_where_the_version_ended(workplace: Path) ->
     cold_begin = write_params(train={"lr": 1e-12})
     train_model.run(cold_begin, ignore)
     assert validations()[0][1] > ended + 0.1
+
+
+def test_a_pretrained_network_goes_on_from_a_version_of_itself(workplace: Path) -> None:
+    pytest.importorskip("transformers")
+    write_corpus()
+    make_pretrained("marian", Path("data/local/base"))
+    family = {"name": "pretrained", "pretrained": tree()["model"]["pretrained"] | {"source": "data/local/base"}}
+    cold = write_params(model=family)
+    for stage in (download_pretrained, train_tokenizer, train_model):
+        stage.run(cold, ignore)
+    best = json.loads(places.TRAINING_METRICS.read_text())["best_step"]
+    ended = dict(validations())
+    lay_start()
+    warm = write_params(VERSION, model=family, train={"lr": 1e-12})
+    train_tokenizer.run(warm, ignore)
+    train_model.run(warm, ignore)
+    assert validations()[0][1] == pytest.approx(ended[best], rel=1e-4)
+    train_model.run(write_params(model=family, train={"lr": 1e-12}), ignore)
+    assert validations()[0][1] > ended[best] + 0.1
 
 
 def test_a_registered_version_comes_with_what_training_needs(workplace: Path) -> None:
