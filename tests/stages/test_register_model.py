@@ -200,6 +200,10 @@ def test_only_a_better_model_is_champion(workspace: Path, bleu: float, champion:
     assert (said["version"], said["champion"], said["promoted"]) == ("2", "1", champion == "2")
     store = connect(workspace, create=False)
     version = store.client.get_model_version("seqloom-en-de", "2")
+    scores, gate = version.description.split("\n\n")
+    assert scores.startswith(f"BLEU {bleu}")
+    assert gate.startswith(f"The gate: {'' if champion == '2' else 'not '}promoted. ")
+    assert why in gate
     assert version.tags["gate.champion"] == "1"
     assert {f"gate.{rule['name'].replace(' ', '_')}" for rule in said["rules"]} <= version.tags.keys()
     assert read_artifact(store, version.run_id, "gate/verdict.md") == (places.GATE / "verdict.md").read_bytes()

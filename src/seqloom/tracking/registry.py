@@ -14,6 +14,8 @@ from seqloom.tracking.run import Logged
 from seqloom.tracking.store import Store, refusals
 from seqloom.tracking.versions import is_whole
 
+_GATE = "\n\nThe gate: "  # in a version's description, what it says after the scores
+
 
 def find(store: Store, name: str, fingerprint: str) -> Any | None:
     """The latest version of that fingerprint whose files are still where MLflow keeps them, or None."""
@@ -65,9 +67,11 @@ def label(store: Store, version: Any, word: str) -> None:
 def keep_verdict(
     store: Store, version: Any, promoted: bool, reason: str, rules: Mapping[str, str], files: Mapping[str, str]
 ) -> None:
-    """Write down what was found of a version: files for its run, tags for itself, the verdict last."""
+    """Write down what was found of a version: files for its run, a note and tags for itself, the verdict last."""
     with refusals(store):
         name, number = version.name, str(version.version)
+        note = f"{(version.description or '').partition(_GATE)[0]}{_GATE}{'' if promoted else 'not '}promoted. {reason}"
+        store.client.update_model_version(name, number, description=note)
         for file, text in files.items():
             store.client.log_text(version.run_id, text, f"gate/{file}")
         for rule, said in rules.items():
