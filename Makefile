@@ -70,7 +70,7 @@ INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt
 services: .venv/.test ## install what the tests of PostgreSQL and S3 need, which are skipped without it (Debian's PostgreSQL, as root)
 	@$(INSTALL) --quiet --editable '.[pipeline,hf,dev,postgres,s3,services]'
 	@test -d /usr/lib/postgresql || { apt-get $(HASTY) --quiet=2 update && \
-		apt-get $(HASTY) --quiet=2 --yes --no-install-recommends install postgresql >/dev/null; }
+		DEBIAN_FRONTEND=noninteractive apt-get $(HASTY) --quiet=2 --yes --no-install-recommends install postgresql >/dev/null; }
 
 # Where no Debian mirror answers, that is to be known soon.
 HASTY := -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
