@@ -4,7 +4,8 @@
 
 In a copy of this clone with a small corpus of its own, `python -m pipelines.retrain` is run once without a disturbance.
 Then, each time in a new copy, everything that it started is killed (SIGKILL) at a moment drawn from its whole duration,
-as when a machine loses power, and it is run once more, as a schedule would. That run has to end, with the same model to
+as when a machine loses power, and it is run once more, as a schedule would. One that ended before its moment came is no
+kill, and another one takes its place. That run has to end, with the same model to
 the byte, one version and no more, and nothing left that Prefect, MLflow or DVC take for alive. The Prefect server is on
 another machine, so to speak, and stays. The exit status is 1 if anything differed.
 """
@@ -27,9 +28,10 @@ from benchmarks.retraining_clone import Clone, Memory, server, zombies
 def kill_after(seconds: float, clone: Clone, flow: psutil.Process) -> None:
     """Kill all of it at once, so many seconds from now."""
     time.sleep(seconds)
-    for process in [*flow.children(), flow, *clone.processes()]:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+    with contextlib.suppress(psutil.Error):
+        for process in [*flow.children(), flow, *clone.processes()]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
 
 def main() -> None:
@@ -50,12 +52,16 @@ def main() -> None:
         whole = time.monotonic() - began
         model = alone.model()
         print(f"undisturbed: {whole:.1f} s, model {model}", flush=True)
-        good = 0
-        for number in range(1, options.kills + 1):
-            clone = Clone(folder / f"clone-{number}", api)
+        kills = tries = good = 0
+        while kills < options.kills:
+            tries += 1
+            clone = Clone(folder / f"clone-{tries}", api)
             shutil.copytree(folder / "fresh", clone.folder, symlinks=True, dirs_exist_ok=True)
             after = draw.uniform(1.0, whole)
-            clone.retrain(folder / "killed.log", partial(kill_after, after))
+            if not clone.retrain(folder / "killed.log", partial(kill_after, after)):
+                shutil.rmtree(clone.folder)
+                continue
+            kills += 1
             trained = clone.journal_lines()
             clone.retrain(folder / "again.log", None)
             left = zombies(clone)
@@ -64,7 +70,7 @@ def main() -> None:
             state = clone.runs()[0]["state"]["name"]
             ends = "the same" if same else f"DIFFERS ({clone.model()}, {len(clone.versions())} versions, left: {left})"
             print(
-                f"{number:3}  killed after {after:5.1f} s ({trained} lines of journal), then {state}: {ends}",
+                f"{kills:3}  killed after {after:5.1f} s ({trained} lines of journal), then {state}: {ends}",
                 flush=True,
             )
             shutil.rmtree(clone.folder)

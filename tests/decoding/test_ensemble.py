@@ -26,7 +26,7 @@ def state_of(models, sources):
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 4), sharpness=st.sampled_from([1.0, 20.0]))
 def test_probabilities_are_the_mean_of_the_members(table_model, seed, count, sharpness):
-    models = [table_model([seed, member], 12, sharpness) for member in range(count)]
+    models = [table_model(seed + (member << 32), 12, sharpness) for member in range(count)]
     step, state = step_of(models), state_of(models, [0, 1])
     tokens = [2, 2]
     for position in range(3):
