@@ -119,11 +119,13 @@ def test_a_file_is_no_folder(open_archive):
 
 
 @pytest.mark.parametrize(
-    ("content", "name"), [(zipped(("zeros", bytes(60_000_000))), "a.zip"), (gzip.compress(bytes(60_000_000)), "a.gz")]
+    ("pack", "name"),
+    [(lambda content: zipped(("zeros", content)), "a.zip"), (gzip.compress, "a.gz")],
+    ids=["zip", "gzip"],
 )
-def test_a_bomb_is_defused_by_its_ratio(open_archive, content, name, tmp_path):
+def test_a_bomb_is_defused_by_its_ratio(open_archive, pack, name, tmp_path):
     with pytest.raises(ArchiveError, match="more than 200 times"):
-        open_archive(content, name, Limits(bytes=10**12))
+        open_archive(pack(bytes(60_000_000)), name, Limits(bytes=10**12))
     written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     assert written < 40_000_000
 

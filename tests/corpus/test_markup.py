@@ -58,7 +58,7 @@ def test_tmx_gz_other_encodings_a_doctype_and_groups(members):
         ("<tmx>\n<body>\n</tmx>", r"c: f\.x: line (3: not well-formed XML: mismatched tag|1: is no XLIFF)"),
         ("", r"c: f\.x: line 1: not well-formed XML: no element found"),
         ("<!DOCTYPE x [\n<!ENTITY a 'b'>]>\n<tmx/>", r"c: f\.x: line 2: declares the entity 'a', which is not read"),
-        (gzip.compress(b"<tmx>" * 9999)[:-20], r"c: f\.x: line 1: (the gzip is truncated|is no XLIFF)"),
+        (gzip.compress(b"<tmx>" * 9999, mtime=0)[:-20], r"c: f\.x: line 1: (the gzip is truncated|is no XLIFF)"),
     ],
 )
 def test_what_is_broken_is_told_with_its_line(members, read, content, said):
