@@ -3,7 +3,7 @@
     python -m benchmarks.token_stores --data DIR
 
 DIR holds train.en, train.de, val.en and val.de, plain or with `.gz`. Every engine that is compared reads the same
-tokens: a peer gets them as text, a piece a word (`pieces`).
+tokens: a peer gets them as text, a piece a word (`read_pieces`).
 """
 
 import argparse
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.workspace import ROOT
 from seqloom.batching.store import FORMAT, TokenWriter
@@ -87,6 +88,24 @@ def make(data: Path, folder: Path) -> None:
 def texts(data: Path, split: str) -> list[tuple[str, str]]:
     """The pairs of a split: train or valid."""
     return list(zip(*(_lines(data, SPLITS[split], side) for side in SIDES), strict=True))
+
+
+class Corpus(NamedTuple):
+    """The training pairs as ids, without EOS, from a folder of tokens as text."""
+
+    ids: dict[str, int]  # of every piece
+    pairs: list[tuple[list[int], list[int]]]
+
+
+def read_pieces(folder: Path) -> Corpus:
+    """Read train.en, train.de and vocabulary.txt, as a peer gets them."""
+    pieces = (folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    ids = {piece: index for index, piece in enumerate(pieces)}
+    sides = [
+        [[ids[piece] for piece in line.split()] for line in (folder / f"train.{side}").open(encoding="utf-8")]
+        for side in SIDES
+    ]
+    return Corpus(ids, list(zip(*sides, strict=True)))
 
 
 def _file(data: Path, split: str, side: str) -> Path:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from benchmarks.token_stores import SIDES
+from benchmarks.token_stores import read_pieces
 from seqloom.models.settings import ATTENTION_LSTM_PRESETS, Preset
 
 REQUIREMENTS: tuple[str, ...] = ()
@@ -77,14 +77,10 @@ def main() -> None:
     """Train until the process is ended."""
     folder, budget, dropout = Path(sys.argv[1]), int(sys.argv[3]), float(sys.argv[4])
     size = {str(shape): size for shape, size in ATTENTION_LSTM_PRESETS.items()}[sys.argv[2]]
-    pieces = (folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1]
-    ids = {piece: index for index, piece in enumerate(pieces)}
+    ids, read = read_pieces(folder)
     eos, pad, bos = ids["</s>"], ids["<pad>"], ids["<s>"]
-    sides = [
-        [torch.tensor([ids[piece] for piece in line.split()]) for line in (folder / f"train.{side}").open()]
-        for side in SIDES
-    ]
-    pairs = sorted(zip(*sides, strict=True), key=lambda pair: max(len(pair[0]), len(pair[1]) + 1))
+    pairs = [(torch.tensor(source), torch.tensor(target)) for source, target in read]
+    pairs.sort(key=lambda pair: max(len(pair[0]), len(pair[1]) + 1))
     batches: list[list[tuple[Tensor, Tensor]]] = [[]]
     for pair in pairs:
         width = max(len(pair[0]), len(pair[1]) + 1)
@@ -94,7 +90,7 @@ def main() -> None:
 
     torch.manual_seed(1)
     layers = size["encoder_layers"], size["decoder_layers"]
-    network = Network(len(pieces), size["embedding"], size["hidden"], layers, dropout)
+    network = Network(len(ids), size["embedding"], size["hidden"], layers, dropout)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, betas=(0.9, 0.98), fused=True)
     update, last = 0, time.monotonic()
     while True:

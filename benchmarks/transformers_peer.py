@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.token_stores import SIDES
+from benchmarks.token_stores import read_pieces
 from seqloom.models.settings import TRANSFORMER_PRESETS, Preset
 
 REQUIREMENTS = ("accelerate==1.15.0",)  # which the trainer needs beside the extra
@@ -36,16 +36,11 @@ def main() -> None:
 
     folder, tokens_per_batch, dropout = Path(sys.argv[1]), int(sys.argv[3]), float(sys.argv[4])
     size = {str(shape): size for shape, size in TRANSFORMER_PRESETS.items()}[sys.argv[2]]
-    pieces = (folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1]
-    ids = {piece: index for index, piece in enumerate(pieces)}
+    ids, read = read_pieces(folder)
     eos, pad, bos = ids["</s>"], ids["<pad>"], ids["<s>"]
-    sides = [
-        [[*(ids[piece] for piece in line.split()), eos] for line in (folder / f"train.{side}").open(encoding="utf-8")]
-        for side in SIDES
-    ]
-    pairs = [
-        {"input_ids": source, "labels": target, "length": max(len(source), len(target))}
-        for source, target in zip(*sides, strict=True)
+    pairs: list[dict[str, Any]] = [
+        {"input_ids": [*source, eos], "labels": [*target, eos], "length": 1 + max(len(source), len(target))}
+        for source, target in read
     ]
     mean = sum(pair["length"] for pair in pairs) / len(pairs)
     counted: list[int] = []  # target tokens of batches that were made and not yet trained on
@@ -78,7 +73,7 @@ def main() -> None:
 
     torch.manual_seed(1)
     config = MarianConfig(
-        vocab_size=len(pieces), decoder_vocab_size=len(pieces), d_model=size["width"],
+        vocab_size=len(ids), decoder_vocab_size=len(ids), d_model=size["width"],
         encoder_layers=size["encoder_layers"], decoder_layers=size["decoder_layers"],
         encoder_attention_heads=size["heads"], decoder_attention_heads=size["heads"],
         encoder_ffn_dim=size["feed_forward"], decoder_ffn_dim=size["feed_forward"],

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 def test_each_day_ends_as_it_must_and_what_was_killed_is_made_up_for(tmp_path: Path) -> None:
     figures = simulate(tmp_path / "month", SHORT, seed=1)
-    assert figures.pop("seconds") > 0
+    del figures["seconds"]  # which nothing bounds
     assert figures == {
         "days": 5, "skipped": 1, "trained": 2, "promoted": 2, "refused": 1, "crashed": 1, "recovered": 1, "zombies": 0,
         "lost": 0, "wrong_days": 0,
