@@ -21,10 +21,10 @@ help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
 
 run: .venv/.run ## install what is needed and run the whole pipeline: corpus, tokenizer, model, scores, registry
-	@$(BIN)/python -m pipelines.train
+	@$(BIN)/python -m pipelines train
 
 schedule: .venv/.run ## retrain every night if there is new data, and serve every flow at http://127.0.0.1:4200 (docs/RETRAINING.md)
-	@$(BIN)/python -m pipelines.schedule
+	@$(BIN)/python -m pipelines schedule
 
 # More workers than two cores have: many tests wait for processes that they started.
 test: .venv/.test ## run every test

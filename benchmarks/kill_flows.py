@@ -2,7 +2,7 @@
 
     python -m benchmarks.kill_flows --kills 20
 
-In a copy of this clone with a small corpus of its own, `python -m pipelines.retrain` is run once without a disturbance.
+In a copy of this clone with a small corpus of its own, `python -m pipelines retrain` is run once without a disturbance.
 Then, each time in a new copy, everything that it started is killed (SIGKILL) at a moment drawn from its whole duration,
 as when a machine loses power, and it is run once more, as a schedule would. One that ended before its moment came is no
 kill, and another one takes its place. The run after a kill has to end, with the same model to the byte, one version and

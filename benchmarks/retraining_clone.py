@@ -131,7 +131,7 @@ class Clone(Workspace):
 
     def retrain(self, log: Path, kill: Callable[["Clone", psutil.Process], None] | None) -> bool:
         """The run of a day; whether it was killed before its end."""
-        command = [sys.executable, "-m", "pipelines.retrain", "--push", "--commit", "tag"]
+        command = [sys.executable, "-m", "pipelines", "retrain", "--push", "--commit", "tag"]
         with log.open("wb") as out:
             process = psutil.Popen(command, cwd=self.folder, env=self._environment, stdout=out, stderr=out)
             if kill is not None:

@@ -3,7 +3,7 @@
     python -m benchmarks.simulated_month
     python -m benchmarks.simulated_month --days 5 --keep month
 
-In a copy of this clone, with a small corpus of its own and a Prefect server on loopback, `python -m pipelines.retrain`
+In a copy of this clone, with a small corpus of its own and a Prefect server on loopback, `python -m pipelines retrain`
 is run once a day, as a schedule would. What happens to the data and to the processes on each day stands in `MONTH`,
 and so does the state in which that day's run has to end. On three days something is killed (SIGKILL) at a random
 moment: the flow, the stage that trains, or everything on the machine at once. Nobody cleans up but the next run.

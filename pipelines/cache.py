@@ -15,7 +15,7 @@ from typing import Any
 from dvc.repo import Repo
 
 from pipelines.dag import default_remote
-from pipelines.stage import environment
+from pipelines.environment import environment
 
 _FOLDER = ".dir"
 

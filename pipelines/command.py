@@ -1,6 +1,5 @@
-"""What every flow has around it where it is a command: a process of its own, Ctrl-C that ends all, an exit status."""
+"""What every flow has around it where it is a command: signals that end all, an exit status."""
 
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from prefect import tags
 from prefect.client.schemas.objects import State
 
 from pipelines.endings import EXPECTED, exit_status
-from pipelines.leftovers import adopt, end_leftovers
+from pipelines.leftovers import adopt
 from pipelines.zombies import run_tags
 
 INTERRUPTED = 130
@@ -49,23 +48,3 @@ def run_here(root: Path, flow: Callable[[], State[Any]]) -> None:
     for line in (state.message or "").splitlines():
         print(f"error: {line}" if status else line, file=sys.stderr if status else sys.stdout, flush=True)
     sys.exit(status)
-
-
-def run_apart(main: Callable[[list[str]], None], root: Path) -> None:
-    """Let `main` do the work in a process with a session of its own, and leave with its exit status.
-
-    Ctrl-C on a terminal reaches every process of the foreground. Prefect's embedded server must not be among them: the
-    flow would wait for minutes for a server that is gone, to tell it that it was interrupted.
-    """
-    # A fork, and not a new interpreter, which would take seconds to import Prefect once more; no thread runs yet.
-    flow_run = os.fork()
-    if flow_run == 0:
-        os.setsid()
-        main(sys.argv[1:])
-        return
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, frame: os.kill(flow_run, received))
-    status = os.waitstatus_to_exitcode(os.waitpid(flow_run, 0)[1])
-    if status < 0:  # killed: what it started would go on for nobody, and Prefect's server with it
-        end_leftovers(root)
-    sys.exit(status if status >= 0 else 128 - status)

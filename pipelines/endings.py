@@ -21,6 +21,7 @@ from prefect.runtime import flow_run as current
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Failed
 
+from pipelines.environment import belong_to
 from pipelines.guarding import OutOfBoundsError, digest
 from pipelines.notify import Notice, notify, notify_once
 from pipelines.package import RefusedError
@@ -33,7 +34,7 @@ EXPECTED = (StageError, RefusedError, PublishError, OutOfBoundsError, DvcExcepti
 _FULL = ("no space is left", "No space left", "Disk quota exceeded")
 
 ADVICE = {
-    "Refused": "look at the data; if it is right, run `python -m pipelines.retrain --accept-data`",
+    "Refused": "look at the data; if it is right, run `python -m pipelines retrain --accept-data`",
     "Busy": "nothing: the other run does the work; one that hangs can be cancelled in Prefect",
     "TimedOut": "find in its log where it hung; if it only needs longer, raise its timeout_minutes in dvc.yaml",
     "DiskFull": "make room (`dvc gc --workspace` drops what no result here uses); the next run goes on from there",
@@ -46,6 +47,7 @@ DEFECT = "report it: this is a defect of the pipeline"
 
 def conclude(flow: str, root: Path, work: Callable[[], State[Any]]) -> State[Any]:
     """Do the work and return its state; what a person can put right becomes a state, too, and is told once."""
+    belong_to(None if current.id is None else str(current.id))
     try:
         return work()
     except EXPECTED as error:

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines.stage import environment
+from pipelines.environment import environment
 
 LONGEST = 7200.0  # seconds that a command may take; what hangs must not hold a schedule for ever
 TIMED_OUT = 124
@@ -67,6 +69,7 @@ def set_params(root: Path, overrides: Sequence[str] = (), corpora: Sequence[str]
     """Write overrides, `KEY=VALUE` each, into params.yaml, all of them or none. Raises `RefusedError`."""
     chosen = ["--corpora", ",".join(corpora)] if corpora else []
     if overrides or chosen:
+        _begun.clear()  # it may have been at another model
         _run(root, "seqloom.cli", "set", *chosen, *overrides)
 
 
@@ -97,13 +100,40 @@ def roll_back(root: Path, version: str | None, because: str) -> str:
     return _run(root, "seqloom.cli", "rollback", *([version] if version else []), "--because", because).strip()
 
 
-def find_registered(root: Path) -> dict[str, Any] | None:
-    """Return the registered version of the result that lies in `root`, or None. Raises `RefusedError`."""
-    registration = root / "metrics" / "registration.json"
-    if not registration.exists():
-        return None
-    wanted = json.loads(registration.read_text(encoding="utf-8"))
-    return next((version for version in _versions(root) if version["fingerprint"] == wanted["fingerprint"]), None)
+class Look:
+    """A look at the registry that has begun: opening it takes seconds, in which a flow does other things."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._versions: Future[list[dict[str, Any]]] = Future()
+        threading.Thread(target=self._ask, daemon=True).start()
+
+    def _ask(self) -> None:
+        try:
+            self._versions.set_result(_versions(self._root))
+        except Exception as error:
+            self._versions.set_exception(error)
+
+    def registered(self) -> dict[str, Any] | None:
+        """Return the registered version of the result that lies in the clone, or None. Raises `RefusedError`."""
+        registration = self._root / "metrics" / "registration.json"
+        if not registration.exists():
+            return None
+        wanted = json.loads(registration.read_text(encoding="utf-8"))["fingerprint"]
+        return next((version for version in self._versions.result() if version["fingerprint"] == wanted), None)
+
+
+_begun: dict[Path, Look] = {}
+
+
+def look_ahead(root: Path) -> None:
+    """Begin a look at the registry that the flow, still to be imported, goes on with."""
+    _begun[root.resolve()] = Look(root)
+
+
+def look(root: Path) -> Look:
+    """The look that began ahead, once, else one that begins now."""
+    return _begun.pop(root.resolve(), None) or Look(root)
 
 
 def find_champion(root: Path) -> str | None:

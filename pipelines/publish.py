@@ -17,8 +17,8 @@ from typing import Any, Literal, NamedTuple
 from dvc.repo import Repo
 
 from pipelines.dag import default_remote
+from pipelines.environment import environment
 from pipelines.process import run_logged
-from pipelines.stage import environment
 
 Commit = Literal["no", "branch", "tag", "here"]
 BRANCH = "retrained"

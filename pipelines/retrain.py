@@ -5,8 +5,6 @@ next one finds and does. docs/RETRAINING.md tells of its life.
 """
 
 import argparse
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,11 +13,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from pipelines import ROOT
-from pipelines.command import run_apart, run_here
+from pipelines.command import run_here
 from pipelines.dag import changed_stages, upstream
 from pipelines.endings import conclude
 from pipelines.guarding import guard_data
-from pipelines.package import check_params, find_champion, find_registered, set_params, watch
+from pipelines.package import Look, check_params, find_champion, look, set_params, watch
 from pipelines.publish import Commit, Publication, is_published
 from pipelines.report import finish
 from pipelines.run import reconcile, run_stages
@@ -53,26 +51,25 @@ def retrain(
 
 def _retrain(root: Path, wanted: Publication, *, warm_start: bool, accept_data: bool) -> State[Any]:
     with at_work(root):
+        before = look(root)
         check_params(root)
-        with ThreadPoolExecutor() as beside:  # the registry takes seconds to open, and most days end with this look
-            registered = beside.submit(find_registered, root)
-            news = step("look for new data", watch, root)
-            if not news.changed and is_settled(root, wanted, registered.result):
-                return Completed(name="Skipped", message=f"nothing new: {news}; the last result is registered")
+        news = step("look for new data", watch, root)
+        if not news.changed and is_settled(root, wanted, before):
+            return Completed(name="Skipped", message=f"nothing new: {news}; the last result is registered")
         run_stages(root, only=upstream(root, GUARDED))
         step("guard the data", guard_data, root, accept=accept_data)
         if warm_start and is_due(root, TRAINED):
             step("start from the champion", start_from_champion, root)
         outcomes = run_stages(root)
-        verdict = read_verdict(root, reconcile(root, outcomes))
+        verdict = read_verdict(root, reconcile(root, outcomes, before))
         return finish(root, wanted, verdict, news, outcomes)
 
 
-def is_settled(root: Path, wanted: Publication, registered: Callable[[], dict[str, Any] | None]) -> bool:
+def is_settled(root: Path, wanted: Publication, before: Look) -> bool:
     """Whether DVC finds nothing changed, and the result that lies here is registered and published."""
     if changed_stages(root) != set():
         return False
-    verdict = read_verdict(root, registered())
+    verdict = read_verdict(root, before.registered())
     return verdict is not None and is_published(root, wanted, verdict.name)
 
 
@@ -96,14 +93,10 @@ def start_from_champion(root: Path) -> str:
 
 def main(arguments: list[str]) -> None:
     """Run the flow as the arguments say."""
-    parser = argparse.ArgumentParser("python -m pipelines.retrain", description="Train again if there is new data.")
+    parser = argparse.ArgumentParser("python -m pipelines retrain", description="Train again if there is new data.")
     parser.add_argument("--warm-start", action="store_true", help="start from the champion")
     parser.add_argument("--accept-data", action="store_true", help="train though the guard refuses: you have looked")
     parser.add_argument("--push", action="store_true", help="push data and models to DVC's default remote")
     parser.add_argument("--commit", choices=get_args(Commit), default="no", help="where to commit lock and metrics")
     given = vars(parser.parse_args(arguments))
     run_here(ROOT, lambda: retrain(ROOT, **given, return_state=True))
-
-
-if __name__ == "__main__":
-    run_apart(main, ROOT)

@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from pipelines import ROOT
-from pipelines.command import run_apart, run_here
+from pipelines.command import run_here
 from pipelines.endings import conclude, where
 from pipelines.notify import Notice, notify
 from pipelines.package import roll_back
@@ -39,13 +39,9 @@ DO = "restart what keeps a model in memory; what loads @champion anew has the ol
 def main(arguments: list[str]) -> None:
     """Run the flow as the arguments say."""
     parser = argparse.ArgumentParser(
-        "python -m pipelines.rollback", description="Make an older version champion again."
+        "python -m pipelines rollback", description="Make an older version champion again."
     )
     parser.add_argument("version", nargs="?", help="its number; left out, the champion before this one")
     parser.add_argument("--because", required=True, metavar="TEXT", help="why, for those who read the history")
     given = parser.parse_args(arguments)
     run_here(ROOT, lambda: rollback(given.because, given.version, ROOT, return_state=True))
-
-
-if __name__ == "__main__":
-    run_apart(main, ROOT)

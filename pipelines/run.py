@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.cache import mend
 from pipelines.dag import changed_stages, read_stages
-from pipelines.package import find_registered, register
+from pipelines.package import Look, register
 from pipelines.stage import Outcome, run_stage
 
 
@@ -32,11 +32,15 @@ def run_stages(root: Path, only: Container[str] | None = None) -> list[Outcome]:
     return outcomes
 
 
-def reconcile(root: Path, outcomes: Sequence[Outcome]) -> dict[str, Any] | None:
-    """Return the registered version of the result, and register it first where DVC restored it: then no stage has."""
-    found = find_registered(root)
+def reconcile(root: Path, outcomes: Sequence[Outcome], before: Look) -> dict[str, Any] | None:
+    """Return the registered version of the result, and register it first where DVC restored it: then no stage has.
+
+    `before` is a look at the registry from before the stages; it holds where there was nothing to do.
+    """
+    unchanged = all(outcome.what == "up to date" for outcome in outcomes)
+    found = (before if unchanged else Look(root)).registered()
     restored = any(outcome.what == "restored" for outcome in outcomes)
     if (restored or found is None) and (root / "metrics" / "registration.json").exists():
         register(root)
-        found = find_registered(root)
+        found = Look(root).registered()
     return found

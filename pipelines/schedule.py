@@ -20,7 +20,7 @@ API = "PREFECT_API_URL"
 
 def main(arguments: list[str]) -> None:
     """Serve as the arguments say."""
-    parser = argparse.ArgumentParser("python -m pipelines.schedule", description="Serve what prefect.yaml describes.")
+    parser = argparse.ArgumentParser("python -m pipelines schedule", description="Serve what prefect.yaml describes.")
     parser.add_argument("--cron", default=os.environ.get("SEQLOOM_CRON") or None, help="such as '30 2 * * 1-5'")
     parser.add_argument("--every", type=float, metavar="SECONDS", help="an interval instead of a time of day")
     parser.add_argument("--timezone", default=os.environ.get("SEQLOOM_TIMEZONE") or None, help="such as Europe/Berlin")
@@ -53,7 +53,3 @@ def _server(root: Path, port: int) -> Iterator[bool]:
         page = url.removesuffix("/api").replace(HOST, "localhost")
         print(f"seqloom: flows are served; {page} shows them, Ctrl-C ends all", flush=True)
         yield True
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

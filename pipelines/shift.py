@@ -6,9 +6,9 @@ from pathlib import Path
 
 from prefect.runtime import flow_run as current
 
+from pipelines.environment import environment
 from pipelines.following import send_rest
 from pipelines.notify import Notice, notify
-from pipelines.stage import environment
 from pipelines.workspace import alone
 from pipelines.zombies import MESSAGE, bury, record
 

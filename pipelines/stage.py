@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 import time
 from contextlib import ExitStack
@@ -14,12 +13,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
 from prefect.logging import get_run_logger
-from prefect.runtime import flow_run as current
 
-from pipelines import ROOT, TELEMETRY_OFF
 from pipelines.dag import Stage
+from pipelines.environment import environment
 from pipelines.following import followed
-from pipelines.leftovers import marks
 from pipelines.process import run_logged
 
 GPU = "gpu"  # the concurrency limit of Prefect that stages with `gpu: true` in their meta wait for
@@ -115,18 +112,6 @@ def _reproduce(name: str, root: Path, changed: bool) -> Outcome:
         print(f"{name}: another DVC command holds this folder; waiting", flush=True)
         time.sleep(LOCK_DELAY)
     raise StageError(name, _reason(lines), _status(lines, status))
-
-
-def environment(root: Path = ROOT) -> dict[str, str]:
-    """The environment of a stage of `root`: this interpreter comes first, telemetry is off, progress suits its screen.
-
-    It says whose the stage is, so that the next flow can end it if this one is killed, and of which run of Prefect's.
-    """
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    shown = {} if current.id is None else {"SEQLOOM_FLOW_RUN": str(current.id)}
-    if sys.stdout.isatty():
-        shown |= {"SEQLOOM_PROGRESS": "live", "COLUMNS": str(shutil.get_terminal_size().columns)}
-    return {**os.environ, **marks(root), **TELEMETRY_OFF, **shown, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def _what(lines: list[str]) -> str:

@@ -1,6 +1,6 @@
 """The flow `sweep`: many trainings, one comparison, and the best settings as a file. docs/SWEEPS.md is its manual.
 
-    python -m pipelines.sweep sweeps/quick.yaml
+    python -m pipelines sweep sweeps/quick.yaml
 
 It goes on from where it was, however it ended: its memory is a file in scratch/sweeps/NAME.
 """
@@ -19,7 +19,7 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed
 
 from pipelines import ROOT
-from pipelines.command import run_apart, run_here
+from pipelines.command import run_here
 from pipelines.dag import read_stages
 from pipelines.endings import conclude
 from pipelines.shift import at_work
@@ -144,12 +144,8 @@ def _send(records: Records) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run the flow as the arguments say."""
-    parser = argparse.ArgumentParser("python -m pipelines.sweep", description="Train many settings, keep the best.")
+    parser = argparse.ArgumentParser("python -m pipelines sweep", description="Train many settings, keep the best.")
     parser.add_argument("space", metavar="FILE", nargs="?", default="sweeps/quick.yaml", help="what may vary, as YAML")
     parser.add_argument("--trials", metavar="N", type=int, help="how many, those of earlier runs included")
     given = parser.parse_args(arguments)
     run_here(ROOT, lambda: sweep(ROOT, given.space, given.trials, return_state=True))
-
-
-if __name__ == "__main__":
-    run_apart(main, ROOT)

@@ -10,9 +10,9 @@ from prefect.states import Completed
 from pydantic import Field
 
 from pipelines import ROOT
-from pipelines.command import run_apart, run_here
+from pipelines.command import run_here
 from pipelines.endings import conclude
-from pipelines.package import check_params, set_params
+from pipelines.package import check_params, look, set_params
 from pipelines.run import reconcile, run_stages
 from pipelines.shift import at_work
 from pipelines.summary import describe, publish
@@ -42,23 +42,20 @@ def train(
 def _train(root: Path, overrides: list[str], corpora: list[str] | None, label: str | None) -> State[Any]:
     with at_work(root):
         set_params(root, [*overrides, *([f"register.label={label}"] if label else [])], corpora)
+        before = look(root)
         check_params(root)
         outcomes = run_stages(root)
-        registered = reconcile(root, outcomes)
+        registered = reconcile(root, outcomes, before)
         publish(root, outcomes, describe(registered))
     return Completed(data=outcomes)
 
 
 def main(arguments: list[str]) -> None:
     """Run the flow as the arguments say."""
-    parser = argparse.ArgumentParser("python -m pipelines.train", description="Run what changed of the pipeline, once.")
+    parser = argparse.ArgumentParser("python -m pipelines train", description="Run what changed of the pipeline, once.")
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="settings to write into params.yaml first")
     parser.add_argument("--corpora", metavar="NAME,NAME", help="train on these corpora of params.yaml alone")
     parser.add_argument("--label", metavar="TEXT", help="a label for the version")
     given = parser.parse_args(arguments)
     corpora = given.corpora.split(",") if given.corpora else None
     run_here(ROOT, lambda: train(ROOT, given.overrides, corpora, given.label, return_state=True))
-
-
-if __name__ == "__main__":
-    run_apart(main, ROOT)

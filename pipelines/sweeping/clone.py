@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.stage import environment
+from pipelines.environment import environment
 from pipelines.sweeping.space import SweepError, load_yaml
 
 _LOCAL = Path("data/local")  # a person's own sentence pairs: untracked, and read by the first stage

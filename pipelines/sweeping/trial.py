@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from ruamel.yaml import YAML
 
+from pipelines.environment import environment
 from pipelines.package import RefusedError, use_preset
 from pipelines.process import run_logged
-from pipelines.stage import environment
 from pipelines.sweeping.journal import Value, Watch, journal_curves, table_curves
 from pipelines.sweeping.space import Point, Sweep, as_preset
 

@@ -100,10 +100,10 @@ def test_names_lead_somewhere_and_secrets_are_only_named(pod: dict[str, Any]) ->
 def test_commands_are_flows_and_services_of_this_repository() -> None:
     commands = [pod.values[0]["spec"]["containers"][0]["args"] for pod in pods()]
     commands.append(COMPOSE["services"]["worker"]["command"])
-    modules = [command[2] for command in commands if command[:2] == ["python", "-m"]]
-    assert sorted(modules) == ["pipelines.retrain", "pipelines.schedule", "pipelines.schedule"]
-    for module in modules:
-        assert (ROOT / Path(*module.split(".")).with_suffix(".py")).is_file()
+    started = [command[3] for command in commands if command[:3] == ["python", "-m", "pipelines"]]
+    assert sorted(started) == ["retrain", "schedule", "schedule"]
+    for name in started:
+        assert (ROOT / "pipelines" / f"{name}.py").is_file()
 
 
 def test_the_schedule_and_the_pool_are_those_of_prefect_yaml() -> None:

@@ -16,8 +16,9 @@ from pipelines.package import (
     RefusedError,
     check_params,
     find_champion,
-    find_registered,
     guard,
+    look,
+    look_ahead,
     may_pass,
     roll_back,
     set_params,
@@ -100,13 +101,33 @@ def test_the_result_and_the_champion_are_found_among_the_versions(tmp_path: Path
         {"name": "m", "version": "1", "fingerprint": "ee", "aliases": ["champion"]},
     ]
     says({"versions": versions})
-    assert find_registered(tmp_path) is None  # nothing has been registered here
+    assert look(tmp_path).registered() is None  # nothing has been registered here
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
-    assert find_registered(tmp_path) == versions[0]
+    assert look(tmp_path).registered() == versions[0]
     assert find_champion(tmp_path) == "models:/m/1"
     says({"versions": []})
-    assert find_registered(tmp_path) is find_champion(tmp_path) is None
+    assert look(tmp_path).registered() is find_champion(tmp_path) is None
+    says(err="error: no answer", status=os.EX_TEMPFAIL)
+    with pytest.raises(RefusedError, match=r"^no answer$"):
+        look(tmp_path).registered()
+
+
+def test_a_look_that_began_ahead_serves_once_and_not_after_a_change(tmp_path: Path, says: Says) -> None:
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
+    says({"versions": [old := {"fingerprint": "ff", "version": "1"}]})
+    look_ahead(tmp_path)
+    ahead = look(tmp_path)
+    assert ahead.registered() == old
+    says({"versions": [new := {"fingerprint": "ff", "version": "2"}]})
+    assert ahead.registered() == old
+    assert look(tmp_path).registered() == new
+    says({"versions": []})
+    look_ahead(tmp_path)
+    set_params(tmp_path, ["register.name=another"])
+    says({"versions": [new]})
+    assert look(tmp_path).registered() == new
 
 
 def test_a_command_that_hangs_is_stopped(tmp_path: Path, says: Says, monkeypatch: pytest.MonkeyPatch) -> None:

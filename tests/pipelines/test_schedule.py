@@ -56,7 +56,7 @@ def test_a_scheduled_run_completes_and_nothing_outlives_a_schedule_that_is_kille
     environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     environment |= {"PREFECT_HOME": str(clone / ".prefect"), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
     environment |= {"PYTHONPATH": f"{package}{os.pathsep}{root}"}
-    command = [sys.executable, "-m", "pipelines.schedule", "--every", "2", "--port", "0", "--root", str(clone)]
+    command = [sys.executable, "-m", "pipelines", "schedule", "--every", "2", "--port", "0", "--root", str(clone)]
     with (clone / "said").open("wb") as out:
         schedule = subprocess.Popen(
             command, cwd=clone, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,

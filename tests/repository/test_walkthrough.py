@@ -138,12 +138,12 @@ def own_data() -> str:
 
 
 def test_the_flow_registers_a_model_and_a_second_one_does_nothing(clone: Clone) -> None:
-    first = clone.type(".venv/bin/python -m pipelines.train")
+    first = clone.type(".venv/bin/python -m pipelines train")
     for stage in STAGES:
         assert f"── {stage} ──" in first
     for said in ("pairs kept", "BLEU", "chrF", "TER", "seqloom-en-de version 1", "->", "Next"):
         assert said in first
-    second = clone.type(".venv/bin/python -m pipelines.train")
+    second = clone.type(".venv/bin/python -m pipelines train")
     for stage in STAGES:
         assert f"{stage}: already up to date" in second
     assert clone.type(".venv/bin/dvc status").strip() == "Data and pipelines are up to date."
@@ -172,7 +172,7 @@ def test_ctrl_c_on_a_terminal_ends_the_flow_at_once_and_quietly(clone: Clone) ->
     kept = params.read_text(encoding="utf-8")
     params.write_text(kept.replace("seed: 2", "seed: 3"), encoding="utf-8")
     flow = subprocess.Popen(
-        [sys.executable, "-u", "-m", "pipelines.train"], cwd=clone.folder, env=clone.environment, text=True,
+        [sys.executable, "-u", "-m", "pipelines", "train"], cwd=clone.folder, env=clone.environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     watchdog = threading.Timer(120, flow.kill)

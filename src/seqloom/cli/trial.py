@@ -7,7 +7,7 @@ NAME = "trial"
 HELP = "bring records of a sweep's trials to MLflow"
 DESCRIPTION = """\
 Bring records of a sweep and of its trials, files of JSON, to MLflow: one run for the sweep, and below it a run for each
-trial. `python -m pipelines.sweep` calls it; a record that was brought before changes nothing.
+trial. `python -m pipelines sweep` calls it; a record that was brought before changes nothing.
 """
 EPILOG = None
 

@@ -1,0 +1,62 @@
+"""`python -m pipelines FLOW`: one flow, here and now, in a process of its own. `schedule` serves all of them.
+
+Importing Prefect takes as long as a look at the registry, which most flows begin with: the two go side by side.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from pipelines import ROOT
+from pipelines.leftovers import end_leftovers
+from pipelines.package import look_ahead
+
+LOOKING, OTHERS = ("train", "retrain"), ("rollback", "sweep")
+
+
+def main() -> None:
+    """Run the flow that the command line names."""
+    parser = argparse.ArgumentParser("python -m pipelines", description="Run a flow, or serve all of them.")
+    parser.add_argument("flow", choices=(*LOOKING, *OTHERS, "schedule"), help="what to run; FLOW --help tells of it")
+    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="for the flow")
+    given = parser.parse_args()
+    if given.flow == "schedule":
+        _call("schedule", given.arguments)
+    else:
+        _apart(lambda: _begin(given.flow, given.arguments))
+
+
+def _begin(flow: str, arguments: list[str]) -> None:
+    if flow in LOOKING and not {"-h", "--help"} & {*arguments}:
+        look_ahead(ROOT)
+    _call(flow, arguments)
+
+
+def _call(name: str, arguments: list[str]) -> None:
+    import_module(f"pipelines.{name}").main(arguments)
+
+
+def _apart(work: Callable[[], None]) -> None:
+    """Do the work in a process with a session of its own, and leave with its exit status.
+
+    Ctrl-C on a terminal reaches every process of the foreground. Prefect's embedded server must not be among them: the
+    flow would wait for minutes for a server that is gone, to tell it that it was interrupted.
+    """
+    flow_run = os.fork()
+    if flow_run == 0:
+        os.setsid()
+        work()
+        return
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, frame: os.kill(flow_run, received))
+    status = os.waitstatus_to_exitcode(os.waitpid(flow_run, 0)[1])
+    if status < 0:  # killed: what it started would go on for nobody, and Prefect's server with it
+        end_leftovers(ROOT)
+    sys.exit(status if status >= 0 else 128 - status)
+
+
+if __name__ == "__main__":
+    main()
