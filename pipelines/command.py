@@ -1,5 +1,6 @@
 """What every flow has around it where it is a command: signals that end all, an exit status."""
 
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -32,6 +33,7 @@ def run_here(root: Path, flow: Callable[[], State[Any]]) -> None:
 
     signal.signal(signal.SIGINT, interrupt)
     adopt(root)
+    gc.freeze()  # Prefect's and DVC's modules stay until the end: no collection has to look through them
     print("seqloom: starting; Prefect's embedded server takes some seconds", flush=True)
     try:
         with tags(*run_tags(root)):
