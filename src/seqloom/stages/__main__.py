@@ -3,6 +3,7 @@
 A stage's module is imported behind the door: torch and MLflow take seconds, and Ctrl-C may come in any of them.
 """
 
+import gc
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -29,7 +30,11 @@ def main(arguments: list[str]) -> None:
 
     def run(params: Params, listen: Listener) -> None:
         given = {switch.removeprefix("--"): True for switch in switches}
-        import_module(f"seqloom.stages.{name}").run(params, listen, **given)
+        gc.disable()
+        stage = import_module(f"seqloom.stages.{name}")
+        gc.freeze()  # modules stay: looking through them for garbage, up to the exit, costs a short stage half a second
+        gc.enable()
+        stage.run(params, listen, **given)
 
     run_stage(name, run)
 
