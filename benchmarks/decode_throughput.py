@@ -10,12 +10,12 @@ source of its batch. One line of JSON is printed:
 - start_up_s: from the start of the process until model and ids are there. peak_rss_mb: of the process.
 
 With `--against generate` Hugging Face's own search runs beside ours in the same process, batch by batch, in turns, on
-the same weights and ids, with the same beam, limits and normalisation (the average). It is run twice: as it comes
-(`generate`: it stops by a rule of thumb) and with the exact end that ours has (`generate_exact`). `ratio` is our rate
-over each of theirs, `identical` the share of sentences with the same target. A model of the family pretrained is
-searched as it is. The weights of a transformer are put into a Marian network that computes the same, which a post-norm
-one with sinusoidal positions and tied embeddings allows (`marian_twin.py`); targets are then the same but where two
-are as good as each other.
+the same weights and ids, with the same beam, limits and normalisation (the average). Each is run with both of its
+ends: `generate_exact` is held against our exact end, `generate`, as it comes, against our `early`, which like it gives
+up what would win only by growing. `ratio` is the rate of what `over` names over this one's, `identical` the share of
+sentences for which both found the same target. A model of the family pretrained is searched as it is. The weights of a
+transformer are put into a Marian network that computes the same, which a post-norm one with sinusoidal positions and
+tied embeddings allows (`marian_twin.py`); targets are then the same but where two are as good as each other.
 
 Use a model that was trained: one with random weights hardly ever ends a target, and what a search gains by leaving
 finished sentences behind does not show. A minute of training is enough, for it is the lengths that count.
@@ -86,25 +86,28 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     start_up = time.clock_gettime(time.CLOCK_BOOTTIME) - process_start()
     engines = {"seqloom": ours(model, search, tokenizer.symbols)}
     if options.against:
+        early = search.model_copy(update={"early_stopping": True})
+        engines["early"] = ours(model, early, tokenizer.symbols)
         network = network_of(model, options.model, tokenizer.symbols, device)
-        for name, early_stopping in (("generate", False), ("generate_exact", "never")):
+        for name, early_stopping in (("generate_exact", "never"), ("generate", False)):
             engines[name] = generate(network, search, tokenizer.symbols, early_stopping)
     figures = run(engines, batches)
-    own = figures.pop("seqloom")
-    targets = own.pop("targets")
+    targets = {name: each.pop("targets") for name, each in figures.items()}
     result = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {options.threads} threads",
-        "sentences": len(targets),
-        **own,
+        "sentences": len(targets["seqloom"]),
+        **figures["seqloom"],
         "start_up_s": round(start_up, 2),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
     if device.type == "cuda":
         result["peak_gpu_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
-    for name, theirs in figures.items():
-        same = sum(mine == other for mine, other in zip(targets, theirs.pop("targets"), strict=True))
-        ratio = own["sentences_per_s"] / theirs["sentences_per_s"]
-        result[name] = theirs | {"ratio": round(ratio, 3), "identical": round(same / len(targets), 4)}
+    for name, against in (("early", "seqloom"), ("generate_exact", "seqloom"), ("generate", "early")):
+        if name in figures:
+            same = sum(one == other for one, other in zip(targets[against], targets[name], strict=True))
+            ratio = figures[against]["sentences_per_s"] / figures[name]["sentences_per_s"]
+            found = {"over": against, "ratio": round(ratio, 3), "identical": round(same / len(targets[name]), 4)}
+            result[name] = figures[name] | found
     result["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     libraries = ["seqloom", "torch"] + ["transformers"] * bool(options.against)
     result["versions"] = {name: version(name) for name in libraries} | {"python": platform.python_version()}

@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import import_module
 
 from pipelines import ROOT
 from pipelines.leftovers import end_leftovers
-from pipelines.package import look_ahead
+from pipelines.package import looking_ahead
 
 LOOKING, OTHERS = ("train", "retrain"), ("rollback", "sweep")
 
@@ -30,9 +31,9 @@ def main() -> None:
 
 
 def _begin(flow: str, arguments: list[str]) -> None:
-    if flow in LOOKING and not {"-h", "--help"} & {*arguments}:
-        look_ahead(ROOT)
-    _call(flow, arguments)
+    looks = flow in LOOKING and not {"-h", "--help"} & {*arguments}
+    with looking_ahead(ROOT) if looks else nullcontext():
+        _call(flow, arguments)
 
 
 def _call(name: str, arguments: list[str]) -> None:

@@ -4,11 +4,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pipelines.environment import environment
 
@@ -26,6 +25,37 @@ class RefusedError(Exception):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class Asked:
+    """A command of the package that has been started."""
+
+    def __init__(self, root: Path, module: str, *arguments: str) -> None:
+        self._words = [module, *arguments]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *self._words], cwd=root, env=environment(root), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def answer(self, fine: Sequence[int] = ()) -> str:
+        """Wait, once, and return what it says. Raises `RefusedError` where its exit status is neither 0 nor `fine`."""
+        try:
+            said, complaint = self._process.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired as error:
+            late = f"{' '.join(self._words)} took longer than {LONGEST / 60:g} minutes and was stopped"
+            raise RefusedError(late, TIMED_OUT) from error
+        finally:
+            self.stop()
+        if (status := self._process.returncode) and status not in fine:
+            words = [line.partition("error: ")[2] for line in complaint.splitlines()]
+            why = "\n".join(filter(None, words)) or complaint.strip()
+            raise RefusedError(why or f"{self._words[0]} ended with {status}", status)
+        return said
+
+    def stop(self) -> None:
+        """End it if it has not ended."""
+        with self._process:
+            self._process.kill()
 
 
 class News(NamedTuple):
@@ -69,7 +99,7 @@ def set_params(root: Path, overrides: Sequence[str] = (), corpora: Sequence[str]
     """Write overrides, `KEY=VALUE` each, into params.yaml, all of them or none. Raises `RefusedError`."""
     chosen = ["--corpora", ",".join(corpora)] if corpora else []
     if overrides or chosen:
-        _begun.clear()  # it may have been at another model
+        _forget()  # it may be at another model
         _run(root, "seqloom.cli", "set", *chosen, *overrides)
 
 
@@ -104,31 +134,35 @@ class Look:
     """A look at the registry that has begun: opening it takes seconds, in which a flow does other things."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self._versions: Future[list[dict[str, Any]]] = Future()
-        threading.Thread(target=self._ask, daemon=True).start()
+        self._registration = root / "metrics" / "registration.json"
+        self._asked = Asked(root, *_VERSIONS) if self._registration.exists() else None
 
-    def _ask(self) -> None:
-        try:
-            self._versions.set_result(_versions(self._root))
-        except Exception as error:
-            self._versions.set_exception(error)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._asked:
+            self._asked.stop()
 
     def registered(self) -> dict[str, Any] | None:
         """Return the registered version of the result that lies in the clone, or None. Raises `RefusedError`."""
-        registration = self._root / "metrics" / "registration.json"
-        if not registration.exists():
+        if self._asked is None:
             return None
-        wanted = json.loads(registration.read_text(encoding="utf-8"))["fingerprint"]
-        return next((version for version in self._versions.result() if version["fingerprint"] == wanted), None)
+        wanted = json.loads(self._registration.read_text(encoding="utf-8"))["fingerprint"]
+        return next((version for version in _versions(self._asked) if version["fingerprint"] == wanted), None)
 
 
 _begun: dict[Path, Look] = {}
 
 
-def look_ahead(root: Path) -> None:
-    """Begin a look at the registry that the flow, still to be imported, goes on with."""
+@contextmanager
+def looking_ahead(root: Path) -> Iterator[None]:
+    """Begin a look at the registry, which a flow that is still to be imported goes on with; end it if none does."""
     _begun[root.resolve()] = Look(root)
+    try:
+        yield
+    finally:
+        _forget()
 
 
 def look(root: Path) -> Look:
@@ -136,9 +170,22 @@ def look(root: Path) -> Look:
     return _begun.pop(root.resolve(), None) or Look(root)
 
 
+def _forget() -> None:
+    while _begun:
+        with _begun.popitem()[1]:
+            pass
+
+
+def find_registered(root: Path) -> dict[str, Any] | None:
+    """Look, and return the registered version of the result that lies in `root`, or None. Raises `RefusedError`."""
+    with Look(root) as now:
+        return now.registered()
+
+
 def find_champion(root: Path) -> str | None:
     """Return the champion as `models:/NAME/NUMBER`, or None where there is none yet. Raises `RefusedError`."""
-    found = next((version for version in _versions(root) if "champion" in version["aliases"]), None)
+    versions = _versions(Asked(root, *_VERSIONS))
+    found = next((version for version in versions if "champion" in version["aliases"]), None)
     return f"models:/{found['name']}/{found['version']}" if found else None
 
 
@@ -147,26 +194,16 @@ def register(root: Path) -> None:
     _run(root, "seqloom.stages", "register_model")
 
 
-def _versions(root: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(_run(root, "seqloom.cli", "info", "--json"))["versions"]
+_VERSIONS = ("seqloom.cli", "info", "--json")
+
+
+def _versions(asked: Asked) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(asked.answer())["versions"]
     return found
 
 
 def _run(root: Path, module: str, *arguments: str, fine: Sequence[int] = ()) -> str:
-    command = [sys.executable, "-m", module, *arguments]
-    try:
-        done = subprocess.run(
-            command, cwd=root, env=environment(root), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=LONGEST, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
-        said = f"{' '.join([module, *arguments])} took longer than {LONGEST / 60:g} minutes and was stopped"
-        raise RefusedError(said, TIMED_OUT) from error
-    if done.returncode and done.returncode not in fine:
-        words = [line.partition("error: ")[2] for line in done.stderr.splitlines()]
-        said = "\n".join(filter(None, words)) or done.stderr.strip()
-        raise RefusedError(said or f"{module} ended with {done.returncode}", done.returncode)
-    return done.stdout
+    return Asked(root, module, *arguments).answer(fine)
 
 
 def may_pass(error: BaseException) -> bool:

@@ -50,8 +50,7 @@ def retrain(
 
 
 def _retrain(root: Path, wanted: Publication, *, warm_start: bool, accept_data: bool) -> State[Any]:
-    with at_work(root):
-        before = look(root)
+    with at_work(root), look(root) as before:
         check_params(root)
         news = step("look for new data", watch, root)
         if not news.changed and is_settled(root, wanted, before):

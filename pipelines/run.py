@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.cache import mend
 from pipelines.dag import changed_stages, read_stages
-from pipelines.package import Look, register
+from pipelines.package import Look, find_registered, register
 from pipelines.stage import Outcome, run_stage
 
 
@@ -38,9 +38,9 @@ def reconcile(root: Path, outcomes: Sequence[Outcome], before: Look) -> dict[str
     `before` is a look at the registry from before the stages; it holds where there was nothing to do.
     """
     unchanged = all(outcome.what == "up to date" for outcome in outcomes)
-    found = (before if unchanged else Look(root)).registered()
+    found = before.registered() if unchanged else find_registered(root)
     restored = any(outcome.what == "restored" for outcome in outcomes)
     if (restored or found is None) and (root / "metrics" / "registration.json").exists():
         register(root)
-        found = Look(root).registered()
+        found = find_registered(root)
     return found

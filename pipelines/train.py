@@ -42,10 +42,10 @@ def train(
 def _train(root: Path, overrides: list[str], corpora: list[str] | None, label: str | None) -> State[Any]:
     with at_work(root):
         set_params(root, [*overrides, *([f"register.label={label}"] if label else [])], corpora)
-        before = look(root)
-        check_params(root)
-        outcomes = run_stages(root)
-        registered = reconcile(root, outcomes, before)
+        with look(root) as before:
+            check_params(root)
+            outcomes = run_stages(root)
+            registered = reconcile(root, outcomes, before)
         publish(root, outcomes, describe(registered))
     return Completed(data=outcomes)
 

@@ -66,9 +66,12 @@ def exhaustive(model: Any, source: int, rules: Rules, normalization: str, alpha:
 
 
 def textbook(
-    model: Any, source: int, rules: Rules, beam: int, normalization: str, alpha: float, n_best: int
+    model: Any, source: int, rules: Rules, beam: int, normalization: str, alpha: float, n_best: int, early: bool = False
 ) -> list[Hypothesis]:
-    """Beam search on plain lists, one source, which never stops before there is nothing left to go on with."""
+    """Beam search on plain lists, one source, which goes on until there is nothing left to go on with.
+
+    `early` ends it where the n-th best finished hypothesis is as good as the best live one would be if it ended now.
+    """
     live: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     finished = []
     while live:
@@ -79,6 +82,9 @@ def textbook(
         grown.sort(key=lambda g: -g[2])
         finished += [scored(ids, total, normalization, alpha) for ids, token, total in grown[:beam] if token == EOS]
         live = [((*ids, token), total) for ids, token, total in grown if token != EOS][:beam]
+        best = sorted(finished, key=lambda h: -h.score)[:n_best]
+        if early and live and len(best) == n_best and best[-1].score >= scored(*live[0], normalization, alpha).score:
+            break
     return sorted(finished, key=lambda h: -h.score)[:n_best]
 
 
@@ -121,9 +127,10 @@ def run_beam(
     normalization: str = "wu",
     alpha: float = 1.0,
     n_best: int = 1,
+    early: bool = False,
 ) -> list[list[Hypothesis]]:
     """`beam_search` of a table model."""
-    settings = search_settings(beam=beam, normalization=normalization, length_penalty=alpha)
+    settings = search_settings(beam=beam, normalization=normalization, length_penalty=alpha, early_stopping=early)
     return beam_search(model.step, model.start(sources), constraints(rules), settings, n_best)
 
 

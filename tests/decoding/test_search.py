@@ -69,17 +69,20 @@ def test_a_huge_beam_finds_what_trying_everything_finds(
     assert_same(run_beam(model, [0], [ours], 256, normalization, alpha, n_best)[0], expected[:n_best])
 
 
+@pytest.mark.parametrize("early", [False, True])
 @fast
 @given(
     seed=seeds, vocabulary=st.integers(4, 30), beam=st.integers(2, 6), normalization=normalizations, alpha=alphas,
     sharpness=sharpnesses, data=st.data(),
 )  # fmt: skip
-def test_stopping_early_changes_nothing(table_model, seed, vocabulary, beam, normalization, alpha, sharpness, data):
+def test_it_finds_what_a_textbook_finds_with_and_without_early_stopping(
+    table_model, early, seed, vocabulary, beam, normalization, alpha, sharpness, data
+):
     model = table_model(seed, vocabulary, sharpness)
     n_best = data.draw(st.integers(1, beam))
     ours = data.draw(rules(vocabulary, 9))
-    expected = textbook(model, 0, ours, beam, normalization, alpha, n_best)
-    assert_same(run_beam(model, [0], [ours], beam, normalization, alpha, n_best)[0], expected)
+    expected = textbook(model, 0, ours, beam, normalization, alpha, n_best, early)
+    assert_same(run_beam(model, [0], [ours], beam, normalization, alpha, n_best, early)[0], expected)
 
 
 @fast
@@ -98,14 +101,14 @@ def test_a_beam_of_one_is_greedy(table_model, seed, vocabulary, normalization, a
 @fast
 @given(
     seed=seeds, beam=st.integers(1, 5), normalization=normalizations, alpha=alphas, ngram=st.integers(0, 3),
-    data=st.data(),
+    early=st.booleans(), data=st.data(),
 )  # fmt: skip
-def test_a_source_does_not_see_its_batch(table_model, seed, beam, normalization, alpha, ngram, data):
+def test_a_source_does_not_see_its_batch(table_model, seed, beam, normalization, alpha, ngram, early, data):
     model = table_model(seed, 12, 2.0)
     ours = data.draw(st.lists(rules(12, 8, ngram), min_size=1, max_size=6))
-    together = run_beam(model, list(range(len(ours))), ours, beam, normalization, alpha, beam)
+    together = run_beam(model, list(range(len(ours))), ours, beam, normalization, alpha, beam, early)
     for source, each in enumerate(ours):
-        assert together[source] == run_beam(model, [source], [each], beam, normalization, alpha, beam)[0]
+        assert together[source] == run_beam(model, [source], [each], beam, normalization, alpha, beam, early)[0]
 
 
 @fast
@@ -203,8 +206,8 @@ def test_a_certain_end_stops_the_search_at_once():
 
 @pytest.mark.parametrize("normalization", ["wu", "average"])
 @pytest.mark.parametrize("alpha", [0.6, 1.0])
-@pytest.mark.parametrize(("share", "found"), [(1.01, 20), (0.99, 0)])
-def test_a_long_target_wins_by_a_hair_however_late(normalization, alpha, share, found):
+@pytest.mark.parametrize(("early", "share", "found"), [(False, 1.01, 20), (False, 0.99, 0), (True, 1.01, 0)])
+def test_a_long_target_wins_by_a_hair_however_late(normalization, alpha, early, share, found):
     longest = 20
     long = scored((4,) * longest, math.log(0.1), normalization, alpha).score
     short = share * long / scored((), 1.0, normalization, alpha).score
@@ -219,7 +222,7 @@ def test_a_long_target_wins_by_a_hair_however_late(normalization, alpha, share, 
             row[:, EOS], row[:, 4] = short, math.log(0.1)
         return row, state
 
-    settings = search_settings(beam=2, normalization=normalization, length_penalty=alpha)
+    settings = search_settings(beam=2, normalization=normalization, length_penalty=alpha, early_stopping=early)
     ((best,),) = beam_search(step, Fixed([1.0]), Constraints.build(OWN, torch.tensor([longest])), settings)
     assert len(best.ids) == found
     assert len(steps) == (1 + longest if found else 1)  # a target that can no longer win is not followed

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_flow_gets_its_arguments_and_looks_ahead_where_it_will_look(
     found: list[str] = []
     monkeypatch.setattr(sys, "argv", ["pipelines", *arguments])
     monkeypatch.setattr(command, "_apart", lambda work: work())
-    monkeypatch.setattr(command, "look_ahead", lambda root: found.append("looked"))
+    monkeypatch.setattr(command, "looking_ahead", lambda root: found.append("looked") or nullcontext())
     monkeypatch.setattr(command, "_call", lambda name, given: found.append(f"{name} called with {given}"))
     command.main()
     assert found == seen

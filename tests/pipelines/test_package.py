@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pipelines import package
@@ -16,9 +17,10 @@ from pipelines.package import (
     RefusedError,
     check_params,
     find_champion,
+    find_registered,
     guard,
     look,
-    look_ahead,
+    looking_ahead,
     may_pass,
     roll_back,
     set_params,
@@ -101,33 +103,51 @@ def test_the_result_and_the_champion_are_found_among_the_versions(tmp_path: Path
         {"name": "m", "version": "1", "fingerprint": "ee", "aliases": ["champion"]},
     ]
     says({"versions": versions})
-    assert look(tmp_path).registered() is None  # nothing has been registered here
+    assert find_registered(tmp_path) is None  # nothing has been registered here
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
-    assert look(tmp_path).registered() == versions[0]
+    assert find_registered(tmp_path) == versions[0]
     assert find_champion(tmp_path) == "models:/m/1"
     says({"versions": []})
-    assert look(tmp_path).registered() is find_champion(tmp_path) is None
+    assert find_registered(tmp_path) is find_champion(tmp_path) is None
     says(err="error: no answer", status=os.EX_TEMPFAIL)
     with pytest.raises(RefusedError, match=r"^no answer$"):
-        look(tmp_path).registered()
+        find_registered(tmp_path)
 
 
 def test_a_look_that_began_ahead_serves_once_and_not_after_a_change(tmp_path: Path, says: Says) -> None:
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
     says({"versions": [old := {"fingerprint": "ff", "version": "1"}]})
-    look_ahead(tmp_path)
-    ahead = look(tmp_path)
-    assert ahead.registered() == old
+    with looking_ahead(tmp_path), look(tmp_path) as ahead, look(tmp_path) as another:
+        assert ahead.registered() == old
+        assert ahead is not another
     says({"versions": [new := {"fingerprint": "ff", "version": "2"}]})
-    assert ahead.registered() == old
-    assert look(tmp_path).registered() == new
+    assert find_registered(tmp_path) == new
     says({"versions": []})
-    look_ahead(tmp_path)
-    set_params(tmp_path, ["register.name=another"])
-    says({"versions": [new]})
-    assert look(tmp_path).registered() == new
+    with looking_ahead(tmp_path):
+        set_params(tmp_path, ["register.name=another"])
+        says({"versions": [new]})
+        with look(tmp_path) as now:
+            assert now.registered() == new
+
+
+def test_a_look_that_nobody_needs_ends_with_the_flow(tmp_path: Path, says: Says) -> None:
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
+    os.mkfifo(tmp_path / "says.json")  # nobody writes into it, so that the command would wait for ever
+    with look(tmp_path):
+        assert begun(tmp_path) == 1
+    assert begun(tmp_path) == 0
+    with looking_ahead(tmp_path):
+        assert begun(tmp_path) == 1
+    assert begun(tmp_path) == 0
+
+
+def begun(root: Path) -> int:
+    """How many processes of this one look at the registry of `root`."""
+    children = psutil.Process().children()
+    return sum(child.cwd() == str(root) for child in children if child.status() != psutil.STATUS_ZOMBIE)
 
 
 def test_a_command_that_hangs_is_stopped(tmp_path: Path, says: Says, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from prefect.client.schemas.objects import State
@@ -46,6 +46,21 @@ printf '{"fingerprint": "%s"}' $print > metrics/registration.json
 """
 
 
+class Answer(NamedTuple):
+    """What a command says once it is waited for."""
+
+    said: str
+    fault: RefusedError | None = None
+
+    def answer(self, fine: object = ()) -> str:
+        if self.fault:
+            raise self.fault
+        return self.said
+
+    def stop(self) -> None:
+        pass
+
+
 class Package:
     """What the commands of the package would say in this folder: the guard refuses sources that hold `rubbish`."""
 
@@ -55,11 +70,14 @@ class Package:
         self.fails: list[RefusedError] = []
         self.asked: list[tuple[str, ...]] = []
 
-    def __call__(self, root: Path, module: str, *arguments: str, fine: object = ()) -> str:
+    def __call__(self, root: Path, module: str, *arguments: str) -> "Answer":
         if module == "seqloom.stages":
-            return ""
-        said = getattr(self, arguments[0])(*arguments[1:])
-        return said if isinstance(said, str) else json.dumps(said)
+            return Answer("")
+        try:
+            said = getattr(self, arguments[0])(*arguments[1:])
+        except RefusedError as error:
+            return Answer("", error)
+        return Answer(said if isinstance(said, str) else json.dumps(said))
 
     def watch(self, *switches: str) -> dict[str, Any]:
         assert switches == ("--json", "--pin")
@@ -111,7 +129,7 @@ def clone(make_repository: Callable[[str], Path]) -> Path:
 @pytest.fixture
 def commands(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
     stand_in = Package(clone)
-    monkeypatch.setattr(package, "_run", stand_in)
+    monkeypatch.setattr(package, "Asked", stand_in)
     return stand_in
 
 

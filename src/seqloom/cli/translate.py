@@ -71,6 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         search.add_argument(
             option, type=kind, dest=setting, metavar=option.strip("-").split("-")[-1].upper(), help=said
         )
+    faster = "give up what would win only by growing: faster, and now and then another translation"
+    search.add_argument("--early-stopping", action=argparse.BooleanOptionalAction, help=faster)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -213,6 +215,7 @@ def _searching(search: "SearchSettings", options: argparse.Namespace) -> "Search
     from pydantic import ValidationError
 
     given: dict[str, Any] = {setting: getattr(options, setting) for _, _, setting, _ in _SEARCH}
+    given["early_stopping"] = options.early_stopping
     asked = {setting: value for setting, value in given.items() if value is not None}
     try:
         return type(search).model_validate(search.model_dump() | asked)

@@ -21,9 +21,9 @@ SEARCH_FILE = "search.json"
 TOKENIZER_FOLDER = "tokenizer"
 
 DEFAULT_SEARCH = SearchSettings(
-    method="beam", beam=5, normalization="wu", length_penalty=1.0, min_length_ratio=0.0, min_length_extra=0,
-    max_length_ratio=2.0, max_length_extra=20, no_repeat_ngram=0, temperature=1.0, top_k=None, top_p=1.0, samples=32,
-    seed=1, batch_tokens=8192,
+    method="beam", beam=5, normalization="wu", length_penalty=1.0, early_stopping=False, min_length_ratio=0.0,
+    min_length_extra=0, max_length_ratio=2.0, max_length_extra=20, no_repeat_ngram=0, temperature=1.0, top_k=None,
+    top_p=1.0, samples=32, seed=1, batch_tokens=8192,
 )  # fmt: skip
 """How a folder without search.json is searched."""
 

@@ -11,7 +11,8 @@ hypothesis that reaches its source's maximal length can only end, and pays what 
 Termination is exact. Log-probabilities are at most 0 and the penalty grows with the length, so no live hypothesis of
 log-probability L can end above L / penalty(maximal length); constraints only take continuations away. A source is done
 once its n-th best finished hypothesis scores at least as high as that bound for its best live one, and leaves the
-batch; going on could not change its result.
+batch; going on could not change its result. With `early_stopping` the bound is L / penalty(its length if it ended with
+its next token): hypotheses that would win only by growing are given up, for about half of the work.
 """
 
 import torch
@@ -55,7 +56,7 @@ def beam_search(
 
     longest = constraints.longest
     penalties = length_penalties(settings.normalization, settings.length_penalty, longest, device)
-    bounds = penalties[constraints.max_lengths]
+    bounds = penalties[constraints.max_lengths]  # (A,)
     sources = torch.arange(rows, device=device)  # (A,): which source each active one is
     token = torch.full((rows,), constraints.symbols.bos, device=device)
     live = torch.zeros(rows, 1, dtype=torch.float64, device=device)  # (A, K) log-probabilities; one hypothesis at first
@@ -82,7 +83,8 @@ def beam_search(
 
         lives = ends.to(torch.uint8).sort(dim=1, stable=True).indices[:, :beam]  # those that do not end, still ranked
         live = best.masked_fill(ends, -torch.inf).gather(1, lives)
-        done = finished.scores[:, -1] >= live[:, 0] / bounds
+        reach = penalties[min(position + 1, longest)] if settings.early_stopping else bounds
+        done = finished.scores[:, -1] >= live[:, 0] / reach
         rows_left = torch.arange(active, device=device)
         if bool((done | broken).any()):  # the one point of a step where the host waits for the device
             refuse(broken, sources, position)

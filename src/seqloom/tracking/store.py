@@ -27,7 +27,7 @@ DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's page looks for prompts and agents in it
 _SQLITE = "sqlite:///"
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-_SILENCE = ("Max retries exceeded", "timed out", "Connection refused")
+_SILENCE = ("Max retries exceeded", "timed out", "timeout expired", "Connection refused")
 _PATIENCE = 5  # seconds for a first answer
 
 
@@ -163,7 +163,11 @@ def _answering(uri: str) -> MlflowClient:
     try:
         if dialect in _PORTS and parts.hostname:
             socket.create_connection((parts.hostname, parts.port or _PORTS[dialect]), timeout=_PATIENCE).close()
-            create_engine(uri, poolclass=NullPool).connect().close()  # whom it turns away MLflow sends again, ten times
+            patience = (
+                {} if dialect == "mssql" else {"connect_timeout": _PATIENCE}
+            )  # of one that listens and says nothing
+            # Whom it turns away MLflow sends again, ten times.
+            create_engine(uri, poolclass=NullPool, connect_args=patience).connect().close()
         client = MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:

@@ -1,0 +1,114 @@
+"""A clone of this working tree that trains on a small TSV of its own in seconds, and a way to type commands into it."""
+
+import os
+import random
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+WORDS = {
+    "the": "das", "light": "Licht", "window": "Fenster", "door": "Tor", "is": "ist", "open": "offen", "red": "rot",
+    "new": "neu", "old": "alt", "house": "Haus", "big": "groß", "small": "klein", "and": "und", "book": "Buch",
+}  # fmt: skip
+SMALL: dict[str, Any] = {
+    "prepare": {"max_leakage": 1.0},
+    "tokenizer": {"vocab_size": 300, "slots": 2},
+    "model": {"transformer": {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}},
+    "train": {
+        "device": "cpu", "max_steps": 12, "warmup_steps": 2, "validate_every": 6, "report_every": 3, "average": 2,
+        "checkpoint_every": 6, "validation_segments": 4,
+    },
+    "search": {"beam": 2, "max_length_ratio": 1.0, "max_length_extra": 2},
+    "evaluate": {"bootstrap": 100},
+}  # fmt: skip
+STAGES = [
+    "download_corpus", "prepare_corpus", "download_pretrained", "train_tokenizer", "train_model", "evaluate_model",
+    "register_model",
+]  # fmt: skip
+
+
+class Clone:
+    """A clone of the repository as it stands in the working tree, and a way to type commands into it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for name in filter(None, files.split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        (folder / "dvc.lock").unlink(missing_ok=True)  # the lock of the default run; this one has other inputs
+        home = folder.parent / "home"
+        home.mkdir(exist_ok=True)
+        self.environment = os.environ | {
+            "HOME": str(home), "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}", "OMP_NUM_THREADS": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "A Newcomer",
+            "GIT_CONFIG_KEY_1": "user.email", "GIT_CONFIG_VALUE_1": "newcomer@example.org",
+        }  # fmt: skip
+        for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"):
+            self.environment.pop(name, None)
+        self.type("git init --quiet")
+        self.commit("Begin")
+
+    def commit(self, message: str) -> None:
+        self.type("git add --all")
+        self.type(f"git commit --quiet --message '{message}'")
+
+    def type(self, line: str, *, given: str | None = None) -> str:
+        """Run one line as a person would, and return what it writes; what is in .venv/bin is this interpreter's."""
+        words = shlex.split(line)
+        if words[0].startswith(".venv/bin/"):
+            program = words[0].removeprefix(".venv/bin/")
+            module = {"dvc": ["-m", "dvc"], "seqloom": ["-m", "seqloom.cli"], "python": []}
+            words = [sys.executable, *module[program], *words[1:]]
+        done = subprocess.run(
+            words, cwd=self.folder, env=self.environment, input=given, capture_output=True, text=True, timeout=300,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def status(self) -> list[str]:
+        """What git finds changed or new."""
+        return self.type("git status --porcelain --untracked-files=all").splitlines()
+
+
+def update(tree: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Put nested settings over others."""
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            update(tree[key], value)
+        else:
+            tree[key] = value
+
+
+def use_own_pairs(clone: Clone) -> None:
+    """Give the clone 150 pairs, which it reads as the README tells, and settings that train a tiny model on them."""
+    draw = random.Random(4)
+    pairs = set()
+    while len(pairs) < 150:
+        words = draw.choices(list(WORDS), k=draw.randint(2, 7))
+        pairs.add((" ".join(words), " ".join(WORDS[word] for word in words)))
+    text = "".join(f"{source}\t{target}\n" for source, target in sorted(pairs))
+    (clone.folder / "data/local/pairs.tsv").write_text(text, encoding="utf-8")
+    params = yaml.safe_load((clone.folder / "params.yaml").read_text(encoding="utf-8"))
+    params["corpora"] = yaml.safe_load(own_data())["corpora"]
+    params["train"]["lr"] = float(params["train"]["lr"])
+    update(params, SMALL)
+    params["prepare"]["split"].update({"valid": 0.1, "test": 0.1})
+    (clone.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+
+def own_data() -> str:
+    """The README's block that brings one's own data."""
+    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    return next(block for block in blocks if block.startswith("corpora:"))
