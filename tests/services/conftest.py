@@ -163,7 +163,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         for name, value in {
             "AWS_ENDPOINT_URL": url,
             "AWS_ACCESS_KEY_ID": "nobody",
-            "AWS_SECRET_ACCESS_KEY": "n0-s3cret-at-all",
+            "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(12),
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
         }.items():
