@@ -10,12 +10,13 @@ source of its batch. One line of JSON is printed:
 - start_up_s: from the start of the process until model and ids are there. peak_rss_mb: of the process.
 
 With `--against generate` Hugging Face's own search runs beside ours in the same process, batch by batch, in turns, on
-the same weights and ids, with the same beam, limits and normalisation (the average). Each is run with both of its
-ends: `generate_exact` is held against our exact end, `generate`, as it comes, against our `early`, which like it gives
-up what would win only by growing. `ratio` is the rate of what `over` names over this one's, `identical` the share of
-sentences for which both found the same target. A model of the family pretrained is searched as it is. The weights of a
-transformer are put into a Marian network that computes the same, which a post-norm one with sinusoidal positions and
-tied embeddings allows (`marian_twin.py`); targets are then the same but where two are as good as each other.
+the same weights and ids, with the same beam, limits and normalisation (the average). Each is run with both of its ends:
+`generate_exact` is held against our exact end, `generate`, as it comes, against our `early` (early_stopping of
+params.yaml), which gives up what would win only by growing, as it does. `ratio` is the rate of what `over` names over
+this one's, `identical` the share of sentences for which both found the same target. A model of the family pretrained is
+searched as it is. The weights of a transformer are put into a Marian network that computes the same, which a post-norm
+one with sinusoidal positions and tied embeddings allows (`marian_twin.py`); targets are then the same but where two are
+as good as each other.
 
 Use a model that was trained: one with random weights hardly ever ends a target, and what a search gains by leaving
 finished sentences behind does not show. A minute of training is enough, for it is the lengths that count.

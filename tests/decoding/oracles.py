@@ -70,7 +70,7 @@ def textbook(
 ) -> list[Hypothesis]:
     """Beam search on plain lists, one source, which goes on until there is nothing left to go on with.
 
-    `early` ends it where the n-th best finished hypothesis is as good as the best live one would be if it ended now.
+    `early` ends it where `beam` finished hypotheses are as good as the best live one would be if it ended now.
     """
     live: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     finished = []
@@ -82,8 +82,8 @@ def textbook(
         grown.sort(key=lambda g: -g[2])
         finished += [scored(ids, total, normalization, alpha) for ids, token, total in grown[:beam] if token == EOS]
         live = [((*ids, token), total) for ids, token, total in grown if token != EOS][:beam]
-        best = sorted(finished, key=lambda h: -h.score)[:n_best]
-        if early and live and len(best) == n_best and best[-1].score >= scored(*live[0], normalization, alpha).score:
+        best = sorted(finished, key=lambda h: -h.score)[:beam]
+        if early and live and len(best) == beam and best[-1].score >= scored(*live[0], normalization, alpha).score:
             break
     return sorted(finished, key=lambda h: -h.score)[:n_best]
 

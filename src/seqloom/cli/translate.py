@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         search.add_argument(
             option, type=kind, dest=setting, metavar=option.strip("-").split("-")[-1].upper(), help=said
         )
-    faster = "give up what would win only by growing: faster, and now and then another translation"
+    faster = "end once no live hypothesis would win by ending: faster, and now and then another translation"
     search.add_argument("--early-stopping", action=argparse.BooleanOptionalAction, help=faster)
 
 

@@ -11,8 +11,8 @@ hypothesis that reaches its source's maximal length can only end, and pays what 
 Termination is exact. Log-probabilities are at most 0 and the penalty grows with the length, so no live hypothesis of
 log-probability L can end above L / penalty(maximal length); constraints only take continuations away. A source is done
 once its n-th best finished hypothesis scores at least as high as that bound for its best live one, and leaves the
-batch; going on could not change its result. With `early_stopping` the bound is L / penalty(its length if it ended with
-its next token): hypotheses that would win only by growing are given up, for about half of the work.
+batch; going on could not change its result. With `early_stopping` a source is done once K finished hypotheses score as
+high as its best live one would if it ended with its next token; what would win only by growing is given up.
 """
 
 import torch
@@ -61,9 +61,10 @@ def beam_search(
     token = torch.full((rows,), constraints.symbols.bos, device=device)
     live = torch.zeros(rows, 1, dtype=torch.float64, device=device)  # (A, K) log-probabilities; one hypothesis at first
     ids = torch.empty(rows, 1, 0, dtype=torch.int64, device=device)  # (A, K, t)
-    nothing = torch.full((rows, n_best), -torch.inf, dtype=torch.float64, device=device)
+    kept = beam if settings.early_stopping else n_best
+    nothing = torch.full((rows, kept), -torch.inf, dtype=torch.float64, device=device)
     finished = Finished(
-        nothing, nothing, torch.zeros_like(nothing, dtype=torch.int64), ids.new_zeros(rows, n_best, longest)
+        nothing, nothing, torch.zeros_like(nothing, dtype=torch.int64), ids.new_zeros(rows, kept, longest)
     )
     for position in range(longest + 1):
         active, width = live.shape
@@ -99,7 +100,7 @@ def beam_search(
         ids = torch.cat([history.gather(1, lives.unsqueeze(-1).expand(-1, -1, position)), token.unsqueeze(-1)], dim=2)
         state = state.select(rows_left.unsqueeze(1) * width + parents.gather(1, lives))
         token = token.flatten()
-    return results
+    return [hypotheses[:n_best] for hypotheses in results]
 
 
 def _padded(ranked: Ranked, count: int) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ class SearchSettings(Settings):
     beam: Annotated[int, Field(ge=1, le=256)]  # a beam of 1 is greedy
     normalization: Literal["wu", "average"]  # by ((5 + |Y|) / 6) ** alpha (Wu et al. 2016, eq. 14), or by |Y| ** alpha
     length_penalty: Annotated[float, Field(ge=0)]  # alpha; 0 is none
-    early_stopping: bool = False  # end where no live hypothesis would win with its next token; else where none ever can
+    early_stopping: bool = False  # end where the beam's finished ones outdo the live ones; else where none ever can win
     min_length_ratio: Annotated[float, Field(ge=0)]  # a hypothesis has at least ratio * source tokens + extra tokens
     min_length_extra: Annotated[int, Field(ge=0)]
     max_length_ratio: Annotated[float, Field(gt=0)]  # and at most ratio * source tokens + extra
