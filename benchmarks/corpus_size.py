@@ -42,7 +42,7 @@ from seqloom.models.settings import ModelSettings
 from seqloom.params import load_params
 from seqloom.symbols import OWN
 from seqloom.training.checkpoint import Checkpoints
-from seqloom.training.device import be_deterministic, keep_freed_memory, place
+from seqloom.training.device import be_deterministic, manage_memory, place
 from seqloom.training.engine import Engine
 from seqloom.training.reports import Report, StepReport
 from seqloom.training.settings import TrainSettings
@@ -160,7 +160,7 @@ def highest(value: Callable[[], int]) -> Iterator[list[int]]:
 def train(store: TokenStore, order: BatchOrder, folder: Path, options: argparse.Namespace) -> float:
     """Target tokens per second of an update, the median of a training with the settings of params.yaml."""
     torch.set_num_threads(options.threads)
-    keep_freed_memory()
+    manage_memory()
     params = load_params(ROOT / "params.yaml")
     changes = {
         "device": "cpu",

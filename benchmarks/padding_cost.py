@@ -30,7 +30,7 @@ from seqloom.models.catalogue import build_model
 from seqloom.models.recurrent_layer import RecurrentLayer
 from seqloom.models.settings import LSTM_PRESETS
 from seqloom.params import load_params
-from seqloom.training.device import keep_freed_memory
+from seqloom.training.device import manage_memory
 from seqloom.training.objective import Objective
 
 
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(SEED)
-    keep_freed_memory()
+    manage_memory()
     store = TokenStore.open(find_or_make(options.data)[0] / "train")
     order = BatchOrder(store, options.tokens_per_batch, SEED)
     architecture = model_settings(load_params(ROOT / "params.yaml"), options).architecture

@@ -46,7 +46,7 @@ from seqloom.progress import ignore
 from seqloom.stages.training.validation import GREEDY
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.checkpoint import Checkpoints
-from seqloom.training.device import LOWER, Placement, be_deterministic, keep_freed_memory, place
+from seqloom.training.device import LOWER, Placement, be_deterministic, manage_memory, place
 from seqloom.training.engine import Engine
 from seqloom.training.journal import Journal
 from seqloom.training.reports import CheckpointReport, Report, StepReport, ValidationReport
@@ -78,7 +78,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The figures of one training."""
     torch.set_num_threads(options.threads)
     tokens, preparing = find_or_make(options.data)
-    keep_freed_memory()
+    manage_memory()
     params = load_params(ROOT / "params.yaml")
     settings = train_settings(params, options)
     placement = place(settings)

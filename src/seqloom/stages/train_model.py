@@ -40,7 +40,7 @@ from seqloom.stages.training.warm_start import start_from
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 from seqloom.training.checkpoint import Checkpoints
-from seqloom.training.device import Placement, be_deterministic, keep_freed_memory, place
+from seqloom.training.device import Placement, be_deterministic, manage_memory, place
 from seqloom.training.energy import of_this_machine
 from seqloom.training.engine import Engine, Outcome
 from seqloom.training.journal import Journal
@@ -63,7 +63,7 @@ def run(params: Params, listen: Listener, *, profile: bool = False) -> None:
     if processes > 1 and not launched():
         launch(processes, ["train_model", *["--profile"] * profile])
         return
-    keep_freed_memory()
+    manage_memory()
     placement = place(
         settings, local_rank=int(os.environ.get("LOCAL_RANK", "0")), processes=int(os.environ.get("WORLD_SIZE", "1"))
     )
