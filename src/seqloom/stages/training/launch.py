@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from seqloom.errors import TrainingError
@@ -25,18 +26,28 @@ def launch(processes: int, arguments: Sequence[str]) -> None:
     Raises:
         TrainingError: one of them failed, and said on stderr why; the others were ended.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs:  # its launcher never cleans up
+        status = _wait_for(_start(processes, arguments, logs))
+    if status:
+        raise TrainingError(f"one of {processes} processes failed (above); run again to go on from the last checkpoint")
+
+
+def _start(processes: int, arguments: Sequence[str], logs: str) -> subprocess.Popen[bytes]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", f"--log-dir={logs}"]
     threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
-    process = subprocess.Popen(
-        [*command, "-m", "seqloom.stages", *arguments],
+    return subprocess.Popen(
+        [sys.executable, *launcher, "-m", "seqloom.stages", *arguments],
         env={**os.environ, "OMP_NUM_THREADS": threads},
         stdin=subprocess.DEVNULL,
         # Ctrl-C on a terminal reaches a whole group of processes; it shall reach this one alone, which passes it on.
         start_new_session=True,
         preexec_fn=_end_with_parent if sys.platform == "linux" else None,
     )
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> int:
     try:
-        status = process.wait()
+        return process.wait()
     except BaseException:
         process.terminate()
         try:
@@ -44,8 +55,6 @@ def launch(processes: int, arguments: Sequence[str]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
         raise
-    if status:
-        raise TrainingError(f"one of {processes} processes failed (above); run again to go on from the last checkpoint")
 
 
 def _end_with_parent() -> None:
