@@ -1,3 +1,4 @@
+import gc
 import gzip
 import tracemalloc
 
@@ -77,14 +78,15 @@ def test_languages_that_are_not_there_are_told_with_those_that_are(members):
 
 def test_a_large_memory_needs_no_memory(members):
     peaks = []
-    for count in (1_000, 3_000):
+    for count in (1_000, 12_000):
         files = {"m.tmx": tmx(*({"en": f"text {n} " * 9, "de": "x"} for n in range(count)))}
         found = members(files)
+        gc.collect()
         tracemalloc.start()
         assert sum(1 for _ in read_tmx(found, None, EN_DE)) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 100_000
+    assert peaks[1] < 2 * peaks[0]  # what waits to be collected differs from run to run
 
 
 ONE = """<?xml version="1.0"?>
