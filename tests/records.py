@@ -56,3 +56,12 @@ def model_settings(name: str = "transformer", dropout: float = 0.1, ties: str = 
     content |= {"name": name, "dropout": dropout, "tied_embeddings": ties}
     content[name] |= section
     return ModelSettings(**content)
+
+
+def merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Put nested settings over others."""
+    for key, change in changes.items():
+        if isinstance(change, dict):
+            merge(content[key], change)
+        else:
+            content[key] = change

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from tests.records import merge
+
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 WORDS = {
@@ -82,15 +84,6 @@ class Clone:
         return self.type("git status --porcelain --untracked-files=all").splitlines()
 
 
-def update(tree: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Put nested settings over others."""
-    for key, value in changes.items():
-        if isinstance(value, dict):
-            update(tree[key], value)
-        else:
-            tree[key] = value
-
-
 def use_own_pairs(clone: Clone) -> None:
     """Give the clone 150 pairs, which it reads as the README tells, and settings that train a tiny model on them."""
     draw = random.Random(4)
@@ -103,7 +96,7 @@ def use_own_pairs(clone: Clone) -> None:
     params = yaml.safe_load((clone.folder / "params.yaml").read_text(encoding="utf-8"))
     params["corpora"] = yaml.safe_load(own_data())["corpora"]
     params["train"]["lr"] = float(params["train"]["lr"])
-    update(params, SMALL)
+    merge(params, SMALL)
     params["prepare"]["split"].update({"valid": 0.1, "test": 0.1})
     (clone.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 

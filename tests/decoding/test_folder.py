@@ -44,6 +44,13 @@ def test_a_loaded_folder_translates_as_the_model_that_was_saved(folder, network,
     assert loaded.translate(TEXTS) == saved.translate(TEXTS)
 
 
+def test_a_model_from_before_early_stopping_is_searched_to_the_exact_end(folder):
+    older = search(beam=3).model_dump()
+    del older["early_stopping"]
+    (folder / "search.json").write_text(json.dumps(older))
+    assert Translator.load(folder, "cpu").search == search(beam=3, early_stopping=False)
+
+
 def test_search_json_counts_unless_a_search_is_given(folder):
     (folder / "search.json").write_text(search(beam=3, top_k=7).model_dump_json())
     assert Translator.load(folder, "cpu").search == search(beam=3, top_k=7)

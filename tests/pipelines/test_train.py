@@ -58,6 +58,12 @@ def test_it_does_what_is_needed_and_no_more(line: Path) -> None:
     assert runs(line) == ["first", "second"]
 
 
+def test_a_stage_knows_which_run_of_prefect_it_is_of(line: Path) -> None:
+    (line / "dvc.yaml").write_text(LINE.replace("cp given", "echo $SEQLOOM_FLOW_RUN > of; cp given"), encoding="utf-8")
+    state = train(line, return_state=True)
+    assert (line / "of").read_text(encoding="utf-8") == f"{state.state_details.flow_run_id}\n"
+
+
 def test_a_failure_stops_it_and_the_next_run_goes_on_from_there(line: Path) -> None:
     broken = LINE.replace("wc -c", "echo 'error: no scales' >&2; exit 1; wc -c")
     (line / "dvc.yaml").write_text(broken, encoding="utf-8")

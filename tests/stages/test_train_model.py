@@ -29,7 +29,7 @@ from seqloom.stages.training.samples import Samples
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import place
 from seqloom.training.reports import CheckpointReport, ValidationReport
-from tests.records import tree
+from tests.records import merge, tree
 
 CHANGES: dict[str, Any] = {
     "tokenizer": {"name": "characters", "vocab_size": 64, "slots": 2},
@@ -77,14 +77,6 @@ def change_params(*, sections: dict[str, Any] | None = None, **train: object) ->
     content["train"]["lr"] = float(content["train"]["lr"])
     Path("params.yaml").write_text(yaml.safe_dump(content))
     return load_params()
-
-
-def merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
-    for key, change in changes.items():
-        if isinstance(change, dict):
-            merge(content[key], change)
-        else:
-            content[key] = change
 
 
 def outputs() -> dict[str, bytes]:

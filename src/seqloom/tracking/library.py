@@ -18,12 +18,12 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "PGCONNECT_TIMEOUT": "30",  # of PostgreSQL's own library, which waits for ever
     "GIT_PYTHON_REFRESH": "quiet",
 }
 for _name, _value in _DEFAULTS.items():
     os.environ.setdefault(_name, _value)
 
-gc.disable()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MLflow and what it imports warn of their own future
     import mlflow
@@ -35,7 +35,6 @@ with warnings.catch_warnings():
 # Its thousand modules live as long as the process. Looking through them for garbage, again and again and at the exit,
 # is a quarter of the time that a command like `seqloom info` takes.
 gc.freeze()
-gc.enable()
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.ERROR)

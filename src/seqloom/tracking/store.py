@@ -157,17 +157,14 @@ def _answering(uri: str) -> MlflowClient:
     """A client of the store, after it has answered something small; MLflow's own patience is minutes."""
     parts = urlsplit(uri)
     dialect = parts.scheme.partition("+")[0]
-    hurry = {"MLFLOW_HTTP_REQUEST_TIMEOUT": str(_PATIENCE), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+    limited = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "PGCONNECT_TIMEOUT")
+    hurry = dict.fromkeys(limited, str(_PATIENCE)) | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
     usual = {name: os.environ[name] for name in hurry}
     os.environ.update(hurry)
     try:
         if dialect in _PORTS and parts.hostname:
             socket.create_connection((parts.hostname, parts.port or _PORTS[dialect]), timeout=_PATIENCE).close()
-            patience = (
-                {} if dialect == "mssql" else {"connect_timeout": _PATIENCE}
-            )  # of one that listens and says nothing
-            # Whom it turns away MLflow sends again, ten times.
-            create_engine(uri, poolclass=NullPool, connect_args=patience).connect().close()
+            create_engine(uri, poolclass=NullPool).connect().close()  # whom it turns away MLflow sends again, ten times
         client = MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
