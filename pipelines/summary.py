@@ -2,12 +2,14 @@
 
 import csv
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from prefect.artifacts import create_table_artifact
 
+from pipelines import committed
 from pipelines.stage import Outcome
 
 SAMPLES = 3
@@ -43,15 +45,20 @@ def publish(root: Path, outcomes: Sequence[Outcome], registered: str | None) -> 
         print("\nSentences of the test split, as the new model translates them")
         for source, hypothesis in samples:
             print(f"  {source}\n    -> {hypothesis}")
-    print(NEXT, flush=True)
+    print(NEXT)
+    if committed.differ(root):
+        print(KEEP)
+    if explanation := committed.of_another_machine(root):
+        print(f"\n{explanation}")
+    sys.stdout.flush()
 
 
 NEXT = """
 Next
   make ui                                     look at the run in MLflow, and compare it with others
   .venv/bin/seqloom translate "Good morning"  translate with the champion
-  edit params.yaml, make run                  only what depends on the change is done again
-  git add dvc.lock metrics plots              keep this result: DVC has the data, the model and the report"""
+  edit params.yaml, make run                  only what depends on the change is done again"""
+KEEP = "  git add dvc.lock metrics plots              keep this result: DVC has the data, the model and the report"
 
 
 def _results(root: Path) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import summary
+from pipelines import committed, summary
 from pipelines.stage import Outcome
 
 
@@ -69,3 +69,23 @@ def test_directions_and_what_other_tasks_are_scored_by_have_their_rows(
 
 def test_a_dag_without_metrics_has_its_minutes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert published(tmp_path, [Outcome("a", "run", 6.0)], None, monkeypatch) == [{"what": "a", "value": "0.1 min"}]
+
+
+@pytest.mark.parametrize("explanation", [None, "The machine is another one."])
+def test_what_to_do_with_changed_results_follows(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], explanation: str | None
+) -> None:
+    monkeypatch.setattr(committed, "differ", lambda root: True)
+    monkeypatch.setattr(committed, "of_another_machine", lambda root: explanation)
+    published(results, [], None, monkeypatch)
+    shown = capsys.readouterr().out
+    assert "git add dvc.lock metrics plots" in shown
+    assert ("The machine is another one." in shown) == (explanation is not None)
+
+
+def test_unchanged_results_are_not_offered_to_git(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(committed, "differ", lambda root: False)
+    published(results, [], None, monkeypatch)
+    assert "git add" not in capsys.readouterr().out

@@ -108,7 +108,7 @@ def test_one_name_everywhere() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_command_is_the_module(stage: str) -> None:
-    assert STAGES[stage]["cmd"] == f"${{run}} {stage}"
+    assert STAGES[stage]["cmd"] == f"sh pipelines/stage.sh {stage}"
     assert stage in RUNNABLE
 
 

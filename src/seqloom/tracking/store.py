@@ -24,6 +24,7 @@ from seqloom.tracking.library import MlflowClient, MlflowException, mlflow
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # as `mlflow server` reads it; for stores that are a database
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+_COPIES = ".dvc/tmp/exps"
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's page looks for prompts and agents in it
 _SQLITE = "sqlite:///"
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -56,8 +57,8 @@ def connect(root: Path, *, create: bool) -> Store:
         RegistryError: it does not answer (within seconds), or it is of another MLflow.
     """
     given = os.environ.get(URI_VARIABLE)
-    uri = given or f"{_SQLITE}{root.absolute() / DATABASE}"
-    home = root.absolute()
+    home = _clone(root.absolute())
+    uri = given or f"{_SQLITE}{home / DATABASE}"
     if uri.startswith(_SQLITE):
         database = Path(uri.removeprefix(_SQLITE)).absolute()
         uri, home = f"{_SQLITE}{database}", database.parent
@@ -71,6 +72,11 @@ def connect(root: Path, *, create: bool) -> Store:
     if given is None:  # MLflow hands its choice on to child processes; for another folder it would be the wrong one
         os.environ.pop(URI_VARIABLE, None)
     return Store(client, uri, without_password(uri), artifacts, home / f"{DATABASE}.lock")
+
+
+def _clone(root: Path) -> Path:
+    """Return the clone that `root` is a copy of: DVC deletes the copies in which it runs queued experiments."""
+    return next((folder for folder in root.parents if root.is_relative_to(folder / _COPIES)), root)
 
 
 def without_password(uri: str) -> str:
