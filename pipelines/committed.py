@@ -19,7 +19,7 @@ def differ(root: Path) -> bool:
 def of_another_machine(root: Path) -> str | None:
     """Explain why the results differ if no input of theirs differs from the last commit; None if one does.
 
-    Equal inputs give equal bytes only on the same kind of machine. Unexplained, a changed dvc.lock looks like a mistake.
+    Equal inputs give equal bytes only on the same kind of machine; without a word, a changed dvc.lock looks wrong.
     """
     committed = _git(root, "show", f"HEAD:./{_LOCK}")
     if committed is None or not differ(root):

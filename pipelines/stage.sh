@@ -15,5 +15,13 @@ if ! command -v python >/dev/null; then
     echo "error: there is neither $clone/.venv nor a python on PATH; run \`make run\` once in $clone" >&2
     exit 1
 fi
+
+# DVC copies only what Git has, and Git ignores the user's files.
+if [ "$clone" != "$PWD" ] && [ -d data/local ]; then
+    for file in "$clone"/data/local/*; do
+        [ ! -e "$file" ] || [ -e "data/local/${file##*/}" ] || ln -s "$file" data/local/
+    done
+fi
+
 export PATH PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}"
 exec python -m seqloom.stages "$@"

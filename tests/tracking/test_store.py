@@ -158,3 +158,14 @@ def test_passwords_are_not_shown(uri: str, shown: str) -> None:
 )
 def test_which_files_lie_here(uri: str, folder: Path | None) -> None:
     assert local_folder(uri) == folder
+
+
+@pytest.mark.parametrize("place", [".dvc/tmp/exps/tmp1", ".dvc/tmp/exps/standalone/tmp2"])
+def test_copies_for_queued_experiments_use_the_store_of_their_clone(tmp_path: Path, place: str) -> None:
+    copy = tmp_path / place
+    copy.mkdir(parents=True)
+    give_store(tmp_path)
+    store = connect(copy, create=True)
+    assert store.uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert store.artifacts == (tmp_path / "mlartifacts").as_uri()
+    assert list(copy.iterdir()) == []
