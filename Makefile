@@ -14,7 +14,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run schedule test check services ui clean
+.PHONY: help run schedule prefect test check services ui clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -25,6 +25,9 @@ run: .venv/.run ## install what is needed and run the whole pipeline: corpus, to
 
 schedule: .venv/.run ## retrain every night if there is new data, and serve every flow at http://127.0.0.1:4200 (docs/RETRAINING.md)
 	@$(BIN)/python -m pipelines schedule
+
+prefect: .venv/.run ## Prefect's own commands at the server of make schedule: make prefect ARGS='deployment ls' (docs/SCHEDULE.md)
+	@$(BIN)/python -m pipelines prefect $(ARGS)
 
 # More workers than two cores have: many tests wait for processes that they started.
 test: .venv/.test ## run every test

@@ -23,6 +23,14 @@ class Stage(NamedTuple):
     after: frozenset[str]  # the stages that it reads from, directly or not
 
 
+class Outcome(NamedTuple):
+    """What became of a stage: 'run', 'restored' from DVC's cache, or 'up to date'."""
+
+    stage: str
+    what: str
+    seconds: float
+
+
 def read_stages(root: Path) -> list[Stage]:
     """Return the stages of `root`/dvc.yaml, each after those that it depends on; ties in the order of the file.
 

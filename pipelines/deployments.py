@@ -1,10 +1,15 @@
 """The deployments of prefect.yaml as one process serves them. Names, times and limits stand there."""
 
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import yaml
-from prefect import serve
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
@@ -12,12 +17,17 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow, load_flow_from_entrypoint
+from prefect.runner import Runner
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 
+from pipelines.leftovers import end_leftovers
+from pipelines.server import TOLD_TO_END, ScheduleError
 from pipelines.shift import clean_up
 from pipelines.stage import GPU
 from pipelines.workspace import BusyError, alone
+
+PACKAGE = f"{__name__.partition('.')[0]}."
 
 
 class When(NamedTuple):
@@ -51,19 +61,32 @@ def _deployment(described: dict[str, Any], root: Path, when: When) -> RunnerDepl
 
 def _schedule(described: dict[str, Any], when: When) -> Schedule:
     timezone = when.timezone or described.get("timezone", "UTC")
+    try:
+        ZoneInfo(timezone)
+    except (ValueError, OSError, KeyError) as error:
+        raise ScheduleError(f"{timezone!r} is no time zone; valid are names such as UTC and Europe/Berlin") from error
     if when.every is not None:
+        if not when.every > 0:
+            raise ScheduleError(f"--every is {when.every:g}; valid is a number of seconds above 0")
         return Interval(when.every, timezone=timezone)
-    return Cron(when.cron or described["cron"], timezone=timezone)
+    cron = when.cron or described["cron"]
+    try:
+        return Cron(cron, timezone=timezone)
+    except ValueError as error:
+        raise ScheduleError(f"{cron!r} is no cron expression; valid is such as '30 2 * * 1-5'") from error
 
 
 def _trigger(described: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in described.items() if name != "type"}
 
 
-def serve_deployments(root: Path, when: When, *, everyone: bool) -> None:
-    """Serve them until this process is told to end; first clean up after one that was killed.
+def serve_deployments(root: Path, when: When, *, everyone: bool) -> signal.Signals:
+    """Serve them until this process gets SIGINT or SIGTERM, and return which; first clean up after one that was killed.
 
-    `everyone` says that all runs that the server knows belong to this clone.
+    `everyone` says that all runs that the server knows belong to this clone. Runs at work are cancelled at the end.
+
+    Raises:
+        ScheduleError: prefect.yaml or `when` is wrong.
     """
     deployments = read_deployments(root, when)
     try:
@@ -72,7 +95,53 @@ def serve_deployments(root: Path, when: When, *, everyone: bool) -> None:
     except BusyError:
         pass  # a flow that outlived its schedule, or one started by hand: it is at work, and stays
     _limit_gpu()
-    serve(*deployments, pause_on_shutdown=False, print_starting_message=False)
+    _remove_former(root, deployments)
+    runner = _Runner(pause_on_shutdown=False)
+    for deployment in deployments:
+        runner.add_deployment(deployment)
+    signal.signal(signal.SIGINT, runner.handle_sigterm)
+    asyncio.run(runner.start())
+    end_leftovers(root)  # a stage whose flow had to be killed because it took longer to end than Prefect waits
+    return runner.ended_by
+
+
+class _Runner(Runner):
+    """Prefect's runner, which ends in good order when it is signalled.
+
+    Prefect 3.8.8 answers SIGTERM by `self.stop()` in the thread of its event loop, where `stop` only returns the
+    coroutine `astop()`, which nobody awaits; `sys.exit` then ends the loop without a word to the runs at work.
+    """
+
+    ended_by = signal.SIGTERM
+    _ending: asyncio.Task[None] | None = None
+
+    def handle_sigterm(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
+        """Cancel the runs at work, stop looking for new ones, and let `start` return."""
+        self.ended_by = signal.Signals(number)
+        if not self.started and self._ending is None:  # it has not begun
+            sys.exit(TOLD_TO_END[self.ended_by])
+        if self.started:
+            print("seqloom: ending; runs at work are cancelled, and training writes a checkpoint", flush=True)
+            asyncio.get_running_loop().call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        self._ending = self._ending or asyncio.ensure_future(self.astop())
+
+
+def _remove_former(root: Path, deployments: Sequence[RunnerDeployment]) -> None:
+    """Remove deployments of this clone that an older prefect.yaml named: their schedules would make runs for nobody."""
+    served = {(deployment.flow_name, deployment.name) for deployment in deployments}
+    with get_client(sync_client=True) as client:
+        for known in client.read_deployments():
+            ours = (known.parameters or {}).get("root") == str(root) and (known.entrypoint or "").startswith(PACKAGE)
+            if not ours:
+                continue
+            flow = client.read_flow(known.flow_id).name
+            if (flow, known.name) not in served:
+                client.delete_deployment(known.id)
+                print(
+                    f"seqloom: removed the deployment {flow}/{known.name}, which prefect.yaml no longer has", flush=True
+                )
 
 
 def _limit_gpu() -> None:

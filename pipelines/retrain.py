@@ -17,6 +17,7 @@ from pipelines.command import run_here
 from pipelines.dag import changed_stages, upstream
 from pipelines.endings import conclude
 from pipelines.guarding import guard_data
+from pipelines.naming import dated
 from pipelines.package import Look, check_params, find_champion, look, set_params, watch
 from pipelines.publish import Commit, Publication, is_published
 from pipelines.report import finish
@@ -31,7 +32,7 @@ GUARDED, TRAINED = (
 )  # the guard comes after the one, a warm start before the other
 
 
-@flow(name="retrain", persist_result=False)
+@flow(name="retrain", flow_run_name=dated("retrain"), persist_result=False)
 def retrain(
     root: Path = ROOT, warm_start: bool = False, accept_data: bool = False, push: bool = False, commit: Commit = "no"
 ) -> State[Any]:

@@ -11,13 +11,16 @@ from prefect.states import Completed
 from pipelines import ROOT
 from pipelines.command import run_here
 from pipelines.endings import conclude, where
+from pipelines.naming import dated
 from pipelines.notify import Notice, notify
 from pipelines.package import roll_back
 
 
-@flow(name="rollback", persist_result=False)
+@flow(name="rollback", flow_run_name=dated("rollback"), persist_result=False)
 def rollback(because: str, version: str | None = None, root: Path = ROOT) -> State[Any]:
-    """Make an older version of the model champion again. It waits for nothing: the registry knows no half a move.
+    """Make an older version of the model champion again.
+
+    Whether another flow is at work does not matter.
 
     Args:
         because: Why, for those who read the history.

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cache import mend
-from pipelines.dag import changed_stages, read_stages
+from pipelines.dag import Outcome, changed_stages, read_stages
 from pipelines.package import Look, find_registered, register
-from pipelines.stage import Outcome, run_stage
+from pipelines.stage import run_stage
 
 
 def run_stages(root: Path, only: Container[str] | None = None) -> list[Outcome]:

@@ -1,6 +1,6 @@
 """`make schedule`: serve the deployments of prefect.yaml from one process, until Ctrl-C or SIGTERM.
 
-Where the environment names no server (PREFECT_API_URL), it brings its own, on this machine alone.
+If PREFECT_API_URL names no server, it starts one, reachable from this machine only.
 """
 
 import argparse
@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines import ROOT
-from pipelines.server import HOST, ServerError, serving
+from pipelines.client import API, announced
+from pipelines.server import HOST, TOLD_TO_END, ScheduleError, serving
 
-PORT = 4200
-API = "PREFECT_API_URL"
+PORT, PORT_VARIABLE = 4200, "PREFECT_SERVER_API_PORT"
 
 
 def main(arguments: list[str]) -> None:
@@ -24,32 +24,51 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--cron", default=os.environ.get("SEQLOOM_CRON") or None, help="such as '30 2 * * 1-5'")
     parser.add_argument("--every", type=float, metavar="SECONDS", help="an interval instead of a time of day")
     parser.add_argument("--timezone", default=os.environ.get("SEQLOOM_TIMEZONE") or None, help="such as Europe/Berlin")
-    parser.add_argument("--port", type=int, default=PORT, help=f"of Prefect's page, {PORT} if left out; 0: any")
+    parser.add_argument(
+        "--port", help=f"of Prefect's page; 0: any that is free; left out: {PORT_VARIABLE}, else {PORT}"
+    )
     parser.add_argument("--root", type=Path, default=ROOT, help="the clone to work in, this one if left out")
     given = parser.parse_args(arguments)
-    # Until Prefect takes over.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
+    for number, status in TOLD_TO_END.items():  # until the deployments are served
+        signal.signal(number, lambda received, frame, status=status: sys.exit(status))
     try:
         with _server(given.root, given.port) as own:
-            from pipelines.deployments import When, serve_deployments  # Prefect reads its settings when it is imported
+            # Prefect reads its settings when it is imported, so the server's address must be known by now.
+            from pipelines.deployments import When, serve_deployments
 
-            serve_deployments(given.root, When(given.cron, given.every, given.timezone), everyone=own)
-    except ServerError as error:
+            ended_by = serve_deployments(given.root, When(given.cron, given.every, given.timezone), everyone=own)
+    except ScheduleError as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(TOLD_TO_END[ended_by])
+
+
+def read_port(given: str | None) -> int:
+    """Return the port of the server: `given` on the command line, else of the environment, else 4200.
+
+    Raises:
+        ScheduleError: It is no port.
+    """
+    name, text = ("--port", given) if given else (PORT_VARIABLE, os.environ.get(PORT_VARIABLE) or str(PORT))
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise ScheduleError(f"{name} is {text!r}; valid is a whole number from 0 to 65535, and 0 takes any free port")
+    return int(text)
 
 
 @contextmanager
-def _server(root: Path, port: int) -> Iterator[bool]:
-    """See that there is a server; whether it is this process's own."""
-    if API in os.environ:
+def _server(root: Path, port: str | None) -> Iterator[bool]:
+    """Make sure that there is a server, and yield whether it is this process's own."""
+    if os.environ.get(API):
         print(f"seqloom: serving flows for {os.environ[API]}", flush=True)
         yield False
         return
+    number = read_port(port)
     print("seqloom: starting Prefect's server; that takes some seconds", flush=True)
-    with serving(root, port) as url:
+    with serving(root, number) as url:
         os.environ[API] = url  # of flow runs, too
-        page = url.removesuffix("/api").replace(HOST, "localhost")
-        print(f"seqloom: flows are served; {page} shows them, Ctrl-C ends all", flush=True)
-        yield True
+        page = url.removesuffix("/api")
+        os.environ[PORT_VARIABLE] = page.rpartition(":")[2]  # an invalid value here would stop Prefect's import
+        with announced(root, url):
+            print(
+                f"seqloom: flows are served; {page.replace(HOST, 'localhost')} shows them, Ctrl-C ends all", flush=True
+            )
+            yield True

@@ -17,16 +17,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HOST, STARTUP = "127.0.0.1", 180.0  # seconds that a busy machine may take
+TOLD_TO_END = {signal.SIGINT: 130, signal.SIGTERM: 0}  # what a schedule leaves with; service managers send SIGTERM
+TAKEN = "give another one with --port or PREFECT_SERVER_API_PORT"
 _PR_SET_PDEATHSIG = 1
 
 
-class ServerError(Exception):
-    """The server did not start."""
+class ScheduleError(Exception):
+    """The schedule cannot start; the message says why."""
 
 
 @contextmanager
 def serving(root: Path, port: int) -> Iterator[str]:
-    """Serve Prefect's API and page at `port`, and yield the URL of the API. Raises `ServerError`."""
+    """Serve Prefect's API and page at `port`, and yield the URL of the API. Raises `ScheduleError`."""
     log = root / "scratch" / "logs" / "prefect.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
@@ -34,7 +36,7 @@ def serving(root: Path, port: int) -> Iterator[str]:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise ServerError(f"port {port} is taken ({error.strerror}); give another one with --port") from error
+            raise ScheduleError(f"port {port} is taken ({error.strerror}); {TAKEN}") from error
         port = probe.getsockname()[1]  # where 0 was asked for: any that is free
     with log.open("wb") as out:
         command = [sys.executable, "-m", "pipelines.server", str(os.getpid()), str(port)]
@@ -60,13 +62,18 @@ def _wait(server: subprocess.Popen[bytes], url: str, log: Path) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise ServerError(f"Prefect's server did not start; {log} says why")
+    raise ScheduleError(f"Prefect's server did not start; {log} says why")
+
+
+def end_with(parent: int) -> bool:
+    """Have Linux send SIGTERM to this process when `parent` ends; return False if it has ended already."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    return os.getppid() == parent
 
 
 def main(parent: int, port: str) -> None:
     """Become the server, bound to the life of `parent`."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it has ended already
+    if not end_with(parent):
         return
     # The page asks the API at the usual port else, and shows nothing.
     os.environ["PREFECT_SERVER_UI_API_URL"] = f"http://{HOST}:{port}/api"

@@ -6,7 +6,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State
 from prefect.concurrency.sync import concurrency
 from prefect.logging import get_run_logger
 
-from pipelines.dag import Stage
+from pipelines.dag import Outcome, Stage
 from pipelines.environment import environment
 from pipelines.following import followed
 from pipelines.process import run_logged
@@ -40,14 +40,6 @@ class StageError(Exception):
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.reason}"
-
-
-class Outcome(NamedTuple):
-    """What became of a stage: 'run', 'restored' from DVC's cache, or 'up to date'."""
-
-    stage: str
-    what: str
-    seconds: float
 
 
 def run_stage(stage: Stage, root: Path, *, changed: bool = True) -> Outcome:

@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from prefect.artifacts import create_table_artifact
-
 from pipelines import committed
-from pipelines.stage import Outcome
+from pipelines.dag import Outcome
 
 SAMPLES = 3
 METRICS = {
@@ -35,8 +33,16 @@ class Row(NamedTuple):
 
 def publish(root: Path, outcomes: Sequence[Outcome], registered: str | None) -> None:
     """Keep the table as an artifact of the flow run, and print it with sample translations and what to do next."""
-    rows = [*_results(root), *([Row("registered", registered)] if registered else []), *_minutes(outcomes)]
-    create_table_artifact(key="training-result", table=[row._asdict() for row in rows])
+    from prefect.artifacts import create_table_artifact  # `show` is also used where Prefect is not imported
+
+    table = [row._asdict() for row in _rows(root, outcomes, registered)]
+    create_table_artifact(key="training-result", table=table, description="Scores, version and time of each stage")
+    show(root, outcomes, registered)
+
+
+def show(root: Path, outcomes: Sequence[Outcome], registered: str | None) -> None:
+    """Print the table with sample translations and what to do next."""
+    rows = _rows(root, outcomes, registered)
     width = max(len(row.what) for row in rows)
     print("\nResult")
     for row in rows:
@@ -59,6 +65,10 @@ Next
   .venv/bin/seqloom translate "Good morning"  translate with the champion
   edit params.yaml, make run                  only what depends on the change is done again"""
 KEEP = "  git add dvc.lock metrics plots              keep this result: DVC has the data, the model and the report"
+
+
+def _rows(root: Path, outcomes: Sequence[Outcome], registered: str | None) -> list[Row]:
+    return [*_results(root), *([Row("registered", registered)] if registered else []), *_minutes(outcomes)]
 
 
 def _results(root: Path) -> Iterator[Row]:

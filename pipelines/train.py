@@ -12,6 +12,7 @@ from pydantic import Field
 from pipelines import ROOT
 from pipelines.command import run_here
 from pipelines.endings import conclude
+from pipelines.naming import dated
 from pipelines.package import check_params, look, set_params
 from pipelines.run import reconcile, run_stages
 from pipelines.shift import at_work
@@ -20,7 +21,7 @@ from pipelines.summary import describe, publish
 Override = Annotated[str, Field(pattern=r"^[^=\s]+=", examples=["train.lr=3e-4"])]
 
 
-@flow(name="train", persist_result=False)
+@flow(name="train", flow_run_name=dated("train"), persist_result=False)
 def train(
     root: Path = ROOT,
     overrides: list[Override] | None = None,

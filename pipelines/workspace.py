@@ -16,8 +16,11 @@ class BusyError(Exception):
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Hold the clone for one flow; the lock goes with the process, however it ends. Raises `BusyError`."""
+def alone(root: Path) -> Iterator[bool]:
+    """Hold the clone for one flow, and yield whether the flow before it was killed. Raises `BusyError`.
+
+    The lock goes with the process, however it ends.
+    """
     path = root / "scratch" / "flow.lock"
     path.parent.mkdir(exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
@@ -27,6 +30,8 @@ def alone(root: Path) -> Iterator[None]:
             file.seek(0)
             owner = file.read() or "unknown"
             raise BusyError(f"another run (process {owner}) is at work here; wait for it or stop it") from None
+        file.seek(0)
+        killed = bool(file.read())  # whoever ends in good order leaves the file empty
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -35,7 +40,7 @@ def alone(root: Path) -> Iterator[None]:
             print(f"ended what a killed flow left running: process {told}", flush=True)
         _drop_dead_locks(root / ".dvc" / "tmp" / "rwlock")
         try:
-            yield
+            yield killed
         finally:
             file.truncate(0)
 
