@@ -95,7 +95,7 @@ def serve_deployments(root: Path, when: When, *, everyone: bool) -> signal.Signa
     except BusyError:
         pass  # a flow that outlived its schedule, or one started by hand: it is at work, and stays
     _limit_gpu()
-    _remove_former(root, deployments)
+    settle(root, deployments)
     runner = _Runner(pause_on_shutdown=False)
     for deployment in deployments:
         runner.add_deployment(deployment)
@@ -128,20 +128,27 @@ class _Runner(Runner):
         self._ending = self._ending or asyncio.ensure_future(self.astop())
 
 
-def _remove_former(root: Path, deployments: Sequence[RunnerDeployment]) -> None:
-    """Remove deployments of this clone that an older prefect.yaml named: their schedules would make runs for nobody."""
-    served = {(deployment.flow_name, deployment.name) for deployment in deployments}
+def settle(root: Path, deployments: Sequence[RunnerDeployment]) -> None:
+    """Bring what the server has from earlier in line: remove what is no longer served, and keep paused what is.
+
+    Deployments of this clone that an older prefect.yaml named are removed: their schedules would make runs for nobody.
+    Prefect itself would start a paused deployment again each time that it is served.
+    """
+    served = {f"{deployment.flow_name}/{deployment.name}": deployment for deployment in deployments}
     with get_client(sync_client=True) as client:
         for known in client.read_deployments():
             ours = (known.parameters or {}).get("root") == str(root) and (known.entrypoint or "").startswith(PACKAGE)
             if not ours:
                 continue
-            flow = client.read_flow(known.flow_id).name
-            if (flow, known.name) not in served:
+            name = f"{client.read_flow(known.flow_id).name}/{known.name}"
+            if name not in served:
                 client.delete_deployment(known.id)
-                print(
-                    f"seqloom: removed the deployment {flow}/{known.name}, which prefect.yaml no longer has", flush=True
-                )
+                print(f"seqloom: removed the deployment {name}, which prefect.yaml no longer has", flush=True)
+            elif known.paused or (known.schedules and not any(schedule.active for schedule in known.schedules)):
+                served[name].paused = known.paused
+                for schedule in served[name].schedules or ():
+                    schedule.active = False
+                print(f"seqloom: {name} stays paused, as somebody left it (docs/SCHEDULE.md)", flush=True)
 
 
 def _limit_gpu() -> None:

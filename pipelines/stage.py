@@ -18,6 +18,7 @@ from pipelines.dag import Outcome, Stage
 from pipelines.environment import environment
 from pipelines.following import followed
 from pipelines.process import run_logged
+from pipelines.workspace import BusyError
 
 GPU = "gpu"  # the concurrency limit of Prefect that stages with `gpu: true` in their meta wait for
 RETRY_DELAY = 5.0  # seconds before another try of a stage that asks for one
@@ -27,7 +28,11 @@ _LOCKED = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")
 _HINTS = re.compile(
     r"|To track the changes with git, run:|\tgit add .*|To enable auto staging, run:|\tdvc config core\.autostage true"
     r"|Use `dvc push` .*|(Updat|Generat)ing lock file .*|Running stage .*"
+    # Its words where another command is at work: removing rwlock, as they advise, would let two of them write at once.
+    r"|ERROR: .*(Unable to acquire lock|is busy, it is being blocked by:).*|  \(PID \d+\): .*"
+    r"|If there are no processes with such PIDs, .*"
 )
+_BLOCKING = re.compile(r"^  \(PID (\d+)\): ", re.MULTILINE)
 _EXITED = re.compile(r"exited with (\d+)")
 
 
@@ -43,7 +48,12 @@ class StageError(Exception):
 
 
 def run_stage(stage: Stage, root: Path, *, changed: bool = True) -> Outcome:
-    """Run a stage as a task run of its own; one that has not `changed` is only noted. Raises `StageError`."""
+    """Run a stage as a task run of its own; one that has not `changed` is only noted.
+
+    Raises:
+        StageError: It failed.
+        BusyError: Another DVC command was at work in the clone for too long.
+    """
     bound = None if stage.timeout_minutes is None else stage.timeout_minutes * 60
     named = _reproduce.with_options(
         name=stage.name,
@@ -87,11 +97,12 @@ def _reproduce(name: str, root: Path, changed: bool) -> Outcome:
         lines.append(line)
         logger.info(line)
 
-    for _ in range(LOCK_TRIES):
+    log = root / "scratch" / "logs" / f"{name}.log"
+    for tried in range(LOCK_TRIES):
         lines.clear()
         status = run_logged(
             [sys.executable, "-m", "dvc", "repro", "--single-item", name],
-            log=root / "scratch" / "logs" / f"{name}.log",
+            log=log,
             root=root,
             environment=environment(root),
             tell=tell,
@@ -99,11 +110,19 @@ def _reproduce(name: str, root: Path, changed: bool) -> Outcome:
         )
         if status == 0:
             return Outcome(name, _what(lines), time.monotonic() - began)
-        if not any(_LOCKED.search(line) for line in lines):
-            break
-        print(f"{name}: another DVC command holds this folder; waiting", flush=True)
+        said = log.read_text(encoding="utf-8", errors="replace")
+        if not _LOCKED.search(said):
+            raise StageError(name, _reason(lines), _status(lines, status))
+        numbers = ", ".join(sorted(set(_BLOCKING.findall(said))))
+        blocking = f"another DVC command{f' (process {numbers})' if numbers else ''}"
+        patience = f"{LOCK_DELAY * LOCK_TRIES / 60:g} minutes"
+        if tried == 0:
+            logger.info("%s is at work in this folder; waiting for it, up to %s", blocking, patience)
+            print(f"{name}: {blocking} is at work in this folder; waiting for it, up to {patience}", flush=True)
         time.sleep(LOCK_DELAY)
-    raise StageError(name, _reason(lines), _status(lines, status))
+    raise BusyError(
+        f"{name}: {blocking} was still at work here after {patience}; wait for it or stop it, and run again"
+    )
 
 
 def _what(lines: list[str]) -> str:

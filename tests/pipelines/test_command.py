@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import __main__ as command
+from pipelines.client import API
 
 
 def says(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -18,8 +19,9 @@ def test_an_unknown_flow_is_told_those_there_are(root: Path) -> None:
     done = says("trian")
     assert done.returncode == 2
     assert "invalid choice: 'trian' (choose from" in done.stderr
+    assert "'prefect'" in done.stderr
     for flow in (*command.LOOKING, *command.OTHERS, "schedule"):
-        assert flow in done.stderr
+        assert repr(flow) in done.stderr
         assert (root / "pipelines" / f"{flow}.py").is_file()
 
 
@@ -40,6 +42,30 @@ def test_a_flow_gets_its_arguments_and_looks_ahead_where_it_will_look(
     monkeypatch.setattr(command, "_apart", lambda work: work())
     monkeypatch.setattr(command, "looking_ahead", lambda root: found.append("looked") or nullcontext())
     monkeypatch.setattr(command, "_call", lambda name, given: found.append(f"{name} called with {given}"))
+    command.main()
+    assert found == seen
+
+
+@pytest.mark.parametrize(
+    ("arguments", "server", "unchanged", "seen"),
+    [
+        (["train"], "", True, ["asked"]),
+        (["train"], "", False, ["asked", "train"]),
+        (["train"], "http://prefect.example.org/api", True, ["train"]),  # others look there: every run is recorded
+        (["train", "--label", "blue"], "", True, ["train"]),
+        (["retrain"], "", True, ["retrain"]),
+    ],
+)
+def test_only_a_plain_run_without_a_server_may_do_without_prefect(
+    arguments: list[str], server: str, unchanged: bool, seen: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    monkeypatch.setattr(sys, "argv", ["pipelines", *arguments])
+    monkeypatch.setenv(API, server)
+    monkeypatch.setattr(command, "_apart", lambda work: work())
+    monkeypatch.setattr(command, "looking_ahead", lambda root: nullcontext())
+    monkeypatch.setattr(command, "_call", lambda name, given: found.append(name))
+    monkeypatch.setattr("pipelines.unchanged.report_unchanged", lambda root: found.append("asked") or unchanged)
     command.main()
     assert found == seen
 

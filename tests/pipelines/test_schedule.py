@@ -2,18 +2,27 @@
 
 import json
 import os
+import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
 
+from pipelines.client import API, NOTE, find_schedule
+from pipelines.deployments import When, read_deployments, settle
+from pipelines.schedule import PORT_VARIABLE, read_port
+from pipelines.server import ScheduleError
 from tests.pipelines.test_recovery import marked
 
 DAG = """
@@ -47,53 +56,222 @@ def ask(url: str, path: str, body: dict[str, Any]) -> Any:
         return json.load(answer)
 
 
+@pytest.mark.parametrize(
+    ("given", "variable", "port"),
+    [(None, None, 4200), (None, "", 4200), (None, "4300", 4300), ("0", "4300", 0), ("4301", "rubbish", 4301)],
+)
+def test_the_port_is_the_argument_else_the_environments_else_4200(
+    given: str | None, variable: str | None, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(PORT_VARIABLE, raising=False)
+    if variable is not None:
+        monkeypatch.setenv(PORT_VARIABLE, variable)
+    assert read_port(given) == port
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        (["--port", "http"], {}, "--port is 'http'; valid is a whole number from 0 to 65535"),
+        (["--port", "-1"], {}, "--port is '-1'; valid is"),
+        ([], {PORT_VARIABLE: "65536"}, "PREFECT_SERVER_API_PORT is '65536'; valid is a whole number from 0 to 65535"),
+    ],
+)
+def test_a_wrong_port_is_told_in_one_line(words: list[str], environment: dict[str, str], said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines", "schedule", *words], env={**os.environ, API: "", **environment},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {said}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        (When(cron="at three"), "'at three' is no cron expression; valid is such as '30 2 * * 1-5'"),
+        (When(timezone="Europe/Bonn"), "'Europe/Bonn' is no time zone; valid are names such as UTC and Europe/Berlin"),
+        (When(every=0), "--every is 0; valid is a number of seconds above 0"),
+    ],
+)
+def test_a_wrong_time_is_told(root: Path, when: When, said: str) -> None:
+    with pytest.raises(ScheduleError, match=f"^{re.escape(said)}$"):
+        read_deployments(root, when)
+
+
+def test_every_deployment_has_a_name_of_its_own_and_is_in_the_manual(root: Path) -> None:
+    names = {f"{each.flow_name}/{each.name}" for each in read_deployments(root, When())}
+    assert names == {"retrain/nightly", "train/once", "rollback/champion", "sweep/settings"}
+    manual = (root / "docs" / "SCHEDULE.md").read_text(encoding="utf-8")
+    assert {name for name in names if name not in manual} == set()
+
+
+@pytest.fixture
+def server(prefect_server: str) -> Iterator[SyncPrefectClient]:
+    """A client of the server, from which deployments that a test makes are removed afterwards."""
+    with get_client(sync_client=True) as client:
+        yield client
+        for each in client.read_deployments():
+            client.delete_deployment(each.id)
+
+
+@pytest.mark.slow
+def test_only_deployments_of_this_clone_that_are_no_longer_served_are_removed(
+    root: Path, tmp_path: Path, server: SyncPrefectClient
+) -> None:
+    def deploy(name: str, clone: Path, entrypoint: str = "pipelines.retrain.retrain") -> UUID:
+        flow = server.create_flow_from_name("retrain")
+        return server.create_deployment(flow, name, parameters={"root": str(clone)}, entrypoint=entrypoint)
+
+    former = deploy("seqloom", root)
+    kept = {deploy("nightly", root), deploy("other", tmp_path), deploy("theirs", root, "work/x.py:y")}
+    settle(root, read_deployments(root, When()))
+    known = {each.id for each in server.read_deployments()}
+    assert former not in known
+    assert kept <= known
+
+
+@pytest.mark.slow
+def test_what_somebody_paused_stays_paused_when_it_is_served_again(root: Path, server: SyncPrefectClient) -> None:
+    def serve() -> Any:
+        deployments = read_deployments(root, When())
+        settle(root, deployments)
+        identity = next(each for each in deployments if each.name == "nightly").apply()
+        return server.read_deployment(identity)
+
+    nightly = serve()
+    assert [schedule.active for schedule in nightly.schedules] == [True]
+    server.update_deployment_schedule(nightly.id, nightly.schedules[0].id, active=False)
+    assert [schedule.active for schedule in serve().schedules] == [False]
+    server.resume_deployment(nightly.id)
+    server.update_deployment_schedule(nightly.id, serve().schedules[0].id, active=True)
+    server.pause_deployment(nightly.id)
+    assert serve().paused
+    server.resume_deployment(nightly.id)
+    server.update_deployment_schedule(nightly.id, serve().schedules[0].id, active=True)
+    nightly = serve()
+    assert not nightly.paused
+    assert [schedule.active for schedule in nightly.schedules] == [True]
+
+
+class Schedule:
+    """`make schedule` in a clone: a process, what it says, and its server."""
+
+    def __init__(self, clone: Path, package: Path, root: Path, *words: str, **environment: str) -> None:
+        shutil.copy(root / "prefect.yaml", clone)
+        self.clone, self.said, self.url = clone, clone / "said", ""
+        own = {name: value for name, value in os.environ.items() if name != API}
+        own |= {"PREFECT_HOME": str(clone / ".prefect"), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+        own |= {"PYTHONPATH": f"{package}{os.pathsep}{root}", **environment}
+        with self.said.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pipelines", "schedule", *words, "--root", str(clone)],
+                cwd=clone, env=own, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
+
+    def wait_for(self, reached: Callable[[], Any]) -> Any:
+        """Wait until `reached` returns something, and return that."""
+        end = time.monotonic() + 240
+        while time.monotonic() < end and self.process.poll() is None:
+            time.sleep(0.3)
+            words = self.said.read_text(encoding="utf-8").replace(";", " ").split()
+            self.url = next((word for word in words if word.startswith("http://")), "")
+            if self.url and (found := reached()):
+                return found
+        raise AssertionError(self.said.read_text(encoding="utf-8"))
+
+    def deployments(self) -> dict[str, Any]:
+        """The deployments by their names, once all are there."""
+        return {each["name"]: each for each in self.wait_for(self._all)}
+
+    def _all(self) -> Any:
+        found = ask(self.url, "deployments/filter", {})
+        return found if len(found) == 4 else None
+
+    def end(self) -> None:
+        """Kill whatever is left of it."""
+        for pid in [*map(int, _flows_of(self.clone)), self.process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+
+
 @pytest.mark.slow
 def test_a_scheduled_run_completes_and_nothing_outlives_a_schedule_that_is_killed(
     make_repository: Callable[[str], Path], package: Path, root: Path
 ) -> None:
     clone = make_repository(DAG)
-    shutil.copy(root / "prefect.yaml", clone)
-    environment = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
-    environment |= {"PREFECT_HOME": str(clone / ".prefect"), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
-    environment |= {"PYTHONPATH": f"{package}{os.pathsep}{root}"}
-    command = [sys.executable, "-m", "pipelines", "schedule", "--every", "2", "--port", "0", "--root", str(clone)]
-    with (clone / "said").open("wb") as out:
-        schedule = subprocess.Popen(
-            command, cwd=clone, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-            start_new_session=True,
-        )  # fmt: skip
-    said = clone / "said"
+    schedule = Schedule(clone, package, root, "--every", "2", "--port", "0")
+
+    def done() -> list[Any]:
+        runs = ask(schedule.url, "flow_runs/filter", {})
+        return [run for run in runs if run["state_name"] == "Completed" and run["auto_scheduled"]]
+
     try:
-        end = time.monotonic() + 240
-        url, done = "", []
-        while not done and time.monotonic() < end and schedule.poll() is None:
-            time.sleep(0.5)
-            words = said.read_text(encoding="utf-8").split()
-            url = next((word for word in words if word.startswith("http://")), "")
-            runs = ask(url, "flow_runs/filter", {}) if url else []
-            done = [run for run in runs if run["state_name"] == "Completed" and run["auto_scheduled"]]
-        assert done, said.read_text(encoding="utf-8")
+        schedule.wait_for(done)
         assert (clone / "runs").read_text(encoding="utf-8").split() == ["prepare", "train"]
-        deployments = ask(url, "deployments/filter", {})
-        limits = {each["name"]: each["limit"] for each in ask(url, "v2/concurrency_limits/filter", {})}
+        deployments = schedule.deployments()
+        limits = {each["name"]: each["limit"] for each in ask(schedule.url, "v2/concurrency_limits/filter", {})}
+        serving = json.loads((clone / NOTE).read_bytes())
+        os.kill(int(serving["process"].partition(":")[0]), signal.SIGKILL)
+        assert schedule.process.wait(60) == 128 + signal.SIGKILL
+        assert limits["gpu"] == 1
+        assert sorted(each["entrypoint"] for each in deployments.values()) == [
+            f"pipelines.{flow}.{flow}" for flow in ("retrain", "rollback", "sweep", "train")
+        ]
+        assert all(each["concurrency_options"]["collision_strategy"] == "CANCEL_NEW" for each in deployments.values())
+        asked = deployments["nightly"]["parameter_openapi_schema"]["properties"]
+        assert all(asked[name]["description"] for name in ("warm_start", "accept_data", "push", "commit"))
+        end = time.monotonic() + 60
+        while _answers(schedule.url) and time.monotonic() < end:
+            time.sleep(0.2)
+        assert not _answers(schedule.url)  # the server has gone with it
+        assert find_schedule(clone) is None
     finally:
-        os.kill(schedule.pid, signal.SIGKILL)
-        schedule.wait()
-    assert limits["gpu"] == 1
-    assert sorted(each["entrypoint"] for each in deployments) == [
-        f"pipelines.{flow}.{flow}" for flow in ("retrain", "rollback", "sweep", "train")
-    ]
-    assert all(each["concurrency_options"]["collision_strategy"] == "CANCEL_NEW" for each in deployments)
-    (described,) = (each for each in deployments if "retrain" in each["entrypoint"])
-    asked = described["parameter_openapi_schema"]["properties"]
-    assert all(asked[name]["description"] for name in ("warm_start", "accept_data", "push", "commit"))
-    end = time.monotonic() + 60
-    while _answers(url) and time.monotonic() < end:
-        time.sleep(0.2)
-    assert not _answers(url)  # the server has gone with it
-    for pid in map(int, _flows_of(clone)):
-        os.kill(pid, signal.SIGKILL)
+        schedule.end()
     assert marked(clone) == []
+
+
+PATIENT = """
+stages:
+  train_model:
+    cmd: trap 'echo half > checkpoint; exit 1' INT; touch at_work; while true; do sleep 0.1; done
+    deps: [params.yaml]
+    outs: [model]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_schedule_that_is_told_to_end_cancels_the_run_at_work_and_leaves_nobody(
+    number: signal.Signals, status: int, make_repository: Callable[[str], Path], package: Path, root: Path
+) -> None:
+    clone = make_repository(PATIENT)
+    schedule = Schedule(clone, package, root, **{PORT_VARIABLE: "0"})
+    try:
+        once = schedule.deployments()["once"]["id"]
+        ask(schedule.url, f"deployments/{once}/create_flow_run", {})
+        schedule.wait_for(lambda: (clone / "at_work").exists())
+        schedule.process.send_signal(number)
+        assert schedule.process.wait(120) == status
+        assert _flows_of(clone) == []
+    finally:
+        schedule.end()
+    said = schedule.said.read_text(encoding="utf-8")
+    assert "seqloom: ending; runs at work are cancelled" in said
+    assert "Warning" not in said
+    assert "Traceback" not in said
+    assert (clone / "checkpoint").read_text(encoding="utf-8") == "half\n"
+    assert marked(clone) == []
+    assert not _answers(schedule.url)
+    assert not (clone / NOTE).exists()
+    with sqlite3.connect(f"file:{clone}/.prefect/prefect.db?mode=ro", uri=True) as database:
+        (ended,) = database.execute("select state_type from flow_run where start_time is not null").fetchall()
+        paused = database.execute("select count(*) from deployment where paused").fetchone()
+    database.close()
+    assert ended == ("CANCELLED",)
+    assert paused == (0,)
 
 
 def _answers(url: str) -> bool:

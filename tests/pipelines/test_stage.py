@@ -1,9 +1,11 @@
 """One stage as a task run: what becomes of it, and what a failure says."""
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect import flow
@@ -11,6 +13,7 @@ from prefect import flow
 from pipelines import stage as stage_module
 from pipelines.dag import read_stages
 from pipelines.stage import Outcome, StageError, run_stage
+from pipelines.workspace import BusyError
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -76,21 +79,45 @@ def test_a_stage_that_takes_too_long_is_stopped(make_repository: Callable[[str],
     assert (root / "asked").exists()
 
 
+def block(root: Path) -> Path:
+    """Hold DVC's lock on the output of the stage, as another `dvc repro` does while its stage runs."""
+    lock = root / ".dvc" / "tmp" / "rwlock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    owner = {"pid": os.getpid(), "cmd": "dvc repro"}
+    lock.write_text(json.dumps({"write": {str(root / "out"): owner}}), encoding="utf-8")
+    return lock
+
+
 def test_it_waits_for_another_command_of_dvc(
     make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(stage_module, "LOCK_DELAY", 0.1)
     root = make_repository(one_stage("cp params.yaml out"))
-    # The first two tries find the folder taken, as DVC says it; the third is the real one.
+    lock = block(root)
     real, tries = stage_module.run_logged, []
 
-    def taken(*args: object, **kwargs: object) -> int:
+    def ended_before_the_third(*args: Any, **kwargs: Any) -> int:
         tries.append(True)
-        if len(tries) > 2:
-            return real(*args, **kwargs)
-        kwargs["tell"]("ERROR: Unable to acquire lock. Most likely another DVC process is running or was terminated")
-        return 255
+        if len(tries) == 3:
+            lock.unlink()
+        return real(*args, **kwargs)
 
-    monkeypatch.setattr(stage_module, "run_logged", taken)
+    monkeypatch.setattr(stage_module, "run_logged", ended_before_the_third)
     assert toy(root).what == "run"
-    assert capsys.readouterr().out.count("another DVC command holds this folder; waiting") == 2
+    said = capsys.readouterr().out
+    assert said.count(f"only: another DVC command (process {os.getpid()}) is at work in this folder; waiting") == 1
+    assert "rwlock" not in said
+
+
+def test_a_command_of_dvc_that_does_not_end_makes_it_busy(
+    make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(stage_module, "LOCK_DELAY", 0.1)
+    monkeypatch.setattr(stage_module, "LOCK_TRIES", 2)
+    root = make_repository(one_stage("cp params.yaml out"))
+    block(root)
+    with pytest.raises(
+        BusyError, match=rf"^only: another DVC command \(process {os.getpid()}\) was still at work here"
+    ):
+        toy(root)
+    assert "rwlock" not in capsys.readouterr().out

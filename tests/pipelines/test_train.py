@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from pipelines.stage import StageError
 from pipelines.train import train
@@ -62,6 +63,13 @@ def test_a_stage_knows_which_run_of_prefect_it_is_of(line: Path) -> None:
     (line / "dvc.yaml").write_text(LINE.replace("cp given", "echo $SEQLOOM_FLOW_RUN > of; cp given"), encoding="utf-8")
     state = train(line, return_state=True)
     assert (line / "of").read_text(encoding="utf-8") == f"{state.state_details.flow_run_id}\n"
+
+
+def test_a_run_is_named_for_its_flow_and_time(line: Path, prefect_server: str) -> None:
+    state = train(line, return_state=True)
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(state.state_details.flow_run_id)
+    assert run.name == f"train {run.expected_start_time.astimezone():%Y-%m-%d %H:%M}"
 
 
 def test_a_failure_stops_it_and_the_next_run_goes_on_from_there(line: Path) -> None:

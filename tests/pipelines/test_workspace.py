@@ -32,8 +32,10 @@ def test_the_lock_goes_with_its_process_however_that_ends(tmp_path: Path) -> Non
         "with alone(Path()): os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == -9
-    with alone(tmp_path):
-        pass
+    with alone(tmp_path) as after_a_kill:
+        assert after_a_kill
+    with alone(tmp_path) as after_a_kill:
+        assert not after_a_kill
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"read": {"/x": [{}]}}'])

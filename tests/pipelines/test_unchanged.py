@@ -1,0 +1,99 @@
+"""A run with nothing to do is answered without Prefect; everything else is left to the flow."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from pipelines import package
+from pipelines.package import RefusedError
+from pipelines.unchanged import report_unchanged
+from pipelines.workspace import alone
+from tests.pipelines.test_retrain import Answer
+
+DAG = """
+stages:
+  train_model: {cmd: cp source model, deps: [source], outs: [model]}
+"""
+
+
+class Registry:
+    """What the commands of the package answer: versions by fingerprint, and whether params.yaml is right."""
+
+    def __init__(self) -> None:
+        self.fingerprints = ["f"]
+        self.fault: RefusedError | None = None
+
+    def __call__(self, root: Path, module: str, *arguments: str) -> Answer:
+        if module == "seqloom.stages":
+            return Answer("", self.fault)
+        versions = [
+            {"name": "toy", "version": "1", "aliases": ["champion"], "fingerprint": each} for each in self.fingerprints
+        ]
+        return Answer(json.dumps({"versions": versions}))
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    stand_in = Registry()
+    monkeypatch.setattr(package, "Asked", stand_in)
+    return stand_in
+
+
+@pytest.fixture
+def clone(make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone whose one stage has run, and whose result is registered."""
+    folder = make_repository(DAG)
+    (folder / "source").write_text("1", encoding="utf-8")
+    (folder / "metrics").mkdir()
+    (folder / "metrics" / "registration.json").write_text('{"fingerprint": "f"}', encoding="utf-8")
+    monkeypatch.chdir(folder)  # where DVC looks for what it is to reproduce
+    with Repo() as repo:
+        repo.reproduce()
+    return folder
+
+
+def test_the_result_is_printed(clone: Path, registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report_unchanged(clone)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "nothing to do: DVC finds no stage changed (1 up to date)"
+    assert "  registered   toy version 1 (champion)" in lines
+    assert "  train_model  up to date" in lines
+
+
+def test_a_changed_stage_is_for_the_flow(clone: Path, registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+    (clone / "source").write_text("2", encoding="utf-8")
+    assert not report_unchanged(clone)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_result_that_is_not_registered_is_for_the_flow(clone: Path, registry: Registry) -> None:
+    registry.fingerprints = ["another"]
+    assert not report_unchanged(clone)
+    (clone / "metrics" / "registration.json").unlink()
+    assert not report_unchanged(clone)
+
+
+def test_wrong_params_are_for_the_flow(clone: Path, registry: Registry) -> None:
+    registry.fault = RefusedError("params.yaml: line 1: train: wrong")
+    assert not report_unchanged(clone)
+
+
+def test_a_busy_clone_is_for_the_flow(clone: Path, registry: Registry) -> None:
+    with alone(clone):
+        assert not report_unchanged(clone)
+
+
+def test_after_a_killed_flow_the_next_one_tells_prefect(clone: Path, registry: Registry) -> None:
+    (clone / "scratch").mkdir()
+    (clone / "scratch" / "flow.lock").write_text("123", encoding="utf-8")
+    assert not report_unchanged(clone)
+
+
+def test_it_does_not_import_prefect() -> None:
+    code = "import sys, pipelines.unchanged; sys.exit('prefect' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
