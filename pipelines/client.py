@@ -6,6 +6,7 @@ file that a killed schedule left behind is ignored.
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pipelines.leftovers import lives, parse, this_process
 
 API = "PREFECT_API_URL"
 NOTE = Path("scratch", "schedule.json")
+WIDE = 110  # columns of the table of flow runs
 _WITHOUT_SERVER = {"version", "config", "profile"}  # commands of Prefect that ask no server
 _HELP = {"-h", "--help", "-v", "--version"}
 NO_SCHEDULE = "error: no schedule is running in this clone; start it with `make schedule`, or set PREFECT_API_URL"
@@ -53,4 +55,6 @@ def main(arguments: list[str]) -> None:
             os.environ[API] = url
         elif arguments and arguments[0] not in _WITHOUT_SERVER and _HELP.isdisjoint(arguments):
             sys.exit(NO_SCHEDULE)
+    if arguments[:2] == ["flow-run", "ls"] and shutil.get_terminal_size().columns < WIDE:
+        os.environ["COLUMNS"] = str(WIDE)  # narrower, it cuts off the ids that `flow-run cancel` needs
     os.execv(sys.executable, [sys.executable, "-m", "prefect", *arguments])

@@ -70,3 +70,14 @@ def test_without_a_schedule_one_line_says_how_to_start_one(called: list[list[str
 def test_what_asks_no_server_works_without_one(words: list[str], called: list[list[str]]) -> None:
     main(words)
     assert called == [["-m", "prefect", *words]]
+
+
+def test_the_table_of_runs_is_wide_enough_for_their_ids(
+    tmp_path: Path, called: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with announced(tmp_path, URL):
+        main(["deployment", "ls"])
+        assert os.environ["COLUMNS"] == "80"
+        main(["flow-run", "ls"])
+    assert os.environ["COLUMNS"] == "110"
