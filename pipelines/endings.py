@@ -2,7 +2,8 @@
 
 Completed   Skipped: nothing new, nothing to do. Promoted: a new champion. NotPromoted: a new version that the gate
             refuses, with its reason. RolledBack: an older version is champion again.
-Cancelled   Busy: another flow is at work in this clone.
+Cancelled   Busy: another flow is at work in this clone, or another DVC command was for too long. Cancelled, by Prefect:
+            somebody cancelled the run, or ended the schedule that started it.
 Failed      Refused: the new data is out of bounds, and a person decides. TimedOut: a stage took longer than its meta
             allows. DiskFull: no space is left. Unreachable: a source, the registry or the remote did not answer, and
             other tries did not help. NotPublished: the result stands, and its push or commit failed. Failed: anything

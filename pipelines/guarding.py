@@ -40,7 +40,7 @@ def guard_data(root: Path, *, accept: bool) -> str:
     """
     guarded = guard(root)
     if guarded.findings:
-        create_table_artifact(key="data-guard", table=guarded.findings, description="The new data, and what may be")
+        create_table_artifact(key="data-guard", table=guarded.findings, description="The new data, and its bounds")
     if guarded.ok:
         return f"in bounds, compared with {guarded.baseline}" if guarded.baseline else "nothing to compare with yet"
     known = _accepted(root)

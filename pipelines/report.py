@@ -36,7 +36,8 @@ def finish(
     except PublishError as error:
         failure = error
     published = [f"failed: {line}" for line in str(failure).splitlines()] if failure else done
-    create_markdown_artifact(key="retraining", markdown=write(verdict, news, outcomes, published))
+    report = write(verdict, news, outcomes, published)
+    create_markdown_artifact(key="retraining", markdown=report, description=str(verdict))
     publish_summary(root, outcomes, str(verdict))
     if failure:
         raise PublishError(f"{verdict}\n{failure}")

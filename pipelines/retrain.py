@@ -56,11 +56,11 @@ def _retrain(root: Path, wanted: Publication, *, warm_start: bool, accept_data: 
         news = step("look for new data", watch, root)
         if not news.changed and is_settled(root, wanted, before):
             return Completed(name="Skipped", message=f"nothing new: {news}; the last result is registered")
-        run_stages(root, only=upstream(root, GUARDED))
+        guarded = run_stages(root, only=upstream(root, GUARDED))
         step("guard the data", guard_data, root, accept=accept_data)
         if warm_start and is_due(root, TRAINED):
             step("start from the champion", start_from_champion, root)
-        outcomes = run_stages(root)
+        outcomes = run_stages(root, earlier=guarded)
         verdict = read_verdict(root, reconcile(root, outcomes, before))
         return finish(root, wanted, verdict, news, outcomes)
 

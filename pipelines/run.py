@@ -10,10 +10,11 @@ from pipelines.package import Look, find_registered, register
 from pipelines.stage import run_stage
 
 
-def run_stages(root: Path, only: Container[str] | None = None) -> list[Outcome]:
+def run_stages(root: Path, only: Container[str] | None = None, earlier: Sequence[Outcome] = ()) -> list[Outcome]:
     """Run every stage in its order; one that DVC finds unchanged, behind others that are, is only noted.
 
-    `only` names the stages to look at; all that they depend on must be among them.
+    `only` names the stages to look at; all that they depend on must be among them. `earlier` has outcomes of this flow
+    run: they stand for stages that are still unchanged, which are not noted twice.
     """
     changed = changed_stages(root)
     if changed is None or changed:
@@ -26,6 +27,10 @@ def run_stages(root: Path, only: Container[str] | None = None) -> list[Outcome]:
         if only is not None and stage.name not in only:
             continue
         needed = changed is None or stage.name in changed or not done.isdisjoint(stage.after)
+        known = next((outcome for outcome in earlier if outcome.stage == stage.name), None)
+        if known is not None and not needed:
+            outcomes.append(known)
+            continue
         outcomes.append(run_stage(stage, root, changed=needed))
         if outcomes[-1].what != "up to date":
             done.add(stage.name)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 
 from pipelines import endings, notify, package, steps
@@ -165,6 +167,22 @@ def test_a_week(clone: Path, commands: Package, told: list[Notice]) -> None:
     assert day(clone, warm_start=True) == ("COMPLETED", "Skipped", [])  # though there is a new champion to start from
     assert [notice.title.rpartition(" ")[2] for notice in told] == ["Promoted", "Refused", "NotPromoted", "Promoted"]
     assert "pairs is 3, was 100; it may be 50 to 200" in told[1].text()
+
+
+def test_the_report_says_once_what_became_of_each_stage(clone: Path, commands: Package, told: list[Notice]) -> None:
+    state: State[Any] = retrain(clone, return_state=True)
+    assert [(outcome.stage, outcome.what) for outcome in state.result()] == [
+        ("prepare_corpus", "run"), ("train_model", "run"), ("register_model", "run")
+    ]  # fmt: skip
+    with get_client(sync_client=True) as client:
+        run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+        tasks = [task.name for task in client.read_task_runs(flow_run_filter=run)]
+        artifacts = {each.key: each.description for each in client.read_artifacts(flow_run_filter=run)}
+    assert sorted(tasks) == [
+        "guard the data", "look for new data", "prepare_corpus", "publish", "register_model", "train_model"
+    ]  # fmt: skip
+    assert set(artifacts) == {"data-guard", "retraining", "training-result"}
+    assert all(artifacts.values())
 
 
 def test_accepted_data_stays_accepted_when_training_fails_or_is_killed(
