@@ -11,6 +11,7 @@ Failed      Refused: the new data is out of bounds, and a person decides. TimedO
 Crashed     Killed; the next flow says so and cleans up (zombies.py).
 """
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +66,23 @@ def conclude(flow: str, root: Path, work: Callable[[], State[Any]]) -> State[Any
         said = f"{type(error).__name__}: {error}"
         notify(root, Notice(f"seqloom {flow}: Failed", said, where(root, error), DEFECT))
         raise
+
+
+class PlainWords(logging.Filter):
+    """Takes the traceback off a record about a failure that a person can put right: its message says everything."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, EXPECTED):
+            record.exc_info = record.exc_text = None
+            if record.name == "prefect.engine":  # else "Engine execution exited with unexpected exception"
+                record.msg, record.args = "This run ended as %s; the line before says why", (kind(error),)
+        return True
+
+
+for _logger in ("prefect.engine", "prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_logger).addFilter(PlainWords())
 
 
 def kind(error: BaseException) -> str:
