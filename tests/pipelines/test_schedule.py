@@ -155,6 +155,9 @@ def test_what_somebody_paused_stays_paused_when_it_is_served_again(root: Path, s
     assert [schedule.active for schedule in nightly.schedules] == [True]
 
 
+PATIENCE = 900.0  # seconds; a server and a flow take a minute of processor time to start
+
+
 class Schedule:
     """`make schedule` in a clone: a process, what it says, and its server."""
 
@@ -172,7 +175,7 @@ class Schedule:
 
     def wait_for(self, reached: Callable[[], Any]) -> Any:
         """Wait until `reached` returns something, and return that."""
-        end = time.monotonic() + 240
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.process.poll() is None:
             time.sleep(0.3)
             words = self.said.read_text(encoding="utf-8").replace(";", " ").split()
