@@ -1,13 +1,13 @@
 """`make run` with nothing to do, answered without Prefect, whose server would be started for a run that does nothing.
 
-Whatever is not clear at once is left to the flow: a changed stage, wrong params, a result that is not registered, a
-clone that is busy or that a killed flow left in disorder.
+Whatever is not clear at once is left to the flow: a changed stage, a result that is not registered, a clone that is busy
+or that a killed flow left in disorder.
 """
 
 from pathlib import Path
 
 from pipelines.dag import Outcome, changed_stages, read_stages
-from pipelines.package import RefusedError, check_params, look
+from pipelines.package import RefusedError, look
 from pipelines.summary import describe, show
 from pipelines.workspace import BusyError, alone
 
@@ -21,7 +21,6 @@ def report_unchanged(root: Path) -> bool:
         with alone(root) as after_a_kill:
             if after_a_kill or changed_stages(root) != set():
                 return False
-            check_params(root)
             with look(root) as registry:
                 registered = registry.registered()
             if registered is None:

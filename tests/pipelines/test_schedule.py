@@ -155,7 +155,7 @@ def test_what_somebody_paused_stays_paused_when_it_is_served_again(root: Path, s
     assert [schedule.active for schedule in nightly.schedules] == [True]
 
 
-PATIENCE = 900.0  # seconds; a server and a flow take a minute of processor time to start
+PATIENCE = 240.0  # seconds for a server and a flow to start
 
 
 class Schedule:

@@ -22,19 +22,17 @@ stages:
 
 
 class Registry:
-    """What the commands of the package answer: versions by fingerprint, and whether params.yaml is right."""
+    """What the registry answers: versions by fingerprint, or a fault."""
 
     def __init__(self) -> None:
         self.fingerprints = ["f"]
         self.fault: RefusedError | None = None
 
     def __call__(self, root: Path, module: str, *arguments: str) -> Answer:
-        if module == "seqloom.stages":
-            return Answer("", self.fault)
         versions = [
             {"name": "toy", "version": "1", "aliases": ["champion"], "fingerprint": each} for each in self.fingerprints
         ]
-        return Answer(json.dumps({"versions": versions}))
+        return Answer(json.dumps({"versions": versions}), self.fault)
 
 
 @pytest.fixture
@@ -78,8 +76,8 @@ def test_a_result_that_is_not_registered_is_for_the_flow(clone: Path, registry: 
     assert not report_unchanged(clone)
 
 
-def test_wrong_params_are_for_the_flow(clone: Path, registry: Registry) -> None:
-    registry.fault = RefusedError("params.yaml: line 1: train: wrong")
+def test_a_registry_that_does_not_answer_is_for_the_flow(clone: Path, registry: Registry) -> None:
+    registry.fault = RefusedError("the registry cannot be reached")
     assert not report_unchanged(clone)
 
 
