@@ -1,7 +1,7 @@
 """`make run` with nothing to do, answered without Prefect, whose server would be started for a run that does nothing.
 
-Whatever is not clear at once is left to the flow: a changed stage, a result that is not registered, a clone that is busy
-or that a killed flow left in disorder.
+Whatever is not clear at once is left to the flow: a changed stage, a result that is not registered, a clone that is
+busy or that a killed flow left in disorder.
 """
 
 from pathlib import Path
