@@ -23,7 +23,7 @@ def results(tmp_path: Path) -> Path:
 
 def published(root: Path, outcomes: list[Outcome], registered: str | None, patch: pytest.MonkeyPatch) -> list[dict]:
     tables: list[list[dict]] = []
-    patch.setattr(summary, "create_table_artifact", lambda key, table: tables.append(table))
+    patch.setattr("prefect.artifacts.create_table_artifact", lambda key, table, description: tables.append(table))
     summary.publish(root, outcomes, registered)
     (table,) = tables
     return table
