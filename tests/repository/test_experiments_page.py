@@ -1,0 +1,35 @@
+"""docs/EXPERIMENTS.md: DVC accepts each of its commands, and what it shows fits a terminal of 80 columns."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from dvc.cli import parse_args
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "EXPERIMENTS.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    """The DVC commands of the page's blocks and sentences, without prompt, path and comment."""
+    blocks = re.findall(r"```(?:sh|console)\n(.*?)```", PAGE, re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    inline = re.findall(r"`(\.venv/bin/dvc [^`]*)`", PAGE)
+    typed = [line.removeprefix("$ ") for line in lines] + inline
+    found = [match[1] for line in typed if (match := re.match(r"(?:\.venv/bin/)?dvc (.*)", line))]
+    return list(dict.fromkeys(found))
+
+
+def test_the_page_has_commands() -> None:
+    assert len(commands()) > 15
+
+
+@pytest.mark.parametrize("command", commands())
+def test_dvc_accepts_the_command(command: str) -> None:
+    words = shlex.split(command, comments=True)
+    assert parse_args(words).func
+
+
+def test_outputs_fit_a_terminal() -> None:
+    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL):
+        assert max(map(len, block.splitlines())) <= 80
