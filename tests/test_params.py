@@ -47,22 +47,44 @@ def test_a_fault_names_file_line_field_and_what_is_valid(given: str, instead: st
 @pytest.mark.parametrize(
     ("given", "instead", "said"),
     [
-        ("heads: null", "heads: 3", r"model: transformer: width \(\d+\) is not divisible by heads \(3\)"),
+        (
+            "heads: null",
+            "heads: 3",
+            r"line \d+: model\.transformer\.heads: width \(\d+\) is not divisible by heads \(3\)",
+        ),
         ("joint: true", "joint: false", "needs tokenizer.joint: true"),
         ("target: de", "target: en", "task is 'translation', but languages has 'en' on both sides"),
-        ("target: de", "target: [de, fr, de]", "target names a language twice: de, fr, de"),
+        ("target: de", "target: [de, fr, de]", "languages.target: names a language twice: de, fr, de"),
         ("target: de", "target: []", "at least 1 item"),
         ("method: beam", "method: generate", "only model.name: pretrained has"),
-        ("name: transformer", "name: pretrained", "pretrained.source must name a folder or a hub id"),
-        ("min_length_extra: 0", "min_length_extra: 30", "the least length .* is above the greatest"),
-        ("vocab_size:", "vocab_size: 100 #", r"vocab_size \(100\) leaves no room"),
-        ("min_words: 2", "min_words: 200", r"min_words \(200\) is above max_words"),
+        ("name: transformer", "name: pretrained", "model.pretrained.source: .* must name a folder or a hub id"),
+        (
+            "min_length_extra: 0",
+            "min_length_extra: 30",
+            r"search.min_length_extra: is 30, above max_length_extra \(20\)",
+        ),
+        ("vocab_size:", "vocab_size: 100 #", r"tokenizer.vocab_size: is 100, which leaves no room"),
+        ("min_words: 2", "min_words: 200", r"prepare.clean.min_words: is 200, above max_words \(100\)"),
         ("    valid: ", "    valid: 0.99 #", "leave nothing for training"),
     ],
 )
 def test_impossible_combinations_are_refused(given: str, instead: str, said: str) -> None:
     with pytest.raises(ParamsError, match=said):
         parse_params(TEXT.replace(given, instead, 1))
+
+
+@pytest.mark.parametrize(
+    ("given", "instead", "said"),
+    [
+        ("name: sentencepiece", "name: characters", "which splits in one way: set this to null"),
+        ("algorithm: unigram", "algorithm: bpe", "the share of merges left out: below 1"),
+        ("name: transformer", "name: pretrained", "pretrained model's tokenizer splits a word in one way"),
+    ],
+)
+def test_subword_sampling_must_fit_the_tokenizer(given: str, instead: str, said: str) -> None:
+    text = TEXT.replace("subword_sampling: null", "subword_sampling: 1.5").replace(given, instead, 1)
+    with pytest.raises(ParamsError, match=rf"line \d+: train\.subword_sampling: .*{said}"):
+        parse_params(text)
 
 
 @pytest.mark.parametrize("family", ["lstm", "attention_lstm", "transformer"])
@@ -79,6 +101,20 @@ def test_every_combination_of_two_languages_is_a_direction() -> None:
     text = TEXT.replace("task: translation", "task: summarization").replace("target: de", "target: en", 1)
     one = parse_params(text)
     assert [str(direction) for direction in one.languages.directions] == ["en-en"]
+
+
+def test_a_small_trial_is_told_every_bound_at_once() -> None:
+    text = TEXT.replace("max_steps: 2400", "max_steps: 50").replace("beam: 5", "beam: none", 1)
+    text = text.replace("joint: true", "joint: false").replace("lr: 4e-3", "lr: 0", 1)
+    with pytest.raises(ParamsError) as raised:
+        parse_params(text, "my.yaml")
+    lines = [
+        f"my.yaml: line {line_of(text, '  ' + key)}: " for key in ("tied_embeddings: all", "lr: 0", "warmup_steps:")
+    ]
+    lines += [f"my.yaml: line {line_of(text, '  ' + key)}: " for key in ("validate_every:", "beam: none")]
+    said = str(raised.value).splitlines()
+    assert len(said) == len(lines)
+    assert all(message.startswith(line) for message, line in zip(said, lines, strict=True))
 
 
 def test_every_fault_is_told_at_once() -> None:

@@ -8,18 +8,18 @@ import math
 import re
 from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
-from seqloom.corpus.settings import GuardSettings, Languages, Name, PrepareSettings, Source, check_directions
+from seqloom.corpus.settings import GuardSettings, Languages, Name, PrepareSettings, Source, check_corpora
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ParamsError
 from seqloom.evaluation.settings import EvaluateSettings, Task
 from seqloom.gate.settings import GateSettings
 from seqloom.models.settings import ModelSettings
-from seqloom.settings import Settings
+from seqloom.settings import Faults, Settings, check
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tracking.settings import RegisterSettings
 from seqloom.training.settings import TrainSettings
@@ -43,30 +43,64 @@ class Params(Settings):
     gate: GateSettings
     register_: RegisterSettings = Field(alias="register")
 
-    @model_validator(mode="after")
-    def _together(self) -> Self:
-        own = self.model.name != "pretrained"
-        if own and self.model.tied_embeddings == "all" and not self.tokenizer.joint:
-            raise ValueError("model.tied_embeddings is 'all', which needs tokenizer.joint: true (or tie 'target')")
-        if own and self.search.method == "generate":
-            raise ValueError("search.method is 'generate', which only model.name: pretrained has; use beam")
-        if not own and len(self.languages.directions) > 1:
-            raise ValueError("model.name is 'pretrained', which is trained on one direction: languages lists several")
+    @check
+    def _one_vocabulary(self) -> Faults:
+        if self._is_own and self.model.tied_embeddings == "all" and not self.tokenizer.joint:
+            yield "model.tied_embeddings", "is 'all', which needs tokenizer.joint: true (or tie 'target')"
+
+    @check
+    def _search_there_is(self) -> Faults:
+        if self._is_own and self.search.method == "generate":
+            yield "search.method", "is 'generate', which only model.name: pretrained has; use beam"
+
+    @check
+    def _directions_for_the_model(self) -> Faults:
+        if not self._is_own and len(self.languages.directions) > 1:
+            yield "languages", "lists several directions, but model.name is 'pretrained', which is trained on one"
+
+    @check
+    def _directions_for_the_task(self) -> Faults:
         (one, *_) = self.languages.directions
         if self.task == "translation" and one.source == one.target:
-            raise ValueError(f"task is 'translation', but languages has {one.source!r} on both sides")
-        if self.train.start is not None and self.model.embeddings.files:
-            raise ValueError(
-                "train.start names a model, which has embeddings: set model.embeddings.source and .target to null"
-            )
-        check_directions(self.corpora, self.languages)
+            yield "languages.target", f"task is 'translation', but languages has {one.source!r} on both sides"
+
+    @check
+    def _one_start(self) -> Faults:
+        if self.train.start is not None:
+            for side in self.model.embeddings.files:
+                yield f"model.embeddings.{side}", "train.start names a model, which has embeddings: set this to null"
+
+    @check
+    def _corpora_for_the_languages(self) -> Faults:
+        for field, said in check_corpora(self.corpora, self.languages):
+            yield f"corpora.{field}", said
+
+    @check
+    def _room_for_languages(self) -> Faults:
         languages = len(self.languages.target_languages)
-        if own and self.tokenizer.vocab_size <= (taken := self.tokenizer.taken(languages)):
-            raise ValueError(
-                f"tokenizer.vocab_size ({self.tokenizer.vocab_size}) leaves no room for {languages} target languages: "
-                f"{taken} pieces are taken already"
+        size, taken = self.tokenizer.vocab_size, self.tokenizer.taken(languages)
+        if self._is_own and self.tokenizer.taken(1) < size <= taken:
+            yield (
+                "tokenizer.vocab_size",
+                f"is {size}, which leaves no room for {languages} target languages: {taken} pieces are taken already",
             )
-        return self
+
+    @check
+    def _splits_to_draw(self) -> Faults:
+        alpha = self.train.subword_sampling
+        if alpha is None:
+            return
+        if not self._is_own:
+            yield "train.subword_sampling", "a pretrained model's tokenizer splits a word in one way: set this to null"
+        elif self.tokenizer.name == "characters":
+            yield "train.subword_sampling", "tokenizer.name is 'characters', which splits in one way: set this to null"
+        elif self.tokenizer.algorithm == "bpe" and alpha >= 1:
+            yield "train.subword_sampling", f"is {alpha:g}, but of bpe it is the share of merges left out: below 1"
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether the network and the vocabulary are ours."""
+        return self.model.name != "pretrained"
 
 
 class _Loader(yaml.SafeLoader):
@@ -121,16 +155,16 @@ def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        faults = [_fault(name, tree, content, fault) for fault in error.errors()]
-        raise ParamsError("\n".join(faults)) from error
+        faults = sorted(_fault(tree, content, fault) for fault in error.errors())
+        raise ParamsError("\n".join(f"{name}: line {line}: {said}" for line, said in faults)) from error
 
 
 def _sections() -> Iterator[str]:
     return (field.alias or name for name, field in Params.model_fields.items())
 
 
-def _fault(name: str, tree: yaml.Node | None, content: Any, fault: Any) -> str:
-    """One fault as `file: line N: field: what is wrong; what is valid`."""
+def _fault(tree: yaml.Node | None, content: Any, fault: Any) -> tuple[int, str]:
+    """The line of a fault, and `field: what is wrong; what is valid`."""
     path, line = [], 1
     node, value = tree, content
     location = list(fault["loc"])
@@ -163,7 +197,7 @@ def _fault(name: str, tree: yaml.Node | None, content: Any, fault: Any) -> str:
             said = f"{fault['msg'][0].lower()}{fault['msg'][1:]}"
             if not isinstance(value, dict):
                 said += f", got {_shown(value)}"
-    return f"{name}: line {line}: {field}: {said}"
+    return line, f"{field}: {said}"
 
 
 def _shown(value: Any) -> str:

@@ -3,12 +3,85 @@
 A setting is a typed field beside the code that owns it (`corpus/settings.py`, `training/settings.py`, ...);
 `params.py` puts the records together and reads the file. Records have no defaults, so that every number that shapes a
 result stands in params.yaml and a change of these modules alone can never change a result.
+
+A rule that involves several fields is a method marked with `@check`. All faults of a record are raised together: those
+of single fields, and those of every check whose fields are valid.
 """
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, TypeAdapter, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails
+
+Faults = Iterator[tuple[str, str]]
+"""What a check yields: the dotted name of the field that is wrong, and what is wrong with it."""
+
+
+class _Check:
+    def __init__(self, method: Callable[[Any], Faults]) -> None:
+        self.faults_of = method
+
+
+def check(method: Callable[[Any], Faults]) -> _Check:
+    """Mark a method of a record as a rule that involves several fields.
+
+    If some fields of the record are invalid, the method sees a record without them. It ends when it reads one of them;
+    what it has yielded before counts.
+    """
+    return _Check(method)
 
 
 class Settings(BaseModel):
     """A frozen, strict record: unknown keys and wrong types are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, ignored_types=(_Check,))
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_faults(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        errors: list[InitErrorDetails] = []
+        try:
+            record = validate(data)
+        except ValidationError as error:
+            if not isinstance(data, Mapping):
+                raise
+            errors += map(_repeated, error.errors())
+            record = cls._partial(data, [each["loc"] for each in error.errors()])
+        errors += record._faults(partial=bool(errors))
+        if errors:
+            raise ValidationError.from_exception_data(cls.__name__, errors)
+        return record
+
+    @classmethod
+    def _partial(cls, data: Mapping[str, Any], faults: list[tuple[int | str, ...]]) -> Self:
+        """Make a record of the valid fields only; a record among the fields may be partial in turn."""
+        valid: dict[str, Any] = {}
+        for name, field in cls.model_fields.items():
+            key = field.alias or name
+            kind: Any = field.annotation
+            within = [fault[1:] for fault in faults if fault[:1] == (key,)]
+            if not within and key in data:
+                valid[key] = TypeAdapter(kind).validate_python(data[key])
+            elif isinstance(kind, type) and issubclass(kind, Settings) and isinstance(data.get(key), Mapping):
+                valid[key] = kind._partial(data[key], within)
+        return cls.model_construct(**valid)
+
+    def _faults(self, *, partial: bool) -> Iterator[InitErrorDetails]:
+        """Run the checks."""
+        for member in [member for kind in type(self).__mro__ for member in vars(kind).values()]:
+            if not isinstance(member, _Check):
+                continue
+            try:
+                for field, said in member.faults_of(self):
+                    yield InitErrorDetails(
+                        type="value_error", loc=tuple(field.split(".")), input=self, ctx={"error": ValueError(said)}
+                    )
+            except AttributeError:
+                if not partial:
+                    raise
+
+
+def _repeated(error: ErrorDetails) -> InitErrorDetails:
+    """An error of pydantic, to be raised once more."""
+    return InitErrorDetails(type=error["type"], loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))

@@ -1,7 +1,9 @@
+import re
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from seqloom.corpus.settings import Languages, Source, check_directions
+from seqloom.corpus.settings import Languages, Source, check_corpora
 
 WHEEL = {"kind": "package", "package": "p", "version": "1", "sha256": "0" * 64}
 MINE = {"kind": "file", "path": "data/local/p.tsv"}
@@ -40,8 +42,13 @@ def test_which_files_hold_pairs(source, pattern):
         ({**REMOTE, "format": "moses", "members": "*.en"}, "moses has a file per language"),
         ({**MINE, "format": "moses"}, "moses has a file per language"),
         ({**MINE, "path": "data/local/p.{lang}", "format": "tsv"}, "a tsv holds both languages"),
+        ({**MINE, "path": "p.{lang}", "format": "moses", "sha256": "0" * 64}, "two files need two sha256"),
+        ({**MINE, "format": "tsv", "sha256": {"en": "0" * 64}}, "path has no {lang}"),
         ({**WHEEL, "format": "gettext"}, "gettext needs members"),
-        ({**MINE, "format": "tsv", "target_column": 0}, "are both 0; they must differ"),
+        (
+            {**MINE, "format": "tsv", "target_column": 0},
+            r"source_column\s.*is 0, as is target_column; they",
+        ),
         ({**MINE, "path": "/elsewhere/p.tsv", "format": "tsv"}, "outside data/local"),
         ({**MINE, "path": "data/local/../../p.tsv", "format": "tsv"}, "outside data/local"),
         ({**REMOTE, "url": "https://user:word@e.org/p", "format": "tsv"}, "should match pattern"),
@@ -52,7 +59,7 @@ def test_which_files_hold_pairs(source, pattern):
         ({**REPOSITORY, "repository": "--upload-pack=x", "format": "tsv"}, "should match pattern"),
         ({**REPOSITORY, "branch": "-x", "format": "tsv"}, "should match pattern"),
         ({**REPOSITORY, "commit": "main", "format": "tsv"}, "should match pattern"),
-        ({**WHEEL, "watch": "newest", "format": "tsv"}, "watch is 'newest'; write the versions as in"),
+        ({**WHEEL, "watch": "newest", "format": "tsv"}, r"watch\s.*is 'newest'; write the versions as in"),
         ({**REMOTE, "format": "xml"}, "'tsv', 'moses', 'json_catalogue', 'gettext', 'tmx' or 'xliff'"),
     ],
 )
@@ -96,7 +103,7 @@ GETTEXT = {**WHEEL, "format": "gettext", "members": "{lang}/{group}.mo"}
 )
 def test_which_directions_a_corpus_is_read_in(source, languages, read_as):
     corpus = read(source)
-    check_directions({"c": corpus}, languages)
+    assert not list(check_corpora({"c": corpus}, languages))
     assert [str(direction) for direction in corpus.directions(languages)] == read_as
 
 
@@ -105,16 +112,22 @@ def test_which_directions_a_corpus_is_read_in(source, languages, read_as):
     [
         (
             {**MINE, "format": "tsv"}, SEVERAL,
-            r"corpora\.c \(tsv\) holds one direction: say which, as direction: {source: en, target: de}, {source: en, ",
+            r"c: tsv holds one direction: say which, as direction: {source: en, target: de}, {source: en, ",
         ),
-        ({**GETTEXT, "members": "x_de/{group}.mo"}, SEVERAL, r"corpora\.c \(gettext\) holds one direction"),
-        (GETTEXT, EITHER_WAY, r"corpora\.c \(gettext\) holds one direction"),
+        ({**GETTEXT, "members": "x_de/{group}.mo"}, SEVERAL, r"c: gettext holds one direction"),
+        (GETTEXT, EITHER_WAY, r"c: gettext holds one direction"),
         (
             {**MINE, "format": "tsv", "direction": {"source": "de", "target": "en"}}, SEVERAL,
-            r"corpora\.c\.direction is de-en, which languages has not; valid are {source: en, target: de}, ",
+            r"c\.direction: is de-en, which languages does not have; valid are {source: en, target: de}, ",
         ),
     ],
 )  # fmt: skip
 def test_a_direction_that_is_not_clear_is_asked_for(source, languages, fault):
-    with pytest.raises(ValueError, match=fault):
-        check_directions({"c": read(source)}, languages)
+    (said,) = [f"{field}: {said}" for field, said in check_corpora({"c": read(source)}, languages)]
+    assert re.match(fault, said)
+
+
+def test_each_language_of_a_pinned_file_needs_its_sha256():
+    corpus = read({**MINE, "path": "p.{lang}", "format": "moses", "sha256": {"en": "0" * 64, "de": "0" * 64}})
+    assert not list(check_corpora({"c": corpus}, Languages(source="en", target="de")))
+    assert list(check_corpora({"c": corpus}, SEVERAL)) == [("c.sha256", "has no entry for fr")]

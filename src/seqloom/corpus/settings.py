@@ -1,13 +1,14 @@
 """The settings of download_corpus and prepare_corpus. Every number stands in params.yaml, with its explanation."""
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from seqloom.languages import Direction
-from seqloom.settings import Settings
+from seqloom.settings import Faults, Settings, check
 
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -43,12 +44,11 @@ class Languages(Settings):
         """The languages that are written: the targets of the directions."""
         return list(dict.fromkeys(direction.target for direction in self.directions))
 
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
+    @check
+    def _distinct(self) -> Faults:
         for side, languages in (("source", self.sources), ("target", self.targets)):
             if len(set(languages)) < len(languages):
-                raise ValueError(f"{side} names a language twice: {', '.join(languages)}")
-        return self
+                yield side, f"names a language twice: {', '.join(languages)}"
 
 
 class CorpusDirection(Settings):
@@ -89,22 +89,20 @@ class _Source(Settings):
             or (self.format == "gettext" and "{lang}" in (self.pattern or "") and len(languages.sources) == 1)
         )
 
-    @model_validator(mode="after")
-    def _columns(self) -> Self:
+    @check
+    def _columns(self) -> Faults:
         if self.source_column == self.target_column:
-            raise ValueError(f"source_column and target_column are both {self.source_column}; they must differ")
-        return self
+            yield "source_column", f"is {self.source_column}, as is target_column; they must differ"
 
-    @model_validator(mode="after")
-    def _sides(self) -> Self:
+    @check
+    def _sides(self) -> Faults:
         pattern = self.pattern or ""
         if self.format in ("moses", "json_catalogue") and "{lang}" not in pattern:
-            raise ValueError(f"{self.format} has a file per language: write {{lang}} where the name of a file differs")
+            yield "members", f"{self.format} has a file per language: write {{lang}} where the name of a file differs"
         if self.format == "tsv" and "{lang}" in pattern:
-            raise ValueError("a tsv holds both languages in one file: its name has no {lang}")
+            yield "members", "a tsv holds both languages in one file: its name has no {lang}"
         if self.format == "gettext" and not pattern:
-            raise ValueError("gettext needs members, such as */locale/{lang}/LC_MESSAGES/{group}.mo")
-        return self
+            yield "members", "gettext needs members, such as */locale/{lang}/LC_MESSAGES/{group}.mo"
 
 
 class PackageSource(_Source):
@@ -116,15 +114,14 @@ class PackageSource(_Source):
     sha256: Sha256
     watch: str | None = None  # the versions that `seqloom watch` may move to, such as ">=2026,<2027"; None is no other
 
-    @model_validator(mode="after")
-    def _versions(self) -> Self:
+    @check
+    def _versions(self) -> Faults:
         from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
         try:
             SpecifierSet(self.watch or "")
-        except InvalidSpecifier as error:
-            raise ValueError(f"watch is {self.watch!r}; write the versions as in '>=2026,<2027'") from error
-        return self
+        except InvalidSpecifier:
+            yield "watch", f"is {self.watch!r}; write the versions as in '>=2026,<2027'"
 
 
 class UrlSource(_Source):
@@ -150,13 +147,19 @@ class FileSource(_Source):
         name = PurePosixPath(self.path).name
         return self.members or (name if "{lang}" in name else None)
 
-    @model_validator(mode="after")
-    def _watched(self) -> Self:
+    @check
+    def _watched(self) -> Faults:
         path = PurePosixPath(self.path)
         inside = not path.is_absolute() and ".." not in path.parts and path.parts[:2] == ("data", "local")
         if not inside and self.sha256 is None:
-            raise ValueError(f"{self.path!r} is outside data/local, where a change would go unseen; add its sha256")
-        return self
+            yield "path", f"{self.path!r} is outside data/local, where a change would go unseen; add its sha256"
+
+    @check
+    def _pins(self) -> Faults:
+        if isinstance(self.sha256, str) and "{lang}" in self.path:
+            yield "sha256", "two files need two sha256: write `sha256: {en: ..., de: ...}`, by language"
+        if isinstance(self.sha256, dict) and "{lang}" not in self.path:
+            yield "sha256", "names languages, but path has no {lang}: write the sha256 of the one file"
 
 
 class GitSource(_Source):
@@ -178,15 +181,20 @@ class GitSource(_Source):
 Source = Annotated[PackageSource | UrlSource | FileSource | GitSource, Field(discriminator="kind")]
 
 
-def check_directions(corpora: Mapping[str, Source], languages: Languages) -> None:
-    """Raise `ValueError` for a corpus whose direction has to be named and is not, or is none of the directions."""
+def check_corpora(corpora: Mapping[str, Source], languages: Languages) -> Faults:
+    """Find corpora whose direction has to be named and is not, or is none of `languages`, or that lack a sha256."""
     valid = ", ".join(f"{{source: {one.source}, target: {one.target}}}" for one in languages.directions)
     for name, corpus in corpora.items():
         if corpus.direction is None and not corpus.holds(languages):
-            raise ValueError(f"corpora.{name} ({corpus.format}) holds one direction: say which, as direction: {valid}")
+            yield name, f"{corpus.format} holds one direction: say which, as direction: {valid}"
         for direction in corpus.directions(languages):
             if direction not in languages.directions:
-                raise ValueError(f"corpora.{name}.direction is {direction}, which languages has not; valid are {valid}")
+                yield f"{name}.direction", f"is {direction}, which languages does not have; valid are {valid}"
+        pins = corpus.sha256 if isinstance(corpus, FileSource) else None
+        if isinstance(pins, dict):
+            needed = dict.fromkeys(chain.from_iterable(corpus.directions(languages)))
+            if missing := [language for language in needed if language not in pins]:
+                yield f"{name}.sha256", f"has no entry for {' and none for '.join(missing)}"
 
 
 class CleanSettings(Settings):
@@ -205,11 +213,10 @@ class CleanSettings(Settings):
     drop_copies: bool  # a pair whose sides are equal
     drop_duplicates: Literal["pair", "source", "no"]  # digits and placeholders masked; the first one seen is kept
 
-    @model_validator(mode="after")
-    def _bounds(self) -> Self:
+    @check
+    def _bounds(self) -> Faults:
         if self.min_words and self.max_words and self.min_words > self.max_words:
-            raise ValueError(f"min_words ({self.min_words}) is above max_words ({self.max_words})")
-        return self
+            yield "min_words", f"is {self.min_words}, above max_words ({self.max_words})"
 
 
 class SplitSettings(Settings):
@@ -222,11 +229,10 @@ class SplitSettings(Settings):
     test: Annotated[float, Field(gt=0, lt=1)]
     salt: str  # another salt is another split
 
-    @model_validator(mode="after")
-    def _shares(self) -> Self:
+    @check
+    def _shares(self) -> Faults:
         if self.valid + self.test >= 1:
-            raise ValueError(f"valid ({self.valid}) and test ({self.test}) leave nothing for training")
-        return self
+            yield "valid", f"valid ({self.valid}) and test ({self.test}) leave nothing for training"
 
 
 class PrepareSettings(Settings):

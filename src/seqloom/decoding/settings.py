@@ -1,10 +1,10 @@
 """The settings of the search, the same for scoring and for translating with the registered model."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from seqloom.settings import Settings
+from seqloom.settings import Faults, Settings, check
 
 
 class SearchSettings(Settings):
@@ -27,8 +27,23 @@ class SearchSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)]  # of sampling
     batch_tokens: Annotated[int, Field(ge=1)]  # source tokens, padding included, times the beam, decoded at once
 
-    @model_validator(mode="after")
-    def _lengths(self) -> Self:
-        if self.min_length_ratio > self.max_length_ratio or self.min_length_extra > self.max_length_extra:
-            raise ValueError("the least length (min_length_*) is above the greatest (max_length_*)")
-        return self
+    @check
+    def _length_ratios(self) -> Faults:
+        if self.min_length_ratio > self.max_length_ratio:
+            yield (
+                "min_length_ratio",
+                f"is {self.min_length_ratio}, above max_length_ratio ({self.max_length_ratio})",
+            )
+
+    @check
+    def _length_extras(self) -> Faults:
+        if self.min_length_extra > self.max_length_extra:
+            yield "min_length_extra", f"is {self.min_length_extra}, above max_length_extra ({self.max_length_extra})"
+
+    @check
+    def _ranked(self) -> Faults:
+        if self.method == "generate" and self.normalization != "average":
+            yield (
+                "normalization",
+                f"is {self.normalization!r}, but method generate ranks by average only",
+            )

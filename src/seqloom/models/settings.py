@@ -6,11 +6,11 @@ number. A network takes its own `Architecture` record and nothing else.
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError
 
-from seqloom.settings import Settings
+from seqloom.settings import Faults, Settings, check
 
 _Positive = Annotated[int, Field(ge=1)]
 Preset = Literal["tiny", "small", "base", "big"]
@@ -35,11 +35,10 @@ class _RecurrentArchitecture(_Architecture):
     cell: Cell
     bidirectional: bool  # the encoder reads both ways, and a bridge makes one state of the two
 
-    @model_validator(mode="after")
-    def _halves(self) -> Self:
+    @check
+    def _halves(self) -> Faults:
         if self.bidirectional and self.hidden % 2:
-            raise ValueError(f"hidden ({self.hidden}) must be even: each direction of the encoder has half of it")
-        return self
+            yield "hidden", f"is {self.hidden}, but must be even: each direction of the encoder has half of it"
 
 
 class LstmArchitecture(_RecurrentArchitecture):
@@ -74,15 +73,14 @@ class TransformerArchitecture(_Architecture):
     positions: Literal["sinusoidal", "learned", "rotary"]  # rotary: Su et al. 2021
     activation: Literal["relu", "gelu", "swiglu"]  # gelu: Hendrycks and Gimpel 2016; swiglu: Shazeer 2020
 
-    @model_validator(mode="after")
-    def _divides(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width ({self.width}) is not divisible by heads ({self.heads})")
+    @check
+    def _divides(self) -> Faults:
         if self.width % 2:
-            raise ValueError(f"width ({self.width}) must be even: sinusoidal positions come in pairs")
-        if self.positions == "rotary" and self.width // self.heads % 2:
-            raise ValueError(f"width / heads ({self.width // self.heads}) must be even: rotary positions turn pairs")
-        return self
+            yield "width", f"is {self.width}, but must be even: sinusoidal positions come in pairs"
+        if self.width % self.heads:
+            yield "heads", f"width ({self.width}) is not divisible by heads ({self.heads})"
+        elif self.positions == "rotary" and self.width // self.heads % 2:
+            yield "heads", f"width / heads ({self.width // self.heads}) must be even: rotary positions turn pairs"
 
 
 class PretrainedArchitecture(Settings):
@@ -178,21 +176,21 @@ class PretrainedSettings(Settings):
         """Whether `source` names a folder below data/local."""
         return self.source is not None and _below_local(self.source)
 
-    @model_validator(mode="after")
-    def _found_again(self) -> Self:
+    @check
+    def _found_again(self) -> Faults:
         if self.source is None:
-            return self
+            return
         if self.is_folder:
             if self.revision is not None:
-                raise ValueError(f"{self.source!r} is a folder, which has no revision: set revision to null")
+                yield "revision", f"source {self.source!r} is a folder, which has no revision: set revision to null"
         elif not _HUB_ID.fullmatch(self.source) or self.source.startswith("data/"):
-            raise ValueError(f"source {self.source!r} is neither a folder below data/local nor a hub id (owner/name)")
+            yield "source", f"{self.source!r} is neither a folder below data/local nor a hub id (owner/name)"
         elif self.revision is None or not _COMMIT.fullmatch(self.revision):
-            raise ValueError(
-                f"{self.source!r} is a hub id, so revision must be a commit of it, 40 hexadecimal digits, for a branch "
-                f"or a tag may be another model tomorrow; got {self.revision!r}"
+            yield (
+                "revision",
+                f"source {self.source!r} is a hub id, so this must be a commit of it, 40 hexadecimal digits, for a "
+                f"branch or a tag may be another model tomorrow; got {self.revision!r}",
             )
-        return self
 
 
 class EmbeddingSettings(Settings):
@@ -208,14 +206,16 @@ class EmbeddingSettings(Settings):
         """The files that are named, by their side."""
         return {side: path for side in SIDES if (path := getattr(self, side)) is not None}
 
-    @model_validator(mode="after")
-    def _watched(self) -> Self:
+    @check
+    def _watched(self) -> Faults:
         for side, path in self.files.items():
             if not _below_local(path):
-                raise ValueError(f"{side} is {path!r}: vectors are read below data/local, where DVC sees them change")
+                yield side, f"is {path!r}: vectors are read below data/local, where DVC sees them change"
+
+    @check
+    def _used(self) -> Faults:
         if self.frozen_steps and not self.files:
-            raise ValueError(f"frozen_steps is {self.frozen_steps}, but no file of vectors is named")
-        return self
+            yield "frozen_steps", f"is {self.frozen_steps}, but no file of vectors is named"
 
 
 _PRESETS: dict[str, dict[Preset, dict[str, int]]] = {
@@ -256,7 +256,8 @@ class ModelSettings(Settings):
             return PretrainedArchitecture(name="pretrained", dropout=self.dropout)
         section = self.section
         sizes = _PRESETS[self.name][section.preset]
-        fields = {k: v for k, v in section.model_dump(exclude={"preset"}).items() if v is not None}
+        given = {name: getattr(section, name) for name in type(section).model_fields if name != "preset"}
+        fields = {name: value for name, value in given.items() if value is not None}
         return ARCHITECTURE.validate_python(
             {"name": self.name, "dropout": self.dropout, "tied_embeddings": self.tied_embeddings, **sizes, **fields}
         )
@@ -265,17 +266,19 @@ class ModelSettings(Settings):
         """What shapes the network and where it starts, as plain data: the sections of other families left out."""
         return self.model_dump(mode="json", exclude=set(get_args(Family)) - {self.name})
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
+    @check
+    def _starts_somewhere(self) -> Faults:
         if self.name == "pretrained":
             if self.pretrained.source is None:
-                raise ValueError("name is 'pretrained', so pretrained.source must name a folder or a hub id")
-            if self.embeddings.source or self.embeddings.target:
-                raise ValueError("a pretrained model has embeddings already: set embeddings.source and .target to null")
-            return self
+                yield "pretrained.source", "name is 'pretrained', so this must name a folder or a hub id"
+            for side in self.embeddings.files:
+                yield f"embeddings.{side}", "a pretrained model has embeddings already: set this to null"
+
+    @check
+    def _can_be_built(self) -> Faults:
         try:
             _ = self.architecture
         except ValidationError as error:
-            said = error.errors()[0]["msg"].removeprefix("Value error, ")
-            raise ValueError(f"{self.name}: {said}") from error
-        return self
+            for fault in error.errors():
+                field = ".".join([self.name, *map(str, fault["loc"][1:])])  # [0] is the branch of the union: the name
+                yield field, fault["msg"].removeprefix("Value error, ")

@@ -1,10 +1,10 @@
 """The settings of train_tokenizer."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from seqloom.settings import Settings
+from seqloom.settings import Faults, Settings, check
 
 
 class TokenizerSettings(Settings):
@@ -28,8 +28,7 @@ class TokenizerSettings(Settings):
         octets = 256 if self.byte_fallback and self.name == "sentencepiece" else 0
         return 4 + self.slots + octets + (languages if languages > 1 else 0)
 
-    @model_validator(mode="after")
-    def _room(self) -> Self:
-        if self.vocab_size <= self.taken(1):
-            raise ValueError(f"vocab_size ({self.vocab_size}) leaves no room: {self.taken(1)} pieces are taken already")
-        return self
+    @check
+    def _room(self) -> Faults:
+        if self.vocab_size <= (taken := self.taken(1)):
+            yield "vocab_size", f"is {self.vocab_size}, which leaves no room: {taken} pieces are taken already"

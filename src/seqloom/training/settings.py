@@ -1,11 +1,11 @@
 """The settings of train_model."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-from seqloom.settings import Settings
+from seqloom.settings import Faults, Settings, check
 
 _Positive = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(ge=0, lt=1)]
@@ -73,29 +73,31 @@ class TrainSettings(Settings):
             )
         raise ValueError(f"is {start!r}; valid are null and models:/NAME/NUMBER")
 
-    @model_validator(mode="after")
-    def _reachable(self) -> Self:
-        if self.max_steps is None:
-            if self.max_epochs is None and self.max_minutes is None:
-                raise ValueError("max_steps, max_epochs and max_minutes are all null: give at least one")
-            return self
-        if self.validate_every > self.max_steps:
-            raise ValueError(
-                f"validate_every ({self.validate_every}) is above max_steps ({self.max_steps}): it may be at most that"
-            )
-        if self.decays_to_the_end and self.warmup_steps >= self.max_steps:
-            raise ValueError(
-                f"warmup_steps ({self.warmup_steps}) leaves no step of max_steps ({self.max_steps}) in which schedule "
-                f"{self.schedule} can fall: it must be lower"
-            )
-        return self
+    @check
+    def _bounded(self) -> Faults:
+        if self.max_steps is None and self.max_epochs is None and self.max_minutes is None:
+            yield "max_steps", "max_steps, max_epochs and max_minutes are all null: give at least one"
 
-    @model_validator(mode="after")
-    def _shardable(self) -> Self:
-        if self.sharded and self.processes == 1:
-            raise ValueError("sharded is true, but processes is 1: give two or more, or auto")
-        if self.sharded and self.optimizer == "muon":
-            raise ValueError(
-                "sharded is true, but optimizer muon needs whole matrices in every process: use adamw, adam or sgd"
+    @check
+    def _validated(self) -> Faults:
+        if self.max_steps is not None and self.validate_every > self.max_steps:
+            yield (
+                "validate_every",
+                f"is {self.validate_every}, above max_steps ({self.max_steps}); it may be equal",
             )
-        return self
+
+    @check
+    def _warmed_up(self) -> Faults:
+        if self.max_steps is not None and self.decays_to_the_end and self.warmup_steps >= self.max_steps:
+            yield (
+                "warmup_steps",
+                f"is {self.warmup_steps}, which leaves no step of max_steps ({self.max_steps}) in which schedule "
+                f"{self.schedule} can fall: it must be lower",
+            )
+
+    @check
+    def _shardable(self) -> Faults:
+        if self.sharded and self.processes == 1:
+            yield "sharded", "is true, but processes is 1: give two or more, or auto"
+        if self.sharded and self.optimizer == "muon":
+            yield "sharded", "is true, but optimizer muon needs whole matrices in every process: use adamw, adam or sgd"

@@ -20,7 +20,7 @@ def fetch_file(corpus: str, source: FileSource, directions: Sequence[Direction],
     """
     paths = paths_of(corpus, source, directions)
     for language, path in paths.items():
-        _check(corpus, path, _pin(corpus, source, language))
+        _check(corpus, path, _pin(source, language))
         if path.is_dir():
             copy_tree(path, into, f"copy {corpus}", listen)
         else:
@@ -39,14 +39,8 @@ def paths_of(corpus: str, source: FileSource, directions: Sequence[Direction]) -
     return paths
 
 
-def _pin(corpus: str, source: FileSource, language: str | None) -> str | None:
-    if not isinstance(source.sha256, dict):
-        if source.sha256 and language:
-            raise SourceError(f"{corpus}: two files need two sha256: write `sha256: {{en: ..., de: ...}}`, by language")
-        return source.sha256
-    if language not in source.sha256:
-        raise SourceError(f"{corpus}: sha256 has no entry for {language or source.path!r}")
-    return source.sha256[language]
+def _pin(source: FileSource, language: str | None) -> str | None:
+    return source.sha256[language or ""] if isinstance(source.sha256, dict) else source.sha256
 
 
 def _check(corpus: str, path: Path, sha256: str | None) -> None:
