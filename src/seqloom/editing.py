@@ -59,10 +59,13 @@ def change(text: str, wanted: Mapping[str, Any], name: str = str(PARAMS_FILE)) -
             continue
         changes.append(Change(key, _shown(record[last]) if last in record else None, _shown(value)))
         record[last] = _quoted(value)
+    edited = dump(tree, round_trip)
+    try:
+        parse_params(edited, f"{name} as changed")
+    except ParamsError as fault:
+        faults.append(str(fault))
     if faults:
         raise ParamsError("\n".join(faults))
-    edited = dump(tree, round_trip)
-    parse_params(edited, f"{name} as changed")
     return Edited(edited, changes)
 
 

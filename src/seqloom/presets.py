@@ -4,7 +4,7 @@ A preset is a YAML file in `presets/` whose first comment says what it is for. I
 setting; `corpora` alone is replaced as a whole, for two corpora mix. The result is checked before it is written.
 """
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,28 +42,35 @@ def merge(text: str, preset: Preset, name: str = str(PARAMS_FILE)) -> str:
     """Return params.yaml as `text` with a preset merged into it; comments stay where they are.
 
     Raises:
-        ParamsError: the text or the result is not valid params.
+        ParamsError: the text or the result is not valid params; every fault is told.
     """
     round_trip = editor()
     tree, changes = load(text, name, round_trip), load(preset.text, f"preset {preset.name}", round_trip)
+    faults: list[str] = []
     for section, settings in (changes or {}).items():
         if section not in tree:
-            raise ParamsError(f"preset {preset.name}: {section!r} is not a section of {name}")
-        if isinstance(settings, Mapping) and section not in _REPLACED:
-            _merge(tree[section], settings, f"preset {preset.name}: {section}")
+            faults.append(f"preset {preset.name}: {section!r} is not a section of {name}")
+        elif isinstance(settings, Mapping) and section not in _REPLACED:
+            faults += _merge(tree[section], settings, f"preset {preset.name}: {section}")
         else:
             tree[section] = settings
     merged = dump(tree, round_trip)
-    parse_params(merged, f"{name} with the preset {preset.name}")
+    try:
+        parse_params(merged, f"{name} with the preset {preset.name}")
+    except ParamsError as fault:
+        faults.append(str(fault))
+    if faults:
+        raise ParamsError("\n".join(faults))
     return merged
 
 
-def _merge(into: MutableMapping[str, Any], changes: Mapping[str, Any], where: str) -> None:
+def _merge(into: MutableMapping[str, Any], changes: Mapping[str, Any], where: str) -> Iterator[str]:
+    """Merge, and yield what cannot be."""
     for key, value in changes.items():
         if key not in into:
-            raise ParamsError(f"{where}.{key} is not a setting of params.yaml; there are {', '.join(into)}")
-        if isinstance(value, Mapping) and isinstance(into[key], MutableMapping):
-            _merge(into[key], value, f"{where}.{key}")
+            yield f"{where}.{key} is not a setting of params.yaml; there are {', '.join(into)}"
+        elif isinstance(value, Mapping) and isinstance(into[key], MutableMapping):
+            yield from _merge(into[key], value, f"{where}.{key}")
         else:
             into[key] = value
 

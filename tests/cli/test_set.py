@@ -44,6 +44,27 @@ def test_one_fault_changes_nothing(params: Path, fails: Callable[..., str], argu
     assert params.read_bytes() == before
 
 
+def test_every_fault_is_told(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["set", "oops", "train.lrr=1", "train.lr=[", "search.beam=0", "train.max_steps=9", "--corpora", "x"])
+    lines = capsys.readouterr().err.splitlines()
+    said = [
+        "'oops': write a setting as KEY=VALUE", "the value of train.lr: not valid YAML", "corpora has no x",
+        "train.lrr is not a setting", ": train.warmup_steps: is 100", ": train.validate_every: is 300, above",
+        ": search.beam: ",
+    ]  # fmt: skip
+    assert len(lines) == len(said)
+    assert all(part in line for part, line in zip(said, lines, strict=True))
+
+
+def test_a_check_writes_nothing(params: Path, capsys: pytest.CaptureFixture[str], fails: Callable[..., str]) -> None:
+    before = params.read_bytes()
+    cli.main(["set", "--check", "train.lr=3e-4"])
+    assert capsys.readouterr().out == "train.lr: 0.004 -> 0.0003\n"
+    assert "search.beam" in fails("set", "--check", "search.beam=none")
+    assert params.read_bytes() == before
+
+
 def test_nothing_to_set_is_misuse(params: Path) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(["set"])
