@@ -90,11 +90,6 @@ def _bounds(low: float | None, high: float | None) -> str:
     return f"{low:g} to {high:g}"
 
 
-def check_params(root: Path) -> None:
-    """See that params.yaml is whole, before any work. Raises `RefusedError`."""
-    _run(root, "seqloom.stages")
-
-
 def set_params(root: Path, overrides: Sequence[str] = (), corpora: Sequence[str] | None = None) -> None:
     """Write overrides, `KEY=VALUE` each, into params.yaml, all of them or none. Raises `RefusedError`."""
     chosen = ["--corpora", ",".join(corpora)] if corpora else []

@@ -18,7 +18,7 @@ from pipelines.dag import changed_stages, upstream
 from pipelines.endings import conclude
 from pipelines.guarding import guard_data
 from pipelines.naming import dated
-from pipelines.package import Look, check_params, find_champion, look, set_params, watch
+from pipelines.package import Look, find_champion, look, set_params, watch
 from pipelines.publish import Commit, Publication, is_published
 from pipelines.report import finish
 from pipelines.run import reconcile, run_stages
@@ -52,7 +52,6 @@ def retrain(
 
 def _retrain(root: Path, wanted: Publication, *, warm_start: bool, accept_data: bool) -> State[Any]:
     with at_work(root), look(root) as before:
-        check_params(root)
         news = step("look for new data", watch, root)
         if not news.changed and is_settled(root, wanted, before):
             return Completed(name="Skipped", message=f"nothing new: {news}; the last result is registered")

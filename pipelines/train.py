@@ -13,7 +13,7 @@ from pipelines import ROOT
 from pipelines.command import run_here
 from pipelines.endings import conclude
 from pipelines.naming import dated
-from pipelines.package import check_params, look, set_params
+from pipelines.package import look, set_params
 from pipelines.run import reconcile, run_stages
 from pipelines.shift import at_work
 from pipelines.summary import describe, publish
@@ -44,7 +44,6 @@ def _train(root: Path, overrides: list[str], corpora: list[str] | None, label: s
     with at_work(root):
         set_params(root, [*overrides, *([f"register.label={label}"] if label else [])], corpora)
         with look(root) as before:
-            check_params(root)
             outcomes = run_stages(root)
             registered = reconcile(root, outcomes, before)
         publish(root, outcomes, describe(registered))

@@ -32,8 +32,8 @@ SMALL: dict[str, Any] = {
     "evaluate": {"bootstrap": 100},
 }  # fmt: skip
 STAGES = [
-    "download_corpus", "prepare_corpus", "download_pretrained", "train_tokenizer", "train_model", "evaluate_model",
-    "register_model",
+    "check_params", "download_corpus", "prepare_corpus", "download_pretrained", "train_tokenizer", "train_model",
+    "evaluate_model", "register_model",
 ]  # fmt: skip
 
 

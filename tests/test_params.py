@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seqloom.errors import ParamsError
-from seqloom.params import load_params, parse_params
+from seqloom.params import load_params, load_purpose, parse_params
 
 TEXT = (Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")
 
@@ -132,6 +132,16 @@ def test_a_key_given_twice_and_broken_yaml_name_their_line() -> None:
         parse_params("a: [1,\nb: 2")
     with pytest.raises(ParamsError, match="must hold the sections task, languages, corpora"):
         parse_params("just words")
+
+
+def test_the_purpose_is_read_without_the_rest(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(TEXT.replace("lr: 4e-3", "lr: fast").replace("gate:", "gates:"), encoding="utf-8")
+    purpose = load_purpose(file)
+    assert (purpose.task, purpose.languages.sources, purpose.languages.targets) == ("translation", ["en"], ["de"])
+    file.write_text(TEXT.replace("target: de", "target: German", 1), encoding="utf-8")
+    with pytest.raises(ParamsError, match=r"line \d+: languages\.target"):
+        load_purpose(file)
 
 
 @pytest.mark.parametrize("written", ["3e-4", "0.0003", "3.0E-4", "3.e-4"])

@@ -8,10 +8,10 @@ import math
 import re
 from collections.abc import Hashable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from seqloom.corpus.settings import GuardSettings, Languages, Name, PrepareSettings, Source, check_corpora
 from seqloom.decoding.settings import SearchSettings
@@ -25,6 +25,16 @@ from seqloom.tracking.settings import RegisterSettings
 from seqloom.training.settings import TrainSettings
 
 PARAMS_FILE = Path("params.yaml")
+Record = TypeVar("Record", bound=Settings)
+
+
+class Purpose(Settings):
+    """What the model is for: the sections of params.yaml that name it in the registry. The others may be wrong."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    task: Task
+    languages: Languages
 
 
 class Params(Settings):
@@ -128,11 +138,19 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     Raises:
         ParamsError: naming the file, the line, the field, what was given and what is valid, for every fault at once.
     """
+    return parse_params(_text(path), str(path))
+
+
+def load_purpose(path: Path = PARAMS_FILE) -> Purpose:
+    """Read and check the task and the languages of the params file, and nothing else. Raises `ParamsError`."""
+    return _parse(Purpose, _text(path), str(path))
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: cannot be read: {error}") from error
-    return parse_params(text, str(path))
 
 
 def read_value(text: str) -> Any:
@@ -142,6 +160,10 @@ def read_value(text: str) -> Any:
 
 def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
     """Read and check params given as YAML text; `name` is what errors call it. Raises `ParamsError`."""
+    return _parse(Params, text, name)
+
+
+def _parse(record: type[Record], text: str, name: str) -> Record:
     try:
         tree = yaml.compose(text, Loader=_Loader)
         content = yaml.load(text, Loader=_Loader)  # a SafeLoader: it makes plain data only
@@ -153,7 +175,7 @@ def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
     if not isinstance(content, dict):
         raise ParamsError(f"{name}: must hold the sections {', '.join(_sections())}")
     try:
-        return Params.model_validate(content)
+        return record.model_validate(content)
     except ValidationError as error:
         faults = sorted(_fault(tree, content, fault) for fault in error.errors())
         raise ParamsError("\n".join(f"{name}: line {line}: {said}" for line, said in faults)) from error

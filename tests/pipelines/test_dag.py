@@ -30,7 +30,7 @@ def test_the_real_dag_in_its_order(root: Path) -> None:
     stages = read_stages(root)
     names = [stage.name for stage in stages]
     assert names == [
-        "download_corpus", "prepare_corpus", "download_pretrained", "train_tokenizer", "train_model",
+        "check_params", "download_corpus", "prepare_corpus", "download_pretrained", "train_tokenizer", "train_model",
         "evaluate_model", "register_model",
     ]  # fmt: skip
     assert all(stage.timeout_minutes for stage in stages)

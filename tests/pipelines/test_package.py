@@ -15,7 +15,6 @@ from pipelines.leftovers import CLONE
 from pipelines.package import (
     News,
     RefusedError,
-    check_params,
     find_champion,
     find_registered,
     guard,
@@ -66,8 +65,7 @@ def test_settings_corpora_and_a_label_are_set_at_once(tmp_path: Path, says: Says
     says("train.lr: 1 -> 2")
     set_params(tmp_path, ["train.lr=2", "register.label=a b"], ["x", "y"])
     set_params(tmp_path)  # nothing to ask
-    check_params(tmp_path)
-    assert asked(tmp_path) == [["set", "--corpora", "x,y", "train.lr=2", "register.label=a b"], []]
+    assert asked(tmp_path) == [["set", "--corpora", "x,y", "train.lr=2", "register.label=a b"]]
 
 
 def test_a_refusal_is_in_the_words_of_the_command(tmp_path: Path, says: Says) -> None:

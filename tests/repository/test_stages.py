@@ -13,7 +13,7 @@ from seqloom.stages.__main__ import STAGES as RUNNABLE
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "seqloom"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-DOORS = {"__init__", "__main__", "console", "places"}  # of src/seqloom/stages: no stages
+DOORS = {"__init__", "__main__", "console", "places", "restore"}  # of src/seqloom/stages: no stages
 
 # They decide whether and how a stage runs, never what it writes: settings have no defaults, so that every number is in
 # params.yaml, which DVC watches; a place that moves, moves in dvc.yaml too.
@@ -127,13 +127,28 @@ def test_places_that_a_stage_names_are_its_deps_or_its_outs(stage: str) -> None:
     paths = place_paths()
     named = {paths[name] for file in own(stage) for name in places_named(file) - {"SCRATCH", "GATE"}}
     data = {path for path in listed(stage, "deps", "outs", "metrics", "plots") if not path.startswith("src/")}
-    local = paths["LOCAL"]  # its files are named in params.yaml
-    assert named - {local} == data - {local}
-    assert (local in data) == stage.startswith("download_")
+    # The files in data/local are named in params.yaml, which check_params reads whole; the others only wait for it.
+    unnamed = {paths["LOCAL"], "params.yaml", *listed("check_params", "outs")}
+    assert named - unnamed == data - unnamed
+    assert (paths["LOCAL"] in data) == stage.startswith(("check_", "download_"))
+    assert ("params.yaml" in data) == (stage == "check_params")
+
+
+def test_a_wrong_params_file_stops_before_dvc_deletes_any_result() -> None:
+    writers = {path: stage for stage in STAGES for path in listed(stage, "outs", "metrics", "plots")}
+
+    def upstream(stage: str) -> set[str]:
+        needed = {writers[path] for path in listed(stage, "deps") if path in writers}
+        return needed.union(*map(upstream, needed))
+
+    assert all("check_params" in upstream(stage) for stage in STAGES if stage != "check_params")
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_that_a_stage_reads_are_watched_and_no_others(stage: str) -> None:
+    if "params.yaml" in listed(stage, "deps"):  # all of them
+        assert "params" not in STAGES[stage]
+        return
     fields = {"register_": "register"}
     used = {tuple(name.split(".")) for file in own(stage) for name in attributes(file, "params")}
     if any(name[0] == "model_dump" for name in used):  # it reads them all

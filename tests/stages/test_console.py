@@ -171,9 +171,12 @@ def test_wrong_params_stop_before_any_work(repository: Path, capsys: pytest.Capt
     assert "did you mean 'patience'?" in said
 
 
-def test_as_a_module_it_checks_the_params(repository: Path) -> None:
-    command = [sys.executable, "-m", "seqloom.stages"]
+def test_as_a_module_it_runs_a_stage(repository: Path) -> None:
+    command = [sys.executable, "-m", "seqloom.stages", "check_params"]
     assert subprocess.run(command, cwd=repository, check=False).returncode == 0
+    unnamed = subprocess.run(command[:-1], cwd=repository, check=False, capture_output=True, text=True)
+    assert unnamed.returncode == 1
+    assert unnamed.stderr.startswith("error: '' is not a stage; valid are check_params, download_corpus")
     (repository / "params.yaml").unlink()
     refused = subprocess.run(command, cwd=repository, check=False, capture_output=True, text=True)
     assert refused.returncode == 2

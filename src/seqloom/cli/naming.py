@@ -13,14 +13,18 @@ PARAMS = Path("params.yaml")
 
 
 def default_model() -> str:
-    """The registered name of the model of params.yaml. Raises `ParamsError` where there is no such file."""
-    from seqloom.params import load_params
+    """The registered name of the model of params.yaml, of which only `task` and `languages` are read.
+
+    Raises:
+        ParamsError: there is no such file, or one of the two is wrong.
+    """
+    from seqloom.params import load_purpose
     from seqloom.tracking.names import model_name
 
     if not PARAMS.exists():
         raise ParamsError("there is no params.yaml here that says which model; name one with --model (see --help)")
-    params = load_params(PARAMS)
-    return model_name(params.task, params.languages.sources, params.languages.targets)
+    purpose = load_purpose(PARAMS)
+    return model_name(purpose.task, purpose.languages.sources, purpose.languages.targets)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The door of every stage: `python -m seqloom.stages NAME` runs one; without a name params.yaml is checked, no more.
+"""The door of every stage: `python -m seqloom.stages NAME` runs one.
 
 A stage's module is imported behind the door: torch and MLflow take seconds, and Ctrl-C may come in any of them.
 """
@@ -18,10 +18,7 @@ STAGES = sorted(path.stem for path in Path(__file__).parent.glob("*_*.py") if no
 
 def main(arguments: list[str]) -> None:
     """Run the stage of the first argument."""
-    if not arguments:
-        run_stage("params", lambda params, listen: None)
-        return
-    name, *switches = arguments
+    name, *switches = arguments or [""]
     if name not in STAGES:
         sys.exit(f"error: {name!r} is not a stage; valid are {', '.join(STAGES)}")
     if odd := [switch for switch in switches if switch not in SWITCHES.get(name, ())]:

@@ -17,13 +17,15 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
 from seqloom.errors import OfflineError, ParamsError, SeqloomError, SilentError
 from seqloom.params import Params, load_params
 from seqloom.progress import Listener, Progress
+from seqloom.stages.restore import restore
 
 # A terminal gets one line that redraws itself, anything else a plain line now and then. A flow that shows a stage's
 # log file on a terminal asks for the former with SEQLOOM_PROGRESS=live.
@@ -143,10 +145,13 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
         try:
             with _messages(meter):
                 run(load_params(), meter)
+        except BaseException:
+            _restore(name, meter)
+            raise
         finally:
             meter.close()
     except ParamsError as error:
-        _fail(str(error), 2)
+        _fail(f"{error}{_way_back()}", 2)
     except (OfflineError, SilentError) as error:
         _fail(str(error), os.EX_TEMPFAIL)
     except SeqloomError as error:
@@ -160,6 +165,21 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
             raise
         place = getattr(error, "filename", None) or "this folder"
         _fail(f"{name}: no space is left on the disk of {place}; make room and run again", 1)
+
+
+def _restore(name: str, meter: Meter) -> None:
+    """Bring back the results of the last run, as far as that goes."""
+    with suppress(Exception):  # the error that made the stage fail matters more; the disk may be full
+        if folders := restore(name):
+            meter.close()
+            print(f"`dvc checkout {' '.join(folders)}` brings back what the last run left there", file=sys.stderr)
+
+
+def _way_back() -> str:
+    """What to do about params.yaml if `dvc exp run -S` changed it here, in the clone and not in a copy of it."""
+    if "DVC_EXP_NAME" not in os.environ or "/.dvc/tmp/exps/" in Path.cwd().as_posix():
+        return ""
+    return "\nparams.yaml keeps what `-S` wrote into it; `git checkout params.yaml` brings back the committed file"
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

@@ -6,6 +6,7 @@ Each place is written by exactly one stage (see dvc.yaml).
 from pathlib import Path
 
 LOCAL = Path("data/local")  # yours, read by download_corpus and download_pretrained
+CHECKED = Path("data/checked")  # says nothing; every stage depends on it, so that check_params runs first
 RAW = Path("data/raw")
 CORPUS = Path("data/corpus")
 CORPUS_METRICS = Path("metrics/corpus.json")

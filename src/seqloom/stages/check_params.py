@@ -1,0 +1,71 @@
+"""Stage check_params: params.yaml is valid, and this machine has what it names. It runs before all others.
+
+DVC deletes the results of a stage before it runs the stage. A wrong setting stops here, where nothing is lost: every
+other stage depends on data/checked, whose content never changes, so that no stage runs again because this one did.
+
+`run_stage` has read params.yaml already and told every fault in it; here are those that depend on the machine. Whether
+the version that `train.start` names exists is for the registry to say: download_pretrained asks it.
+"""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from seqloom.corpus.settings import FileSource
+from seqloom.corpus.sources.file import paths_of
+from seqloom.errors import ParamsError, SourceError, TrainingError
+from seqloom.huggingface import EXTRA
+from seqloom.params import Params
+from seqloom.progress import Listener
+from seqloom.stages.places import CHECKED, write_text
+
+
+def run(params: Params, listen: Listener) -> None:
+    """Look for the files, libraries and GPUs that params.yaml names.
+
+    Raises:
+        ParamsError: some are not here; the message has a line for each.
+    """
+    faults = [*_corpora(params), *_pretrained(params), *_vectors(params), *_gpus(params)]
+    if faults:
+        raise ParamsError("\n".join(f"params.yaml: {fault}" for fault in faults))
+    write_text(CHECKED, "params.yaml is valid\n")
+
+
+def _corpora(params: Params) -> Iterator[str]:
+    for name, corpus in params.corpora.items():
+        if isinstance(corpus, FileSource):
+            try:
+                paths_of(name, corpus, corpus.directions(params.languages))
+            except SourceError as error:
+                yield str(error)
+
+
+def _pretrained(params: Params) -> Iterator[str]:
+    if params.model.name != "pretrained":
+        return
+    settings = params.model.pretrained
+    for library in ["transformers"] if settings.is_folder else ["transformers", "huggingface_hub"]:
+        if find_spec(library) is None:
+            yield f"model.name: pretrained needs the library {library}, which is not installed; {EXTRA}"
+    if settings.is_folder and not Path(str(settings.source)).is_dir():
+        yield f"model.pretrained.source: there is no folder {settings.source}; put the model there"
+
+
+def _vectors(params: Params) -> Iterator[str]:
+    for side, file in params.model.embeddings.files.items():
+        if not Path(file).is_file():
+            yield f"model.embeddings.{side}: there is no file {file}; put the vectors there"
+
+
+def _gpus(params: Params) -> Iterator[str]:
+    settings = params.train
+    processes = settings.processes if isinstance(settings.processes, int) else 1
+    if settings.device == "cpu" or (settings.device == "auto" and processes == 1):
+        return
+    from seqloom.training.device import place  # torch takes seconds to import, and only these settings need it
+
+    try:
+        place(settings, local_rank=processes - 1, processes=processes)
+    except TrainingError as error:
+        yield str(error)

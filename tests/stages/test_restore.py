@@ -1,0 +1,80 @@
+"""DVC itself runs a toy stage that leaves through the console, as every stage does."""
+
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+STAGE = """
+    import os, signal, sys
+    from pathlib import Path
+    from seqloom.stages.console import run_stage
+
+    def toy(params, listen):
+        mode = Path("mode").read_text()
+        Path("metrics").mkdir(exist_ok=True)
+        if mode == "half":
+            Path("metrics/toy.json").write_text("{}")
+        if mode == "terminated":
+            os.kill(os.getpid(), signal.SIGTERM)
+        if mode == "half":
+            raise ValueError("a defect")
+        Path("folder").mkdir()
+        Path("folder/file").write_text(mode)
+        Path("metrics/toy.json").write_text('{"mode": "%s"}' % mode)
+        Path("toy.csv").write_text("step\\n1\\n")
+
+    run_stage("toy", toy)
+"""
+DAG = f"""
+stages:
+  toy:
+    cmd: {sys.executable} stage.py
+    deps: [mode]
+    outs: [folder]
+    metrics: [metrics/toy.json: {{cache: false}}]
+    plots: [toy.csv: {{cache: false}}]
+"""
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    shutil.copy(Path(__file__).parents[2] / "params.yaml", tmp_path)
+    (tmp_path / "stage.py").write_text(textwrap.dedent(STAGE), encoding="utf-8")
+    (tmp_path / "dvc.yaml").write_text(DAG, encoding="utf-8")
+    (tmp_path / "mode").write_text("first", encoding="utf-8")
+    identity = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    for name, value in identity.items():
+        monkeypatch.setenv(name, value)
+    for words in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(words, check=True)
+    assert repro().returncode == 0
+    subprocess.run(["git", "add", "--all"], check=True)
+    subprocess.run(["git", "commit", "-q", "-m", "A run"], check=True)
+    return tmp_path
+
+
+def repro() -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "dvc", "repro"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+def test_a_stage_that_fails_leaves_the_results_of_the_last_run(clone: Path) -> None:
+    for mode, said in (("terminated", "toy was interrupted"), ("half", "a defect")):
+        (clone / "mode").write_text(mode, encoding="utf-8")
+        failed = repro()
+        assert failed.returncode
+        assert said in failed.stderr
+        assert (clone / "metrics/toy.json").read_text(encoding="utf-8") == '{"mode": "first"}'
+        assert (clone / "toy.csv").read_text(encoding="utf-8") == "step\n1\n"
+        assert "`dvc checkout folder` brings back what the last run left there" in failed.stderr
+    shutil.rmtree(clone / ".dvc" / "cache")  # as in a fresh clone, which has the committed files only
+    (clone / "mode").write_text("terminated", encoding="utf-8")
+    assert "checkout" not in repro().stderr
+    assert (clone / "metrics/toy.json").read_text(encoding="utf-8") == '{"mode": "first"}'
