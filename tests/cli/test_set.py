@@ -50,7 +50,7 @@ def test_every_fault_is_told(params: Path, capsys: pytest.CaptureFixture[str]) -
     lines = capsys.readouterr().err.splitlines()
     said = [
         "'oops': write a setting as KEY=VALUE", "the value of train.lr: not valid YAML", "corpora has no x",
-        "train.lrr is not a setting", ": train.warmup_steps: is 100", ": train.validate_every: is 300, above",
+        "train.lrr is not a setting", ": train.warmup_steps: is 100", ": train.validate_every: is 300, but",
         ": search.beam: ",
     ]  # fmt: skip
     assert len(lines) == len(said)

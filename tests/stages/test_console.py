@@ -171,6 +171,20 @@ def test_wrong_params_stop_before_any_work(repository: Path, capsys: pytest.Capt
     assert "did you mean 'patience'?" in said
 
 
+@pytest.mark.parametrize("inside", ["", ".dvc/tmp/exps/tmp1"])
+def test_wrong_params_of_an_experiment_say_how_to_get_the_file_back(
+    repository: Path, inside: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / inside).mkdir(parents=True, exist_ok=True)
+    (repository / inside / "params.yaml").write_text("task: none\n", encoding="utf-8")
+    monkeypatch.chdir(repository / inside)
+    monkeypatch.setenv("DVC_EXP_NAME", "odd-name")
+    with pytest.raises(SystemExit):
+        run_stage("toy", stage_that(lambda: None))
+    # A queued experiment runs in a copy, and leaves the file of the clone as it was.
+    assert ("git checkout params.yaml" in capsys.readouterr().err) == (not inside)
+
+
 def test_as_a_module_it_runs_a_stage(repository: Path) -> None:
     command = [sys.executable, "-m", "seqloom.stages", "check_params"]
     assert subprocess.run(command, cwd=repository, check=False).returncode == 0

@@ -10,10 +10,10 @@ from tests import records
     ("changes", "said"),
     [
         ({"max_steps": None}, "max_steps, max_epochs and max_minutes are all null: give at least one"),
-        ({"max_steps": 5, "validate_every": 6}, r"validate_every\s.*is 6, above max_steps \(5\)"),
+        ({"max_steps": 5, "validate_every": 6}, r"validate_every\s.*is 6, but may be at most max_steps \(5\)"),
         (
             {"max_steps": 300, "warmup_steps": 300},
-            r"warmup_steps\s.*is 300, which leaves no step of max_steps .* linear can fall",
+            r"warmup_steps\s.*is 300, but schedule linear needs it below max_steps \(300\)",
         ),
         ({"sharded": True}, r"sharded\s.*is true, but processes is 1: give two or more, or auto"),
         ({"sharded": True, "processes": 2, "optimizer": "muon"}, "use adamw, adam or sgd"),

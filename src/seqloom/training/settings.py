@@ -83,17 +83,14 @@ class TrainSettings(Settings):
         if self.max_steps is not None and self.validate_every > self.max_steps:
             yield (
                 "validate_every",
-                f"is {self.validate_every}, above max_steps ({self.max_steps}); it may be equal",
+                f"is {self.validate_every}, but may be at most max_steps ({self.max_steps})",
             )
 
     @check
     def _warmed_up(self) -> Faults:
         if self.max_steps is not None and self.decays_to_the_end and self.warmup_steps >= self.max_steps:
-            yield (
-                "warmup_steps",
-                f"is {self.warmup_steps}, which leaves no step of max_steps ({self.max_steps}) in which schedule "
-                f"{self.schedule} can fall: it must be lower",
-            )
+            said = f"is {self.warmup_steps}, but schedule {self.schedule} needs it below max_steps ({self.max_steps})"
+            yield "warmup_steps", said
 
     @check
     def _shardable(self) -> Faults:
