@@ -138,7 +138,8 @@ def _reason(lines: list[str]) -> str:
         return "; ".join(own)
     if any(line.startswith("Traceback ") for line in said):
         return said[-1]
-    return lines[-1].removeprefix("ERROR: ") if lines else "ended without a word"
+    last = max((at for at, line in enumerate(lines) if line.startswith("ERROR: ")), default=len(lines) - 1)
+    return " ".join(map(str.strip, lines[last:])).removeprefix("ERROR: ") or "ended without a word"
 
 
 def _status(lines: list[str], status: int) -> int:

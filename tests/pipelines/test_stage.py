@@ -58,6 +58,13 @@ def test_a_defect_is_told_by_the_end_of_its_traceback(make_repository: Callable[
         toy(root)
 
 
+def test_what_dvc_itself_says_is_told_whole() -> None:
+    said = ["Running", "ERROR: unable to read: 'params.yaml'", "  line 100, column 9"]
+    assert stage_module._reason(said) == "unable to read: 'params.yaml' line 100, column 9"
+    assert stage_module._reason(["just words"]) == "just words"
+    assert stage_module._reason([]) == "ended without a word"
+
+
 def test_what_may_pass_is_tried_again(make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage_module, "RETRY_DELAY", 0.1)
     command = "echo run >> runs; grep -c run runs > out; exit $(( $(cat out) < 3 ? 75 : 0 ))"
