@@ -23,5 +23,10 @@ if [ "$clone" != "$PWD" ] && [ -d data/local ]; then
     done
 fi
 
+# Matplotlib keeps its font cache in the home folder, and warns in several lines if it cannot.
+if ! [ -w "${HOME:-/}" ]; then
+    export MPLCONFIGDIR="${MPLCONFIGDIR:-$clone/scratch/matplotlib}"
+fi
+
 export PATH PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}"
 exec python -m seqloom.stages "$@"

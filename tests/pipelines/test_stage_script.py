@@ -14,14 +14,16 @@ def interpreter(folder: Path) -> Path:
     """A stand-in for Python that says where it is, what it was given and which code comes first."""
     folder.mkdir(parents=True)
     program = folder / "python"
-    program.write_text('#!/bin/sh\necho "$0"\necho "$@"\necho "$PYTHONPATH"\n', encoding="utf-8")
+    program.write_text(
+        '#!/bin/sh\necho "$0"\necho "$@"\necho "$PYTHONPATH"\necho "fonts: $MPLCONFIGDIR"\n', encoding="utf-8"
+    )
     program.chmod(0o755)
     return program
 
 
 def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     folder.mkdir(parents=True, exist_ok=True)
-    given = {"PATH": SYSTEM, "GIT_CEILING_DIRECTORIES": "/"} | environment
+    given = {"PATH": SYSTEM, "GIT_CEILING_DIRECTORIES": "/", "HOME": str(folder)} | environment
     return subprocess.run(
         ["sh", str(SCRIPT), "train_model", "--profile"],
         cwd=folder,
@@ -44,7 +46,7 @@ def test_copies_of_a_clone_use_its_interpreter_and_their_own_code(clone: Path, p
     here = (clone / place).resolve()
     done = run(here)
     assert done.stdout.splitlines() == [
-        f"{clone}/.venv/bin/python", "-m seqloom.stages train_model --profile", f"{here}/src"
+        f"{clone}/.venv/bin/python", "-m seqloom.stages train_model --profile", f"{here}/src", "fonts: "
     ]  # fmt: skip
 
 
@@ -92,3 +94,9 @@ def test_a_copy_of_a_clone_sees_the_files_that_git_ignores(clone: Path) -> None:
         for path in (copy / "data/local").glob("**/*.*")
     } | {"folder/part.tsv": (copy / "data/local/folder/part.tsv").read_text(encoding="utf-8")}
     assert found == {"README.md": "of the commit", "my pairs.tsv": "my pairs.tsv", "folder/part.tsv": "folder/part.tsv"}
+
+
+def test_a_home_that_cannot_be_written_keeps_the_font_cache_in_the_clone(clone: Path) -> None:
+    done = run(clone / ".dvc/tmp/exps/tmp1", HOME="/proc/nohome")
+    assert done.stdout.splitlines()[3] == f"fonts: {clone}/scratch/matplotlib"
+    assert run(clone, HOME="/proc/nohome", MPLCONFIGDIR="/mine").stdout.splitlines()[3] == "fonts: /mine"
