@@ -39,10 +39,8 @@ check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-ui: .venv/.run ## serve the MLflow page to this machine alone, at http://127.0.0.1:5000 (make ui PORT=... for another)
-	@echo 'MLflow: http://127.0.0.1:$(PORT), ready in some 15 seconds; Ctrl-C stops it'
-	@PYTHONWARNINGS=ignore MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 \
-		--backend-store-uri 'sqlite:///$(CURDIR)/mlflow.db' --artifacts-destination '$(CURDIR)/mlartifacts'
+ui: .venv/.run ## serve MLflow's page to this machine, and print the link that compares runs (make ui PORT=... for another)
+	@$(BIN)/seqloom ui --port $(PORT)
 
 clean: ## remove what can be made again: caches of tools and .venv (results, runs and data stay)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

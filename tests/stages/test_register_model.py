@@ -27,6 +27,7 @@ from seqloom.tracking.champion import history
 from seqloom.tracking.library import mlflow
 from seqloom.tracking.store import Store, connect
 from seqloom.tracking.versions import Reference, Version, fetch, versions
+from seqloom.tracking.view import TAG, columns
 from tests.finished import finish, give_store, made_pairs
 
 MODEL = Reference("seqloom-en-de")
@@ -92,8 +93,16 @@ def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
     assert len(logged.data.tags["git.commit"]) == 40
     assert logged.data.tags["dvc.data/corpus"] == "12ab.dir"
     assert logged.data.metrics["test/bleu"] == 12.5
-    assert logged.data.metrics["values/corpus/splits.train"] == 8
-    assert logged.data.metrics["values/tokens/train.too_long"] == 1
+    assert set(logged.data.metrics) == {
+        "test/bleu", "test/chrf", "test/ter", "train/loss", "train/lr", "train/grad_norm", "train/tokens_per_s",
+        "valid/loss", "valid/bleu",
+    }  # fmt: skip
+    (file,) = (workspace / "mlartifacts").rglob("numbers.json")
+    numbers = json.loads(file.read_text(encoding="utf-8"))["data"]
+    assert ["corpus", "splits.train", 8.0] in numbers
+    assert ["tokens", "train.too_long", 1.0] in numbers
+    assert ["test", "bleu.low", 11.5] in numbers
+    assert columns("translation")[0] in store.client.get_experiment(logged.info.experiment_id).tags[TAG]
     loss = store.client.get_metric_history(logged.info.run_id, "train/loss")
     assert [(point.step, point.value) for point in loss] == [(10, 5.5), (20, 4.5)]
     assert loss[1].timestamp - loss[0].timestamp == 5000  # ten steps of half a second
@@ -128,8 +137,9 @@ def test_several_directions_are_one_model_with_scores_of_each(workspace: Path) -
     assert logged.info.run_name.startswith("transformer-tiny en-to-de-fr ")
     assert logged.data.tags["direction"] == "en-de, en-fr"
     assert "(means of 2 directions)" in logged.data.tags["mlflow.note.content"]
-    for name in ("test/bleu", "test/en-de/bleu", "test/en-fr/bleu", "values/test/en-fr/bleu.low"):
+    for name in ("test/bleu", "test/en-de/bleu", "test/en-fr/bleu"):
         assert name in logged.data.metrics
+    assert "test/en-fr/chrf" not in logged.data.metrics
     (version,) = versions(store, Reference("seqloom-en-to-de-fr"))
     assert (version.direction, version.aliases) == ("en-de, en-fr", ("candidate", "champion"))
     model = mlflow.pyfunc.load_model("models:/seqloom-en-to-de-fr@champion")

@@ -32,11 +32,13 @@ def test_every_process_counts_as_far_as_it_wrote(tmp_path: Path) -> None:
         "cost.seconds": "30.0", "cost.gpu_seconds": "60.0", "cost.processes": "2", "cost.joules.cpu": "3",
         "cost.joules.gpu": "120",
     }  # fmt: skip
+    assert spent.metrics() == {"train/seconds": 30.0, "train/gpu_seconds": 60.0, "train/joules": 123.0}
 
 
 def test_a_cpu_costs_no_time_of_gpus(tmp_path: Path) -> None:
     spent = costs(journal(tmp_path, {**BEGIN, "device": "cpu", "at": 1.0}, {"kind": "step", "at": 3.0}))
     assert spent == (2.0, 0.0, 1, {})
+    assert spent.metrics() == {"train/seconds": 2.0}
 
 
 def test_what_was_not_written_down_is_not_known(tmp_path: Path) -> None:

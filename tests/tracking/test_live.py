@@ -175,7 +175,7 @@ def registered(root: Path, **changes: Any) -> TrainingRun:
     model = Model(places.CANDIDATE, params.search.model_dump(mode="json"), "Hello", "", (), {})
     return TrainingRun(
         "final", "note", "beef", 0.0, {"train.lr": 0.002, "search.beam": 5}, {"task": "translation"}, curves,
-        {"test/bleu": 12.5, "corpus/kept": 3.0}, [], [], model, **changes,
+        {"test/bleu": 12.5}, {"test/bleu": 12.5, "corpus/kept": 3.0}, [], [], model, "translation", **changes,
     )  # fmt: skip
 
 
@@ -191,7 +191,8 @@ def test_the_result_takes_over_the_run_of_its_training(store: Store, training: T
     assert sorted(loss) == [2, 4, 5]
     assert loss[2] != loss[5] == 5.0  # the first is what was sent while it was trained
     assert curve(store, "valid/loss") == [(4, 2.0)]
-    assert curve(store, "values/corpus/kept") == [(0, 3.0)]
+    assert curve(store, "test/bleu") == [(0, 12.5)]
+    assert "corpus/kept" not in run.data.metrics
     training.write("validation", step=6, loss=2.5, bleu=12.5)
     for late in (live, Live(training.folder)):
         late.send(store, "x")

@@ -4,26 +4,41 @@ from pathlib import Path
 import pytest
 
 from seqloom.errors import RegistryError
-from seqloom.tracking.page import Sample, chart, log_table, read_samples
+from seqloom.tracking.page import Sample, log_numbers, log_table, metrics_of, read_samples
 from seqloom.tracking.store import connect, experiment_id
 from tests.finished import give_store
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "metric"),
     [
-        ("test/bleu", "test/bleu"),
-        ("test/en-de/rougeL", "test/en-de/rougeL"),
-        ("test/bleu.low", "values/test/bleu.low"),
-        ("test/segments", "values/test/segments"),
-        ("train/loss", "train/loss"),
-        ("training/steps", "values/training/steps"),
-        ("corpus/dropped.copy", "values/corpus/dropped.copy"),
+        ("test/bleu", True),
+        ("test/ter", True),
+        ("test/placeholder_accuracy", True),
+        ("test/en-de/bleu", True),
+        ("test/en-de/chrf", False),
+        ("test/bleu.low", False),
+        ("test/en-de/bleu.low", False),
+        ("test/segments", False),
+        ("training/steps", False),
+        ("corpus/dropped.copy", False),
     ],
 )
-def test_scores_and_curves_stand_before_every_other_number(name: str, shown: str) -> None:
-    assert chart(name) == shown
-    assert sorted(["valid", shown.partition("/")[0]])[0] != "values"
+def test_scores_are_metrics_and_of_a_direction_the_leading_one(name: str, *, metric: bool) -> None:
+    assert metrics_of({name: 1.5}, "bleu") == ({name: 1.5} if metric else {})
+
+
+def test_every_number_is_a_row_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    give_store(tmp_path)
+    store = connect(tmp_path, create=False)
+    run_id = store.client.create_run(experiment_id(store, "x")).info.run_id
+    log_numbers(store, run_id, {"test/bleu": 12.5, "test/en-de/bleu.low": 11.5, "corpus/dropped.copy": 3.0})
+    (file,) = (tmp_path / "mlartifacts").rglob("numbers.json")
+    assert json.loads(file.read_text(encoding="utf-8")) == {
+        "columns": ["group", "name", "value"],
+        "data": [["test", "bleu", 12.5], ["test/en-de", "bleu.low", 11.5], ["corpus", "dropped.copy", 3.0]],
+    }
 
 
 def test_samples_go_from_the_worst_to_the_best(tmp_path: Path) -> None:

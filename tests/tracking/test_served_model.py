@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -104,16 +105,59 @@ def test_the_search_can_be_changed_for_a_call(model: Any, workspace: Path, expec
 @pytest.mark.parametrize(
     ("texts", "params", "said"),
     [
-        (["a", None], {}, "row 1 is"),
-        (pd.DataFrame({"source": ["a", np.nan]}), {}, "row 1 is nan"),
-        (pd.DataFrame({"source": [1.5]}), {}, "string"),
-        (["a"], {"beam": 0}, "greater than or equal to 1"),
-        (["a"], {"beam": "wide"}, "beam"),
+        (["a", None], {}, "row 1, counted from 0, is null; every row must be a string"),
+        ([None], {}, "row 0, counted from 0, is null; every row must be a string"),
+        (pd.DataFrame({"source": ["a", np.nan]}), {}, "row 1, counted from 0, is null; every row must be a string"),
+        (
+            pd.Series(["a", "b", pd.NA], index=[7, 5, 3]),
+            {},
+            "row 2, counted from 0, is null; every row must be a string",
+        ),
+        (["a", 1], {}, "row 1, counted from 0, is 1; every row must be a string"),
+        (["a"], {"beam": 0}, "params: beam is 0: Input should be greater than or equal to 1"),
+        (
+            ["a"],
+            {"beam": 999, "length_penalty": -1.0},
+            "params: beam is 999: Input should be less than or equal to 256; "
+            "length_penalty is -1.0: Input should be greater than or equal to 0",
+        ),
     ],
 )
-def test_what_is_no_text_is_refused(model: Any, texts: Any, params: dict[str, Any], said: str) -> None:
-    with pytest.raises((ValueError, MlflowException), match=said):
+def test_what_cannot_be_translated_is_refused_in_one_line(
+    model: Any, texts: Any, params: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match=r".") as raised:
         model.predict(texts, params=params)
+    assert str(raised.value) == said
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None  # no dump in the traceback
+
+
+@pytest.mark.parametrize(
+    ("texts", "params", "said"),
+    [
+        (pd.DataFrame({"source": [1.5]}), {}, "Can not safely convert float64"),
+        (["a"], {"beam": "wide"}, "Invalid parameters found.*beam"),
+    ],
+)
+def test_other_types_are_refused_by_mlflow(model: Any, texts: Any, params: dict[str, Any], said: str) -> None:
+    with pytest.raises(MlflowException, match=said):
+        model.predict(texts, params=params)
+
+
+def test_mlflow_ignores_an_unknown_param_with_a_warning(
+    model: Any, expected: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("mlflow.models.utils")
+    monkeypatch.setattr(logging.getLogger("mlflow"), "propagate", True)
+    monkeypatch.setattr(logger, "disabled", False)
+    with caplog.at_level(logging.WARNING, logger.name):
+        assert model.predict(TEXTS, params={"beams": 5}) == expected
+    assert any("Unrecognized params ['beams']" in record.getMessage() for record in caplog.records)
+
+
+def test_an_unknown_param_is_refused_where_mlflow_lets_it_through(model: Any) -> None:
+    with pytest.raises(ValueError, match=r"^params: beams is not known; valid are beam, length_penalty, language$"):
+        model.unwrap_python_model().predict(None, pd.DataFrame({"source": ["a"]}), {"beams": 5})
 
 
 def test_the_version_is_described(workspace: Path) -> None:

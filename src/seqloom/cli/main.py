@@ -24,6 +24,7 @@ from seqloom.cli import (
     sync,
     translate,
     trial,
+    ui,
     watch,
 )
 from seqloom.cli import set as set_
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         lineage,
         reproduce,
         compare,
+        ui,
     ):
         command = commands.add_parser(
             module.NAME,

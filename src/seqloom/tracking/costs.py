@@ -32,6 +32,15 @@ class Costs(NamedTuple):
             **joules,
         }
 
+    def metrics(self) -> dict[str, float]:
+        """Return the metrics of a run; no GPU seconds without a GPU, and no joules if nothing counts them."""
+        found = {"train/seconds": self.seconds}
+        if self.gpu_seconds:
+            found["train/gpu_seconds"] = self.gpu_seconds
+        if self.joules:
+            found["train/joules"] = sum(self.joules.values())
+        return found
+
 
 def costs(journal: Path) -> Costs | None:
     """Add up what the processes have written down; None where there is no journal, or it is older than such lines."""

@@ -24,6 +24,7 @@ from seqloom.tracking.names import FINGERPRINT, model_name
 from seqloom.tracking.page import log_table
 from seqloom.tracking.run import AT_ONCE, TRAINING, live_run
 from seqloom.tracking.store import Store, experiment_id, refusals
+from seqloom.tracking.view import save_view
 
 PLACE = "seqloom.place"  # tag of runs: the machine and the folder in scratch
 POSITION, LOCK, SYSTEM = "sync.json", "sync.lock", "system.jsonl"
@@ -146,6 +147,7 @@ class Live:
         ]
         for first in range(0, len(params), AT_ONCE["params"]):
             store.client.log_batch(made, params=params[first : first + AT_ONCE["params"]])
+        save_view(store, home)
         return str(made)
 
     def _send_points(self, store: Store, run_id: str) -> None:

@@ -1,8 +1,8 @@
-"""What a person sees of a run on MLflow's page, and in which order: its groups of charts, and its tables.
+"""What MLflow's page shows of a run: which numbers are metrics, and the tables among its artifacts.
 
-MLflow groups charts by what stands before the last slash of a metric's name and sorts the groups by name. So those that
-are looked at first are `test/`, with the scores alone, `train/` and `valid/`, the curves; every other number is filed
-under `values/`, which comes last.
+MLflow groups charts by the part of a metric's name before the last slash and sorts the groups and the columns by name.
+A run has few metrics, so that people find them: `test/` the scores, `train/` and `valid/` the curves and the cost.
+Every number, these included, is a row of the table numbers.json.
 """
 
 import csv
@@ -16,6 +16,9 @@ from seqloom.evaluation.settings import TITLES
 from seqloom.tracking.store import Store, refusals
 
 TABLE = "samples.json"  # sentences of the test split, from the worst to the best translated
+NUMBERS = "numbers.json"  # every number of the result
+_NUMBERS_HEADS = ("group", "name", "value")
+_KEPT = "placeholder_accuracy"  # a score of the test that has no interval
 _TABLES = "mlflow.loggedArtifacts"  # the tag by which MLflow's page knows which artifacts are tables
 _MOST_CHARACTERS = 1000  # of a text in a table
 
@@ -29,16 +32,25 @@ class Sample(NamedTuple):
     chrf: float
 
 
-def chart(name: str) -> str:
-    """The metric's name on the page: scores of the test stay where they are, other single numbers go behind."""
-    group, _, rest = name.partition("/")
-    shown = group in ("train", "valid", "system") or (group == "test" and rest.rpartition("/")[2] in TITLES)
-    return name if shown else f"values/{name}"
+def metrics_of(numbers: Mapping[str, float], leading: str) -> dict[str, float]:
+    """Return the numbers that are metrics: the scores of the test split, and the leading one of each direction."""
+    shown = {f"test/{score}" for score in (*TITLES, _KEPT)}
+    return {
+        name: value
+        for name, value in numbers.items()
+        if name in shown or (name.startswith("test/") and name.count("/") == 2 and name.endswith(f"/{leading}"))
+    }
 
 
 def is_score(name: str) -> bool:
-    """Whether a metric is one that the model earned, and not a fact of its data or its training."""
+    """Return whether a metric is a score of the model, and not a curve or a cost of its training."""
     return name.startswith("test/")
+
+
+def log_numbers(store: Store, run_id: str, numbers: Mapping[str, float]) -> None:
+    """Write the table numbers.json: a row per number, with the part of its name before the last slash as its group."""
+    rows = [(*name.rpartition("/")[::2], value) for name, value in numbers.items()]
+    log_table(store, run_id, NUMBERS, _NUMBERS_HEADS, rows)
 
 
 def read_samples(table: Path, most: int = 50) -> list[Sample]:

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqloom import __version__
+from seqloom.evaluation.settings import Task
 from seqloom.tracking.curves import Point
 from seqloom.tracking.library import mlflow
 from seqloom.tracking.names import ARTIFACT, FINGERPRINT
-from seqloom.tracking.page import TABLE, Sample, chart, is_score, log_table
+from seqloom.tracking.page import TABLE, Sample, is_score, log_numbers, log_table
 from seqloom.tracking.store import Store, experiment_id, holds_model, local_folder, refusals
+from seqloom.tracking.view import save_view
 
 _CODE = Path(__file__).with_name("served_model.py")  # handed over as a file: importing it would import torch
 TRAINING = "seqloom.training"  # tag of runs: the folder in scratch that their training had
@@ -60,10 +62,12 @@ class TrainingRun(NamedTuple):
     params: Mapping[str, Any]  # flat
     tags: Mapping[str, str]
     curves: Sequence[Point]
-    scores: Mapping[str, float]
+    metrics: Mapping[str, float]  # single numbers: scores of the test split, and costs
+    numbers: Mapping[str, float]  # every number of the result, for the table
     datasets: Sequence[Dataset]
     artifacts: Sequence[tuple[Path, str]]  # files and folders, each with its folder in the run; "" is the top
     model: Model
+    task: Task
     training: str | None = None  # the folder in scratch that the training had
     samples: Sequence[Sample] = ()
 
@@ -97,8 +101,10 @@ def log_run(store: Store, experiment: str, run: TrainingRun) -> Logged:
                     log(run_id, str(path), target or None)
             if run.samples:
                 log_table(store, run_id, TABLE, Sample._fields, run.samples)
+            log_numbers(store, run_id, run.numbers)
             model_id = _log_model(store, home, run_id, run)
-            _log_scores(store, run_id, model_id, run.scores)
+            _log_metrics(store, run_id, model_id, run.metrics)
+        save_view(store, home, run.task)
         return Logged(run_id, model_id)
 
 
@@ -177,14 +183,14 @@ def _log_facts(store: Store, run_id: str, run: TrainingRun) -> None:
         store.client.log_inputs(run_id, datasets=[_input(dataset) for dataset in run.datasets])
 
 
-def _log_scores(store: Store, run_id: str, model_id: str, scores: Mapping[str, float]) -> None:
-    """Log single numbers; those that the model earned show beside it, too."""
-    metrics = [
-        mlflow.entities.Metric(chart(name), value, _now(), 0, model_id=model_id if is_score(name) else None)
-        for name, value in scores.items()
+def _log_metrics(store: Store, run_id: str, model_id: str, metrics: Mapping[str, float]) -> None:
+    """Log single numbers. Scores are also logged for the model, so that its page shows them."""
+    entities = [
+        mlflow.entities.Metric(name, value, _now(), 0, model_id=model_id if is_score(name) else None)
+        for name, value in metrics.items()
     ]
-    for first in range(0, len(metrics), AT_ONCE["metrics"]):
-        store.client.log_batch(run_id, metrics=metrics[first : first + AT_ONCE["metrics"]])
+    for first in range(0, len(entities), AT_ONCE["metrics"]):
+        store.client.log_batch(run_id, metrics=entities[first : first + AT_ONCE["metrics"]])
 
 
 def _input(dataset: Dataset) -> Any:

@@ -11,11 +11,14 @@ from typing import Any
 import mlflow.models
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel
+from pandas.api.types import is_scalar
+from pydantic import ValidationError
 
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translator
 
 COLUMN = "source"
+_PARAMS = ("beam", "length_penalty", "language")  # as the signature names them
 
 _logger = logging.getLogger(__name__)
 
@@ -32,16 +35,19 @@ class ServedModel(PythonModel):
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[str]:
         """Translate; `params` may name `beam`, `length_penalty` and `language`.
 
-        A model that writes several languages has to be told which one is meant.
+        A model that writes several languages needs `language`.
 
-        MLflow hands over whatever it was given as a frame of one column, the first.
+        MLflow passes any input as a frame of one column, the first. It removes params that the signature does not name
+        and logs a warning, so an unknown one is refused only if this method is called directly.
 
         Raises:
-            ValueError: a value is missing or not a string, or a parameter is out of range.
+            ValueError: a row is null or not a string, or a parameter is unknown or out of range. One line.
             SeqloomError: the model does not write `language`, or writes several and none is named.
         """
         texts = self._texts(model_input)
         search = dict(params or {})
+        if unknown := sorted(search.keys() - set(_PARAMS)):
+            raise ValueError(f"params: {', '.join(unknown)} is not known; valid are {', '.join(_PARAMS)}")
         language = search.pop("language", "")
         return self._searching(search).translate(texts, language=language or None)
 
@@ -55,12 +61,19 @@ class ServedModel(PythonModel):
         texts = list(frame)
         for row, text in enumerate(texts):
             if not isinstance(text, str):
-                raise ValueError(f"row {row} is {text!r}; every row must be a string")
+                found = "null" if is_scalar(text) and pd.isna(text) else repr(text)
+                raise ValueError(f"row {row}, counted from 0, is {found}; every row must be a string")
         return texts
 
     def _searching(self, params: dict[str, Any]) -> Translator:
         ours = self._translator
-        search = SearchSettings.model_validate(ours.search.model_dump() | params)
+        try:
+            search = SearchSettings.model_validate(ours.search.model_dump() | params)
+        except ValidationError as error:
+            faults = (
+                f"{'.'.join(map(str, each['loc']))} is {each['input']!r}: {each['msg']}" for each in error.errors()
+            )
+            raise ValueError(f"params: {'; '.join(faults)}") from None
         if search == ours.search:
             return ours
         return Translator(ours.model, ours.tokenizer, search, ours.languages, ours.device)

@@ -14,6 +14,7 @@ from seqloom.errors import RegistryError
 from seqloom.settings import Settings
 from seqloom.tracking.library import mlflow
 from seqloom.tracking.store import Store, experiment_id, refusals
+from seqloom.tracking.view import save_view
 
 SWEEP, POINT = "seqloom.sweep", "seqloom.point"  # tags: which sweep, and which of its points; the sweep itself is ...
 _WHOLE = "all"
@@ -69,6 +70,7 @@ def _create(store: Store, home: str, record: TrialRecord, point: str, parent: st
     tags = {SWEEP: record.sweep, POINT: point} | ({"mlflow.parentRunId": parent} if parent else {})
     name = record.name if point != _WHOLE or record.point is None else record.name.rpartition(" ")[0]
     run = store.client.create_run(home, start_time=round(record.time * 1000), run_name=name, tags=tags)
+    save_view(store, home)
     return str(run.info.run_id)
 
 

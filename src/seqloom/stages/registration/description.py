@@ -11,11 +11,11 @@ from seqloom.params import PARAMS_FILE, Params
 from seqloom.stages import places
 from seqloom.stages.registration.judging import keep_texts
 from seqloom.stages.registration.results import Results
-from seqloom.tracking.costs import FLOW_RUN, costs, flow_run
+from seqloom.tracking.costs import FLOW_RUN, Costs, costs, flow_run
 from seqloom.tracking.curves import read_curves
 from seqloom.tracking.lineage import commit, dvc_hashes, flat, versions
 from seqloom.tracking.names import FINGERPRINT, model_name
-from seqloom.tracking.page import read_samples
+from seqloom.tracking.page import metrics_of, read_samples
 from seqloom.tracking.run import Dataset, Model, TrainingRun
 
 LOCK = Path("dvc.lock")
@@ -40,6 +40,7 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
     told = params.languages.target_languages
     journal = places.SCRATCH / str(results.training.get("fingerprint")) / JOURNAL
     curves = read_curves(places.TRAINING_PLOT, journal if journal.is_file() else None)
+    spent, numbers = costs(journal), _numbers(results)
     hashes = dvc_hashes(LOCK, HASHED)
     took = max((point.seconds for point in curves), default=0.0)
     ended = journal.stat().st_mtime if journal.is_file() else time.time()
@@ -49,9 +50,10 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
         fingerprint=identity,
         began=ended - took,
         params={name: value for name, value in settings.items() if value is not None},
-        tags=kind | _tags(params, results, hashes) | _work(journal),
+        tags=kind | _tags(params, results, hashes) | _work(spent),
         curves=curves,
-        scores=_scores(results),
+        metrics=metrics_of(numbers, results.leading) | (spent.metrics() if spent is not None else {}),
+        numbers=numbers,
         datasets=list(_datasets(params, results, hashes)),
         artifacts=[*_artifacts(), (keep_texts(params), "gate")],
         model=Model(
@@ -62,6 +64,7 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
             needs=PRETRAINED_NEEDS if family == "pretrained" else (),
             description=kind,
         ),
+        task=params.task,
         training=results.training.get("fingerprint"),
         samples=read_samples(places.REPORT / "hypotheses.tsv"),
     )
@@ -107,19 +110,19 @@ def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[s
     return tags
 
 
-def _work(journal: Path) -> dict[str, str]:
-    """What the training has cost, and the flow run that this is part of."""
-    spent, flow = costs(journal), flow_run()
+def _work(spent: Costs | None) -> dict[str, str]:
+    """The tags of what training cost, and of the Prefect flow run that this process is part of."""
+    flow = flow_run()
     return (spent.tags() if spent is not None else {}) | ({FLOW_RUN: flow} if flow is not None else {})
 
 
-def _scores(results: Results) -> dict[str, float]:
-    """Every number of the metrics, under `corpus/`, `tokens/`, `training/`, `test/` and, say, `test/en-de/`."""
+def _numbers(results: Results) -> dict[str, float]:
+    """Return every number of the result, under `test/` and, say, `test/en-de/`, `training/`, `corpus/`, `tokens/`."""
     found = {}
     test = dict(results.evaluation)
     directions = {f"test/{direction}": scores for direction, scores in test.pop("by_direction", {}).items()}
-    groups = {"corpus": results.corpus, "tokens": results.tokens, "training": results.training, "test": test}
-    groups |= directions
+    groups = {"test": test, **directions}
+    groups |= {"training": results.training, "corpus": results.corpus, "tokens": results.tokens}
     for group, tree in groups.items():
         for name, value in flat(tree).items():
             if isinstance(value, int | float) and not isinstance(value, bool):
