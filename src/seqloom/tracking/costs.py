@@ -34,11 +34,11 @@ class Costs(NamedTuple):
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics of a run; no GPU seconds without a GPU, and no joules if nothing counts them."""
-        found = {"train/seconds": self.seconds}
+        found = {"train/seconds": round(self.seconds, 1)}
         if self.gpu_seconds:
-            found["train/gpu_seconds"] = self.gpu_seconds
+            found["train/gpu_seconds"] = round(self.gpu_seconds, 1)
         if self.joules:
-            found["train/joules"] = sum(self.joules.values())
+            found["train/joules"] = round(sum(self.joules.values()), 1)
         return found
 
 

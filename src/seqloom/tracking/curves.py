@@ -44,7 +44,7 @@ def read_curves(table: Path, journal: Path | None) -> list[Point]:
         now = pace.get(step, Pace(before.seconds, before.tokens))
         if now.seconds > before.seconds and now.tokens > before.tokens:
             speed = (now.tokens - before.tokens) / (now.seconds - before.seconds)
-            points.append(Point("train/tokens_per_s", step, speed, now.seconds))
+            points.append(Point("train/tokens_per_s", step, round(speed, 1), now.seconds))
         points.extend(Point(metric, step, value, now.seconds) for metric, value in cells.items())
         before = now
     return points

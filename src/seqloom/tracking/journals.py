@@ -115,7 +115,7 @@ class Journal:
             "loss": sum(update.loss * update.tokens for update in updates) / tokens,
             "lr": updates[-1].lr,
             "grad_norm": sum(update.norm for update in updates) / len(updates),
-            "tokens_per_s": tokens / sum(update.seconds for update in updates),
+            "tokens_per_s": round(tokens / sum(update.seconds for update in updates), 1),
         }
         return [Observation(f"train/{name}", step, value, at) for name, value in values.items()]
 
