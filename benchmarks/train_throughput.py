@@ -43,7 +43,7 @@ from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import ModelSettings
 from seqloom.params import Params, load_params
 from seqloom.progress import ignore
-from seqloom.stages.training.validation import GREEDY
+from seqloom.stages.training.validation import search_settings
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import LOWER, Placement, be_deterministic, manage_memory, place
@@ -86,10 +86,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     tokenizer = load_tokenizer(tokens / "tokenizer")
     training, validation = TokenStore.open(tokens / "train"), TokenStore.open(tokens / "valid")
     sources, references = zip(*texts(options.data, "valid")[: options.segments], strict=True)
-    greedy = params.search.model_copy(update=GREEDY)
+    search = search_settings(settings.validation_search)
 
     def quality(model: Seq2Seq) -> float:
-        translator = Translator(model, tokenizer, greedy, Direction(*SIDES), placement.device)
+        translator = Translator(model, tokenizer, search, Direction(*SIDES), placement.device)
         return corpus_bleu(translator.translate(sources), references, SIDES[1])
 
     architecture = model_settings(params, options).architecture

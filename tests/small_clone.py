@@ -27,6 +27,7 @@ SMALL: dict[str, Any] = {
     "train": {
         "device": "cpu", "max_steps": 12, "warmup_steps": 2, "validate_every": 6, "report_every": 3, "average": 2,
         "checkpoint_every": 6, "validation_segments": 4,
+        "validation_search": {"max_length_ratio": 1.0, "max_length_extra": 2},
     },
     "search": {"beam": 2, "max_length_ratio": 1.0, "max_length_extra": 2},
     "evaluate": {"bootstrap": 100},

@@ -59,9 +59,9 @@ def test_a_fault_names_file_line_field_and_what_is_valid(given: str, instead: st
         ("method: beam", "method: generate", "only model.name: pretrained has"),
         ("name: transformer", "name: pretrained", "model.pretrained.source: .* must name a folder or a hub id"),
         (
-            "min_length_extra: 0",
-            "min_length_extra: 30",
-            r"search.min_length_extra: is 30, above max_length_extra \(20\)",
+            "min_length_ratio: 0",
+            "min_length_ratio: 3",
+            r"search.min_length_ratio: is 3.*, above max_length_ratio \(2.*\)",
         ),
         ("vocab_size:", "vocab_size: 100 #", r"tokenizer.vocab_size: is 100, which leaves no room"),
         ("min_words: 2", "min_words: 200", r"prepare.clean.min_words: is 200, above max_words \(100\)"),

@@ -20,7 +20,7 @@ from pipelines.package import RefusedError
 Point = Mapping[str, Any]
 
 SECTIONS = ("tokenizer", "model", "train")  # what training depends on; the rest is how it is measured, or of what
-YARDSTICK = ("train.validation_segments",)  # changes what validation BLEU is counted on
+YARDSTICK = ("train.validation_segments", "train.validation_search")  # they change what validation BLEU measures
 PRECISION = 6  # digits of a number that is tried; a point that differs in less is the same point
 
 
@@ -207,7 +207,7 @@ def _faults(sweep: Sweep, params: Mapping[str, Any]) -> Iterator[str]:
     names: Sequence[tuple[str, str]] = [*(("space", n) for n in sweep.space), *(("fixed", n) for n in sweep.fixed)]
     for where, name in names:
         section = name.partition(".")[0]
-        if section not in SECTIONS or name in YARDSTICK:
+        if section not in SECTIONS or any(f"{name}.".startswith(f"{each}.") for each in YARDSTICK):
             yield (
                 f"{where}.{name}: trials are compared by validation BLEU, which it does not change or would make "
                 f"incomparable; valid are settings of {', '.join(SECTIONS)} other than {', '.join(YARDSTICK)}"

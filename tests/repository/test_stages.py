@@ -1,13 +1,13 @@
 """dvc.yaml says what is true: one name everywhere, and each stage depends on what it imports and reads."""
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from seqloom.import_closure import closure, imports
 from seqloom.stages.__main__ import STAGES as RUNNABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,46 +15,15 @@ PACKAGE = ROOT / "src" / "seqloom"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 DOORS = {"__init__", "__main__", "console", "places", "restore"}  # of src/seqloom/stages: no stages
 
-# They decide whether and how a stage runs, never what it writes: settings have no defaults, so that every number is in
-# params.yaml, which DVC watches; a place that moves, moves in dvc.yaml too.
-EXEMPT = {
-    "seqloom.errors", "seqloom.params", "seqloom.progress", "seqloom.settings",
-    "seqloom.stages.console", "seqloom.stages.places",
-}  # fmt: skip
 
-
-def module_file(name: str) -> Path | None:
-    """The file of a module of the package; None for a package, whose __init__ holds only a docstring, and others."""
-    path = ROOT / "src" / Path(*name.split(".")).with_suffix(".py")
-    return path if path.is_file() else None
-
-
-def imported(path: Path) -> Iterator[str]:
-    """The modules of seqloom that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            assert not node.level, f"{path}: a relative import"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def closure(path: Path) -> set[Path]:
-    """The files of the package that a stage's module needs, itself included, without those that are exempt."""
-    found, waiting = {path}, [path]
-    while waiting:
-        for name in imported(waiting.pop()):
-            file = module_file(name)
-            if name not in EXEMPT and file is not None and file not in found:
-                found.add(file)
-                waiting.append(file)
-    return found
+def needed(stage: str) -> set[Path]:
+    """The files of the package that a stage's module needs."""
+    return set(closure(f"seqloom.stages.{stage}", PACKAGE).values())
 
 
 def own(stage: str) -> set[Path]:
     """The module of a stage, and those beside it that it alone is made of."""
-    return {file for file in closure(PACKAGE / "stages" / f"{stage}.py") if file.is_relative_to(PACKAGE / "stages")}
+    return {file for file in needed(stage) if file.is_relative_to(PACKAGE / "stages")}
 
 
 def listed(stage: str, *keys: str) -> list[str]:
@@ -83,7 +52,7 @@ def places_named(path: Path) -> set[str]:
     """The constants of stages/places.py that a file uses, imported one by one or as a module."""
     taken = {name.split(".")[0] for name in attributes(path, "places")}
     door = "seqloom.stages.places."
-    taken |= {name.removeprefix(door) for name in imported(path) if name.startswith(door)}
+    taken |= {name.removeprefix(door) for name in imports(path) if name.startswith(door)}
     return {name for name in taken if name.isupper()}
 
 
@@ -114,11 +83,11 @@ def test_the_command_is_the_module(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_that_a_stage_needs_is_watched_and_no_other(stage: str) -> None:
-    needed = closure(PACKAGE / "stages" / f"{stage}.py")
+    files = needed(stage)
     watched = [ROOT / path for path in listed(stage, "deps") if path.startswith("src/")]
-    unwatched = {file for file in needed if not any(file.is_relative_to(path) for path in watched)}
+    unwatched = {file for file in files if not any(file.is_relative_to(path) for path in watched)}
     assert not unwatched, "dvc.yaml does not watch it"
-    idle = {path for path in watched if not any(file.is_relative_to(path) for file in needed)}
+    idle = {path for path in watched if not any(file.is_relative_to(path) for file in files)}
     assert not idle, "dvc.yaml watches what the stage does not import"
 
 

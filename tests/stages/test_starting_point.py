@@ -107,8 +107,8 @@ def test_other_files_are_another_run() -> None:
     vectors.write_text("a 1 0 0 0 0 0 0 0\n")
     given = params("transformer", embeddings={"source": str(vectors)})
     prepare(given)
-    before = fingerprint(identify(given, {}, CPU))
-    assert fingerprint(identify(given, {}, CPU)) == before
+    before = fingerprint(identify(given, CPU))
+    assert fingerprint(identify(given, CPU)) == before
     vectors.write_text("a 0 1 0 0 0 0 0 0\n")
     download_pretrained.run(given, ignore)
-    assert fingerprint(identify(given, {}, CPU)) != before
+    assert fingerprint(identify(given, CPU)) != before

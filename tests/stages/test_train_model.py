@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import yaml
 from seqloom.corpus.splits import Pair, Split, SplitWriter
 from seqloom.decoding.translator import Translator
 from seqloom.errors import CorpusError
+from seqloom.import_closure import PACKAGE
 from seqloom.languages import Direction
 from seqloom.params import Params, load_params
 from seqloom.progress import Progress, ignore
@@ -123,6 +125,28 @@ def test_other_params_start_from_nothing_and_the_old_ones_find_their_checkpoint(
     assert outputs() == first
     assert heard[0].note == "going on from a checkpoint"
     assert heard[0].done == 20
+
+
+def test_other_code_starts_from_nothing(workplace: Path) -> None:
+    copied = workplace / "copy" / PACKAGE.name
+    shutil.copytree(PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def train() -> str:
+        command = [sys.executable, "-m", "seqloom.stages", "train_model"]
+        environment = os.environ | {"PYTHONPATH": str(copied.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+    assert "from a checkpoint" not in train()
+    first = outputs()
+    module = copied / "stages" / "train_model.py"
+    usual = module.read_text(encoding="utf-8")
+    module.write_text(usual.replace("        settings.seed,\n", "        settings.seed + 1000,\n"), encoding="utf-8")
+    assert "from a checkpoint" not in train()
+    weights = str(places.CANDIDATE / "model.safetensors")
+    assert outputs()[weights] != first[weights]
+    module.write_text(usual, encoding="utf-8")
+    assert "from a checkpoint" in train()
+    assert outputs() == first
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -244,15 +268,15 @@ def test_the_score_of_a_validation_is_the_mean_over_directions(workplace: Path) 
 def test_settings_that_nothing_reads_do_not_start_anew(workplace: Path) -> None:
     def identity(**sections: Any) -> str:
         params = change_params(sections=sections)
-        greedy = params.search.model_copy(update=validation.GREEDY).model_dump(mode="json")
-        return fingerprint(identify(params, greedy, place(params.train)))
+        return fingerprint(identify(params, place(params.train)))
 
     first = identity()
     assert identity(model={"lstm": {"hidden": 32}}) == first
     assert identity(search={"beam": 3, "method": "sampling", "temperature": 0.5}) == first
     assert identity(model={"transformer": {"width": 32}}) != first
     assert identity(model={"name": "lstm"}) != first
-    assert identity(search={"max_length_extra": 3}) != first
+    assert identity(search={"max_length_extra": 3, "no_repeat_ngram": 2, "batch_tokens": 64}) == first
+    assert identity(train={"validation_search": {"max_length_extra": 3}}) != first
     assert identity(train={"word_dropout": 0.1}) != first
 
 

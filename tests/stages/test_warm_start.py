@@ -226,5 +226,5 @@ def test_without_a_start_a_run_is_what_it_was_before_there_was_one(workplace: Pa
     download_pretrained.run(cold, ignore)
     train_tokenizer.run(cold, ignore)
     assert "start" not in json.loads((places.PRETRAINED / "manifest.json").read_text())
-    assert "start" not in identify(cold, {}, CPU)["train"]
-    assert fingerprint(identify(write_params(VERSION), {}, CPU)) != fingerprint(identify(cold, {}, CPU))
+    assert "start" not in identify(cold, CPU)["train"]
+    assert fingerprint(identify(write_params(VERSION), CPU)) != fingerprint(identify(cold, CPU))

@@ -49,3 +49,9 @@ def test_what_is_impossible_is_refused_and_what_is_valid_is_named(changes: dict[
 def test_what_is_possible_is_taken(changes: dict[str, Any]) -> None:
     settings = records.train_settings(**changes)
     assert {name: getattr(settings, name) for name in changes} == changes
+
+
+def test_a_validation_cannot_ask_for_more_than_it_allows() -> None:
+    search = records.train_settings().validation_search.model_dump()
+    with pytest.raises(ValidationError, match=r"min_length_extra \(30\) is above max_length_extra \(20\)"):
+        records.train_settings(validation_search=search | {"min_length_extra": 30})

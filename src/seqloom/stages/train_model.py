@@ -1,9 +1,9 @@
 """train_model: the tokens and params.yaml in, the best checkpoint as a self-contained model folder out.
 
-Checkpoints live in `scratch/<fingerprint>/`, which DVC does not track: killed, the stage goes on where it was; with
-other params, data, code or another machine type the fingerprint is another one and training starts from nothing, which
-is said where an unfinished run lies beside. Durations go to `scratch/<fingerprint>/journal.jsonl` alone: no cached
-output may depend on the clock.
+Checkpoints live in `scratch/<fingerprint>/`, which DVC does not track. Killed, the stage resumes from the last one.
+With other params, data, code, libraries or another kind of machine the fingerprint differs and training starts from
+nothing; if an unfinished run lies beside, the log says what differs. Durations go only to
+`scratch/<fingerprint>/journal.jsonl`: no cached output may depend on the clock.
 """
 
 import csv
@@ -35,7 +35,7 @@ from seqloom.stages.training.identity import FINISHED, differences, fingerprint,
 from seqloom.stages.training.launch import launch, launched
 from seqloom.stages.training.samples import FILE, Samples
 from seqloom.stages.training.stopping import stop_requests
-from seqloom.stages.training.validation import GREEDY, validation_bleu, validation_segments
+from seqloom.stages.training.validation import search_settings, validation_bleu, validation_segments
 from seqloom.stages.training.warm_start import start_from
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
@@ -80,15 +80,15 @@ def train(params: Params, placement: Placement, processes: Processes, listen: Li
     preflight.check([training, validation], tokenizer)
     segments = validation_segments(params.languages.directions, settings.validation_segments)
     languages = Languages(tuple(params.languages.sources), tuple(params.languages.targets))
-    greedy = params.search.model_copy(update=GREEDY)
+    search = search_settings(settings.validation_search)
 
-    identity = identify(params, greedy.model_dump(mode="json"), placement)
+    identity = identify(params, placement)
     scratch = places.SCRATCH / fingerprint(identity)
     checkpoints = Checkpoints(scratch, keep=settings.keep_checkpoints)
     samples = Samples(scratch / FILE)
 
     def quality(model: Seq2Seq) -> float:
-        translator = Translator(model, tokenizer, greedy, languages, placement.device)
+        translator = Translator(model, tokenizer, search, languages, placement.device)
         return validation_bleu(translator, segments, samples.note)
 
     model, coverage = starting_point(params, tokenizer, training, listen)

@@ -12,6 +12,30 @@ _Share = Annotated[float, Field(ge=0, lt=1)]
 _Inside = Annotated[float, Field(gt=0, lt=1)]
 
 
+class ValidationSearch(Settings):
+    """How validations translate: a beam search with few settings, so that `search` can change without training again.
+
+    The fields mean what those of the same name in `search` mean.
+    """
+
+    beam: Annotated[int, Field(ge=1, le=256)]  # 1 is greedy, the fastest
+    length_penalty: Annotated[float, Field(ge=0)]
+    min_length_extra: Annotated[int, Field(ge=0)]
+    max_length_ratio: Annotated[float, Field(gt=0)]
+    max_length_extra: _Positive
+    no_repeat_ngram: Annotated[int, Field(ge=0)]
+    batch_tokens: _Positive
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        if self.min_length_extra > self.max_length_extra:
+            raise ValueError(
+                f"min_length_extra ({self.min_length_extra}) is above max_length_extra ({self.max_length_extra}): "
+                "it may be at most that"
+            )
+        return self
+
+
 class TrainSettings(Settings):
     """How a model is trained, when it is looked at, when it stops."""
 
@@ -46,6 +70,7 @@ class TrainSettings(Settings):
     report_every: _Positive  # steps per row of plots/training.csv
     validate_every: _Positive  # steps
     validation_segments: _Positive  # of the validation split, for the BLEU that picks the best checkpoint
+    validation_search: ValidationSearch  # how these are translated
     patience: _Positive | None  # validations without a better BLEU before training stops
     ema_decay: _Inside | None  # a moving average is what is kept; best with average: 1
     average: Annotated[int, Field(ge=1)]  # the final weights are the mean of this many checkpoints up to the best one

@@ -9,7 +9,7 @@ import yaml
 from pipelines.sweeping.space import Sweep, SweepError, as_preset, key, load_yaml, read_sweep
 
 PARAMS = {
-    "train": {"lr": 0.004, "seed": 1, "validation_segments": 10},
+    "train": {"lr": 0.004, "seed": 1, "validation_segments": 10, "validation_search": {"beam": 1}},
     "model": {"lstm": {"cell": "lstm"}},
     "search": {"beam": 5},
 }
@@ -47,6 +47,7 @@ def test_a_file_without_a_name_is_called_as_itself_and_numbers_may_have_an_expon
         ({"space": {"model.lstm": {"choice": [1]}}}, "space.model.lstm: is a section; name one of its settings: cell"),
         ({"space": {"search.beam": {"int": [1, 8]}}}, "space.search.beam: trials are compared by validation BLEU"),
         ({"fixed": {"train.validation_segments": 9}}, "fixed.train.validation_segments: trials are compared by"),
+        ({"fixed": {"train.validation_search.beam": 4}}, "fixed.train.validation_search.beam: trials are compared by"),
         ({"fixed": {"train.lr": 9}}, "fixed.train.lr: stands in space, too"),
     ],
 )

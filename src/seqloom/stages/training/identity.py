@@ -1,47 +1,71 @@
-"""What a training is of: everything that its weights depend on. The same identity, the same bytes.
+"""The identity of a training run: every input that determines its weights. The same identity gives the same bytes.
 
-Its fingerprint names the folder of the run's checkpoints, so that no run goes on from those of another one. Where a run
-begins anew beside one that was not finished, `differences` says in words what the two do not share.
+Its fingerprint names the folder of the run's checkpoints, so no run resumes from those of another. If a run starts
+anew beside an unfinished one, `differences` says in words how the two differ.
 """
 
 import hashlib
-import importlib.metadata
 import json
 import os
+import platform
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import seqloom
+import torch
+
+from seqloom.import_closure import PACKAGE, closure, libraries
 from seqloom.params import Params
 from seqloom.stages import places
 from seqloom.training.device import Placement
 
-# What the weights depend on besides params and data; a change in any of these rooms starts training anew.
-ROOMS = ("symbols.py", "text.py", "tokenization", "batching", "models", "training", "decoding", "evaluation/metrics.py")
-
+STAGE = "seqloom.stages.train_model"
 FILE, FINISHED = "identity.json", "finished"
+MOST_NAMED = 3  # files that a message names
+
+# Libraries that shape weights without an import in our code: Hugging Face's are loaded by `huggingface.library`, and
+# sacreBLEU uses the last two for Japanese if they are installed.
+_PRETRAINED = ("transformers", "tokenizers", "sacremoses", "protobuf")
+_JAPANESE = ("mecab-python3", "ipadic")
 
 Identity = Mapping[str, Any]
 """Sections of params.yaml, hashes and versions by name, as JSON has them."""
 
 
-def identify(params: Params, search: Mapping[str, Any], placement: Placement) -> Identity:
-    """Everything that the weights depend on; `search` is how validations decode."""
-    package = Path(seqloom.__file__).parent
+def identify(params: Params, placement: Placement) -> Identity:
+    """Return the sections of params.yaml, code, libraries, data and machine that determine the weights."""
     data = [places.TOKENS, places.TOKENIZER, places.CORPUS / "valid.tsv", places.PRETRAINED / "manifest.json"]
-    libraries = ["sentencepiece"] + ["transformers", "tokenizers"] * (params.model.name == "pretrained")
     return {
         "languages": params.languages.model_dump(mode="json"),
         "tokenizer": params.tokenizer.model_dump(mode="json"),
         "train": params.train.used(),
-        "search": dict(search),
         "model": params.model.used(),
-        "machine": placement.describe(),
-        "libraries": {library: importlib.metadata.version(library) for library in libraries},
-        "code": {room: _content(package / room) for room in ROOMS},
+        "machine": machine(placement),
+        "libraries": used_libraries(pretrained=params.model.name == "pretrained"),
+        "code": code(),
         "data": {str(place): _content(place) for place in data},
     }
+
+
+def code(package: Path = PACKAGE) -> dict[str, str]:
+    """Return the SHA-256 of every source file that train_model needs, by its path from the package's parent folder."""
+    files = sorted(closure(STAGE, package).values())
+    return {file.relative_to(package.parent).as_posix(): _sha256(file) for file in files}
+
+
+def used_libraries(*, pretrained: bool) -> dict[str, str]:
+    """Return the versions of Python and of the libraries that train_model uses."""
+    also = _JAPANESE + _PRETRAINED * pretrained
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"python": python, **libraries(closure(STAGE).values(), also)}
+
+
+def machine(placement: Placement) -> dict[str, str]:
+    """Return the device and, if that is a CPU, the instruction set that torch chose its kernels for."""
+    described = {"device": placement.describe()}
+    if placement.device.type == "cpu":
+        described["instructions"] = torch.backends.cpu.get_cpu_capability()
+    return described
 
 
 def fingerprint(identity: Identity) -> str:
@@ -50,12 +74,12 @@ def fingerprint(identity: Identity) -> str:
 
 
 def write_identity(identity: Identity, scratch: Path) -> None:
-    """Leave word in the folder of a run of what it is of."""
+    """Write identity.json into the run's folder."""
     places.write_text(scratch / FILE, json.dumps(identity, indent=2) + "\n")
 
 
 def differences(identity: Identity, scratch: Path) -> list[str]:
-    """How this run differs from the newest one beside `scratch` that was not finished; nothing where there is none."""
+    """Say how this run differs from the newest unfinished one beside `scratch`; an empty list if there is none."""
     begun = [file for file in scratch.parent.glob(f"*/{FILE}") if file.parent != scratch]
     unfinished = [file for file in begun if not (file.parent / FINISHED).exists()]
     if not unfinished:
@@ -66,14 +90,14 @@ def differences(identity: Identity, scratch: Path) -> list[str]:
     except (OSError, ValueError):
         return []
     mine, theirs = _flat(identity), _flat(other)
-    return [
-        _told(name, theirs.get(name), mine.get(name)) for name in mine | theirs if theirs.get(name) != mine.get(name)
-    ]
-
-
-def _told(name: str, before: str | None, now: str | None) -> str:
-    hashed = name.startswith(("code.", "data."))
-    return f"{name.removeprefix('code.').removeprefix('data.')} {'is another' if hashed else f'was {before}, is {now}'}"
+    different = [name for name in mine | theirs if theirs.get(name) != mine.get(name)]
+    hashed = [name.partition(".")[2] for name in different if name.startswith(("code.", "data."))]
+    values = [name for name in different if not name.startswith(("code.", "data."))]
+    told = [f"{name} was {theirs.get(name, 'not there')}, is {mine.get(name, 'not there')}" for name in values]
+    told += [f"{name} changed" for name in hashed[:MOST_NAMED]]
+    if len(hashed) > MOST_NAMED:
+        told.append(f"{len(hashed) - MOST_NAMED} more files changed")
+    return told
 
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, str]:
@@ -88,12 +112,16 @@ def _content(root: Path) -> str:
     digest = hashlib.sha256()
     for file in _files(root):
         digest.update(f"\n{file.relative_to(root.parent)} ".encode())
-        with file.open("rb") as content:
-            digest.update(hashlib.file_digest(content, "sha256").digest())
+        digest.update(bytes.fromhex(_sha256(file)))
     return digest.hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _files(root: Path) -> Iterator[Path]:
     for file in sorted(root.rglob("*")) if root.is_dir() else [root]:
-        if file.is_file() and "__pycache__" not in file.parts:
+        if file.is_file():
             yield file

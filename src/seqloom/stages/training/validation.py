@@ -4,17 +4,21 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
 from seqloom.corpus import splits
+from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translator
 from seqloom.errors import CorpusError
 from seqloom.evaluation.metrics import corpus_bleu
 from seqloom.languages import Direction
 from seqloom.stages import places
+from seqloom.training.settings import ValidationSearch
 
-# Validations decode greedily, whatever the search of the final scores: of its settings only limits are left.
-GREEDY = {
-    "method": "beam", "beam": 1, "normalization": "wu", "length_penalty": 0.0, "temperature": 1.0, "top_k": None,
-    "top_p": 1.0, "samples": 2, "seed": 0,
-}  # fmt: skip
+
+def search_settings(settings: ValidationSearch) -> SearchSettings:
+    """Return the search that validations use: beam search with the settings of `train.validation_search`."""
+    return SearchSettings(
+        **settings.model_dump(), method="beam", normalization="wu", early_stopping=False, min_length_ratio=0.0,
+        temperature=1.0, top_k=None, top_p=1.0, samples=2, seed=0,
+    )  # fmt: skip
 
 
 def validation_segments(directions: list[Direction], most: int) -> dict[Direction, list[splits.Pair]]:

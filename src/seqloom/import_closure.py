@@ -1,0 +1,84 @@
+"""Which modules and libraries a module's results depend on, read from its source: everything it imports.
+
+dvc.yaml's deps and the identity of a training run both rest on this, so neither can leave a module out.
+"""
+
+import ast
+import importlib.metadata
+import sys
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+# These decide whether and how a stage runs, never what it writes. The settings are in params.yaml, which is compared
+# value by value: settings have no defaults in the code. Moving a place means moving it in dvc.yaml as well.
+EXEMPT = frozenset({
+    "seqloom.errors", "seqloom.params", "seqloom.progress", "seqloom.settings",
+    "seqloom.stages.console", "seqloom.stages.places",
+})  # fmt: skip
+
+
+def closure(module: str, package: Path = PACKAGE) -> dict[str, Path]:
+    """Return the file of every module of the package that `module` needs, itself included, by the module's name.
+
+    Imports inside functions count. Packages are left out, since their `__init__` holds only a docstring, and so are
+    the modules in `EXEMPT`. `package` is the folder of seqloom to read.
+    """
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        file = package.parent.joinpath(*name.split(".")).with_suffix(".py")
+        if name in found or name in EXEMPT or name.split(".")[0] != PACKAGE.name or not file.is_file():
+            continue
+        found[name] = file
+        waiting += imports(file)
+    return found
+
+
+def imports(file: Path) -> list[str]:
+    """Return the modules that a source file imports, and the names that it takes from them, as `module.name`."""
+    return list(_imports(file.read_text(encoding="utf-8")))
+
+
+def libraries(files: Iterable[Path], also: Iterable[str] = ()) -> dict[str, str]:
+    """Return the version of every distribution outside the standard library that the files import, and of those `also`.
+
+    A distribution that is not installed is left out.
+    """
+    modules = {name.split(".")[0] for file in files for name in imports(file)}
+    outside = modules - {PACKAGE.name} - sys.stdlib_module_names
+    wanted = {distribution for module in outside for distribution in _distributions(module)}
+    found = ((distribution, _version(distribution)) for distribution in sorted(wanted | set(also)))
+    return {distribution: version for distribution, version in found if version is not None}
+
+
+def _distributions(module: str) -> list[str]:
+    if _version(module) is not None:
+        return [module]
+    return importlib.metadata.packages_distributions().get(module, [])  # PyYAML has the module yaml
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+@lru_cache(maxsize=512)
+def _imports(source: str) -> tuple[str, ...]:
+    return tuple(_named(ast.parse(source)))
+
+
+def _named(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"line {node.lineno}: relative imports are not followed; name the whole module"
+            assert node.module
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
