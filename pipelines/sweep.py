@@ -31,6 +31,7 @@ from pipelines.sweeping.study import Study, Trial
 from pipelines.sweeping.summary import publish
 from pipelines.sweeping.trial import STAGE, Place, Result, drop_checkpoints, run_trial
 from pipelines.workspace import alone
+from seqloom.import_closure import closure, libraries
 
 FOLDER = Path("scratch/sweeps")
 GIVE_UP = (
@@ -61,6 +62,8 @@ def _sweep(root: Path, path: Path, trials: int | None) -> State[Any]:
         asked = _read(path, base, trials)  # against the params.yaml that trials are made from
         with alone(place.clone):  # DVC's locks there may be those of a sweep that was killed
             study = Study(folder, asked, {name: setting(base, name) for name in asked.space})
+            for change in study.changed_libraries(_libraries(place.clone)):
+                print(f"warning: {change} since this sweep began; trials from before may differ for that reason")
             records = Records(folder, root, asked, study.identity, f"{base['register']['experiment']}-sweeps")
             _run(study, place, records)
         best = study.best()
@@ -68,6 +71,11 @@ def _sweep(root: Path, path: Path, trials: int | None) -> State[Any]:
     if best is None:
         raise SweepError(f"{path}: no trial was completed; the table says why, and {place.log} has the log of the last")
     return Completed(data=study.trials(), message=f"the best of {len(study.trials())}: {asked.metric} {best.value:.2f}")
+
+
+def _libraries(clone: Path) -> dict[str, str]:
+    """The versions of the libraries that a trial trains with."""
+    return libraries(closure(f"seqloom.stages.{STAGE}", clone / "src" / "seqloom").values())
 
 
 def _read(path: Path, params: Mapping[str, Any], trials: int | None) -> Sweep:

@@ -14,14 +14,25 @@ from typing import Any
 from pipelines.environment import environment
 from pipelines.sweeping.space import SweepError, load_yaml
 
+STUDY = "study.db"  # beside the copy
 _LOCAL = Path("data/local")  # a person's own sentence pairs: untracked, and read by the first stage
 _LEFT_OUT = {".git", ".venv", ".prefect", "scratch", "mlartifacts", "__pycache__"}  # where Git cannot be asked
 
 
 def make_clone(root: Path, clone: Path) -> None:
-    """Copy what belongs to `root` to `clone`, unless it is there. Raises `SweepError`."""
+    """Copy what belongs to `root` to `clone`, unless it is there.
+
+    Raises:
+        SweepError: it cannot be copied, or was there when the sweep began and is gone.
+    """
     if clone.exists():
         return
+    if clone.with_name(STUDY).exists():
+        raise SweepError(
+            f"{clone} is gone, in which the trials of this sweep trained; a new copy may have other code or data, and "
+            f"its trials could not be compared with the old ones. Remove {clone.parent} to begin anew, or give the "
+            "sweep another name"
+        )
     beside = clone.with_name(f"{clone.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     try:

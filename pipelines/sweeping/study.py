@@ -20,12 +20,14 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from pipelines.sweeping.clone import STUDY
 from pipelines.sweeping.space import Dimension, Point, Sweep, SweepError, key
 
 _PATIENCE = 200  # suggestions that were tried before, in a row, after which the space counts as exhausted
 _STUBBORN = 5  # ... after which they are drawn at random: a sampler may insist on what was best
 _SETTINGS = "settings"  # attributes of the study
 _ID = "id"
+_LIBRARIES = "libraries"
 _POINT, _RETRY, _TWIN, _REASON = "point", "retry_of", "same_as", "reason"  # attributes of trials
 
 
@@ -47,7 +49,7 @@ class Study:
         self.sweep = sweep
         self._distributions = {name: _distribution(dimension) for name, dimension in sweep.space.items()}
         storage = optuna.storages.RDBStorage(
-            f"sqlite:///{folder / 'study.db'}", engine_kwargs={"connect_args": {"timeout": 60}}
+            f"sqlite:///{folder / STUDY}", engine_kwargs={"connect_args": {"timeout": 60}}
         )
         self._study = optuna.create_study(
             storage=storage, study_name=sweep.name, direction="maximize", load_if_exists=True, pruner=_pruner(sweep)
@@ -135,6 +137,18 @@ class Study:
                 f"{folder} holds a sweep whose {changed} differ from what is asked for now: its trials cannot be "
                 "compared with new ones. Give the sweep another name, or remove that folder to begin anew"
             )
+
+    def changed_libraries(self, now: Mapping[str, str]) -> list[str]:
+        """Say which libraries have another version than when the sweep began; the first call records them."""
+        began: dict[str, str] | None = self._study.user_attrs.get(_LIBRARIES)
+        if began is None:
+            self._study.set_user_attr(_LIBRARIES, dict(now))
+            return []
+        return [
+            f"{name} was {began.get(name, 'not installed')}, is {now.get(name, 'not installed')}"
+            for name in sorted(began.keys() | now.keys())
+            if began.get(name) != now.get(name)
+        ]
 
     def _again(self) -> None:
         """Put what was cut off, or failed, in line again; in an order in which a kill in between loses nothing."""

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -274,6 +274,31 @@ def test_a_commit_is_fetched_once_and_only_its_data(hub: Hub) -> None:
     (PRETRAINED / "manifest.json").unlink()
     download_pretrained.run(of_the_hub(), ignore)
     assert hub.asked == []
+    assert lying() == sorted(["manifest.json", *(f"model/{name}" for name in TAKEN)])
+
+
+def test_a_cache_that_was_moved_is_used(hub: Hub, tmp_path: Path) -> None:
+    download_pretrained.run(of_the_hub(), ignore)
+    cache = (SCRATCH / "downloads").rename(tmp_path / "kept")
+    hub.asked.clear()
+    SCRATCH.rename(tmp_path / "old")
+    SCRATCH.mkdir()
+    cache.rename(SCRATCH / "downloads")
+    download_pretrained.run(of_the_hub(), ignore)
+    assert hub.asked == []
+
+
+def test_a_cache_without_a_file_that_is_needed_now_is_not_used(hub: Hub) -> None:
+    usual = download_pretrained.choose
+
+    def fewer(names: Iterable[str]) -> list[str]:
+        return [name for name in usual(names) if name != "spiece.model"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(download_pretrained, "choose", fewer)
+        download_pretrained.run(of_the_hub(), ignore)
+    assert "model/spiece.model" not in lying()
+    download_pretrained.run(of_the_hub(), ignore)
     assert lying() == sorted(["manifest.json", *(f"model/{name}" for name in TAKEN)])
 
 

@@ -224,6 +224,24 @@ def test_only_a_better_model_is_champion(workspace: Path, bleu: float, champion:
 
 
 @pytest.mark.usefixtures("skilled")
+def test_a_verdict_stands_and_other_bounds_than_it_was_found_by_are_told(
+    workspace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(finish(workspace), ignore)
+    params = finish(workspace, bleu=5.0, seed=2)
+    run(params, ignore)
+    run(params, ignore)
+    assert "judged once" not in caplog.text
+    lenient = params.model_copy(update={"gate": params.gate.model_copy(update={"max_chrf_drop": 9.0, "p": 0.5})})
+    run(lenient, ignore)
+    assert registered(workspace)["1"].aliases == ("champion",)
+    (told,) = [record.message for record in caplog.records if "judged once" in record.message]
+    assert told.startswith(
+        "version 2 was refused under other settings (gate.p was 0.05, is 0.5; gate.max_chrf_drop was 0.0, is 9.0)"
+    )
+
+
+@pytest.mark.usefixtures("skilled")
 def test_what_the_champion_was_trained_on_is_left_out(workspace: Path) -> None:
     params = finish(workspace)
     pairs = made_pairs(params.languages.directions)
@@ -425,6 +443,16 @@ def test_a_label_is_no_part_of_a_result(workspace: Path) -> None:
     idle = params.model_copy(update={"model": params.model.model_copy(update={"lstm": lstm})})
     assert register_model.identify(idle, results) == identity
     (places.CANDIDATE / "model.json").write_text("{}")
+    assert register_model.identify(params, results) != identity
+
+
+def test_other_code_to_serve_a_model_is_another_version(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params, results = finish(workspace), read_results()
+    identity = register_model.identify(params, results)
+    assert register_model.SERVED.samefile(runs._CODE)
+    changed = workspace / "served_model.py"
+    changed.write_text(register_model.SERVED.read_text() + "# changed\n")
+    monkeypatch.setattr(register_model, "SERVED", changed)
     assert register_model.identify(params, results) != identity
 
 

@@ -34,10 +34,8 @@ def fetch_snapshot(
         ModelError: the library huggingface_hub is not installed.
     """
     done = cache / f"{repository.replace('/', '--')}-{commit}.json"
-    if done.is_file():
-        folder = Path(json.loads(done.read_text(encoding="utf-8"))["folder"])
-        if folder.is_dir():
-            return folder
+    if (folder := _fetched(done, choose)) is not None:
+        return folder
     hub = library("huggingface_hub")
     endpoint = os.environ.get("HF_ENDPOINT", hub.constants.ENDPOINT).rstrip("/")
     token = os.environ.get("HF_TOKEN") or False  # False: not one that lies in the home folder either
@@ -58,9 +56,21 @@ def fetch_snapshot(
         raise _as_ours(error, repository, commit) from error
     folder = Path(path).parent
     beside = done.with_suffix(".part")
-    beside.write_text(json.dumps({"folder": str(folder)}) + "\n", encoding="utf-8")
+    record = {"folder": Path(os.path.relpath(folder, cache)).as_posix(), "names": sorted(files)}
+    beside.write_text(json.dumps(record) + "\n", encoding="utf-8")
     beside.replace(done)
     return folder
+
+
+def _fetched(done: Path, choose: Callable[[Iterable[str]], list[str]]) -> Path | None:
+    """The folder of an earlier fetch if it has every file that `choose` wants now, else None."""
+    try:
+        record = json.loads(done.read_text(encoding="utf-8"))
+        folder = done.parent / record["folder"]  # relative, so that the cache may be moved
+        wanted = choose(record["names"])
+    except (OSError, ValueError, KeyError):  # also of an older version of seqloom, which wrote no names
+        return None
+    return folder if all((folder / name).is_file() for name in wanted) else None
 
 
 class _File(NamedTuple):

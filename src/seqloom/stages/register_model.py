@@ -4,9 +4,11 @@ Run again it finds both by their fingerprint and changes nothing; in a clone who
 without training. metrics/registration.json holds what repeats: no version, run id, date or verdict.
 """
 
+import hashlib
 import json
 from pathlib import Path
 
+import seqloom
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
@@ -18,6 +20,8 @@ from seqloom.tracking.names import model_name
 from seqloom.tracking.registry import find, label, nominate, register
 from seqloom.tracking.run import log_run
 from seqloom.tracking.store import connect, exclusive
+
+SERVED = Path(seqloom.__file__).parent / "tracking" / "served_model.py"  # a copy of it is part of each version
 
 
 def run(params: Params, listen: Listener) -> None:
@@ -53,12 +57,16 @@ def run(params: Params, listen: Listener) -> None:
 
 
 def identify(params: Params, results: Results) -> str:
-    """The fingerprint of a result: equal model, scores and params are the same result, wherever it was made.
+    """Return the fingerprint of a version: its model, params, scores and the code that MLflow stores to serve it.
 
-    Where and under which label it is filed is left out, what another family would have been, and what is asked of a
-    version beside the champion.
+    It is the same wherever the version was made. It leaves out experiment and label, unused model families, and the
+    gate and guard bounds.
     """
     settings = params.model_dump(mode="json", exclude={"register_", "gate", "guard"})
     settings |= {"model": params.model.used(), "train": params.train.used()}
-    facts = {"params": settings, "evaluation": results.evaluation}
+    facts = {
+        "params": settings,
+        "evaluation": results.evaluation,
+        "served": hashlib.sha256(SERVED.read_bytes()).hexdigest(),
+    }
     return fingerprint(places.CANDIDATE, facts)

@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 import pytest
 
+from pipelines.sweeping.clone import make_clone
 from pipelines.sweeping.space import Point, Sweep, SweepError
 from pipelines.sweeping.study import Study, Trial
 
@@ -99,6 +100,23 @@ def test_another_space_is_refused_and_more_trials_are_not(tmp_path: Path) -> Non
     Study(tmp_path, a_sweep(trials=9, pruner={"name": "halving"}), BASE)
     with pytest.raises(SweepError, match=r"whose sampler, space differ .* remove that folder"):
         Study(tmp_path, a_sweep(sampler="random", space=dict([*SPACE.items()][:1])), BASE)
+
+
+def test_libraries_that_changed_since_the_sweep_began_are_told(tmp_path: Path) -> None:
+    assert Study(tmp_path, a_sweep(), BASE).changed_libraries({"torch": "2.11", "numpy": "2.4"}) == []
+    again = Study(tmp_path, a_sweep(), BASE)
+    assert again.changed_libraries({"torch": "2.11", "numpy": "2.4"}) == []
+    assert again.changed_libraries({"torch": "2.12", "sacrebleu": "2.6"}) == [
+        "numpy was 2.4, is not installed", "sacrebleu was not installed, is 2.6", "torch was 2.11, is 2.12",
+    ]  # fmt: skip
+
+
+def test_a_study_whose_copy_of_the_clone_is_gone_is_not_gone_on_with(tmp_path: Path) -> None:
+    folder = tmp_path / "scratch" / "sweeps" / "mine"
+    folder.mkdir(parents=True)
+    Study(folder, a_sweep(), BASE)
+    with pytest.raises(SweepError, match=r"mine/clone is gone, .* Remove .*mine to begin anew"):
+        make_clone(tmp_path, folder / "clone")
 
 
 def test_optuna_is_quiet() -> None:

@@ -5,6 +5,7 @@ finished and not repeated. A person may move the alias at any time, and no stage
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from seqloom.gate.contest import Contest, Contestant, Performance, speeds
 from seqloom.gate.overlap import TrainingTexts
 from seqloom.gate.report import markdown
 from seqloom.gate.rules import Rule, Verdict, describe, empty, judge
+from seqloom.gate.settings import GateSettings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
@@ -29,6 +31,9 @@ from seqloom.tracking.versions import Reference, fetch, is_whole
 
 TEXTS = "training_texts.safetensors"
 _BROKEN = (ModelError, TokenizerError, EvaluationError)
+
+_LOG = logging.getLogger(__name__)
+_BOUNDS = "settings"  # of the gate, kept as the tag gate.settings of a version
 
 
 class Outcome(NamedTuple):
@@ -54,8 +59,13 @@ def settle(store: Store, version: Any, params: Params, listen: Listener) -> Outc
     said = version.tags.get(VERDICT)
     if said is None:
         before, verdict = _judge(store, version, params, listen)
-        _keep(store, version, before, verdict)
+        _keep(store, version, before, verdict, params.gate)
         said = f"{PROMOTED if verdict.promoted else ''}{verdict.reason}"
+    elif not said.startswith(PROMOTED) and (others := _other_bounds(version, params.gate)):
+        _LOG.warning(
+            "version %s was refused under other settings (%s), and a version is judged once; "
+            "`seqloom promote %s` makes it champion without the gate", number, "; ".join(others), number,
+        )  # fmt: skip
     reason = said.removeprefix(PROMOTED)
     champion = reigning(store, version.name)
     if said.startswith(PROMOTED) and champion != number:
@@ -158,7 +168,7 @@ def _performance(contest: Contest, hypotheses: Sequence[str], contestant: Contes
     return Performance(segments, score(segments, task=params.task, settings=params.evaluate), contestant.size)
 
 
-def _keep(store: Store, version: Any, before: str | None, verdict: Verdict) -> None:
+def _keep(store: Store, version: Any, before: str | None, verdict: Verdict, settings: GateSettings) -> None:
     """The verdict as tags, as artifacts of the run, and for whoever ran the stage."""
     name, number = version.name, str(version.version)
     files = {
@@ -167,11 +177,19 @@ def _keep(store: Store, version: Any, before: str | None, verdict: Verdict) -> N
         "verdict.md": markdown(f"{name} version {number}", verdict),
     }
     rules = {rule.name.replace(" ", "_"): describe(rule) for rule in verdict.rules}
+    rules[_BOUNDS] = settings.model_dump_json()
     if before is not None:
         rules["champion"] = before
     keep_verdict(store, version, verdict.promoted, verdict.reason, rules, files)
     for file, text in files.items():
         places.write_text(places.GATE / file, text)
+
+
+def _other_bounds(version: Any, settings: GateSettings) -> list[str]:
+    """How the gate's settings differ from those that the version was judged by; nothing where these are not known."""
+    kept, now = version.tags.get(f"gate.{_BOUNDS}"), settings.model_dump(mode="json")
+    then = now if kept is None else json.loads(kept)
+    return [f"gate.{name} was {then.get(name)}, is {value}" for name, value in now.items() if then.get(name) != value]
 
 
 def keep_texts(params: Params) -> Path:
