@@ -11,12 +11,17 @@ import torch
 import yaml
 
 from seqloom.huggingface import library
-from seqloom.import_closure import EXEMPT, PACKAGE, closure
+from seqloom.import_closure import PACKAGE, closure
 from seqloom.params import load_params
 from seqloom.stages.training import identity
 from seqloom.training.device import Placement
 
 ROOT = Path(__file__).resolve().parents[2]
+# The modules that may be left out, written again: one more in EXEMPT has to be argued for here, too.
+DECIDING = {
+    "seqloom.errors", "seqloom.params", "seqloom.progress", "seqloom.settings",
+    "seqloom.stages.console", "seqloom.stages.places",
+}  # fmt: skip
 CPU = Placement(torch.device("cpu"), "fp32")
 
 # Imports train_model with an ear at the import statement, and tells which module imported which, without what the
@@ -47,7 +52,7 @@ print(json.dumps({"reached": files, "loaded": [name for name in sys.modules if n
 
 @pytest.fixture(scope="module")
 def heard() -> dict[str, dict[str, str]]:
-    command = [sys.executable, "-c", LISTENING, *EXEMPT]
+    command = [sys.executable, "-c", LISTENING, *DECIDING]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, dict[str, str]] = json.loads(done.stdout)
     return found
@@ -65,7 +70,7 @@ def test_every_module_that_training_loads_counts(heard: dict[str, dict[str, str]
     assert set(shaping) - counted == set()
     assert len(shaping) > 50
     # Loaded, yet not counted: exempt modules, packages (docstrings), and the settings that params.py puts together.
-    named = set(closure(identity.STAGE)) | EXEMPT
+    named = set(closure(identity.STAGE)) | DECIDING
     others = {name for name in heard["loaded"] if name not in named and (PACKAGE.parent / path_of(name)).is_file()}
     assert {name.rpartition(".")[2] for name in others} == {"settings"}
 

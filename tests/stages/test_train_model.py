@@ -19,7 +19,7 @@ import yaml
 
 from seqloom.corpus.splits import Pair, Split, SplitWriter
 from seqloom.decoding.translator import Translator
-from seqloom.errors import CorpusError
+from seqloom.errors import CorpusError, TrainingError
 from seqloom.import_closure import PACKAGE
 from seqloom.languages import Direction
 from seqloom.params import Params, load_params
@@ -299,6 +299,24 @@ def test_beginning_anew_beside_an_unfinished_run_says_what_differs(
     train_model.run(change_params(), ignore)  # goes on
     train_model.run(change_params(lr=0.02), ignore)  # beside runs that are finished
     assert not [record for record in caplog.records if "anew" in record.message]
+
+
+def test_an_edit_during_training_is_not_recorded_as_what_the_model_was_made_of(workplace: Path) -> None:
+    params = load_params()
+
+    def edit(progress: Progress) -> None:
+        if progress.task == "train" and progress.done == 13:
+            change_params(lr=0.01, sections={"search": {"beam": 3}})
+
+    with pytest.raises(TrainingError, match=r"while the model was trained \(train\.lr was 0\.004, is 0\.01\), and DVC"):
+        train_model.run(params, edit)
+    assert not places.CANDIDATE.exists()
+    assert not places.TRAINING_METRICS.exists()
+    heard: list[Progress] = []
+    train_model.run(change_params(), heard.append)
+    assert heard[0].note == "going on from a checkpoint"
+    assert (heard[0].done, heard[0].total) == (20, 20)
+    assert places.CANDIDATE.exists()
 
 
 def test_wrong_tokens_stop_before_the_first_step_with_the_pair_at_fault(workplace: Path) -> None:

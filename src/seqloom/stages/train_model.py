@@ -31,7 +31,14 @@ from seqloom.params import Params
 from seqloom.progress import Listener, Progress, ignore
 from seqloom.stages import places
 from seqloom.stages.training import preflight
-from seqloom.stages.training.identity import FINISHED, differences, fingerprint, identify, write_identity
+from seqloom.stages.training.identity import (
+    FINISHED,
+    check_unchanged,
+    differences,
+    fingerprint,
+    identify,
+    write_identity,
+)
 from seqloom.stages.training.launch import launch, launched
 from seqloom.stages.training.samples import FILE, Samples
 from seqloom.stages.training.stopping import stop_requests
@@ -133,6 +140,7 @@ def train(params: Params, placement: Placement, processes: Processes, listen: Li
         )
         outcome = engine.run()
     if processes.first:
+        check_unchanged(identity, params, placement)
         write_outputs(engine.model, params, outcome, scratch.name, placement, coverage, int(settings.tokens_per_batch))
         (scratch / FINISHED).touch()
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
+from seqloom.errors import TrainingError
 from seqloom.import_closure import PACKAGE, closure, libraries
-from seqloom.params import Params
+from seqloom.params import PARAMS_FILE, Params, load_params
 from seqloom.stages import places
 from seqloom.training.device import Placement
 
@@ -89,7 +90,31 @@ def differences(identity: Identity, scratch: Path) -> list[str]:
         other = json.loads(newest.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    mine, theirs = _flat(identity), _flat(other)
+    return _told(theirs=other, mine=identity)
+
+
+def check_unchanged(identity: Identity, params: Params, placement: Placement) -> None:
+    """Compare the inputs as they are on the disk now with those that training started from.
+
+    DVC hashes a stage's dependencies when the stage has ended. What was edited meanwhile, it would record as the input
+    of a result that was made without it.
+
+    Raises:
+        TrainingError: something changed.
+        ParamsError: params.yaml cannot be read any more.
+    """
+    now = load_params() if PARAMS_FILE.is_file() else params
+    if changed := _told(theirs=identity, mine=identify(now, placement)):
+        raise TrainingError(
+            f"inputs changed while the model was trained ({'; '.join(changed)}), and DVC would record the new ones as "
+            "those of this result. Undo the change and run again to keep the result, which takes seconds; or run again "
+            "to train with the change"
+        )
+
+
+def _told(*, theirs: Identity, mine: Identity) -> list[str]:
+    """How two identities differ, in words."""
+    mine, theirs = _flat(mine), _flat(theirs)
     different = [name for name in mine | theirs if theirs.get(name) != mine.get(name)]
     hashed = [name.partition(".")[2] for name in different if name.startswith(("code.", "data."))]
     values = [name for name in different if not name.startswith(("code.", "data."))]
