@@ -26,14 +26,10 @@ class ValidationSearch(Settings):
     no_repeat_ngram: Annotated[int, Field(ge=0)]
     batch_tokens: _Positive
 
-    @model_validator(mode="after")
-    def _lengths(self) -> Self:
+    @check
+    def _lengths(self) -> Faults:
         if self.min_length_extra > self.max_length_extra:
-            raise ValueError(
-                f"min_length_extra ({self.min_length_extra}) is above max_length_extra ({self.max_length_extra}): "
-                "it may be at most that"
-            )
-        return self
+            yield "min_length_extra", f"is {self.min_length_extra}, above max_length_extra ({self.max_length_extra})"
 
 
 class TrainSettings(Settings):
