@@ -46,11 +46,13 @@ clean: ## remove what can be made again: caches of tools and .venv (results, run
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src pipelines tests -name __pycache__ -prune -exec rm -rf {} +
 
-# The installation is repeated only when what it comes from has changed. Byte code is left to the first import: most of
+# The installation is repeated only when what it comes from has changed: make compares times, which `cp -r` sets anew, so
+# the recipe compares content, too. Byte code is left to the first import: most of
 # these packages are never imported, and compiling all of them takes longer than everything else together. Where the
 # environment forbids byte code, as some container images do, every start would pay for it.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt --build-constraint constraints.txt
+MOVABLE = $(BIN)/python deploy/relocatable.py .venv
 
 .venv/.made:
 	@test -n '$(PYTHON)' || { echo 'error: seqloom needs Python 3.11 or 3.12 with its venv module; install one, or name one with make PYTHON=...' >&2; exit 1; }
@@ -58,18 +60,20 @@ INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt
 	@touch $@
 
 .venv/.run: pyproject.toml constraints.txt | .venv/.made
-	@echo 'Installing the pinned dependencies into .venv: 1 to 3 minutes, most of it the download of torch'
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
-	@$(INSTALL) $(QUIETLY) --editable '.[pipeline]'
-	@touch $@
+	@cat $^ | cmp --silent - $@ || { \
+		echo 'Installing the pinned dependencies into .venv: 1 to 3 minutes, most of it the download of torch' && \
+		$(BIN)/python -m pip install --quiet --constraint constraints.txt pip && \
+		$(INSTALL) $(QUIETLY) --editable '.[pipeline]' && $(MOVABLE) && rm -f .venv/.test; }
+	@cat $^ > $@
 
 .venv/.test: .venv/.run
-	@echo 'Installing what the tests and checks need into .venv'
-	@$(INSTALL) --quiet --editable '.[pipeline,hf,dev]'
-	@touch $@
+	@cmp --silent $< $@ || { \
+		echo 'Installing what the tests and checks need into .venv' && \
+		$(INSTALL) --quiet --editable '.[pipeline,hf,dev]' && $(MOVABLE); }
+	@cp $< $@
 
 services: .venv/.test ## install what the tests of PostgreSQL and S3 need, which are skipped without it (Debian's PostgreSQL, as root)
-	@$(INSTALL) --quiet --editable '.[pipeline,hf,dev,postgres,s3,services]'
+	@$(INSTALL) --quiet --editable '.[pipeline,hf,dev,postgres,s3,services]' && $(MOVABLE)
 	@test -d /usr/lib/postgresql || { apt-get $(HASTY) --quiet=2 update && \
 		DEBIAN_FRONTEND=noninteractive apt-get $(HASTY) --quiet=2 --yes --no-install-recommends install postgresql >/dev/null; }
 

@@ -82,6 +82,7 @@ def give_store(root: Path) -> None:
 def _empty_database() -> bytes:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.chdir(folder)  # MLflow's own experiment "Default" keeps its files in the working folder
         connect(Path(folder), create=True)
         return (Path(folder) / "mlflow.db").read_bytes()
 

@@ -34,7 +34,8 @@ def test_the_embedded_store_lies_at_the_root_with_its_files_beside_it(tmp_path: 
     assert store.uri == f"sqlite:///{root}/mlflow.db"
     assert mlflow.get_tracking_uri() == store.uri
     experiment = store.client.get_experiment(experiment_id(store, "first"))
-    assert local_folder(experiment.artifact_location) == root / "mlartifacts"
+    assert experiment.artifact_location == "file:mlartifacts"
+    assert local_folder(store, experiment.artifact_location) == root / "mlartifacts"
     assert experiment_id(store, "first") == experiment.experiment_id
     assert {path.name for path in root.iterdir()} <= {"mlflow.db", "mlflow.db.lock", "mlartifacts"}
 
@@ -59,10 +60,30 @@ def test_processes_that_open_a_fresh_store_at_once_share_it(tmp_path: Path) -> N
     database.close()
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_text("these are not the tables that you are looking for" * 99)
-    with pytest.raises(RegistryError, match=r"mlflow\.db cannot be used: .*not a database"):
-        connect(tmp_path, create=True)
+@pytest.mark.parametrize("create", [False, True])
+@pytest.mark.parametrize(
+    ("content", "said"), [("", r"is empty \(0 bytes\)"), ("no table " * 99, "is not a SQLite database"), (None, "is missing")]
+)
+def test_a_store_that_was_lost_is_not_taken_for_a_new_one(
+    tmp_path: Path, content: str | None, said: str, create: bool
+) -> None:
+    if content is None:
+        model = tmp_path / "mlartifacts/models/m-1/artifacts/MLmodel"
+        model.parent.mkdir(parents=True)
+        model.touch()
+    else:
+        (tmp_path / "mlflow.db").write_text(content)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(RegistryError, match=rf"mlflow\.db: {said}, .*restore it from a backup, or remove ") as caught:
+        connect(tmp_path, create=create)
+    assert not isinstance(caught.value, NothingRegisteredError)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_runs_left_without_a_model_is_no_lost_store(tmp_path: Path) -> None:
+    (tmp_path / "mlartifacts" / "models").mkdir(parents=True)
+    with pytest.raises(NothingRegisteredError):
+        connect(tmp_path, create=False)
 
 
 def test_a_deleted_experiment_is_not_written_to(tmp_path: Path) -> None:
@@ -156,8 +177,9 @@ def test_passwords_are_not_shown(uri: str, shown: str) -> None:
         ("s3://bucket/key", None),
     ],
 )
-def test_which_files_lie_here(uri: str, folder: Path | None) -> None:
-    assert local_folder(uri) == folder
+def test_which_files_lie_here(tmp_path: Path, uri: str, folder: Path | None) -> None:
+    give_store(tmp_path)
+    assert local_folder(connect(tmp_path, create=False), uri) == folder
 
 
 @pytest.mark.parametrize("place", [".dvc/tmp/exps/tmp1", ".dvc/tmp/exps/standalone/tmp2"])

@@ -33,10 +33,16 @@ with warnings.catch_warnings():
     import mlflow.pyfunc
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact import artifact_repository_registry
+
+    from seqloom.tracking.local_files import LocalFiles
 # Its thousand modules live as long as the process. Looking through them for garbage, again and again and at the exit,
 # is a third of the time that a command like `seqloom info` takes.
 gc.freeze()
 gc.enable()
+
+# As the entry point in pyproject.toml does; an environment that was installed by an earlier version has none.
+artifact_repository_registry._artifact_repository_registry.register("file", LocalFiles)
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.ERROR)

@@ -143,7 +143,7 @@ def _finished(store: Store, home: str, fingerprint: str) -> Logged | None:
 
 
 def _is_whole(store: Store, model_id: str) -> bool:
-    folder = local_folder(store.client.get_logged_model(model_id).artifact_location)
+    folder = local_folder(store, store.client.get_logged_model(model_id).artifact_location)
     return folder is None or holds_model(folder)
 
 

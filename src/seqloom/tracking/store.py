@@ -1,13 +1,14 @@
 """Where runs and versions are kept: MLflow's server, or a SQLite file with a folder beside it.
 
-`MLFLOW_TRACKING_URI` names the store; without it, it is `mlflow.db` beside `mlartifacts/` at the repository's root.
-This module knows no runs and no versions. Whatever MLflow raises leaves this room as a `RegistryError` of one line,
+`MLFLOW_TRACKING_URI` names the store; without it, it is `mlflow.db` beside `mlartifacts/` at the repository's root. That
+store moves with its clone: locations of artifacts in it are relative. This module knows no runs and no versions. Whatever MLflow raises leaves this room as a `RegistryError` of one line,
 without the password that a URI may hold.
 """
 
 import fcntl
 import os
 import socket
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +21,15 @@ from sqlalchemy.pool import NullPool
 
 from seqloom.errors import RegistryError, SilentError
 from seqloom.tracking.library import MlflowClient, MlflowException, mlflow
+from seqloom.tracking.local_files import ARTIFACTS, SQLITE
+from seqloom.tracking.relocation import make_relative
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # as `mlflow server` reads it; for stores that are a database
-DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+DATABASE = "mlflow.db"
 _COPIES = ".dvc/tmp/exps"
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's page looks for prompts and agents in it
-_SQLITE = "sqlite:///"
+_HEADER = b"SQLite format 3"  # how a database begins
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SILENCE = ("Max retries exceeded", "timed out", "timeout expired", "Connection refused")
 _PATIENCE = 5  # seconds for a first answer
@@ -44,6 +47,7 @@ class Store(NamedTuple):
     shown: str
     artifacts: str | None  # where new experiments keep their files; None: as the server says
     lock: Path
+    movable: bool  # it is the clone's own, so what it holds must not depend on where the clone is
 
 
 def connect(root: Path, *, create: bool) -> Store:
@@ -58,20 +62,24 @@ def connect(root: Path, *, create: bool) -> Store:
     """
     given = os.environ.get(URI_VARIABLE)
     home = _clone(root.absolute())
-    uri = given or f"{_SQLITE}{home / DATABASE}"
-    if uri.startswith(_SQLITE):
-        database = Path(uri.removeprefix(_SQLITE)).absolute()
-        uri, home = f"{_SQLITE}{database}", database.parent
-        _make(database, create=create)
+    own = home / DATABASE
+    uri = given or f"{SQLITE}{own}"
+    if uri.startswith(SQLITE):
+        database = Path(uri.removeprefix(SQLITE)).absolute()
+        uri, home = f"{SQLITE}{database}", database.parent
+        _make(database, create=create, own=database == own)
     artifacts = None
     if not uri.startswith(("http:", "https:")):
         artifacts = os.environ.get(ARTIFACTS_VARIABLE) or (home / ARTIFACTS).as_uri()
     client = _answering(uri)
+    movable = uri == f"{SQLITE}{own}" and not os.environ.get(ARTIFACTS_VARIABLE)
+    if movable:
+        _settle(own)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     if given is None:  # MLflow hands its choice on to child processes; for another folder it would be the wrong one
         os.environ.pop(URI_VARIABLE, None)
-    return Store(client, uri, without_password(uri), artifacts, home / f"{DATABASE}.lock")
+    return Store(client, uri, without_password(uri), artifacts, home / f"{DATABASE}.lock", movable)
 
 
 def _clone(root: Path) -> Path:
@@ -107,6 +115,8 @@ def experiment_id(store: Store, name: str) -> str:
         if found is None:
             try:
                 made = store.client.create_experiment(name, artifact_location=store.artifacts, tags=_KIND)
+                if store.movable:
+                    _settle(store.lock.with_name(DATABASE))
                 return str(made)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -120,12 +130,12 @@ def experiment_id(store: Store, name: str) -> str:
         return str(found.experiment_id)
 
 
-def local_folder(uri: str) -> Path | None:
-    """The folder of artifacts if they lie on this machine, else None."""
+def local_folder(store: Store, uri: str) -> Path | None:
+    """The folder of artifacts if they lie on this machine, else None; a relative one is relative to the database."""
     parts = urlsplit(uri)
     if parts.scheme not in ("", "file"):
         return None
-    return Path(unquote(parts.path) if parts.scheme else uri)
+    return store.lock.parent / (unquote(parts.path) if parts.scheme else uri)
 
 
 def holds_model(folder: Path) -> bool:
@@ -141,9 +151,22 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _make(database: Path, *, create: bool) -> None:
+def _make(database: Path, *, create: bool, own: bool) -> None:
     if database.exists():
+        with database.open("rb") as file:
+            start = file.read(len(_HEADER))
+        if start != _HEADER:
+            what = "is not a SQLite database" if start else "is empty (0 bytes)"
+            raise RegistryError(
+                f"{database}: {what}, so its runs and versions are lost; restore it from a backup, or remove it and "
+                f"{ARTIFACTS}/ to begin with an empty registry"
+            )
         return
+    if own and any((database.parent / ARTIFACTS / "models").glob("*/artifacts/MLmodel")):
+        raise RegistryError(
+            f"{database}: is missing, but {ARTIFACTS}/ holds models that were registered in it; restore it from a "
+            f"backup, or remove {ARTIFACTS}/ to begin with an empty registry"
+        )
     if not create:
         raise NothingRegisteredError(f"nothing is registered yet: there is no {database}; `make run` fills it")
     with _locked(database.with_name(f"{DATABASE}.lock")):
@@ -153,10 +176,20 @@ def _make(database: Path, *, create: bool) -> None:
         beside = database.with_name(f"{database.name}.part")
         beside.unlink(missing_ok=True)
         try:
-            MlflowClient(f"{_SQLITE}{beside}").search_experiments(max_results=1)
+            MlflowClient(f"{SQLITE}{beside}").search_experiments(max_results=1)
         except (MlflowException, SQLAlchemyError) as error:
             raise RegistryError(f"{database}: cannot be made: {_first_line(str(error))}") from error
         beside.replace(database)
+
+
+def _settle(database: Path) -> None:
+    """Make its locations relative. Where that cannot be written, as in a read-only copy, they stay as they are."""
+    if not os.access(database, os.W_OK):
+        return
+    try:
+        make_relative(database)
+    except sqlite3.Error as error:
+        raise RegistryError(f"{database}: its artifact locations cannot be made relative: {error}") from error
 
 
 def _answering(uri: str) -> MlflowClient:

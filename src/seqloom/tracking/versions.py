@@ -125,7 +125,7 @@ def location(store: Store, version: Any) -> Path | None:
     uri = store.client.get_model_version_download_uri(version.name, version.version)
     if uri.startswith("models:/"):
         uri = store.client.get_logged_model(uri.removeprefix("models:/")).artifact_location
-    return local_folder(uri)
+    return local_folder(store, uri)
 
 
 def _downloaded(store: Store, version: Any) -> Path:
