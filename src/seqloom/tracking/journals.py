@@ -73,9 +73,20 @@ class Journal:
         try:
             process = psutil.Process(self.work.pid)
             return bool(
-                process.create_time() <= self.work.at + _CLOCKS and process.status() != psutil.STATUS_ZOMBIE
-            )  # or a younger process has its number
+                process.create_time() <= self.work.at + _CLOCKS  # or a younger process has its number
+                and process.status() != psutil.STATUS_ZOMBIE
+                and self._is_here(self.work.pid)
+            )
         except psutil.Error:
+            return False
+
+    def _is_here(self, pid: int) -> bool:
+        """Whether a process works in this clone: one that works in the original is in the journal of a copy, too."""
+        try:
+            return Path(f"/proc/{pid}/cwd").samefile(self._file.absolute().parents[2])
+        except PermissionError:
+            return True
+        except OSError:
             return False
 
     def _new(self) -> Iterator[Mapping[str, Any]]:

@@ -8,6 +8,7 @@ this process is killed. A run whose training has died is closed; one that regist
 import fcntl
 import hashlib
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -23,10 +24,10 @@ from seqloom.tracking.lineage import flat
 from seqloom.tracking.names import FINGERPRINT, model_name
 from seqloom.tracking.page import log_table
 from seqloom.tracking.run import AT_ONCE, TRAINING, live_run
-from seqloom.tracking.store import Store, experiment_id, refusals
+from seqloom.tracking.store import DATABASE, Store, experiment_id, refusals
 from seqloom.tracking.view import save_view
 
-PLACE = "seqloom.place"  # tag of runs: the machine and the folder in scratch
+PLACE = "seqloom.place"  # tag of runs: the folder in scratch that their training has, see `place`
 POSITION, LOCK, SYSTEM = "sync.json", "sync.lock", "system.jsonl"
 TABLE = "learning.json"  # sentences of the validation split, as each validation translated them
 _HEADS = ("source", "reference", "step", "hypothesis")
@@ -100,7 +101,8 @@ class Live:
     def _run(self, store: Store, experiment: str) -> str | None:
         """The run of this training, made where there is none; None where it is register_model's by now."""
         home = experiment_id(store, experiment)
-        where = hashlib.sha256(f"{store.uri} {home}".encode()).hexdigest()[:16]  # a URI may hold a password
+        address = DATABASE if store.movable else store.uri
+        where = hashlib.sha256(f"{address} {home}".encode()).hexdigest()[:16]  # a URI may hold a password
         if self._position.get("store") != where:
             self._position = {"store": where}
         run_id = self._position.get("run_id")
@@ -129,7 +131,7 @@ class Live:
         direction = model_name("translation", *languages).removeprefix("seqloom-")
         tags = {name: str(value) for name, value in kind.items() if value}
         tags |= {TRAINING: self.folder.name, "direction": direction, "mlflow.source.name": "seqloom sync"}
-        tags[PLACE] = place(self.folder)
+        tags[PLACE] = place(store, self.folder)
         name = "-".join(filter(None, (kind["model.name"], kind["model.preset"])))
         made = store.client.create_run(
             home,
@@ -226,8 +228,10 @@ def _as_refusal() -> Iterator[None]:
         raise RegistryError(f"the tracking store cannot be used: {error}") from error
 
 
-def place(folder: Path) -> str:
-    """The machine and the folder, as the runs of its trainings are tagged."""
+def place(store: Store, folder: Path) -> str:
+    """The tag of a training's run. A store that moves with its clone needs the folder within the clone only."""
+    if store.movable:
+        return os.path.relpath(folder, store.lock.parent)
     return f"{socket.gethostname()}:{folder.absolute()}"
 
 

@@ -218,7 +218,7 @@ def _log_model(store: Store, home: str, run_id: str, run: TrainingRun) -> str:
         (folder / "search.json").write_text(json.dumps(run.model.search, indent=2) + "\n", encoding="utf-8")
         mlflow.models.Model.log(  # mlflow.pyfunc.log_model would end the run, which is not all written yet
             artifact_path=None,
-            flavor=mlflow.pyfunc,
+            flavor=_Movable,
             name=_MODEL_NAME,
             model_id=model_id,
             run_id=run_id,
@@ -229,6 +229,20 @@ def _log_model(store: Store, home: str, run_id: str, run: TrainingRun) -> str:
             pip_requirements=requirements(run.model.needs),
         )
     return str(model_id)
+
+
+class _Movable:
+    """MLflow's flavor for Python models, without the absolute paths that it writes into MLmodel and never reads."""
+
+    @staticmethod
+    def save_model(path: str, mlflow_model: Any, **arguments: Any) -> None:
+        """Write the model's folder to `path`."""
+        mlflow.pyfunc.save_model(path=path, mlflow_model=mlflow_model, **arguments)
+        described = mlflow_model.flavors[mlflow.pyfunc.FLAVOR_NAME]
+        described["model_code_path"] = _CODE.name
+        for artifact in described["artifacts"].values():
+            artifact["uri"] = artifact["path"]
+        mlflow_model.save(str(Path(path) / "MLmodel"))
 
 
 def _signature(search: Mapping[str, Any]) -> Any:

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from seqloom.tracking.journals import JOURNAL
 from seqloom.tracking.live import PLACE, Live, held, place
 from seqloom.tracking.names import FINGERPRINT
+from seqloom.tracking.run import TRAINING
 from seqloom.tracking.store import Store, experiment_id, refusals
 
 
@@ -42,11 +44,16 @@ def _abandoned(store: Store, experiment: str, scratch: Path) -> list[str]:
     with refusals(store):
         home = experiment_id(store, experiment)
         running = store.client.search_runs([home], "attributes.status = 'RUNNING'")
-    here = place(scratch)
-    return [
-        str(run.info.run_id)
-        for run in running
-        if run.data.tags.get(PLACE, "").startswith(f"{here}/")
-        and FINGERPRINT not in run.data.tags
-        and not Path(run.data.tags[PLACE].partition(":")[2]).exists()
-    ]
+    found = []
+    for run in running:
+        folder = scratch / run.data.tags.get(TRAINING, "")
+        if _is_of(store, run, folder) and FINGERPRINT not in run.data.tags and not folder.exists():
+            found.append(str(run.info.run_id))
+    return found
+
+
+def _is_of(store: Store, run: Any, folder: Path) -> bool:
+    """Whether the training of the run has, or had, this folder."""
+    tag = run.data.tags.get(PLACE, "")
+    # Earlier versions wrote an absolute folder into the clone's own store, too: the clone may have been moved since.
+    return tag == place(store, folder) or (store.movable and tag.endswith(f"/{folder}"))
