@@ -4,6 +4,7 @@ The clone itself stays as it is, and may be worked in meanwhile; what is trained
 there as a whole or not at all, and is never brought up to date: the trials of one sweep are of one code and one corpus.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -91,9 +92,10 @@ def _share_cache(root: Path, clone: Path) -> None:
     own = root / ".dvc" / "config.local"
     if own.exists():
         shutil.copy2(own, clone / ".dvc" / "config.local")
-    cache = _dvc(root, "cache", "dir") or str(root / ".dvc" / "cache")
+    cache = root / (_dvc(root, "cache", "dir") or ".dvc/cache")
     _dvc(clone, "config", "--local", "core.no_scm", "true")
-    _dvc(clone, "cache", "dir", "--local", cache)
+    inside = cache.is_relative_to(root)  # then a relative path, which is right after both were moved or copied
+    _dvc(clone, "cache", "dir", "--local", os.path.relpath(cache, clone) if inside else str(cache))
 
 
 def _dvc(folder: Path, *arguments: str) -> str:

@@ -163,6 +163,68 @@ def test_a_run_whose_training_was_removed_is_closed(store: Store, training: Trai
     assert [run.info.status for run in runs(store)] == ["KILLED"]
 
 
+@pytest.mark.parametrize("before", [False, True], ids=["", "tagged by an earlier version"])
+def test_a_run_whose_training_was_removed_is_closed_after_a_move(
+    store: Store, training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    training.begin()
+    send(store, training)
+    (run,) = runs(store)
+    assert run.data.tags["seqloom.place"] == f"scratch/{NAME}"
+    if before:
+        store.client.set_tag(run.info.run_id, "seqloom.place", f"{socket.gethostname()}:/old/clone/scratch/{NAME}")
+    here = tmp_path / "moved"
+    here.mkdir()
+    (tmp_path / "mlflow.db").rename(here / "mlflow.db")  # and no scratch/
+    monkeypatch.chdir(here)
+    moved = connect(here, create=False)
+    send_all(moved, "x", Path("another") / "scratch", print)
+    assert [run.info.status for run in runs(moved)] == ["RUNNING"]
+    send_all(moved, "x", Path("scratch"), print)
+    assert [run.info.status for run in runs(moved)] == ["KILLED"]
+
+
+def test_a_copy_takes_no_part_in_a_training_of_the_original(
+    store: Store, training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training.begin()
+    training.steps(1, 2)
+    send(store, training)
+    copy = tmp_path / "copy"
+    shutil.copytree(tmp_path / "scratch", copy / "scratch")
+    shutil.copyfile("mlflow.db", copy / "mlflow.db")
+    training.steps(3, 4)
+    assert Live(training.folder).journal.read()
+    live = Live(copy / "scratch" / NAME)
+    live.look()
+    assert not live.journal.alive()  # the process works in the original, and writes there
+    send_all(connect(copy, create=False), "x", copy / "scratch", print)
+    assert [run.info.status for run in runs(connect(copy, create=False))] == ["KILLED"]
+    assert [step for step, _ in curve(connect(copy, create=False), "train/loss")] == [2]
+    send_all(connect(tmp_path, create=False), "x", training.folder.parent, print)
+    assert [run.info.status for run in runs(store)] == ["RUNNING"]
+    assert [step for step, _ in curve(store, "train/loss")] == [2, 4]
+
+
+def test_after_a_move_nothing_is_sent_again(
+    store: Store, training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training.begin(dead=True)
+    training.steps(1, 2)
+    send(store, training)
+    here = tmp_path / "moved"
+    here.mkdir()
+    for name in ("mlflow.db", "mlartifacts", "scratch"):
+        if (tmp_path / name).exists():
+            (tmp_path / name).rename(here / name)
+    monkeypatch.chdir(here)
+    position = json.loads((here / "scratch" / NAME / "sync.json").read_text())
+    live = Live(here / "scratch" / NAME)
+    live.send(connect(here, create=False), "x")
+    assert json.loads((here / "scratch" / NAME / "sync.json").read_text()) == position
+    assert len(runs(connect(here, create=False))) == 1
+
+
 def test_a_journal_from_before_processes_signed_it_is_left_alone(store: Store, training: Training) -> None:
     training.steps(1, 4)
     send_all(store, "x", training.folder.parent, print)
@@ -272,6 +334,7 @@ def test_what_a_store_did_not_take_is_sent_the_next_time(store: Store, training:
 def test_a_server_that_never_answers_holds_nobody_up(
     training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setattr("seqloom.tracking.store._PATIENCE", 1)

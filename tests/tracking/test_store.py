@@ -62,7 +62,8 @@ def test_processes_that_open_a_fresh_store_at_once_share_it(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("create", [False, True])
 @pytest.mark.parametrize(
-    ("content", "said"), [("", r"is empty \(0 bytes\)"), ("no table " * 99, "is not a SQLite database"), (None, "is missing")]
+    ("content", "said"),
+    [("", r"is empty \(0 bytes\)"), ("no table " * 99, "is not a SQLite database"), (None, "is missing")],
 )
 def test_a_store_that_was_lost_is_not_taken_for_a_new_one(
     tmp_path: Path, content: str | None, said: str, create: bool
