@@ -1,8 +1,9 @@
 """Where runs and versions are kept: MLflow's server, or a SQLite file with a folder beside it.
 
-`MLFLOW_TRACKING_URI` names the store; without it, it is `mlflow.db` beside `mlartifacts/` at the repository's root. That
-store moves with its clone: locations of artifacts in it are relative. This module knows no runs and no versions. Whatever MLflow raises leaves this room as a `RegistryError` of one line,
-without the password that a URI may hold.
+`MLFLOW_TRACKING_URI` names the store; without it, it is `mlflow.db` beside `mlartifacts/` at the repository's root.
+That store moves with its clone: the locations of artifacts in it are relative. This module knows no runs and no
+versions. Whatever MLflow raises leaves this room as a `RegistryError` of one line, without the password that a URI may
+hold.
 """
 
 import fcntl
