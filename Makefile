@@ -46,10 +46,11 @@ clean: ## remove what can be made again: caches of tools and .venv (results, run
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src pipelines tests -name __pycache__ -prune -exec rm -rf {} +
 
-# The installation is repeated only when what it comes from has changed: make compares times, which `cp -r` sets anew, so
-# the recipe compares content, too. Byte code is left to the first import: most of
-# these packages are never imported, and compiling all of them takes longer than everything else together. Where the
-# environment forbids byte code, as some container images do, every start would pay for it.
+# The installation is repeated only if pyproject.toml or constraints.txt has changed. make compares times, which `cp -r`
+# changes, so the recipes compare content as well. relocatable.py makes .venv work after `mv` and `cp -r`.
+# Byte code is left to the first import: most of these packages are never imported, and compiling all of them takes
+# longer than everything else together. Where the environment forbids byte code, as some container images do, every
+# start would pay for it.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt --build-constraint constraints.txt
 MOVABLE = $(BIN)/python deploy/relocatable.py .venv
