@@ -19,6 +19,7 @@ def store(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
     """A registry with three versions of one model, of which the first is champion."""
     for name in ("params.yaml", "mlflow.db"):
         shutil.copy(workspace / name, tmp_path / name)
+    shutil.copytree(workspace / "mlartifacts", tmp_path / "mlartifacts")
     monkeypatch.chdir(tmp_path)
     found = connect(tmp_path, create=False)
     for _ in range(2):
