@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import warnings
+from typing import Any
 
 # MLflow reads these when it is imported, or later on every request. Its own patience with a server that does not
 # answer is seven tries of two minutes each; a person wants to hear of it sooner.
@@ -42,7 +43,8 @@ gc.freeze()
 gc.enable()
 
 # As the entry point in pyproject.toml does; an environment that was installed by an earlier version has none.
-artifact_repository_registry._artifact_repository_registry.register("file", LocalFiles)
+_registry: Any = artifact_repository_registry._artifact_repository_registry
+_registry.register("file", LocalFiles)
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.ERROR)
