@@ -92,6 +92,7 @@ def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
     assert logged.data.tags["git.dirty"] == "false"
     assert len(logged.data.tags["git.commit"]) == 40
     assert logged.data.tags["dvc.data/corpus"] == "12ab.dir"
+    assert float(logged.data.tags["speed.segments_per_s"]) > 0
     assert logged.data.metrics["test/bleu"] == 12.5
     assert set(logged.data.metrics) == {
         "test/bleu", "test/chrf", "test/ter", "train/loss", "train/lr", "train/grad_norm", "train/tokens_per_s",

@@ -1,9 +1,11 @@
 """`seqloom compare`: runs beside each other, with what is sure about their scores."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from seqloom.cli.table import table
 
 if TYPE_CHECKING:
     from seqloom.evaluation.significance import Difference
@@ -53,25 +55,20 @@ def _told(found: "Comparison", segments: int) -> Iterator[str]:
         for metric, each in found.scores.items()
     ]
     count = len(found.runs[0].segments.sources)
-    yield from _table([(f"{count:,} segments", *titles), *rows])
+    yield from table([(f"{count:,} segments", *titles), *rows])
     if found.params:
         yield ""
         values = [(name, *("-" if v is None else v for v in each)) for name, each in found.params.items()]
-        yield from _table([("params that differ", *titles), *values])
+        yield from table([("params that differ", *titles), *values])
     for index in found.furthest[:segments]:
         yield ""
         texts = found.runs[0].segments
         shown = [("source", "", texts.sources[index]), ("reference", "", texts.references[index])]
         shown += [(run.title, f"{run.chrf[index]:.1f}", run.segments.hypotheses[index]) for run in found.runs]
-        yield from _table(shown)
+        yield from table(shown)
 
 
 def _score(difference: "Difference") -> str:
     sure = "*" if difference.p < _SURE else ""
     low, high = f"{difference.low:+.2f}", f"{difference.high:+.2f}"
     return f"{difference.ours:.2f} ({difference.gain:+.2f} [{low}, {high}], p {difference.p:.3f}{sure})"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

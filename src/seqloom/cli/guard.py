@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.naming import PARAMS, default_model
+from seqloom.cli.table import table
 from seqloom.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -84,10 +85,7 @@ def _table(findings: "list[Finding]") -> str:
         ("-" if each.ok else "REFUSED", each.what, *map(_number, (each.now, each.before, each.low, each.high)))
         for each in findings
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join([*map(str.ljust, row[:2], widths[:2]), *map(str.rjust, row[2:], widths[2:])]) for row in rows
-    )
+    return "\n".join(table(rows, right=range(2, len(rows[0]))))
 
 
 def _number(number: float | None) -> str:

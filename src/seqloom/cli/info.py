@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.naming import PARAMS, default_model
+from seqloom.cli.table import table
 
 if TYPE_CHECKING:
     from seqloom.tracking.versions import Interval, Version
@@ -51,9 +52,7 @@ def _record(version: "Version") -> dict[str, Any]:
 
 def _table(found: Sequence["Version"]) -> str:
     heads = ("model", "version", "aliases", "BLEU", "chrF", "TER", "ROUGE-L", "pairs", "data", "commit", "registered")
-    rows = [heads, *(_row(version) for version in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(table([heads, *(_row(version) for version in found)]))
 
 
 def _row(version: "Version") -> tuple[str, ...]:

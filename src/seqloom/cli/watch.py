@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqloom.cli.naming import PARAMS
+from seqloom.cli.table import table
 
 if TYPE_CHECKING:
     from seqloom.corpus.watching.news import News
@@ -75,9 +76,7 @@ def _table(news: "list[News]", pinned: list[str]) -> str:
         for each in news
     ]
     rows.insert(0, ("corpus", "kind", "news", "known", "found", "why"))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return "\n".join([*lines, *(f"pinned: {', '.join(pinned)}" for _ in pinned[:1])])
+    return "\n".join([*table(rows), *(f"pinned: {', '.join(pinned)}" for _ in pinned[:1])])
 
 
 def _short(text: str | None) -> str:

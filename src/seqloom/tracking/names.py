@@ -5,6 +5,7 @@ from collections.abc import Sequence
 FINGERPRINT = "seqloom.fingerprint"  # tag of runs, logged models and versions
 VERDICT = "seqloom.verdict"  # tag of versions: why it is champion, or is not
 PROMOTED = "promoted: "  # what the verdict of a version that became champion begins with
+SPEED = "speed.segments_per_s"  # tag of runs: segments per second when the gate translated the test split
 MOVE = "seqloom.move."  # tags of registered models: the moves of champion, numbered
 CANDIDATE, CHAMPION = "candidate", "champion"  # aliases
 ARTIFACT = "model"  # the model folder among a logged model's artifacts

@@ -9,7 +9,7 @@ from typing import Any
 
 from seqloom.errors import RegistryError
 from seqloom.tracking.library import MlflowException
-from seqloom.tracking.names import CANDIDATE, FINGERPRINT, PROMOTED, VERDICT
+from seqloom.tracking.names import CANDIDATE, FINGERPRINT, PROMOTED, SPEED, VERDICT
 from seqloom.tracking.run import Logged
 from seqloom.tracking.store import Store, refusals
 from seqloom.tracking.versions import is_whole
@@ -62,6 +62,12 @@ def label(store: Store, version: Any, word: str) -> None:
         if version.tags.get("label") != word:
             store.client.set_model_version_tag(version.name, version.version, "label", word)
             store.client.set_tag(version.run_id, "label", word)
+
+
+def keep_speed(store: Store, version: Any, rate: float) -> None:
+    """Tag a version's run with the segments per second that it translates on this machine."""
+    with refusals(store):
+        store.client.set_tag(version.run_id, SPEED, f"{rate:.1f}")
 
 
 def keep_verdict(

@@ -6,6 +6,7 @@ finished and not repeated. A person may move the alias at any time, and no stage
 
 import json
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from seqloom.stages import places
 from seqloom.tracking.artifacts import read_artifact
 from seqloom.tracking.champion import crown, history, reigning
 from seqloom.tracking.names import PROMOTED, VERDICT
-from seqloom.tracking.registry import keep_verdict
+from seqloom.tracking.registry import keep_speed, keep_verdict
 from seqloom.tracking.store import Store
 from seqloom.tracking.versions import Reference, fetch, is_whole
 
@@ -95,7 +96,9 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
     try:
         folder = fetch(store, Reference(version.name, number=str(version.version)))
         challenger = Contestant.load(folder, params.train.device)
+        began = time.perf_counter()
         written = challenger.write(asked.sources, asked.directions, _telling(listen, "the new version"))
+        keep_speed(store, version, len(pairs) / (time.perf_counter() - began))
     except _BROKEN as error:
         return Verdict(False, f"the new version is broken: {error}")
     some = empty(written, params.gate)
