@@ -16,6 +16,7 @@ from seqloom.cli import (
     guard,
     history,
     info,
+    leaderboard,
     lineage,
     preset,
     promote,
@@ -40,6 +41,7 @@ examples:
   seqloom translate --input in.txt --output out.txt  the same; out.txt appears when it is whole
   seqloom translate --model models:/seqloom-en-de/3 "Good morning"
   seqloom info                                       versions, scores and data
+  seqloom leaderboard                                versions and runs on one test set, best first
   seqloom preset multilingual                        params.yaml for three directions in one model
 
 A model is trained and registered by `make run` or `dvc repro`. MLFLOW_TRACKING_URI names the registry; without it,
@@ -92,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         reproduce,
         compare,
         ui,
+        leaderboard,
     ):
         command = commands.add_parser(
             module.NAME,

@@ -23,6 +23,10 @@ TEXTS = "report/hypotheses.tsv"  # artifact of a run
 _BOOTSTRAP, _SEED = 1000, 12345  # where the first run does not say
 
 
+class UnreadableTextsError(RegistryError):
+    """A run's texts are no table, or of no known task."""
+
+
 class Tested(NamedTuple):
     """A run, and what it made of the test set."""
 
@@ -65,7 +69,7 @@ def compare_runs(store: Store, names: Sequence[str], *, most: int = 20) -> Compa
             raise RegistryError(
                 f"{other.origin.named} is for {other.task}, {first.origin.named} for {first.task}: they do not compare"
             )
-    settings = _settings(first.origin.params)
+    settings = bootstrap_settings(first.origin.params)
     found = [compare(other.segments, first.segments, METRICS[first.task], settings) for other in others]
     return Comparison(
         runs,
@@ -78,11 +82,26 @@ def compare_runs(store: Store, names: Sequence[str], *, most: int = 20) -> Compa
 def tested(store: Store, name: str) -> Tested:
     """A run or version by its name, with its texts. Raises `RegistryError`."""
     origin = lineage(store, name)
-    content = read_artifact(store, origin.run_id, TEXTS)
-    if content is None:
+    found = read_texts(store, origin.run_id, origin.params, name)
+    if found is None:
         raise RegistryError(f"{name}: its run has no {TEXTS}; only what register_model logged can be compared")
-    task = origin.params.get("task", "translation")
-    known = _directions(origin.params)
+    return Tested(origin, *found)
+
+
+def read_texts(
+    store: Store, run_id: str, params: Mapping[str, str], named: str
+) -> tuple[Task, Segments, Sequence[float]] | None:
+    """The task of a run, its test set with what it wrote, and the chrF of each segment; None if it has no texts.
+
+    Raises:
+        UnreadableTextsError: they are no table; the message calls the run `named`.
+        RegistryError: the store refuses.
+    """
+    content = read_artifact(store, run_id, TEXTS)
+    if content is None:
+        return None
+    task = params.get("task", "translation")
+    known = _directions(params)
     segments = Segments(sources := [], references := [], hypotheses := [], directions := [])
     chrf: list[float] = []
     try:
@@ -93,10 +112,10 @@ def tested(store: Store, name: str) -> Tested:
             directions.append(known[row["direction"]] if "direction" in row else next(iter(known.values())))
             chrf.append(float(row["chrf"]))
     except (KeyError, TypeError, ValueError, StopIteration) as error:
-        raise RegistryError(f"{name}: {TEXTS} of its run cannot be read as a table") from error
+        raise UnreadableTextsError(f"{named}: {TEXTS} of its run cannot be read as a table") from error
     if task not in get_args(Task) or not chrf:
-        raise RegistryError(f"{name}: has no texts of a known task")
-    return Tested(origin, cast("Task", task), segments, chrf)
+        raise UnreadableTextsError(f"{named}: has no texts of a known task")
+    return cast("Task", task), segments, chrf
 
 
 def _directions(params: Mapping[str, str]) -> dict[str, Direction]:
@@ -109,7 +128,9 @@ def _directions(params: Mapping[str, str]) -> dict[str, Direction]:
     return {str(direction): direction for direction in every}
 
 
-def _settings(params: Mapping[str, str]) -> EvaluateSettings:
+def bootstrap_settings(params: Mapping[str, str]) -> EvaluateSettings:
+    """How a run was resampled, as its params say; what they do not say is as in a default params.yaml."""
+
     def number(name: str, otherwise: int) -> int:
         value = params.get(f"evaluate.{name}", "")
         return int(value) if value.isdigit() else otherwise

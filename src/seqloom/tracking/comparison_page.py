@@ -1,31 +1,24 @@
 """A comparison as one HTML file that loads nothing. Whatever comes from a corpus, a model or a person is escaped."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
-from importlib.resources import files
 
 from seqloom.evaluation.settings import TITLES
 from seqloom.evaluation.significance import Difference
 from seqloom.tracking.comparison import Comparison
+from seqloom.tracking.html_page import document, row, table
 
 _NUMBERS = '<td class="number">'
 
 
 def page(found: Comparison) -> str:
     """The page."""
-    style = files("seqloom.evaluation").joinpath("report.css").read_text(encoding="utf-8")
     titles = [run.title for run in found.runs]
     heading = " and ".join(titles) if len(titles) == 2 else f"{len(titles)} runs"
     body = "\n".join(
         [_scores(found, titles), _params(found, titles), _segments(found, titles), _origins(found, titles)]
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(heading)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{escape(heading)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    return document(heading, body)
 
 
 def _scores(found: Comparison, titles: Sequence[str]) -> str:
@@ -35,7 +28,7 @@ def _scores(found: Comparison, titles: Sequence[str]) -> str:
     ]
     count = len(found.runs[0].segments.sources)
     return (
-        f"<h2>Scores</h2>\n{_table(['Metric', *titles], rows)}\n"
+        f"<h2>Scores</h2>\n{table(['Metric', *titles], rows)}\n"
         f'<p class="muted">On {count:,} segments. Below each the difference to {escape(titles[0])} with its 95% '
         "interval, and p: how often a difference as large would be luck (paired bootstrap resampling, Koehn 2004). "
         "Where p is below 0.05 the figure is bold. Of TER, less is better.</p>"
@@ -52,8 +45,8 @@ def _score(difference: Difference) -> str:
 def _params(found: Comparison, titles: Sequence[str]) -> str:
     if not found.params:
         return "<h2>Params</h2>\n<p>They do not differ.</p>"
-    rows = [_row([name, *("–" if value is None else value for value in each)]) for name, each in found.params.items()]
-    return f"<h2>Params that differ</h2>\n{_table(['Setting', *titles], rows)}"
+    rows = [row([name, *("–" if value is None else value for value in each)]) for name, each in found.params.items()]
+    return f"<h2>Params that differ</h2>\n{table(['Setting', *titles], rows)}"
 
 
 def _segments(found: Comparison, titles: Sequence[str]) -> str:
@@ -81,16 +74,7 @@ def _segments(found: Comparison, titles: Sequence[str]) -> str:
 
 def _origins(found: Comparison, titles: Sequence[str]) -> str:
     rows = [
-        _row([title, run.origin.run_id, run.origin.commit or "–", run.origin.device or "–"])
+        row([title, run.origin.run_id, run.origin.commit or "–", run.origin.device or "–"])
         for title, run in zip(titles, found.runs, strict=True)
     ]
-    return f"<h2>Where they come from</h2>\n{_table(['', 'Run', 'Commit', 'Device'], rows)}"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
-
-
-def _table(heads: Sequence[str], rows: Iterable[str]) -> str:
-    top = "".join(f"<th>{escape(head)}</th>" for head in heads)
-    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    return f"<h2>Where they come from</h2>\n{table(['', 'Run', 'Commit', 'Device'], rows)}"

@@ -1,0 +1,256 @@
+"""`seqloom leaderboard`: every version and run that was tested on the same test set, best first."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqloom.cli.naming import PARAMS, add_model, default_model
+from seqloom.cli.table import table
+
+if TYPE_CHECKING:
+    from seqloom.tracking.leaderboard import Board, Row
+    from seqloom.tracking.store import Store
+
+NAME = "leaderboard"
+HELP = "rank all versions and runs on one test set, with significance, speed, size and cost"
+DESCRIPTION = """\
+Rank every version and finished run that was tested on the same test set by its leading score (BLEU for translation),
+with 95% intervals and the paired bootstrap (Koehn 2004) against the champion. Nothing is translated anew. What a system
+scored is kept in reports/leaderboard, in files that never change; commit them, and the team shares one leaderboard.
+"""
+EPILOG = """\
+examples:
+  seqloom leaderboard --html leaderboard.html
+  seqloom leaderboard --rival "other system=other.txt"         other.txt: a translation of the test set, one per line
+  seqloom leaderboard --rival "other system=other.txt" --keep  ... that stays on the leaderboard
+
+The sources for another system: tail -n +2 data/corpus/test.tsv | cut -f1
+"""
+_SURE = 0.05
+_WIDTH = 21  # of the column of names; with the other columns it makes 80
+_HASH = 16  # digits shown
+_JOULES_PER_WATT_HOUR = 3600
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command takes."""
+    add_model(parser)
+    parser.add_argument("--experiment", metavar="NAME", help="whose runs; default: register.experiment of params.yaml")
+    parser.add_argument("--test", metavar="HASH", help="the test set, by the first digits of its SHA-256")
+    parser.add_argument("--rival", metavar="NAME=FILE", action="append", default=[], help="enter another system")
+    parser.add_argument("--keep", action="store_true", help="keep the rivals on the leaderboard")
+    parser.add_argument("--wide", action="store_true", help="show every metric, parameters, energy and device, too")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as one page, too")
+    parser.add_argument("--json", action="store_true", help="for programs: the leaderboard as one object")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the leaderboard, and write the page if one is asked for."""
+    if options.keep and not options.rival:
+        options.misused("--keep keeps rivals: name one with --rival NAME=FILE")
+    from seqloom.tracking.board_records import PLACE
+    from seqloom.tracking.leaderboard import Asked, leaderboard
+    from seqloom.tracking.rivals import read_rival
+    from seqloom.tracking.store import NothingRegisteredError, connect
+
+    experiment, model = _subject(options)
+    rivals = [read_rival(named) for named in options.rival]
+    asked = Asked(experiment, model, options.test, _last_test_set(), rivals, options.keep)
+    store: Store | None = None
+    try:
+        store = connect(Path.cwd(), create=False)
+        nothing = f"no finished run with scores in experiment {experiment!r} of {store.shown}"
+    except NothingRegisteredError as error:
+        if rivals:
+            raise
+        nothing = str(error)
+    board = leaderboard(store, PLACE, asked)
+    if options.json:
+        print(json.dumps(_record(board), indent=2, ensure_ascii=False))
+    else:
+        print(nothing if board is None else "\n".join(_told(board, wide=options.wide)))
+    if board is not None and options.html is not None:
+        from seqloom.tracking.leaderboard_page import page
+
+        beside = options.html.with_name(f".{options.html.name}.part")
+        beside.write_text(page(board), encoding="utf-8")
+        beside.replace(options.html)
+        if not options.json:
+            print(f"\n{options.html}")
+
+
+def _subject(options: argparse.Namespace) -> tuple[str | None, str | None]:
+    """The experiment and the model: those of params.yaml, unless they are given."""
+    if options.model is None and (options.experiment is None or PARAMS.exists()):
+        model = default_model()
+    else:
+        model = options.model
+    if options.experiment is not None or not PARAMS.exists():
+        return options.experiment, model
+    from seqloom.params import load_params
+
+    return load_params(PARAMS).register_.experiment, model
+
+
+def _last_test_set() -> str | None:
+    from seqloom.stages.places import EVALUATION_METRICS
+
+    try:
+        return str(json.loads(EVALUATION_METRICS.read_text(encoding="utf-8"))["test_sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _told(board: "Board", *, wide: bool) -> Iterator[str]:
+    from seqloom.evaluation.settings import TITLES
+
+    title = TITLES[board.leading]
+    yield (
+        f"{board.model or 'leaderboard'}, test set {board.test_sha256[:_HASH]} ({board.segments:,} segments), "
+        f"{title} [95% interval]"
+    )
+    yield ""
+    cells = _wide if wide else _narrow
+    heads = (*cells(board, None), *())
+    yield from table([heads, *(cells(board, row) for row in board.rows)], right=_right(heads))
+    if board.apart:
+        yield ""
+        yield "scored by another metric or counted otherwise, so not ranked:"
+        rows = [(_system(board, row), _score(row), row.result.leader.signature) for row in board.apart]
+        yield from table(rows)
+    yield ""
+    yield from _notes(board)
+
+
+def _notes(board: "Board") -> Iterator[str]:
+    who = _system(board, board.reference)
+    if any(row.difference for row in board.rows):
+        yield f"gain and p: against {who}; paired bootstrap, * is p < {_SURE}"
+    if not board.reference.champion:
+        if board.champion_on is None:
+            yield f"{board.model or 'the model'} has no champion"
+        else:
+            yield f"the champion was tested on another test set: --test {board.champion_on[:_HASH]}"
+    yield board.reference.result.leader.signature
+    if board.left_out:
+        others = ", ".join(f"{test[:_HASH]} ({count})" for test, count in board.left_out.items())
+        yield f"left out, other test sets (systems): {others}; see one with --test"
+    if board.unscored:
+        yield f"left out, finished runs without recorded scores: {board.unscored:,}"
+
+
+def _narrow(board: "Board", row: "Row | None") -> tuple[str, ...]:
+    """The cells of a row, or the heads: what fits into 80 columns."""
+    from seqloom.evaluation.settings import TITLES
+
+    if row is None:
+        return ("#", "system", TITLES[board.leading], "gain", "p", "seg/s", "MB", "train s")
+    system = _shortened(_system(board, row))
+    return (_rank(row), system, _score(row), *_difference(row), _speed(row), _size(row), _cost(row, "seconds"))
+
+
+def _wide(board: "Board", row: "Row | None") -> tuple[str, ...]:
+    from seqloom.evaluation.settings import METRICS, TITLES
+
+    others = [name for name in METRICS[board.task] if name != board.leading]
+    if row is None:
+        extra = ("gain [95%]", "params", "tokens/s", "GPU s", "Wh", "device")
+        return (*_narrow(board, None), *(TITLES[name] for name in others), *extra)
+    result, pair = row.result, row.difference
+    energy = [joules for name, joules in result.costs.items() if name.startswith("joules.")]
+    scores = [f"{result.scores[name].score:.1f}" if name in result.scores else "-" for name in others]
+    return (
+        _rank(row),
+        _system(board, row),
+        *_narrow(board, row)[2:],
+        *scores,
+        "-" if pair is None else f"[{pair.low:+.2f}, {pair.high:+.2f}]",
+        "-" if result.parameters is None else f"{result.parameters:,}",
+        "-" if result.training_tokens_per_s is None else f"{result.training_tokens_per_s:,.0f}",
+        _cost(row, "gpu_seconds"),
+        f"{sum(energy) / _JOULES_PER_WATT_HOUR:,.2f}" if energy else "-",
+        result.device or "-",
+    )
+
+
+def _right(heads: tuple[str, ...]) -> list[int]:
+    return [index for index, head in enumerate(heads) if index > 2 and head != "device"]
+
+
+def _system(board: "Board", row: "Row") -> str:
+    title = row.title
+    if board.model and title.startswith(f"{board.model}/") and row.entrant is not None:
+        title = f"version {title.removeprefix(f'{board.model}/')}"
+    if row.champion:
+        title += " @champion"
+    return f"{title} (rival)" if row.result.kind == "rival" else title
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _WIDTH else f"{name[: _WIDTH - 10]}…{name[-9:]}"
+
+
+def _rank(row: "Row") -> str:
+    return str(row.rank)
+
+
+def _score(row: "Row") -> str:
+    score = row.result.leader
+    return f"{score.score:.1f} [{score.low:.1f}, {score.high:.1f}]"
+
+
+def _difference(row: "Row") -> tuple[str, str]:
+    pair = row.difference
+    return ("-", "-") if pair is None else (f"{pair.gain:+.2f}", f"{pair.p:.3f}{'*' if pair.p < _SURE else ' '}")
+
+
+def _speed(row: "Row") -> str:
+    return "-" if row.speed is None else f"{row.speed:.0f}" if row.speed >= 100 else f"{row.speed:.1f}"
+
+
+def _size(row: "Row") -> str:
+    size = row.result.size_bytes
+    return "-" if size is None else f"{size / 1e6:.0f}" if size >= 1e8 else f"{size / 1e6:.1f}"
+
+
+def _cost(row: "Row", name: str) -> str:
+    cost = row.result.costs.get(name)
+    return "-" if cost is None else f"{cost:,.0f}"
+
+
+def _record(board: "Board | None") -> dict[str, Any]:
+    """The leaderboard as plain data."""
+    if board is None:
+        return {"rows": []}
+    return {
+        "model": board.model,
+        "test_sha256": board.test_sha256,
+        "task": board.task,
+        "leading": board.leading,
+        "segments": board.segments,
+        "signature": board.reference.result.leader.signature,
+        "against": board.reference.title,
+        "champion": board.reference.title if board.reference.champion else None,
+        "rows": [_row_record(row) for row in board.rows],
+        "apart": [_row_record(row) for row in board.apart],
+        "left_out": dict(board.left_out),
+        "unscored": board.unscored,
+    }
+
+
+def _row_record(row: "Row") -> dict[str, Any]:
+    entrant = row.entrant
+    return {
+        "rank": row.rank,
+        "system": row.title,
+        "champion": row.champion,
+        "run_id": entrant.run_id if entrant else None,
+        "versions": list(entrant.versions) if entrant else [],
+        "aliases": list(entrant.aliases) if entrant else [],
+        "kept": row.kept,
+        "difference": None if row.difference is None else row.difference.model_dump(mode="json"),
+        **row.result.model_dump(mode="json", exclude={"hypotheses", "format"}),
+        "segments_per_s": row.speed,
+    }
