@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,8 @@ examples:
 The sources for another system: tail -n +2 data/corpus/test.tsv | cut -f1
 """
 _SURE = 0.05
-_WIDTH = 21  # of the column of names; with the other columns it makes 80
+_COLUMNS = 80
+_SHORTEST = 12  # characters of a name that are always shown
 _HASH = 16  # digits shown
 _JOULES_PER_WATT_HOUR = 3600
 
@@ -113,13 +114,12 @@ def _told(board: "Board", *, wide: bool) -> Iterator[str]:
     )
     yield ""
     cells = _wide if wide else _narrow
-    heads = (*cells(board, None), *())
-    yield from table([heads, *(cells(board, row) for row in board.rows)], right=_right(heads))
+    rows = [cells(board, row) for row in (None, *board.rows)]
+    yield from table(rows if wide else _fitted(rows), right=_right(rows[0]))
     if board.apart:
         yield ""
         yield "scored by another metric or counted otherwise, so not ranked:"
-        rows = [(_system(board, row), _score(row), row.result.leader.signature) for row in board.apart]
-        yield from table(rows)
+        yield from table([(_system(board, row), _score(row), row.result.leader.signature) for row in board.apart])
     yield ""
     yield from _notes(board)
 
@@ -147,8 +147,15 @@ def _narrow(board: "Board", row: "Row | None") -> tuple[str, ...]:
 
     if row is None:
         return ("#", "system", TITLES[board.leading], "gain", "p", "seg/s", "MB", "train s")
-    system = _shortened(_system(board, row))
-    return (_rank(row), system, _score(row), *_difference(row), _speed(row), _size(row), _cost(row, "seconds"))
+    return (
+        str(row.rank),
+        _system(board, row),
+        _score(row),
+        *_difference(row),
+        _speed(row),
+        _size(row),
+        _cost(row, "seconds"),
+    )
 
 
 def _wide(board: "Board", row: "Row | None") -> tuple[str, ...]:
@@ -162,9 +169,7 @@ def _wide(board: "Board", row: "Row | None") -> tuple[str, ...]:
     energy = [joules for name, joules in result.costs.items() if name.startswith("joules.")]
     scores = [f"{result.scores[name].score:.1f}" if name in result.scores else "-" for name in others]
     return (
-        _rank(row),
-        _system(board, row),
-        *_narrow(board, row)[2:],
+        *_narrow(board, row),
         *scores,
         "-" if pair is None else f"[{pair.low:+.2f}, {pair.high:+.2f}]",
         "-" if result.parameters is None else f"{result.parameters:,}",
@@ -188,12 +193,13 @@ def _system(board: "Board", row: "Row") -> str:
     return f"{title} (rival)" if row.result.kind == "rival" else title
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _WIDTH else f"{name[: _WIDTH - 10]}…{name[-9:]}"
-
-
-def _rank(row: "Row") -> str:
-    return str(row.rank)
+def _fitted(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The same rows with names cut in the middle, so that the table has at most 80 columns."""
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    most = max(_SHORTEST, _COLUMNS - (sum(widths) - widths[1]))
+    return [
+        (row[0], row[1] if len(row[1]) <= most else f"{row[1][: most - 10]}…{row[1][-9:]}", *row[2:]) for row in rows
+    ]
 
 
 def _score(row: "Row") -> str:
@@ -203,7 +209,7 @@ def _score(row: "Row") -> str:
 
 def _difference(row: "Row") -> tuple[str, str]:
     pair = row.difference
-    return ("-", "-") if pair is None else (f"{pair.gain:+.2f}", f"{pair.p:.3f}{'*' if pair.p < _SURE else ' '}")
+    return ("-", "- ") if pair is None else (f"{pair.gain:+.2f}", f"{pair.p:.3f}{'*' if pair.p < _SURE else ' '}")
 
 
 def _speed(row: "Row") -> str:

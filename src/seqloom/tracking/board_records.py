@@ -141,6 +141,8 @@ def _pair_file(place: Path, test: str, ours: str, theirs: str) -> Path:
 def _read(file: Path, kind: type[_Record], folder: str, stem: str) -> _Record:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it holds no object")
         own = content.pop(_OWN_HASH, None)
         record = kind.model_validate_json(json.dumps(content))
         key = record.key if isinstance(record, Result) else f"{record.ours[:_DIGITS]}-{record.theirs[:_DIGITS]}"
@@ -149,7 +151,7 @@ def _read(file: Path, kind: type[_Record], folder: str, stem: str) -> _Record:
         first = error.errors(include_url=False)[0]
         reason = ": ".join([*map(str, first["loc"]), first["msg"]])
         raise _refusal(file, f"is no record of the leaderboard ({reason})") from error
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise _refusal(file, f"cannot be read as a record of the leaderboard ({error})") from error
     if not stands:
         raise _refusal(file, "was changed after it was written: its content does not match its name and SHA-256")

@@ -113,6 +113,8 @@ def leaderboard(store: Store | None, place: Path, asked: Asked) -> Board | None:
     ours = {row.result.key for row in rows}
     rows += [Row(None, each, None, None) for each in known.values() if each.key not in ours and _belongs(each, asked)]
     if not rows:
+        if asked.rivals:
+            raise RegistryError("nothing is on this leaderboard: a rival is scored on the test set of a run")
         return None
     champion = next((row for row in rows if row.champion), None)
     sizes = Counter(row.result.test_sha256 for row in rows)

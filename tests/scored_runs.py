@@ -1,0 +1,84 @@
+"""Runs as register_model leaves them, without training: made-up texts, and their real scores."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from seqloom.evaluation.cards import segment_table
+from seqloom.evaluation.scoring import score
+from seqloom.evaluation.segments import Segments
+from seqloom.evaluation.settings import Task
+from seqloom.languages import Direction
+from seqloom.tracking.artifacts import read_artifact
+from seqloom.tracking.library import mlflow
+from seqloom.tracking.lineage import flat
+from seqloom.tracking.names import CHAMPION, FINGERPRINT
+from seqloom.tracking.store import Store, experiment_id
+from tests.records import evaluate_settings
+
+MODEL, EXPERIMENT = "seqloom-en-de", "seqloom"
+WORDS = ("Licht", "Fenster", "Wasser", "Dach", "Tor", "Bad")
+REFERENCES = [f"das {word} ist {number} Tage hier im Haus" for number, word in enumerate(WORDS * 4)]
+GOOD = [text if number % 6 else "nichts" for number, text in enumerate(REFERENCES)]
+POOR = [text if number % 2 else "das ist nicht im Haus" for number, text in enumerate(REFERENCES)]
+LOCK = "stages:\n  train_model:\n    cmd: x\n    outs:\n    - {path: models/candidate, md5: 1.dir, size: 3500000}\n"
+
+
+def log_run(
+    store: Store,
+    name: str,
+    hypotheses: Sequence[str],
+    *,
+    texts: bool = True,
+    references: Sequence[str] = REFERENCES,
+    **changes: Any,
+) -> str:
+    """Log a finished run and return its id.
+
+    `changes` may have `task`, `targets` (the directions take turns), `fingerprint`, `signature`, `experiment`, `seed`.
+    """
+    task: Task = changes.get("task", "translation")
+    directions = [Direction("en", target) for target in changes.get("targets", ["de"])]
+    ways = [directions[row % len(directions)] for row in range(len(references))]
+    segments = Segments([f"text {row}" for row in range(len(references))], list(references), list(hypotheses), ways)
+    settings = evaluate_settings(bootstrap=200, seed=changes.get("seed", 1))
+    scores = score(segments, task=task, settings=settings)
+    evaluation = scores.metrics()
+    if "signature" in changes:
+        evaluation["bleu"] = scores.scores["bleu"]._replace(signature=changes["signature"])._asdict()
+    fingerprint = changes.get("fingerprint", hashlib.sha256(name.encode()).hexdigest())
+    home = experiment_id(store, changes.get("experiment", EXPERIMENT))
+    tags = {FINGERPRINT: fingerprint, "device": "cpu (2 threads)", "git.commit": "c0ffee", "cost.seconds": "12.5"}
+    tags |= {"cost.joules.cpu": "7200", "speed.segments_per_s": "45.0"}
+    run_id = str(store.client.create_run(home, run_name=name, tags=tags).info.run_id)
+    params = {"task": task, "languages": {"source": "en", "target": [each.target for each in directions]}}
+    params |= {"evaluate": {"bootstrap": 200, "seed": settings.seed}}
+    if len(directions) == 1:
+        params["languages"] = {"source": "en", "target": directions[0].target}
+    logged = [mlflow.entities.Param(param, str(value)) for param, value in flat(params).items()]
+    store.client.log_batch(run_id, params=logged, metrics=[mlflow.entities.Metric("train/tokens_per_s", 4000, 0, 0)])
+    store.client.log_text(run_id, json.dumps(evaluation), "metrics/evaluation.json")
+    store.client.log_text(run_id, json.dumps({"parameters": 872320}), "metrics/training.json")
+    store.client.log_text(run_id, LOCK, "dvc.lock")
+    if texts:
+        store.client.log_text(run_id, segment_table(segments, scores), "report/hypotheses.tsv")
+    store.client.set_terminated(run_id)
+    return run_id
+
+
+def register(store: Store, run_id: str, *, champion: bool = False, model: str = MODEL) -> str:
+    """Make a version of a run and return its number."""
+    run = store.client.get_run(run_id)
+    if not store.client.search_registered_models(f"name = '{model}'"):
+        store.client.create_registered_model(model)
+    tags = {FINGERPRINT: run.data.tags[FINGERPRINT]}
+    number = str(store.client.create_model_version(model, "nowhere", run_id, tags=tags).version)
+    if champion:
+        store.client.set_registered_model_alias(model, CHAMPION, number)
+    return number
+
+
+def recorded_score(store: Store, run_id: str, metric: str = "bleu") -> float:
+    """The score in metrics/evaluation.json of a run."""
+    return float(json.loads(read_artifact(store, run_id, "metrics/evaluation.json") or b"")[metric]["score"])
