@@ -81,6 +81,11 @@ class Result(Settings):
         return self.fingerprint or self.hypotheses_sha256 or ""
 
     @property
+    def stem(self) -> str:
+        """The name of its file."""
+        return self.key[:_DIGITS]
+
+    @property
     def leader(self) -> Measured:
         """The score that decides which of two systems is better."""
         return self.scores[LEADING[self.task]]
@@ -99,6 +104,11 @@ class Pair(Settings):
     low: float  # the middle 95% of the resampled differences
     high: float
     p: float
+
+    @property
+    def stem(self) -> str:
+        """The name of its file."""
+        return f"{self.ours[:_DIGITS]}-{self.theirs[:_DIGITS]}"
 
 
 _Record = TypeVar("_Record", Result, Pair)
@@ -122,7 +132,7 @@ def read_pair(place: Path, test: str, ours: str, theirs: str) -> Pair | None:
 
 def keep_result(place: Path, result: Result) -> None:
     """Write a result, unless there is one of the same system and test set."""
-    _write(place / result.test_sha256[:_DIGITS] / f"{result.key[:_DIGITS]}.json", result)
+    _write(place / result.test_sha256[:_DIGITS] / f"{result.stem}.json", result)
 
 
 def keep_pair(place: Path, pair: Pair) -> None:
@@ -145,17 +155,19 @@ def _read(file: Path, kind: type[_Record], folder: str, stem: str) -> _Record:
             raise ValueError("it holds no object")
         own = content.pop(_OWN_HASH, None)
         record = kind.model_validate_json(json.dumps(content))
-        key = record.key if isinstance(record, Result) else f"{record.ours[:_DIGITS]}-{record.theirs[:_DIGITS]}"
-        stands = key.startswith(stem) and record.test_sha256.startswith(folder) and own == _hash(content)
+        named = (record.test_sha256[:_DIGITS], record.stem) == (folder, stem)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        reason = ": ".join([*map(str, first["loc"]), first["msg"]])
-        raise _refusal(file, f"is no record of the leaderboard ({reason})") from error
+        raise _refusal(file, f"is no record of the leaderboard ({_reason(error)})") from error
     except (OSError, ValueError) as error:
         raise _refusal(file, f"cannot be read as a record of the leaderboard ({error})") from error
-    if not stands:
+    if not named or own != _hash(content):
         raise _refusal(file, "was changed after it was written: its content does not match its name and SHA-256")
     return record
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    return ": ".join([*map(str, first["loc"]), first["msg"]])
 
 
 def _refusal(file: Path, said: str) -> RegistryError:
