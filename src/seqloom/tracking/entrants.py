@@ -3,13 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast, get_args
 
 import yaml
 from pydantic import ValidationError
 
 from seqloom.evaluation.segments import Segments
-from seqloom.evaluation.settings import LEADING, METRICS
+from seqloom.evaluation.settings import LEADING, METRICS, Task
 from seqloom.tracking.ancestry import LOCK
 from seqloom.tracking.artifacts import read_artifact
 from seqloom.tracking.board_records import Result, texts_hash
@@ -32,23 +32,6 @@ class Entrant(NamedTuple):
     versions: tuple[str, ...]  # NAME/NUMBER, the newest first
     aliases: tuple[str, ...]
     speed: float | None  # segments per second, as the run is tagged now
-
-
-class TestSet(NamedTuple):
-    """A test set with what one system wrote."""
-
-    __test__ = False  # pytest: this is no test
-
-    segments: Segments
-
-    def written(self, hypotheses: Sequence[str]) -> "TestSet":
-        """The same test set with the texts of another system."""
-        return TestSet(self.segments._replace(hypotheses=hypotheses))
-
-    def same_test(self, other: "TestSet") -> bool:
-        """Whether the other one has the same sources, references and directions."""
-        ours, theirs = self.segments, other.segments
-        return ours[:2] == theirs[:2] and ours.directions == theirs.directions
 
 
 def entrants(
@@ -78,10 +61,9 @@ def entrants(
     return found, unscored
 
 
-def read_test_set(store: Store, entrant: Entrant) -> TestSet | None:
+def read_segments(store: Store, entrant: Entrant) -> Segments | None:
     """The test set of a run with the texts that it wrote, or None if it has none. Raises `RegistryError`."""
-    segments = _texts(store, entrant.run_id, entrant.params)
-    return None if segments is None else TestSet(segments)
+    return _texts(store, entrant.run_id, entrant.params)
 
 
 def _groups(store: Store, experiment: str | None, model: str | None) -> list[tuple[Any, list[Version]]]:
@@ -125,10 +107,13 @@ def _read(store: Store, run: Any, own: Sequence[Version]) -> Result | None:
     run_id, tags, params = str(run.info.run_id), run.data.tags, run.data.params
     if FINGERPRINT not in tags:
         return None
-    task = params.get("task", "translation")
+    named = params.get("task", "translation")
+    if named not in get_args(Task):
+        return None
+    task = cast("Task", named)
     evaluation = _object(read_artifact(store, run_id, _EVALUATION))
     scores = _scores(evaluation, task)
-    if task not in LEADING or LEADING[task] not in scores:
+    if LEADING[task] not in scores:
         return None
     directions = evaluation.get("by_direction")
     segments = _texts(store, run_id, params)
@@ -174,9 +159,8 @@ def _texts(store: Store, run_id: str, params: Mapping[str, str]) -> Segments | N
     return None if found is None else found[1]
 
 
-def _scores(content: Mapping[str, Any], task: str) -> dict[str, Any]:
-    metrics = METRICS.get(task, ())
-    return {name: content[name] for name in metrics if isinstance(content.get(name), dict)}
+def _scores(content: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    return {name: content[name] for name in METRICS[task] if isinstance(content.get(name), dict)}
 
 
 def _object(content: bytes | None) -> dict[str, Any]:

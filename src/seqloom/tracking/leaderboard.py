@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqloom.errors import RegistryError
+from seqloom.evaluation.segments import Segments
 from seqloom.evaluation.settings import LEADING, Task
 from seqloom.evaluation.significance import compare
 from seqloom.tracking.board_records import (
@@ -23,7 +24,7 @@ from seqloom.tracking.board_records import (
     texts_hash,
 )
 from seqloom.tracking.comparison import bootstrap_settings
-from seqloom.tracking.entrants import Entrant, TestSet, entrants, read_test_set
+from seqloom.tracking.entrants import Entrant, entrants, read_segments
 from seqloom.tracking.names import CHAMPION
 from seqloom.tracking.rivals import Rival, score_rival
 from seqloom.tracking.store import Store
@@ -152,10 +153,10 @@ class _Judge:
 
     def __init__(self, store: Store | None, place: Path, rows: Sequence[Row]) -> None:
         self._store, self._place, self._rows = store, place, rows
-        self._texts: dict[str, TestSet | None] = {}
+        self._texts: dict[str, Segments | None] = {}
 
     @property
-    def test_set(self) -> TestSet | None:
+    def test_set(self) -> Segments | None:
         """The texts of the test set with those of any run, if a run has them."""
         return next((texts for row in self._rows if (texts := self._of_run(row)) is not None), None)
 
@@ -168,11 +169,11 @@ class _Judge:
         if both_kept and (pair := read_pair(self._place, test, ours, theirs)) is not None:
             return pair
         texts = self._segments(row), self._segments(reference)
-        if texts[0] is None or texts[1] is None or not texts[0].same_test(texts[1]):
+        if texts[0] is None or texts[1] is None or not _same_test(texts[0], texts[1]):
             return None
         metric = LEADING[row.result.task]
         settings = bootstrap_settings(reference.entrant.params if reference.entrant else {})
-        found = compare(texts[0].segments, texts[1].segments, [metric], settings)[metric]
+        found = compare(texts[0], texts[1], [metric], settings)[metric]
         low, high, p = round(found.low, 4), round(found.high, 4), round(found.p, 6)
         gain = round(row.result.leader.score - reference.result.leader.score, 4)
         signature = reference.result.leader.signature
@@ -184,17 +185,17 @@ class _Judge:
             keep_pair(self._place, pair)
         return pair
 
-    def _segments(self, row: Row) -> TestSet | None:
+    def _segments(self, row: Row) -> Segments | None:
         if row.result.hypotheses is None:
             return self._of_run(row)
         test = self.test_set
-        return None if test is None else test.written(row.result.hypotheses)
+        return None if test is None else test._replace(hypotheses=row.result.hypotheses)
 
-    def _of_run(self, row: Row) -> TestSet | None:
+    def _of_run(self, row: Row) -> Segments | None:
         if self._store is None or row.entrant is None:
             return None
         if row.result.key not in self._texts:
-            self._texts[row.result.key] = read_test_set(self._store, row.entrant)
+            self._texts[row.result.key] = read_segments(self._store, row.entrant)
         return self._texts[row.result.key]
 
 
@@ -216,6 +217,10 @@ def _scored(rival: Rival, here: Sequence[Row], judge: _Judge, keep: bool) -> Row
     like = next((row for row in runs if row.champion), runs[0])
     settings = bootstrap_settings(like.entrant.params if like.entrant else {})
     return Row(None, score_rival(rival, test, like.result, settings), None, None, kept=keep)
+
+
+def _same_test(ours: Segments, theirs: Segments) -> bool:
+    return ours[:2] == theirs[:2] and ours.directions == theirs.directions
 
 
 def _belongs(result: Result, asked: Asked) -> bool:

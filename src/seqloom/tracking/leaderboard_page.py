@@ -16,6 +16,7 @@ _STYLE = """\
 main { max-width: 76rem; }
 tr.champion td { background: var(--card); }
 tr.champion td:first-child { box-shadow: inset 3px 0 var(--good); }
+th, td { padding-right: 1rem; }
 td:first-child, th:first-child { padding-left: .6rem; }
 svg.interval { width: 120px; height: 20px; max-width: none; }
 svg.interval line { stroke: var(--series-1); stroke-width: 2; }
@@ -23,6 +24,7 @@ svg.interval line.reference { stroke: var(--muted); stroke-width: 1; stroke-dash
 svg.interval circle { fill: var(--series-1); }
 .better { color: var(--good); } .worse { color: var(--warn); }
 td small { white-space: nowrap; }
+@media (max-width: 34rem) { td:nth-child(2) small { white-space: normal; } }
 """
 
 
@@ -41,15 +43,17 @@ def _parts(board: Board) -> Iterator[str]:
         f"by {leading}. Differences are to {reference}, {who}.</p>"
     )
     others = [name for name in METRICS[board.task] if name != board.leading]
+    devices = _devices(board)
+    trained = f" All were trained on {escape(devices.pop())}." if len(devices) == 1 else ""
     heads = ["", "System", leading, "95% interval", "Difference", *(TITLES[name] for name in others)]
-    heads += ["Speed", "Size", "Training cost"]
+    heads += ["Decoding", "Size", "Training"]
     scale = _scale(board.rows)
     yield table(heads, [_row(board, row, others, scale) for row in board.rows])
     yield (
         '<p class="muted">The interval holds the middle 95% of the scores of resampled test sets; the dashed line is '
         f"the score of {reference}. Below a difference stand its 95% interval and p: how often a difference as large "
-        "would be luck (paired bootstrap resampling, Koehn 2004). It is coloured if p is below 0.05. Speed is that of "
-        "decoding the test set once, on the machine that registered the version; cost is that of training.</p>"
+        "would be luck (paired bootstrap resampling, Koehn 2004). It is coloured if p is below 0.05. Decoding was "
+        f"timed over the test set once, on the machine that registered the version.{trained}</p>"
     )
     yield _apart(board)
     yield _others(board)
@@ -64,15 +68,12 @@ def _row(board: Board, row: Row, others: Sequence[str], scale: tuple[float, floa
     result, best = row.result, row.result.leader
     cells = [
         str(row.rank),
-        _system(row),
+        _system(row, device=len(_devices(board)) > 1),
         f"<strong>{best.score:.2f}</strong>{_directions(board, row)}",
         f"{_picture(best, board.reference.result.leader.score, scale)}<small>{best.low:.1f} to {best.high:.1f}</small>",
         _difference(row),
         *(f"{result.scores[name].score:.1f}" if name in result.scores else _NONE for name in others),
-        _lines(
-            row.speed and f"{row.speed:,.1f} segments/s",
-            result.training_tokens_per_s and f"training {result.training_tokens_per_s:,.0f} tokens/s",
-        ),
+        _lines(row.speed and f"{row.speed:,.1f} segments/s"),
         _lines(
             result.size_bytes and f"{result.size_bytes / 1e6:,.1f} MB",
             result.parameters and f"{result.parameters:,} parameters",
@@ -86,7 +87,7 @@ def _row(board: Board, row: Row, others: Sequence[str], scale: tuple[float, floa
     return f'<tr class="champion">{body}</tr>' if row.champion else f"<tr>{body}</tr>"
 
 
-def _system(row: Row) -> str:
+def _system(row: Row, *, device: bool = False) -> str:
     notes = ["champion"] if row.champion else []
     if row.result.kind == "rival":
         notes.append("rival" if row.kept else "rival, not kept")
@@ -94,8 +95,11 @@ def _system(row: Row) -> str:
         notes.append("recorded in another clone")
     if row.title != row.result.name:
         notes.append(row.result.name)
-    notes.append(row.result.device or "")
-    return _lines(row.title, *notes)
+    return _lines(row.title, *notes, row.result.device if device else None)
+
+
+def _devices(board: Board) -> set[str]:
+    return {row.result.device for row in board.rows if row.result.device is not None}
 
 
 def _directions(board: Board, row: Row) -> str:
@@ -128,6 +132,8 @@ def _costs(row: Row) -> Iterator[str]:
     joules = [value for name, value in costs.items() if name.startswith("joules.")]
     if joules:
         yield f"{sum(joules) / _JOULES_PER_WATT_HOUR:,.2f} Wh"
+    if (rate := row.result.training_tokens_per_s) is not None:
+        yield f"{rate:,.0f} tokens/s"
 
 
 def _scale(rows: Sequence[Row]) -> tuple[float, float]:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from seqloom.errors import EvaluationError
 from seqloom.evaluation.scoring import score
+from seqloom.evaluation.segments import Segments
 from seqloom.evaluation.settings import EvaluateSettings
 from seqloom.tracking.board_records import Measured, Result, texts_hash
-from seqloom.tracking.entrants import TestSet
 
 _LONGEST = 60  # characters of a name
 
@@ -46,8 +46,14 @@ def read_rival(named: str) -> Rival:
     return Rival(name, lines, file)
 
 
-def score_rival(rival: Rival, test: TestSet, like: Result, settings: EvaluateSettings) -> Result:
+def score_rival(rival: Rival, test: Segments, like: Result, settings: EvaluateSettings) -> Result:
     """Score a rival on the test set of the run `like`, by the metrics of its task.
+
+    Args:
+        rival: the system.
+        test: the test set; its hypotheses are not used.
+        like: the result of a run on it.
+        settings: how that run was resampled.
 
     Raises:
         EvaluationError: the file has another number of lines than the test set has segments.
@@ -57,7 +63,7 @@ def score_rival(rival: Rival, test: TestSet, like: Result, settings: EvaluateSet
             f"{rival.file}: has {len(rival.hypotheses):,} lines, the test set {like.segments:,} segments; it needs one "
             "translation per line, in the order of the test set (`cut -f1 data/corpus/test.tsv`, without its head)"
         )
-    scores = score(test.written(rival.hypotheses).segments, task=like.task, settings=settings)
+    scores = score(test._replace(hypotheses=rival.hypotheses), task=like.task, settings=settings)
     several = scores.directions if len(scores.directions) > 1 else {}
     return Result(
         kind="rival",
