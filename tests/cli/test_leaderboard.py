@@ -46,7 +46,7 @@ def test_the_table_fits_into_80_columns(store: Store, capsys: pytest.CaptureFixt
     assert [line.split("  ")[0] for line in lines[3:8]] == ["1", "2", "3", "3", "3"]
     assert lines[3].startswith("1  a system…e (rival)  100.0 [100.0, 100.0]  ")
     assert lines[4].startswith("2  transfor… 12345678  ")
-    assert lines[5].startswith("3  version 3 @champion  ")
+    assert lines[5].startswith("3  version …@champion  ")
     assert lines[5].split()[-5:] == ["-", "-", "45.0", "3.5", "12"]
     assert "gain and p: against version 3 @champion; paired bootstrap, * is p < 0.05" in lines
 
