@@ -33,7 +33,10 @@ def stop_requests(*, insist: bool) -> Iterator[Callable[[], bool]]:
         yield lambda: bool(received)
     except InterruptError:
         restore()
-        # The checkpoint is written: end as the signal asked, which of several processes may have come to another one.
-        signal.raise_signal(received[0] if received else signal.SIGTERM)
+        # The checkpoint is written: end as the signal asked. In several processes each may have got another signal.
+        number = received[0] if received else signal.SIGTERM
+        if before[number] is signal.SIG_IGN:  # a script starts what it puts into the background like this
+            raise KeyboardInterrupt from None
+        signal.raise_signal(number)
     finally:
         restore()

@@ -1,0 +1,25 @@
+"""A request to stop ends a training with the signal that asked for it."""
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from seqloom.stages.training.stopping import stop_requests
+from seqloom.training.engine import InterruptError
+
+
+@pytest.fixture(params=[signal.SIG_IGN, signal.default_int_handler], ids=["ignored", "handled"])
+def before(request: pytest.FixtureRequest) -> Iterator[object]:
+    usual = signal.signal(signal.SIGINT, request.param)
+    yield request.param
+    signal.signal(signal.SIGINT, usual)
+
+
+def test_an_interrupted_training_ends_as_interrupted_even_if_the_signal_was_ignored_before(before: object) -> None:
+    with pytest.raises(KeyboardInterrupt), stop_requests(insist=False) as asked:
+        assert not asked()
+        signal.raise_signal(signal.SIGINT)
+        assert asked()
+        raise InterruptError
+    assert signal.getsignal(signal.SIGINT) is before
