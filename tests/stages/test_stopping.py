@@ -16,10 +16,15 @@ def before(request: pytest.FixtureRequest) -> Iterator[object]:
     signal.signal(signal.SIGINT, usual)
 
 
-def test_an_interrupted_training_ends_as_interrupted_even_if_the_signal_was_ignored_before(before: object) -> None:
-    with pytest.raises(KeyboardInterrupt), stop_requests(insist=False) as asked:
+def interrupted() -> None:
+    with stop_requests(insist=False) as asked:
         assert not asked()
         signal.raise_signal(signal.SIGINT)
         assert asked()
         raise InterruptError
+
+
+def test_an_interrupted_training_ends_as_interrupted_even_if_the_signal_was_ignored_before(before: object) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert signal.getsignal(signal.SIGINT) is before
