@@ -29,8 +29,8 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--root", type=Path, default=ROOT, help="the clone to work in, this one if left out")
     given = parser.parse_args(arguments)
-    for number, status in TOLD_TO_END.items():  # until the deployments are served
-        signal.signal(number, lambda received, frame, status=status: sys.exit(status))
+    for number in TOLD_TO_END:  # until the deployments are served
+        signal.signal(number, lambda received, frame: sys.exit(TOLD_TO_END[signal.Signals(received)]))
     try:
         with _server(given.root, given.port) as own:
             # Prefect reads its settings when it is imported, so the server's address must be known by now.

@@ -5,7 +5,6 @@ called localhost or 127.0.0.1, MLflow 3.17 opens its assistant over the page; no
 """
 
 import errno
-import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -54,5 +53,5 @@ def check_port(port: int) -> None:
         try:
             test.bind((HOST, port))
         except OSError as error:
-            reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({os.strerror(error.errno)})"
+            reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
             raise RegistryError(f"port {port} {reason}; choose another: make ui PORT={port + 1}") from error

@@ -34,9 +34,9 @@ def stop_requests(*, insist: bool) -> Iterator[Callable[[], bool]]:
     except InterruptError:
         restore()
         # The checkpoint is written: end as the signal asked. In several processes each may have got another signal.
-        number = received[0] if received else signal.SIGTERM
-        if before[number] is signal.SIG_IGN:  # a script starts what it puts into the background like this
+        asked = received[0] if received else int(signal.SIGTERM)
+        if before[signal.Signals(asked)] is signal.SIG_IGN:  # as in what a script puts into the background
             raise KeyboardInterrupt from None
-        signal.raise_signal(number)
+        signal.raise_signal(asked)
     finally:
         restore()
