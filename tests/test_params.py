@@ -139,6 +139,7 @@ def test_the_purpose_is_read_without_the_rest(tmp_path: Path) -> None:
     file.write_text(TEXT.replace("lr: 4e-3", "lr: fast").replace("gate:", "gates:"), encoding="utf-8")
     purpose = load_purpose(file)
     assert (purpose.task, purpose.languages.sources, purpose.languages.targets) == ("translation", ["en"], ["de"])
+    assert purpose.register_.experiment == "seqloom"
     file.write_text(TEXT.replace("target: de", "target: German", 1), encoding="utf-8")
     with pytest.raises(ParamsError, match=r"line \d+: languages\.target"):
         load_purpose(file)

@@ -29,12 +29,13 @@ Record = TypeVar("Record", bound=Settings)
 
 
 class Purpose(Settings):
-    """What the model is for: the sections of params.yaml that name it in the registry. The others may be wrong."""
+    """What the model is for and where it is filed: the sections that name it in the registry. The others may be wrong."""
 
     model_config = ConfigDict(extra="ignore")
 
     task: Task
     languages: Languages
+    register_: RegisterSettings = Field(alias="register")
 
 
 class Params(Settings):
@@ -142,7 +143,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
 
 
 def load_purpose(path: Path = PARAMS_FILE) -> Purpose:
-    """Read and check the task and the languages of the params file, and nothing else. Raises `ParamsError`."""
+    """Read and check the sections task, languages and register of the params file only. Raises `ParamsError`."""
     return _parse(Purpose, _text(path), str(path))
 
 

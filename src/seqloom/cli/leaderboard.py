@@ -90,9 +90,9 @@ def _subject(options: argparse.Namespace) -> tuple[str | None, str | None]:
         model = options.model
     if options.experiment is not None or not PARAMS.exists():
         return options.experiment, model
-    from seqloom.params import load_params
+    from seqloom.params import load_purpose
 
-    return load_params(PARAMS).register_.experiment, model
+    return load_purpose(PARAMS).register_.experiment, model
 
 
 def _last_test_set() -> str | None:

@@ -13,10 +13,10 @@ PARAMS = Path("params.yaml")
 
 
 def default_model() -> str:
-    """The registered name of the model of params.yaml, of which only `task` and `languages` are read.
+    """The registered name of the model of params.yaml, whose other sections may be wrong.
 
     Raises:
-        ParamsError: there is no such file, or one of the two is wrong.
+        ParamsError: there is no such file, or a section that names the model is wrong.
     """
     from seqloom.params import load_purpose
     from seqloom.tracking.names import model_name

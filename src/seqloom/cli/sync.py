@@ -39,11 +39,11 @@ def run(options: argparse.Namespace) -> None:
     """Send once, or until training has ended."""
     for name, value in _IN_A_HURRY.items():
         os.environ.setdefault(name, value)
-    from seqloom.params import load_params
+    from seqloom.params import load_purpose
     from seqloom.tracking.sending import send_all
     from seqloom.tracking.store import Store, connect
 
-    experiment = load_params(PARAMS).register_.experiment
+    experiment = load_purpose(PARAMS).register_.experiment
 
     def open_store() -> Store:
         return connect(Path.cwd(), create=True)

@@ -54,9 +54,9 @@ def run(options: argparse.Namespace) -> None:
 
 def _experiment() -> str | None:
     """The experiment of params.yaml; None if the file does not say: the page needs no valid settings."""
-    from seqloom.params import load_params
+    from seqloom.params import load_purpose
 
     try:
-        return load_params(PARAMS).register_.experiment
+        return load_purpose(PARAMS).register_.experiment
     except ParamsError:
         return None
