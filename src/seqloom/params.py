@@ -29,7 +29,7 @@ Record = TypeVar("Record", bound=Settings)
 
 
 class Purpose(Settings):
-    """What the model is for and where it is filed: the sections that name it in the registry. The others may be wrong."""
+    """What the model is for and where it is filed: the sections that name it in the registry. Others may be wrong."""
 
     model_config = ConfigDict(extra="ignore")
 
