@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -68,7 +69,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_commands_of_the_readme_exist(command: str) -> None:
-    words = command.split("#")[0].split()
+    words = shlex.split(command, comments=True)
     program = words[0].removeprefix(".venv/bin/")
     match program:
         case "make":
