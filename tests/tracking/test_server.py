@@ -1,4 +1,5 @@
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -56,3 +57,14 @@ def test_a_port_in_use_is_refused() -> None:
         with pytest.raises(RegistryError, match=rf"port {port} is in use; choose another: make ui PORT={port + 1}"):
             check_port(port)
     check_port(port)
+
+
+def test_it_can_be_imported_first() -> None:
+    """MLflow loads our artifact repository while it is imported, so the order of imports matters."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import seqloom.tracking.server"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

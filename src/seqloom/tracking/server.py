@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from contextlib import closing
 
 from seqloom.errors import RegistryError
-from seqloom.tracking.local_files import ARTIFACTS
-from seqloom.tracking.store import DATABASE, URI_VARIABLE, Store
+from seqloom.tracking.store import ARTIFACTS, DATABASE, URI_VARIABLE, Store
 
 HOST, NAME = "127.0.0.1", "seqloom.localhost"
 

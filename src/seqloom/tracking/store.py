@@ -22,7 +22,8 @@ from sqlalchemy.pool import NullPool
 
 from seqloom.errors import RegistryError, SilentError
 from seqloom.tracking.library import MlflowClient, MlflowException, mlflow
-from seqloom.tracking.local_files import ARTIFACTS, SQLITE
+from seqloom.tracking.local_files import ARTIFACTS as ARTIFACTS  # for others: local_files must not be imported first
+from seqloom.tracking.local_files import SQLITE
 from seqloom.tracking.relocation import make_relative
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
