@@ -31,7 +31,6 @@ from pipelines.sweeping.study import Study, Trial
 from pipelines.sweeping.summary import publish
 from pipelines.sweeping.trial import STAGE, Place, Result, drop_checkpoints, run_trial
 from pipelines.workspace import alone
-from seqloom.import_closure import closure, libraries
 
 FOLDER = Path("scratch/sweeps")
 GIVE_UP = (
@@ -75,6 +74,8 @@ def _sweep(root: Path, path: Path, trials: int | None) -> State[Any]:
 
 def _libraries(clone: Path) -> dict[str, str]:
     """The versions of the libraries that a trial trains with."""
+    from seqloom.import_closure import closure, libraries  # no other flow needs the package in its own process
+
     return libraries(closure(f"seqloom.stages.{STAGE}", clone / "src" / "seqloom").values())
 
 

@@ -106,8 +106,11 @@ def test_the_command_ends_with_the_words_of_the_stage(line: Path, prefect_server
     assert "Traceback" not in output
 
 
-def test_wrong_params_stop_it_before_any_stage(line: Path, prefect_server: str) -> None:
+def test_wrong_params_stop_it_before_any_other_stage(line: Path, prefect_server: str) -> None:
     (line / "params.yaml").write_text("train: 1\n", encoding="utf-8")
+    checked = f"  check_params:\n    cmd: {sys.executable} -m seqloom.stages check_params\n    outs: [data/checked]\n"
+    dag = LINE.replace("deps: [given]", "deps: [given, data/checked]") + checked + "    deps: [params.yaml]\n"
+    (line / "dvc.yaml").write_text(dag, encoding="utf-8")
     process = start(line, MAIN, PREFECT_API_URL=prefect_server)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
