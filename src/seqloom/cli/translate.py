@@ -217,9 +217,13 @@ def _searching(search: "SearchSettings", options: argparse.Namespace) -> "Search
     given: dict[str, Any] = {setting: getattr(options, setting) for _, _, setting, _ in _SEARCH}
     given["early_stopping"] = options.early_stopping
     asked = {setting: value for setting, value in given.items() if value is not None}
+    if asked.get("method") == "generate":
+        asked["normalization"] = "average"  # the only one that it has, whatever the model was registered with
     try:
         return type(search).model_validate(search.model_dump() | asked)
     except ValidationError as error:
         fault = error.errors()[0]
+        if fault["type"] == "value_error":  # of several settings
+            raise ParamsError(f"search.{fault['loc'][0]} {fault['ctx']['error']}") from error
         named = "".join(option for option, _, setting, _ in _SEARCH if (setting,) == fault["loc"])
         raise ParamsError(f"{named}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}") from error
