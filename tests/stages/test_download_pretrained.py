@@ -162,8 +162,11 @@ def test_vectors_lie_by_their_side() -> None:
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ({"pretrained": {"source": "owner/model"}}, "revision must be a commit"),
-        ({"pretrained": {"source": "owner/model", "revision": "main"}}, "revision must be a commit"),
+        ({"pretrained": {"source": "owner/model"}}, r"pretrained\.revision: source .* must be a commit of it"),
+        (
+            {"pretrained": {"source": "owner/model", "revision": "main"}},
+            r"pretrained\.revision: source .* must be a commit of it",
+        ),
         ({"pretrained": {"source": "data/local/base", "revision": COMMIT}}, "a folder, which has no revision"),
         ({"pretrained": {"source": "data/local/../base"}}, "neither a folder below data/local nor a hub id"),
         ({"pretrained": {"source": "/elsewhere/base"}}, "neither a folder below data/local nor a hub id"),
