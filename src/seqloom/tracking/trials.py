@@ -6,7 +6,7 @@ hold already is not written twice. It knows no sampler and no pruner.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -34,7 +34,8 @@ class TrialRecord(Settings):
     time: float  # seconds since the epoch
     params: dict[str, str]
     metrics: dict[str, float]
-    curves: list[tuple[str, int, float]]  # metric, step, value
+    # Metric, step, value. JSON has arrays, which a strict tuple refuses behind the validator of `Settings`.
+    curves: list[Annotated[tuple[str, int, float], Field(strict=False)]]
     tags: dict[str, str]
 
 
