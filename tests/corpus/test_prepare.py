@@ -1,5 +1,6 @@
 import random
-import tracemalloc
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,7 @@ from seqloom.corpus.splits import Split, read_split
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.progress import ignore
+from tests.memory import peak_memory
 
 WORDS = ["the", "red", "blue", "door", "window", "opens", "slowly", "quickly", "house", "garden", "light", "garage"]
 
@@ -348,12 +350,13 @@ def test_memory_holds_keys_and_not_texts(prepare_settings, tmp_path, monkeypatch
     settings = prepare_settings(valid=0.02, test=0.02, sample=5, drop_duplicates="source", apart="both")
     monkeypatch.setattr(statistics, "_SAMPLE", 5)
     statistics._recogniser()  # whose model is loaded once
-    peaks, sizes = [], []
-    for pairs in (400, 800):
-        tracemalloc.start()
-        run(generated(pairs, 100, length=105), settings, tmp_path / str(pairs))
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-        sizes.append(sum(path.stat().st_size for path in (tmp_path / str(pairs)).iterdir()))
-    assert sizes[1] - sizes[0] > 450_000
-    assert peaks[1] - peaks[0] < 60_000
+    sizes = {}
+
+    def write(pairs):
+        folder = Path(tempfile.mkdtemp(dir=tmp_path)) / "out"
+        run(generated(pairs, 100, length=105), settings, folder)
+        sizes[pairs] = sum(path.stat().st_size for path in folder.iterdir())
+
+    few, many = peak_memory(lambda: write(400)), peak_memory(lambda: write(800))
+    assert sizes[800] - sizes[400] > 450_000
+    assert many - few < 60_000
