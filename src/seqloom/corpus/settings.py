@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from seqloom.formats.pieces import Flag
 from seqloom.languages import Direction
 from seqloom.settings import Faults, Settings, check
 
@@ -14,7 +15,16 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-Format = Literal["tsv", "moses", "json_catalogue", "gettext", "tmx", "xliff"]
+Format = Literal[
+    "android", "apple_strings", "csv", "gettext", "html", "json_catalogue", "markdown", "moses", "properties", "subrip",
+    "tmx", "tsv", "xliff", "yaml_catalogue",
+]  # fmt: skip
+_PER_LANGUAGE = (
+    "android", "apple_strings", "html", "json_catalogue", "markdown", "moses", "properties", "subrip", "yaml_catalogue",
+)  # fmt: skip
+
+
+_DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";"}
 
 
 class Languages(Settings):
@@ -66,6 +76,13 @@ class _Source(Settings):
     # Which column of a TSV holds which side, counted from 0.
     source_column: int = Field(default=0, ge=0)
     target_column: int = Field(default=1, ge=0)
+    # A TSV whose cells may be in quotes, as a spreadsheet writes them; a CSV's always may.
+    quoting: bool = False
+    header: bool = False  # the first row of a TSV or CSV names its columns
+    delimiter: Literal["tab", "comma", "semicolon"] | None = None  # null: a TSV has tabs, a CSV commas
+    encoding: str | None = None  # null: what the file declares, else UTF-8; a byte order mark always decides
+    # Translations that count although the file says something about them: see `seqloom.formats.pieces.Flag`.
+    accept: list[Flag] = Field(default=["unapproved"])
     # None reads every direction of `languages`; a file whose two languages are fixed holds one, which is named here.
     direction: CorpusDirection | None = None
     # The split that all of its pairs make up, where the data comes with splits of its own; None deals them out by hash.
@@ -76,6 +93,11 @@ class _Source(Settings):
         """Which files hold pairs; None is the only file there is."""
         return self.members
 
+    @property
+    def separator(self) -> str:
+        """The character between the columns of a table."""
+        return _DELIMITERS[self.delimiter or ("comma" if self.format == "csv" else "tab")]
+
     def directions(self, languages: Languages) -> list[Direction]:
         """The directions that are read."""
         one = self.direction
@@ -85,7 +107,7 @@ class _Source(Settings):
         """Whether its files hold every direction: a TSV has two columns, a gettext catalogue one source language."""
         return (
             len(languages.directions) == 1
-            or self.format in ("moses", "json_catalogue", "tmx", "xliff")
+            or self.format in (*_PER_LANGUAGE, "tmx", "xliff")
             or (self.format == "gettext" and "{lang}" in (self.pattern or "") and len(languages.sources) == 1)
         )
 
@@ -97,10 +119,10 @@ class _Source(Settings):
     @check
     def _sides(self) -> Faults:
         pattern = self.pattern or ""
-        if self.format in ("moses", "json_catalogue") and "{lang}" not in pattern:
+        if self.format in _PER_LANGUAGE and "{lang}" not in pattern:
             yield "members", f"{self.format} has a file per language: write {{lang}} where the name of a file differs"
-        if self.format == "tsv" and "{lang}" in pattern:
-            yield "members", "a tsv holds both languages in one file: its name has no {lang}"
+        if self.format in ("tsv", "csv") and "{lang}" in pattern:
+            yield "members", f"a {self.format} holds both languages in one file: its name has no {{lang}}"
         if self.format == "gettext" and not pattern:
             yield "members", "gettext needs members, such as */locale/{lang}/LC_MESSAGES/{group}.mo"
 

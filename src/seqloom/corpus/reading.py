@@ -1,0 +1,213 @@
+"""From the files of a corpus to raw pairs: which files belong together, and which of their texts count.
+
+What does not count is never dropped in silence: it comes out as `LeftOut`, with its reason.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import zip_longest
+from typing import NamedTuple
+
+from seqloom.corpus.members import Members, Side
+from seqloom.corpus.settings import Source
+from seqloom.errors import FormatError
+from seqloom.formats.catalogue import FORMATS, Format
+from seqloom.formats.encoding import TextFile
+from seqloom.formats.language_tags import matches
+from seqloom.formats.pieces import Notice, Options, Piece, Skip, Unit
+from seqloom.languages import Direction
+
+OTHER_LANGUAGES = "other languages"
+
+
+class RawPair(NamedTuple):
+    """Two texts that mean the same, as the file has them.
+
+    `group` names what a pair must stay together with when the corpus is split: the catalogue that it comes from. It is
+    empty if the format has none (tsv, moses); such a pair stays with those of the same source text.
+    """
+
+    source: str
+    target: str
+    group: str
+
+
+class LeftOut(NamedTuple):
+    """A text that does not become a pair, and why."""
+
+    reason: str
+    place: str  # file and line
+    text: str
+
+
+class Remark(NamedTuple):
+    """Something about a file that a person should know; it names the file, the line and what to set."""
+
+    message: str
+
+
+Found = RawPair | LeftOut | Remark
+
+
+def read_corpus(members: Members, source: Source, direction: Direction) -> Iterator[Found]:
+    """Yield the pairs of a corpus in one direction, in the order of its files, and what is left out of them.
+
+    Raises:
+        FormatError: a file is broken, a file's partner is missing, or no file has a text in both languages.
+    """
+    chosen = FORMATS[source.format]
+    reader = _Reader(members, source, direction, chosen)
+    found = False
+    for each in reader.bilingual() if chosen.bilingual else reader.monolingual():
+        found |= not isinstance(each, Remark)
+        yield each
+    if reader.pairs == 0 and reader.languages:
+        seen = ", ".join(reader.languages)
+        raise FormatError(f"{members.place}: holds no translation of {' to '.join(direction)}; it holds {seen}")
+    if not found:
+        yield Remark(f"{members.place}: its files hold no texts")
+
+
+class _Reader:
+    """The state of one reading."""
+
+    def __init__(self, members: Members, source: Source, direction: Direction, chosen: Format) -> None:
+        self.pairs = 0
+        self.languages: dict[str, None] = {}  # that texts left out for their languages are in
+        self._members, self._source, self._direction, self._format = members, source, direction, chosen
+        self._accepted = frozenset(source.accept)
+        self._options = Options(
+            direction,
+            source.source_column,
+            source.target_column,
+            source.quoting or source.format == "csv",
+            source.header,
+            source.separator,
+        )
+
+    def bilingual(self) -> Iterator[Found]:
+        """Read files that hold both languages."""
+        for name, group in self._chosen():
+            told: dict[str, None] = {}
+            with self._pieces(name) as pieces:
+                for piece in pieces:
+                    match piece:
+                        case Unit():
+                            yield from self._unit(name, group, piece, told)
+                        case _:
+                            yield from self._other(name, piece)
+
+    def _unit(self, name: str, group: str, unit: Unit, told: dict[str, None]) -> Iterator[Found]:
+        place = f"{name}: line {unit.line}"
+        both = zip(unit.languages, self._direction, strict=True)
+        if not all(not given or matches(given, wanted) for given, wanted in both):
+            declared = " to ".join(each or "?" for each in unit.languages)
+            self.languages[declared] = None
+            yield LeftOut(OTHER_LANGUAGES, place, f"{declared}: {unit.source}")
+            return
+        for given, wanted in zip(unit.languages, self._direction, strict=True):
+            if given and given != wanted and given not in told:
+                told[given] = None
+                yield Remark(f"{self._members.place}: {name}: {given} is read as {wanted}")
+        yield self._judge(unit.source, unit.target, unit.flags, place, group or unit.group)
+
+    def _judge(self, source: str, target: str | None, flags: Iterable[str], place: str, group: str) -> Found:
+        refused = next((flag for flag in flags if flag not in self._accepted), None)
+        if not source.strip():
+            return LeftOut("empty source" if target else "blank line", place, target or "")
+        if target is None or not target.strip():
+            return LeftOut("not translated", place, source)
+        if refused is not None:
+            return LeftOut(refused, place, source)
+        self.pairs += 1
+        return RawPair(source, target, group)
+
+    def monolingual(self) -> Iterator[Found]:
+        """Read files of one language each, in pairs."""
+        members, pattern = self._members, self._source.pattern or ""
+        sources, targets = (members.sides(pattern, language) for language in self._direction)
+        if not sources and not targets:
+            raise FormatError(f"{members.place}: no file matches {pattern!r}; there are {', '.join(members.names[:5])}")
+        both = [key for key in sources if key in targets]
+        for key in sources.keys() ^ targets.keys() if self._format.ordered else ():
+            there, missing = (sources, self._direction.target) if key in sources else (targets, self._direction.source)
+            raise FormatError(f"{members.place}: {there[key].name} has no file for {missing!r} beside it ({pattern})")
+        if not both:
+            found = (
+                f"{len(sources):,} for {self._direction.source!r} and {len(targets):,} for {self._direction.target!r}"
+            )
+            raise FormatError(f"{members.place}: no catalogue has both languages: {pattern!r} matches {found}")
+        for key in both:
+            pair = self._by_position if self._format.ordered else self._by_key
+            yield from pair(sources[key], targets[key])
+        for key in sources:
+            if key not in targets:
+                yield LeftOut(f"no file for {self._direction.target}", sources[key].name, "")
+
+    def _by_position(self, source: Side, target: Side) -> Iterator[Found]:
+        count = [0, 0]
+        with self._pieces(source.name) as left, self._pieces(target.name) as right:
+            for pair in zip_longest(_units(left), _units(right)):
+                one, other = pair
+                count[0] += one is not None
+                count[1] += other is not None
+                if one is None or other is None:
+                    continue
+                yield self._judge(one.source, other.source, (), f"{source.name}: line {one.line}", "")
+        if count[0] != count[1]:
+            raise FormatError(
+                f"{self._members.place}: {source.name} has {count[0]:,} lines and {target.name} has {count[1]:,}; "
+                "line N of the one must be the translation of line N of the other"
+            )
+
+    def _by_key(self, source: Side, target: Side) -> Iterator[Found]:
+        translated: dict[str, Unit] = {}
+        with self._pieces(target.name) as pieces:
+            for piece in pieces:
+                match piece:
+                    case Unit():
+                        translated[piece.key] = piece
+                    case _:
+                        yield from self._other(target.name, piece)
+        with self._pieces(source.name) as pieces:
+            for piece in pieces:
+                match piece:
+                    case Unit():
+                        other = translated.pop(piece.key, None)
+                        yield self._both(piece, other, source)
+                    case _:
+                        yield from self._other(source.name, piece)
+        for unit in translated.values():
+            yield LeftOut("no source", f"{target.name}: line {unit.line}", unit.source)
+
+    def _both(self, unit: Unit, other: Unit | None, side: Side) -> Found:
+        target, flags = (None, unit.flags) if other is None else (other.source, (*unit.flags, *other.flags))
+        return self._judge(unit.source, target, flags, f"{side.name}: line {unit.line}", side.group or unit.group)
+
+    def _other(self, name: str, piece: Piece) -> Iterator[Found]:
+        match piece:
+            case Skip(_, reason, line, text):
+                if reason == OTHER_LANGUAGES:
+                    self.languages[text] = None
+                yield LeftOut(reason, f"{name}: line {line}", text)
+            case Notice(line, message):
+                yield Remark(f"{self._members.place}: {name}: line {line}: {message}")
+
+    def _chosen(self) -> list[tuple[str, str]]:
+        members, pattern = self._members, self._source.pattern
+        if pattern is None:
+            return [(members.only(), "")]
+        sides = members.sides(pattern, self._direction.target).values()
+        if not sides:
+            raise FormatError(f"{members.place}: no file matches {pattern!r}; there are {', '.join(members.names[:5])}")
+        return [(side.name, side.group) for side in sides]
+
+    @contextmanager
+    def _pieces(self, name: str) -> Iterator[Iterator[Piece]]:
+        with self._members.open(name) as stream:
+            file = TextFile(stream, f"{self._members.place}: {name}", self._source.encoding, self._format.declared)
+            yield self._format.read(file, self._options)
+
+
+def _units(pieces: Iterator[Piece]) -> Iterator[Unit]:
+    return (piece for piece in pieces if isinstance(piece, Unit))

@@ -1,0 +1,39 @@
+"""The formats by name. What params.yaml, the command line and later the server call a format is looked up here."""
+
+from collections.abc import Callable, Iterator
+from pathlib import PurePath
+from typing import NamedTuple
+
+from seqloom.formats.encoding import Declared, TextFile
+from seqloom.formats.lines import read_text_lines
+from seqloom.formats.pieces import Options, Piece
+from seqloom.formats.tables import read_table
+
+
+def _nothing(head: bytes) -> str | None:
+    return None
+
+
+class Format(NamedTuple):
+    """How one kind of file is read."""
+
+    read: Callable[[TextFile, Options], Iterator[Piece]]
+    bilingual: bool  # a file holds sources and targets; else it holds one language, and has a partner for the other
+    suffixes: tuple[str, ...]  # lower case, with the dot
+    declared: Declared = _nothing
+    ordered: bool = False  # texts of two files pair by their position; else by their keys
+
+
+FORMATS: dict[str, Format] = {
+    "csv": Format(read_table, True, (".csv",)),
+    "moses": Format(read_text_lines, False, (".txt",), ordered=True),
+    "tsv": Format(read_table, True, (".tsv",)),
+}
+
+
+def format_of(name: str) -> str | None:
+    """Return the format that a file's name suggests, a compression's suffix aside; None if it suggests none."""
+    path = PurePath(name.lower())
+    if path.suffix in (".gz", ".bz2", ".xz"):
+        path = path.with_suffix("")
+    return next((known for known, each in FORMATS.items() if path.suffix in each.suffixes), None)

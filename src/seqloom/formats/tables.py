@@ -1,0 +1,145 @@
+"""Tables, a pair a row: the formats `tsv` and `csv`.
+
+A TSV is plain: TAB between the columns, and a quote is a character like any other. With `quoting`, as always in a CSV,
+cells may be quoted as spreadsheets do it (RFC 4180): a quoted cell may hold delimiters and line breaks, and a quote is
+written twice. A file without `quoting` that looks quoted, and a first row that looks like a header, are noticed.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+from seqloom.errors import FormatError
+from seqloom.formats.encoding import LONGEST_LINE, TextFile
+from seqloom.formats.pieces import Notice, Options, Piece, Skip, Unit
+
+_HEADERS = {"source", "target", "src", "tgt", "trg", "id", "key", "text", "translation", "original", "segment"}
+_LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*", re.IGNORECASE)
+
+
+def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
+    """Yield a unit for every row, whose key is the number of the row's first line.
+
+    Rows may have more columns than are read. Blank rows, and rows with one side empty, are skips.
+
+    Raises:
+        FormatError: a row has too few columns, or a quoted cell never ends.
+    """
+    needed = max(options.source_column, options.target_column) + 1
+    width, quoted = None, 0
+    rows = _quoted_rows(file, options.delimiter) if options.quoting else _plain_rows(file, options.delimiter)
+    for row in rows:
+        where = f"{file.where}: line {row.line}"
+        texts = [cell.text for cell in row.cells]
+        if not any(text.strip() for text in texts):
+            yield Skip(row.raw, "blank line", row.line)
+            continue
+        if row.line == 1 and options.header:
+            yield Skip(row.raw, "header", 1, " | ".join(texts))
+            continue
+        if len(texts) < needed:
+            raise FormatError(
+                f"{where}: has {len(texts)} column(s) separated by {_NAMES.get(options.delimiter, options.delimiter)}, "
+                f"needs at least {needed}"
+            )
+        if row.line == 1 and _looks_like_header(texts[options.source_column], texts[options.target_column]):
+            yield Notice(1, f"the first row, {' | '.join(texts)[:60]!r}, looks like a header: set `header: true`")
+        if width is None:
+            width = len(texts)
+        elif width != len(texts):
+            yield Notice(row.line, f"has {len(texts)} columns, the rows before have {width}")
+            width = len(texts)
+        source, target = texts[options.source_column], texts[options.target_column]
+        if not options.quoting and quoted < 2 and all(_is_quoted(text) for text in (source, target)):
+            quoted += 1
+            if quoted == 2:
+                yield Notice(row.line, "cells are in quotes, as a spreadsheet writes them: set `quoting: true`")
+        if not source.strip():
+            yield Skip(row.raw, "empty source", row.line, target)
+            continue
+        begin, cell = row.raw_before(options.target_column), row.cells[options.target_column]
+        yield begin
+        yield Unit(
+            cell.raw,
+            str(row.line),
+            source,
+            target if target.strip() else None,
+            row.line,
+            partial(_written, quoting=options.quoting, delimiter=options.delimiter),
+        )
+        yield row.raw[len(begin) + len(cell.raw) :]
+
+
+class _Cell(NamedTuple):
+    raw: str
+    text: str
+
+
+class _Row(NamedTuple):
+    raw: str  # with its line end
+    cells: list[_Cell]
+    line: int
+
+    def raw_before(self, column: int) -> str:
+        """What stands before a cell: the cells before it, each with its delimiter."""
+        return self.raw[: sum(len(cell.raw) + 1 for cell in self.cells[:column])]
+
+
+_NAMES = {"\t": "TAB", ",": "a comma", ";": "a semicolon"}
+
+
+def _plain_rows(file: TextFile, delimiter: str) -> Iterator[_Row]:
+    for number, line in file.lines():
+        cells = [_Cell(text, text) for text in line.rstrip("\r\n").split(delimiter)]
+        yield _Row(line, cells, number)
+
+
+def _quoted_rows(file: TextFile, delimiter: str) -> Iterator[_Row]:
+    raw, first = "", 1
+    for number, line in file.lines():
+        if not raw:
+            first = number
+        raw += line
+        if raw.count('"') % 2:  # a quoted cell goes on
+            if len(raw) > LONGEST_LINE:
+                break
+            continue
+        yield _Row(raw, [_unquoted(cell) for cell in _cells(raw.rstrip("\r\n"), delimiter)], first)
+        raw = ""
+    if raw:
+        raise FormatError(f"{file.where}: line {first}: a quoted cell begins here and never ends")
+
+
+def _cells(row: str, delimiter: str) -> Iterator[str]:
+    begin, inside = 0, False
+    for position, character in enumerate(row):
+        if character == '"':
+            inside = not inside
+        elif character == delimiter and not inside:
+            yield row[begin:position]
+            begin = position + 1
+    yield row[begin:]
+
+
+def _unquoted(raw: str) -> _Cell:
+    return _Cell(raw, raw[1:-1].replace('""', '"') if _is_quoted(raw) else raw)
+
+
+def _is_quoted(text: str) -> bool:
+    return len(text) >= 2 and text[0] == text[-1] == '"'
+
+
+def _written(translation: str, quoting: bool, delimiter: str) -> str:
+    if not quoting:
+        return " ".join(translation.replace(delimiter, " ").splitlines())
+    if any(character in translation for character in ('"', delimiter, "\n", "\r")):
+        return '"' + translation.replace('"', '""') + '"'
+    return translation
+
+
+def _looks_like_header(source: str, target: str) -> bool:
+    names = [text.strip().strip('"').lower() for text in (source, target)]
+    return all(name in _HEADERS or _LANGUAGE.fullmatch(name) is not None for name in names) and (
+        any(name in _HEADERS for name in names) or all(len(name) in (2, 5) for name in names)
+    )
