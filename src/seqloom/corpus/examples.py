@@ -37,9 +37,9 @@ class Examples:
         rank = -int.from_bytes(digest, "big")  # the heap's first entry is the one to give way
         heap = self._kept[corpus, reason]
         if len(heap) < KEPT_EXAMPLES:
-            heappush(heap, (rank, Example(*(text[:_LONGEST] for text in example))))
+            heappush(heap, (rank, Example(*map(_shown, example))))
         elif rank > heap[0][0]:
-            heapreplace(heap, (rank, Example(*(text[:_LONGEST] for text in example))))
+            heapreplace(heap, (rank, Example(*map(_shown, example))))
 
     def of(self, corpus: str, reason: str) -> list[Example]:
         """Return the examples of a reason in the order of their hashes."""
@@ -56,6 +56,12 @@ class Examples:
         if not self.counts:
             parts.append("<p>Nothing was left out.</p>")
         return document("What was left out of the corpora", "\n".join(parts))
+
+
+def _shown(text: str) -> str:
+    """The beginning of a text on one line, without control characters and surrogates."""
+    line = " ".join(text[:_LONGEST].split())
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
 
 
 def _row(example: Example) -> str:
