@@ -44,11 +44,22 @@ def test_no_match_is_told(members):
 
 
 def test_what_is_left_out_comes_with_reason_and_place(members):
-    rows = {"p.tsv": "one\teins\n\ntwo\t\n\tdrei\n"}
-    assert pairs(members, rows, "tsv") == [("one", "eins")]
-    assert left_out(members, rows, "tsv") == [
-        ("blank line", "p.tsv: line 2"), ("not translated", "p.tsv: line 3"), ("empty source", "p.tsv: line 4"),
-    ]  # fmt: skip
+    rows = {"p.tsv": "one\teins\n\ntwo\tzwei\n"}
+    assert pairs(members, rows, "tsv") == [("one", "eins"), ("two", "zwei")]
+    assert left_out(members, rows, "tsv") == [("blank line", "p.tsv: line 2")]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("only one", r"has 1 column\(s\) separated by TAB, needs at least 2"),
+        ("one\t", r"the target \(column 1, counted from 0\) is empty; fill or delete it"),
+        (" \teins", r"the source \(column 0, counted from 0\) is empty; fill or delete it"),
+    ],
+)
+def test_a_bad_row_of_a_table_is_named(members, line, fault):
+    with pytest.raises(FormatError, match=r"c: p\.tsv: line 2: " + fault):
+        found(members, {"p.tsv": f"one\teins\n{line}\nthree\tdrei\n"}, "tsv")
 
 
 def test_the_encoding_of_the_settings_is_used(members):

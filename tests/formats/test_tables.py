@@ -40,10 +40,18 @@ def test_utf16_as_a_spreadsheet_writes_it():
     assert TSV.pairs("one\tfünf\r\n".encode("utf-16")) == [("one", "fünf")]
 
 
-def test_blank_rows_and_empty_sides_are_counted():
-    pieces = TSV.pieces("one\teins\n\n \t \n\tzwei\nthree\t\n")
-    assert skips(pieces) == [(2, "blank line"), (3, "blank line"), (4, "empty source")]
+def test_blank_rows_are_counted():
+    assert skips(TSV.pieces("one\teins\n\n \t \ntwo\tzwei\n\n")) == [
+        (2, "blank line"), (3, "blank line"), (5, "blank line"),
+    ]  # fmt: skip
+
+
+def test_an_empty_source_is_named_and_an_empty_target_is_none():
     assert TSV.pairs("three\t\n") == [("three", None)]
+    with pytest.raises(
+        FormatError, match=r"f: line 2: the source \(column 0, counted from 0\) is empty; fill or delete"
+    ):
+        TSV.pieces("one\teins\n \tzwei\n")
 
 
 def test_a_row_with_too_few_columns_is_named():
@@ -51,8 +59,15 @@ def test_a_row_with_too_few_columns_is_named():
         TSV.pieces("one\teins\nonly one\nthree\tdrei\n")
 
 
-def test_a_changing_number_of_columns_is_noticed():
-    assert notices(TSV.pieces("a\tb\nc\td\te\nf\tg\th\n")) == ["has 3 columns, the rows before have 2"]
+def test_too_few_columns_may_be_a_quoted_cell_that_goes_on():
+    with pytest.raises(FormatError, match=r"line 1: has 1 column.*a quoted cell may go on.*`quoting: true`"):
+        TSV.pieces('"two\nlines"\tzwei\n')
+
+
+def test_a_changing_number_of_columns_is_counted():
+    pieces = TSV.pieces("a\tb\nc\td\te\nf\tg\th\n")
+    assert notices(pieces) == ["2 rows have another number of columns than the first one, which has 2"]
+    assert TSV.pairs("a\tb\nc\td\te\n") == [("a", "b"), ("c", "d")]
 
 
 @pytest.mark.parametrize("row", ["source\ttarget", "en\tde", "Text\tTranslation", "en-US\tde-DE"])
@@ -68,9 +83,10 @@ def test_words_are_no_header(row):
 
 def test_quotes_are_noticed_and_read_where_it_is_set():
     content = '"Say ""hi"""\t"Sag ""hallo"""\n"two\nlines\tand a tab"\tzwei\n'
-    assert notices(TSV.pieces(content.split("\n")[0] + "\n" + '"b"\t"c"\n')) == [
-        "cells are in quotes, as a spreadsheet writes them: set `quoting: true`"
-    ]
+    said = ["cells are in quotes, as a spreadsheet writes them: set `quoting: true`"]
+    assert notices(TSV.pieces(content.split("\n")[0])) == said
+    assert notices(TSV.pieces('"a"\t"b"\nc\td\n"e"\t"f"\n')) == said
+    assert notices(TSV.pieces('"a"\t"b"\nc\td\n')) == []
     assert TSV.pairs(content, quoting=True) == [('Say "hi"', 'Sag "hallo"'), ("two\nlines\tand a tab", "zwei")]
 
 
@@ -85,7 +101,7 @@ def test_a_cell_that_never_ends_is_named():
 
 
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff\r\0"), max_size=8)
-rows = st.lists(st.tuples(cells, cells), max_size=5)
+rows = st.lists(st.tuples(cells.map("s{}".format), cells), max_size=5)
 
 
 @given(rows, st.sampled_from(["\t", ",", ";"]), st.sampled_from(["\n", "\r\n"]))
@@ -93,7 +109,7 @@ def test_what_the_csv_module_writes_is_read(rows, delimiter, end):
     buffer = io.StringIO()
     csv.writer(buffer, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL).writerows(rows)
     read = CSV.pairs(buffer.getvalue(), quoting=True, delimiter=delimiter)
-    assert read == [(source, target if target.strip() else None) for source, target in rows if source.strip()]
+    assert read == [(source, target if target.strip() else None) for source, target in rows]
 
 
 @given(rows, cells, st.booleans())

@@ -22,12 +22,13 @@ class Format(NamedTuple):
     suffixes: tuple[str, ...]  # lower case, with the dot
     declared: Declared = _nothing
     ordered: bool = False  # texts of two files pair by their position; else by their keys
+    complete: bool = False  # a text without translation is a fault; else work that nobody has done yet
 
 
 FORMATS: dict[str, Format] = {
-    "csv": Format(read_table, True, (".csv",)),
+    "csv": Format(read_table, True, (".csv",), complete=True),
     "moses": Format(read_text_lines, False, (".txt",), ordered=True),
-    "tsv": Format(read_table, True, (".tsv",)),
+    "tsv": Format(read_table, True, (".tsv",), complete=True),
 }
 
 
