@@ -2,7 +2,7 @@
 
 import argparse
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.naming import PARAMS
@@ -50,15 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Read each file and print what was found; a file that cannot be read does not keep the others from it."""
     direction = _direction(options)
-    failed = 0
+    faults = []
     for name in options.files:
         try:
             print("\n".join(_inspected(name, direction, options)))
+        except ParamsError:
+            raise  # an option is wrong, for every file
         except SeqloomError as error:
-            failed += 1
-            print(f"{name}\n  error      {error}")
-    if failed:
-        raise SeqloomError(f"{failed} of {len(options.files)} cannot be read")
+            faults.append(str(error))
+    if faults:
+        raise SeqloomError("\n".join(faults))
 
 
 def _direction(options: argparse.Namespace) -> "Direction":
@@ -89,7 +90,7 @@ def _inspected(name: str, direction: "Direction", options: argparse.Namespace) -
     for each in names:
         if not (path.parent / each).is_file():
             raise SeqloomError(f"{path.parent / each}: there is no such file")
-    members = Members(str(path.parent), path.parent, None, names)
+    members = Members(PurePath(name).parent.as_posix(), path.parent, None, names)
     pairs: list[RawPair] = []
     total, left, remarks = 0, list[LeftOut](), list[str]()
     reasons: Counter[str] = Counter()
