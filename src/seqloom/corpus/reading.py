@@ -173,16 +173,22 @@ class _Reader:
                         translated[piece.key] = piece
                     case _:
                         yield from self._other(target.name, piece)
+        others = {}  # plural forms for which a language of more forms has several
         with self._pieces(source.name) as pieces:
             for piece in pieces:
                 match piece:
                     case Unit():
                         other = translated.pop(piece.key, None)
+                        if piece.other == piece.key:
+                            others[piece.key] = piece
                         yield self._both(piece, other, source)
                     case _:
                         yield from self._other(source.name, piece)
         for unit in translated.values():
-            yield LeftOut("no source", f"{target.name}: line {unit.line}", unit.source)
+            if unit.other in others:
+                yield self._both(others[unit.other], unit, source)
+            else:
+                yield LeftOut("no source", f"{target.name}: line {unit.line}", unit.source)
 
     def _both(self, unit: Unit, other: Unit | None, side: Side) -> Found:
         target, flags = (None, unit.flags) if other is None else (other.source, (*unit.flags, *other.flags))
