@@ -8,6 +8,8 @@ from seqloom.formats.encoding import Declared, TextFile
 from seqloom.formats.lines import read_text_lines
 from seqloom.formats.pieces import Options, Piece
 from seqloom.formats.tables import read_table
+from seqloom.formats.tmx import read_tmx
+from seqloom.formats.xml import declared_encoding
 
 
 def _nothing(head: bytes) -> str | None:
@@ -27,6 +29,7 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     "csv": Format(read_table, True, (".csv",)),
     "moses": Format(read_text_lines, False, (".txt",), ordered=True),
+    "tmx": Format(read_tmx, True, (".tmx",), declared_encoding),
     "tsv": Format(read_table, True, (".tsv",)),
 }
 
