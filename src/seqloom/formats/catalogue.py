@@ -11,6 +11,8 @@ from seqloom.formats.json_catalogue import read_json_catalogue
 from seqloom.formats.lines import read_text_lines
 from seqloom.formats.pieces import Options, Piece, write
 from seqloom.formats.tables import read_table
+from seqloom.formats.tmx import read_tmx
+from seqloom.formats.xml import declared_encoding
 
 
 def _nothing(head: bytes) -> str | None:
@@ -36,6 +38,7 @@ FORMATS: dict[str, Format] = {
     ),
     "json_catalogue": Format(read_json_catalogue, False, (".json",)),
     "moses": Format(read_text_lines, False, (".txt",), ordered=True),
+    "tmx": Format(read_tmx, True, (".tmx",), declared_encoding),
     "tsv": Format(read_table, True, (".tsv",), complete=True),
 }
 
