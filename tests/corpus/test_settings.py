@@ -73,7 +73,7 @@ def test_which_files_hold_pairs(source, pattern):
         ({**REPOSITORY, "branch": "-x", "format": "tsv"}, "should match pattern"),
         ({**REPOSITORY, "commit": "main", "format": "tsv"}, "should match pattern"),
         ({**WHEEL, "watch": "newest", "format": "tsv"}, r"watch\s.*is 'newest'; write the versions as in"),
-        ({**REMOTE, "format": "xml"}, "'tsv', 'moses', 'json_catalogue', 'gettext', 'tmx' or 'xliff'"),
+        ({**REMOTE, "format": "xml"}, "'tmx', 'tsv', 'xliff' or 'yaml_catalogue'"),
     ],
 )
 def test_what_cannot_work_is_refused(source, fault):
