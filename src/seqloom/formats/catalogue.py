@@ -9,6 +9,7 @@ from seqloom.formats.lines import read_text_lines
 from seqloom.formats.pieces import Options, Piece
 from seqloom.formats.tables import read_table
 from seqloom.formats.tmx import read_tmx
+from seqloom.formats.xliff import read_xliff
 from seqloom.formats.xml import declared_encoding
 
 
@@ -31,6 +32,7 @@ FORMATS: dict[str, Format] = {
     "moses": Format(read_text_lines, False, (".txt",), ordered=True),
     "tmx": Format(read_tmx, True, (".tmx",), declared_encoding),
     "tsv": Format(read_table, True, (".tsv",)),
+    "xliff": Format(read_xliff, True, (".xliff", ".xlf", ".sdlxliff", ".mqxliff", ".mxliff"), declared_encoding),
 }
 
 

@@ -53,7 +53,15 @@ class Notice(NamedTuple):
     raw: str = ""
 
 
-Piece = str | Unit | Skip | Notice
+class Frame(NamedTuple):
+    """Text around units that changes if one of them is translated, such as the tags of a target that is missing."""
+
+    raw: str
+    changed: str
+    keys: tuple[str, ...]  # of those units
+
+
+Piece = str | Unit | Skip | Notice | Frame
 """A str is copied as it is."""
 
 
@@ -74,7 +82,12 @@ def write(pieces: Iterable[Piece], translations: Mapping[str, str]) -> Iterator[
     A unit without an entry keeps its raw text.
     """
     for piece in pieces:
-        if isinstance(piece, Unit) and piece.key in translations:
-            yield piece.put(translations[piece.key])
-        else:
-            yield piece if isinstance(piece, str) else piece.raw
+        match piece:
+            case str():
+                yield piece
+            case Unit(key=key) if key in translations:
+                yield piece.put(translations[key])
+            case Frame() if any(key in translations for key in piece.keys):
+                yield piece.changed
+            case _:
+                yield piece.raw

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from html.entities import html5
+from itertools import pairwise
 from typing import NamedTuple
 from xml.parsers import expat
 
@@ -211,7 +212,7 @@ class _Reader:
         else:
             begin = max(self._parser.CurrentByteIndex, self._base)  # of the token that is not complete
             head = self._buffer[begin - self._base : begin - self._base + 2]
-            limit, what = (LONGEST_LINE, "comment") if head in (b"<!", b"<?") else (LONGEST_TAG, "tag")
+            limit, what = (LONGEST_LINE, "comment") if head.startswith((b"<!", b"<?")) else (LONGEST_TAG, "tag")
         if self._base + len(self._buffer) - begin > limit + 2 * _SLICE:
             self._fail(f"a {what} of more than {limit:,} bytes", self._parser.CurrentLineNumber)
 
@@ -262,7 +263,7 @@ class _Reader:
         self._joins = False
         if tokens and tokens[0].begin > self._base and not self._open:
             yield self._take(tokens[0].begin).decode()
-        for token, following in zip(tokens, tokens[1:], strict=False):
+        for token, following in pairwise(tokens):
             if self._open or (token.kind == "start" and token.name in self._trees):
                 tree = self._grow(token, following.begin)
                 if tree is not None:
