@@ -272,9 +272,15 @@ def test_a_character_that_xml_cannot_hold_leaves_a_gap_or_nothing():
 
 segments = st.lists(
     st.sampled_from(
-        "word |&amp;|<ph x='1'/>|<ph>{0}</ph>|<ph>%s</ph>|{0}|<ut>{\\b</ut>|<bpt i='1'>a</bpt>|<ept i='1'>b</ept>|"
-        "<bpt i='2'/>|<ept i='2'/>|<hi>h</hi>|<b>bold<ph/></b>|&lt;x1/&gt;|<it pos='end'/>|<!--c-->|"
-        "<![CDATA[<g1>]]>|<hi/>".split("|")
+        [
+            *("word ", "&amp;", "{0}", "&lt;x1/&gt;", "<!--c-->", "<![CDATA[<g1>]]>", "<hi>h</hi>", "<hi/>"),
+            *("<ph x='1'/>", "<ph>{0}</ph>", "<ph>%s</ph>", "<ut>{\\b</ut>", "<it pos='end'/>", "<b>bold<ph/></b>"),
+            *(
+                "<bpt i='1'>a</bpt>c<ept i='1'>b</ept>",
+                "<bpt i='2'/>",
+                "<bpt i='3'/><bpt i='4'/>d<ept i='3'/><ept i='4'/>",
+            ),
+        ]
     )
 )
 

@@ -109,6 +109,10 @@ class _Reader:
             if given and given != wanted and given not in told:
                 told[given] = None
                 yield Remark(f"{self._members.place}: {name}: {given} is read as {wanted}")
+        if self._format.complete and unit.target is None:
+            column = self._options.target_column
+            fault = f"the target (column {column}, counted from 0) is empty; fill or delete it"
+            raise FormatError(f"{self._members.place}: {place}: {fault}")
         yield self._judge(unit.source, unit.target, unit.flags, place, group or unit.group)
 
     def _judge(self, source: str, target: str | None, flags: Iterable[str], place: str, group: str) -> Found:
@@ -169,16 +173,22 @@ class _Reader:
                         translated[piece.key] = piece
                     case _:
                         yield from self._other(target.name, piece)
+        others = {}  # plural forms for which a language of more forms has several
         with self._pieces(source.name) as pieces:
             for piece in pieces:
                 match piece:
                     case Unit():
                         other = translated.pop(piece.key, None)
+                        if piece.other == piece.key:
+                            others[piece.key] = piece
                         yield self._both(piece, other, source)
                     case _:
                         yield from self._other(source.name, piece)
         for unit in translated.values():
-            yield LeftOut("no source", f"{target.name}: line {unit.line}", unit.source)
+            if unit.other in others:
+                yield self._both(others[unit.other], unit, source)
+            else:
+                yield LeftOut("no source", f"{target.name}: line {unit.line}", unit.source)
 
     def _both(self, unit: Unit, other: Unit | None, side: Side) -> Found:
         target, flags = (None, unit.flags) if other is None else (other.source, (*unit.flags, *other.flags))

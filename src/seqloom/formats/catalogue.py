@@ -1,12 +1,15 @@
 """The formats by name. What params.yaml, the command line and later the server call a format is looked up here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
 from seqloom.formats.encoding import Declared, TextFile
+from seqloom.formats.gettext import declared as gettext_charset
+from seqloom.formats.gettext import read_gettext, write_gettext
+from seqloom.formats.json_catalogue import read_json_catalogue
 from seqloom.formats.lines import read_text_lines
-from seqloom.formats.pieces import Options, Piece
+from seqloom.formats.pieces import Options, Piece, write
 from seqloom.formats.tables import read_table
 from seqloom.formats.tmx import read_tmx
 from seqloom.formats.xliff import read_xliff
@@ -25,15 +28,33 @@ class Format(NamedTuple):
     suffixes: tuple[str, ...]  # lower case, with the dot
     declared: Declared = _nothing
     ordered: bool = False  # texts of two files pair by their position; else by their keys
+    complete: bool = False  # a text without translation is a fault; else work that nobody has done yet
+    write: Callable[[TextFile, Options, Mapping[str, str]], Iterator[str]] | None = None  # None: `pieces.write` does
 
 
 FORMATS: dict[str, Format] = {
-    "csv": Format(read_table, True, (".csv",)),
+    "csv": Format(read_table, True, (".csv",), complete=True),
+    "gettext": Format(
+        read_gettext, True, (".po", ".pot", ".mo", ".gmo"), declared=gettext_charset, write=write_gettext
+    ),
+    "json_catalogue": Format(read_json_catalogue, False, (".json",)),
     "moses": Format(read_text_lines, False, (".txt",), ordered=True),
     "tmx": Format(read_tmx, True, (".tmx",), declared_encoding),
-    "tsv": Format(read_table, True, (".tsv",)),
+    "tsv": Format(read_table, True, (".tsv",), complete=True),
     "xliff": Format(read_xliff, True, (".xliff", ".xlf", ".sdlxliff", ".mqxliff", ".mxliff"), declared_encoding),
 }
+
+
+def translated(name: str, file: TextFile, options: Options, translations: Mapping[str, str]) -> Iterator[str]:
+    """Yield the text of a file of the format `name` with translations, which are named by the keys of its units.
+
+    Raises:
+        FormatError: the file is broken.
+    """
+    chosen = FORMATS[name]
+    if chosen.write is not None:
+        return chosen.write(file, options, translations)
+    return write(chosen.read(file, options), translations)
 
 
 def format_of(name: str) -> str | None:

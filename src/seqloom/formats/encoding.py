@@ -1,5 +1,6 @@
 """The text of a file that someone else wrote: its encoding is found, never guessed, and its bytes are bounded.
 
+A file that is no text at all, such as a compiled catalogue, comes as one character per byte (`BINARY`).
 A byte order mark decides; then what params.yaml says; then what the file declares; then zero bytes, which only UTF-16
 has in every other place; then UTF-8. gzip is recognised by its first bytes.
 """
@@ -24,14 +25,17 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-_NO_TEXT = {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7"}
+_NO_TEXT = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 
 Declared = Callable[[bytes], str | None]
 """Finds the encoding that a file declares in its first bytes, or None."""
 
+BINARY = "binary"
+"""What `Declared` returns for a file that is no text: each byte becomes the character of the same number."""
+
 
 class TextFile:
-    """A file as text, read once. `encoding` and `bom` say how to write it back."""
+    """A file as text, read once. `encoding` and `bom` say how to write it back; `setting` is what the user set."""
 
     def __init__(
         self,
@@ -48,14 +52,19 @@ class TextFile:
         self.where = where
         self._content = _Content(stream, where)
         head = self._content.peek()
-        self.bom = next((mark for mark in _BOMS if head.startswith(mark)), b"")
-        if self.bom:
+        self.setting = encoding
+        named = declared(head)
+        self.bom = next((mark for mark in _BOMS if head.startswith(mark)), b"") if named != BINARY else b""
+        self.binary = named == BINARY
+        if self.binary:
+            self.encoding = "iso8859-1"
+        elif self.bom:
             self.encoding = _BOMS[self.bom]
         elif encoding is not None:
-            self.encoding = self._known(encoding, "the setting `encoding`")
+            self.encoding = self.known(encoding, "the setting `encoding`")
         else:
-            named = _zeros(head) or declared(head)
-            self.encoding = "utf-8" if named is None else self._known(named, "the file")
+            named = _zeros(head) or named
+            self.encoding = "utf-8" if named is None else self.known(named, "the file")
 
     def blocks(self) -> Iterator[str]:
         """Yield the text block by block, without the byte order mark, line ends as they are.
@@ -136,13 +145,14 @@ class TextFile:
                 ) from error
         yield encoder.encode("", final=True)
 
-    def _known(self, name: str, who: str) -> str:
+    def known(self, name: str, who: str) -> str:
+        """Return Python's name of the encoding that `who` names. Raises `FormatError` if text cannot be read in it."""
         try:
             "".encode(name)  # fails for codecs that are no text encodings, such as zip
             found = codecs.lookup(name).name
         except (LookupError, ValueError, UnicodeError):
             found = ""
-        if not found or found in _NO_TEXT:
+        if not found or found.replace("_", "-") in _NO_TEXT:
             raise FormatError(
                 f"{self.where}: {who} names the encoding {name[:40]!r}, which is none that text is read in; set "
                 "`encoding` of this corpus to the right one, such as utf-8 or cp1252"

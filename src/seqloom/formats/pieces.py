@@ -34,6 +34,8 @@ class Unit:
     languages: tuple[str, str] = ("", "")  # of source and target, as the file declares them; empty if it does not
     group: str = ""  # the document, screen or catalogue that the text belongs to
     flags: tuple[Flag, ...] = ()
+    # Of a plural form: the key of the form `other` of the same text, which a language that lacks this form has for it.
+    other: str = ""
 
 
 class Skip(NamedTuple):

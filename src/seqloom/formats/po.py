@@ -1,0 +1,344 @@
+"""Catalogues of gettext as people edit them, `.po` and `.pot`.
+
+A line ends at LF only: U+0085 and U+2028 inside a string are text. A translation is written back in the wrapping that
+the file has, and one that was fuzzy no longer is.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+from seqloom.errors import FormatError
+from seqloom.formats.encoding import TextFile
+from seqloom.formats.messages import Message, survey
+from seqloom.formats.pieces import Flag, Options, Piece, Skip, Unit
+
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_STRINGS = re.compile(rf"\s*+({_STRING}(?:\s*+{_STRING})*+)\s*+")
+_ONE_STRING = re.compile(_STRING)
+_KEYWORD = re.compile(r"(msgctxt|msgid_plural|msgid|msgstr|domain)(?:\[([0-9]{1,2})\])?(?=[\s\"])")
+_ESCAPE = re.compile(r"((?:\\[0-7]{1,3}|\\x[0-9A-Fa-f]{1,2})+)|\\(.)", re.DOTALL)
+_BYTE = re.compile(r"\\x([0-9A-Fa-f]{1,2})|\\([0-7]{1,3})")
+_NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", '"': '"', "\\": "\\"}
+_WRITTEN = {ord(character): f"\\{name}" for name, character in _NAMED.items()}
+_WRITTEN |= {code: f"\\{code:03o}" for code in range(32) if code not in _WRITTEN}
+_WIDTH = 79  # columns of a wrapped line, its quotes included
+_MOST_LINES = 50_000  # of one message
+_CHARSET = re.compile(rb"charset=([A-Za-z0-9_.:+-]{1,40})")
+_COMMENTED = re.compile(r"#~(?!\|)[ \t]?")
+_SPACE = " \t\f\v"
+
+
+def charset(head: bytes) -> str | None:
+    """Return the charset in the header of a `.po` that begins with `head`; None if it has none.
+
+    The header is the first message. Comments do not count.
+    """
+    strings, messages = [], 0
+    for line in head.split(b"\n"):
+        line = line.strip()
+        messages += line.startswith((b"msgid ", b'msgid"'))
+        if messages > 1:
+            break
+        if messages and line.endswith(b'"') and line.startswith((b'"', b"msgstr")):
+            strings.append(line[line.index(b'"') + 1 : -1])
+    return charset_of(b"".join(strings))
+
+
+def charset_of(header: bytes) -> str | None:
+    """Return the charset that the text of a header names; None if none, or the placeholder of a template."""
+    found = _CHARSET.search(header)
+    return None if found is None or found[1].upper() == b"CHARSET" else found[1].decode("ascii")
+
+
+def read_po(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
+    """Yield a unit for every message and every plural form, flagged if it is fuzzy or obsolete; the rest is copied.
+
+    Raises:
+        FormatError: a line is none of a catalogue's, or a message has no translation field.
+    """
+    reader = _Reader(text, file)
+    catalogue, forms = survey(
+        each.message() for each in reader.entries() if isinstance(each, _Entry) and not each.obsolete
+    )
+    yield from catalogue.notices(options, forms)
+    headers = 0
+    for each in reader.entries():
+        if isinstance(each, str):
+            yield each
+            continue
+        message = each.message()
+        if not message.one and message.context is None:
+            headers += not each.obsolete
+            if headers > 1 and not each.obsolete:
+                yield Skip(each.raw, "second header", each.line)
+            else:
+                yield each.raw
+        elif catalogue.is_id(message):
+            yield Skip(each.raw, "symbolic id", each.line, message.one)
+        else:
+            yield from each.pieces(message, {form: catalogue.source(message, form) for form in message.forms})
+
+
+class _Field(NamedTuple):
+    name: str
+    form: int
+    line: int  # in the entry, from 0
+    column: int  # of its first quote
+    strings: list[str]
+    until: list[int]  # last line and its end; a list, as it moves on with every line
+
+
+@dataclass(slots=True)
+class _Style:
+    """How the strings of a file are laid out, as far as it was read."""
+
+    line_end: str = "\n"
+    wrapped: bool = True
+
+
+@dataclass(slots=True)
+class _Entry:
+    """The lines of one message. A fuzzy one begins at the comment that says so."""
+
+    line: int
+    where: str
+    encoding: str
+    style: _Style
+    lines: list[str] = field(default_factory=list)
+    fields: list[_Field] = field(default_factory=list)
+    obsolete: bool = False
+    fuzzy: bool = False
+
+    @property
+    def raw(self) -> str:
+        """The text of all lines."""
+        return "".join(self.lines)
+
+    def has(self, *names: str) -> bool:
+        """Return whether one of these fields was read."""
+        return any(each.name in names for each in self.fields)
+
+    def message(self) -> Message:
+        """Return what the fields say."""
+        texts = {each.name: self._text(each) for each in self.fields if each.name != "msgstr"}
+        forms = {each.form: self._text(each) for each in self.fields if each.name == "msgstr"}
+        return Message(texts.get("msgctxt"), texts["msgid"], texts.get("msgid_plural"), forms)
+
+    def pieces(self, message: Message, sources: dict[int, str]) -> Iterator[Piece]:
+        """Yield the entry's text with a unit for each form."""
+        begins, place = [], 0
+        for line in self.lines:
+            begins.append(place)
+            place += len(line)
+        raw, end = self.raw, 0
+        flags: tuple[Flag, ...] = (*(("fuzzy",) if self.fuzzy else ()), *(("obsolete",) if self.obsolete else ()))
+        for each in self.fields:
+            if each.name != "msgstr":
+                continue
+            start, stop = begins[each.line] + each.column, begins[each.until[0]] + each.until[1]
+            before = raw[end:start]
+            key, target = message.key(each.form), message.forms[each.form] or None
+            put = partial(_put, style=self.style, comment="#~ " if self.obsolete else "")
+            if self.fuzzy and not end:
+                put = partial(_put_certain, before=before, put=put)
+                start = 0
+            else:
+                yield before
+            key = f"#~{key}" if self.obsolete else key
+            yield Unit(raw[start:stop], key, sources[each.form], target, self.line, put, flags=flags)
+            end = stop
+        yield raw[end:]
+
+    def _text(self, each: _Field) -> str:
+        strings = (string[1:-1] for part in each.strings for string in _ONE_STRING.findall(part))
+        text = "".join(strings)
+        if "\\" not in text:
+            return text
+        try:
+            return _ESCAPE.sub(self._meant, text)
+        except ValueError as error:
+            raise FormatError(
+                f"{self.where}: line {self.line}: the bytes of an escape are not {self.encoding}: {error}"
+            ) from error
+
+    def _meant(self, escape: re.Match[str]) -> str:
+        if escape[2] is not None:
+            return _NAMED.get(escape[2], escape[0])
+        values = (
+            int(hexadecimal, 16) if hexadecimal else int(octal, 8) for hexadecimal, octal in _BYTE.findall(escape[0])
+        )
+        found = bytes(value & 0xFF for value in values)
+        return found.decode("ascii" if found.isascii() else self.encoding)
+
+
+class _Reader:
+    """Groups the lines of a file into entries; lines between them are strings."""
+
+    def __init__(self, text: str, file: TextFile) -> None:
+        self._text, self._where, self._encoding = text, file.where, file.encoding
+        self._style = _Style()
+        self._open: _Entry | None = None
+
+    def entries(self) -> Iterator[str | _Entry]:
+        """Yield what the file holds, from its beginning."""
+        self._open, self._style = None, _Style("\r\n" if "\r\n" in self._text[:10_000] else "\n")
+        for number, line in enumerate(_lines(self._text), 1):
+            content = line.rstrip("\r\n")
+            if not self._style.wrapped:
+                pass
+            elif len(content) > _WIDTH + 1 and " " in content.strip() and content.lstrip(_SPACE)[:1] in ('"', "m"):
+                self._style.wrapped = False
+            commented = _COMMENTED.match(content)
+            begin = commented.end() if commented else 0
+            begin += len(content) - begin - len(content[begin:].lstrip(_SPACE))
+            if not content[begin:].strip() or content[begin] == "#":
+                yield from self._comment(number, line, content)
+            else:
+                yield from self._body(number, line, content, begin, commented is not None)
+            self._bound(number)
+        yield from self._close()
+
+    def _comment(self, number: int, line: str, content: str) -> Iterator[str | _Entry]:
+        blank = not content.strip()
+        if self._open is not None and self._open.has("msgstr") and not blank:
+            yield from self._close()
+        if self._open is None:
+            if not _is_fuzzy(content):
+                yield line
+                return
+            self._start(number)
+        if self._open is not None:
+            self._open.lines.append(line)
+            self._open.fuzzy |= _is_fuzzy(content)
+
+    def _body(self, number: int, line: str, content: str, begin: int, obsolete: bool) -> Iterator[str | _Entry]:
+        keyword = _KEYWORD.match(content, begin)
+        quoted = _STRINGS.fullmatch(content, keyword.end() if keyword else begin)
+        if quoted is None:
+            raise self._fault(
+                number,
+                f"{content[:40]!r} is no line of a catalogue: valid are comments, which begin with #, and msgctxt, "
+                "msgid, msgid_plural or msgstr with a text in double quotes, or such a text alone",
+            )
+        if keyword is None:
+            if self._open is None or not self._open.fields:
+                raise self._fault(number, "a text without msgid or msgstr before it")
+            self._open.lines.append(line)
+            last = self._open.fields[-1]
+            last.strings.append(quoted[1])
+            last.until[:] = len(self._open.lines) - 1, quoted.end(1)
+            return
+        name = keyword[1]
+        entry = self._open
+        if entry is not None and (
+            name == "domain"
+            or (entry.has("msgstr") and name in ("msgctxt", "msgid"))
+            or (entry.fields and entry.obsolete != obsolete)
+        ):
+            yield from self._close()
+        if name == "domain":
+            yield line
+            return
+        if self._open is None:
+            self._start(number)
+        entry = self._open
+        if entry is None:
+            return
+        form = int(keyword[2] or 0)
+        self._expect(entry, name, form, number)
+        if not entry.fields:
+            entry.line, entry.obsolete = number, obsolete
+        entry.lines.append(line)
+        at = len(entry.lines) - 1
+        entry.fields.append(_Field(name, form, at, quoted.start(1), [quoted[1]], [at, quoted.end(1)]))
+
+    def _expect(self, entry: _Entry, name: str, form: int, number: int) -> None:
+        """Fields have an order, and none comes twice."""
+        order = {"msgctxt": 0, "msgid": 1, "msgid_plural": 2, "msgstr": 3}
+        last = order[entry.fields[-1].name] if entry.fields else -1
+        if name == "msgstr":
+            right = entry.has("msgid") and not any(each.form == form for each in entry.fields if each.name == name)
+        else:
+            right = order[name] > last and (name != "msgid_plural" or last == 1)
+        if not right:
+            raise self._fault(
+                number, f"{name} stands where it cannot: an entry is msgctxt, msgid, msgid_plural, msgstr"
+            )
+
+    def _bound(self, number: int) -> None:
+        if self._open is not None and len(self._open.lines) > _MOST_LINES:
+            raise self._fault(number, f"a message has more than {_MOST_LINES:,} lines")
+
+    def _start(self, number: int) -> None:
+        self._open = _Entry(number, self._where, self._encoding, self._style)
+
+    def _close(self) -> Iterator[str | _Entry]:
+        entry, self._open = self._open, None
+        if entry is None:
+            return
+        if not entry.fields:
+            yield entry.raw
+        elif not entry.has("msgstr"):
+            raise self._fault(entry.line, "the message has no msgstr")
+        else:
+            yield entry
+
+    def _fault(self, number: int, what: str) -> FormatError:
+        return FormatError(f"{self._where}: line {number}: not a .po catalogue: {what}")
+
+
+def _lines(text: str) -> Iterator[str]:
+    begin = 0
+    while (end := text.find("\n", begin)) >= 0:
+        yield text[begin : end + 1]
+        begin = end + 1
+    if begin < len(text):
+        yield text[begin:]
+
+
+def _is_fuzzy(comment: str) -> bool:
+    return comment.startswith("#,") and "fuzzy" in [each.strip() for each in comment[2:].split(",")]
+
+
+def _put(translation: str, style: _Style, comment: str) -> str:
+    """The translation in quotes, on lines of its own if it has several or is too long for one."""
+    lines = _at_line_feeds(translation)
+    if style.wrapped:
+        lines = [part for line in lines for part in _wrapped(line)]
+    strings = [f'"{line.translate(_WRITTEN)}"' for line in lines]
+    if len(strings) == 1 and (not style.wrapped or len(strings[0]) + len("msgstr ") <= _WIDTH + 1):
+        return strings[0]
+    return f"{style.line_end}{comment}".join(['""', *strings]) if strings else '""'
+
+
+def _at_line_feeds(text: str) -> list[str]:
+    parts = text.split("\n")
+    return [f"{part}\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+
+
+def _wrapped(line: str) -> Iterator[str]:
+    width, part = _WIDTH - 2, ""
+    for word in re.findall(r"[^ ]*+ ++|[^ ]++", line):
+        if part and len(part) + len(word) > width:
+            yield part
+            part = ""
+        part += word
+    if part:
+        yield part
+
+
+def _put_certain(translation: str, before: str, put: "partial[str]") -> str:
+    """The same for the first form of a fuzzy entry, whose flag and previous texts (`#|`) go."""
+    kept = []
+    for line in _lines(before):
+        content = line.rstrip("\r\n")
+        if _is_fuzzy(content):
+            others = [each.strip() for each in content[2:].split(",") if each.strip() != "fuzzy"]
+            if any(others):
+                kept.append("#, " + ", ".join(others) + line[len(content) :])
+        elif not content.startswith(("#|", "#~|")):
+            kept.append(line)
+    return "".join(kept) + put(translation)
