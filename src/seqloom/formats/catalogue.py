@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
+from seqloom.formats.android import read_android
 from seqloom.formats.encoding import Declared, TextFile
 from seqloom.formats.gettext import declared as gettext_charset
 from seqloom.formats.gettext import read_gettext, write_gettext
@@ -33,6 +34,7 @@ class Format(NamedTuple):
 
 
 FORMATS: dict[str, Format] = {
+    "android": Format(read_android, False, (".xml",), declared_encoding),
     "csv": Format(read_table, True, (".csv",), complete=True),
     "gettext": Format(
         read_gettext, True, (".po", ".pot", ".mo", ".gmo"), declared=gettext_charset, write=write_gettext

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from xml.parsers import expat
 
 from seqloom.errors import FormatError
-from seqloom.formats.encoding import LONGEST_LINE, TextFile
+from seqloom.formats.encoding import BINARY, LONGEST_LINE, TextFile
 
 LONGEST_TAG = 1 << 18  # bytes
 MOST_ELEMENTS = 20_000  # in one tree
@@ -91,7 +91,9 @@ def declared_encoding(head: bytes) -> str | None:
     found = _DECLARATION.match(head)
     name = found[1].decode() if found else None
     # A declaration that can be read byte by byte is not UTF-16, whatever it says: someone converted the file.
-    return None if name is None or _WIDE.match(name) else name
+    if name is None or _WIDE.match(name):
+        return None
+    return "unknown" if name == BINARY else name
 
 
 def read_xml(file: TextFile, root: str, trees: Collection[str]) -> Iterator[Event]:
