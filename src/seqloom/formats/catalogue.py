@@ -8,6 +8,7 @@ from seqloom.formats.android import read_android
 from seqloom.formats.encoding import Declared, TextFile
 from seqloom.formats.gettext import declared as gettext_charset
 from seqloom.formats.gettext import read_gettext, write_gettext
+from seqloom.formats.html import declared_charset, read_html
 from seqloom.formats.json_catalogue import read_json_catalogue
 from seqloom.formats.lines import read_text_lines
 from seqloom.formats.pieces import Options, Piece, write
@@ -39,6 +40,7 @@ FORMATS: dict[str, Format] = {
     "gettext": Format(
         read_gettext, True, (".po", ".pot", ".mo", ".gmo"), declared=gettext_charset, write=write_gettext
     ),
+    "html": Format(read_html, False, (".html", ".htm", ".xhtml"), declared_charset, ordered=True),
     "json_catalogue": Format(read_json_catalogue, False, (".json",)),
     "moses": Format(read_text_lines, False, (".txt",), ordered=True),
     "tmx": Format(read_tmx, True, (".tmx",), declared_encoding),

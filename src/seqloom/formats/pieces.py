@@ -36,6 +36,15 @@ class Unit:
     flags: tuple[Flag, ...] = ()
     # Of a plural form: the key of the form `other` of the same text, which a language that lacks this form has for it.
     other: str = ""
+    within: tuple["Within", ...] = ()
+
+
+class Within(NamedTuple):
+    """A tag within a unit whose attributes are texts: units of their own, which come before it with an empty `raw`."""
+
+    raw: str
+    keys: tuple[str, ...]  # of those units
+    put: Callable[[Mapping[str, str]], str]  # the tag with translations, by their keys
 
 
 class Skip(NamedTuple):
@@ -87,8 +96,12 @@ def write(pieces: Iterable[Piece], translations: Mapping[str, str]) -> Iterator[
         match piece:
             case str():
                 yield piece
-            case Unit(key=key) if key in translations:
-                yield piece.put(translations[key])
+            case Unit(key=key):
+                text = piece.put(translations[key]) if key in translations else piece.raw
+                for tag in piece.within:
+                    if any(key in translations for key in tag.keys):
+                        text = text.replace(tag.raw, tag.put(translations), 1)
+                yield text
             case Frame() if any(key in translations for key in piece.keys):
                 yield piece.changed
             case _:

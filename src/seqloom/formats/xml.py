@@ -318,7 +318,7 @@ class _Reader:
 
         def character(match: re.Match[str]) -> str:
             if match[3] is None:
-                return chr(int(match[1], 16) if match[1] else int(match[2]))
+                return chr(int(match[1], 16) if match[1] else int(match[2].lstrip("0")))
             return self._character(match[3], token.line)
 
         return {match[1]: _REFERENCE.sub(character, match[2] or match[3] or "") for match in _ATTRIBUTE.finditer(raw)}
