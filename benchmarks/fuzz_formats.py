@@ -2,8 +2,8 @@
 
     nice python -m benchmarks.fuzz_formats --format tmx --inputs 100000 --seed 1 --keep /tmp/faults
 
-Samples of the format (`benchmarks.fuzz_samples`) are mutated: half of them byte by byte, half by whole elements, so that
-mark-up stays well-formed. Each is read, its pieces must make up the file, and a translation is put into its units.
+Samples of the format (`benchmarks.fuzz_samples`) are mutated: half of them byte by byte, half by whole elements, so
+that mark-up stays well-formed. Each is read, its pieces must make up the file, and a translation is put into its units.
 Then `--grown` inputs, in which a part is repeated until there is a megabyte, and two, are read for their memory and
 time. One line of JSON is printed for each format:
 
