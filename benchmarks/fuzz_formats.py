@@ -38,7 +38,7 @@ TRANSLATION = 'Größe <g1>&"\\n</g1> <x2/> {0} %s\n門\u2028😀\x00\ufffe'
 MEGABYTE = 1 << 20
 _TAG = re.compile(rb"<(/?)([A-Za-z][^\s/>]*)[^<>]*?(/?)>")
 _VALUE = re.compile(rb"(?<==)\"[^\"<>]*\"")
-STUCK = 120  # seconds after which a reading is taken to be endless
+STUCK, WATCHED = 300, 500  # seconds after which the reading of so many inputs is taken to be endless
 
 
 def main() -> None:
@@ -60,6 +60,8 @@ def fuzz(name: str, inputs: int, grown: int, seed: int, keep: Path | None) -> di
     outcomes: Counter[str] = Counter()
     slowest = 0.0
     for number in range(inputs):
+        if number % WATCHED == 0:
+            faulthandler.dump_traceback_later(STUCK, exit=True)
         content = mutated(name, dice)
         begin = time.perf_counter()
         outcome = tried(name, content)
@@ -68,6 +70,7 @@ def fuzz(name: str, inputs: int, grown: int, seed: int, keep: Path | None) -> di
         if keep is not None and outcome not in ("read", "refused") and outcomes[outcome] <= 3:
             keep.mkdir(parents=True, exist_ok=True)
             (keep / f"{name}-{seed}-{number}").write_bytes(content)
+    faulthandler.cancel_dump_traceback_later()
     memory, seconds, growth = 0.0, 0.0, 0.0
     for number in range(grown):
         content = mutated(name, dice)
@@ -191,7 +194,6 @@ def repeated(content: bytes, part: tuple[int, int], size: int) -> bytes:
 
 def tried(name: str, content: bytes) -> str:
     """Return what came of reading and writing."""
-    faulthandler.dump_traceback_later(STUCK, exit=True)
     try:
         file = opened(name, content)
         pieces = list(FORMATS[name].read(file, OPTIONS))
@@ -206,8 +208,6 @@ def tried(name: str, content: bytes) -> str:
         return "refused"
     except Exception as error:
         return f"{type(error).__name__}: {error}"[:100]
-    finally:
-        faulthandler.cancel_dump_traceback_later()
     return "read"
 
 
