@@ -4,14 +4,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
+from seqloom.formats.android import read_android
 from seqloom.formats.encoding import Declared, TextFile
 from seqloom.formats.gettext import declared as gettext_charset
 from seqloom.formats.gettext import read_gettext, write_gettext
+from seqloom.formats.html import declared_charset, read_html
 from seqloom.formats.json_catalogue import read_json_catalogue
 from seqloom.formats.lines import read_text_lines
 from seqloom.formats.pieces import Options, Piece, write
 from seqloom.formats.tables import read_table
 from seqloom.formats.tmx import read_tmx
+from seqloom.formats.xliff import read_xliff
 from seqloom.formats.xml import declared_encoding
 
 
@@ -32,14 +35,17 @@ class Format(NamedTuple):
 
 
 FORMATS: dict[str, Format] = {
+    "android": Format(read_android, False, (".xml",), declared_encoding),
     "csv": Format(read_table, True, (".csv",), complete=True),
     "gettext": Format(
         read_gettext, True, (".po", ".pot", ".mo", ".gmo"), declared=gettext_charset, write=write_gettext
     ),
+    "html": Format(read_html, False, (".html", ".htm", ".xhtml"), declared_charset, ordered=True),
     "json_catalogue": Format(read_json_catalogue, False, (".json",)),
     "moses": Format(read_text_lines, False, (".txt",), ordered=True),
     "tmx": Format(read_tmx, True, (".tmx",), declared_encoding),
     "tsv": Format(read_table, True, (".tsv",), complete=True),
+    "xliff": Format(read_xliff, True, (".xliff", ".xlf", ".sdlxliff", ".mqxliff", ".mxliff"), declared_encoding),
 }
 
 

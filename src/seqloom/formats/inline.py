@@ -19,6 +19,7 @@ from seqloom.text import PLACEHOLDER
 
 _MOST_SPELLINGS = 50  # in one text; further codes get numbers
 _LONGEST_SPELLING = 100
+_TAG = re.compile(r"<[A-Za-z][A-Za-z0-9]*>")
 _NUMBERED = re.compile(r"</?[gx](\d{1,9})/?>")
 
 How = Literal["alone", "open", "close", "around", "through", "without"]
@@ -129,7 +130,7 @@ def _parts(tree: Tree, element: Element, rules: Rules) -> Iterator[str | Code | 
             case "open" | "close":
                 yield Code(how, tree.cut(child.begin, child.end), keys), rules.pair(child)
             case "around" if child.inner == child.end:  # an empty tag
-                yield Code("alone", tree.cut(child.begin, child.end), keys)
+                yield Code("alone", tree.cut(child.begin, child.end), keys, rules.spelling(child))
             case "around":
                 spelling = rules.spelling(child)
                 opening = Code("open", tree.cut(child.begin, child.inner), keys, spelling, nested=True)
@@ -155,7 +156,9 @@ class _Namer:
 
     def name(self, code: Code) -> None:
         wanted = code.spelling
-        closing = f"</{wanted[1:]}" if code.partner else ""  # only a spelling like <b> has a closing one
+        if code.partner is not None and not _TAG.fullmatch(wanted):
+            wanted = ""
+        closing = f"</{wanted[1:]}" if code.partner else ""
         if wanted and wanted not in self._free:
             used = wanted in self._literal or bool(closing and closing in self._literal)
             self._free[wanted] = not used and sum(self._free.values()) < _MOST_SPELLINGS

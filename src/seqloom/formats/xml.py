@@ -8,14 +8,15 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from html.entities import html5
+from itertools import pairwise
 from typing import NamedTuple
 from xml.parsers import expat
 
 from seqloom.errors import FormatError
-from seqloom.formats.encoding import LONGEST_LINE, TextFile
+from seqloom.formats.encoding import BINARY, LONGEST_LINE, TextFile
 
 LONGEST_TAG = 1 << 18  # bytes
-MOST_ELEMENTS = 20_000  # in one tree
+MOST_ELEMENTS = 10_000  # in one tree
 DEEPEST = 256  # elements in one another
 _SLICE = 1 << 14  # bytes that are parsed at a time
 
@@ -90,7 +91,9 @@ def declared_encoding(head: bytes) -> str | None:
     found = _DECLARATION.match(head)
     name = found[1].decode() if found else None
     # A declaration that can be read byte by byte is not UTF-16, whatever it says: someone converted the file.
-    return None if name is None or _WIDE.match(name) else name
+    if name is None or _WIDE.match(name):
+        return None
+    return "unknown" if name == BINARY else name
 
 
 def read_xml(file: TextFile, root: str, trees: Collection[str]) -> Iterator[Event]:
@@ -211,7 +214,7 @@ class _Reader:
         else:
             begin = max(self._parser.CurrentByteIndex, self._base)  # of the token that is not complete
             head = self._buffer[begin - self._base : begin - self._base + 2]
-            limit, what = (LONGEST_LINE, "comment") if head in (b"<!", b"<?") else (LONGEST_TAG, "tag")
+            limit, what = (LONGEST_LINE, "comment") if head.startswith((b"<!", b"<?")) else (LONGEST_TAG, "tag")
         if self._base + len(self._buffer) - begin > limit + 2 * _SLICE:
             self._fail(f"a {what} of more than {limit:,} bytes", self._parser.CurrentLineNumber)
 
@@ -262,7 +265,7 @@ class _Reader:
         self._joins = False
         if tokens and tokens[0].begin > self._base and not self._open:
             yield self._take(tokens[0].begin).decode()
-        for token, following in zip(tokens, tokens[1:], strict=False):
+        for token, following in pairwise(tokens):
             if self._open or (token.kind == "start" and token.name in self._trees):
                 tree = self._grow(token, following.begin)
                 if tree is not None:
@@ -315,7 +318,7 @@ class _Reader:
 
         def character(match: re.Match[str]) -> str:
             if match[3] is None:
-                return chr(int(match[1], 16) if match[1] else int(match[2]))
+                return chr(int(match[1], 16) if match[1] else int(match[2].lstrip("0")))
             return self._character(match[3], token.line)
 
         return {match[1]: _REFERENCE.sub(character, match[2] or match[3] or "") for match in _ATTRIBUTE.finditer(raw)}
