@@ -4,13 +4,18 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
+from seqloom.formats.apple_strings import read_apple_strings
 from seqloom.formats.encoding import Declared, TextFile
 from seqloom.formats.gettext import declared as gettext_charset
 from seqloom.formats.gettext import read_gettext, write_gettext
 from seqloom.formats.json_catalogue import read_json_catalogue
 from seqloom.formats.lines import read_text_lines
 from seqloom.formats.pieces import Options, Piece, write
+from seqloom.formats.properties import declared as properties_encoding
+from seqloom.formats.properties import read_properties
+from seqloom.formats.subrip import read_subrip
 from seqloom.formats.tables import read_table
+from seqloom.formats.yaml_catalogue import read_yaml_catalogue
 
 
 def _nothing(head: bytes) -> str | None:
@@ -29,13 +34,17 @@ class Format(NamedTuple):
 
 
 FORMATS: dict[str, Format] = {
+    "apple_strings": Format(read_apple_strings, False, (".strings",)),
     "csv": Format(read_table, True, (".csv",)),
     "gettext": Format(
         read_gettext, True, (".po", ".pot", ".mo", ".gmo"), declared=gettext_charset, write=write_gettext
     ),
     "json_catalogue": Format(read_json_catalogue, False, (".json",)),
     "moses": Format(read_text_lines, False, (".txt",), ordered=True),
+    "properties": Format(read_properties, False, (".properties",), declared=properties_encoding),
+    "subrip": Format(read_subrip, False, (".srt",)),
     "tsv": Format(read_table, True, (".tsv",)),
+    "yaml_catalogue": Format(read_yaml_catalogue, False, (".yml", ".yaml")),
 }
 
 
