@@ -73,7 +73,8 @@ def test_what_is_wrong_is_said(content, fault):
 
 
 @given(
-    st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(["menu.open", "save", "Say ü", "Bare text", "two"])
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.sampled_from(["menu.open", "save", "Say ü", "Bare text", "two"]),
 )
 def test_any_translation_is_read_again(translation, key):
     assert_puts("apple_strings", SAMPLE, key, translation)
