@@ -94,7 +94,6 @@ class _Walk:
     def pieces(self) -> Iterator[Piece]:
         """Yield what the text holds."""
         copied = 0
-        event: Any  # its marks are there: the text is no stream
         for event in _events(self._text, self._where):
             if isinstance(event, yaml.DocumentStartEvent):
                 self._documents += 1
@@ -103,13 +102,13 @@ class _Walk:
             elif isinstance(event, yaml.NodeEvent):
                 found = self._node(event)
                 if found is not None:
-                    start, piece = found
+                    start, end, piece = found
                     yield self._text[copied:start]
                     yield piece
-                    copied = event.end_mark.index
+                    copied = end
         yield self._text[copied:]
 
-    def _node(self, event: Any) -> tuple[int, Unit | Skip] | None:
+    def _node(self, event: Any) -> tuple[int, int, Unit | Skip] | None:
         start, end = event.start_mark.index, event.end_mark.index
         self._line += self._text.count("\n", self._counted, start)
         self._counted = start
@@ -132,7 +131,7 @@ class _Walk:
             return None
         if isinstance(event, yaml.AliasEvent):
             raw = self._text[start:end]
-            return None if name == "<<" else (start, Skip(raw, "alias", self._line, raw))
+            return None if name == "<<" else (start, end, Skip(raw, "alias", self._line, raw))
         properties = _PROPERTIES.match(self._text, start, end) if event.anchor or event.tag else None
         start = properties.end() if properties else start
         raw = self._text[start:end]
@@ -140,7 +139,7 @@ class _Walk:
             return None
         other = below(level.path, "other", place) if level and name in _PLURALS else ""
         put = partial(_put, raw=raw, style=event.style)
-        return start, Unit(raw, path, event.value, None, self._line, put, other=other)
+        return start, end, Unit(raw, path, event.value, None, self._line, put, other=other)
 
     def _key(self, event: Any, place: str) -> str:
         if isinstance(event, yaml.AliasEvent):
