@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
-from seqloom.corpus.cleaning import Cleaner, strip_markup, tidy
+from seqloom.corpus.cleaning import Cleaner, length, strip_markup, tidy, words
+from seqloom.params import load_params
 
 
 def dropped(settings, source, target):
@@ -108,3 +111,35 @@ def test_hostile_text_is_read_in_linear_time(clean_settings, hostile):
 def test_rules_see_normalised_text(clean_settings):
     cleaned = Cleaner(clean_settings(drop_copies=True)).clean("u\u0308ber\u00ad\r\n alles", "\u00fcber alles")
     assert cleaned == ("über alles", "über alles", "copy")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("one", 1), ("one two", 2), ("保存", 2), ("ファイル", 4), ("保存 OK", 3), ("저장", 1), ("파일 저장", 2),
+        ("บันทึก", 2), ("Öffnen Sie", 2), ("第3章", 3),
+    ],
+)  # fmt: skip
+def test_words_fit_the_script(text, count):
+    assert words(text) == count
+
+
+@pytest.mark.parametrize(("text", "letters"), [("Save", 4), ("保存", 6), ("かな", 4), ("저장", 4), ("บท", 2), ("é", 1)])
+def test_lengths_fit_the_script(text, letters):
+    assert length(text) == letters
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("扉東を一回閉めてください", "请把東号门关一次"),
+        ("Please close the door of the kitchen", "请关上厨房的门"),
+        ("โปรดปิดประตูห้องครัวก่อนออกจากบ้าน", "Please close the kitchen door before you leave"),
+        ("주방 문을 닫아 주세요", "台所のドアを閉めてください"),
+        ("Save", "保存"),
+    ],
+)
+def test_the_default_rules_keep_pairs_of_scripts_without_spaces(source, target):
+    defaults = load_params(Path(__file__).parents[2] / "params.yaml").prepare.clean
+    for pair in ((source, target), (target, source)):
+        assert Cleaner(defaults).clean(*pair).dropped is None

@@ -1,13 +1,16 @@
 """docs/EXPERIMENTS.md: DVC accepts each of its commands, and what it shows fits a terminal of 80 columns."""
 
+import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 from dvc.cli import parse_args
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "EXPERIMENTS.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "EXPERIMENTS.md").read_text(encoding="utf-8")
 
 
 def commands() -> list[str]:
@@ -33,3 +36,18 @@ def test_dvc_accepts_the_command(command: str) -> None:
 def test_outputs_fit_a_terminal() -> None:
     for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL):
         assert max(map(len, block.splitlines())) <= 80
+
+
+def templates() -> list[str]:
+    """The templates of the plots in dvc.yaml, those of stages included."""
+    dag = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    listed = dag["plots"] + [plot for stage in dag["stages"].values() for plot in stage.get("plots", [])]
+    return [settings["template"] for plot in listed for settings in plot.values()]
+
+
+def test_plots_are_drawn_by_templates_of_ours() -> None:
+    # DVC's own draw an empty cell as 0, and sort "11-20" before "6-10".
+    assert set(templates()) == {"curve", "bars"}
+    curve, bars = (json.loads((ROOT / ".dvc/plots" / f"{name}.json").read_text("utf-8")) for name in ("curve", "bars"))
+    assert curve["transform"] == [{"filter": {"not": {"field": "<DVC_METRIC_Y>", "equal": ""}}}]
+    assert bars["encoding"]["y"]["sort"] is None

@@ -23,6 +23,15 @@ _URL = re.compile(r"\b(?:https?|ftp|wss?|file)://|\bwww\.\w|\bmailto:", re.IGNOR
 _MESSAGE = re.compile(r"\{\s*[\w.]+\s*,\s*(?:plural|select|selectordinal|number|date|time)\b|\[%\w+:[^\]]*%\]|\$t\(")
 
 
+_HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_KANA = r"\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_IDEOGRAPH = re.compile(f"[{_HAN}]")
+_SYLLABLE = re.compile(rf"[{_KANA}\uac00-\ud7a3]")  # kana, Hangul
+_UNSPACED_WORD = re.compile(f"[{_HAN}{_KANA}]")
+_UNSPACED_LETTER = re.compile(r"[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff]")  # Thai, Lao, Burmese, Khmer
+_UNSPACED = re.compile(f"{_UNSPACED_WORD.pattern}|{_UNSPACED_LETTER.pattern}")
+
+
 class Rule(NamedTuple):
     """A reason to drop a pair: its name, as the metrics count it, and whether it holds for (source, target)."""
 
@@ -131,12 +140,12 @@ def placeholders_differ(source: str, target: str) -> bool:
 
 def has_fewer_words(least: int, source: str, target: str) -> bool:
     """Tell whether both sides have fewer words: "absolute humidity" may be one word in the other language."""
-    return _words(source) < least and _words(target) < least
+    return words(source) < least and words(target) < least
 
 
 def has_more_words(most: int, source: str, target: str) -> bool:
     """Tell whether a side has more words."""
-    return _words(source) > most or _words(target) > most
+    return words(source) > most or words(target) > most
 
 
 def is_longer(most: int, source: str, target: str) -> bool:
@@ -150,12 +159,32 @@ def has_few_letters(least: float, source: str, target: str) -> bool:
 
 
 def lengths_differ(most: float, source: str, target: str) -> bool:
-    """Tell whether one side is more than `most` times as long as the other, in characters."""
-    return max(len(source), len(target)) > most * min(len(source), len(target))
+    """Tell whether one side is more than `most` times as long as the other, in Latin letters: see `length`."""
+    lengths = length(source), length(target)
+    return max(lengths) > most * min(lengths)
 
 
-def _words(text: str) -> int:
-    return text.count(" ") + 1
+def words(text: str) -> int:
+    """Return how many words a normalised text has.
+
+    White space divides words. In scripts that are written without it, an ideograph or a kana counts as a word, and so
+    do four letters of Thai, Lao, Khmer or Burmese.
+    """
+    if text.isascii() or not _UNSPACED.search(text):
+        return text.count(" ") + 1
+    ideographs, letters = len(_UNSPACED_WORD.findall(text)), len(_UNSPACED_LETTER.findall(text))
+    return ideographs + -(-letters // 4) + len(_UNSPACED.sub(" ", text).split())
+
+
+def length(text: str) -> int:
+    """Return about how many Latin letters would say the same.
+
+    An ideograph counts as three of them, a kana or a Hangul syllable as two: 1,000 English words of 5.7 characters,
+    spaces included, become some 1,700 Chinese ideographs.
+    """
+    if text.isascii():
+        return len(text)
+    return len(text) + 2 * len(_IDEOGRAPH.findall(text)) + len(_SYLLABLE.findall(text))
 
 
 def _letter_share(text: str) -> float:

@@ -6,7 +6,7 @@ It knows nothing of what the files hold.
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -26,12 +26,19 @@ class Side(NamedTuple):
 
 
 class Members:
-    """The files of a corpus in alphabetical order. `place` is how errors name the corpus."""
+    """The files of a corpus in alphabetical order. `place` is how errors name the corpus.
 
-    def __init__(self, place: str, folder: Path, archive: zipfile.ZipFile | None) -> None:
+    Without `names` all files of the archive or folder are members.
+    """
+
+    def __init__(
+        self, place: str, folder: Path, archive: zipfile.ZipFile | None, names: Sequence[str] | None = None
+    ) -> None:
         self.place = place
         self._folder, self._archive = folder, archive
-        if archive is not None:
+        if names is not None:
+            self.names = sorted(names)
+        elif archive is not None:
             self.names = sorted(name for name in archive.namelist() if not name.endswith("/"))
         else:
             self.names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqloom.corpus.cleaning import Cleaner, untouched
-from seqloom.corpus.formats.raw import RawPair
+from seqloom.corpus.examples import Example, Examples
 from seqloom.corpus.keys import key_of, languages_of
 from seqloom.corpus.leakage import Leakage, measure_leakage
+from seqloom.corpus.reading import LeftOut, RawPair
 from seqloom.corpus.settings import PrepareSettings
 from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split
 from seqloom.corpus.splitting import KEPT, REASONS, Index, pivots, split_of
@@ -33,7 +34,7 @@ class Reading(NamedTuple):
     corpus: str
     direction: Direction
     split: Split | None
-    pair: RawPair
+    pair: RawPair | LeftOut
 
 
 class Counts:
@@ -41,6 +42,8 @@ class Counts:
 
     def __init__(self, rules: Iterable[str], directions: Iterable[str]) -> None:
         self.raw: Counter[str] = Counter()
+        self.left_out: dict[str, Counter[str]] = {}  # texts that became no pair, by corpus and reason
+        self.examples = Examples()
         self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *REASONS[:-1]], 0))
         self.directions: dict[str, Counter[Split]] = {each: Counter(dict.fromkeys(Split, 0)) for each in directions}
         self.groups: dict[Split, set[str]] = {split: set() for split in Split}
@@ -57,6 +60,7 @@ class Counts:
         each = {name: {s.name: counts[s] for s in Split} for name, counts in self.directions.items()}
         return {
             "raw": dict(self.raw),
+            **({"left_out": {name: dict(found) for name, found in self.left_out.items()}} if self.left_out else {}),
             "dropped": dict(self.dropped),
             "kept": self.splits.total(),
             "splits": {split.name: self.splits[split] for split in Split},
@@ -72,6 +76,7 @@ class Counts:
     def table(self) -> str:
         """Return the counts as a table for people."""
         rows = [*(f"{n:>12,}  {corpus} (raw)" for corpus, n in self.raw.items())]
+        rows += [f"{n:>12,}  {name}: {each}" for name, found in self.left_out.items() for each, n in found.items()]
         rows += [f"{-n:>12,}  {rule}" for rule, n in self.dropped.items() if n]
         rows += [f"{self.splits[split]:>12,}  {split.name}" for split in Split]
         if len(self.directions) > 1:
@@ -126,9 +131,14 @@ def _cleaned(
     readings: Iterable[Reading], cleaner: Cleaner, counts: Counts, listen: Listener
 ) -> Iterator[tuple[Direction, Split | None, Pair]]:
     read, kept = 0, 0
-    for read, (corpus, direction, split, raw) in enumerate(readings, 1):
+    for corpus, direction, split, raw in readings:
+        if isinstance(raw, LeftOut):
+            counts.left_out.setdefault(corpus, Counter())[raw.reason] += 1
+            counts.examples.add(corpus, raw.reason, Example(raw.place, raw.text, ""))
+            continue
+        read += 1
         counts.raw[corpus] += 1
-        # What others are measured on is not ours to choose from: it is normalised, as all text that a model reads.
+        # A corpus's own valid and test splits are benchmarks: normalise them, never filter them.
         cleaned = (untouched if split in _HELD_OUT else cleaner.clean)(raw.source, raw.target)
         if cleaned.dropped is None:
             kept += 1
@@ -136,6 +146,7 @@ def _cleaned(
             yield direction, split, pair
         else:
             counts.dropped[cleaned.dropped] += 1
+            counts.examples.add(corpus, cleaned.dropped, Example(raw.group, raw.source, raw.target))
         if read % _TELL_EVERY == 0:
             listen(Progress("clean pairs", read, None, "pairs", f"{kept:,} kept"))
     listen(Progress("clean pairs", read, read, "pairs", f"{kept:,} kept"))
@@ -157,6 +168,7 @@ def _distribute(
                     counts.groups[split].add(pair.group)
             else:
                 counts.dropped[REASONS[fate]] += 1
+                counts.examples.add(pair.corpus, REASONS[fate], Example(pair.group, pair.source, pair.target))
             if position % _TELL_EVERY == 0:
                 listen(Progress("split pairs", position, total, "pairs"))
     listen(Progress("split pairs", total, total, "pairs"))

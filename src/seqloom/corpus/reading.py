@@ -109,6 +109,10 @@ class _Reader:
             if given and given != wanted and given not in told:
                 told[given] = None
                 yield Remark(f"{self._members.place}: {name}: {given} is read as {wanted}")
+        if self._format.complete and unit.target is None:
+            column = self._options.target_column
+            fault = f"the target (column {column}, counted from 0) is empty; fill or delete it"
+            raise FormatError(f"{self._members.place}: {place}: {fault}")
         yield self._judge(unit.source, unit.target, unit.flags, place, group or unit.group)
 
     def _judge(self, source: str, target: str | None, flags: Iterable[str], place: str, group: str) -> Found:

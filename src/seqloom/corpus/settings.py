@@ -227,11 +227,11 @@ class CleanSettings(Settings):
     drop_urls: bool  # a pair with a web address in either side
     drop_messages: bool  # a pair with an ICU message ({n, plural, ...}) or a reference ([%key:...%]): a small program
     same_placeholders: bool  # a pair whose sides do not hold the same placeholders, counted with repeats
-    min_words: Annotated[int, Field(ge=1)] | None  # by white space, in the longer side: compounds are one word
+    min_words: Annotated[int, Field(ge=1)] | None  # in the longer side: a compound is one word (`cleaning.words`)
     max_words: Annotated[int, Field(ge=1)] | None  # in the longer side, too
     max_characters: Annotated[int, Field(ge=1)] | None
     min_letter_share: Share | None  # letters among what is neither white space nor placeholder, either side
-    max_length_ratio: Annotated[float, Field(ge=1)] | None  # characters of the longer side over those of the shorter
+    max_length_ratio: Annotated[float, Field(ge=1)] | None  # longer side over shorter (`cleaning.length`)
     drop_copies: bool  # a pair whose sides are equal
     drop_duplicates: Literal["pair", "source", "no"]  # digits and placeholders masked; the first one seen is kept
 

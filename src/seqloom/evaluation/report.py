@@ -18,8 +18,8 @@ from seqloom.evaluation.scores import Scores
 from seqloom.evaluation.segments import Segments
 from seqloom.evaluation.settings import TITLES, Task
 from seqloom.languages import Direction
+from seqloom.pages.frame import STYLE
 
-_STYLE = Path(__file__).with_name("report.css")
 _HEADINGS: dict[Task, str] = {
     "translation": "Translation test report",
     "summarization": "Summarization test report",
@@ -77,7 +77,7 @@ def report(segments: Segments, scores: Scores, *, examples: int, facts: Facts, c
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>Test report {escape(direction)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n"
+        f"<title>Test report {escape(direction)}</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n"
         "</head>\n<body>\n<main>\n" + "\n".join(part for part in sections if part) + "\n</main>\n</body>\n</html>\n"
     )
 

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import NamedTuple
 
+from seqloom.formats.android import read_android
 from seqloom.formats.apple_strings import read_apple_strings
 from seqloom.formats.encoding import Declared, TextFile
 from seqloom.formats.gettext import declared as gettext_charset
 from seqloom.formats.gettext import read_gettext, write_gettext
+from seqloom.formats.html import declared_charset, read_html
 from seqloom.formats.json_catalogue import read_json_catalogue
 from seqloom.formats.lines import read_text_lines
 from seqloom.formats.pieces import Options, Piece, write
@@ -15,6 +17,9 @@ from seqloom.formats.properties import declared as properties_encoding
 from seqloom.formats.properties import read_properties
 from seqloom.formats.subrip import read_subrip
 from seqloom.formats.tables import read_table
+from seqloom.formats.tmx import read_tmx
+from seqloom.formats.xliff import read_xliff
+from seqloom.formats.xml import declared_encoding
 from seqloom.formats.yaml_catalogue import read_yaml_catalogue
 
 
@@ -30,20 +35,25 @@ class Format(NamedTuple):
     suffixes: tuple[str, ...]  # lower case, with the dot
     declared: Declared = _nothing
     ordered: bool = False  # texts of two files pair by their position; else by their keys
+    complete: bool = False  # a text without translation is a fault; else work that nobody has done yet
     write: Callable[[TextFile, Options, Mapping[str, str]], Iterator[str]] | None = None  # None: `pieces.write` does
 
 
 FORMATS: dict[str, Format] = {
+    "android": Format(read_android, False, (".xml",), declared_encoding),
     "apple_strings": Format(read_apple_strings, False, (".strings",)),
-    "csv": Format(read_table, True, (".csv",)),
+    "csv": Format(read_table, True, (".csv",), complete=True),
     "gettext": Format(
         read_gettext, True, (".po", ".pot", ".mo", ".gmo"), declared=gettext_charset, write=write_gettext
     ),
+    "html": Format(read_html, False, (".html", ".htm", ".xhtml"), declared_charset, ordered=True),
     "json_catalogue": Format(read_json_catalogue, False, (".json",)),
     "moses": Format(read_text_lines, False, (".txt",), ordered=True),
     "properties": Format(read_properties, False, (".properties",), declared=properties_encoding),
     "subrip": Format(read_subrip, False, (".srt",)),
-    "tsv": Format(read_table, True, (".tsv",)),
+    "tmx": Format(read_tmx, True, (".tmx",), declared_encoding),
+    "tsv": Format(read_table, True, (".tsv",), complete=True),
+    "xliff": Format(read_xliff, True, (".xliff", ".xlf", ".sdlxliff", ".mqxliff", ".mxliff"), declared_encoding),
     "yaml_catalogue": Format(read_yaml_catalogue, False, (".yml", ".yaml")),
 }
 

@@ -25,7 +25,7 @@ _BOMS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
-_NO_TEXT = {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7"}
+_NO_TEXT = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 
 Declared = Callable[[bytes], str | None]
 """Finds the encoding that a file declares in its first bytes, or None."""
@@ -152,7 +152,7 @@ class TextFile:
             found = codecs.lookup(name).name
         except (LookupError, ValueError, UnicodeError):
             found = ""
-        if not found or found in _NO_TEXT:
+        if not found or found.replace("_", "-") in _NO_TEXT:
             raise FormatError(
                 f"{self.where}: {who} names the encoding {name[:40]!r}, which is none that text is read in; set "
                 "`encoding` of this corpus to the right one, such as utf-8 or cp1252"

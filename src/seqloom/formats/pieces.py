@@ -36,6 +36,15 @@ class Unit:
     flags: tuple[Flag, ...] = ()
     # Of a plural form: the key of the form `other` of the same text, which a language that lacks this form has for it.
     other: str = ""
+    within: tuple["Within", ...] = ()
+
+
+class Within(NamedTuple):
+    """A tag within a unit whose attributes are texts: units of their own, which come before it with an empty `raw`."""
+
+    raw: str
+    keys: tuple[str, ...]  # of those units
+    put: Callable[[Mapping[str, str]], str]  # the tag with translations, by their keys
 
 
 class Skip(NamedTuple):
@@ -55,7 +64,15 @@ class Notice(NamedTuple):
     raw: str = ""
 
 
-Piece = str | Unit | Skip | Notice
+class Frame(NamedTuple):
+    """Text around units that changes if one of them is translated, such as the tags of a target that is missing."""
+
+    raw: str
+    changed: str
+    keys: tuple[str, ...]  # of those units
+
+
+Piece = str | Unit | Skip | Notice | Frame
 """A str is copied as it is."""
 
 
@@ -76,7 +93,16 @@ def write(pieces: Iterable[Piece], translations: Mapping[str, str]) -> Iterator[
     A unit without an entry keeps its raw text.
     """
     for piece in pieces:
-        if isinstance(piece, Unit) and piece.key in translations:
-            yield piece.put(translations[piece.key])
-        else:
-            yield piece if isinstance(piece, str) else piece.raw
+        match piece:
+            case str():
+                yield piece
+            case Unit(key=key):
+                text = piece.put(translations[key]) if key in translations else piece.raw
+                for tag in piece.within:
+                    if any(key in translations for key in tag.keys):
+                        text = text.replace(tag.raw, tag.put(translations), 1)
+                yield text
+            case Frame() if any(key in translations for key in piece.keys):
+                yield piece.changed
+            case _:
+                yield piece.raw

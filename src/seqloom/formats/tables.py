@@ -21,13 +21,14 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*", re.IGNORECASE)
 def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
     """Yield a unit for every row, whose key is the number of the row's first line.
 
-    Rows may have more columns than are read. Blank rows, and rows with one side empty, are skips.
+    Rows may have more columns than are read; rows that have another number of them than the first one are noticed,
+    counted, at the end. Blank rows are skips.
 
     Raises:
-        FormatError: a row has too few columns, or a quoted cell never ends.
+        FormatError: a row has too few columns or no source, or a quoted cell never ends.
     """
     needed = max(options.source_column, options.target_column) + 1
-    width, quoted = None, 0
+    width, odd, quoted = 0, list[int](), 0
     rows = _quoted_rows(file, options.delimiter) if options.quoting else _plain_rows(file, options.delimiter)
     for row in rows:
         where = f"{file.where}: line {row.line}"
@@ -39,25 +40,25 @@ def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
             yield Skip(row.raw, "header", 1, " | ".join(texts))
             continue
         if len(texts) < needed:
+            between = _NAMES.get(options.delimiter, options.delimiter)
+            hint = "; a quoted cell may go on in the next line: set `quoting: true`" if row.raw.count('"') % 2 else ""
             raise FormatError(
-                f"{where}: has {len(texts)} column(s) separated by {_NAMES.get(options.delimiter, options.delimiter)}, "
-                f"needs at least {needed}"
+                f"{where}: has {len(texts)} column(s) separated by {between}, needs at least {needed}{hint}"
             )
-        if row.line == 1 and _looks_like_header(texts[options.source_column], texts[options.target_column]):
-            yield Notice(1, f"the first row, {' | '.join(texts)[:60]!r}, looks like a header: set `header: true`")
-        if width is None:
-            width = len(texts)
-        elif width != len(texts):
-            yield Notice(row.line, f"has {len(texts)} columns, the rows before have {width}")
-            width = len(texts)
         source, target = texts[options.source_column], texts[options.target_column]
-        if not options.quoting and quoted < 2 and all(_is_quoted(text) for text in (source, target)):
-            quoted += 1
-            if quoted == 2:
+        if row.line == 1 and _looks_like_header(source, target):
+            yield Notice(1, f"the first row, {' | '.join(texts)[:60]!r}, looks like a header: set `header: true`")
+        width = width or len(texts)
+        if len(texts) != width:
+            odd.append(row.line)
+        if not options.quoting and quoted < 2 and _is_quoted(source) and _is_quoted(target):
+            quoted += 2 if '""' in source[1:-1] + target[1:-1] else 1
+            if quoted >= 2:
                 yield Notice(row.line, "cells are in quotes, as a spreadsheet writes them: set `quoting: true`")
         if not source.strip():
-            yield Skip(row.raw, "empty source", row.line, target)
-            continue
+            raise FormatError(
+                f"{where}: the source (column {options.source_column}, counted from 0) is empty; fill or delete it"
+            )
         begin, cell = row.raw_before(options.target_column), row.cells[options.target_column]
         yield begin
         yield Unit(
@@ -69,6 +70,8 @@ def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
             partial(_written, quoting=options.quoting, delimiter=options.delimiter),
         )
         yield row.raw[len(begin) + len(cell.raw) :]
+    if odd:
+        yield Notice(odd[0], f"{len(odd):,} rows have another number of columns than the first one, which has {width}")
 
 
 class _Cell(NamedTuple):
@@ -96,18 +99,20 @@ def _plain_rows(file: TextFile, delimiter: str) -> Iterator[_Row]:
 
 
 def _quoted_rows(file: TextFile, delimiter: str) -> Iterator[_Row]:
-    raw, first = "", 1
+    parts, first, length, inside = list[str](), 1, 0, False
     for number, line in file.lines():
-        if not raw:
+        if not parts:
             first = number
-        raw += line
-        if raw.count('"') % 2:  # a quoted cell goes on
-            if len(raw) > LONGEST_LINE:
-                break
-            continue
-        yield _Row(raw, [_unquoted(cell) for cell in _cells(raw.rstrip("\r\n"), delimiter)], first)
-        raw = ""
-    if raw:
+        parts.append(line)
+        length += len(line)
+        inside ^= bool(line.count('"') % 2)
+        if not inside:
+            raw = "".join(parts)
+            yield _Row(raw, [_unquoted(cell) for cell in _cells(raw.rstrip("\r\n"), delimiter)], first)
+            parts, length = [], 0
+        elif length > LONGEST_LINE:
+            break
+    if parts:
         raise FormatError(f"{file.where}: line {first}: a quoted cell begins here and never ends")
 
 

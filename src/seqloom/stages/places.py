@@ -10,6 +10,7 @@ CHECKED = Path("data/checked")  # says nothing; every stage depends on it, so th
 RAW = Path("data/raw")
 CORPUS = Path("data/corpus")
 CORPUS_METRICS = Path("metrics/corpus.json")
+CORPUS_REPORT = Path("reports/corpus")
 PRETRAINED = Path("models/pretrained")
 TOKENIZER = Path("models/tokenizer")
 TOKENS = Path("data/tokens")

@@ -1,17 +1,20 @@
-"""Stage prepare_corpus: what lies in data/raw becomes three splits in data/corpus, and counts in metrics."""
+"""Stage prepare_corpus: write three splits from data/raw, counts, and a page of examples of what was left out."""
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from seqloom.corpus.formats.catalogue import FORMATS
 from seqloom.corpus.members import open_members
 from seqloom.corpus.prepare import Reading, prepare
+from seqloom.corpus.reading import Remark, read_corpus
 from seqloom.corpus.splits import Split
 from seqloom.params import Params
 from seqloom.progress import Listener
-from seqloom.stages.places import CORPUS, CORPUS_METRICS, RAW
+from seqloom.stages.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, RAW, write_text
+
+_logger = logging.getLogger(__name__)
 
 
 def run(params: Params, listen: Listener) -> None:
@@ -31,6 +34,7 @@ def run(params: Params, listen: Listener) -> None:
         metrics = new / CORPUS_METRICS.name
         metrics.write_text(json.dumps(counts.record(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         metrics.replace(CORPUS_METRICS)
+    write_text(CORPUS_REPORT / "index.html", counts.examples.page())
 
 
 def _readings(params: Params) -> Iterator[Reading]:
@@ -38,5 +42,8 @@ def _readings(params: Params) -> Iterator[Reading]:
         split = None if source.split is None else Split[source.split]
         with open_members(corpus, RAW / corpus) as members:
             for direction in source.directions(params.languages):
-                for pair in FORMATS[source.format](members, source, direction):
-                    yield Reading(corpus, direction, split, pair)
+                for found in read_corpus(members, source, direction):
+                    if isinstance(found, Remark):
+                        _logger.warning(found.message)
+                    else:
+                        yield Reading(corpus, direction, split, found)

@@ -5,8 +5,8 @@ from html import escape
 
 from seqloom.evaluation.settings import TITLES
 from seqloom.evaluation.significance import Difference
+from seqloom.pages.frame import document, row, table
 from seqloom.tracking.comparison import Comparison
-from seqloom.tracking.html_page import document, row, table
 
 _NUMBERS = '<td class="number">'
 

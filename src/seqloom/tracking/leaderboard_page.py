@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from seqloom.evaluation.settings import METRICS, TITLES
+from seqloom.pages.frame import document, table
 from seqloom.tracking.board_records import Measured
-from seqloom.tracking.html_page import document, table
 from seqloom.tracking.leaderboard import Board, Row
 
 _SURE = 0.05

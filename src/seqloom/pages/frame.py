@@ -1,13 +1,15 @@
-"""The frame and the tables of pages that this room writes: one HTML file each, which loads nothing."""
+"""The frame of a page and its tables."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from importlib.resources import files
+from pathlib import Path
+
+STYLE = Path(__file__).with_name("page.css")
 
 
 def document(title: str, body: str, style: str = "") -> str:
-    """A page with the style of the test report, and a rule that lets it load nothing; `title` is escaped."""
-    shared = files("seqloom.evaluation").joinpath("report.css").read_text(encoding="utf-8")
+    """Return a page with the style that all pages share, and a policy that lets it load nothing; `title` is escaped."""
+    shared = STYLE.read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -18,11 +20,11 @@ def document(title: str, body: str, style: str = "") -> str:
 
 
 def row(cells: Sequence[str]) -> str:
-    """A row of a table; the cells are escaped."""
+    """Return a row of a table; the cells are escaped."""
     return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
 
 
 def table(heads: Sequence[str], rows: Iterable[str]) -> str:
-    """A table that scrolls on a narrow screen; heads are escaped, rows are HTML."""
+    """Return a table that scrolls on a narrow screen; heads are escaped, rows are HTML."""
     top = "".join(f"<th>{escape(head)}</th>" for head in heads)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'

@@ -1,0 +1,169 @@
+r"""The format `android`: strings.xml, a file per language, with its strings, string arrays and plurals.
+
+A text's key is its name, as in `title`, `title@tablet` for a `product`, `days[0]` in an array, `files{one}` of a
+plural. Texts are read as Android shows them: `\'`, `\n` and `\u00e9` are characters, quotes keep white space, other
+white space is one space. References (`@string/other`) are left out. `translatable="false"` is the flag
+`untranslatable`.
+
+Tags without their attributes are placeholders: `<b>`. A part in `<xliff:g>` must not be translated: it is a
+placeholder, read as its content if that is one (`%1$s`), else as `<x id="NAME"/>`.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from seqloom.formats.encoding import TextFile
+from seqloom.formats.inline import (
+    Code,
+    Content,
+    How,
+    Rules,
+    codes,
+    is_placeholder,
+    is_plain,
+    label,
+    put_codes,
+    read_content,
+    shown,
+)
+from seqloom.formats.pieces import Flag, Options, Piece, Skip, Unit
+from seqloom.formats.xml import Element, End, Start, Tree, escape, filled, local, read_xml
+
+_TOKEN = re.compile(r"""\\u[0-9A-Fa-f]{4}|\\.?|"|[ \t\r\n]+|[^\\" \t\r\n]+""", re.DOTALL)
+_REFERENCE = re.compile(r"[@?][+*]?(?:[\w.]+:)?(?:\w+/)?[\w.]+")
+_SPACES = re.compile(" {2,}")
+_UNWRITTEN = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+_ESCAPES = str.maketrans({"\\": r"\\", "'": r"\'", '"': r"\"", "\n": r"\n", "\t": r"\t"})
+_CHARACTERS = {"n": "\n", "t": "\t", "\n": ""}
+
+
+def read_android(file: TextFile, options: Options) -> Iterator[Piece]:
+    """Yield a unit for every string and every item of an array or plural.
+
+    Raises:
+        FormatError: it is no file of resources.
+    """
+    seen: set[int] = set()  # hashes of keys
+    for event in read_xml(file, "resources", {"string", "string-array", "array", "plurals"}):
+        match event:
+            case Tree():
+                yield from _read(event, file, seen)
+            case Start() | End():
+                yield event.raw
+            case raw:
+                yield raw
+
+
+def _read(tree: Tree, file: TextFile, seen: set[int]) -> Iterator[Piece]:
+    root = tree.root
+    name = root.get("name") + (f"@{root.get('product')}" if root.get("product") else "")
+    flags: tuple[Flag, ...] = ("untranslatable",) if root.get("translatable") == "false" else ()
+    place = 0
+    for element, key, other in _texts(root, name):
+        begin, raw, around = filled(tree, element)
+        content = _unescaped(read_content(tree, element, _RULES))
+        label(content)
+        text = shown(content)
+        yield tree.cut(place, begin)
+        place = begin + len(raw.encode())
+        if not codes(content) and _REFERENCE.fullmatch(element.text().strip()):
+            yield Skip(raw, "reference", element.line, text)
+        elif hash(key) in seen:
+            yield Skip(raw, "duplicate key", element.line, text)
+        else:
+            seen.add(hash(key))
+            put = partial(_put, own=codes(content), around=around, encoding=file.encoding)
+            yield Unit(raw, key, text, None, element.line, put, flags=flags, other=other)
+    yield tree.cut(place, root.end)
+
+
+def _texts(root: Element, name: str) -> Iterator[tuple[Element, str, str]]:
+    """The elements that hold a text, with the key of each, and that of the form `other` of a plural."""
+    if root.name == "string":
+        yield root, name, ""
+        return
+    for number, item in enumerate(root.elements("item")):
+        if root.name == "plurals":
+            yield item, f"{name}{{{item.get('quantity')}}}", f"{name}{{other}}"
+        else:
+            yield item, f"{name}[{number}]", ""
+
+
+def _unescaped(content: Content) -> Content:
+    """Read the texts as Android does; quotes and white space go on across codes."""
+    found: Content = []
+    quoted, space = False, False
+    for part in content:
+        if isinstance(part, Code):
+            if space and found:
+                found.append(" ")
+            space = False
+            found.append(part)
+            continue
+        written: list[str] = []
+        for token in _TOKEN.findall(part):
+            if token == '"':
+                quoted = not quoted
+                text = ""
+            elif token[0] in " \t\r\n":
+                text = token if quoted else ""
+                space = space or not quoted
+            else:
+                text = _character(token) if token[0] == "\\" else token
+            if text:
+                if space and (written or found):
+                    written.append(" ")
+                space = False
+                written.append(text)
+        if written:
+            found.append("".join(written))
+    return _joined(found)
+
+
+def _joined(content: Content) -> Content:
+    r"""Join the halves of characters that are written as two, such as `\ud83d\ude00`."""
+    return [
+        each.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if isinstance(each, str) and any("\ud800" <= character <= "\udfff" for character in each)
+        else each
+        for each in content
+    ]
+
+
+def _character(token: str) -> str:
+    if token.startswith("\\u") and len(token) == 6:
+        return chr(int(token[2:], 16))
+    return _CHARACTERS.get(token[1:], token[1:])
+
+
+def _put(translation: str, own: list[Code], around: tuple[str, str], encoding: str) -> str:
+    written = put_codes(translation, own, (), partial(_escaped, encoding=encoding))
+    if written.startswith(("@", "?")):
+        written = f"\\{written}"
+    if written.startswith(" "):
+        written = rf"\u0020{written[1:]}"
+    if written.endswith(" "):
+        written = rf"{written[:-1]}\u0020"
+    return around[0] + written + around[1]
+
+
+def _escaped(text: str, encoding: str) -> str:
+    text = _UNWRITTEN.sub(lambda match: rf"\u{ord(match[0]):04x}", text.translate(_ESCAPES))
+    return escape(_SPACES.sub(lambda match: " " + r"\u0020" * (len(match[0]) - 1), text), encoding)
+
+
+def _how(element: Element) -> How:
+    return "alone" if element.name == "g" else "around"
+
+
+def _spelling(element: Element) -> str:
+    if element.name == "g":
+        inside = element.text()
+        named = f'<x id="{element.get("id")}"/>'
+        return inside if is_plain(inside) else named if is_placeholder(named) else ""
+    tag = f"<{local(element.name)}/>" if element.inner == element.end else f"<{local(element.name)}>"
+    return tag if is_placeholder(tag) else ""
+
+
+_RULES = Rules(_how, lambda element: "", lambda element: (), _spelling)

@@ -1,0 +1,166 @@
+"""The format `tmx` (Translation Memory eXchange 1.4): units, each with the same text in several languages.
+
+Which language of a unit is its source does not matter. The very language comes before one of a region: `en` before
+`en-GB`. Each further variant of the target language is a pair of its own with the first source text; further variants
+of the source language are counted as left out, and so are units that lack one of the languages.
+
+Native codes (`bpt`, `ept`, `it`, `ph`, `ut`) are placeholders, see `seqloom.formats.inline`; a `ph` that holds a plain
+placeholder such as `{0}` is read as that. `hi` only marks text, which is read. Subflows (`sub`) stay in their code.
+
+Flags: `machine` if the last to change a translation was `MT!` (`changeid`, else `creationid`), as translation memories
+name their engines, or if a `prop` of the type x-mt or x-origin says so; `draft` and `rejected` as the
+`x-ConfirmationLevel` of Trados.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+from seqloom.errors import FormatError
+from seqloom.formats.encoding import TextFile
+from seqloom.formats.inline import Code, How, Rules, codes, is_plain, label, put_codes, read_content, shown
+from seqloom.formats.language_tags import matches
+from seqloom.formats.pieces import Flag, Options, Piece, Skip, Unit
+from seqloom.formats.xml import Element, End, Start, Tree, escape, filled, read_xml
+
+_HOW: dict[str, How] = {
+    "bpt": "open", "ept": "close", "hi": "through", "it": "alone", "ph": "alone", "sub": "without", "ut": "alone"
+}  # fmt: skip
+_NO = ("", "0", "false", "no")
+
+
+def read_tmx(file: TextFile, options: Options) -> Iterator[Piece]:
+    """Yield a unit for every pair of variants; its key is the number of its `tu`, with `.2` for the second pair.
+
+    Raises:
+        FormatError: it is no TMX, or a `tuv` has no language.
+    """
+    number = 0
+    for event in read_xml(file, "tmx", {"tu"}):
+        match event:
+            case Tree():
+                number += 1
+                yield from _read_unit(event, number, file, options)
+            case Start() | End():
+                yield event.raw
+            case raw:
+                yield raw
+
+
+class _Variant(NamedTuple):
+    language: str
+    element: Element  # the tuv
+    seg: Element | None
+
+
+def _read_unit(tree: Tree, number: int, file: TextFile, options: Options) -> Iterator[Piece]:
+    root = tree.root
+    variants = []
+    for element in root.elements("tuv"):
+        language = element.get("xml:lang", "lang")
+        if not language:
+            raise FormatError(f"{file.where}: line {element.line}: a <tuv> has no language: set its xml:lang")
+        variants.append(_Variant(language, element, next(element.elements("seg"), None)))
+    sources, targets, others = _chosen(variants, options)
+    if not sources or not targets:
+        languages = ", ".join(dict.fromkeys(variant.language for variant in variants))
+        yield Skip(tree.cut(0, root.end), "other languages", root.line, languages)
+        return
+    for variant in (*sources[1:], *others):
+        text = "" if variant.seg is None else shown(_labelled(tree, variant.seg))
+        yield Skip("", "another variant", variant.element.line, text)
+    place = 0
+    for count, target in enumerate(targets, 1):
+        key = f"{number}.{count}" if count > 1 else f"{number}"
+        begin, unit = _pair(tree, sources[0], target, key, file)
+        yield tree.cut(place, begin)
+        yield unit
+        place = begin + len(unit.raw.encode())
+    yield tree.cut(place, root.end)
+
+
+def _chosen(variants: list[_Variant], options: Options) -> tuple[list[_Variant], list[_Variant], list[_Variant]]:
+    """The variants that are sources, those that are targets in the order of the file, and those that neither needs."""
+    sides: list[list[_Variant]] = []
+    for wanted, other in (options.direction, options.direction[::-1]):
+        found = [
+            each
+            for each in variants
+            if matches(each.language, wanted)
+            and not (_same(each.language, other) or (matches(each.language, other) and len(other) > len(wanted)))
+        ]
+        sides.append(found)
+    others: list[_Variant] = []
+    for side, wanted in enumerate(options.direction):
+        exact = [each for each in sides[side] if _same(each.language, wanted)]
+        if exact:
+            others += [each for each in sides[side] if each not in exact]
+            sides[side] = exact
+    return sides[0], sides[1], others
+
+
+def _same(language: str, wanted: str) -> bool:
+    return language.replace("_", "-").lower() == wanted.lower()
+
+
+def _pair(tree: Tree, source: _Variant, target: _Variant, key: str, file: TextFile) -> tuple[int, Unit]:
+    left = [] if source.seg is None else read_content(tree, source.seg, RULES)
+    right = None if target.seg is None else read_content(tree, target.seg, RULES)
+    further = label(left, right)
+    write = partial(put_codes, own=codes(left), further=further, escape=partial(escape, encoding=file.encoding))
+    if target.seg is None:
+        begin, raw, around = filled(tree, target.element, append=True)
+        around = (f"{around[0]}<seg>", f"</seg>{around[1]}")
+    else:
+        begin, raw, around = filled(tree, target.seg)
+    text = None if right is None else shown(right)
+    unit = Unit(
+        raw,
+        key,
+        shown(left),
+        text if text and text.strip() else None,
+        target.element.line,
+        partial(_put, write=write, around=around),
+        (source.language, target.language),
+        flags=tuple(_flags(tree.root, target.element)),
+    )
+    return begin, unit
+
+
+def _put(translation: str, write: Callable[[str], str], around: tuple[str, str]) -> str:
+    return around[0] + write(translation) + around[1]
+
+
+def _labelled(tree: Tree, seg: Element) -> list[str | Code]:
+    content = read_content(tree, seg, RULES)
+    label(content)
+    return content
+
+
+def _flags(unit: Element, variant: Element) -> Iterator[Flag]:
+    said = {
+        prop.get("type").lower(): prop.text().strip().lower()
+        for each in (unit, variant)
+        for prop in each.elements("prop")
+    }
+    level = said.get("x-confirmationlevel", "")
+    if level == "draft":
+        yield "draft"
+    if level.startswith("rejected"):
+        yield "rejected"
+    person = variant.get("changeid", "creationid") or unit.get("changeid", "creationid")
+    by_props = said.get("x-mt", "") not in _NO or said.get("x-origin", "") in ("mt", "nmt", "amt", "machinetranslation")
+    if by_props or person.lower() in ("mt", "mt!"):
+        yield "machine"
+
+
+def _keys(element: Element) -> tuple[str, ...]:
+    return tuple(f"{name}={element.attributes[name]}" for name in ("x", "i") if element.attributes.get(name))
+
+
+def _spelling(element: Element) -> str:
+    text = "".join(each for each in element.children if isinstance(each, str)).strip()
+    return text if element.name == "ph" and is_plain(text) else ""
+
+
+RULES = Rules(lambda element: _HOW.get(element.name, "around"), lambda element: element.get("i"), _keys, _spelling)

@@ -1,0 +1,77 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqloom.cli import main as cli
+
+Fails = Callable[..., str]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def inspected(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    cli.main(["inspect", "--source", "en", "--target", "de", *arguments])
+    return capsys.readouterr().out
+
+
+def test_what_is_read_and_what_is_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "p.tsv").write_text("source\ttarget\none\teins\n\n" + "x\ty\n" * 20, encoding="utf-8")
+    said = inspected(capsys, "p.tsv", "--pairs", "2")
+    assert said.splitlines() == [
+        "p.tsv",
+        "  read as    tsv, en to de",
+        "  pairs      22",
+        "  left out   1 blank line: p.tsv: line 3",
+        "  note       .: p.tsv: line 1: the first row, 'source | target', looks like a header: set `header: true`",
+        "    source",
+        "      -> target",
+        "    one",
+        "      -> eins",
+    ]
+    assert "pairs      21" in inspected(capsys, "p.tsv", "--header")
+
+
+def test_a_file_per_language(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for language, text in (("en", "one\n\n"), ("de", "eins\n\n")):
+        (folder / language).mkdir()
+        (folder / language / "t.txt").write_text(text, encoding="utf-8")
+    said = inspected(capsys, "{lang}/t.txt")
+    assert "read as    moses" in said
+    assert "pairs      1" in said
+
+
+def test_what_cannot_be_read_does_not_keep_the_others_from_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "bad.tsv").write_bytes(b"f\xfcnf\tx\n")
+    (folder / "good.tsv").write_bytes("a\x1b[31m\tb\u2028c\n".encode())
+    with pytest.raises(SystemExit) as left:
+        inspected(capsys, "bad.tsv", "good.tsv", "absent.tsv", "x.what")
+    assert left.value.code == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        "good.tsv",
+        "  read as    tsv, en to de",
+        "  pairs      1",
+        "    a\N{REPLACEMENT CHARACTER}[31m",
+        "      -> b c",
+    ]
+    first, second, third = printed.err.splitlines()
+    assert "bad.tsv: line 1: the bytes fc are not utf-8" in first
+    assert "absent.tsv: there is no such file" in second
+    assert "x.what: its name says no format that is known" in third
+
+
+def test_languages_have_to_come_from_somewhere(folder: Path, fails: Fails) -> None:
+    assert "--source en --target de" in fails("inspect", "p.tsv")
+
+
+@pytest.mark.parametrize(("option", "valid"), [("--format", "'tmx'"), ("--accept", "'fuzzy'")])
+def test_a_wrong_option_names_the_valid_values(folder: Path, option: str, valid: str, fails: Fails) -> None:
+    (folder / "p.tsv").write_text("a\tb\n", encoding="utf-8")
+    said = fails("inspect", "--source", "en", "--target", "de", option, "klingon", "p.tsv")
+    assert "klingon" in said
+    assert valid in said

@@ -1,0 +1,123 @@
+import gzip
+
+import pytest
+from pydantic import TypeAdapter
+
+from seqloom.corpus.reading import LeftOut, RawPair, Remark, read_corpus
+from seqloom.corpus.settings import Source
+from seqloom.errors import FormatError
+from seqloom.languages import Direction
+
+EN_DE = Direction("en", "de")
+
+
+def found(build, files, format, /, direction=EN_DE, **settings):
+    given = {"kind": "url", "url": "https://e.org/p", "sha256": "0" * 64, "format": format, **settings}
+    return list(read_corpus(build(files), TypeAdapter(Source).validate_python(given), direction))
+
+
+def pairs(*arguments, **settings):
+    return [(each.source, each.target) for each in found(*arguments, **settings) if isinstance(each, RawPair)]
+
+
+def left_out(*arguments, **settings):
+    return [(each.reason, each.place) for each in found(*arguments, **settings) if isinstance(each, LeftOut)]
+
+
+def remarks(*arguments, **settings):
+    return [each.message for each in found(*arguments, **settings) if isinstance(each, Remark)]
+
+
+def test_members_choose_files(members):
+    files = {"a/1.tsv": "one\teins\n", "a/2.tsv": "two\tzwei\n", "b/3.tsv": "no\tnein\n"}
+    assert pairs(members, files, "tsv", members="a/*.tsv") == [("one", "eins"), ("two", "zwei")]
+
+
+def test_several_files_want_a_choice(members):
+    with pytest.raises(FormatError, match=r"there are 2 files \(a, b\); choose with `members`"):
+        found(members, {"a": "", "b": ""}, "tsv")
+
+
+def test_no_match_is_told(members):
+    with pytest.raises(FormatError, match=r"no file matches 'x/\*\.tsv'; there are a\.tsv"):
+        found(members, {"a.tsv": ""}, "tsv", members="x/*.tsv")
+
+
+def test_what_is_left_out_comes_with_reason_and_place(members):
+    rows = {"p.tsv": "one\teins\n\ntwo\tzwei\n"}
+    assert pairs(members, rows, "tsv") == [("one", "eins"), ("two", "zwei")]
+    assert left_out(members, rows, "tsv") == [("blank line", "p.tsv: line 2")]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("only one", r"has 1 column\(s\) separated by TAB, needs at least 2"),
+        ("one\t", r"the target \(column 1, counted from 0\) is empty; fill or delete it"),
+        (" \teins", r"the source \(column 0, counted from 0\) is empty; fill or delete it"),
+    ],
+)
+def test_a_bad_row_of_a_table_is_named(members, line, fault):
+    with pytest.raises(FormatError, match=r"c: p\.tsv: line 2: " + fault):
+        found(members, {"p.tsv": f"one\teins\n{line}\nthree\tdrei\n"}, "tsv")
+
+
+def test_the_encoding_of_the_settings_is_used(members):
+    content = {"p.tsv": "five\tfünf\n".encode("cp1252")}
+    assert pairs(members, content, "tsv", encoding="cp1252") == [("five", "fünf")]
+    with pytest.raises(FormatError, match=r"c: p\.tsv: line 1: the bytes fc are not utf-8.*`encoding: cp1252`"):
+        found(members, content, "tsv")
+
+
+def test_notices_name_corpus_file_and_line(members):
+    assert remarks(members, {"p.tsv": "source\ttarget\na\tb\n"}, "tsv") == [
+        "c: p.tsv: line 1: the first row, 'source | target', looks like a header: set `header: true`"
+    ]
+    assert remarks(members, {"p.tsv": "source\ttarget\na\tb\n"}, "tsv", header=True) == []
+
+
+def test_an_empty_file_is_told(members):
+    assert remarks(members, {"p.tsv": ""}, "tsv") == ["c: its files hold no texts"]
+
+
+def test_a_csv_has_quotes_and_commas_or_what_is_set(members):
+    assert pairs(members, {"p.csv": '"a, b",c\n'}, "csv") == [("a, b", "c")]
+    assert pairs(members, {"p.csv": '"a; b";c\n'}, "csv", delimiter="semicolon") == [("a; b", "c")]
+
+
+# --- a file per language, by position
+
+
+def test_moses_plain_and_gzip(members):
+    files = {"p.en": "one\n\nthree\n\n", "p.de": gzip.compress(b"eins\nzwei\n\n\n")}
+    assert pairs(members, files, "moses", members="p.{lang}") == [("one", "eins")]
+    assert [reason for reason, _ in left_out(members, files, "moses", members="p.{lang}")] == [
+        "empty source", "not translated", "blank line",
+    ]  # fmt: skip
+
+
+def test_moses_several_files(members):
+    files = {"a/b.en-x": "one\n", "a/b.de-x": "eins\n", "a/a.en-x": "two\n", "a/a.de-x": "zwei\n"}
+    assert pairs(members, files, "moses", members="**/*.{lang}-x") == [("two", "zwei"), ("one", "eins")]
+
+
+@pytest.mark.parametrize(("en", "de"), [(3, 2), (2, 3), (0, 1)])
+def test_moses_names_both_counts(members, en, de):
+    with pytest.raises(FormatError, match=rf"p\.en has {en} lines and p\.de has {de}"):
+        found(members, {"p.en": "x\n" * en, "p.de": "y\n" * de}, "moses", members="p.{lang}")
+
+
+@pytest.mark.parametrize(("there", "missing"), [("en", "de"), ("de", "en")])
+def test_moses_names_the_missing_side(members, there, missing):
+    with pytest.raises(FormatError, match=rf"p\.{there} has no file for '{missing}' beside it"):
+        found(members, {f"p.{there}": "x\n"}, "moses", members="p.{lang}")
+
+
+def test_moses_without_any_file(members):
+    with pytest.raises(FormatError, match=r"no file matches 'p\.\{lang\}'; there are q\.en"):
+        found(members, {"q.en": "x\n"}, "moses", members="p.{lang}")
+
+
+def test_moses_lines_end_in_lf_only(members):
+    files = {"p.en": "a\u2028b\x85c\nd", "p.de": "e\nf"}
+    assert pairs(members, files, "moses", members="p.{lang}") == [("a\u2028b\x85c", "e"), ("d", "f")]

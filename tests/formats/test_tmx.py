@@ -1,0 +1,305 @@
+import gzip
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqloom.errors import FormatError
+from seqloom.formats.catalogue import FORMATS
+from seqloom.formats.pieces import Options, Skip, Unit
+from seqloom.languages import Direction
+from tests.formats.marked import EN_DE, opened, pairs, read, skips, translated, units
+from tests.memory import peak_memory
+
+
+def tuv(language, text, more=""):
+    return f'<tuv xml:lang="{language}"{more}><seg>{text}</seg></tuv>'
+
+
+def tmx(*tus, head='<tmx version="1.4"><header srclang="en-US"/>', encoding="UTF-8"):
+    body = "\n".join(
+        f"<tu>{''.join(tuv(*each) for each in tu.items())}</tu>" if isinstance(tu, dict) else tu for tu in tus
+    )
+    return f'<?xml version="1.0" encoding="{encoding}"?>\n{head}<body>\n{body}\n</body></tmx>'
+
+
+def test_units_with_both_languages():
+    content = tmx({"en-US": "one &amp; two", "DE_at": "eins"}, {"en": "no"}, {"de": "zwei", "fr": "deux", "en": "two"})
+    assert pairs("tmx", content) == [("one & two", "eins"), ("two", "zwei")]
+    assert pairs("tmx", content, Direction("fr", "en")) == [("deux", "two")]
+    assert skips("tmx", content) == [("other languages", "en")]
+    assert [unit.languages for unit in units("tmx", content)] == [("en-US", "DE_at"), ("en", "de")]
+
+
+def test_a_unit_of_other_languages_names_them():
+    assert skips("tmx", tmx({"fr": "un", "en": "one", "es": "uno"})) == [("other languages", "fr, en, es")]
+
+
+def test_the_very_language_comes_before_one_of_a_region():
+    content = tmx({"en-GB": "colour", "en": "color", "de-AT": "x", "de": "Farbe"})
+    assert pairs("tmx", content) == [("color", "Farbe")]
+    assert skips("tmx", content) == [("another variant", "colour"), ("another variant", "x")]
+    assert pairs("tmx", content, Direction("en-GB", "de-AT")) == [("colour", "x")]
+
+
+def test_a_language_and_one_of_its_regions():
+    content = tmx({"pt-PT": "ecrã", "pt-BR": "tela"})
+    assert pairs("tmx", content, Direction("pt", "pt-BR")) == [("ecrã", "tela")]
+    assert pairs("tmx", content, Direction("pt-BR", "pt")) == [("tela", "ecrã")]
+
+
+def test_every_variant_of_the_target_is_a_pair_and_those_of_the_source_are_counted():
+    content = tmx(f"<tu>{tuv('en', 'Hi')}{tuv('de', 'Hallo')}{tuv('en', 'Hello')}{tuv('de', 'Guten Tag')}</tu>")
+    assert pairs("tmx", content) == [("Hi", "Hallo"), ("Hi", "Guten Tag")]
+    assert skips("tmx", content) == [("another variant", "Hello")]
+    assert [unit.key for unit in units("tmx", content)] == ["1", "1.2"]
+    again = translated("tmx", content, {"1.2": "Moin"}).decode()
+    assert again == content.replace("Guten Tag", "Moin")
+
+
+def test_native_codes_are_placeholders():
+    text = r'A <bpt i="1">&lt;b&gt;</bpt>bold<ept i="1">&lt;/b&gt;</ept> <ph x="1">{0}<sub>alt</sub></ph> <hi>end</hi>'
+    assert pairs("tmx", tmx({"en": text, "de": "x"})) == [("A <g1>bold</g1> {0} end", "x")]
+    text = r'Bolt<ut>{\cs6 </ut>ten<it pos="begin">{\b </it> now<ph x="7"/>please'
+    assert pairs("tmx", tmx({"en": text, "de": "x"})) == [("Bolt<x1/>ten<x2/> now<x3/>please", "x")]
+
+
+def test_codes_are_the_same_on_both_sides():
+    english = '<ph x="1">{a</ph> of <bpt i="1" x="2">{\\b</bpt>two<ept i="1">}</ept><ph x="3">%s</ph>'
+    german = '<bpt i="4" x="2">{\\b</bpt>zwei<ept i="4">}</ept> von <ph x="3">%s</ph><ph x="1">{a</ph><ph x="9">{z</ph>'
+    content = tmx({"en": english, "de": german})
+    assert pairs("tmx", content) == [("<x1/> of <g2>two</g2>%s", "<g2>zwei</g2> von %s<x1/><x3/>")]
+    changed = translated("tmx", content, {"1": "%s <g2>2</g2> & <x1/>"}).decode()
+    assert changed == content.replace(
+        german, '<ph x="3">%s</ph> <bpt i="1" x="2">{\\b</bpt>2<ept i="1">}</ept> &amp; <ph x="1">{a</ph>'
+    )
+
+
+def test_codes_without_numbers_match_by_what_they_hold():
+    content = tmx({"en": "<ut>{one</ut>a<ut>{two</ut>", "de": "<ut>{two</ut>b<ut>{one</ut>"})
+    assert pairs("tmx", content) == [("<x1/>a<x2/>", "<x2/>b<x1/>")]
+
+
+def test_a_placeholder_that_stands_in_the_text_is_not_used_for_a_code():
+    content = tmx({"en": 'Tag &lt;x1/&gt; and {0}<ph x="1"/><ph x="2">{0}</ph>', "de": "x"})
+    assert pairs("tmx", content) == [("Tag <x1/> and {0}<x2/><x3/>", "x")]
+
+
+@pytest.mark.parametrize(
+    ("translation", "written"),
+    [
+        ("Los", "Los<bpt i='1'>{b</bpt><ept i='1'>}</ept><ph x='1'/>"),
+        ("<x2/>a<x2/>b", "<ph x='1'/>ab<bpt i='1'>{b</bpt><ept i='1'>}</ept>"),
+        ("</g1>a<g1>b<x2/>", "a<bpt i='1'>{b</bpt>b<ph x='1'/><ept i='1'>}</ept>"),
+        ("<g1>a<x2/></g1></g1> <g3>", "<bpt i='1'>{b</bpt>a<ph x='1'/><ept i='1'>}</ept> &lt;g3&gt;"),
+    ],
+)
+def test_a_translation_with_wrong_placeholders_leaves_the_file_valid(translation, written):
+    content = tmx({"en": "<bpt i='1'>{b</bpt>Go<ept i='1'>}</ept><ph x='1'/>", "de": "y"})
+    assert translated("tmx", content, {"1": translation}).decode() == content.replace("y</seg>", f"{written}</seg>")
+
+
+@pytest.mark.parametrize(
+    ("target", "written"),
+    [
+        ('<tuv xml:lang="de"></tuv>', '<tuv xml:lang="de"><seg>Los</seg></tuv>'),
+        ('<tuv xml:lang="de"/>', '<tuv xml:lang="de"><seg>Los</seg></tuv>'),
+        ('<tuv xml:lang="de"><seg/></tuv>', '<tuv xml:lang="de"><seg>Los</seg></tuv>'),
+        ('<tuv xml:lang="de"><seg a="1" /></tuv>', '<tuv xml:lang="de"><seg a="1">Los</seg></tuv>'),
+        ('<tuv xml:lang="de"><seg> </seg></tuv>', '<tuv xml:lang="de"><seg>Los</seg></tuv>'),
+    ],
+)
+def test_an_empty_target_is_no_translation_and_gets_one(target, written):
+    content = tmx(f"<tu>{tuv('en', 'Go')}{target}</tu>", {"en": "Stop", "de": "Halt"})
+    assert pairs("tmx", content) == [("Go", None), ("Stop", "Halt")]
+    assert translated("tmx", content, {"1": "Los"}).decode() == content.replace(target, written)
+
+
+def test_a_missing_source_text_is_empty():
+    assert pairs("tmx", tmx(f'<tu><tuv xml:lang="en"/>{tuv("de", "Los")}</tu>')) == [("", "Los")]
+
+
+def test_notes_and_properties_are_no_text():
+    extra = "<note>n</note><prop type='p'>c</prop>"
+    content = tmx(f"<tu>{extra}<tuv xml:lang='en'>{extra}<seg>Empty cup</seg></tuv>{tuv('de', 'Leere Tasse')}</tu>")
+    assert pairs("tmx", content) == [("Empty cup", "Leere Tasse")]
+
+
+def test_a_memory_of_every_source_language_and_names_with_underscores():
+    content = tmx({"pt_BR": "Tranque", "EN_us": "Lock"}, head='<tmx version="1.4"><header srclang="*all*"/>')
+    assert pairs("tmx", content, Direction("en", "pt")) == [("Lock", "Tranque")]
+
+
+def test_a_header_without_units():
+    assert pairs("tmx", tmx()) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "props", "flags"),
+    [
+        ("", "", ()),
+        (' creationid="Ann"', "", ()),
+        (' creationid="MT!"', "", ("machine",)),
+        (' creationid="MT!" changeid="Ann"', "", ()),
+        ("", '<prop type="x-mt">true</prop>', ("machine",)),
+        ("", '<prop type="x-MT">no</prop>', ()),
+        ("", '<prop type="x-Origin">MachineTranslation</prop>', ("machine",)),
+        ("", '<prop type="x-ConfirmationLevel">Draft</prop>', ("draft",)),
+        ("", '<prop type="x-ConfirmationLevel">RejectedTranslation</prop>', ("rejected",)),
+        ("", '<prop type="x-ConfirmationLevel">ApprovedTranslation</prop>', ()),
+    ],
+)
+def test_who_made_a_translation(more, props, flags):
+    content = tmx(f'<tu>{tuv("en", "Go")}<tuv xml:lang="de"{more}>{props}<seg>Los</seg></tuv></tu>')
+    assert [unit.flags for unit in units("tmx", content)] == [flags]
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "ISO-8859-1", "windows-1252", "shift_jis", "gb18030", "koi8-r"])
+def test_declared_encodings(encoding):
+    word = {"shift_jis": "門", "gb18030": "门😀", "koi8-r": "дом"}.get(encoding, "Schließe")
+    content = tmx({"en": "Gate", "de": word}, encoding=encoding).encode(encoding)
+    assert pairs("tmx", content) == [("Gate", word)]
+    assert pairs("tmx", gzip.compress(content)) == [("Gate", word)]
+    again = translated("tmx", content, {"1": "“\U0001f6aa” & ü门"})
+    assert pairs("tmx", again) == [("Gate", "“\U0001f6aa” & ü门")]
+    assert translated("tmx", content, {}) == content
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32"])
+def test_wide_encodings_with_and_without_mark(encoding):
+    content = tmx({"en": "Gate", "de": "Tür"}, encoding="utf-16").encode(encoding)
+    assert pairs("tmx", content) == [("Gate", "Tür")]
+    assert translated("tmx", content, {"1": "Tor"}).decode(encoding) == content.decode(encoding).replace("Tür", "Tor")
+
+
+def test_a_declaration_of_utf_16_in_a_file_that_was_converted():
+    assert pairs("tmx", tmx({"en": "Gate", "de": "Tür"}, encoding="utf-16")) == [("Gate", "Tür")]
+
+
+def test_bytes_of_another_encoding_are_told_with_the_setting():
+    content = tmx({"en": "Gate", "de": "Schließe"}).encode("cp1252")
+    with pytest.raises(FormatError, match=r"f\.tmx: line 3: the bytes df are not utf-8.*set `encoding: cp1252`"):
+        pairs("tmx", content)
+    found = [piece for piece in read("tmx", content, encoding="cp1252") if isinstance(piece, Unit)]
+    assert found[0].target == "Schließe"
+    with pytest.raises(FormatError, match="the file names the encoding 'klingon'"):
+        pairs("tmx", tmx(encoding="klingon"))
+
+
+@pytest.mark.parametrize("doctype", ["", '<!DOCTYPE tmx SYSTEM "tmx14.dtd">\n', "<!DOCTYPE tmx>"])
+def test_names_of_html_characters_need_no_declaration(doctype):
+    content = tmx({"en": "Ten&nbsp;bolts&#160;&lt;left&hellip;", "de": "x"}).replace("<tmx", f"{doctype}<tmx", 1)
+    assert pairs("tmx", content) == [("Ten\xa0bolts\xa0<left…", "x")]
+    with pytest.raises(FormatError, match="line 3: the entity &bolts; is not declared"):
+        pairs("tmx", tmx({"en": "&bolts;", "de": "x"}))
+    with pytest.raises(FormatError, match="line 3: the entity &bolts; is not declared"):
+        pairs("tmx", tmx(f'<tu creationid="&bolts;">{tuv("en", "a")}{tuv("de", "b")}</tu>'))
+
+
+def test_characters_by_name_in_attributes():
+    content = tmx(f"<tu>{tuv('en', 'Go')}{tuv('de', 'Los', ' creationid=' + chr(34) + 'M&Tab;T!&#65;' + chr(34))}</tu>")
+    assert units("tmx", content)[0].flags == ()
+    content = tmx(f"<tu>{tuv('en', 'Go')}{tuv('de', 'Los', ' creationid=' + chr(39) + 'MT&excl;' + chr(39))}</tu>")
+    assert units("tmx", content)[0].flags == ("machine",)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("<other/>", r"c: f\.tmx: line 1: is no TMX: it begins with <other>, not with <tmx>"),
+        ("<tmx>\n<body>\n</tmx>", r"c: f\.tmx: line 3: not well-formed XML: mismatched tag"),
+        ("", r"c: f\.tmx: line 1: not well-formed XML: no element found"),
+        (tmx({"en": "a", "de": "b"})[:-40], "line 3: not well-formed XML"),
+        ("<!DOCTYPE x [\n<!ENTITY a 'b'>]>\n<tmx/>", r"c: f\.tmx: line 2: declares the entity 'a', which is not read"),
+        (
+            "<!DOCTYPE x [\n<!ENTITY % a 'b'>]>\n<tmx/>",
+            r"c: f\.tmx: line 2: declares the entity 'a', which is not read",
+        ),
+        (gzip.compress(b"<tmx>" * 9999, mtime=0)[:-20], r"c: f\.tmx: the gzip is truncated"),
+        (tmx("<tu>\n<tuv><seg>a</seg></tuv></tu>"), "line 4: a <tuv> has no language: set its xml:lang"),
+        (tmx("<tu>" * 300), "line 3: elements stand in one another, more than 256 deep"),
+        (tmx("<prop/>" * 3 + f'<tu note="{"x" * 1_000_000}"/>'), "line 3: a tag of more than 262,144 bytes"),
+        (tmx({"en": "<ph/>" * 20_001, "de": "x"}), "line 3: a <tu> has more than 20,000 elements"),
+        (tmx({"en": "a\0b", "de": "x"}), "line 3: not well-formed XML"),
+        (tmx({"en": "a", "de": "b"}).replace("<body>", "<body>\ufffe"), "not well-formed XML"),
+    ],
+)
+def test_what_is_broken_is_told_with_its_line(content, said):
+    with pytest.raises(FormatError, match=said):
+        read("tmx", content)
+
+
+def test_a_long_comment_is_no_fault():
+    content = tmx({"en": "a", "de": "b"}).replace("<body>", f"<body><!--{'long ' * 200_000}-->")
+    assert pairs("tmx", content) == [("a", "b")]
+
+
+def test_default_attributes_of_a_dtd_are_not_read():
+    content = tmx({"en": "a", "de": "b"}).replace("<tmx", '<!DOCTYPE tmx [<!ATTLIST tuv changeid CDATA "MT!">]><tmx', 1)
+    assert units("tmx", content)[0].flags == ()
+
+
+def test_a_large_memory_needs_no_memory():
+    def peak(count):
+        content = tmx(*({"en": f"text {n} " * 9, "de": "x"} for n in range(count))).encode()
+        return peak_memory(lambda: check(content, count))
+
+    def check(content, count):
+        pieces = FORMATS["tmx"].read(opened("tmx", content), Options(EN_DE))
+        assert sum(1 for piece in pieces if isinstance(piece, Unit)) == count
+
+    assert peak(1_500) < peak(500) + 100_000
+
+
+characters = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff") | st.sampled_from(
+    list("\n\t\r\x85\u2028<>&;'\"]{}%s")
+)
+texts = st.text(characters, min_size=1).filter(str.strip)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(texts, texts), max_size=4), texts, st.sampled_from(["utf-8", "utf-16", "iso-8859-1"]))
+def test_any_text_is_written_and_read_again(given_pairs, text, encoding):
+    content = tmx(*({"en": "x", "de": "y"} for _ in given_pairs), encoding=encoding).encode(encoding)
+    written = translated("tmx", content, {f"{n}": pair[1] for n, pair in enumerate(given_pairs, 1)})
+    assert [target for _, target in pairs("tmx", written)] == [pair[1] for pair in given_pairs]
+
+
+def test_a_character_that_xml_cannot_hold_leaves_a_gap_or_nothing():
+    again = translated("tmx", tmx({"en": "a", "de": "b"}), {"1": "one\x1ftwo\x00\ufffe\ud800 \x0bthree"})
+    assert pairs("tmx", again) == [("a", "one two  three")]
+
+
+segments = st.lists(
+    st.sampled_from(
+        [
+            *("word ", "&amp;", "{0}", "&lt;x1/&gt;", "<!--c-->", "<![CDATA[<g1>]]>", "<hi>h</hi>", "<hi/>"),
+            *("<ph x='1'/>", "<ph>{0}</ph>", "<ph>%s</ph>", "<ut>{\\b</ut>", "<it pos='end'/>", "<b>bold<ph/></b>"),
+            *(
+                "<bpt i='1'>a</bpt>c<ept i='1'>b</ept>",
+                "<bpt i='2'/>",
+                "<bpt i='3'/><bpt i='4'/>d<ept i='3'/><ept i='4'/>",
+            ),
+        ]
+    )
+)
+
+
+@settings(deadline=None)
+@given(segments, segments)
+def test_a_target_that_is_put_where_it_was_reads_the_same(source, target):
+    content = tmx({"en": f"a{''.join(source)}", "de": f"b{''.join(target)}"})
+    (unit,) = units("tmx", content)
+    assert unit.target is not None
+    written = translated("tmx", content, {unit.key: unit.target})
+    (again,) = units("tmx", written)
+    assert (again.source, again.target[: len(unit.target)]) == (unit.source, unit.target)
+    rest = again.target[len(unit.target) :]
+    assert translated("tmx", written, {again.key: again.target}) == written, rest
+
+
+def test_what_is_left_out_stays_in_the_file():
+    content = tmx({"fr": "un"}, {"en": "a", "de": "b"})
+    skip = next(piece for piece in read("tmx", content) if isinstance(piece, Skip))
+    assert skip.raw == '<tu><tuv xml:lang="fr"><seg>un</seg></tuv></tu>'
+    assert skip.line == 3
