@@ -12,6 +12,7 @@ from seqloom.formats.gettext import read_gettext, write_gettext
 from seqloom.formats.html import declared_charset, read_html
 from seqloom.formats.json_catalogue import read_json_catalogue
 from seqloom.formats.lines import read_text_lines
+from seqloom.formats.markdown import read_markdown
 from seqloom.formats.pieces import Options, Piece, write
 from seqloom.formats.properties import declared as properties_encoding
 from seqloom.formats.properties import read_properties
@@ -48,6 +49,7 @@ FORMATS: dict[str, Format] = {
     ),
     "html": Format(read_html, False, (".html", ".htm", ".xhtml"), declared_charset, ordered=True),
     "json_catalogue": Format(read_json_catalogue, False, (".json",)),
+    "markdown": Format(read_markdown, False, (".md", ".markdown"), ordered=True),
     "moses": Format(read_text_lines, False, (".txt",), ordered=True),
     "properties": Format(read_properties, False, (".properties",), declared=properties_encoding),
     "subrip": Format(read_subrip, False, (".srt",)),
