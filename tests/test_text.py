@@ -29,6 +29,23 @@ def test_white_space_controls_and_composition_are_normalised() -> None:
     assert normalise("private \ue005 use") == "private use"
 
 
+@pytest.mark.parametrize(
+    "gap", "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2009\u2028\u2029\u202f\u205f\u3000"
+)
+def test_every_space_and_separator_keeps_words_apart(gap: str) -> None:
+    assert normalise(f"cool{gap}air") == "cool air"
+
+
+@pytest.mark.parametrize("mark", "\xad\u061c\u200b\u200e\u200f\u202a\u202e\u2060\u2066\u2069\ufeff")
+def test_zero_width_and_directional_marks_go_without_a_gap(mark: str) -> None:
+    assert normalise(f"cool {mark}air{mark}") == "cool air"
+
+
+@pytest.mark.parametrize("joiner", "\u200c\u200d")
+def test_joiners_are_spelling(joiner: str) -> None:
+    assert normalise(f"می{joiner}خواهم") == f"می{joiner}خواهم"
+
+
 @given(st.text())
 def test_normalising_twice_is_normalising_once(text: str) -> None:
     once = normalise(text)

@@ -9,11 +9,12 @@ import unicodedata
 from collections.abc import Sequence
 
 # Control and format characters carry no meaning that a translation keeps; private-use characters are reserved for the
-# tokenizer's slots; surrogates stand for bytes that were no UTF-8. ZWNJ and ZWJ (U+200C, U+200D) are spelling in
-# Persian and in Indic scripts and stay.
+# tokenizer's slots; surrogates stand for bytes that were no UTF-8. Zero-width spaces, soft hyphens and directional
+# marks are invisible and go without a gap. ZWNJ and ZWJ (U+200C, U+200D) are spelling in Persian and in Indic scripts
+# and stay. Separators (U+001C-1F, U+0085, U+2028, U+2029) are white space: they keep words apart.
 _DROPPED = re.compile(
-    r"[\u0000-\u0008\u000e-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff"
-    r"\ud800-\udfff\ue000-\uf8ff]"
+    r"[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069"
+    r"\ufeff\ufffe\uffff\ud800-\udfff\ue000-\uf8ff]"
 )
 _SPACE = re.compile(r"\s+")
 

@@ -5,17 +5,23 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from seqloom.formats.android import read_android
+from seqloom.formats.apple_strings import read_apple_strings
 from seqloom.formats.encoding import Declared, TextFile
 from seqloom.formats.gettext import declared as gettext_charset
 from seqloom.formats.gettext import read_gettext, write_gettext
 from seqloom.formats.html import declared_charset, read_html
 from seqloom.formats.json_catalogue import read_json_catalogue
 from seqloom.formats.lines import read_text_lines
+from seqloom.formats.markdown import read_markdown
 from seqloom.formats.pieces import Options, Piece, write
+from seqloom.formats.properties import declared as properties_encoding
+from seqloom.formats.properties import read_properties
+from seqloom.formats.subrip import read_subrip
 from seqloom.formats.tables import read_table
 from seqloom.formats.tmx import read_tmx
 from seqloom.formats.xliff import read_xliff
 from seqloom.formats.xml import declared_encoding
+from seqloom.formats.yaml_catalogue import read_yaml_catalogue
 
 
 def _nothing(head: bytes) -> str | None:
@@ -36,16 +42,21 @@ class Format(NamedTuple):
 
 FORMATS: dict[str, Format] = {
     "android": Format(read_android, False, (".xml",), declared_encoding),
+    "apple_strings": Format(read_apple_strings, False, (".strings",)),
     "csv": Format(read_table, True, (".csv",), complete=True),
     "gettext": Format(
         read_gettext, True, (".po", ".pot", ".mo", ".gmo"), declared=gettext_charset, write=write_gettext
     ),
     "html": Format(read_html, False, (".html", ".htm", ".xhtml"), declared_charset, ordered=True),
     "json_catalogue": Format(read_json_catalogue, False, (".json",)),
+    "markdown": Format(read_markdown, False, (".md", ".markdown"), ordered=True),
     "moses": Format(read_text_lines, False, (".txt",), ordered=True),
+    "properties": Format(read_properties, False, (".properties",), declared=properties_encoding),
+    "subrip": Format(read_subrip, False, (".srt",)),
     "tmx": Format(read_tmx, True, (".tmx",), declared_encoding),
     "tsv": Format(read_table, True, (".tsv",), complete=True),
     "xliff": Format(read_xliff, True, (".xliff", ".xlf", ".sdlxliff", ".mqxliff", ".mxliff"), declared_encoding),
+    "yaml_catalogue": Format(read_yaml_catalogue, False, (".yml", ".yaml")),
 }
 
 

@@ -206,7 +206,7 @@ class _Content:
 def _zeros(head: bytes) -> str | None:
     """UTF-16 without a mark: nearly every other byte of mostly Latin text is zero."""
     pairs = len(head) // 2
-    if pairs < 2:
+    if pairs < 2 or (len(head) < BLOCK and len(head) % 2):
         return None
     even, odd = (head[start::2].count(0) / pairs for start in (0, 1))
     if odd > 0.4 and even < 0.05:

@@ -11,12 +11,11 @@ from functools import partial
 from typing import NamedTuple
 
 from seqloom.errors import FormatError
+from seqloom.formats.code_units import HALF, SURROGATE, escaped_units, shown
 from seqloom.formats.encoding import TextFile
+from seqloom.formats.paths import MOST_NESTED, below
 from seqloom.formats.pieces import Options, Piece, Skip, Unit
 from seqloom.formats.repeats import last_of_each
-
-MOST_NESTED = 200
-LONGEST_KEY = 10_000  # characters of a whole path
 
 _DECODER = json.JSONDecoder()
 _SMALL = 1 << 20  # characters; a catalogue of this size may take some memory to see whether it repeats a key
@@ -24,7 +23,6 @@ _SPACE = re.compile(r"[ \t\n\r]*+")
 _COLON = re.compile(r"[ \t\n\r]*+:[ \t\n\r]*+")
 _BETWEEN = re.compile(r"[ \t\n\r]*+([,}\]]?)[ \t\n\r]*+")
 _VALUE = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null|NaN|-?Infinity")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _PLURAL = re.compile(r"(.+)_(?:(zero|one|two|few|many|other)|([0-9]|plural))")
 
 
@@ -140,12 +138,7 @@ class _Scanner:
         colon = _COLON.match(self._text, end)
         if colon is None:
             raise self._fault(self._skip(end), "a colon is missing here")
-        if "~" in key or "/" in key:
-            key = key.replace("~", "~0").replace("/", "~1")
-        path = f"{parent}/{key}"
-        if len(path) > LONGEST_KEY:
-            raise self._fault(place, f"the path of keys is longer than {LONGEST_KEY:,} characters")
-        return colon.end(), path
+        return colon.end(), below(parent, key, self._where)
 
     def _string(self, place: int) -> tuple[str, int]:
         try:
@@ -161,8 +154,8 @@ class _Scanner:
     def _unit(self, raw: str, path: str, value: str, place: int) -> Piece:
         self._line += self._text.count("\n", self._counted, place)
         self._counted = place
-        if _SURROGATE.search(value):
-            return Skip(raw, "half a character (lone surrogate)", self._line, _SURROGATE.sub("\ufffd", value))
+        if SURROGATE.search(value):
+            return Skip(raw, HALF, self._line, shown(value))
         return Unit(raw, path, value, None, self._line, self._put, other=_other(path))
 
     def _fault(self, place: int, what: str) -> FormatError:
@@ -180,4 +173,4 @@ def _other(path: str) -> str:
 
 def _quoted(translation: str, escaped: bool) -> str:
     quoted = json.dumps(translation, ensure_ascii=escaped)
-    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", quoted)
+    return SURROGATE.sub(lambda half: escaped_units(half[0], "\\u{:04x}"), quoted)

@@ -51,7 +51,7 @@ def write_mo(text: str, file: TextFile, translations: Mapping[str, str]) -> str:
     """Return a catalogue with translations, compiled anew; the same text if there are none. Raises as `read_mo`."""
     content = text.encode("latin-1")
     layout = _layout(content, file.where)
-    encoding, changed, pairs = file.setting or "utf-8", False, []
+    encoding, changed, pairs = _encoding(b"", file), False, []
     for (original, translated), (_, message) in zip(layout.entries(content), _messages(content, file), strict=True):
         if not original:
             encoding = _encoding(translated, file)
@@ -104,7 +104,7 @@ def _layout(content: bytes, where: str) -> _Layout:
 
 
 def _messages(content: bytes, file: TextFile) -> Iterator[tuple[int, Message]]:
-    encoding = file.setting or "utf-8"
+    encoding = _encoding(b"", file)
     for number, (original, translated) in enumerate(_layout(content, file.where).entries(content), 1):
         if not original:
             encoding = _encoding(translated, file)

@@ -1,0 +1,239 @@
+"""The text of a block of Markdown: what a person reads, and the codes in it.
+
+Emphasis and links are codes around their text, `<b>`, `<i>`, `<s>` and `<a>`, as in HTML; several links have numbers.
+Code spans, autolinks and tags of HTML without an end are codes alone. Backslash escapes and entities become their
+character, and are written again if they have to.
+"""
+
+import html
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from dataclasses import replace
+
+from seqloom.formats.inline import Code, Content, codes, label, put_codes, shown
+
+_PART = re.compile(
+    r"(?P<escape>\\[!-/:-@\[-`{-~])"
+    r"|(?P<ticks>`++)"
+    r"|(?P<entity>&(?:#[xX][0-9A-Fa-f]{1,6}|#[0-9]{1,7}|[A-Za-z][A-Za-z0-9]{1,31});)"
+    r"|(?P<address><[A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>]*+>|<[\w.+-]{1,64}@[\w.-]{1,255}>)"
+    r"|(?P<tag></?[A-Za-z][A-Za-z0-9-]*+(?:\s[^<>]*+)?/?>)"
+    r"|(?P<comment><!--)"
+    r"|(?P<open>!?\[)"
+    r"|(?P<close>\](?:\(\s*+(?:<[^<>]*+>|[^\s()]*+(?:\([^\s()]*+\)[^\s()]*+)*+)"
+    r"(?:\s++(?:\"[^\"]*+\"|'[^']*+'|\([^()]*+\)))?\s*+\)|\[[^\[\]]++\])?+)"
+    r"|(?P<emphasis>\*{1,2}|_{1,2}|~~)"
+)
+_SPELLING = {"**": "<b>", "__": "<b>", "*": "<i>", "_": "<i>", "~~": "<s>"}
+_TAG_NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)")
+_VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"])
+_SPECIAL = re.compile(r"[\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_])|~(?=~)|(?<=~)~|!\Z|&(?=#?[A-Za-z0-9]{1,33};)|[\r\n]")
+_MOST_OPEN = 100  # brackets and emphasis that wait for their end
+
+
+def parsed(text: str) -> Content:
+    """Return texts and codes of a block. `text` has its lines joined, a hard break as a line feed."""
+    return _Parser(text).content()
+
+
+def put_text(translation: str, own: Content, table: bool) -> str:
+    """Return a translation in Markdown, on one line; line feeds are entities. `own` is what it translates."""
+    labelled = codes(own)
+    candidate = _written(translation, labelled, table)
+    if _same(candidate, translation, own):
+        return candidate
+    # Emphasis ends at a letter only: tags do anywhere.
+    return _written(translation, [_as_tags(code) for code in labelled], table)
+
+
+def named(content: Content) -> Content:
+    """Return the content whose codes have placeholders."""
+    links = [code for code in codes(content) if code.partner and code.raw == "["]
+    for code in links if len(links) > 1 else ():
+        code.spelling = ""
+    label(content)
+    return content
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._found: Content = []
+        self._waiting: list[tuple[str, Code, int]] = []  # kind, code, its place in what was found
+        self._runs: dict[int, list[int]] | None = None  # of backticks, by length
+        self._comments = True  # some comment may still end
+
+    def content(self) -> Content:
+        """Walk through the text once."""
+        place, end = 0, 0
+        text = self._text
+        while (part := _PART.search(text, place)) is not None:
+            self._add(text[end : part.start()])
+            end = place = self._take(part)
+        self._add(text[end:])
+        return self._joined()
+
+    def _take(self, part: re.Match[str]) -> int:
+        """Read one part; return where the next may begin."""
+        raw = part[0]
+        match part.lastgroup:
+            case "escape":
+                self._add(raw[1])
+            case "entity":
+                self._add(html.unescape(raw))
+            case "address":
+                self._found.append(Code("alone", raw, (raw,)))
+            case "ticks":
+                end = self._after_code(part.end(), len(raw))
+                if end is None:
+                    self._add(raw)
+                else:
+                    span = self._text[part.start() : end]
+                    self._found.append(Code("alone", span, (span,)))
+                    return end
+            case "comment":
+                end = self._text.find("-->", part.end()) if self._comments else -1
+                self._comments = end >= 0
+                if end < 0:
+                    self._add(raw)
+                else:
+                    self._found.append(Code("alone", self._text[part.start() : end + 3]))
+                    return end + 3
+            case "tag":
+                self._tag(raw)
+            case "open":
+                self._push("[", Code("open", raw, spelling="" if raw[0] == "!" else "<a>"))
+            case "close":
+                if len(raw) == 1 or not self._pop("[", Code("close", raw)):
+                    self._add("]")
+                    return part.start() + 1
+            case _:
+                return self._emphasis(raw, part.start(), part.end())
+        return part.end()
+
+    def _tag(self, raw: str) -> None:
+        found = _TAG_NAME.match(raw)
+        name = found[1].lower() if found else ""
+        if raw.startswith("</"):
+            if not self._pop(f"<{name}", Code("close", raw)):
+                self._found.append(Code("alone", raw))
+        elif name in _VOID or raw.endswith("/>"):
+            self._found.append(Code("alone", raw, spelling=f"<{name}>"))
+        else:
+            self._push(f"<{name}", Code("open", raw, spelling=f"<{name}>"))
+
+    def _emphasis(self, raw: str, begin: int, end: int) -> int:
+        if self._waiting and self._waiting[-1][0] == raw[0] and self._text.startswith(raw[0] * 3, begin):
+            raw, end = raw[0], begin + 1  # of ***, what was opened last ends first
+        before, after = self._text[begin - 1 : begin] or " ", self._text[end : end + 1] or " "
+        closes = not before.isspace() and not (raw[0] == "_" and after.isalnum())
+        opens = not after.isspace() and not (raw[0] == "_" and before.isalnum())
+        if closes and self._pop(raw, Code("close", raw)):
+            return end
+        if opens:
+            self._push(raw, Code("open", raw, spelling=_SPELLING[raw]))
+        else:
+            self._add(raw)
+        return end
+
+    def _push(self, kind: str, code: Code) -> None:
+        code.nested = True
+        self._waiting.append((kind, code, len(self._found)))
+        del self._waiting[:-_MOST_OPEN]
+        self._found.append(code)
+
+    def _pop(self, kind: str, closing: Code) -> bool:
+        """Close what waits, and all that was opened later and did not end. Return whether there is such."""
+        for at in range(len(self._waiting) - 1, -1, -1):
+            if self._waiting[at][0] == kind:
+                break
+            if self._waiting[at][0] == "[" and kind != "[":
+                return False  # emphasis does not cross a bracket that may be a link
+        else:
+            return False
+        _, opening, _ = self._waiting[at]
+        del self._waiting[at:]
+        opening.partner, closing.partner, closing.nested = closing, opening, True
+        self._found.append(closing)
+        return True
+
+    def _after_code(self, place: int, length: int) -> int | None:
+        """Where the code span ends that a run of backticks before `place` begins."""
+        if self._runs is None:
+            self._runs = defaultdict(list)
+            for run in re.finditer(r"`+", self._text):
+                self._runs[len(run[0])].append(run.start())
+        places = self._runs.get(length, [])
+        at = bisect_right(places, place)
+        return places[at] + length if at < len(places) else None
+
+    def _add(self, text: str) -> None:
+        if text:
+            self._found.append(text)
+
+    def _joined(self) -> Content:
+        """Neighbouring texts as one; what was opened and never closed is text, a tag a code alone."""
+        joined: Content = []
+        texts: list[str] = []
+        for each in self._found:
+            if isinstance(each, Code) and each.shape == "open" and each.partner is None:
+                if each.raw[0] == "<":
+                    each.shape, each.nested = "alone", False
+                else:
+                    each = each.raw
+            if isinstance(each, str):
+                texts.append(each)
+                continue
+            if texts:
+                joined.append("".join(texts))
+                texts = []
+            joined.append(each)
+        if texts:
+            joined.append("".join(texts))
+        return joined
+
+
+def _written(translation: str, own: list[Code], table: bool) -> str:
+    def special(found: re.Match[str]) -> str:
+        match found[0]:
+            case "\n":
+                return "&#10;"
+            case "\r":
+                return "&#13;"
+            case "&":
+                return "&amp;"
+            case character:
+                return f"\\{character}"
+
+    def escape(text: str) -> str:
+        text = _SPECIAL.sub(special, text)
+        return text.replace("|", "\\|") if table else text
+
+    return with_ends(put_codes(translation, own, (), escape))
+
+
+def with_ends(line: str) -> str:
+    """Return a line whose white space at either end is written as entities, or Markdown would drop it."""
+    for character, entity in ((" ", "&#32;"), ("\t", "&#9;")):
+        if line.startswith(character):
+            line = entity + line[1:]
+        if line.endswith(character):
+            line = line[:-1] + entity
+    return line
+
+
+def _same(candidate: str, translation: str, own: Content) -> bool:
+    """Whether a candidate is read as the translation. Codes that the translation lacks stand at its end."""
+    content = parsed(candidate)
+    label(own, content)
+    return shown(content).startswith(translation)
+
+
+def _as_tags(code: Code) -> Code:
+    if code.partner is None or code.spelling not in ("<b>", "<i>", "<s>") or code.raw[0] == "<":
+        return code
+    opening = replace(code, raw=code.spelling)
+    closing = replace(code.partner, raw=f"</{code.spelling[1:]}", partner=opening)
+    opening.partner = closing
+    return opening

@@ -1,0 +1,16 @@
+"""Paths of keys in nested files, as JSON pointers (RFC 6901), and their bounds."""
+
+from seqloom.errors import FormatError
+
+MOST_NESTED = 200
+LONGEST_PATH = 10_000  # characters
+
+
+def below(path: str, key: str, where: str) -> str:
+    """Return the path of what `key` names below `path`. Raises `FormatError`, beginning with `where`, if too long."""
+    if "~" in key or "/" in key:
+        key = key.replace("~", "~0").replace("/", "~1")
+    found = f"{path}/{key}"
+    if len(found) > LONGEST_PATH:
+        raise FormatError(f"{where}: the path of keys is longer than {LONGEST_PATH:,} characters")
+    return found
