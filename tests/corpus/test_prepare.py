@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seqloom.corpus import statistics
 from seqloom.corpus.keys import mask
 from seqloom.corpus.prepare import Reading, prepare
-from seqloom.corpus.reading import RawPair
+from seqloom.corpus.reading import LeftOut, RawPair
 from seqloom.corpus.splits import Split, read_split
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
