@@ -17,6 +17,7 @@ from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 
 LANGUAGES_FILE = "languages.json"
+LENGTHS_FILE = "lengths.json"
 SEARCH_FILE = "search.json"
 TOKENIZER_FOLDER = "tokenizer"
 
@@ -78,6 +79,22 @@ def read_folder(folder: Path, device: torch.device | str) -> ModelFolder:
         if ours != theirs:
             raise ModelError(f"{folder}: the model's {side} is {ours}, its tokenizer's {theirs}: they do not match")
     return ModelFolder(model, tokenizer, search, languages)
+
+
+def read_longest(folder: Path) -> int | None:
+    """Return the tokens of the longest source that training saw; None if an older version wrote the folder.
+
+    Raises:
+        ModelError: the file is broken.
+    """
+    path = folder / LENGTHS_FILE
+    if not path.exists():
+        return None
+    content = _read(path)
+    longest = content.get("source") if isinstance(content, dict) else None
+    if not isinstance(longest, int) or isinstance(longest, bool) or longest < 1:
+        raise ModelError(f'{path}: must look like {{"source": 128, "target": 160}}: tokens of the longest segments')
+    return longest
 
 
 def same_tokenizer(folder: Path, other: Path) -> None:
