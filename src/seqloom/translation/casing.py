@@ -46,7 +46,7 @@ class CaseRules:
             return sentence, case
         parts = [part if fixed else self._rewrite(part, case) for part, fixed in _parts(sentence)]
         rewritten = _first_capital("".join(parts))
-        if case is Case.CAPITALS and len(words) == 1 and self._pieces(rewritten) >= self._pieces(sentence):
+        if case is Case.CAPITALS and len(words) == 1 and self._pieces(rewritten) > self._pieces(sentence):
             return sentence, Case.ORDINARY  # a name such as MQTT
         return (rewritten, case) if rewritten != sentence else (sentence, Case.ORDINARY)
 

@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _NGRAM, _MORE = 4, 2  # an n-gram of this size may come so many times more often than one of the source
 _LONGEST_BLOCK = 12  # tokens
-_RUNS = 3  # a block may follow itself so many times in all, and as often as one in the source
+_RUNS = 2  # a block may follow itself so many times in all, or as often as one in the source
 _IN_WORD = re.compile(r"(.{1,12}?)\1{4,}", re.DOTALL)
 _SHORTEST_RUN = 12  # characters of a run within words
 
