@@ -43,6 +43,8 @@ class Scripted:
         prefixes: Sequence[str] | None = None,
     ) -> list[list[Translation]]:
         assert prefixes is not None
+        if not texts:
+            return []
         self.asked.append(list(texts))
         listen(Progress("translate", len(texts), len(texts), "sentences"))
         return [

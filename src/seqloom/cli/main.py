@@ -39,7 +39,7 @@ examples:
   seqloom translate "Turn on the light"              with the champion of the model that params.yaml trains
   seqloom translate < in.txt > out.txt               a translation per line
   seqloom translate --input in.txt --output out.txt  the same; out.txt appears when it is whole
-  seqloom translate --model models:/seqloom-en-de/3 "Good morning"
+  seqloom translate --model models:/seqloom-en-de/3 "Turn on the light"
   seqloom info                                       versions, scores and data
   seqloom leaderboard                                versions and runs on one test set, best first
   seqloom preset multilingual                        params.yaml for three directions in one model

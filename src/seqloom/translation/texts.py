@@ -173,6 +173,7 @@ class TextTranslator:
         `Translator.hypotheses` raises.
         """
         prefixes = [""] * len(texts) if prefixes is None else prefixes
+        self.translator.hypotheses([], n_best, ignore, language, [])  # refuses wrong arguments before any work
         rules = self._rules_of(language)
         plans = [list(rules.parts(text, prefix)) for text, prefix in zip(texts, prefixes, strict=True)]
         wanted = dict.fromkeys(part.request for plan in plans for part in plan if part.request is not None)
@@ -190,7 +191,7 @@ class TextTranslator:
         """Translate each request; those that loop are translated again."""
         found: dict[_Request, _Found] = {}
         total = len(requests)
-        for start in range(0, max(total, 1), CHUNK):
+        for start in range(0, total, CHUNK):
             chunk = requests[start : start + CHUNK]
 
             def tell(progress: Progress, start: int = start) -> None:
