@@ -43,12 +43,15 @@ def test_sentences_are_written_in_ordinary_case(sentence, ordinary, case):
         (Case.CAPITALS, "tr", "ilk ışık", "İLK IŞIK"),
         (Case.TITLE, "de", "Schalte das Licht ein", "Schalte das Licht ein"),
         (Case.TITLE, "en", "Turn on the {light} it's", "Turn On The {light} It's"),
-        (Case.TITLE, "en-US", "turn on", "Turn On"),
         (Case.ORDINARY, "en", "Turn on", "Turn on"),
     ],
 )
 def test_translations_take_the_case_of_their_source(case, target, translation, recased):
     assert rules(target=target).recase(translation, case) == recased
+
+
+def test_capitals_of_german_nouns_are_ordinary_case():
+    assert rules("de", "en").ordinary("Neuer Benutzer") == ("Neuer Benutzer", Case.ORDINARY)
 
 
 def test_turkish_capitals_have_two_letters_i():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.text import placeholders
-from seqloom.translation.copying import CopyRules, fixed_parts, lead
+from seqloom.translation.copying import CopyRules, fixed_parts, lead, says_something
 
 LATIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZäöüÄÖÜß–°€")
 
@@ -125,3 +125,11 @@ def test_marks_of_lists_and_headings(sentence, mark):
 def test_a_long_text_takes_no_more_than_its_length(piece):
     text = "http://" + piece * 50_000
     assert len(fixed_parts(text)) <= len(text)  # with a step for each pair of characters this would take hours
+
+
+@pytest.mark.parametrize(
+    ("copied", "says"),
+    [("12", True), ("👋", True), ("好", True), ("1.", False), ("-", False), ("...", False), ("", False), ("1.5", True)],
+)
+def test_marks_alone_say_nothing(copied, says):
+    assert says_something(copied) is says

@@ -16,6 +16,7 @@ from seqloom.text import PLACEHOLDER
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _TITLE_WORDS = 2  # at least; a single capitalised word is how a sentence or a label begins
 _TITLE_TARGETS = ("en",)
+_NOT_TITLE_SOURCES = ("de", "lb")  # nouns have capitals there: `Neuer Benutzer` is ordinary case
 _DOTTED = ("tr", "az")  # i and ı are two letters
 
 
@@ -30,12 +31,13 @@ class Case(Enum):
 class CaseRules:
     """Writes sentences of a source language in ordinary case and translations in the case of their source.
 
-    `pieces` counts the pieces of a word in the source vocabulary.
+    `pieces` counts the pieces of a word in the source vocabulary. Languages are codes without region or script; an
+    empty one is unknown.
     """
 
     def __init__(self, pieces: Callable[[str], int], source: str, target: str) -> None:
         self._pieces = pieces
-        self._source, self._target = source.split("-")[0], target.split("-")[0]
+        self._source, self._target = source, target
         self._usual: dict[str, str] = {}
 
     def ordinary(self, sentence: str) -> tuple[str, Case]:
@@ -64,8 +66,8 @@ class CaseRules:
             return Case.ORDINARY
         if all(word == _upper(word, self._source) for word in cased):
             return Case.CAPITALS if sum(map(len, cased)) > 1 else Case.ORDINARY
-        if len(cased) >= _TITLE_WORDS and all(word[0].isupper() for word in cased):
-            return Case.TITLE
+        if self._source not in _NOT_TITLE_SOURCES and len(cased) >= _TITLE_WORDS:
+            return Case.TITLE if all(word[0].isupper() for word in cased) else Case.ORDINARY
         return Case.ORDINARY
 
     def _rewrite(self, part: str, case: Case) -> str:

@@ -5,6 +5,7 @@ A sentence that has nothing else to translate never reaches the model.
 """
 
 import re
+import string
 import unicodedata
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -49,6 +50,11 @@ def lead(sentence: str) -> int:
     """Return how many characters at the beginning of a sentence are the mark of a list item or of a heading."""
     match = _LEAD.match(sentence)
     return match.end() if match else 0
+
+
+def says_something(copied: str) -> bool:
+    """Return whether a text that is copied is more than punctuation or the mark of a list item."""
+    return lead(f"{copied} x") <= len(copied) and not all(character in string.punctuation for character in copied)
 
 
 class Copied(NamedTuple):

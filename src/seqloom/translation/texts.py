@@ -30,7 +30,7 @@ from seqloom.decoding.translator import Translation, Translator
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress, ignore
 from seqloom.translation.casing import Case, CaseRules
-from seqloom.translation.copying import Copied, CopyRules, fixed_parts, lead
+from seqloom.translation.copying import Copied, CopyRules, fixed_parts, lead, says_something
 from seqloom.translation.looping import loops
 from seqloom.translation.results import Flag, Result
 from seqloom.translation.segmenting import Segment, Span, split_clauses, split_text
@@ -91,7 +91,7 @@ class _Draft:
     def copy(self, part: _Part) -> None:
         """Add a part that is copied."""
         self.text.append(part.source)
-        if part.source.strip():
+        if says_something(part.source):
             self.flags.add(Flag.COPIED)
         if part.split:
             self.flags.add(Flag.SPLIT)
@@ -236,12 +236,12 @@ class _Rules:
         self._tokenizer, self._language, self._longest = translator.tokenizer, language, longest
         sources = translator.languages.sources
         targets = translator.languages.targets
-        self._source = sources[0] if len(sources) == 1 else ""
         target = language or (targets[0] if len(targets) == 1 else "")
         self.whole = list(translator.languages.directions) == [Direction(target, target)]
-        self._spaced = target.split("-")[0] not in _WITHOUT_SPACES
+        self._source, written = _base(sources[0] if len(sources) == 1 else ""), _base(target)
+        self._spaced = written not in _WITHOUT_SPACES
         self._copying = CopyRules(self._knows)
-        self._casing = CaseRules(self._count, self._source, target)
+        self._casing = CaseRules(self._count, self._source, written)
 
     def parts(self, text: str, prefix: str) -> Iterator[_Part]:
         """The parts of a text in their order."""
@@ -327,6 +327,11 @@ class _Rules:
         draft.score += best.score
         draft.cut = draft.cut or best.cut
         draft.source_cut = draft.source_cut or best.source_cut
+
+
+def _base(language: str) -> str:
+    """The language of a code without its script and region: pt of pt-BR."""
+    return language.replace("_", "-").partition("-")[0].lower()
 
 
 def _with_search(translator: Translator, search: SearchSettings) -> Translator:
