@@ -16,7 +16,7 @@ class Flag(StrEnum):
     CUT = "cut"
     """It has the greatest length that the search allows, or its source is longer than the model reads."""
     LOW_CONFIDENCE = "low_confidence"
-    """The model gave it a low probability, or repeats itself even so."""
+    """The model gave it a low probability, wrote nothing, lost a part that is copied, or repeats itself even so."""
 
 
 class Result(NamedTuple):
