@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, NamedTuple
 from pipelines import committed
 from pipelines.dag import Outcome
 
-SAMPLES = 3
+QUANTILES = (0.75, 0.5, 0.25)  # of the quality of the test segments that are shown
+_SAMPLE_WORDS = range(3, 13)
 METRICS = {
     "rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF", "ter": "TER",
 }  # fmt: skip
@@ -47,11 +49,12 @@ def show(root: Path, outcomes: Sequence[Outcome], registered: str | None) -> Non
     print("\nResult")
     for row in rows:
         print(f"  {row.what:<{width}}  {row.value}")
-    if samples := list(_samples(root)):
-        print("\nSentences of the test split, as the new model translates them")
-        for source, hypothesis in samples:
-            print(f"  {source}\n    -> {hypothesis}")
-    print(NEXT)
+    samples = list(_samples(root))
+    if samples:
+        print("\nThree sentences of the test split: of good, median and poor quality for this model (by chrF)")
+        for sample in samples:
+            print(f"  {sample.source}\n    -> {sample.hypothesis}")
+    print(_next(samples))
     if committed.differ(root):
         print(KEEP)
     if explanation := committed.of_another_machine(root):
@@ -59,12 +62,18 @@ def show(root: Path, outcomes: Sequence[Outcome], registered: str | None) -> Non
     sys.stdout.flush()
 
 
-NEXT = """
+KEEP = "  git add dvc.lock metrics plots  keep this result: DVC has the data, the model and the report"
+
+
+def _next(samples: Sequence["Sample"]) -> str:
+    """What to do next, with a text of the kind that the model was trained for."""
+    text = shlex.quote(samples[0].source) if samples else "TEXT"
+    return f"""
 Next
-  make ui                                     look at the run in MLflow, and compare it with others
-  .venv/bin/seqloom translate "Good morning"  translate with the champion
-  edit params.yaml, make run                  only what depends on the change is done again"""
-KEEP = "  git add dvc.lock metrics plots              keep this result: DVC has the data, the model and the report"
+  make ui                         look at the run in MLflow, and compare it with others
+  edit params.yaml, make run      only what depends on the change is done again
+  .venv/bin/seqloom translate {text}
+                                  translate with the champion"""
 
 
 def _rows(root: Path, outcomes: Sequence[Outcome], registered: str | None) -> list[Row]:
@@ -94,17 +103,25 @@ def _minutes(outcomes: Sequence[Outcome]) -> Iterator[Row]:
         yield Row(stage, {"run": took, "restored": f"{took} (restored from the cache)"}.get(what, what))
 
 
-def _samples(root: Path) -> Iterator[tuple[str, str]]:
-    """Sources and translations from the middle of the test split by length: neither the easiest nor the hardest."""
+class Sample(NamedTuple):
+    """A segment of the test split, and what the model made of it."""
+
+    source: str
+    hypothesis: str
+
+
+def _samples(root: Path) -> Iterator[Sample]:
+    """Segments at three quantiles of quality, of ordinary length if there are such."""
     path = root / "reports/evaluation/hypotheses.tsv"
     if not path.exists():
         return
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    rows.sort(key=lambda row: (len(row["source"]), row["source"]))
-    step = len(rows) // (SAMPLES + 1)
-    for place in range(1, min(SAMPLES, len(rows)) + 1):
-        yield rows[place * step]["source"], rows[place * step]["hypothesis"]
+    ordinary = [row for row in rows if len(row["source"].split()) in _SAMPLE_WORDS]
+    rows = ordinary if len(ordinary) >= len(QUANTILES) else rows
+    rows.sort(key=lambda row: (float(row.get("chrf") or 0), row["source"]))
+    for place in dict.fromkeys(int(quantile * len(rows)) for quantile in QUANTILES if rows):
+        yield Sample(rows[place]["source"], rows[place]["hypothesis"])
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from seqloom.cli import main as cli
-from seqloom.decoding.translator import Translator
 from seqloom.progress import ignore
 from seqloom.stages import register_model
+from seqloom.translation.texts import TextTranslator
 from tests.finished import finish, give_store
 
 
@@ -33,10 +33,10 @@ def workspace(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def registered(workspace: Path) -> Translator:
+def registered(workspace: Path) -> TextTranslator:
     """The champion."""
     (folder,) = (workspace / "mlartifacts").rglob("artifacts/artifacts/model")
-    return Translator.load(folder)
+    return TextTranslator.load(folder)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from seqloom.cli import main as cli
 from seqloom.cli import translate
-from seqloom.decoding.translator import Translator
 from seqloom.stages import places
+from seqloom.translation.texts import TextTranslator
 
 Fails = Callable[..., str]
 
@@ -17,36 +17,38 @@ def enter(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
 
 
+def texts(translator: TextTranslator, *given: str) -> list[str]:
+    return [found.text for found in translator.translate(given)]
+
+
 def said(capfdbinary: pytest.CaptureFixture[bytes]) -> list[str]:
     return capfdbinary.readouterr().out.decode().split("\n")
 
 
 def test_texts_are_translated_by_the_champion(
-    workspace: Path, registered: Translator, capfdbinary: pytest.CaptureFixture[bytes]
+    workspace: Path, registered: TextTranslator, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     cli.main(["translate", "Turn on the light", "Hello {name}"])
     printed = capfdbinary.readouterr()
-    found = registered.hypotheses(["Turn on the light", "Hello {name}"])
-    assert printed.out.decode().splitlines() == [best.text for best, *_ in found]
-    cut = sum(best.cut for best, *_ in found)  # an untrained model seldom ends by itself
+    found = registered.translate(["Turn on the light", "Hello {name}"])
+    assert printed.out.decode().splitlines() == [each.text for each in found]
+    cut = sum(each.cut for each in found)  # an untrained model seldom ends by itself
     assert cut
-    assert printed.err.decode() == (
-        f"seqloom: note: {cut} of the translations reached the greatest length (search.max_length_*) and may lack the "
-        "end\n"
-    )
+    assert printed.err.decode().startswith("seqloom: 2 texts translated; 2 with flags: ")
+    assert f"{cut} cut" in printed.err.decode()
 
 
 @pytest.mark.parametrize("model", ["models:/seqloom-en-de/1", "models:/seqloom-en-de@candidate"])
 def test_a_version_can_be_named(
-    workspace: Path, registered: Translator, capfdbinary: pytest.CaptureFixture[bytes], model: str
+    workspace: Path, registered: TextTranslator, capfdbinary: pytest.CaptureFixture[bytes], model: str
 ) -> None:
     cli.main(["translate", "--model", model, "Turn on"])
-    assert capfdbinary.readouterr().out.decode() == registered.translate(["Turn on"])[0] + "\n"
+    assert capfdbinary.readouterr().out.decode() == registered.translate(["Turn on"])[0].text + "\n"
 
 
 def test_lines_come_out_as_they_went_in(
     workspace: Path,
-    registered: Translator,
+    registered: TextTranslator,
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
@@ -54,22 +56,22 @@ def test_lines_come_out_as_they_went_in(
     enter(monkeypatch, "Turn on\r\n\n  \nKüche\nlast without a line end".encode())
     cli.main(["translate"])
     lines = capfdbinary.readouterr().out.decode().split("\n")
-    assert lines == [*registered.translate(["Turn on", "", "", "Küche", "last without a line end"]), ""]
-    assert lines[1] == lines[2] == ""
+    assert lines == [*texts(registered, "Turn on", "", "  ", "Küche", "last without a line end"), ""]
+    assert lines[1:3] == ["", "  "]
 
 
 def test_a_folder_and_a_beam(workspace: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    greedy = Translator.load(places.CANDIDATE)
-    greedy.search = greedy.search.model_copy(update={"beam": 1})
+    greedy = TextTranslator.load(places.CANDIDATE, "cpu")
+    greedy = greedy.searching(greedy.search.model_copy(update={"beam": 1}))
     cli.main(["translate", "--model", str(places.CANDIDATE), "--beam", "1", "--device", "cpu", "Hi"])
-    assert capfdbinary.readouterr().out.decode() == greedy.translate(["Hi"])[0] + "\n"
+    assert capfdbinary.readouterr().out.decode() == greedy.translate(["Hi"])[0].text + "\n"
 
 
-def test_files(workspace: Path, registered: Translator, tmp_path: Path) -> None:
+def test_files(workspace: Path, registered: TextTranslator, tmp_path: Path) -> None:
     source, target = tmp_path / "in.txt", tmp_path / "out.txt"
     source.write_text("Turn on\n\nHello\n", encoding="utf-8")
     cli.main(["translate", "--input", str(source), "--output", str(target)])
-    assert target.read_text(encoding="utf-8").splitlines() == registered.translate(["Turn on", "", "Hello"])
+    assert target.read_text(encoding="utf-8").splitlines() == texts(registered, "Turn on", "", "Hello")
     assert {path.name for path in tmp_path.iterdir()} == {"in.txt", "out.txt"}
 
 
@@ -105,22 +107,49 @@ def test_a_model_that_is_not_there(workspace: Path, fails: Fails, model: str, sa
 
 def test_lines_become_a_corpus(
     workspace: Path,
-    registered: Translator,
+    registered: TextTranslator,
     monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
-    enter(monkeypatch, b"Turn\ton\n\n  \nHello\n")
+    enter(monkeypatch, b"Turn\ton\n\n  \nHello\n12\n")
     cli.main(["translate", "--tsv"])
     first, second = registered.translate(["Turn\ton", "Hello"])
-    assert said(capfdbinary) == [f"Turn on\t{first}", f"Hello\t{second}", ""]
+    rows = [line.split("\t") for line in said(capfdbinary)]
+    assert rows == [
+        ["Turn on", " ".join(first.text.split()), ",".join(first.flags), f"{first.confidence:.4f}"],
+        ["Hello", second.text, ",".join(second.flags), f"{second.confidence:.4f}"],
+        ["12", "12", "copied", ""],
+        [""],
+    ]
+
+
+def test_line_breaks_within_a_text_stay(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    cli.main(["translate", "Turn on\n\n  Turn on\r\n12:30"])
+    lines = said(capfdbinary)
+    assert lines[0] == lines[2].removeprefix("  ").removesuffix("\r")
+    assert lines[2].startswith("  ")
+    assert lines[1:2] + lines[3:] == ["", "12:30", ""]
+
+
+def test_each_line_of_an_n_best_list_is_one_line(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    cli.main(["translate", "--n-best", "2", "Turn on\n12"])
+    assert [line.split("\t")[0] for line in said(capfdbinary)] == ["1", "1", ""]
+
+
+def test_a_summary_without_flags(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    enter(monkeypatch, b"\n")
+    cli.main(["translate"])
+    assert capfdbinary.readouterr().err.decode() == "seqloom: 1 text translated; no flags\n"
 
 
 def test_n_best_lists_name_their_line(
-    workspace: Path, registered: Translator, capfdbinary: pytest.CaptureFixture[bytes]
+    workspace: Path, registered: TextTranslator, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     cli.main(["translate", "--n-best", "2", "Turn on", "Hello"])
     expected = [
-        f"{number}\t{each.score:.4f}\t{each.text}"
+        f"{number}\t{each.score:.4f}\t{' '.join(each.text.split())}"
         for number, found in enumerate(registered.hypotheses(["Turn on", "Hello"], 2), 1)
         for each in found
     ]
@@ -153,19 +182,19 @@ def test_minimum_bayes_risk_is_a_method(workspace: Path, capfdbinary: pytest.Cap
 
 
 def test_an_ensemble_of_one_model_twice_is_that_model(
-    workspace: Path, registered: Translator, capfdbinary: pytest.CaptureFixture[bytes]
+    workspace: Path, registered: TextTranslator, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     cli.main(
         ["translate", "--model", "models:/seqloom-en-de/1", "--model", "models:/seqloom-en-de@champion", "Turn on"]
     )
-    assert said(capfdbinary) == [*registered.translate(["Turn on"]), ""]
+    assert said(capfdbinary) == [*texts(registered, "Turn on"), ""]
 
 
 def test_attention_becomes_a_picture(
-    workspace: Path, tmp_path: Path, registered: Translator, capfdbinary: pytest.CaptureFixture[bytes]
+    workspace: Path, tmp_path: Path, registered: TextTranslator, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     cli.main(["translate", "--attention", str(tmp_path / "out.png"), "Turn on"])
-    assert said(capfdbinary) == [*registered.translate(["Turn on"]), ""]
+    assert said(capfdbinary) == [*texts(registered, "Turn on"), ""]
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 

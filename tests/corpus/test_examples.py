@@ -25,3 +25,11 @@ def test_the_page_escapes_and_cuts_what_it_shows():
     assert "a&amp;b: line 1" in page
     assert "x" * 300 not in page
     page.encode()  # no surrogate is left
+
+
+def test_an_example_is_shown_once_however_often_it_comes():
+    examples = Examples()
+    for _ in range(20):
+        examples.add("c", "duplicate", Example("f", "one", "eins"))
+    assert examples.counts["c"]["duplicate"] == 20
+    assert examples.of("c", "duplicate") == [Example("f", "one", "eins")]

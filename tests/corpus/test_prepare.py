@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seqloom.corpus import statistics
-from seqloom.corpus.formats.raw import RawPair
 from seqloom.corpus.keys import mask
 from seqloom.corpus.prepare import Reading, prepare
+from seqloom.corpus.reading import LeftOut, RawPair
 from seqloom.corpus.splits import Split, read_split
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
@@ -342,6 +342,17 @@ def test_progress_counts_the_pairs_of_each_pass(prepare_settings, tmp_path):
     assert list(last) == ["clean pairs", "split pairs", "check leakage", "describe pairs"]
     assert all(report.done == report.total and report.unit == "pairs" for report in last.values())
     assert any(0 < report.done < 1200 for report in told if report.task == "clean pairs")
+
+
+def test_what_is_left_out_is_counted_and_shown(prepare_settings, tmp_path):
+    missing = [("c", LeftOut("not translated", f"f: line {n}", f"text {n}")) for n in range(3)]
+    counts = run([*generated(200, 20), *missing], prepare_settings(max_characters=70), tmp_path / "out")
+    assert counts.record()["left_out"] == {"c": {"not translated": 3}}
+    assert counts.record()["raw"] == {"c": 200}
+    assert {each.place for each in counts.examples.of("c", "not translated")} == {each.place for _, each in missing}
+    dropped = counts.record()["dropped"]["max_characters"]
+    assert dropped == counts.examples.counts["c"]["max_characters"] > 0
+    assert "text 1" in counts.examples.page()
 
 
 def test_memory_holds_keys_and_not_texts(prepare_settings, tmp_path, monkeypatch):

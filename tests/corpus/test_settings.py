@@ -29,6 +29,8 @@ def read(source):
         ({**REPOSITORY, "format": "moses", "members": "a/*.{lang}"}, "a/*.{lang}"),
         ({**REPOSITORY, "repository": "git@e.org:p/q.git", "format": "tsv"}, None),
         ({**REPOSITORY, "repository": "../p", "format": "tsv"}, None),
+        ({**REPOSITORY, "repository": "ssh://git@e.org:22/~p/q.git", "format": "tsv"}, None),
+        ({**REPOSITORY, "repository": "https://[::1]:8/p", "format": "tsv"}, None),
     ],
 )
 def test_which_files_hold_pairs(source, pattern):
@@ -57,10 +59,21 @@ def test_which_files_hold_pairs(source, pattern):
         ({**REPOSITORY, "repository": "https://user:word@e.org/p", "format": "tsv"}, "should match pattern"),
         ({**REPOSITORY, "repository": "ext::sh -c x", "format": "tsv"}, "should match pattern"),
         ({**REPOSITORY, "repository": "--upload-pack=x", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "ssh://-oProxyCommand=x/p", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "ssh://-oProxyCommand=x@e.org/p", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "ssh://e.org:-oX/p", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "-oX@e.org:p", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "git@-oX:p", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "git@e.org:-p", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "https://-e.org/p", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "https://u:p%40h/p", "format": "tsv"}, "should match pattern"),
+        ({**REPOSITORY, "repository": "ssh://e.org:70000/p", "format": "tsv"}, "not a valid address"),
+        ({**REMOTE, "members": "*" + "a*" * 8, "format": "tsv"}, "has 9 wild cards"),
+        ({**REMOTE, "max_bytes": 10**16, "format": "tsv"}, "less than or equal to 1000000000000000"),
         ({**REPOSITORY, "branch": "-x", "format": "tsv"}, "should match pattern"),
         ({**REPOSITORY, "commit": "main", "format": "tsv"}, "should match pattern"),
         ({**WHEEL, "watch": "newest", "format": "tsv"}, r"watch\s.*is 'newest'; write the versions as in"),
-        ({**REMOTE, "format": "xml"}, "'tsv', 'moses', 'json_catalogue', 'gettext', 'tmx' or 'xliff'"),
+        ({**REMOTE, "format": "xml"}, "'tmx', 'tsv', 'xliff' or 'yaml_catalogue'"),
     ],
 )
 def test_what_cannot_work_is_refused(source, fault):

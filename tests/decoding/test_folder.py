@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqloom.decoding.ensemble import Ensemble
-from seqloom.decoding.folder import DEFAULT_SEARCH, Languages
+from seqloom.decoding.folder import DEFAULT_SEARCH, Languages, read_longest
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translator
 from seqloom.errors import EvaluationError, ModelError, TokenizerError
@@ -55,6 +55,19 @@ def test_search_json_counts_unless_a_search_is_given(folder):
     (folder / "search.json").write_text(search(beam=3, top_k=7).model_dump_json())
     assert Translator.load(folder, "cpu").search == search(beam=3, top_k=7)
     assert Translator.load(folder, "cpu", search(beam=2)).search.beam == 2
+
+
+def test_the_longest_source_of_training_is_read_if_the_folder_says_it(folder):
+    assert read_longest(folder) is None
+    (folder / "lengths.json").write_text('{"source": 196, "target": 210}')
+    assert read_longest(folder) == 196
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"source": 0}', '{"source": "9"}', '{"source": true}'])
+def test_lengths_that_are_none_are_refused(folder, text):
+    (folder / "lengths.json").write_text(text)
+    with pytest.raises(ModelError, match=r"lengths\.json: (must look like|cannot be read)"):
+        read_longest(folder)
 
 
 def test_a_side_may_have_several_languages(folder):

@@ -89,3 +89,34 @@ def test_unchanged_results_are_not_offered_to_git(
     monkeypatch.setattr(committed, "differ", lambda root: False)
     published(results, [], None, monkeypatch)
     assert "git add" not in capsys.readouterr().out
+
+
+def report(root: Path, *rows: tuple[str, str, float]) -> None:
+    lines = ["source\treference\thypothesis\tchrf", *(f"{source}\tr\t{text}\t{chrf}" for source, text, chrf in rows)]
+    (root / "reports/evaluation/hypotheses.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_the_samples_are_of_three_qualities_and_of_ordinary_length(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [(f"it's number {chrf}", f"Nummer {chrf}", float(chrf)) for chrf in range(0, 100, 10)]
+    extremes = [("Short", "Kurz", 75.0), ("long " * 30, "lang", 50.0), ("Short, too", "Auch kurz", 25.0)]
+    report(results, *reversed(rows), *extremes)
+    summary.show(results, [], None)
+    shown = capsys.readouterr().out
+    assert [line.strip() for line in shown.splitlines() if "-> " in line] == [
+        "-> Nummer 70",
+        "-> Nummer 50",
+        "-> Nummer 20",
+    ]
+    assert "seqloom translate 'it'\"'\"'s number 70'" in shown  # a shell reads it
+    assert "Good morning" not in shown
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_segments_are_few_samples(results: Path, capsys: pytest.CaptureFixture[str], count: int) -> None:
+    report(results, *[(f"text {number}", f"Text {number}", 1.0) for number in range(count)])
+    summary.show(results, [], None)
+    shown = capsys.readouterr().out
+    assert shown.count("-> ") == count
+    assert ("seqloom translate TEXT" in shown) == (count == 0)

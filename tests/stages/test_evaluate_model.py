@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from seqloom.corpus.splits import Pair, SplitWriter
-from seqloom.decoding.translator import Translator
 from seqloom.errors import EvaluationError, FormatError, ModelError
 from seqloom.models.catalogue import build_model, load_model, save_model
 from seqloom.params import Params
@@ -16,6 +15,8 @@ from seqloom.progress import ignore
 from seqloom.stages import places
 from seqloom.stages.evaluate_model import run
 from seqloom.tokenization.catalogue import train_tokenizer
+from seqloom.translation.results import Flag
+from seqloom.translation.texts import TextTranslator
 from tests.records import tree
 
 PAIRS = [("the light is on", "das Licht ist an"), ("set {name}", "setze {name}"), ("off", "aus"), ("a<b", "a<b")] * 3
@@ -98,9 +99,9 @@ def test_scores_table_plot_and_page_are_written(workplace, params):
     assert "by_direction" not in metrics
     table = [line.split("\t") for line in (places.REPORT / "hypotheses.tsv").read_text().splitlines()][1:]
     assert [(line[0], line[1]) for line in table] == PAIRS
-    assert [line[2] for line in table] == Translator.load(places.CANDIDATE, "cpu", params.search).translate(
-        [source for source, _ in PAIRS]
-    )
+    found = TextTranslator.load(places.CANDIDATE, "cpu", params.search).translate([source for source, _ in PAIRS])
+    assert [line[2] for line in table] == [" ".join(each.text.split()) for each in found]
+    assert metrics["flagged"] == {flag.value: sum(flag in each.flags for each in found) for flag in Flag}
     with places.LENGTHS_PLOT.open() as file:
         rows = list(csv.DictReader(file))
     assert rows[0].keys() == {"words", "segments", "bleu", "chrf"}
@@ -155,10 +156,11 @@ def test_each_direction_is_translated_into_its_language_and_scored_by_itself(wor
     table = [line.split("\t") for line in (places.REPORT / "hypotheses.tsv").read_text().splitlines()]
     assert table[0] == ["source", "reference", "hypothesis", "chrf", "lost_placeholders", "direction"]
     sources = [source for source, _ in PAIRS]
-    translator = Translator.load(places.CANDIDATE, "cpu", params.search)
+    translator = TextTranslator.load(places.CANDIDATE, "cpu", params.search)
     for language in ("de", "fr"):
         written = [line[2] for line in table[1:] if line[5] == f"en-{language}"]
-        assert written == translator.translate(sources, language=language)
+        found = translator.translate(sources, language=language)
+        assert written == [" ".join(each.text.split()) for each in found]
     metrics = json.loads(places.EVALUATION_METRICS.read_text())
     assert metrics["segments"] == 2 * len(PAIRS)
     assert list(metrics["by_direction"]) == ["en-de", "en-fr"]

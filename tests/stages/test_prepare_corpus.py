@@ -9,7 +9,7 @@ from seqloom.errors import ArchiveError, CorpusError, FormatError
 from seqloom.params import load_params
 from seqloom.progress import ignore
 from seqloom.stages import prepare_corpus
-from seqloom.stages.places import CORPUS, CORPUS_METRICS, RAW
+from seqloom.stages.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, RAW
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 COLOURS = ["red", "blue", "green", "yellow", "black", "white", "grey", "brown"]
@@ -87,6 +87,14 @@ def test_a_split_of_its_own_stays_as_it_is(project):
     prepare_corpus.run(params(split="test"), ignore)
     test = [pair for pair in read_split(CORPUS / "test.tsv") if pair.corpus == "mine"]
     assert [(pair.source, pair.target) for pair in test] == [("[one](x)", "one")] * 2
+
+
+def test_what_looks_odd_is_logged_and_what_is_left_out_is_on_a_page(project, caplog):
+    (RAW / "mine" / "p.tsv").write_text("source\ttarget\n\nmy red door\tdeine rote Tür\n")
+    prepare_corpus.run(params(), ignore)
+    assert "mine: p.tsv: line 1: the first row, 'source | target', looks like a header" in caplog.text
+    assert json.loads(CORPUS_METRICS.read_text())["left_out"] == {"mine": {"blank line": 1}}
+    assert "blank line: 1" in (CORPUS_REPORT / "index.html").read_text()
 
 
 def test_a_second_run_gives_the_same_bytes(project):

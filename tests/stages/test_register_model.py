@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 
 from seqloom.corpus.keys import fraction_of
 from seqloom.corpus.splits import Pair, SplitWriter, read_split
-from seqloom.decoding.translator import Translator
 from seqloom.errors import RegistryError, SeqloomError
 from seqloom.gate.contest import Contestant
 from seqloom.languages import Direction
@@ -28,6 +27,7 @@ from seqloom.tracking.library import mlflow
 from seqloom.tracking.store import Store, connect
 from seqloom.tracking.versions import Reference, Version, fetch, versions
 from seqloom.tracking.view import TAG, columns
+from seqloom.translation.texts import TextTranslator
 from tests.finished import finish, give_store, made_pairs
 
 MODEL = Reference("seqloom-en-de")
@@ -145,8 +145,8 @@ def test_several_directions_are_one_model_with_scores_of_each(workspace: Path) -
     assert (version.direction, version.aliases) == ("en-de, en-fr", ("candidate", "champion"))
     model = mlflow.pyfunc.load_model("models:/seqloom-en-to-de-fr@champion")
     folder = fetch(store, Reference("seqloom-en-to-de-fr", alias="champion"))
-    expected = Translator.load(folder).translate(["Turn on the light"], language="fr")
-    assert model.predict(["Turn on the light"], params={"language": "fr"}) == expected
+    (expected,) = TextTranslator.load(folder).translate(["Turn on the light"], language="fr")
+    assert model.predict(["Turn on the light"], params={"language": "fr"}) == [expected.text]
     with pytest.raises(SeqloomError, match="this model writes de, fr"):
         model.predict(["Turn on the light"])
     with pytest.raises(SeqloomError, match="it writes de, fr"):

@@ -17,7 +17,9 @@ import pytest
 import torch
 import yaml
 
+from seqloom.batching.store import TokenStore
 from seqloom.corpus.splits import Pair, Split, SplitWriter
+from seqloom.decoding.folder import read_longest
 from seqloom.decoding.translator import Translator
 from seqloom.errors import CorpusError, TrainingError
 from seqloom.import_closure import PACKAGE
@@ -93,6 +95,7 @@ def test_leaves_a_folder_that_translates_and_a_learning_curve(workplace: Path, f
     translator = Translator.load(places.CANDIDATE, "cpu")
     assert len(translator.translate(["abc", ""])) == 2
     assert translator.languages.directions == [Direction("en", "de")]
+    assert read_longest(places.CANDIDATE) == int(TokenStore.open(places.TOKENS / "train").source_lengths.max())
     metrics = json.loads(places.TRAINING_METRICS.read_text())
     assert metrics["steps"] == 20
     assert metrics["stopped_because"] == "max_steps (20) reached"

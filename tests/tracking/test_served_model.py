@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seqloom.decoding.translator import Translator
 from seqloom.progress import ignore
 from seqloom.stages import places, register_model
 from seqloom.tracking.library import MlflowException, mlflow
 from seqloom.tracking.store import connect
 from seqloom.tracking.versions import Reference, fetch
+from seqloom.translation.texts import TextTranslator
 from tests.finished import REPOSITORY, finish, give_store
 
 URI = "models:/seqloom-en-de@champion"
@@ -43,11 +43,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def expected(workspace: Path) -> list[str]:
     folder = fetch(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion"))
     assert folder != workspace / places.CANDIDATE
-    translations = Translator.load(folder).translate(TEXTS)
-    assert translations == Translator.load(workspace / places.CANDIDATE, search=_search(folder)).translate(TEXTS)
+    translations = _texts(TextTranslator.load(folder))
+    assert translations == _texts(TextTranslator.load(workspace / places.CANDIDATE, search=_search(folder)))
     assert translations[1] == ""
     assert translations[0]
     return translations
+
+
+def _texts(translator: TextTranslator) -> list[str]:
+    return [found.text for found in translator.translate(TEXTS)]
 
 
 def _search(folder: Path) -> Any:
@@ -96,9 +100,9 @@ def test_another_column_is_translated_and_pointed_at_once(
 
 def test_the_search_can_be_changed_for_a_call(model: Any, workspace: Path, expected: list[str]) -> None:
     folder = fetch(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion"))
-    greedy = Translator.load(folder, search=_search(folder).model_copy(update={"beam": 1, "length_penalty": 0.0}))
+    greedy = TextTranslator.load(folder, search=_search(folder).model_copy(update={"beam": 1, "length_penalty": 0.0}))
     params = {"beam": 1, "length_penalty": 0.0, "language": "de"}
-    assert model.predict(TEXTS, params=params) == greedy.translate(TEXTS)
+    assert model.predict(TEXTS, params=params) == _texts(greedy)
     assert model.predict(TEXTS) == expected
 
 

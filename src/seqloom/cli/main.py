@@ -31,6 +31,7 @@ from seqloom.cli import (
 )
 from seqloom.cli import set as set_
 from seqloom.errors import OfflineError, SeqloomError, SilentError
+from seqloom.printable import printable
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 
@@ -40,7 +41,7 @@ examples:
   seqloom translate "Turn on the light"              with the champion of the model that params.yaml trains
   seqloom translate < in.txt > out.txt               a translation per line
   seqloom translate --input in.txt --output out.txt  the same; out.txt appears when it is whole
-  seqloom translate --model models:/seqloom-en-de/3 "Good morning"
+  seqloom translate --model models:/seqloom-en-de/3 "Turn on the light"
   seqloom info                                       versions, scores and data
   seqloom leaderboard                                versions and runs on one test set, best first
   seqloom preset multilingual                        params.yaml for three directions in one model
@@ -114,6 +115,6 @@ def _parser() -> argparse.ArgumentParser:
 def _fail(options: argparse.Namespace, message: str, status: int = FAILED) -> NoReturn:
     if options.debug:
         traceback.print_exc()
-    for line in message.splitlines():
-        print(f"seqloom: error: {line}", file=sys.stderr)
+    for line in message.split("\n"):
+        print(f"seqloom: error: {printable(line)}", file=sys.stderr)
     sys.exit(status)

@@ -2,8 +2,9 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -13,7 +14,8 @@ from seqloom.errors import ParamsError, SeqloomError
 
 if TYPE_CHECKING:
     from seqloom.decoding.settings import SearchSettings
-    from seqloom.decoding.translator import Translation, Translator
+    from seqloom.translation.results import Result
+    from seqloom.translation.texts import TextTranslator
 
 CHUNK = 256  # lines that are translated together when they come from a file or a pipe
 
@@ -21,7 +23,8 @@ NAME = "translate"
 HELP = "translate texts, or lines"
 DESCRIPTION = """\
 Translate texts, or standard input line by line: as many lines come out as went in, in the same order, and an empty line
-stays empty. Markup and placeholders such as {name}, %s and <b> are kept where the model learned to keep them.
+stays empty. A text may be of any length: it is translated sentence by sentence, and its white space and line breaks
+stay. Markup and placeholders such as {name}, %s and <b> are kept: each as often as in the text.
 """
 EPILOG = """\
 models:
@@ -29,6 +32,14 @@ models:
   models:/NAME/NUMBER  a version that stays
   FOLDER               a folder with a model, such as models/candidate
   several of them (--model A --model B) work as an ensemble
+
+flags, which --tsv shows for each text and the summary on standard error counts:
+  copied          a URL, an e-mail address, emoji, numbers only or an unknown script stands as in the source
+  split           a sentence was longer than any that training saw, and was translated in parts
+  looped          the model repeated itself, and translated again with repetitions blocked
+  cut             the greatest length was reached (search.max_length_*), or a source is longer than the model reads
+  placeholders    the translation does not hold exactly the placeholders of its source
+  low_confidence  the model gave the translation a low probability, or still repeats itself
 
 Options of the search that are not given are those that the model was registered with (params.yaml, section search).
 Lines of a file or a pipe are translated 256 at a time; on a terminal, each when it is entered (Ctrl-D ends).
@@ -62,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument(
         "--tsv",
         action="store_true",
-        help="write a corpus: the source, TAB, the translation; where either is empty, no line",
+        help="write four columns: source, translation, flags, confidence (0 to 1); no line if a side is empty",
     )
     form.add_argument("--n-best", metavar="N", type=_positive, help="write N lines each: number, TAB, score, TAB, text")
     form.add_argument("--attention", metavar="PNG", type=Path, help="draw where the model looks; of one TEXT")
@@ -85,39 +96,42 @@ def run(options: argparse.Namespace) -> None:
         translator = _load(options)
         lines = iter(options.texts) if options.texts else _lines(source, str(options.input or "standard input"))
         interactive = not options.texts and source.isatty()
-        cut = Cut()
-        results = _translated(translator, lines, options, cut, 1 if interactive else CHUNK)
+        summary = Summary()
+        results = _translated(translator, lines, options, summary, 1 if interactive else CHUNK)
         if options.output is None:
             for result in results:
                 sys.stdout.buffer.write(result)
                 sys.stdout.buffer.flush()
         else:
             _write(results, options.output)
-    cut.tell()
+    summary.write()
     if options.attention:
         _draw(translator, options)
 
 
 @dataclass
-class Cut:
-    """How many translations may lack their end, and how many sources were too long for the model."""
+class Summary:
+    """How many texts were translated, and how many of them carry each flag."""
 
-    translations: int = 0
-    sources: int = 0
+    texts: int = 0
+    flagged: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
 
-    def add(self, found: "Translation") -> None:
+    def add(self, result: "Result") -> None:
         """Count a translation."""
-        self.translations += found.cut
-        self.sources += found.source_cut
+        self.texts += 1
+        self.flagged += bool(result.flags)
+        self.flags.update(result.flags)
 
-    def tell(self) -> None:
-        """Say so where anything was cut."""
+    def write(self) -> None:
+        """Write the summary to standard error."""
+        from seqloom.translation.results import Flag
+
         sys.stdout.flush()
-        if self.translations:
-            reached = "reached the greatest length (search.max_length_*) and may lack the end"
-            print(f"seqloom: note: {self.translations:,} of the translations {reached}", file=sys.stderr)
-        if self.sources:
-            print(f"seqloom: note: {self.sources:,} texts are longer than the model reads; cut there", file=sys.stderr)
+        count = f"{self.texts:,} text{'' if self.texts == 1 else 's'} translated"
+        counts = ", ".join(f"{self.flags[flag]:,} {flag}" for flag in Flag if self.flags[flag])
+        flagged = f"{self.flagged:,} with flags: {counts} (--tsv shows which, --help what they mean)"
+        print(f"seqloom: {count}; {flagged if self.flagged else 'no flags'}", file=sys.stderr)
 
 
 def _positive(text: str) -> int:
@@ -136,10 +150,10 @@ def _lines(file: BinaryIO, name: str) -> Iterator[str]:
 
 
 def _translated(
-    translator: "Translator", lines: Iterator[str], options: argparse.Namespace, cut: Cut, chunk: int
+    translator: "TextTranslator", lines: Iterator[str], options: argparse.Namespace, summary: Summary, chunk: int
 ) -> Iterator[bytes]:
     """What is written for the lines, as UTF-8, some at a time."""
-    form: Callable[[int, str, list[Translation]], str] = _plain
+    form: Callable[[int, str, list[Result]], str] = _plain
     if options.tsv:
         form = _pair
     elif options.n_best:
@@ -149,24 +163,31 @@ def _translated(
         prefixes = None if options.prefix is None else [options.prefix] * len(texts)
         found = translator.hypotheses(texts, options.n_best or 1, language=options.to, prefixes=prefixes)
         for best, *_ in found:
-            cut.add(best)
+            summary.add(best)
         numbers = range(number + 1, number + len(texts) + 1)
         yield "".join(map(form, numbers, texts, found)).encode()
         number += len(texts)
 
 
-def _plain(number: int, text: str, found: "list[Translation]") -> str:
+def _plain(number: int, text: str, found: "list[Result]") -> str:
     return f"{found[0].text}\n"
 
 
-def _pair(number: int, text: str, found: "list[Translation]") -> str:
-    source = " ".join(text.split())
+def _pair(number: int, text: str, found: "list[Result]") -> str:
+    source, best = _one_line(text), found[0]
+    target = _one_line(best.text)
+    confidence = "" if best.confidence is None else f"{best.confidence:.4f}"
     # A corpus has no place for a pair without one of its sides.
-    return f"{source}\t{found[0].text}\n" if source and found[0].text else ""
+    return f"{source}\t{target}\t{','.join(best.flags)}\t{confidence}\n" if source and target else ""
 
 
-def _ranked(number: int, text: str, found: "list[Translation]") -> str:
-    return "".join(f"{number}\t{each.score:.4f}\t{each.text}\n" for each in found)
+def _ranked(number: int, text: str, found: "list[Result]") -> str:
+    return "".join(f"{number}\t{each.score:.4f}\t{_one_line(each.text)}\n" for each in found)
+
+
+def _one_line(text: str) -> str:
+    """The text without tabs and line breaks; a tag may hold some, spelled as in its source."""
+    return " ".join(text.split())
 
 
 def _write(results: Iterator[bytes], output: Path) -> None:
@@ -179,23 +200,23 @@ def _write(results: Iterator[bytes], output: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _draw(translator: "Translator", options: argparse.Namespace) -> None:
+def _draw(texts_translator: "TextTranslator", options: argparse.Namespace) -> None:
     from seqloom.evaluation.heat_map import draw_heat_map
 
+    translator = texts_translator.translator
     prefixes = None if options.prefix is None else [options.prefix]
     ((found, *_),) = translator.hypotheses(options.texts, language=options.to, prefixes=prefixes)
     seen = translator.attention(options.texts[0], found.ids, options.to)
     draw_heat_map(seen.weights.tolist(), seen.source, seen.target, options.attention)
 
 
-def _load(options: argparse.Namespace) -> "Translator":
+def _load(options: argparse.Namespace) -> "TextTranslator":
     names = options.model or [f"models:/{default_model()}@champion"]
     first, *others = [_folder(name) for name in names]
-    from seqloom.decoding.translator import Translator
+    from seqloom.translation.texts import TextTranslator
 
-    translator = Translator.load(first, options.device, others=others)
-    translator.search = _searching(translator.search, options)
-    return translator
+    translator = TextTranslator.load(first, options.device, others=others)
+    return translator.searching(_searching(translator.search, options))
 
 
 def _folder(name: str) -> Path:

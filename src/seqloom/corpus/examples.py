@@ -36,10 +36,10 @@ class Examples:
         digest = hashlib.blake2b("\0".join(example).encode("utf-8", "surrogatepass"), digest_size=8).digest()
         rank = -int.from_bytes(digest, "big")  # the heap's first entry is the one to give way
         heap = self._kept[corpus, reason]
-        if len(heap) < KEPT_EXAMPLES:
-            heappush(heap, (rank, Example(*map(_shown, example))))
-        elif rank > heap[0][0]:
-            heapreplace(heap, (rank, Example(*map(_shown, example))))
+        full = len(heap) >= KEPT_EXAMPLES
+        if (full and rank <= heap[0][0]) or any(rank == kept for kept, _ in heap):
+            return
+        (heapreplace if full else heappush)(heap, (rank, Example(*map(_shown, example))))
 
     def of(self, corpus: str, reason: str) -> list[Example]:
         """Return the examples of a reason in the order of their hashes."""

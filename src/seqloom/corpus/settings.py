@@ -1,11 +1,12 @@
 """The settings of download_corpus and prepare_corpus. Every number stands in params.yaml, with its explanation."""
 
+import urllib.parse
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from seqloom.formats.pieces import Flag
 from seqloom.languages import Direction
@@ -22,9 +23,14 @@ Format = Literal[
 _PER_LANGUAGE = (
     "android", "apple_strings", "html", "json_catalogue", "markdown", "moses", "properties", "subrip", "yaml_catalogue",
 )  # fmt: skip
-
-
 _DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";"}
+_Count = Annotated[int, Field(ge=1, le=10**9)]
+MaxBytes = Annotated[int, Field(ge=1, le=10**15)]
+# A host never begins with "-", which programs would take for an option, and holds no "@" or "%40", which would hide a
+# password or another host in it.
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|\w[\w.-]*)(:[0-9]{1,5})?"
+_USER = r"\w[\w.+-]*@"
+_WILD_CARDS = 8  # of a pattern: with many, matching a long name takes minutes
 
 
 class Languages(Settings):
@@ -68,14 +74,23 @@ class CorpusDirection(Settings):
     target: Language
 
 
+def _address(address: str) -> str:
+    """Refuse what the pattern lets through and no program can use: port 70000, the host [1:2]."""
+    try:
+        _ = urllib.parse.urlsplit(address).port
+    except ValueError as error:
+        raise ValueError(f"is {address!r}, which is not a valid address: {error}") from error
+    return address
+
+
 class _Source(Settings):
     # `members` picks the files of an archive or folder that hold pairs: a glob (*, **, ?), in which {lang} stands for
     # the language of a side and {group} for the name that keeps related segments in one split. A TSV has no {lang}.
     format: Format
     members: str | None = None
     # Which column of a TSV holds which side, counted from 0.
-    source_column: int = Field(default=0, ge=0)
-    target_column: int = Field(default=1, ge=0)
+    source_column: int = Field(default=0, ge=0, le=10_000)
+    target_column: int = Field(default=1, ge=0, le=10_000)
     # A TSV whose cells may be in quotes, as a spreadsheet writes them; a CSV's always may.
     quoting: bool = False
     header: bool = False  # the first row of a TSV or CSV names its columns
@@ -117,6 +132,12 @@ class _Source(Settings):
             yield "source_column", f"is {self.source_column}, as is target_column; they must differ"
 
     @check
+    def _wild_cards(self) -> Faults:
+        for field in ("members", "path"):
+            if (found := (getattr(self, field, None) or "").replace("**", "*").count("*")) > _WILD_CARDS:
+                yield field, f"has {found} wild cards (*); at most {_WILD_CARDS} are matched"
+
+    @check
     def _sides(self) -> Faults:
         pattern = self.pattern or ""
         if self.format in _PER_LANGUAGE and "{lang}" not in pattern:
@@ -151,9 +172,9 @@ class UrlSource(_Source):
 
     kind: Literal["url"]
     # Without user and password, which would end up in git.
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+(/[^\s]*)?$")]
+    url: Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}([/?]\S*)?$"), AfterValidator(_address)]
     sha256: Sha256
-    max_bytes: Annotated[int, Field(ge=1)] = 20_000_000_000  # of the download, and of what it unpacks to
+    max_bytes: MaxBytes = 20_000_000_000  # of the download, and of what it unpacks to
 
 
 class FileSource(_Source):
@@ -192,12 +213,13 @@ class GitSource(_Source):
     repository: Annotated[
         str,
         StringConstraints(
-            pattern=r"^(https?://[^\s/@]+/\S+|ssh://([^\s/@:]+@)?[^\s/@]+/\S+|[\w.-]+@[\w.-]+:[^\s-]\S*|[./~\w][^\s:]*)$"
+            pattern=rf"^(https?://{_HOST}/\S+|ssh://({_USER})?{_HOST}/\S+|{_USER}\w[\w.-]*:[^\s-]\S*|[./~\w][^\s:]*)$"
         ),
+        AfterValidator(_address),
     ]
     commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
     branch: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$")] | None = None  # to watch
-    max_bytes: Annotated[int, Field(ge=1)] = 20_000_000_000  # of the files that `members` picks
+    max_bytes: MaxBytes = 20_000_000_000  # of the files that `members` picks
 
 
 Source = Annotated[PackageSource | UrlSource | FileSource | GitSource, Field(discriminator="kind")]
@@ -227,9 +249,9 @@ class CleanSettings(Settings):
     drop_urls: bool  # a pair with a web address in either side
     drop_messages: bool  # a pair with an ICU message ({n, plural, ...}) or a reference ([%key:...%]): a small program
     same_placeholders: bool  # a pair whose sides do not hold the same placeholders, counted with repeats
-    min_words: Annotated[int, Field(ge=1)] | None  # in the longer side: a compound is one word (`cleaning.words`)
-    max_words: Annotated[int, Field(ge=1)] | None  # in the longer side, too
-    max_characters: Annotated[int, Field(ge=1)] | None
+    min_words: _Count | None  # in the longer side: a compound is one word (`cleaning.words`)
+    max_words: _Count | None  # in the longer side, too
+    max_characters: _Count | None
     min_letter_share: Share | None  # letters among what is neither white space nor placeholder, either side
     max_length_ratio: Annotated[float, Field(ge=1)] | None  # longer side over shorter (`cleaning.length`)
     drop_copies: bool  # a pair whose sides are equal
@@ -264,7 +286,7 @@ class PrepareSettings(Settings):
     split: SplitSettings
     near_copy: Annotated[float, Field(gt=0, le=1)]  # from this similarity on (0 to 1) two segments are near-copies
     max_leakage: Share  # the stage stops where a larger share of test segments has a near-copy in training
-    leakage_sample: Annotated[int, Field(ge=1)]  # how many segments of valid and of test are compared, at most
+    leakage_sample: _Count  # how many segments of valid and of test are compared, at most
 
 
 class GuardSettings(Settings):

@@ -17,6 +17,7 @@ from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 
 LANGUAGES_FILE = "languages.json"
+LENGTHS_FILE = "lengths.json"
 SEARCH_FILE = "search.json"
 TOKENIZER_FOLDER = "tokenizer"
 
@@ -80,6 +81,22 @@ def read_folder(folder: Path, device: torch.device | str) -> ModelFolder:
     return ModelFolder(model, tokenizer, search, languages)
 
 
+def read_longest(folder: Path) -> int | None:
+    """Return the tokens of the longest source that training saw; None if an older version wrote the folder.
+
+    Raises:
+        ModelError: the file is broken.
+    """
+    path = folder / LENGTHS_FILE
+    if not path.exists():
+        return None
+    content = _read(path)
+    longest = content.get("source") if isinstance(content, dict) else None
+    if not isinstance(longest, int) or isinstance(longest, bool) or longest < 1:
+        raise ModelError(f'{path}: must look like {{"source": 128, "target": 160}}: tokens of the longest segments')
+    return longest
+
+
 def same_tokenizer(folder: Path, other: Path) -> None:
     """Raise `ModelError` unless both model folders hold the same tokenizer, byte for byte."""
     if _hashes(folder / TOKENIZER_FOLDER) != _hashes(other / TOKENIZER_FOLDER):
@@ -121,5 +138,5 @@ def _read(path: Path) -> object:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(f"{path.parent}: is not a model folder: {path.name} is missing") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read: {error}") from error

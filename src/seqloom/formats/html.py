@@ -18,7 +18,7 @@ from seqloom.formats.inline import Code, Content, codes, is_placeholder, label, 
 from seqloom.formats.pieces import Options, Piece, Unit, Within
 from seqloom.formats.xml import declared_encoding, escape
 
-_MOST_PARTS = 10_000  # texts and tags in one unit; what follows is another
+_MOST_PARTS = 2_000  # texts and tags in one unit; what follows is another
 _INLINE = frozenset(
     [
         "a",

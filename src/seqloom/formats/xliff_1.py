@@ -109,7 +109,7 @@ class _Reader:
                 self.parts.add(target.close, as_unit(texts, place, "", put, segment.line, flags))
         if anew and not opening:
             self.parts.add(at, Frame(raw, tree.cut(end, around.close) + after, keys))
-        for other in translated.values():
+        for other in (each for each in translated.values() if each.text().strip()):
             self.parts.add(other.begin, Skip("", "no source", other.line, other.text()))
 
     def _tags(self, source: Element) -> tuple[str, str]:

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from seqloom.decoding.directions import translate_each
-from seqloom.decoding.translator import Translator
 from seqloom.errors import ModelError
 from seqloom.evaluation.scores import Scores
 from seqloom.evaluation.segments import Segments
 from seqloom.languages import Direction
 from seqloom.progress import Listener, ignore
+from seqloom.translation.directions import translate_each
+from seqloom.translation.texts import TextTranslator
 
 SPEED_SEGMENTS, TURNS = 200, 3
 
@@ -40,13 +40,13 @@ class Contest(NamedTuple):
 class Contestant(NamedTuple):
     """A version that is loaded."""
 
-    translator: Translator
+    translator: TextTranslator
     size: int  # bytes of its folder
 
     @classmethod
     def load(cls, folder: Path, device: str) -> Self:
         """Load a model folder. Raises `ModelError` or `TokenizerError` where it is broken."""
-        translator = Translator.load(folder, device)
+        translator = TextTranslator.load(folder, device)
         return cls(translator, sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
 
     def write(self, sources: Sequence[str], directions: Sequence[Direction], listen: Listener = ignore) -> list[str]:

@@ -8,13 +8,12 @@ to their end.
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqloom.corpus.splits import Pair, read_split
-from seqloom.decoding.directions import translate_each
 from seqloom.decoding.translator import Translator
 from seqloom.errors import EvaluationError, ModelError
 from seqloom.evaluation.cards import segment_table
@@ -27,6 +26,9 @@ from seqloom.languages import Direction
 from seqloom.params import Params
 from seqloom.progress import Listener
 from seqloom.stages import places
+from seqloom.translation.directions import translate_each
+from seqloom.translation.results import Flag, Result
+from seqloom.translation.texts import TextTranslator
 
 _OF_SAMPLING = ("temperature", "top_k", "top_p", "seed")
 _SEARCH = {
@@ -50,26 +52,36 @@ def run(params: Params, listen: Listener) -> None:
     pairs = list(read_split(places.CORPUS / "test.tsv"))
     if not pairs:
         raise EvaluationError(f"{places.CORPUS / 'test.tsv'}: holds no pair; raise prepare.split.test, or add pairs")
-    translator = Translator.load(places.CANDIDATE, params.train.device, params.search)
+    texts_translator = TextTranslator.load(places.CANDIDATE, params.train.device, params.search)
+    translator = texts_translator.translator
     directions = _directions(pairs, translator)
-    found = translate_each(translator, [pair.source for pair in pairs], directions, listen)
+    found = translate_each(texts_translator, [pair.source for pair in pairs], directions, listen)
     cut = Cut(sum(each.cut for each in found), sum(each.source_cut for each in found))
     texts = [pair.source for pair in pairs], [pair.target for pair in pairs], [each.text for each in found]
-    segments = Segments(*texts, directions)
+    segments = Segments(*texts, directions, translator.tokenizer.forms)
     scores = score(segments, task=params.task, settings=params.evaluate, listen=listen)
     page = report(
         segments,
         scores,
         examples=params.evaluate.examples,
-        facts=facts(translator, cut),
+        facts=facts(translator, cut, flagged(found)),
         curve=read_curve(places.TRAINING_PLOT),
     )
-    metrics = scores.metrics() | {"cut_hypotheses": cut.hypotheses, "cut_sources": cut.sources}
+    metrics = scores.metrics() | {
+        "cut_hypotheses": cut.hypotheses,
+        "cut_sources": cut.sources,
+        "flagged": flagged(found),
+    }
     places.write_text(places.REPORT / "index.html", page)
     places.write_text(places.REPORT / "hypotheses.tsv", segment_table(segments, scores))
     draw_attention(translator, segments, scores)
     places.write_text(places.LENGTHS_PLOT, length_table(scores))
     places.write_text(places.EVALUATION_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+
+
+def flagged(results: Sequence[Result]) -> dict[str, int]:
+    """How many translations carry each flag."""
+    return {flag.value: sum(flag in result.flags for result in results) for flag in Flag}
 
 
 def draw_attention(translator: Translator, segments: Segments, scores: Scores) -> None:
@@ -91,7 +103,7 @@ def _directions(pairs: Sequence[Pair], translator: Translator) -> list[Direction
     return [known[pair.direction] for pair in pairs]
 
 
-def facts(translator: Translator, cut: Cut) -> Facts:
+def facts(translator: Translator, cut: Cut, flags: Mapping[str, int]) -> Facts:
     """What a reader of the scores wants to know about the model, its training, the corpus and the search."""
     model, tokenizer, search = translator.model, translator.tokenizer, translator.search
     vocabulary = f"{tokenizer.source_vocab_size:,}"
@@ -120,6 +132,7 @@ def facts(translator: Translator, cut: Cut) -> Facts:
             **_known(search.model_dump(), ("method", *_SEARCH[search.method], *_LENGTHS)),
             "hypotheses of the greatest length, cut": _shown(cut.hypotheses),
             "sources longer than the model reads, cut": _shown(cut.sources),
+            **{f"translations flagged {flag.replace('_', ' ')}": _shown(count) for flag, count in flags.items()},
         },
     }
 

@@ -20,7 +20,7 @@ import torch
 
 from seqloom.batching.batches import BatchOrder, Pair, Share, Vary, in_order
 from seqloom.batching.store import TokenStore
-from seqloom.decoding.folder import Languages
+from seqloom.decoding.folder import LENGTHS_FILE, Languages
 from seqloom.decoding.translator import Translator
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.models.pretrained import Pretrained
@@ -142,6 +142,8 @@ def train(params: Params, placement: Placement, processes: Processes, listen: Li
     if processes.first:
         check_unchanged(identity, params, placement)
         write_outputs(engine.model, params, outcome, scratch.name, placement, coverage, int(settings.tokens_per_batch))
+        longest = {"source": int(training.source_lengths.max()), "target": int(training.target_lengths.max())}
+        places.write_text(places.CANDIDATE / LENGTHS_FILE, json.dumps(longest, indent=2) + "\n")
         (scratch / FINISHED).touch()
 
 

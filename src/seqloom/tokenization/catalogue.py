@@ -3,20 +3,21 @@
 import hashlib
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from seqloom.errors import TokenizerError
 from seqloom.progress import Listener, Progress
-from seqloom.text import normalise
+from seqloom.text import STANDARD_FORMS, Forms, normalise
 from seqloom.tokenization.characters import CharacterVocabulary
 from seqloom.tokenization.pretrained import PretrainedTokenizer
 from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tokenization.slots import find_slots, language_symbols, put_slots, slot_symbols
-from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, SlottedTokenizer, Vocabulary
-from seqloom.tokenization.tokenizer import Tokenizer
+from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, Kept, SlottedTokenizer, Vocabulary, read_forms
+from seqloom.tokenization.tokenizer import AT_ONCE, Tokenizer
 
 VOCABULARIES: dict[str, type[SentencePieceVocabulary] | type[CharacterVocabulary]] = {
     vocabulary.name: vocabulary for vocabulary in (SentencePieceVocabulary, CharacterVocabulary)
@@ -25,16 +26,23 @@ VOCABULARIES: dict[str, type[SentencePieceVocabulary] | type[CharacterVocabulary
 Pairs = Callable[[], Iterable[tuple[str, str]]]
 
 _REPORT_EVERY = 10_000  # pairs
+_ENOUGH = 100  # pairs; windows of the slots that so many have gave the best chrF
 
 
 def train_tokenizer(
-    settings: TokenizerSettings, sources: Pairs, seed: int, listen: Listener, languages: Sequence[str] = ()
+    settings: TokenizerSettings,
+    sources: Pairs,
+    seed: int,
+    listen: Listener,
+    languages: Sequence[str] = (),
+    forms: Forms = STANDARD_FORMS,
 ) -> Tokenizer:
     """Train the tokenizer that `settings` names on pairs of text.
 
     `sources` returns the pairs (source, target) anew at each call: they are counted first, then read for each
     vocabulary, and never held. Of more than `settings.max_training_lines` as many are drawn by `seed`. `languages` are
-    the target languages; where there are several, the source says which one is meant.
+    the target languages; where there are several, the source says which one is meant. `forms` says what counts as a
+    placeholder.
 
     Raises:
         TokenizerError: there is no text, or too little or too much of it for `settings.vocab_size`.
@@ -51,14 +59,18 @@ def train_tokenizer(
     if total > settings.max_training_lines:
         drawn = frozenset(random.Random(seed).sample(range(total), settings.max_training_lines))
 
+    counts: Counter[int] = Counter()  # of the pairs with so many distinct placeholders
+
     def lines(*sides: int) -> Iterator[str]:
+        counts.clear()
         for done, pair in enumerate(sources()):
             if done % _REPORT_EVERY == 0:
                 listen(Progress("read pairs", done, total, "pairs"))
             if drawn is None or done in drawn:
                 source, target = map(normalise, pair)
-                found = find_slots(source, settings.slots)
-                texts = put_slots(source, found), put_slots(target, found)
+                found = find_slots(source, settings.slots, forms)
+                counts[len(found)] += 1
+                texts = put_slots(source, found, forms), put_slots(target, found, forms)
                 for side in sides:
                     yield texts[side]
         listen(Progress("read pairs", total, total, "pairs"))
@@ -73,7 +85,17 @@ def train_tokenizer(
         source = target = train(slots + of_source, 0, 1)
     else:
         source, target = train(slots + of_source, 0), train(slots, 1)
-    return SlottedTokenizer(source, target, settings.slots, told)
+    return SlottedTokenizer(source, target, settings.slots, told, Kept(forms, _at_once(counts)))
+
+
+def _at_once(counts: Counter[int]) -> int:
+    """The most placeholders that enough pairs have for a model to learn their slots."""
+    seen = 0
+    for number in sorted(counts, reverse=True):
+        seen += counts[number]
+        if number and seen >= _ENOUGH:
+            return number
+    return AT_ONCE
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -93,8 +115,9 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         slots, hashes = int(description["slots"]), dict(description["sha256"])
         names = ["joint.model"] if description["joint"] else ["source.model", "target.model"]
         vocabularies = [_load(kind, folder / name, str(hashes[name])) for name in names]
-        return SlottedTokenizer(vocabularies[0], vocabularies[-1], slots, _languages(description))
-    except (KeyError, TypeError, ValueError) as error:
+        kept = Kept(read_forms(description), int(description.get("at_once", AT_ONCE)))
+        return SlottedTokenizer(vocabularies[0], vocabularies[-1], slots, _languages(description), kept)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
 
 
@@ -109,7 +132,7 @@ def _languages(description: dict[str, Any]) -> list[str]:
 def _description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TokenizerError(f"{path}: cannot be read: {error}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise TokenizerError(f"{path}: not a tokenizer of format {FORMAT}")

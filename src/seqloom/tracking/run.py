@@ -28,7 +28,7 @@ _CODE = Path(__file__).with_name("served_model.py")  # handed over as a file: im
 TRAINING = "seqloom.training"  # tag of runs: the folder in scratch that their training had
 _MODEL_NAME = "model"
 AT_ONCE = {"params": 100, "metrics": 1000}  # what MLflow takes in one request
-_REQUIRED = ("torch", "sentencepiece", "safetensors", "numpy", "pydantic", "pyyaml")
+_REQUIRED = ("torch", "sentencepiece", "sentencex", "safetensors", "numpy", "pydantic", "pyyaml")
 
 
 class Dataset(NamedTuple):

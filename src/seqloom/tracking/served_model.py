@@ -15,7 +15,7 @@ from pandas.api.types import is_scalar
 from pydantic import ValidationError
 
 from seqloom.decoding.settings import SearchSettings
-from seqloom.decoding.translator import Translator
+from seqloom.translation.texts import TextTranslator
 
 COLUMN = "source"
 _PARAMS = ("beam", "length_penalty", "language")  # as the signature names them
@@ -29,7 +29,7 @@ class ServedModel(PythonModel):
     def load_context(self, context: Any) -> None:
         """Load the model folder, on a GPU where there is one."""
         (folder,) = context.artifacts.values()
-        self._translator = Translator.load(Path(folder))
+        self._translator = TextTranslator.load(Path(folder))
         self._warned = False
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[str]:
@@ -49,7 +49,7 @@ class ServedModel(PythonModel):
         if unknown := sorted(search.keys() - set(_PARAMS)):
             raise ValueError(f"params: {', '.join(unknown)} is not known; valid are {', '.join(_PARAMS)}")
         language = search.pop("language", "")
-        return self._searching(search).translate(texts, language=language or None)
+        return [found.text for found in self._searching(search).translate(texts, language=language or None)]
 
     def _texts(self, frame: Any) -> list[str]:
         if isinstance(frame, pd.DataFrame):
@@ -65,7 +65,7 @@ class ServedModel(PythonModel):
                 raise ValueError(f"row {row}, counted from 0, is {found}; every row must be a string")
         return texts
 
-    def _searching(self, params: dict[str, Any]) -> Translator:
+    def _searching(self, params: dict[str, Any]) -> TextTranslator:
         ours = self._translator
         try:
             search = SearchSettings.model_validate(ours.search.model_dump() | params)
@@ -74,9 +74,7 @@ class ServedModel(PythonModel):
                 f"{'.'.join(map(str, each['loc']))} is {each['input']!r}: {each['msg']}" for each in error.errors()
             )
             raise ValueError(f"params: {'; '.join(faults)}") from None
-        if search == ours.search:
-            return ours
-        return Translator(ours.model, ours.tokenizer, search, ours.languages, ours.device)
+        return ours.searching(search)
 
 
 mlflow.models.set_model(ServedModel())

@@ -1,0 +1,1 @@
+"""Texts of any length and form through a translator of sentences."""

@@ -1,0 +1,197 @@
+"""What is copied into the translation by rule: URLs, e-mail addresses, emoji, and scripts that the model never saw.
+
+A copied part within a sentence travels as a placeholder that the text does not hold, `{0}`, and is put back afterwards.
+A sentence that has nothing else to translate never reaches the model.
+"""
+
+import re
+import string
+import unicodedata
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import NamedTuple
+
+from seqloom.text import PLACEHOLDER
+
+_URL = r"(?:(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-]{1,15}://|(?<![\w.])www\.(?=\w))[^\s<>\"'`“”«»、。，；]+"
+_EMAIL = r"(?<![\w.+\-])[\w.+\-]{1,64}@(?:[\w\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w\-])"
+_PICTURE = "\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
+_JOINER = "\u200d\ufe0f\u20e3\U000e0020-\U000e007f"  # joins pictures to one, or varies the one before
+_EMOJI = f"[{_PICTURE}](?:[{_PICTURE}{_JOINER}]| (?=[{_PICTURE}]))*|[0-9#*]\ufe0f?\u20e3"
+_FIXED = re.compile(f"(?P<copied>{_URL}|{_EMAIL}|{_EMOJI})|(?P<placeholder>{PLACEHOLDER.pattern})")
+_TRAILING = ".,;:!?…'"
+_CLOSING = {")": "(", "]": "["}
+
+# A bullet, a number or a letter of a list, quotation and heading marks of Markdown.
+_LEAD = re.compile(r"(?:[-*•‣·▪–—]|#{1,6}|>+|\(?\d{1,3}[.)]|\(?[A-Za-z][)])\s+(?=\S)")
+_MASK = re.compile(r"\{\d+\}")
+
+
+class Part(NamedTuple):
+    """A part of a text that must stay whole, and whether it is copied rather than a placeholder."""
+
+    start: int
+    end: int
+    copied: bool
+
+
+def fixed_parts(text: str) -> list[Part]:
+    """Return the placeholders, URLs, e-mail addresses and emoji of a text in their order."""
+    found = []
+    for match in _FIXED.finditer(text):
+        if match["placeholder"] is not None:
+            found.append(Part(*match.span(), copied=False))
+        else:
+            found.append(Part(match.start(), match.start() + _kept(match[0]), copied=True))
+    return found
+
+
+def lead(sentence: str) -> int:
+    """Return how many characters at the beginning of a sentence are the mark of a list item or of a heading."""
+    match = _LEAD.match(sentence)
+    return match.end() if match else 0
+
+
+def says_something(copied: str) -> bool:
+    """Return whether a text that is copied is more than punctuation or the mark of a list item."""
+    return lead(f"{copied} x") <= len(copied) and not all(character in string.punctuation for character in copied)
+
+
+class Copied(NamedTuple):
+    """A sentence whose copied parts are masked, and these parts in the order of their masks."""
+
+    text: str
+    parts: tuple[tuple[str, str], ...]  # mask, part
+    empty: bool  # nothing is left to translate
+
+    def restore(self, translation: str) -> tuple[str, bool]:
+        """Put the parts in place of their masks, and say whether each mask stood there once.
+
+        A part whose mask is missing is added at the end; of a mask that comes twice the first one counts.
+        """
+        right = True
+        for mask, part in self.parts:
+            before, found, after = translation.partition(mask)
+            if not found:
+                translation, right = f"{translation} {part}".lstrip(), False
+                continue
+            right = right and mask not in after
+            translation = before + part + after.replace(mask, "")
+        return translation, right
+
+
+class CopyRules:
+    """Decides which parts of a sentence are copied. `knows` says whether a character is in the model's vocabulary."""
+
+    def __init__(self, knows: Callable[[str], bool]) -> None:
+        self._knows = knows
+        self._seen: dict[str, bool] = {}
+
+    def apply(self, sentence: str) -> Copied:
+        """Mask what is copied."""
+        parts = self._all_parts(sentence)
+        copied = [part for part in parts if part.copied]
+        masks = _masks(sentence)
+        found: list[tuple[str, str]] = []
+        text, left, position = [], [], 0  # left: what is neither copied nor a placeholder
+        for part in parts:
+            left.append(sentence[position : part.start])
+            text.append(sentence[position : part.start])
+            piece = sentence[part.start : part.end]
+            if part.copied:
+                mask = next(masks)
+                found.append((mask, piece))
+                text.append(mask)
+            else:
+                text.append(piece)
+            position = part.end
+        left.append(sentence[position:])
+        text.append(sentence[position:])
+        empty = not any(character.isalpha() for each in left for character in each)
+        return Copied("".join(text) if copied else sentence, tuple(found), empty)
+
+    def _all_parts(self, sentence: str) -> list[Part]:
+        """The fixed parts, and between them the runs of characters that the model cannot read."""
+        parts: list[Part] = []
+        fixed = fixed_parts(sentence)
+        strange = self._strange(sentence, fixed)
+        position = 0
+        for part in [*fixed, Part(len(sentence), len(sentence), copied=False)]:
+            if strange:
+                runs = _runs(sentence, position, part.start, strange)
+                parts += [Part(start, end, copied=True) for start, end in runs]
+            if part.end > part.start:
+                parts.append(part)
+            position = part.end
+        return parts
+
+    def _strange(self, sentence: str, fixed: list[Part]) -> frozenset[str]:
+        """The letters of scripts that the model never saw, and symbols that it does not know."""
+        if sentence.isascii():
+            return frozenset()
+        whole = list(sentence)
+        for part in fixed:
+            whole[part.start : part.end] = " " * (part.end - part.start)
+        scripts: dict[str, set[str]] = {}
+        strange: set[str] = set()
+        for character in sorted(set(whole)):
+            if character.isalpha():
+                scripts.setdefault(_script(character), set()).add(character)
+            elif unicodedata.category(character) in _SYMBOLS and not self._is_seen(character):
+                strange.add(character)
+        for letters in scripts.values():
+            if 2 * sum(map(self._is_seen, letters)) < len(letters):
+                strange |= letters
+        return frozenset(strange)
+
+    def _is_seen(self, character: str) -> bool:
+        if character not in self._seen:
+            self._seen[character] = self._knows(character)
+        return self._seen[character]
+
+
+_SYMBOLS = {"So", "Sm", "Sc", "Sk", "No", "Nl", "Nd", "Cn"}
+
+
+def _script(letter: str) -> str:
+    """The script of a letter: Unicode names begin with it."""
+    return unicodedata.name(letter, "UNNAMED").split()[0]
+
+
+def _runs(sentence: str, start: int, end: int, strange: frozenset[str]) -> Iterator[tuple[int, int]]:
+    """The runs of strange characters; marks on them, and spaces and punctuation between two of them, belong to one."""
+    begin = last = -1
+    for index in range(start, end):
+        character = sentence[index]
+        if character in strange:
+            if begin < 0:
+                begin = index
+            last = index
+        elif begin >= 0:
+            category = unicodedata.category(character)
+            if category.startswith("M") or character in "\u200c\u200d":
+                last = index
+            elif not category.startswith(("P", "Z")) or index - last > 3:
+                yield begin, last + 1
+                begin = -1
+    if begin >= 0:
+        yield begin, last + 1
+
+
+def _masks(sentence: str) -> Iterator[str]:
+    taken = set(_MASK.findall(sentence))
+    return (mask for number in count() if (mask := f"{{{number}}}") not in taken)
+
+
+def _kept(url: str) -> int:
+    """The length of a URL without the punctuation of the sentence behind it."""
+    end = len(url)
+    surplus = {closing: url.count(closing) - url.count(opening) for closing, opening in _CLOSING.items()}
+    while end > 1:
+        last = url[end - 1]
+        if surplus.get(last, 0) > 0:
+            surplus[last] -= 1
+        elif last not in _TRAILING:
+            break
+        end -= 1
+    return end

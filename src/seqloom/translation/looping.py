@@ -1,0 +1,60 @@
+"""Whether a translation repeats itself more than its source does.
+
+Raunak et al. 2021 (arXiv 2104.06683) call this an oscillatory hallucination. Three signs of it are counted, in the
+translation and in the source: how often the commonest n-gram comes, how often a block of words follows itself, and how
+long a run of the same few letters is.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+_TOKEN = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")
+_NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_NGRAM, _MORE = 4, 2  # an n-gram of this size may come so many times more often than one of the source
+_LONGEST_BLOCK = 12  # tokens
+_RUNS = 2  # a block may follow itself so many times in all, or as often as one in the source
+_IN_WORD = re.compile(r"(.{1,12}?)\1{4,}", re.DOTALL)
+_SHORTEST_RUN = 12  # characters of a run within words
+
+
+def loops(source: str, translation: str) -> bool:
+    """Return whether `translation` repeats itself, and `source` does not do so as often."""
+    ours, theirs = _tokens(translation), _tokens(source)
+    if _top(ours) >= _top(theirs) + _MORE:
+        return True
+    if _longest_run(ours) > max(_RUNS, _longest_run(theirs)):
+        return True
+    run = _run_in_words(translation)
+    return run >= _SHORTEST_RUN and run > 2 * _run_in_words(source)
+
+
+def _tokens(text: str) -> list[str]:
+    """Words, digits and marks; of scripts without spaces, characters."""
+    tokens: list[str] = []
+    for match in _TOKEN.finditer(text.casefold()):
+        tokens.extend(match[0] if _NO_SPACES.search(match[0]) else [match[0]])
+    return tokens
+
+
+def _top(tokens: Sequence[str]) -> int:
+    """How often the commonest n-gram stands in the tokens."""
+    ngrams = Counter(zip(*(tokens[start:] for start in range(_NGRAM)), strict=False))
+    return max(ngrams.values(), default=0)
+
+
+def _longest_run(tokens: Sequence[str]) -> int:
+    """The most times that a block of tokens with a letter in it follows itself."""
+    longest = 1
+    for size in range(1, min(_LONGEST_BLOCK, len(tokens) // 2) + 1):
+        same = 0
+        for index in range(size, len(tokens)):
+            same = same + 1 if tokens[index] == tokens[index - size] else 0
+            if same // size + 1 > longest and any(each.isalpha() for each in tokens[index - size + 1 : index + 1]):
+                longest = same // size + 1
+    return longest
+
+
+def _run_in_words(text: str) -> int:
+    """The characters of the longest run of a short block: `Verververver`."""
+    return max((len(match[0]) for match in _IN_WORD.finditer(text) if match[1].strip()), default=0)

@@ -1,0 +1,71 @@
+"""A translator that writes what a function says, in place of a network."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from seqloom.decoding.folder import DEFAULT_SEARCH, Languages
+from seqloom.decoding.settings import SearchSettings
+from seqloom.decoding.translator import Translation
+from seqloom.progress import Listener, Progress, ignore
+from seqloom.symbols import OWN
+from seqloom.tokenization.tokenizer import Encoded
+
+Say = Callable[[str, SearchSettings], str]
+
+
+class Words:
+    """A tokenizer of words that knows the letters of ASCII."""
+
+    symbols = OWN
+
+    def encode_source(self, text: str, language: str | None = None) -> Encoded:
+        return Encoded([OWN.unk if not word.isascii() else 5 for word in text.split()], ())
+
+    def source_pieces(self, ids: Sequence[int]) -> list[str]:
+        return ["word" for _ in ids]
+
+
+class Scripted:
+    """A `Translator` that says what `say` says of a text and the search; `asked` are the texts of each call."""
+
+    def __init__(self, say: Say, languages: Languages, log_probability: float) -> None:
+        self.say, self.languages, self.log_probability = say, languages, log_probability
+        self.tokenizer, self.search, self.model = Words(), DEFAULT_SEARCH, None
+        self.asked: list[list[str]] = []
+
+    def hypotheses(
+        self,
+        texts: Sequence[str],
+        n_best: int = 1,
+        listen: Listener = ignore,
+        language: str | None = None,
+        prefixes: Sequence[str] | None = None,
+    ) -> list[list[Translation]]:
+        assert prefixes is not None
+        if not texts:
+            return []
+        self.asked.append(list(texts))
+        listen(Progress("translate", len(texts), len(texts), "sentences"))
+        return [
+            [
+                self._translation(prefix + "".join([self.say(text, self.search), "!" * rank]), rank)
+                for rank in range(n_best)
+            ]
+            for text, prefix in zip(texts, prefixes, strict=True)
+        ]
+
+    def _translation(self, text: str, rank: int) -> Translation:
+        words = len(text.split())
+        cut = words > 20
+        return Translation(text, -float(rank), (words + 1) * self.log_probability, [5] * words, cut, False)
+
+
+@pytest.fixture
+def scripted():
+    """Makes a `Scripted` translator from English to German that marks what it translates."""
+
+    def make(say: Say | None = None, sources=("en",), targets=("de",), log_probability: float = -0.1) -> Scripted:
+        return Scripted(say or (lambda text, search: f"«{text}»"), Languages(sources, targets), log_probability)
+
+    return make
