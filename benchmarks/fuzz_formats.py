@@ -2,9 +2,10 @@
 
     nice python -m benchmarks.fuzz_formats --format tmx --inputs 100000 --seed 1 --keep /tmp/faults
 
-Samples of the format (`benchmarks.fuzz_samples`) are mutated: half of them byte by byte, half by whole elements, so
-that mark-up stays well-formed. Each is read, its pieces must make up the file, and a translation is put into its units.
-Then `--grown` inputs, in which a part is repeated until there is a megabyte, and two, are read for their memory and
+Samples of the format (`benchmarks.fuzz_samples`, `benchmarks.fuzz_catalogue_samples`) are mutated: half of them byte by
+byte, half by whole elements, so that mark-up stays well-formed. Each is read, its pieces must make up the file, and a
+translation is put into its units. Then
+`--grown` inputs, in which a part is repeated until there is a megabyte, and two, are read for their memory and
 time. One line of JSON is printed for each format:
 
 - read, refused: inputs that were read, and that raised FormatError; errors: all else, by kind (`--keep` stores inputs)
@@ -26,14 +27,18 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from benchmarks.fuzz_samples import SAMPLES, TOKENS, WHOLE
+from benchmarks import fuzz_catalogue_samples, fuzz_samples
+from benchmarks.fuzz_samples import WHOLE
 from seqloom.errors import FormatError
 from seqloom.formats.catalogue import FORMATS, translated
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.pieces import Options, Unit
 from seqloom.languages import Direction
 
+SAMPLES = fuzz_samples.SAMPLES | fuzz_catalogue_samples.SAMPLES
+TOKENS = fuzz_samples.TOKENS | fuzz_catalogue_samples.TOKENS
 OPTIONS = Options(Direction("en", "de"))
+CSV = OPTIONS._replace(quoting=True, delimiter=",")
 TRANSLATION = 'Größe <g1>&"\\n</g1> <x2/> {0} %s\n門\u2028😀\x00\ufffe'
 MEGABYTE = 1 << 20
 _TAG = re.compile(rb"<(/?)([A-Za-z][^\s/>]*)[^<>]*?(/?)>")
@@ -196,19 +201,24 @@ def tried(name: str, content: bytes) -> str:
     """Return what came of reading and writing."""
     try:
         file = opened(name, content)
-        pieces = list(FORMATS[name].read(file, OPTIONS))
+        pieces = list(FORMATS[name].read(file, options_of(name)))
         text = "".join(piece if isinstance(piece, str) else piece.raw for piece in pieces)
         if text != "".join(opened(name, content).blocks()):
             return "the pieces do not make up the file"
         keys = {piece.key: TRANSLATION for piece in pieces if isinstance(piece, Unit)}
         file = opened(name, content)
-        for _ in file.encode(translated(name, file, OPTIONS, keys)):
+        for _ in file.encode(translated(name, file, options_of(name), keys)):
             pass
     except FormatError:
         return "refused"
     except Exception as error:
         return f"{type(error).__name__}: {error}"[:100]
     return "read"
+
+
+def options_of(name: str) -> Options:
+    """Return what the reader of a format is told."""
+    return CSV if name == "csv" else OPTIONS
 
 
 def opened(name: str, content: bytes) -> TextFile:
@@ -219,7 +229,7 @@ def opened(name: str, content: bytes) -> TextFile:
 def consume(name: str, content: bytes) -> None:
     """Read without keeping anything."""
     try:
-        for _ in FORMATS[name].read(opened(name, content), OPTIONS):
+        for _ in FORMATS[name].read(opened(name, content), options_of(name)):
             pass
     except FormatError:
         pass

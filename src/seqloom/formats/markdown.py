@@ -18,13 +18,12 @@ from seqloom.formats.pieces import Options, Piece, Skip, Unit
 _QUOTE = re.compile(r"[ \t]*(?:>[ \t]?[ \t]*)*")
 _ITEM = re.compile(r"(?:[-*+]|[0-9]{1,9}[.)])(?:[ \t]+|$)(?:\[[ xX]\][ \t]+)?")
 _HEADING = re.compile(r"#{1,6}(?:[ \t]+|$)")
-_HEADING_END = re.compile(r"(?:(?:^|[ \t]+)#+)?[ \t]*$")
 _RULE = re.compile(r"(?:-[ \t]*+){3,}$|(?:\*[ \t]*+){3,}$|(?:_[ \t]*+){3,}$")
-_UNDERLINE = re.compile(r"(?:=+|-+)[ \t]*$")
+_UNDERLINE = re.compile(r"(?:=++|-++)[ \t]*$")
 _FENCE = re.compile(r"(`{3,}(?=[^`]*$)|~{3,})")
 _DEFINITION = re.compile(r"\[[^\]^][^\]]*\]:[ \t]*\S")
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:[ \t]*")
-_DELIMITERS = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_DELIMITERS = re.compile(r"\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t]*$")
 _HTML = re.compile(
     r"<(?:[?!]|/?(?:address|article|aside|base|blockquote|body|caption|center|col|colgroup|dd|details|dialog|dir|div|dl|"
     r"dt|fieldset|figcaption|figure|footer|form|frame|frameset|h[1-6]|head|header|hr|html|iframe|legend|li|link|main|menu|"
@@ -36,7 +35,7 @@ _TAG = re.compile(r"<[^<>]*+>?")
 _UNTIL_END = re.compile(r"<(script|pre|style|textarea)(?=[\s>]|$)", re.IGNORECASE)
 _CELL = re.compile(r"(?:[^|\\]|\\.)*+")
 _BEGINS_BLOCK = re.compile(r"[#>+=|:~-]|[0-9]{1,9}(?=[.)])")
-_MOST_LINES = 10_000  # of one paragraph; what follows is another
+_MOST_LINES = 2_000  # of one paragraph; what follows is another
 _MOST_MARKERS = 20  # of lists within lists on one line
 
 
@@ -152,9 +151,11 @@ class _Reader:
         elif heading is not None:
             yield from self.end()
             begin = start + heading.end()
-            closing = _HEADING_END.search(content, begin)
-            end = max(begin, closing.start() if closing else len(content))
-            yield from self._one_line(number, line, begin, end, table=False)
+            text = content[begin:].rstrip(" \t")
+            unclosed = text.rstrip("#")
+            if not unclosed or unclosed[-1] in " \t":
+                text = unclosed.rstrip(" \t")
+            yield from self._one_line(number, line, begin, begin + len(text), table=False)
         elif _RULE.match(rest):
             yield from self.end()
             yield line

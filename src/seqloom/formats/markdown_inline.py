@@ -7,6 +7,7 @@ character, and are written again if they have to.
 
 import html
 import re
+from array import array
 from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import replace
@@ -29,6 +30,7 @@ _SPELLING = {"**": "<b>", "__": "<b>", "*": "<i>", "_": "<i>", "~~": "<s>"}
 _TAG_NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)")
 _VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"])
 _SPECIAL = re.compile(r"[\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_])|~(?=~)|(?<=~)~|!\Z|&(?=#?[A-Za-z0-9]{1,33};)|[\r\n]")
+_MOST_PARTS = 5_000  # texts and codes of one block; the rest is text
 _MOST_OPEN = 100  # brackets and emphasis that wait for their end
 
 
@@ -61,14 +63,14 @@ class _Parser:
         self._text = text
         self._found: Content = []
         self._waiting: list[tuple[str, Code, int]] = []  # kind, code, its place in what was found
-        self._runs: dict[int, list[int]] | None = None  # of backticks, by length
+        self._runs: dict[int, array[int]] | None = None  # of backticks, by length
         self._comments = True  # some comment may still end
 
     def content(self) -> Content:
         """Walk through the text once."""
         place, end = 0, 0
         text = self._text
-        while (part := _PART.search(text, place)) is not None:
+        while len(self._found) < _MOST_PARTS and (part := _PART.search(text, place)) is not None:
             self._add(text[end : part.start()])
             end = place = self._take(part)
         self._add(text[end:])
@@ -161,10 +163,10 @@ class _Parser:
     def _after_code(self, place: int, length: int) -> int | None:
         """Where the code span ends that a run of backticks before `place` begins."""
         if self._runs is None:
-            self._runs = defaultdict(list)
+            self._runs = defaultdict(lambda: array("q"))
             for run in re.finditer(r"`+", self._text):
                 self._runs[len(run[0])].append(run.start())
-        places = self._runs.get(length, [])
+        places = self._runs.get(length, array("q"))
         at = bisect_right(places, place)
         return places[at] + length if at < len(places) else None
 

@@ -56,21 +56,23 @@ def read_properties(file: TextFile, options: Options) -> Iterator[Piece]:
 
 def _pieces(text: str, where: str, direct: str) -> Iterator[Piece]:
     place, line, copied = 0, 1, 0
+    put, put_behind_sign = partial(_put, direct=direct, sign=""), partial(_put, direct=direct, sign="=")
     while place < len(text):
         passed = _PASSED_OVER.match(text, place)
         if passed is None:
             found = _LINE.match(text, place)
             if found is None:  # every part may be empty
                 break
-            key, source = (joined(_unescaped(found[name], where, line)) for name in ("key", "text"))
+            key, source = found["key"], found["text"]
+            if "\\" in found[0]:
+                key, source = (joined(_unescaped(raw, where, line)) for raw in (key, source))
             yield text[copied : found.start("text")]
             begin, place = place, found.end()
             copied = place
-            if SURROGATE.search(source):
+            if not source.isascii() and SURROGATE.search(source):
                 yield Skip(found["text"], HALF, line, shown(source))
             else:
-                sign = "" if found["sign"] or found["text"] else "="
-                yield Unit(found["text"], key, source, None, line, partial(_put, direct=direct, sign=sign))
+                yield Unit(found["text"], key, source, None, line, put if found["sign"] else put_behind_sign)
             line += _ends(text, begin, place)
         else:
             line += _ends(text, place, passed.end())
@@ -94,7 +96,7 @@ def _unescaped(raw: str, where: str, line: int) -> str:
             raise FormatError(f"{where}: line {line}: \\u needs four hexadecimal digits: {raw[found.start() :][:6]!r}")
         return _NAMED.get(found[2], found[2])
 
-    return _ESCAPE.sub(meant, raw) if "\\" in raw else raw
+    return _ESCAPE.sub(meant, raw)
 
 
 def _put(translation: str, direct: str, sign: str) -> str:
