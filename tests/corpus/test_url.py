@@ -9,7 +9,8 @@ import pytest
 
 from seqloom.corpus.settings import UrlSource
 from seqloom.corpus.sources.depot import Depot
-from seqloom.corpus.sources.url import Patience, fetch_url, file_name
+from seqloom.corpus.sources.url import Patience, fetch_url
+from seqloom.corpus.sources.web import file_name
 from seqloom.errors import HashError, OfflineError, SourceError
 from seqloom.progress import ignore
 
@@ -26,7 +27,9 @@ def part_of(depot, wanted, content, url, validator='"1"'):
     shelf = depot.shelf(wanted.sha256)
     shelf.mkdir(parents=True)
     (shelf / "pairs.tsv.part").write_bytes(content)
-    (shelf / "pairs.tsv.part.json").write_text(json.dumps({"url": url, "validator": validator}))
+    (shelf / "pairs.tsv.part.json").write_text(
+        json.dumps({"address": hashlib.sha256(url.encode()).hexdigest(), "validator": validator})
+    )
 
 
 def test_a_file_comes_whole_and_tells_its_bytes(site, depot, into):

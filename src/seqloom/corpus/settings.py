@@ -1,11 +1,12 @@
 """The settings of download_corpus and prepare_corpus. Every number stands in params.yaml, with its explanation."""
 
+import urllib.parse
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from seqloom.languages import Direction
 from seqloom.settings import Faults, Settings, check
@@ -14,6 +15,12 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+MaxBytes = Annotated[int, Field(ge=1, le=10**15)]
+# A host never begins with "-", which programs would take for an option, and holds no "@" or "%40", which would hide a
+# password or another host in it.
+_HOST = r"(\[[0-9A-Fa-f:.]+\]|\w[\w.-]*)(:[0-9]{1,5})?"
+_USER = r"\w[\w.+-]*@"
+_WILD_CARDS = 8  # of a pattern: with many, matching a long name takes minutes
 Format = Literal["tsv", "moses", "json_catalogue", "gettext", "tmx", "xliff"]
 
 
@@ -58,14 +65,23 @@ class CorpusDirection(Settings):
     target: Language
 
 
+def _address(address: str) -> str:
+    """Refuse what the pattern lets through and no program can use: port 70000, the host [1:2]."""
+    try:
+        _ = urllib.parse.urlsplit(address).port
+    except ValueError as error:
+        raise ValueError(f"is {address!r}, which is not a valid address: {error}") from error
+    return address
+
+
 class _Source(Settings):
     # `members` picks the files of an archive or folder that hold pairs: a glob (*, **, ?), in which {lang} stands for
     # the language of a side and {group} for the name that keeps related segments in one split. A TSV has no {lang}.
     format: Format
     members: str | None = None
     # Which column of a TSV holds which side, counted from 0.
-    source_column: int = Field(default=0, ge=0)
-    target_column: int = Field(default=1, ge=0)
+    source_column: int = Field(default=0, ge=0, le=10_000)
+    target_column: int = Field(default=1, ge=0, le=10_000)
     # None reads every direction of `languages`; a file whose two languages are fixed holds one, which is named here.
     direction: CorpusDirection | None = None
     # The split that all of its pairs make up, where the data comes with splits of its own; None deals them out by hash.
@@ -93,6 +109,12 @@ class _Source(Settings):
     def _columns(self) -> Faults:
         if self.source_column == self.target_column:
             yield "source_column", f"is {self.source_column}, as is target_column; they must differ"
+
+    @check
+    def _wild_cards(self) -> Faults:
+        for field in ("members", "path"):
+            if (found := (getattr(self, field, None) or "").replace("**", "*").count("*")) > _WILD_CARDS:
+                yield field, f"has {found} wild cards (*); at most {_WILD_CARDS} are matched"
 
     @check
     def _sides(self) -> Faults:
@@ -129,9 +151,9 @@ class UrlSource(_Source):
 
     kind: Literal["url"]
     # Without user and password, which would end up in git.
-    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+(/[^\s]*)?$")]
+    url: Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}([/?]\S*)?$"), AfterValidator(_address)]
     sha256: Sha256
-    max_bytes: Annotated[int, Field(ge=1)] = 20_000_000_000  # of the download, and of what it unpacks to
+    max_bytes: MaxBytes = 20_000_000_000  # of the download, and of what it unpacks to
 
 
 class FileSource(_Source):
@@ -170,12 +192,13 @@ class GitSource(_Source):
     repository: Annotated[
         str,
         StringConstraints(
-            pattern=r"^(https?://[^\s/@]+/\S+|ssh://([^\s/@:]+@)?[^\s/@]+/\S+|[\w.-]+@[\w.-]+:[^\s-]\S*|[./~\w][^\s:]*)$"
+            pattern=rf"^(https?://{_HOST}/\S+|ssh://({_USER})?{_HOST}/\S+|{_USER}\w[\w.-]*:[^\s-]\S*|[./~\w][^\s:]*)$"
         ),
+        AfterValidator(_address),
     ]
     commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
     branch: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$")] | None = None  # to watch
-    max_bytes: Annotated[int, Field(ge=1)] = 20_000_000_000  # of the files that `members` picks
+    max_bytes: MaxBytes = 20_000_000_000  # of the files that `members` picks
 
 
 Source = Annotated[PackageSource | UrlSource | FileSource | GitSource, Field(discriminator="kind")]

@@ -31,7 +31,7 @@ _OFFLINE = re.compile(
     r"|Network is unreachable|No route to host|Couldn't connect|Name or service not known|Could not resolve proxy"
     r"|Operation too slow|Temporary failure in name resolution|unexpected disconnect|early EOF"
 )
-_SECRET = re.compile(r"(?<=//)[^/@\s]+@")
+_SECRET = re.compile(r"(?<=//)[^/@\s]+@|(?<=\?)[^\s'\"]+")  # what comes before the host, and queries
 # Where a hook or another program of the user's calls this, these would point at its repository.
 _FOREIGN = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
@@ -74,7 +74,7 @@ def newest(corpus: str, source: GitSource, depot: Depot) -> str:
         commit, _, name = line.partition("\t")
         if name == reference:
             return commit
-    raise SourceError(f"{corpus}: {place} has no branch {source.branch!r}; see corpora.{corpus}.branch")
+    raise SourceError(f"{corpus}: {_hidden(place)} has no branch {source.branch!r}; see corpora.{corpus}.branch")
 
 
 def _store(source: GitSource, depot: Depot) -> Path:
@@ -107,7 +107,7 @@ def _fetch(corpus: str, source: GitSource, place: str, store: Path) -> None:
     except SourceError:  # some servers name branches only
         _git(corpus, [*fetch, "--", place, "+refs/heads/*:refs/seqloom/*"], patience=_FETCH_PATIENCE)
     if not _has(store, source.commit):
-        raise SourceError(f"{corpus}: {place} has no commit {source.commit}; see corpora.{corpus}.commit")
+        raise SourceError(f"{corpus}: {_hidden(place)} has no commit {source.commit}; see corpora.{corpus}.commit")
 
 
 def _listed(
@@ -184,12 +184,17 @@ def _git(corpus: str, arguments: list[str], patience: float | None = None) -> st
     except subprocess.TimeoutExpired as error:
         raise OfflineError(f"{corpus}: the repository did not answer in {patience:.0f} s; {_way_on(corpus)}") from error
     if done.returncode:
-        said = [_SECRET.sub("", line) for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+        said = [_hidden(line) for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
         reason = next((line for line in said if line.startswith(("fatal:", "error:"))), said[-1] if said else "nothing")
         if _OFFLINE.search("\n".join(said)):
             raise OfflineError(f"{corpus}: the repository cannot be reached ({reason}); {_way_on(corpus)}")
         raise SourceError(f"{corpus}: git cannot read its repository: {reason}")
     return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def _hidden(text: str) -> str:
+    """Return a text without the names, passwords and queries of the addresses in it."""
+    return _SECRET.sub("", text)
 
 
 def _way_on(corpus: str) -> str:

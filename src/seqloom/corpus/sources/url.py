@@ -1,36 +1,43 @@
 """The source `url`: a file behind http or https, pinned by its sha256; an archive is extracted.
 
-A broken transfer goes on where it stopped, now or in the next run. Proxies are those of the environment.
+A broken transfer goes on where it stopped, now or in the next run. Attempts are bounded in number and in time.
 """
 
+import hashlib
 import http.client
 import json
 import re
-import ssl
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
 from seqloom.corpus.settings import UrlSource
+from seqloom.corpus.sources import web
 from seqloom.corpus.sources.archives import Limits, unpack
 from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, copy, mismatch, sha256_of
 from seqloom.errors import HashError, OfflineError, SourceError
 from seqloom.progress import Listener, Progress
 
 _BLOCK = 1 << 18
-TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_FIRST_BYTE = re.compile(r"bytes ([0-9]{1,18})-")
 
 
 class Patience(NamedTuple):
-    """How long to try: seconds for a connection or a read; fruitless attempts; seconds before the second, doubling."""
+    """How long to try.
+
+    `timeout` is in seconds, for a connection or a read. `attempts` is how many attempts in a row may bring nothing
+    new; `pause` is the seconds before the second, doubling up to `longest_pause`. `most_attempts` and `total` (in
+    seconds) bound the whole download. In `window` seconds, at least `least` bytes must arrive.
+    """
 
     timeout: float = 20.0
     attempts: int = 5
     pause: float = 1.0
     longest_pause: float = 30.0
+    most_attempts: int = 100
+    total: float = 12 * 3600.0
+    least: int = web.Pace().least
+    window: float = web.Pace().window
 
 
 PATIENCE = Patience()
@@ -52,28 +59,17 @@ def fetch_url(
     Raises:
         HashError: what the server sent is not what params.yaml pins.
         OfflineError: the host cannot be reached.
-        SourceError: the server refuses (with the status), sends more than `max_bytes` or keeps breaking off.
+        SourceError: the server refuses (with the status), sends more than `max_bytes`, redirects to an unsafe
+            address, keeps breaking off or is too slow.
         ArchiveError: see `archives.unpack`.
     """
-    name = file_name(source.url)
+    name = web.file_name(source.url)
     file = depot.find(corpus, source.sha256, lambda found: found == name)
     if file is None:
         file = _Download(corpus, source, depot.shelf(source.sha256) / name, listen, patience).finish()
     copied = into / name
     copy(file, copied, f"copy {corpus}", listen)
     unpack(copied, Limits(bytes=source.max_bytes), f"unpack {corpus}", listen)
-
-
-def file_name(url: str) -> str:
-    """Return the file name that an address ends in, made of harmless characters; `download` where there is none."""
-    last = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rsplit("/", 1)[-1]
-    return re.sub(r"[^A-Za-z0-9._+-]", "_", last).lstrip(".") or "download"
-
-
-def shown(url: str) -> str:
-    """Return an address without its query, which may hold a signature."""
-    split = urllib.parse.urlsplit(url)
-    return f"{split.scheme}://{split.netloc}{split.path}"
 
 
 class _Download:
@@ -84,7 +80,10 @@ class _Download:
         self._listen, self._patience = listen, patience
         self._part = file.with_name(file.name + ".part")
         self._version = file.with_name(file.name + ".part.json")
-        self._shown = shown(source.url)
+        self._shown = web.shown(source.url)
+        self._until = time.monotonic() + patience.total
+        self._attempts = 0
+        self._farthest = self._size()  # the largest part so far: a part that is lost and fetched again is no progress
 
     def finish(self) -> Path:
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -104,42 +103,56 @@ class _Download:
     def _transfer_patiently(self) -> None:
         fruitless = 0
         while True:
-            before = self._size()
+            self._attempts += 1
             try:
                 return self._transfer()
             except _TransientError as reason:
-                fruitless = 1 if self._size() > before else fruitless + 1
-                if fruitless >= self._patience.attempts:
-                    raise SourceError(
-                        f"{self._corpus}: {self._shown}: {reason}, {fruitless} times on end; "
-                        f"run again to go on, or put {self._file.name} into a folder named in {MIRROR_VARIABLE}"
-                    ) from reason
+                fruitless = 1 if self._size() > self._farthest else fruitless + 1
+                self._farthest = max(self._farthest, self._size())
                 wait = max(reason.wait, self._patience.pause * 2 ** (fruitless - 1))
                 wait = min(wait, self._patience.longest_pause)
+                if end := self._end(fruitless, wait):
+                    raise SourceError(
+                        f"{self._corpus}: {self._shown}: {reason}, {end}; "
+                        f"run again to go on, or put {self._file.name} into a folder named in {MIRROR_VARIABLE}"
+                    ) from reason
                 self._tell(self._size(), None, f"{reason}; again in {wait:.0f} s")
                 time.sleep(wait)
 
-    def _transfer(self) -> None:
-        try:
-            with urllib.request.urlopen(self._request(), timeout=self._patience.timeout) as response:
-                self._receive(response)
-        except urllib.error.HTTPError as error:
-            with error:
-                self._refused(error)
-        except urllib.error.URLError as error:
-            raise self._unreachable(error.reason) from error
-        except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
-            raise _TransientError(f"the transfer broke off ({type(error).__name__})") from error
+    def _end(self, fruitless: int, wait: float) -> str:
+        """Return why there is no further attempt, or an empty text."""
+        if fruitless >= self._patience.attempts:
+            return f"{fruitless} times on end"
+        if self._attempts >= self._patience.most_attempts:
+            return f"and that was attempt {self._attempts}, the last"
+        if time.monotonic() + wait >= self._until:
+            return f"and the time for the whole download, {self._patience.total:.0f} s, is over"
+        return ""
 
-    def _request(self) -> urllib.request.Request:
-        request = urllib.request.Request(self._source.url, headers={"Accept-Encoding": "identity"})
+    def _transfer(self) -> None:
+        pace = web.Pace(self._patience.timeout, self._patience.least, self._patience.window, self._until)
+        try:
+            with web.ask(self._source.url, "GET", self._headers(), pace) as response:
+                self._receive(response)
+        except web.RefusedError as error:
+            self._refused(error)
+        except web.BrokenOffError as error:
+            raise _TransientError(str(error)) from error
+        except web.UntrustedError as error:
+            raise SourceError(f"{self._corpus}: {self._shown}: {error}; see corpora.{self._corpus}.url") from error
+        except web.UnreachableError as error:
+            raise OfflineError(
+                f"{self._corpus}: {self._shown} cannot be reached ({error}); connect, or put {self._file.name} into a "
+                f"folder and name the folder in {MIRROR_VARIABLE}"
+            ) from error
+
+    def _headers(self) -> dict[str, str]:
         size = self._size()
-        if size:
-            request.add_header("Range", f"bytes={size}-")
-            # Without a validator the sha256 tells in the end whether the two parts fit.
-            if validator := self._validator():
-                request.add_header("If-Range", validator)
-        return request
+        if not size:
+            return {}
+        # Without a validator the sha256 tells in the end whether the two parts fit.
+        validator = self._validator()
+        return {"Range": f"bytes={size}-", **({"If-Range": validator} if validator else {})}
 
     def _receive(self, response: http.client.HTTPResponse) -> None:
         size = self._size()
@@ -148,12 +161,12 @@ class _Download:
             raise _TransientError("the server answered with another part of the file")
         if response.status != 206:
             size = 0
-        length = response.headers.get("Content-Length")
-        total = size + int(length) if length and length.isdigit() else None
+        length = web.number(response.headers.get("Content-Length"))
+        total = None if length is None else size + length
         self._check_size(total or 0)
         self._remember(response)
         with self._part.open("ab" if size else "wb") as part:
-            while block := response.read(_BLOCK):
+            while block := web.read_block(response, _BLOCK):
                 size += len(block)
                 self._check_size(size)
                 part.write(block)
@@ -161,29 +174,15 @@ class _Download:
         if total is not None and size < total:
             raise _TransientError(f"the transfer broke off at {size:,} of {total:,} bytes")
 
-    def _refused(self, error: urllib.error.HTTPError) -> None:
-        if error.code == 416 and self._size():  # nothing is left to send, or the part is of another file
+    def _refused(self, error: web.RefusedError) -> None:
+        if error.status == 416 and self._size():  # nothing is left to send, or the part is of another file
             if sha256_of(self._part) == self._source.sha256:
                 return
             self._forget()
             raise _TransientError("the server has no such part of the file") from error
-        if error.code in TRY_AGAIN:
-            asked = error.headers.get("Retry-After", "")
-            raise _TransientError(
-                f"status {error.code} {error.reason}", float(asked) if asked.isdigit() else 0
-            ) from error
-        raise SourceError(f"{self._corpus}: {self._shown}: status {error.code} {error.reason}") from error
-
-    def _unreachable(self, reason: object) -> Exception:
-        if isinstance(reason, ConnectionResetError):
-            return _TransientError(f"the connection broke off ({type(reason).__name__})")
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            return SourceError(f"{self._corpus}: {self._shown}: certificate not trusted: {reason.verify_message}")
-        said = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
-        return OfflineError(
-            f"{self._corpus}: {self._shown} cannot be reached ({said}); connect, or put {self._file.name} into a "
-            f"folder and name the folder in {MIRROR_VARIABLE}"
-        )
+        if error.status in web.TRY_AGAIN:
+            raise _TransientError(str(error), error.wait) from error
+        raise SourceError(f"{self._corpus}: {self._shown}: {error}") from error
 
     def _check_size(self, size: int) -> None:
         if size > self._source.max_bytes:
@@ -194,16 +193,24 @@ class _Download:
             )
 
     def _validator(self) -> str | None:
+        """Return what the server said of the version that the part is of, if the record of it is whole."""
         try:
             record = json.loads(self._version.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
-        return record["validator"] if record.get("url") == self._source.url else None
+        if not isinstance(record, dict) or record.get("address") != self._address():
+            return None
+        validator = record.get("validator")
+        return validator if isinstance(validator, str) and validator.isascii() and validator.isprintable() else None
 
     def _remember(self, response: http.client.HTTPResponse) -> None:
         tag = response.headers.get("ETag", "")
         validator = tag if tag.startswith('"') else response.headers.get("Last-Modified")  # a weak tag is no promise
-        self._version.write_text(json.dumps({"url": self._source.url, "validator": validator}), encoding="utf-8")
+        self._version.write_text(json.dumps({"address": self._address(), "validator": validator}), encoding="utf-8")
+
+    def _address(self) -> str:
+        """Return a hash of the address, since its query may hold a token."""
+        return hashlib.sha256(self._source.url.encode()).hexdigest()
 
     def _size(self) -> int:
         return self._part.stat().st_size if self._part.exists() else 0
@@ -217,5 +224,5 @@ class _Download:
 
 
 def _first_byte(content_range: str | None) -> int | None:
-    match = re.match(r"bytes (\d+)-", content_range or "")
+    match = _FIRST_BYTE.match(content_range or "")
     return int(match[1]) if match else None

@@ -34,7 +34,7 @@ class Memory:
         self._file = file
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             content = {}
         self._entries: dict[str, dict[str, Any]] = content if isinstance(content, dict) else {}
 

@@ -6,11 +6,8 @@ once a day as well.
 
 import hashlib
 import http.client
-import ssl
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +15,24 @@ from typing import Any
 
 from seqloom.corpus.settings import UrlSource
 from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot
-from seqloom.corpus.sources.url import TRY_AGAIN, file_name, shown
+from seqloom.corpus.sources.web import (
+    TRY_AGAIN,
+    BrokenOffError,
+    Pace,
+    RefusedError,
+    UnreachableError,
+    UntrustedError,
+    ask,
+    file_name,
+    number,
+    read_block,
+    shown,
+)
 from seqloom.corpus.watching.news import Memory, News
 from seqloom.errors import OfflineError, SourceError
 
 _TIMEOUT = 10.0
+_LONGEST = 12 * 3600.0  # seconds for a whole file
 _DAY = 24 * 3600.0
 _BLOCK = 1 << 18
 _HEAD_REFUSED = {400, 403, 405, 501}  # by servers that answer GET
@@ -39,12 +49,13 @@ def ask_url(
         SourceError: the server refuses, or the file is larger than `max_bytes`.
     """
     headers = _headers(corpus, source)
-    entry = memory.recall(source.url)
+    name = hashlib.sha256(source.url.encode()).hexdigest()  # the address itself may hold a token
+    entry = memory.recall(name)
     why = _same(headers, entry, clock())
     if entry is None or why is None:
         sha256, headers = _fetch(corpus, source, depot)
         entry = {"headers": headers, "sha256": sha256, "hashed": clock()}
-        memory.remember(source.url, entry)
+        memory.remember(name, entry)
         why = "fetched and hashed"
         if not any(headers.get(name) for name in _VALIDATORS):
             why += (
@@ -61,7 +72,8 @@ def _same(headers: dict[str, Any], entry: dict[str, Any] | None, now: float) -> 
         return None
     if told := [name for name in _VALIDATORS if headers[name]]:
         return f"{told[0]} as before"
-    age = now - float(entry.get("hashed", 0))
+    hashed = entry.get("hashed")
+    age = now - hashed if isinstance(hashed, int | float) else _DAY
     if headers["Content-Length"] and 0 <= age < _DAY:
         return f"size as before; hashed {age / 3600:.0f} h ago, for the server sends no ETag and no Last-Modified"
     return None
@@ -83,15 +95,15 @@ def _fetch(corpus: str, source: UrlSource, depot: Depot) -> tuple[str, dict[str,
         part, digest, size = Path(name) / "part", hashlib.sha256(), 0
         with _open(corpus, source, "GET") as response, part.open("wb") as writer:
             headers = _told(response)
-            while block := response.read(_BLOCK):
+            while block := read_block(response, _BLOCK):
                 size += len(block)
                 if size > source.max_bytes:
                     raise SourceError(f"{corpus}: {shown(source.url)} is larger than max_bytes ({source.max_bytes:,})")
                 digest.update(block)
                 writer.write(block)
-        length = headers["Content-Length"]
-        if length and length.isdigit() and size < int(length):
-            raise OfflineError(f"{corpus}: {shown(source.url)}: the transfer broke off at {size:,} of {length} bytes")
+        length = number(headers["Content-Length"])
+        if length is not None and size < length:
+            raise OfflineError(f"{corpus}: {shown(source.url)}: the transfer broke off at {size:,} of {length:,} bytes")
         sha256 = digest.hexdigest()
         shelf = depot.shelf(sha256)
         shelf.mkdir(parents=True, exist_ok=True)
@@ -110,24 +122,21 @@ class _HeadRefusedError(Exception):
 @contextmanager
 def _open(corpus: str, source: UrlSource, method: str) -> Iterator[http.client.HTTPResponse]:
     place = shown(source.url)
-    request = urllib.request.Request(source.url, method=method, headers={"Accept-Encoding": "identity"})
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+        pace = Pace(timeout=_TIMEOUT, until=time.monotonic() + _LONGEST)
+        with ask(source.url, method, {}, pace) as response:
             yield response
-    except urllib.error.HTTPError as error:
-        with error:
-            if method == "HEAD" and error.code in _HEAD_REFUSED:
-                raise _HeadRefusedError from error
-            kind = OfflineError if error.code in TRY_AGAIN else SourceError
-            raise kind(f"{corpus}: {place}: status {error.code} {error.reason}; see corpora.{corpus}.url") from error
-    except urllib.error.URLError as error:
-        reason = error.reason
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            raise SourceError(f"{corpus}: {place}: certificate not trusted: {reason.verify_message}") from error
-        said = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
-        raise OfflineError(f"{corpus}: {place} cannot be asked ({said}); {_WAY_ON}") from error
-    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        raise OfflineError(f"{corpus}: {place}: the transfer broke off ({type(error).__name__}); {_WAY_ON}") from error
+    except RefusedError as error:
+        if method == "HEAD" and error.status in _HEAD_REFUSED:
+            raise _HeadRefusedError from error
+        kind = OfflineError if error.status in TRY_AGAIN else SourceError
+        raise kind(f"{corpus}: {place}: {error}; see corpora.{corpus}.url") from error
+    except UntrustedError as error:
+        raise SourceError(f"{corpus}: {place}: {error}; see corpora.{corpus}.url") from error
+    except UnreachableError as error:
+        raise OfflineError(f"{corpus}: {place} cannot be asked ({error}); {_WAY_ON}") from error
+    except BrokenOffError as error:
+        raise OfflineError(f"{corpus}: {place}: {error}; {_WAY_ON}") from error
 
 
 _WAY_ON = f"connect and ask again; what is pinned still trains, from scratch/downloads or {MIRROR_VARIABLE}"

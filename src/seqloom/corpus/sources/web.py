@@ -1,0 +1,254 @@
+"""GET and HEAD for files behind http(s), from servers that may be slow, broken or hostile.
+
+A redirect never leads from https to http, nor to another scheme. A server that sends less than the least speed is
+given up, in the headers as in the body. Proxies are those of the environment.
+"""
+
+import functools
+import http.client
+import io
+import math
+import re
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from email.message import Message
+from typing import IO, Any, NamedTuple
+
+TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_LEAST_QUOTED = "".join(chr(code) for code in range(0x21, 0x7F))  # an address may be percent-encoded already
+_LONGEST_NAME = 200  # file systems allow 255 bytes, and a download adds endings of its own
+_MOST_REDIRECTS = 10
+
+
+class Pace(NamedTuple):
+    """How slow a server may be.
+
+    `timeout` is in seconds, for a connection or a read. In `window` seconds of waiting, at least `least` bytes must
+    arrive. `until` is the last moment of the whole transfer, on the monotonic clock.
+    """
+
+    timeout: float = 20.0
+    least: int = 10_000
+    window: float = 30.0
+    until: float = math.inf
+
+
+class RefusedError(Exception):
+    """The server answered with an error status. `wait` is how many seconds it asks for."""
+
+    def __init__(self, status: int, reason: str, wait: float) -> None:
+        super().__init__(f"status {status} {reason}".rstrip())
+        self.status, self.wait = status, wait
+
+
+class BrokenOffError(Exception):
+    """The transfer broke off, was too slow, or was not HTTP."""
+
+
+class UnreachableError(Exception):
+    """The server cannot be reached."""
+
+
+class UntrustedError(Exception):
+    """The certificate is not trusted, a redirect leads where it must not, or the address is not valid."""
+
+
+def ask(url: str, method: str, headers: dict[str, str], pace: Pace) -> http.client.HTTPResponse:
+    """Send a request and return the response, to be closed by the caller; `read_block` reads its body.
+
+    Raises:
+        RefusedError: the status is an error.
+        BrokenOffError: the connection ended or stalled.
+        UnreachableError: there is no connection.
+        UntrustedError: the server or its redirect cannot be trusted, or the address is not valid.
+    """
+    sent = {"Accept-Encoding": "identity", **headers}
+    try:
+        request = _Request(urllib.parse.quote(url, safe=_LEAST_QUOTED), method=method, headers=sent)
+        response: http.client.HTTPResponse = _opener(pace).open(request, timeout=pace.timeout)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise RefusedError(error.code, str(error.reason), number(error.headers.get("Retry-After")) or 0) from error
+    except urllib.error.URLError as error:
+        raise _failed(error.reason) from error
+    except (http.client.InvalidURL, ValueError) as error:  # of the address, or of a proxy's in the environment
+        raise UntrustedError("the address, or that of the proxy, is not valid") from error
+    except _BROKEN as error:
+        raise BrokenOffError(_why(error)) from error
+    return response
+
+
+def read_block(response: http.client.HTTPResponse, size: int) -> bytes:
+    """Return up to `size` bytes of the body as soon as there are any, or b"" at the end. Raises `BrokenOffError`."""
+    try:
+        return response.read1(size)
+    except (*_BROKEN, ValueError) as error:  # ValueError: the size of a chunk is no number
+        raise BrokenOffError(_why(error)) from error
+
+
+def number(header: str | None) -> int | None:
+    """Return the number that a header holds, or None if it is missing or anything else."""
+    return int(header) if header and _NUMBER.fullmatch(header) else None
+
+
+def file_name(url: str) -> str:
+    """Return the file name that an address ends in, made of harmless characters, or `download` if there is none."""
+    last = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rsplit("/", 1)[-1]
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", last).lstrip(".")[-_LONGEST_NAME:] or "download"
+
+
+def shown(url: str) -> str:
+    """Return an address without its query, which may hold a token."""
+    split = urllib.parse.urlsplit(url)
+    return f"{split.scheme}://{split.netloc}{split.path}"
+
+
+_BROKEN = (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+
+
+def _failed(reason: object) -> Exception:
+    """Return the error for what urllib gives as the reason of a failed request."""
+    match reason:
+        case _BadRedirectError():
+            return UntrustedError(str(reason))
+        case ssl.SSLCertVerificationError():
+            return UntrustedError(f"certificate not trusted: {reason.verify_message}")
+        case ConnectionResetError() | BrokenPipeError():
+            return BrokenOffError(_why(reason))
+        case OSError() if reason.strerror:
+            return UnreachableError(reason.strerror)
+    return UnreachableError(str(reason))
+
+
+def _why(error: BaseException) -> str:
+    return str(error) if isinstance(error, _TooSlowError) else f"the transfer broke off ({type(error).__name__})"
+
+
+class _BadRedirectError(Exception):
+    """A redirect that is not followed."""
+
+
+class _TooSlowError(TimeoutError):
+    """Fewer bytes came than the least speed asks for, or the time for the whole is over."""
+
+
+class _Request(urllib.request.Request):
+    """A request that counts the redirects that led to it."""
+
+    hops = 0
+
+
+class _Redirects(urllib.request.BaseHandler):
+    """Follows redirects among http and https, but never from https to http. It does not read their bodies."""
+
+    parent: urllib.request.OpenerDirector
+
+    def http_error_302(self, request: _Request, fp: IO[bytes], code: int, msg: str, headers: Message) -> Any:
+        """Follow a redirect; a status without an address is left to the handler of errors."""
+        location = headers.get("Location")
+        if location is None:
+            return None
+        fp.close()
+        try:
+            url = urllib.parse.quote(location, safe=_LEAST_QUOTED, encoding="iso-8859-1")
+            target = urllib.parse.urlsplit(urllib.parse.urljoin(request.full_url, url))
+            wrong = target.scheme not in ("http", "https") or not target.hostname or "@" in target.netloc
+            _ = target.port  # raises ValueError for 70000
+        except ValueError as error:
+            said = _BadRedirectError("it redirects to an address that is not valid")
+            raise urllib.error.URLError(said) from error
+        if wrong:
+            raise urllib.error.URLError(_BadRedirectError("it redirects to an address that is not plain http(s)"))
+        if request.type == "https" and target.scheme == "http":
+            raise urllib.error.URLError(_BadRedirectError("it redirects from https to http"))
+        if request.hops >= _MOST_REDIRECTS:
+            raise urllib.error.URLError(_BadRedirectError(f"it redirects more than {_MOST_REDIRECTS} times"))
+        further = _Request(target.geturl(), method=request.get_method(), headers=dict(request.headers))
+        further.hops = request.hops + 1
+        return self.parent.open(further, timeout=request.timeout)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+class _PacedReader(io.RawIOBase):
+    """Reads a connection, and gives up when it waits too long for too little."""
+
+    def __init__(self, connection: io.RawIOBase, pace: Pace) -> None:
+        self._connection, self._pace = connection, pace
+        self._waited, self._got = 0.0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        began = time.monotonic()
+        got = self._connection.readinto(buffer)
+        now = time.monotonic()
+        self._waited += now - began
+        self._got += got
+        if got and now >= self._pace.until:
+            raise _TooSlowError("the time for the whole transfer is over")
+        if got and self._waited >= self._pace.window:
+            if self._got < self._pace.least:
+                raise _TooSlowError(f"the transfer is too slow: {self._got:,} bytes in {self._waited:.0f} s")
+            self._waited, self._got = 0.0, 0
+        return got
+
+    def close(self) -> None:
+        self._connection.close()
+        super().close()
+
+
+class _PacedSocket:
+    """What http.client.HTTPResponse needs of a socket: a buffered reader."""
+
+    def __init__(self, connection: Any, pace: Pace) -> None:
+        self._connection, self._pace = connection, pace
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_PacedReader(self._connection.makefile(mode, buffering=0), self._pace))
+
+
+class _HttpHandler(urllib.request.HTTPHandler):
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self._pace = pace
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(functools.partial(_connection, http.client.HTTPConnection, self._pace), req)
+
+
+class _HttpsHandler(urllib.request.HTTPSHandler):
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self._pace = pace
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(functools.partial(_connection, http.client.HTTPSConnection, self._pace), req)
+
+
+def _connection(kind: Any, pace: Pace, host: str, **given: Any) -> http.client.HTTPConnection:
+    connection: Any = kind(host, **given)
+    connection.response_class = functools.partial(_response, pace)
+    return connection  # type: ignore[no-any-return]
+
+
+def _response(pace: Pace, connection: Any, *given: Any, **named: Any) -> http.client.HTTPResponse:
+    paced: Any = _PacedSocket(connection, pace)
+    return http.client.HTTPResponse(paced, *given, **named)
+
+
+def _opener(pace: Pace) -> urllib.request.OpenerDirector:
+    """Return an opener for http and https only: urllib's own also opens ftp, file and data."""
+    opener = urllib.request.OpenerDirector()
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.ProxyHandler(), urllib.request.UnknownHandler(), _HttpHandler(pace), _HttpsHandler(pace),
+        urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor(), _Redirects(),
+    ]  # fmt: skip
+    for handler in handlers:
+        opener.add_handler(handler)
+    return opener

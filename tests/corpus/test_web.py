@@ -1,0 +1,313 @@
+"""Servers that lie, stall and send elsewhere: none makes a traceback, none is asked without end."""
+
+import email
+import hashlib
+import io
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from seqloom.corpus.settings import UrlSource
+from seqloom.corpus.sources import web
+from seqloom.corpus.sources.depot import Depot
+from seqloom.corpus.sources.url import Patience, fetch_url
+from seqloom.corpus.watching.news import Memory
+from seqloom.corpus.watching.url import ask_url
+from seqloom.errors import OfflineError, SourceError
+from seqloom.progress import ignore
+
+HASTE = Patience(timeout=2.0, attempts=3, pause=0.0)
+BODY = b"one\teins\n" * 1000
+
+
+class Script:
+    """A server that sends bytes of ours: the answers in turn, the last one again and again.
+
+    `drip` is the seconds between two bytes.
+    """
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+        self.drip = 0.0
+        self.requests: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection:
+                if self._closed.is_set():
+                    return
+                try:
+                    self._answer(connection)
+                except OSError:
+                    continue
+
+    def _answer(self, connection: socket.socket) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request and (block := connection.recv(4096)):
+            request += block
+        answer = self.answers[min(len(self.requests), len(self.answers) - 1)]
+        self.requests.append(request)
+        if not self.drip:
+            connection.sendall(answer)
+            return
+        for byte in answer:
+            connection.sendall(bytes([byte]))
+            if self._closed.wait(self.drip):
+                return
+
+    def close(self) -> None:
+        self._closed.set()
+        socket.create_connection(("127.0.0.1", self.port)).close()
+        self._thread.join()
+        self._listener.close()
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    served = Script()
+    yield served
+    served.close()
+
+
+def answer(status: str = "200 OK", body: bytes = BODY, **headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body
+
+
+SHA256 = hashlib.sha256(BODY).hexdigest()
+
+
+def source(url: str, **more: object) -> UrlSource:
+    return UrlSource.model_validate({"kind": "url", "format": "tsv", "url": url, "sha256": SHA256, **more})
+
+
+def length(body: bytes = BODY) -> dict[str, str]:
+    return {"Content_Length": str(len(body))}
+
+
+HALF = answer(body=BODY[: len(BODY) // 2], **length())
+
+
+@pytest.mark.parametrize(
+    "resumed",
+    [
+        answer("206 Partial Content", Content_Range="bytes 7-99/100"),
+        answer("206 Partial Content", Content_Range="bytes " + "9" * 5000 + "-"),
+        answer("206 Partial Content", Content_Range="bytes ²-3/4"),
+        answer("206 Partial Content"),
+        answer("416 Range Not Satisfiable", b""),
+    ],
+    ids=["another", "huge", "no number", "none", "416"],
+)
+def test_a_resume_that_is_answered_wrongly_is_not_tried_without_end(
+    script: Script, depot: Depot, into: Path, resumed: bytes
+) -> None:
+    script.answers = [HALF, resumed] * 50
+    with pytest.raises(SourceError, match=r"times on end; run again to go on, or put pairs\.tsv"):
+        fetch_url("c", source(f"{script.url}/pairs.tsv"), into, depot, ignore, HASTE)
+    assert len(script.requests) <= 2 * HASTE.attempts
+    assert not list(into.iterdir())
+
+
+def test_a_server_that_gives_a_byte_an_attempt_is_given_up(script: Script, depot: Depot, into: Path) -> None:
+    script.answers = [answer(body=BODY[:1], **length())]
+    script.answers += [
+        answer("206 Partial Content", BODY[at : at + 1], Content_Range=f"bytes {at}-", Content_Length="100")
+        for at in range(1, 50)
+    ]
+    with pytest.raises(SourceError, match="that was attempt 7, the last; run again to go on"):
+        fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE._replace(most_attempts=7))
+    assert len(script.requests) == 7
+
+
+def test_the_whole_download_has_an_end(script: Script, depot: Depot, into: Path) -> None:
+    script.answers = [answer("503 Busy", Retry_After="20")]
+    with pytest.raises(SourceError, match="the time for the whole download, 10 s, is over"):
+        fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE._replace(total=10.0))
+    assert len(script.requests) == 1  # the wait that it asks for would be beyond the end
+
+
+@pytest.mark.parametrize("slow", [answer(**length()), b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 90, b"HTTP/1.1 200 O"])
+def test_a_slow_loris_is_given_up(script: Script, depot: Depot, into: Path, slow: bytes) -> None:
+    script.answers, script.drip = [slow], 0.02
+    patience = HASTE._replace(attempts=2, window=0.1)
+    with pytest.raises(SourceError, match=r"too slow: \d+ bytes in|the transfer broke off"):
+        fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, patience)
+    assert len(script.requests) <= 2 * patience.attempts
+
+
+def test_the_time_for_the_whole_ends_a_transfer_that_goes_on(script: Script) -> None:
+    script.answers, script.drip = [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000], 0.001
+    with pytest.raises(web.BrokenOffError, match="the time for the whole transfer is over"):
+        web.ask(f"{script.url}/p", "GET", {}, web.Pace(until=time.monotonic() + 0.1))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content_Length": "²"},
+        {"Content_Length": "9" * 5000},
+        {"Content_Length": "-5"},
+        {"ETag": '"\x1b[31m\xff"', "Last_Modified": "\x00"},
+    ],
+)
+def test_odd_headers_are_passed_over(script: Script, depot: Depot, into: Path, headers: dict[str, str]) -> None:
+    script.answers = [answer(body=BODY[:100], Content_Length="1000"), answer(**headers), answer(**headers)]
+    fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE)
+    assert (into / "p").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("asked", ["²", "9" * 5000, "-1", "nan", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_an_odd_request_for_patience_is_none(script: Script, depot: Depot, into: Path, asked: str) -> None:
+    script.answers = [answer("503 Busy", b"", Retry_After=asked), answer(**length())]
+    fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE)
+    assert (into / "p").read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("http://[bad/x", "an address that is not valid"),
+        ("http://127.0.0.1:70000/x", "an address that is not valid"),
+        ("ftp://127.0.0.1/x", "not plain http"),
+        ("file:///etc/passwd", "not plain http"),
+        ("data:text/plain,x", "not plain http"),
+        ("http://user:word@127.0.0.1/x", "not plain http"),
+        ("http://a..b/\x01", "not valid|cannot be"),
+        ("p", "redirects more than 10 times"),
+    ],
+)
+def test_a_redirect_leads_to_no_other_kind_of_place(
+    script: Script, depot: Depot, into: Path, target: str, said: str
+) -> None:
+    script.answers = [answer("302 Found", b"", Location=target)]
+    with pytest.raises(SourceError, match=said):
+        fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE)
+    memory = Memory(into / "watch.json")
+    with pytest.raises(SourceError, match=said):
+        ask_url("c", source(f"{script.url}/p"), depot, memory)
+
+
+def test_a_redirect_among_http_is_followed_without_its_body(script: Script, depot: Depot, into: Path) -> None:
+    script.answers = [
+        answer("307 Over There", b"x" * 100, Location="/q", Content_Length="10000000"),
+        answer(**length()),
+    ]
+    fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE)
+    assert (into / "p").read_bytes() == BODY
+    assert script.requests[1].startswith(b"GET /q ")
+
+
+def test_a_redirect_never_leaves_https() -> None:
+    handler = web._Redirects()
+    request = web._Request("https://e.org/p")
+    with pytest.raises(web.urllib.error.URLError, match="from https to http"):
+        handler.http_error_302(
+            request, io.BytesIO(), 302, "Found", email.message_from_string("Location: http://e.org/")
+        )
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"", b"{", b"[]", b"3", b"null", b"\xff", b'{"address": 3}', b"[" * 100_000, b'"x"']
+)
+def test_a_damaged_record_of_a_part_costs_no_traceback(
+    script: Script, depot: Depot, into: Path, damaged: bytes
+) -> None:
+    script.answers = [answer(**length())]
+    shelf = depot.shelf(SHA256)
+    shelf.mkdir(parents=True)
+    (shelf / "p.part").write_bytes(BODY[:100])
+    (shelf / "p.part.json").write_bytes(damaged)
+    fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE)
+    assert (into / "p").read_bytes() == BODY
+
+
+def test_a_token_is_in_no_file_no_name_and_no_message(script: Script, tmp_path: Path, into: Path) -> None:
+    script.answers = [HALF, answer("503 Busy"), answer("503 Busy"), answer("403 No")]
+    depot, told = Depot(tmp_path / "downloads", None), []
+    wanted = source(f"{script.url}/p?token=Geheimnis&x=1")
+    messages = []
+    for _ in range(2):
+        with pytest.raises(SourceError) as caught:
+            fetch_url("c", wanted, into, depot, told.append, HASTE)
+        messages.append(str(caught.value))
+    script.answers = [answer(**length())]
+    ask_url("c", wanted, depot, Memory(tmp_path / "scratch" / "watch.json"))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"p.part", "p.part.json", "watch.json"} <= {path.name for path in files}
+    assert b"Geheimnis" in script.requests[0]  # it is sent, and stays nowhere
+    assert not any(b"Geheimnis" in path.read_bytes() or "Geheimnis" in str(path) for path in files)
+    assert "Geheimnis" not in repr([told, messages])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://u:p%40h/x", "http://u%40h/x", "http://u:p@h/x", "http://h:70000/x", "http://h:-1/x", "http://[1:2/x",
+        "http://[1:2]/x", "http://-oProxyCommand=x/x", "http://h\\@e.org/x", "http:///x", "http://h#@e.org/", "file:///x",
+        "http://e.org/a b", "http://e.org/\n",
+    ],
+)  # fmt: skip
+def test_an_address_with_a_name_or_a_trick_in_it_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="url"):
+        source(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:8/x", "https://[::1]/x", "https://bücher.example/ä?q=@", "https://e.org", "https://e.org?x=1"],
+)
+def test_addresses_that_are_plain_are_taken(url: str) -> None:
+    assert source(url).url == url
+
+
+def test_an_address_is_sent_in_ascii(script: Script) -> None:
+    script.answers = [answer(**length())]
+    with web.ask(f"{script.url}/ä%20b?q=é", "GET", {}, web.Pace()) as response:
+        assert web.read_block(response, 10) == BODY[:10]
+    assert script.requests[0].startswith(b"GET /%C3%A4%20b?q=%C3%A9 ")
+
+
+def test_an_invalid_host_is_told(depot: Depot, into: Path) -> None:
+    with pytest.raises(SourceError, match=r"is not valid|cannot be reached"):
+        fetch_url("c", source("http://a..b/x"), into, depot, ignore, HASTE)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.binary(max_size=200).map(lambda noise: b"HTTP/1.1 200 OK\r\n" + noise),
+        st.binary(max_size=100).map(lambda noise: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + noise),
+        st.binary(max_size=100).map(lambda noise: b"HTTP/1.1 302 Found\r\nLocation: " + noise + b"\r\n\r\n"),
+        st.binary(max_size=100).map(lambda noise: b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1" + noise),
+    )
+)
+def test_no_answer_makes_a_traceback(script: Script, noise: bytes) -> None:
+    script.answers = [noise]
+    try:
+        with web.ask(f"{script.url}/p", "GET", {}, web.Pace(timeout=1.0)) as response:
+            while web.read_block(response, 1 << 16):
+                pass
+    except (web.RefusedError, web.BrokenOffError, web.UnreachableError, web.UntrustedError):
+        pass
+
+
+def test_the_host_is_offline_when_nothing_listens(depot: Depot, into: Path) -> None:
+    with pytest.raises(OfflineError, match="cannot be reached"):
+        fetch_url("c", source("http://127.0.0.1:9/p"), into, depot, ignore, HASTE)
