@@ -1,11 +1,12 @@
 import re
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from seqloom.errors import ParamsError
-from seqloom.params import load_params, load_purpose, parse_params
+from seqloom.params import Params, load_params, load_purpose, parse_params
 
 TEXT = (Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")
 
@@ -186,3 +187,39 @@ def test_every_corpus_in_the_documentation_of_models_is_valid() -> None:
     head, tail = TEXT.split("corpora:\n", 1)
     for block in blocks:
         parse_params(head + block + tail[tail.index("\nprepare:") :])
+
+
+def test_every_whole_number_has_bounds() -> None:
+    def numbers(node: object, path: str = "") -> Iterator[tuple[str, dict[str, object]]]:
+        if isinstance(node, dict):
+            if node.get("type") == "integer":
+                yield path, node
+            for key, child in node.items():
+                yield from numbers(child, f"{path}.{key}")
+        elif isinstance(node, list):
+            for child in node:
+                yield from numbers(child, path)
+
+    found = list(numbers(Params.model_json_schema()))
+    assert len(found) > 60
+    assert not [path for path, node in found if not {"maximum", "exclusiveMaximum"} & node.keys()]
+    assert not [path for path, node in found if not {"minimum", "exclusiveMinimum"} & node.keys()]
+
+
+@pytest.mark.parametrize(
+    ("given", "instead", "field"),
+    [
+        ("width: null", "width: 1000000000", "model.transformer.width"),
+        ("encoder_layers: 3", "encoder_layers: 1000000", "model.transformer.encoder_layers"),
+        ("tokens_per_batch: 1024", "tokens_per_batch: 1000000000000", "train.tokens_per_batch"),
+        ("processes: 1", "processes: 1000000", "train.processes"),
+        ("samples: 32", "samples: 1000000000", "search.samples"),
+        ("  max_length_ratio: 2.0", "  max_length_ratio: 1e9", "search.max_length_ratio"),
+        ("bootstrap: 1000", "bootstrap: 1000000000", "evaluate.bootstrap"),
+        ("max_length: 256", "max_length: 10000000", "tokenizer.max_length"),
+        ("max_minutes: null", "max_minutes: 1e300", "train.max_minutes"),
+    ],
+)
+def test_a_size_that_no_machine_has_is_refused(given: str, instead: str, field: str) -> None:
+    with pytest.raises(ParamsError, match=rf"line \d+: {field}: input should be less than or equal to \d"):
+        parse_params(instead.join(TEXT.rsplit(given, 1)))

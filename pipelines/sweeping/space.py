@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from pipelines.package import RefusedError
+from seqloom.errors import ParamsError
+from seqloom.plain_yaml import read, read_text
 
 Point = Mapping[str, Any]
 
@@ -164,10 +166,14 @@ def setting(params: Mapping[str, Any], name: str) -> Any:
 def load_yaml(path: Path) -> Any:
     """Read a file as YAML 1.2, in which 3e-4 is a number. Raises `SweepError`."""
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SweepError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    except YAMLError as error:
+        text = read_text(path)
+        read(text, str(path))  # refuses what would take all memory, and dates and tags that ruamel stumbles over
+        return YAML(typ="safe", pure=True).load(text)
+    except OSError as error:
+        raise SweepError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ParamsError as error:
+        raise SweepError(str(error)) from error
+    except (YAMLError, ValueError) as error:
         raise SweepError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from seqloom.errors import ParamsError
-from seqloom.params import PARAMS_FILE, parse_params, read_value
+from seqloom.params import PARAMS_FILE, parse_params
+from seqloom.plain_yaml import read
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
@@ -101,7 +102,7 @@ def replace(path: Path, text: str) -> None:
 def parse_value(text: str, key: str) -> Any:
     """Return a value as params.yaml would hold it: `3e-4` is a number, `[de, fr]` a list. Raises `ParamsError`."""
     spelled = load(text, f"the value of {key}", editor())
-    plain = read_value(text)
+    plain = read(text, f"the value of {key}").content
     return spelled if spelled == plain else plain  # `yes` is a word to the one and true to the other
 
 
@@ -117,12 +118,13 @@ def editor() -> "YAML":
 
 
 def load(text: str, name: str, round_trip: "YAML") -> Any:
-    """Read a text. Raises `ParamsError` where it is not YAML."""
+    """Read a text. Raises `ParamsError` if it is not YAML, or has something in it that `plain_yaml` refuses."""
     from ruamel.yaml.error import YAMLError
 
+    read(text, name)
     try:
         return round_trip.load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:
         raise ParamsError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from error
 
 
@@ -142,9 +144,9 @@ def _quoted(value: Any) -> Any:
             value[position] = _quoted(each)
     elif isinstance(value, str):
         try:
-            same = read_value(value) == value
-        except yaml.YAMLError:
-            same = True  # and is quoted by whoever writes it
+            same = read(value, "a value").content == value
+        except ParamsError:
+            same = False
         return value if same else DoubleQuotedScalarString(value)
     return value
 

@@ -1,12 +1,11 @@
 """params.yaml as one typed, validated record. Bad values stop here, before any work, with their line.
 
-The file is read as YAML 1.2 reads numbers, as DVC does: `3e-4` is a number. Duplicate keys are refused.
+How the file is read as YAML is in `plain_yaml`.
 """
 
 import difflib
 import math
-import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from seqloom.errors import ParamsError
 from seqloom.evaluation.settings import EvaluateSettings, Task
 from seqloom.gate.settings import GateSettings
 from seqloom.models.settings import ModelSettings
+from seqloom.plain_yaml import read, read_text
 from seqloom.settings import Faults, Settings, check
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tracking.settings import RegisterSettings
@@ -26,6 +26,8 @@ from seqloom.training.settings import TrainSettings
 
 PARAMS_FILE = Path("params.yaml")
 Record = TypeVar("Record", bound=Settings)
+_MOST_FAULTS = 100
+_LONGEST_VALUE = 80  # characters of a value in a message
 
 
 class Purpose(Settings):
@@ -43,7 +45,7 @@ class Params(Settings):
 
     task: Task
     languages: Languages
-    corpora: dict[Name, Source] = Field(min_length=1)
+    corpora: dict[Name, Source] = Field(min_length=1, max_length=1000)
     prepare: PrepareSettings
     tokenizer: TokenizerSettings
     model: ModelSettings
@@ -114,25 +116,6 @@ class Params(Settings):
         return self.model.name != "pretrained"
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 floats; a key given twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$"),
-    list("-+.0123456789"),
-)
-
-
 def load_params(path: Path = PARAMS_FILE) -> Params:
     """Read and check the params file.
 
@@ -149,14 +132,9 @@ def load_purpose(path: Path = PARAMS_FILE) -> Purpose:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path}: cannot be read: {error}") from error
-
-
-def read_value(text: str) -> Any:
-    """One value of params.yaml as plain data. Raises `yaml.YAMLError`."""
-    return yaml.load(text, Loader=_Loader)  # a SafeLoader
+        return read_text(path)
+    except OSError as error:
+        raise ParamsError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
@@ -165,21 +143,18 @@ def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
 
 
 def _parse(record: type[Record], text: str, name: str) -> Record:
-    try:
-        tree = yaml.compose(text, Loader=_Loader)
-        content = yaml.load(text, Loader=_Loader)  # a SafeLoader: it makes plain data only
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise ParamsError(f"{name}: line {line}: not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ParamsError(f"{name}: not valid YAML: {error}") from error
+    tree, content = read(text, name)
     if not isinstance(content, dict):
         raise ParamsError(f"{name}: must hold the sections {', '.join(_sections())}")
     try:
         return record.model_validate(content)
     except ValidationError as error:
-        faults = sorted(_fault(tree, content, fault) for fault in error.errors())
-        raise ParamsError("\n".join(f"{name}: line {line}: {said}" for line, said in faults)) from error
+        found = error.errors()
+        faults = sorted(_fault(tree, content, fault) for fault in found[:_MOST_FAULTS])
+        lines = [f"{name}: line {line}: {said}" for line, said in faults]
+        if len(found) > len(faults):
+            lines.append(f"{name}: and {len(found) - len(faults):,} more faults")
+        raise ParamsError("\n".join(lines)) from error
 
 
 def _sections() -> Iterator[str]:
@@ -226,7 +201,8 @@ def _fault(tree: yaml.Node | None, content: Any, fault: Any) -> tuple[int, str]:
 def _shown(value: Any) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:g}"
-    return repr(value)
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_VALUE else f"{shown[: _LONGEST_VALUE - 3]}..."
 
 
 def _neighbours(location: tuple[Any, ...]) -> str:
@@ -240,5 +216,5 @@ def _neighbours(location: tuple[Any, ...]) -> str:
     if not fields:
         return ""
     valid = [field.alias or name for name, field in fields.items()]
-    close = difflib.get_close_matches(str(location[-1]), valid, n=1)
+    close = difflib.get_close_matches(str(location[-1])[:_LONGEST_VALUE], valid, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(valid)}"

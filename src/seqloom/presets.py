@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from seqloom.editing import dump, editor, load
 from seqloom.errors import ParamsError
 from seqloom.params import PARAMS_FILE, parse_params
+from seqloom.plain_yaml import read_text
 
 FOLDER = Path("presets")
 _REPLACED = ("corpora",)
@@ -47,10 +48,13 @@ def merge(text: str, preset: Preset, name: str = str(PARAMS_FILE)) -> str:
     round_trip = editor()
     tree, changes = load(text, name, round_trip), load(preset.text, f"preset {preset.name}", round_trip)
     faults: list[str] = []
+    for read_from, record in ((name, tree), (f"preset {preset.name}", changes or {})):
+        if not isinstance(record, Mapping):
+            raise ParamsError(f"{read_from}: must hold sections, such as `train:`")
     for section, settings in (changes or {}).items():
         if section not in tree:
             faults.append(f"preset {preset.name}: {section!r} is not a section of {name}")
-        elif isinstance(settings, Mapping) and section not in _REPLACED:
+        elif isinstance(settings, Mapping) and isinstance(tree[section], Mapping) and section not in _REPLACED:
             faults += _merge(tree[section], settings, f"preset {preset.name}: {section}")
         else:
             tree[section] = settings
@@ -76,6 +80,6 @@ def _merge(into: MutableMapping[str, Any], changes: Mapping[str, Any], where: st
 
 
 def _read(path: Path) -> Preset:
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     first = text.partition("\n")[0]
     return Preset(path.stem, first.removeprefix("#").strip(), text)

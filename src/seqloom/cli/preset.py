@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Merge the named presets, or list all of them."""
     from seqloom.editing import replace
+    from seqloom.plain_yaml import read_text
     from seqloom.presets import FOLDER, Preset, find, merge, presets
 
     if not options.names:
@@ -34,10 +35,10 @@ def run(options: argparse.Namespace) -> None:
         width = max(len(preset.name) for preset in found)
         print("\n".join(f"{preset.name:<{width}}  {preset.purpose}" for preset in found))
         return
-    text = PARAMS.read_text(encoding="utf-8")
+    text = read_text(PARAMS)
     for name in options.names:
         path = Path(name)
         given = path.suffix in (".yaml", ".yml")
-        text = merge(text, Preset(name, "", path.read_text(encoding="utf-8")) if given else find(name))
+        text = merge(text, Preset(name, "", read_text(path)) if given else find(name))
     replace(PARAMS, text)
     print(f"{PARAMS} now has {', '.join(options.names)}; `git diff {PARAMS}` shows what changed")

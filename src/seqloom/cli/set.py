@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Change params.yaml, or raise `ParamsError` that tells every fault."""
     from seqloom.editing import Change, change, keep_corpora, parse_value, replace
+    from seqloom.plain_yaml import read_text
 
     if not options.settings and options.corpora is None:
         options.misused("say what to change, as KEY=VALUE or with --corpora")
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
         else:
             with _noted(faults):
                 wanted[key] = parse_value(value, key)
-    before = text = PARAMS.read_text(encoding="utf-8")
+    before = text = read_text(PARAMS)
     changes: list[Change] = []
     if options.corpora is not None:
         with _noted(faults):

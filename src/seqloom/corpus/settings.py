@@ -15,6 +15,7 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+_Count = Annotated[int, Field(ge=1, le=10**9)]
 MaxBytes = Annotated[int, Field(ge=1, le=10**15)]
 # A host never begins with "-", which programs would take for an option, and holds no "@" or "%40", which would hide a
 # password or another host in it.
@@ -228,9 +229,9 @@ class CleanSettings(Settings):
     drop_urls: bool  # a pair with a web address in either side
     drop_messages: bool  # a pair with an ICU message ({n, plural, ...}) or a reference ([%key:...%]): a small program
     same_placeholders: bool  # a pair whose sides do not hold the same placeholders, counted with repeats
-    min_words: Annotated[int, Field(ge=1)] | None  # by white space, in the longer side: compounds are one word
-    max_words: Annotated[int, Field(ge=1)] | None  # in the longer side, too
-    max_characters: Annotated[int, Field(ge=1)] | None
+    min_words: _Count | None  # by white space, in the longer side: compounds are one word
+    max_words: _Count | None  # in the longer side, too
+    max_characters: _Count | None
     min_letter_share: Share | None  # letters among what is neither white space nor placeholder, either side
     max_length_ratio: Annotated[float, Field(ge=1)] | None  # characters of the longer side over those of the shorter
     drop_copies: bool  # a pair whose sides are equal
@@ -265,7 +266,7 @@ class PrepareSettings(Settings):
     split: SplitSettings
     near_copy: Annotated[float, Field(gt=0, le=1)]  # from this similarity on (0 to 1) two segments are near-copies
     max_leakage: Share  # the stage stops where a larger share of test segments has a near-copy in training
-    leakage_sample: Annotated[int, Field(ge=1)]  # how many segments of valid and of test are compared, at most
+    leakage_sample: _Count  # how many segments of valid and of test are compared, at most
 
 
 class GuardSettings(Settings):

@@ -27,7 +27,9 @@ TITLES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "rouge1": "ROUGE-1", "ro
 class EvaluateSettings(Settings):
     """How a model is scored on the test split."""
 
-    bootstrap: Annotated[int, Field(ge=100)]  # resamples for the confidence intervals (Koehn 2004)
+    bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]  # resamples for the confidence intervals (Koehn 2004)
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    length_buckets: list[Annotated[int, Field(ge=1)]]  # upper bounds, in source words; one more bucket is open-ended
-    examples: Annotated[int, Field(ge=1)]  # best, median and worst segments, each, in the report
+    length_buckets: Annotated[
+        list[Annotated[int, Field(ge=1, le=10**9)]], Field(max_length=100)
+    ]  # upper bounds, in source words; one more bucket is open-ended
+    examples: Annotated[int, Field(ge=1, le=10_000)]  # best, median and worst segments, each, in the report

@@ -19,7 +19,9 @@ class GateSettings(Settings):
     max_placeholder_drop: Share | None  # of the segments that keep all of their placeholders
     max_direction_drop: Points | None  # of the leading score, in any direction of several
     max_bucket_drop: Points | None  # of the leading score, in any bucket of evaluate.length_buckets ...
-    min_bucket_segments: Annotated[int, Field(ge=1)]  # ... that has so many segments: of fewer a score says little
+    min_bucket_segments: Annotated[
+        int, Field(ge=1, le=10**9)
+    ]  # ... that has so many segments: of fewer a score says little
     max_empty: Share  # of the segments, for which the new version writes nothing
     max_slowdown: Times | None  # seconds that translation takes, against the champion's
     max_growth: Times | None  # bytes of the model, against the champion's

@@ -12,7 +12,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from seqloom.settings import Faults, Settings, check
 
-_Positive = Annotated[int, Field(ge=1)]
+# Bounds beyond every model in use, so that a slip of a digit is told before it takes all memory.
+_Width = Annotated[int, Field(ge=1, le=65_536)]
+_Layers = Annotated[int, Field(ge=1, le=512)]
 Preset = Literal["tiny", "small", "base", "big"]
 Family = Literal["lstm", "attention_lstm", "transformer", "pretrained"]
 Cell = Literal["lstm", "gru"]  # lstm: Hochreiter and Schmidhuber 1997; gru: Cho et al. 2014
@@ -30,8 +32,8 @@ class _Architecture(Settings):
 
 
 class _RecurrentArchitecture(_Architecture):
-    embedding: _Positive  # width of the embeddings
-    hidden: _Positive  # width of the decoder's state; each direction of a bidirectional encoder has half of it
+    embedding: _Width  # width of the embeddings
+    hidden: _Width  # width of the decoder's state; each direction of a bidirectional encoder has half of it
     cell: Cell
     bidirectional: bool  # the encoder reads both ways, and a bridge makes one state of the two
 
@@ -45,7 +47,7 @@ class LstmArchitecture(_RecurrentArchitecture):
     """An encoder-decoder without attention (Sutskever et al. 2014)."""
 
     name: Literal["lstm"]
-    layers: _Positive  # of the encoder and of the decoder: the state of each layer starts its twin
+    layers: _Layers  # of the encoder and of the decoder: the state of each layer starts its twin
     reverse_source: bool  # the source is read backwards (Sutskever et al. 2014, section 3.3)
 
 
@@ -53,8 +55,8 @@ class AttentionLstmArchitecture(_RecurrentArchitecture):
     """An encoder-decoder that looks back at every source position (Bahdanau et al. 2015, Luong et al. 2015)."""
 
     name: Literal["attention_lstm"]
-    encoder_layers: _Positive
-    decoder_layers: _Positive
+    encoder_layers: _Layers
+    decoder_layers: _Layers
     attention: Score
     input_feeding: bool  # the attentional vector is an input of the next step (Luong et al. 2015, section 3.3)
 
@@ -63,11 +65,11 @@ class TransformerArchitecture(_Architecture):
     """Attention alone (Vaswani et al. 2017)."""
 
     name: Literal["transformer"]
-    width: _Positive  # d_model
-    feed_forward: _Positive  # d_ff
-    heads: _Positive
-    encoder_layers: _Positive
-    decoder_layers: _Positive
+    width: _Width  # d_model
+    feed_forward: _Width  # d_ff
+    heads: _Layers
+    encoder_layers: _Layers
+    decoder_layers: _Layers
     norm_order: Literal["pre", "post"]  # pre: Xiong et al. 2020; post: Vaswani et al. 2017
     norm: Literal["layer_norm", "rms_norm"]  # layer_norm: Ba et al. 2016; rms_norm: Zhang and Sennrich 2019
     positions: Literal["sinusoidal", "learned", "rotary"]  # rotary: Su et al. 2021
@@ -120,9 +122,9 @@ class LstmSettings(Settings):
     """The section model.lstm: a size that is null comes from the preset. For the fields see `LstmArchitecture`."""
 
     preset: Preset
-    embedding: _Positive | None
-    hidden: _Positive | None
-    layers: _Positive | None
+    embedding: _Width | None
+    hidden: _Width | None
+    layers: _Layers | None
     cell: Cell
     bidirectional: bool
     reverse_source: bool
@@ -132,10 +134,10 @@ class AttentionLstmSettings(Settings):
     """The section model.attention_lstm. For the fields see `AttentionLstmArchitecture`."""
 
     preset: Preset
-    embedding: _Positive | None
-    hidden: _Positive | None
-    encoder_layers: _Positive | None
-    decoder_layers: _Positive | None
+    embedding: _Width | None
+    hidden: _Width | None
+    encoder_layers: _Layers | None
+    decoder_layers: _Layers | None
     cell: Cell
     bidirectional: bool
     attention: Score
@@ -146,11 +148,11 @@ class TransformerSettings(Settings):
     """The section model.transformer. For the fields see `TransformerArchitecture`."""
 
     preset: Preset
-    width: _Positive | None
-    feed_forward: _Positive | None
-    heads: _Positive | None
-    encoder_layers: _Positive | None
-    decoder_layers: _Positive | None
+    width: _Width | None
+    feed_forward: _Width | None
+    heads: _Layers | None
+    encoder_layers: _Layers | None
+    decoder_layers: _Layers | None
     norm_order: Literal["pre", "post"]
     norm: Literal["layer_norm", "rms_norm"]
     positions: Literal["sinusoidal", "learned", "rotary"]
@@ -199,7 +201,7 @@ class EmbeddingSettings(Settings):
     source: str | None  # word2vec, GloVe or fastText text, plain or .gz, below data/local
     target: str | None
     project: bool  # vectors of another width are projected; otherwise they are an error
-    frozen_steps: Annotated[int, Field(ge=0)]  # updates during which the tables stay as they are
+    frozen_steps: Annotated[int, Field(ge=0, le=10**9)]  # updates during which the tables stay as they are
 
     @property
     def files(self) -> dict[Side, str]:

@@ -16,9 +16,9 @@ class TokenizerSettings(Settings):
     joint: bool  # one vocabulary for both sides
     byte_fallback: bool  # an unseen character becomes its UTF-8 bytes instead of <unk>
     character_coverage: Annotated[float, Field(gt=0.9, le=1)]
-    max_training_lines: Annotated[int, Field(ge=1)]  # of each side; a larger corpus is sampled, seeded
+    max_training_lines: Annotated[int, Field(ge=1, le=10**9)]  # of each side; a larger corpus is sampled, seeded
     slots: Annotated[int, Field(ge=0, le=64)]  # placeholders of a segment that become symbols and survive untouched
-    max_length: Annotated[int, Field(ge=8)]  # tokens; longer pairs stay out of training and are counted
+    max_length: Annotated[int, Field(ge=8, le=100_000)]  # tokens; longer pairs stay out of training and are counted
 
     def taken(self, languages: int) -> int:
         """How many pieces are taken before one is learnt: special ones, slots, bytes, and a symbol per language.

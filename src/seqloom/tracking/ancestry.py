@@ -6,9 +6,8 @@ It only reads: tags, params and files of the run. What was not recorded is None 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import yaml
-
-from seqloom.errors import RegistryError
+from seqloom.errors import ParamsError, RegistryError
+from seqloom.plain_yaml import read
 from seqloom.tracking.artifacts import read_artifact
 from seqloom.tracking.costs import FLOW_RUN
 from seqloom.tracking.library import MlflowException
@@ -120,6 +119,6 @@ def _sources(params: bytes | None) -> dict[str, Any]:
 
 def _yaml(content: bytes | None) -> Any:
     try:
-        return None if content is None else yaml.safe_load(content)
-    except yaml.YAMLError:
+        return None if content is None else read(content.decode("utf-8", "replace"), "an artifact").content
+    except ParamsError:
         return None

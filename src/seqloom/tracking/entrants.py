@@ -5,11 +5,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast, get_args
 
-import yaml
 from pydantic import ValidationError
 
+from seqloom.errors import ParamsError
 from seqloom.evaluation.segments import Segments
 from seqloom.evaluation.settings import LEADING, METRICS, Task
+from seqloom.plain_yaml import read
 from seqloom.tracking.ancestry import LOCK
 from seqloom.tracking.artifacts import read_artifact
 from seqloom.tracking.board_records import Result, texts_hash
@@ -174,9 +175,9 @@ def _object(content: bytes | None) -> dict[str, Any]:
 def _size(lock: bytes | None) -> int | None:
     """The bytes of the model folder, as dvc.lock has them."""
     try:
-        stages = yaml.safe_load(lock or b"")["stages"]
+        stages = read((lock or b"").decode("utf-8", "replace"), "dvc.lock").content["stages"]
         sizes = [out.get("size") for stage in stages.values() for out in stage["outs"] if out["path"] == _MODEL]
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (ParamsError, KeyError, TypeError, AttributeError):
         return None
     return sizes[0] if sizes and isinstance(sizes[0], int) else None
 

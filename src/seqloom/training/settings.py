@@ -7,7 +7,10 @@ from pydantic import Field, field_validator
 
 from seqloom.settings import Faults, Settings, check
 
-_Positive = Annotated[int, Field(ge=1)]
+_Count = Annotated[int, Field(ge=1, le=10**9)]  # of steps, segments or validations
+_Few = Annotated[int, Field(ge=1, le=10_000)]  # of what each takes memory, disk or a process
+_Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
+_Length = Annotated[int, Field(ge=0, le=100_000)]
 _Share = Annotated[float, Field(ge=0, lt=1)]
 _Inside = Annotated[float, Field(gt=0, lt=1)]
 
@@ -20,11 +23,11 @@ class ValidationSearch(Settings):
 
     beam: Annotated[int, Field(ge=1, le=256)]  # 1 is greedy, the fastest
     length_penalty: Annotated[float, Field(ge=0)]
-    min_length_extra: Annotated[int, Field(ge=0)]
-    max_length_ratio: Annotated[float, Field(gt=0)]
-    max_length_extra: _Positive
-    no_repeat_ngram: Annotated[int, Field(ge=0)]
-    batch_tokens: _Positive
+    min_length_extra: _Length
+    max_length_ratio: Annotated[float, Field(gt=0, le=1000)]
+    max_length_extra: Annotated[int, Field(ge=1, le=100_000)]
+    no_repeat_ngram: _Length
+    batch_tokens: _Tokens
 
     @check
     def _lengths(self) -> Faults:
@@ -38,15 +41,15 @@ class TrainSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     start: str | None  # models:/NAME/NUMBER: the registered version whose weights and tokenizer training starts from
     device: Literal["auto", "cpu", "cuda"]  # auto: cuda where there is one
-    processes: _Positive | Literal["auto"]  # that train one model together on this machine; auto: one per GPU
+    processes: _Few | Literal["auto"]  # that train one model together on this machine; auto: one per GPU
     sharded: bool  # each process holds a part of the weights and moments: for a model that does not fit one card
     precision: Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 on a GPU that has it, fp32 elsewhere
     optimizer: Literal["adamw", "adam", "sgd", "muon"]  # see training/optimizer.py
     lr: Annotated[float, Field(gt=0)]  # the peak, of all optimisers
     schedule: Literal["inverse_sqrt", "linear", "cosine", "constant", "plateau"]  # see training/schedule.py
-    warmup_steps: Annotated[int, Field(ge=0)]
+    warmup_steps: Annotated[int, Field(ge=0, le=10**9)]
     plateau_factor: _Inside  # schedule plateau: what the rate is multiplied by ...
-    plateau_patience: _Positive  # ... after this many validations without a lower validation loss
+    plateau_patience: _Count  # ... after this many validations without a lower validation loss
     adam_betas: tuple[_Share, _Share] = Field(strict=False)
     sgd_momentum: _Share
     weight_decay: Annotated[float, Field(ge=0)]  # decoupled; of adam and sgd an L2 penalty
@@ -58,20 +61,20 @@ class TrainSettings(Settings):
     direction_temperature: Annotated[float, Field(ge=1)]  # over language pairs (Arivazhagan et al. 2019); 1 is as is
     clip_norm: Annotated[float, Field(gt=0)] | None
     # Of each process, padding included, counted on the longer side; auto: as many as memory holds
-    tokens_per_batch: _Positive | Literal["auto"]
-    accumulate: _Positive  # batches of each process per step
-    max_steps: _Positive | None  # the first of the three bounds ends the run, and linear and cosine end with it
-    max_epochs: _Positive | None
-    max_minutes: Annotated[float, Field(gt=0)] | None  # a run that the clock ends does not repeat to the byte
-    report_every: _Positive  # steps per row of plots/training.csv
-    validate_every: _Positive  # steps
-    validation_segments: _Positive  # of the validation split, for the BLEU that picks the best checkpoint
+    tokens_per_batch: _Tokens | Literal["auto"]
+    accumulate: _Few  # batches of each process per step
+    max_steps: _Count | None  # the first of the three bounds ends the run, and linear and cosine end with it
+    max_epochs: _Count | None
+    max_minutes: Annotated[float, Field(gt=0, le=10**7)] | None  # a run that the clock ends does not repeat to the byte
+    report_every: _Count  # steps per row of plots/training.csv
+    validate_every: _Count  # steps
+    validation_segments: _Count  # of the validation split, for the BLEU that picks the best checkpoint
     validation_search: ValidationSearch  # how these are translated
-    patience: _Positive | None  # validations without a better BLEU before training stops
+    patience: _Count | None  # validations without a better BLEU before training stops
     ema_decay: _Inside | None  # a moving average is what is kept; best with average: 1
-    average: Annotated[int, Field(ge=1)]  # the final weights are the mean of this many checkpoints up to the best one
-    checkpoint_every: _Positive  # steps
-    keep_checkpoints: _Positive
+    average: _Few  # the final weights are the mean of this many checkpoints up to the best one
+    checkpoint_every: _Count  # steps
+    keep_checkpoints: _Few
 
     @property
     def decays_to_the_end(self) -> bool:
