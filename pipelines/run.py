@@ -6,8 +6,10 @@ from typing import Any
 
 from pipelines.cache import mend
 from pipelines.dag import Outcome, changed_stages, read_stages
-from pipelines.package import Look, find_registered, register
+from pipelines.package import Look, RefusedError, find_registered, register
 from pipelines.stage import run_stage
+from seqloom.errors import ParamsError
+from seqloom.plain_yaml import read, read_text
 
 
 def run_stages(root: Path, only: Container[str] | None = None, earlier: Sequence[Outcome] = ()) -> list[Outcome]:
@@ -15,7 +17,11 @@ def run_stages(root: Path, only: Container[str] | None = None, earlier: Sequence
 
     `only` names the stages to look at; all that they depend on must be among them. `earlier` has outcomes of this flow
     run: they stand for stages that are still unchanged, which are not noted twice.
+
+    Raises:
+        RefusedError: params.yaml is not YAML, or more than DVC could read in sensible time and memory.
     """
+    _check_params(root / "params.yaml")
     changed = changed_stages(root)
     if changed is None or changed:
         if broken := mend(root):
@@ -35,6 +41,16 @@ def run_stages(root: Path, only: Container[str] | None = None, earlier: Sequence
         if outcomes[-1].what != "up to date":
             done.add(stage.name)
     return outcomes
+
+
+def _check_params(path: Path) -> None:
+    """Refuse what would make DVC itself, which reads params.yaml before any stage runs, work for hours."""
+    try:
+        read(read_text(path), path.name)
+    except FileNotFoundError:
+        return  # DVC says which stage needs it
+    except ParamsError as error:
+        raise RefusedError(str(error), 2) from error
 
 
 def reconcile(root: Path, outcomes: Sequence[Outcome], before: Look) -> dict[str, Any] | None:
