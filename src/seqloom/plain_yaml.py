@@ -6,13 +6,13 @@ count as often as they are used, so that a few lines cannot stand for millions o
 """
 
 import re
-import unicodedata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from seqloom.errors import ParamsError
+from seqloom.printable import is_control
 
 LARGEST = 1 << 20  # bytes; params.yaml has 10,000
 _MOST_NODES, _DEEPEST = 20_000, 32
@@ -21,8 +21,6 @@ _LONGEST_NUMBER = 64  # characters
 _TAG = "tag:yaml.org,2002:"
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _OCTAL = re.compile(r"[-+]?0[0-9_]+")
-# Besides control characters and surrogates: marks that reorder what a terminal shows.
-_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
 
 
 class Document(NamedTuple):
@@ -120,7 +118,7 @@ class _Loader(yaml.SafeLoader):
 
     def _check_scalar(self, node: yaml.ScalarNode) -> None:
         text = node.value
-        if wrong := next((each for each in text if _is_control(each)), None):
+        if wrong := next((each for each in text if is_control(each)), None):
             raise _refused(f"{_character(ord(wrong))} is not allowed in a value", node.start_mark)
         if node.style is not None:
             return
@@ -154,10 +152,6 @@ def _check_keys(node: yaml.MappingNode) -> None:
 
 def _refused(said: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=said, problem_mark=mark)
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cs") or character in _REORDERING
 
 
 def _character(code: int | str) -> str:

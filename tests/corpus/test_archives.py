@@ -1,13 +1,19 @@
+import contextlib
 import gzip
 import io
+import shutil
 import stat
 import tarfile
 import zipfile
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from seqloom.corpus.members import open_members
 from seqloom.corpus.sources.archives import Limits, unpack
 from seqloom.errors import ArchiveError
+from tests.memory import peak_memory
 
 LIMITS = Limits(bytes=10_000_000)
 TEXT = b"".join(b"%d line\n" % (n * n) for n in range(3000))
@@ -180,3 +186,172 @@ def test_an_encrypted_zip_is_named(open_archive):
 def test_an_unread_kind_says_which_are_read(open_archive):
     with pytest.raises(ArchiveError, match=r"valid are zip, tar, tar\.gz and gz"):
         open_archive(b"BZh9" + bytes(100), "a.tar.bz2")
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("n" * 300, "is too long"),
+        ("/".join(["d" * 50] * 30), "is too long"),
+        ("d/" * 3000 + "x", "3,001 folders deep"),
+        ("a\x1b[31mb", r"'a\\x1b\[31mb' holds control characters"),
+        ("a\nb", r"'a\\nb' holds control characters"),
+        ("a\x85b", "holds control characters"),
+        ("a\u202eb", "holds control characters"),
+        (".", "a file without a name"),
+    ],
+)
+def test_names_that_no_file_system_or_terminal_should_have(open_archive, pack, name, said):
+    with pytest.raises(ArchiveError, match=said) as caught:
+        open_archive(pack(("fine", b"1"), (name, b"2")))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+def test_a_file_without_a_name(open_archive, tmp_path):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        info = zipfile.ZipInfo("n")
+        with archive.open(info, "w") as member:
+            member.write(b"2")
+        info.filename = ""  # in the directory, which is written last
+    for number, content in enumerate((packed.getvalue(), tarred(("", b"2")))):
+        (tmp_path / f"{number}.bin").write_bytes(content)
+        with pytest.raises(ArchiveError, match="a file without a name"):
+            unpack(tmp_path / f"{number}.bin", LIMITS)
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_a_member_may_bear_the_name_of_a_place_of_ours(open_archive, pack):
+    assert open_archive(pack((".unpacked/x", b"1"), (".unpacked/.unpacked/x", b"2"))) == {
+        ".unpacked/x": b"1",
+        ".unpacked/.unpacked/x": b"2",
+    }
+
+
+@pytest.mark.parametrize(("method", "name"), [(zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "LZMA")])
+def test_a_packing_that_python_reads_without_bound_is_refused(open_archive, tmp_path, method, name):
+    content = zipped(("a", TEXT), compression=method)
+    with pytest.raises(ArchiveError, match=f"'a' is packed with {name}; valid are deflate"):
+        open_archive(content)
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "p-1-py3-none-any.whl").write_bytes(content)
+    with open_members("c", tmp_path / "w") as members, pytest.raises(ArchiveError, match=f"packed with {name}"):
+        members.read("a")
+
+
+def pax(*records, name="a", content=b"12345", size=None):
+    """A tar with a member behind a PAX header of these records."""
+    return header("x", b"".join(records), b"x", size) + header(name, content, b"0") + bytes(1024)
+
+
+def header(name, content, kind, size=None):
+    field = name.encode().ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2
+    field += b"%011o\0" % (len(content) if size is None else size) + b"00000000000\0"
+    field += b" " * 8 + kind + bytes(100) + b"ustar\0" + b"00" + bytes(247)
+    checked = field[:148] + b"%06o\0 " % sum(field) + field[156:]
+    return checked + content + bytes(-len(content) % 512)
+
+
+def record(key, value):
+    rest = b" " + key + b"=" + value + b"\n"
+    length = len(rest) + 1
+    while length != len(rest) + len(str(length)):
+        length = len(rest) + len(str(length))
+    return str(length).encode() + rest
+
+
+def test_pax_headers_give_names_and_sizes(open_archive):
+    long = "ä" * 90
+    packed = pax(record(b"path", long.encode()), record(b"mtime", b"1.5"), record(b"comment", b"a=b\nc"))
+    assert open_archive(packed) == {long: b"12345"}
+
+
+@pytest.mark.parametrize(
+    ("packed", "said"),
+    [
+        (pax(b"5 a\n"), "record of a PAX header"),
+        (pax(b"0 a=b\n"), "record of a PAX header"),
+        (pax(b"-9 a=b\n"), "record of a PAX header"),
+        (pax(b"9" * 5000 + b" a=b\n"), "record of a PAX header"),
+        (pax(b"\xc2\xb2 a=b\n"), "record of a PAX header"),
+        (pax(b"6 a=bc"), "record of a PAX header"),
+        (pax(record(b"size", b"-1")), "is no number"),
+        (pax(record(b"size", b"9" * 30)), "is no number"),
+        (pax(record(b"size", b"99999999")), "truncated or corrupt: it has no end"),
+        (pax(record(b"path", b"../evil")), "would leave the folder"),
+        (pax(record(b"path", b"a\0b")), "would leave the folder"),
+        (pax(record(b"path", b"\xff")), r"'\\\\xff' is not UTF-8"),
+        (pax(record(b"path", b"\x1b[2J")), "control characters"),
+        (pax(record(b"GNU.sparse.map", b"0,1")), "sparse"),
+        (pax(record(b"GNU.sparse.major", b"1")), "sparse"),
+        (pax(record(b"comment", b"x" * 100_000)), "a header has 100,0.. bytes"),
+        (pax(size=10**9), "a header has 1,000,000,000 bytes"),
+        (pax(record(b"path", b"x"), size=4000), "truncated or corrupt"),
+        (header("g", record(b"path", b"x"), b"g") + bytes(1024), "for all of its files"),
+        (header("L", b"x" * 100_000, b"L") + bytes(1024), "a header has 100,000 bytes"),
+        (header("a", b"", b"S") + bytes(1024), "sparse"),
+        (header("a", b"", b"V") + bytes(1024), "a link or a device"),
+        (header("a", b"12345", b"0")[:512] + b"junk", "it has no end"),
+        (header("a", b"12345", b"0").replace(b"0000644", b"0000645") + bytes(1024), "check sum"),
+        (header("a", b"12345", b"0").replace(b"00000000005\0", b"0000000000z\0") + bytes(1024), "truncated or corrupt"),
+    ],
+)
+def test_odd_headers_of_a_tar_are_told_in_one_line(open_archive, packed, said):
+    with pytest.raises(ArchiveError, match=said) as caught:
+        open_archive(packed)
+    assert str(caught.value).isprintable()
+
+
+def test_a_huge_header_takes_no_memory(open_archive, tmp_path):
+    (tmp_path / "bomb.tar").write_bytes(header("x", b"", b"x", 60_000_000) + bytes(60_000_000))
+
+    def opened():
+        with pytest.raises(ArchiveError, match="60,000,000 bytes"):
+            unpack(tmp_path / "bomb.tar", Limits(bytes=10**12))
+
+    assert peak_memory(opened) < 2_000_000
+
+
+def test_the_directory_of_a_zip_is_bounded(open_archive):
+    content = bytearray(zipped(("a", TEXT)))
+    where = content.rfind(b"PK\x05\x06") + 12
+    content[where : where + 4] = (10**9).to_bytes(4, "little")
+    with pytest.raises(ArchiveError, match="its directory has 1,000,000,000 bytes"):
+        open_archive(bytes(content))
+
+
+SEEDS = [
+    zipped(("a/x", TEXT[:300]), ("b", b"2")),
+    tarred(("a/x", TEXT[:300]), ("b" * 150, b"2")),
+    pax(record(b"path", b"x")),
+    gzip.compress(tarred(("a", b"1"))),
+    gzip.compress(b"x"),
+    b"BZh9" + bytes(50),
+    b"\xfd7zXZ\0" + bytes(50),
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 2000), st.binary(min_size=1, max_size=8)), max_size=6))
+def test_no_damage_makes_a_traceback(tmp_path_factory, seed, cuts):
+    content = bytearray(seed)
+    for at, noise in cuts:
+        content[at % len(content) : at % len(content) + len(noise)] = noise
+    folder = tmp_path_factory.mktemp("damaged")
+    (folder / "a.bin").write_bytes(content)
+    try:
+        unpack(folder / "a.bin", Limits(bytes=10**6))
+    except ArchiveError as error:
+        said = str(error)
+    else:
+        said = ""
+    assert not said or said.isprintable()
+    (folder / "p-1-py3-none-any.whl").write_bytes(content)
+    (folder / "a.bin").unlink(missing_ok=True)
+    with contextlib.suppress(ArchiveError), open_members("c", folder) as members:
+        for name in members.names:
+            with contextlib.suppress(ArchiveError):
+                members.read(name)
+    shutil.rmtree(folder)

@@ -30,6 +30,7 @@ from seqloom.cli import (
 )
 from seqloom.cli import set as set_
 from seqloom.errors import OfflineError, SeqloomError, SilentError
+from seqloom.printable import printable
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 
@@ -112,6 +113,6 @@ def _parser() -> argparse.ArgumentParser:
 def _fail(options: argparse.Namespace, message: str, status: int = FAILED) -> NoReturn:
     if options.debug:
         traceback.print_exc()
-    for line in message.splitlines():
-        print(f"seqloom: error: {line}", file=sys.stderr)
+    for line in message.split("\n"):
+        print(f"seqloom: error: {printable(line)}", file=sys.stderr)
     sys.exit(status)

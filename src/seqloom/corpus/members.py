@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from seqloom.corpus.sources.archives import BROKEN, checked, open_zip
 from seqloom.errors import ArchiveError, CorpusError, FormatError
 
 _LARGEST_CATALOGUE = 1 << 28  # bytes; a catalogue is read whole, a text file line by line
@@ -39,11 +40,22 @@ class Members:
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
         """Open a file for reading. Raises `ArchiveError` where the archive around it is broken."""
-        try:
-            with self._archive.open(name) if self._archive else (self._folder / name).open("rb") as stream:
+        if self._archive is None:
+            with (self._folder / name).open("rb") as stream:
                 yield stream
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-            raise ArchiveError(f"{self.place}: {name}: it is truncated or corrupt: {error}") from error
+            return
+        try:
+            opened = self._archive.open(checked(self.place, self._archive.getinfo(name)))
+        except (*BROKEN, RuntimeError, NotImplementedError) as error:  # the last two: encrypted, in an unknown way
+            raise self._corrupt(name, error) from error
+        with opened as stream:
+            try:
+                yield stream
+            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+                raise self._corrupt(name, error) from error
+
+    def _corrupt(self, name: str, error: Exception) -> ArchiveError:
+        return ArchiveError(f"{self.place}: {name}: it is truncated or corrupt: {error}")
 
     def read(self, name: str) -> bytes:
         """Return the whole of a file. Raises `FormatError` for one that is larger than a catalogue ever is."""
@@ -85,8 +97,8 @@ def open_members(place: str, folder: Path) -> Iterator[Members]:
         yield Members(place, folder, None)
         return
     try:
-        archive = zipfile.ZipFile(files[0])
-    except zipfile.BadZipFile as error:
+        archive = open_zip(files[0])
+    except (*BROKEN, NotImplementedError) as error:
         raise ArchiveError(f"{place}: {files[0].name}: it is truncated or corrupt: {error}") from error
     with archive:
         yield Members(place, folder, archive)

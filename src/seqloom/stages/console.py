@@ -24,6 +24,7 @@ from typing import NoReturn, TextIO
 
 from seqloom.errors import OfflineError, ParamsError, SeqloomError, SilentError
 from seqloom.params import Params, load_params
+from seqloom.printable import printable
 from seqloom.progress import Listener, Progress
 from seqloom.stages.restore import restore
 
@@ -94,7 +95,7 @@ def describe(progress: Progress, done_here: int, seconds: float) -> str:
         parts.append(f"in {_duration(seconds)}")
     elif total is not None and rate and seconds >= 1:
         parts.append(f"{_duration((total - done) / rate)} left")
-    return "  ".join(parts)
+    return printable("  ".join(parts))
 
 
 def _thousands(count: float) -> str:
@@ -123,7 +124,8 @@ class _Messages(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self._meter.close()
         warned = "warning: " if record.levelno >= logging.WARNING else ""
-        print(warned + record.getMessage(), file=sys.stderr, flush=True)
+        lines = map(printable, record.getMessage().split("\n"))
+        print(warned + "\n".join(lines), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -194,6 +196,6 @@ def _disk_is_full(error: Exception) -> bool:
 def _fail(message: str, status: int) -> NoReturn:
     if os.environ.get("SEQLOOM_DEBUG") == "1":
         traceback.print_exc()
-    for line in message.splitlines():
-        print(f"error: {line}", file=sys.stderr, flush=True)
+    for line in message.split("\n"):
+        print(f"error: {printable(line)}", file=sys.stderr, flush=True)
     sys.exit(status)

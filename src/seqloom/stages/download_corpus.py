@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from seqloom.corpus.settings import FileSource, GitSource, PackageSource, Source, UrlSource
+from seqloom.corpus.sources.archives import safe_name
 from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, remove, sha256_of
 from seqloom.corpus.sources.file import fetch_file
 from seqloom.corpus.sources.git import fetch_git
@@ -68,6 +69,8 @@ def _fetch(
 
 def _entry(source: Source, folder: Path, corpus: str) -> dict[str, Any]:
     files = sorted(path for path in (folder / corpus).rglob("*") if path.is_file())
+    for path in files:
+        safe_name(corpus, path.relative_to(folder / corpus).as_posix())  # the names go into the manifest, and into logs
     return {
         "kind": source.kind,
         "files": [

@@ -5,9 +5,9 @@ are made, with modes of ours; a link, a device, a path with `..` or a name given
 """
 
 import gzip
-import lzma
 import stat
-import tarfile
+import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,13 +16,20 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple
 
 from seqloom.corpus.sources.depot import remove
+from seqloom.corpus.sources.tar import read_tar
 from seqloom.errors import ArchiveError
+from seqloom.printable import is_control
 from seqloom.progress import Listener, Progress, ignore
 
 _BLOCK = 1 << 18
 _TAR_BLOCK = 512
-# What a broken or hostile archive makes the readers raise.
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile)
+_DEEPEST, _LONGEST_PART, _LONGEST_NAME = 64, 200, 1000  # file systems allow 255 bytes for a part of a path
+_READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_LARGEST_DIRECTORY = 1 << 26  # bytes; zipfile holds the directory of a zip in memory, several times over
+# What a broken or hostile archive makes the readers raise; the last four come of fields that hold nonsense.
+BROKEN = (
+    zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, struct.error, ValueError, OverflowError, IndexError,
+)  # fmt: skip
 
 
 class Limits(NamedTuple):
@@ -65,16 +72,20 @@ class _Meter:
         self._limits, self._task, self._listen = limits, task, listen
         self._bytes = self._members = 0
 
-    def write(self, reader: IO[bytes] | gzip.GzipFile, target: Path) -> None:
-        """Copy a stream to a file that must not exist yet."""
+    def write(self, reader: IO[bytes] | gzip.GzipFile, target: Path, size: int | None = None) -> None:
+        """Copy a stream, or the next `size` bytes of it, to a file that must not exist yet."""
         self._members += 1
         if self._members > self._limits.members:
             raise ArchiveError(f"{self._name}: it holds more than {self._limits.members:,} files")
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as writer:
-            while block := reader.read(_BLOCK):
+            left = size
+            while block := reader.read(_BLOCK if left is None else min(_BLOCK, left)):
                 self._count(len(block))
                 writer.write(block)
+                left = None if left is None else left - len(block)
+        if left:
+            raise EOFError("it has no end")
         self._listen(Progress(self._task, self._bytes, None, "bytes"))
 
     def _count(self, size: int) -> None:
@@ -125,58 +136,90 @@ def _gunzip(file: Path, meter: _Meter) -> Path:
 
 
 def _unzip(file: Path, meter: _Meter) -> None:
-    folder = file.parent / ".unpacked"
-    with zipfile.ZipFile(file) as archive:
+    with open_zip(file) as archive, _beside(file) as folder:
         for member in archive.infolist():
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise ArchiveError(f"{file.name}: {member.filename!r} is a link or a device, not a file")
-            target = _inside(file, folder, member.filename)
+                raise ArchiveError(f"{file.name}: {member.filename[:80]!r} is a link or a device, not a file")
+            target = folder / safe_name(file.name, member.filename)
             if not member.is_dir():
-                with archive.open(member) as reader:
+                with archive.open(checked(file.name, member)) as reader:
                     meter.write(reader, target)
-    _settle(file, folder)
+
+
+def open_zip(file: Path) -> zipfile.ZipFile:
+    """Open a zip or a wheel.
+
+    Raises:
+        ArchiveError: its directory is larger than that of any corpus.
+        BadZipFile: it is truncated or corrupt; so are, for nonsense in its fields, the other errors of `BROKEN`.
+    """
+    if (size := _directory_size(file)) > _LARGEST_DIRECTORY:
+        raise ArchiveError(f"{file.name}: its directory has {size:,} bytes; at most {_LARGEST_DIRECTORY:,} are read")
+    return zipfile.ZipFile(file)
+
+
+def _directory_size(file: Path) -> int:
+    """Return how large the directory of a zip says that it is; 0 if it has none."""
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - (1 << 16) - 98))
+        tail = stream.read()
+    end, end_64 = tail.rfind(b"PK\x05\x06"), tail.rfind(b"PK\x06\x06")
+    size = int.from_bytes(tail[end + 12 : end + 16], "little") if end >= 0 else 0
+    if size == 0xFFFFFFFF and end_64 >= 0:
+        return int.from_bytes(tail[end_64 + 40 : end_64 + 48], "little")
+    return size
+
+
+def checked(place: str, member: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Return a member that can be read in bounded memory: Python unpacks bzip2 and LZMA without bound."""
+    if member.compress_type not in _READ:
+        names = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA"}
+        name = names.get(member.compress_type, f"method {member.compress_type}")
+        raise ArchiveError(
+            f"{place}: {member.filename[:80]!r} is packed with {name}; valid are deflate and no compression"
+        )
+    return member
 
 
 def _untar(file: Path, meter: _Meter) -> None:
-    folder = file.parent / ".unpacked"
-    with tarfile.open(file, "r:") as archive:
-        for member in archive:
-            if not (member.isreg() or member.isdir()):
-                raise ArchiveError(f"{file.name}: {member.name!r} is a link or a device, not a file")
-            target = _inside(file, folder, member.name)
-            if member.isreg():
-                reader = archive.extractfile(member)
-                assert reader is not None
-                with reader:
-                    meter.write(reader, target)
-        end = archive.offset
-    # A tar ends with a block of zeros; tarfile takes a file that breaks off between two members for a whole one.
-    with file.open("rb") as stream:
-        stream.seek(end)
-        if stream.read(_TAR_BLOCK) != bytes(_TAR_BLOCK):
-            raise ArchiveError(f"{file.name}: it is truncated or corrupt: it has no end")
-    _settle(file, folder)
-
-
-def _inside(file: Path, folder: Path, name: str) -> Path:
-    """The place of a member below the folder."""
-    return folder / safe_name(file.name, name)
+    with file.open("rb") as stream, _beside(file) as folder:
+        for member in read_tar(stream, file.name):
+            target = folder / safe_name(file.name, member.name)
+            if not member.is_folder:
+                meter.write(stream, target, member.size)
 
 
 def safe_name(place: str, name: str) -> PurePosixPath:
-    """Return the name of a member as a path. Raises `ArchiveError` where it would leave the folder."""
+    """Return the name of a member as a path.
+
+    Raises:
+        ArchiveError: it would leave the folder, is empty, holds control characters, or no file system would take it.
+    """
     path = PurePosixPath(name)
-    unsafe = path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or PureWindowsPath(name).drive
-    if unsafe:
-        raise ArchiveError(f"{place}: {name!r} would leave the folder that it is extracted into")
+    shown = f"{name[:80]!r}{'...' if len(name) > 80 else ''}"
+    if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or PureWindowsPath(name).drive:
+        raise ArchiveError(f"{place}: {shown} would leave the folder that it is extracted into")
+    if not path.parts and not name.endswith("/"):
+        raise ArchiveError(f"{place}: it holds a file without a name")
+    if any(map(is_control, name)):
+        raise ArchiveError(f"{place}: the name {shown} holds control characters")
+    if len(path.parts) > _DEEPEST:
+        raise ArchiveError(f"{place}: {shown} is {len(path.parts):,} folders deep; at most {_DEEPEST} are made")
+    if len(name) > _LONGEST_NAME or any(len(part.encode()) > _LONGEST_PART for part in path.parts):
+        raise ArchiveError(
+            f"{place}: the name {shown} is too long; a part of it may have {_LONGEST_PART} bytes, the whole "
+            f"{_LONGEST_NAME} characters"
+        )
     return path
 
 
-def _settle(file: Path, folder: Path) -> None:
-    """Let what was extracted take the archive's place."""
+@contextmanager
+def _beside(file: Path) -> Iterator[Path]:
+    """Give a new folder beside the archive; what is in it at the end takes the archive's place."""
+    folder = Path(tempfile.mkdtemp(prefix=".unpacked-", dir=file.parent))
+    yield folder
     remove(file)
-    if folder.is_dir():
-        for path in sorted(folder.iterdir()):
-            path.rename(file.parent / path.name)
-        folder.rmdir()
+    for path in sorted(folder.iterdir()):
+        path.rename(file.parent / path.name)
+    folder.rmdir()
