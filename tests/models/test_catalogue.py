@@ -1,4 +1,7 @@
 import json
+import os
+import pickle
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ from seqloom.errors import ModelError
 from seqloom.models.catalogue import build_model, load_model, save_model
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import Architecture
+from tests.memory import peak_memory
 from tests.records import model_settings
 
 TRANSFORMER = {"width": 16, "feed_forward": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
@@ -99,3 +103,127 @@ def test_what_is_no_model_is_named(model: Seq2Seq, architecture: Architecture, t
     (tmp_path / "model.json").write_text('{"format": 99}')
     with pytest.raises(ModelError, match="format is 99"):
         load_model(tmp_path)
+
+
+class Stranger:
+    """Makes the file `ran` when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder / "ran"),)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "model.pkl", "optimizer.pth"])
+def test_a_pickle_in_the_folder_is_never_read(
+    model: Seq2Seq, architecture: Architecture, tmp_path: Path, name: str
+) -> None:
+    save_model(model, architecture, tmp_path)
+    (tmp_path / name).write_bytes(pickle.dumps(Stranger(tmp_path)))
+    load_model(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=f"it is not there; {name} is not read: a pickle can run any code"):
+        load_model(tmp_path)
+    (tmp_path / name).rename(tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match=r"model\.safetensors: cannot be read as safetensors"):
+        load_model(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def header(content: bytes, size: int | None = None) -> bytes:
+    return (len(content) if size is None else size).to_bytes(8, "little") + content
+
+
+def tensor(**fields: Any) -> bytes:
+    return json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4], **fields}}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"1234567",
+        header(b"", 2**63),
+        header(b"{}", 10**12),
+        header(b"{}", 90_000_000),
+        header(b"{" * 50_000),
+        header(b"[" * 50_000),
+        header(b'{"w": 3}'),
+        header(b"\xff\xfe"),
+        header(tensor(shape=[10**12])) + b"1234",
+        header(tensor(shape=[2**63, 2**63])) + b"1234",
+        header(tensor(shape=[-1])) + b"1234",
+        header(tensor(data_offsets=[4, 0])) + b"1234",
+        header(tensor(data_offsets=[0, 2**62])) + b"1234",
+        header(tensor(dtype="OBJECT")) + b"1234",
+        header(tensor()) + b"12",
+        header(tensor(dtype="F8_E8M0", shape=[4])) + b"1234",
+        header(json.dumps({"__metadata__": {"a": 1}}).encode()),
+    ],
+)
+def test_a_corrupt_header_of_weights_is_one_line(
+    model: Seq2Seq, architecture: Architecture, tmp_path: Path, content: bytes
+) -> None:
+    save_model(model, architecture, tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(content)
+
+    def load() -> None:
+        with pytest.raises(ModelError, match=r"model\.safetensors: (cannot be read as|its weights are of)") as raised:
+            load_model(tmp_path)
+        assert "\n" not in str(raised.value)
+        assert len(str(raised.value)) < 500
+
+    assert peak_memory(load, tries=1) < 20_000_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": 1}, "format is 1; this seqloom reads format 2: use the seqloom that wrote it, or train again"),
+        ({"format": "9" * 5000}, "format is '999"),
+        ({"format": None}, "format is None"),
+        ({"source_vocab_size": None}, "a vocabulary has None ids; valid are 1 to 10,000,000"),
+        ({"source_vocab_size": 10**12}, "a vocabulary has 1000000000000 ids"),
+        ({"target_vocab_size": -1}, "a vocabulary has -1 ids"),
+        ({"target_vocab_size": [3]}, "a vocabulary has"),
+        ({"source_vocab_size": 9_000_000, "target_vocab_size": 9_000_000}, "of another network"),
+        ({"architecture": "transformer"}, "does not describe a model"),
+        ({"architecture": {"name": "pickled"}}, "does not describe a model"),
+    ],
+)
+def test_a_description_of_another_version_or_of_no_network_is_one_line(
+    model: Seq2Seq, architecture: Architecture, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    save_model(model, architecture, tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(description | changes))
+    with pytest.raises(ModelError, match=said) as raised:
+        load_model(tmp_path)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize("size", [{"width": 65_536, "heads": 1}, {"feed_forward": 65_536}, {"encoder_layers": 500}])
+def test_sizes_that_the_weights_do_not_have_take_no_memory(
+    model: Seq2Seq, architecture: Architecture, tmp_path: Path, size: dict[str, int]
+) -> None:
+    save_model(model, architecture, tmp_path)
+    description = json.loads((tmp_path / "model.json").read_text())
+    description["architecture"] |= size
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match="of another network"):
+        load_model(tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB; the weights would take gigabytes
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", "3", "null", '{"format": 2}', "\ud800"])
+def test_text_that_describes_nothing_is_one_line(
+    model: Seq2Seq, architecture: Architecture, tmp_path: Path, text: str
+) -> None:
+    save_model(model, architecture, tmp_path)
+    (tmp_path / "model.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ModelError, match=r"model\.json: (cannot be read|format is|does not describe)") as raised:
+        load_model(tmp_path)
+    assert "\n" not in str(raised.value)

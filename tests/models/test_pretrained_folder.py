@@ -1,5 +1,7 @@
 """A folder of Hugging Face's as a network: what is read of it, what is written, and what is refused by name."""
 
+import contextlib
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -134,3 +136,31 @@ def test_without_the_extra_the_message_says_what_to_install(
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ModelError, match=r"transformers, which is not installed; pip install 'seqloom\[hf\]'"):
         build(folders["t5"])
+
+
+@pytest.mark.parametrize("kind", ["AutoConfig", "AutoModelForSeq2SeqLM"])
+def test_code_beside_a_known_network_is_never_run(folders: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    shutil.copytree(folders["marian"], tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "auto_map": {kind: "own.Own"}}))
+    (tmp_path / "own.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()")
+    with contextlib.suppress(ModelError):  # the network itself is known, and may well be built without that code
+        build(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_pickled_weights_are_not_read(folders: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders["marian"], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="cannot be loaded as an AutoModelForSeq2SeqLM"):
+        build(tmp_path)
+
+
+def test_a_description_of_more_weights_than_there_are_takes_no_memory(folders: dict[str, Path], tmp_path: Path) -> None:
+    save_model(build(folders["marian"]), ARCHITECTURE, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "vocab_size": 10**9, "decoder_vocab_size": 10**9}))
+    with pytest.raises(
+        ModelError, match=r"makes no network: it describes [0-9,]+ weights, and the file of weights has"
+    ):
+        load_model(tmp_path)

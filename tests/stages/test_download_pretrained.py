@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -111,9 +112,13 @@ class Stranger:
     [
         (saved(Stranger()), "no file of tensors alone"),
         (b"no pickle at all", "no file of tensors alone"),
+        (saved({"a": torch.zeros(3)})[:-60], "no file of tensors alone"),
+        (pickle.dumps(Stranger(), protocol=0), "no file of tensors alone"),
+        (b"\x80\x02}q\x00K\x01K\x02s.", "something else than tensors|no file of tensors alone"),
+        (b"", "no file of tensors alone"),
         (saved({"a": "text"}), "something else than tensors"),
     ],
-    ids=["code", "noise", "text"],
+    ids=["code", "noise", "truncated", "old code", "numbers", "empty", "text"],
 )
 def test_a_pickle_of_anything_else_is_refused_and_never_run(pickled: bytes, said: str) -> None:
     download_pretrained.run(params("transformer"), ignore)

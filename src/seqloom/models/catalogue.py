@@ -7,6 +7,7 @@ the network. No code is stored and none is run on loading.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -31,6 +32,13 @@ from seqloom.models.settings import (
 from seqloom.models.transformer import Transformer
 
 FORMAT = 2
+_LARGEST_VOCABULARY = 10_000_000
+_PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
+# What a file raises that is no safetensors, or has tensors of a type that torch does not know.
+_UNREADABLE = (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
+
+Shapes = dict[str, tuple[int, ...]]
+"""The shape of each weight, by its name."""
 
 
 def build_model(
@@ -92,52 +100,86 @@ def save_model(model: Seq2Seq, architecture: Architecture, folder: Path) -> None
 def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:
     """Read a stored network, in evaluation mode. Raises `ModelError` naming the file and what is wrong with it."""
     description = folder / "model.json"
-    try:
-        stored = json.loads(description.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(f"{folder} is not a model folder: it has no model.json") from error
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{description}: cannot be read: {error}") from error
-    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-        given = stored.get("format") if isinstance(stored, dict) else stored
-        raise ModelError(f"{description}: format is {given!r}; this seqloom reads format {FORMAT}")
+    stored = _described(description)
     file = folder / "model.safetensors"
+    shapes = _shapes(file)
     try:
         architecture = ARCHITECTURE.validate_python(stored["architecture"])
-        sizes = int(stored["source_vocab_size"]), int(stored["target_vocab_size"])
-        if isinstance(architecture, PretrainedArchitecture):
-            model: Seq2Seq = from_config(architecture, folder, _names(file))
-        else:
-            model = build_model(architecture, *sizes)
-    except (KeyError, ValidationError, ValueError) as error:
+        sizes = _size(stored["source_vocab_size"]), _size(stored["target_vocab_size"])
+    except ValidationError as error:
+        fault = error.errors()[0]
+        said = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+        raise ModelError(f"{description}: does not describe a model: {said}") from error
+    except (KeyError, ValueError) as error:
         raise ModelError(f"{description}: does not describe a model: {error}") from error
+    if isinstance(architecture, PretrainedArchitecture):
+        model: Seq2Seq = from_config(architecture, folder, shapes, file.stat().st_size)
+    else:
+        with torch.device("meta"):  # takes no memory, whatever sizes model.json names
+            planned = build_model(architecture, *sizes)
+        _compare(file, {name: tuple(tensor.shape) for name, tensor in weights(planned).items()}, shapes)
+        model = build_model(architecture, *sizes)
     load_weights(model, file)
     if isinstance(model, Pretrained):
         model.verify()
     return model.to(device).eval()
 
 
+def _described(description: Path) -> dict[str, Any]:
+    """Return what model.json says, if it is of the format that is read here."""
+    try:
+        stored = json.loads(description.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{description.parent} is not a model folder: it has no {description.name}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{description}: cannot be read: {error}") from error
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        given = repr(stored.get("format") if isinstance(stored, dict) else stored)[:40]
+        raise ModelError(
+            f"{description}: format is {given}; this seqloom reads format {FORMAT}: use the seqloom that wrote it, or "
+            "train again"
+        )
+    return stored
+
+
+def _size(vocabulary: object) -> int:
+    if not isinstance(vocabulary, int) or not 0 < vocabulary <= _LARGEST_VOCABULARY:
+        raise ValueError(f"a vocabulary has {str(vocabulary)[:40]} ids; valid are 1 to {_LARGEST_VOCABULARY:,}")
+    return vocabulary
+
+
+def _compare(file: Path, own: Shapes, stored: Shapes) -> None:
+    odd = sorted(own.keys() ^ stored.keys()) or [name for name in own if own[name] != stored[name]]
+    if odd:
+        raise ModelError(f"{file}: its weights are of another network: {odd[0][:80]} differs ({len(odd)} in all)")
+
+
 def load_weights(model: Seq2Seq, file: Path) -> None:
     """Copy the weights of `file` into `model`. Raises `ModelError` where they are broken or of another network."""
     try:
         stored = load_file(file)
-    except (OSError, SafetensorError) as error:
+    except _UNREADABLE as error:
         raise _unreadable(file, error) from error
     own = weights(model)
-    odd = sorted(own.keys() ^ stored.keys()) or [n for n in own if own[n].shape != stored[n].shape]
-    if odd:
-        raise ModelError(f"{file}: its weights are of another network: {odd[0]} differs ({len(odd)} in all)")
+    shapes = [{name: tuple(tensor.shape) for name, tensor in each.items()} for each in (own, stored)]
+    _compare(file, *shapes)
     for name, tensor in own.items():
         tensor.copy_(stored[name])
 
 
-def _names(file: Path) -> list[str]:
+def _shapes(file: Path) -> Shapes:
+    """Return the names and shapes of the stored weights; only the header of the file is read."""
     try:
         with safe_open(file, "pt") as stored:
-            return list(stored.keys())
-    except (OSError, SafetensorError) as error:
+            names = stored.keys()
+            return {name: tuple(stored.get_slice(name).get_shape()) for name in names}
+    except FileNotFoundError as error:
+        pickles = sorted(path.name for path in file.parent.iterdir() if path.suffix in _PICKLES)
+        hint = f"; {pickles[0]} is not read: a pickle can run any code" if pickles else ""
+        raise ModelError(f"{file}: cannot be read as safetensors: it is not there{hint}") from error
+    except _UNREADABLE as error:
         raise _unreadable(file, error) from error
 
 
 def _unreadable(file: Path, error: Exception) -> ModelError:
-    return ModelError(f"{file}: cannot be read as safetensors: {error}")
+    return ModelError(f"{file}: cannot be read as safetensors: {' '.join(str(error).split())[:200]}")

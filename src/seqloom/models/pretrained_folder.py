@@ -48,8 +48,10 @@ def from_folder(architecture: PretrainedArchitecture, folder: Path) -> Pretraine
     return model
 
 
-def from_config(architecture: PretrainedArchitecture, folder: Path, stored: Iterable[str]) -> Pretrained:
-    """Make the network that `folder` describes, for weights with the names `stored` (see `catalogue.weights`).
+def from_config(architecture: PretrainedArchitecture, folder: Path, stored: Iterable[str], size: int) -> Pretrained:
+    """Make the network that `folder` describes, for `size` bytes of weights with the names `stored`.
+
+    The names are those of `catalogue.weights`.
 
     Its weights are random until those are loaded; whoever does that calls `verify`.
 
@@ -57,10 +59,13 @@ def from_config(architecture: PretrainedArchitecture, folder: Path, stored: Iter
         ModelError: the folder describes no such network.
     """
     hf = library("transformers")
+    config = _config(architecture, folder)
     try:
-        network = hf.AutoModelForSeq2SeqLM.from_config(
-            _config(architecture, folder), dtype=torch.float32, trust_remote_code=False
-        )
+        with torch.device("meta"):  # takes no memory, whatever sizes config.json names
+            planned = hf.AutoModelForSeq2SeqLM.from_config(config, trust_remote_code=False)
+        if (count := sum(parameter.numel() for parameter in planned.parameters())) > size:
+            raise ValueError(f"it describes {count:,} weights, and the file of weights has {size:,} bytes")
+        network = hf.AutoModelForSeq2SeqLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
     except _FAULTS as error:
         raise ModelError(f"{folder}: its config.json makes no network: {_first_line(error)}") from error
     # A checkpoint may hold two tables where the configuration says that they are one; it is the checkpoint that counts.

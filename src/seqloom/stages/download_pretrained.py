@@ -9,7 +9,6 @@ Only data is taken, never code. Weights are stored as safetensors; a pickle is r
 """
 
 import json
-import pickle
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -115,7 +114,9 @@ def _tensors(pickles: list[Path]) -> "dict[str, torch.Tensor]":
     for file in pickles:
         try:
             read = torch.load(file, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        except OSError as error:
+            raise SourceError(f"{file}: cannot be read: {error.strerror or error}") from error
+        except Exception as error:  # damaged bytes raise nearly any error there is
             raise SourceError(f"{file}: is no file of tensors alone, and is read as nothing else") from error
         if not isinstance(read, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in read.values()):
             raise SourceError(f"{file}: holds something else than tensors by name")

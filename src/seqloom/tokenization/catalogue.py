@@ -94,7 +94,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         names = ["joint.model"] if description["joint"] else ["source.model", "target.model"]
         vocabularies = [_load(kind, folder / name, str(hashes[name])) for name in names]
         return SlottedTokenizer(vocabularies[0], vocabularies[-1], slots, _languages(description))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
 
 
@@ -109,7 +109,7 @@ def _languages(description: dict[str, Any]) -> list[str]:
 def _description(path: Path) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TokenizerError(f"{path}: cannot be read: {error}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise TokenizerError(f"{path}: not a tokenizer of format {FORMAT}")

@@ -106,6 +106,11 @@ def fetch(store: Store, wanted: Reference) -> Path:
         version = store.client.get_model_version(found.name, found.version)
         place = location(store, version) or _downloaded(store, version)
     folder: Path = place / "artifacts" / ARTIFACT
+    if not folder.is_dir() and holds_model(place):
+        raise RegistryError(
+            f"{found.name} version {found.version} was not registered by seqloom: it holds no model folder, and "
+            "nothing else of it is loaded"
+        )
     if not folder.is_dir():
         raise RegistryError(
             f"the files of {found.name} version {found.version} are not in {place}: a store that is a database "
