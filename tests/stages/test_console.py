@@ -123,6 +123,29 @@ def keep_signals() -> Iterator[None]:
             1,
             "error: toy: no space is left on the disk of this folder; make room and run again\n",
         ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "data/x"),
+            1,
+            "error: toy: the disk of data/x is read-only; make it writable and run again\n",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "data/x"),
+            1,
+            "error: toy: data/x may not be used by this user (Permission denied); change its owner or mode and run "
+            "again\n",
+        ),
+        (
+            OSError(errno.EFBIG, "File too large"),
+            1,
+            "error: toy: a file in this folder has reached the size that its disk or `ulimit -f` allows; raise that "
+            "and run again\n",
+        ),
+        (
+            OSError(errno.EIO, "Input/output error", "data/x"),
+            1,
+            "error: toy: the disk of data/x cannot be read or written (I/O error); look at the disk and run again\n",
+        ),
+        (CorpusError("one \x1b[31m\u202e\r\ntwo"), 1, "error: one \\x1b[31m\\u202e\\r\nerror: two\n"),
     ],
 )
 @pytest.mark.usefixtures("repository")

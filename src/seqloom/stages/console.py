@@ -163,10 +163,9 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
     except _Terminated:
         _fail(f"{name} was interrupted; run again to go on", 143)
     except Exception as error:
-        if not _disk_is_full(error):
+        if (said := _of_the_machine(error)) is None:
             raise
-        place = getattr(error, "filename", None) or "this folder"
-        _fail(f"{name}: no space is left on the disk of {place}; make room and run again", 1)
+        _fail(f"{name}: {said} and run again", 1)
 
 
 def _restore(name: str, meter: Meter) -> None:
@@ -188,9 +187,24 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise _Terminated
 
 
-def _disk_is_full(error: Exception) -> bool:
+def _of_the_machine(error: Exception) -> str | None:
+    """What is wrong with the disk or the limits of this machine, and what to do; None if the error is another."""
+    place = getattr(error, "filename", None) or "this folder"
+    number = getattr(error, "errno", None)
     # Libraries that write files in another language wrap the error number into words.
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+    if number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error):
+        return f"no space is left on the disk of {place}; make room"
+    if number == errno.EFBIG or os.strerror(errno.EFBIG) in str(error):
+        return f"a file in {place} has reached the size that its disk or `ulimit -f` allows; raise that"
+    if number == errno.EROFS:
+        return f"the disk of {place} is read-only; make it writable"
+    if number in (errno.EACCES, errno.EPERM):
+        return f"{place} may not be used by this user ({os.strerror(number)}); change its owner or mode"
+    if number == errno.EIO:
+        return f"the disk of {place} cannot be read or written (I/O error); look at the disk"
+    if number == errno.EMFILE:
+        return "more files are open than this machine allows; raise `ulimit -n`"
+    return None
 
 
 def _fail(message: str, status: int) -> NoReturn:

@@ -69,7 +69,8 @@ class Journal:
         if self.work is None:
             return False
         if self.work.host != socket.gethostname():
-            return time.time() - self._file.stat().st_mtime < _SILENCE
+            # A time ahead of ours is of before the clock was set back, and says as little as one long past.
+            return abs(time.time() - self._file.stat().st_mtime) < _SILENCE
         try:
             process = psutil.Process(self.work.pid)
             return bool(

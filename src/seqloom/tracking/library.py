@@ -48,5 +48,6 @@ _registry.register("file", LocalFiles)
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.ERROR)
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises, too
 
 __all__ = ["MlflowClient", "MlflowException", "mlflow"]

@@ -6,6 +6,7 @@ versions. Whatever MLflow raises leaves this room as a `RegistryError` of one li
 hold.
 """
 
+import errno
 import fcntl
 import os
 import socket
@@ -34,6 +35,17 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's pag
 _HEADER = b"SQLite format 3"  # how a database begins
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SILENCE = ("Max retries exceeded", "timed out", "timeout expired", "Connection refused")
+_LOCKED = "database is locked"
+# What SQLite says, and what a person can do about it.
+_SQLITE = {
+    _LOCKED: "another process holds it locked; wait until that process has ended (`fuser mlflow.db` names it)",
+    "database or disk is full": "no space is left on its disk; make room",
+    "disk I/O error": "its disk cannot be read or written; look at the disk, and whether it is full",
+    "readonly database": "it may be read only; make the file and its folder writable for this user",
+    "unable to open database file": "it cannot be opened; make the file and its folder writable for this user",
+    "malformed": "it is damaged; restore it from a backup",
+    "file is not a database": "it is damaged; restore it from a backup",
+}
 _PATIENCE = 5  # seconds for a first answer
 
 
@@ -100,7 +112,10 @@ def refusals(store: Store) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
-        raise _kind(error)(_explained(str(error), store.uri)) from error
+        said = _explained(str(error), store.uri)
+        if said in _SQLITE.values():
+            said = f"{store.shown}: {said}, and run again"
+        raise _kind(error)(said) from error
 
 
 @contextmanager
@@ -147,8 +162,17 @@ def holds_model(folder: Path) -> bool:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise  # told as what befalls any file
+        raise RegistryError(
+            f"{path}: cannot be written ({error.strerror}): make the folder writable for this user, or set "
+            f"{URI_VARIABLE} to a store elsewhere"
+        ) from error
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)  # the kernel lets go of it when the process ends, however it ends
         yield
 
@@ -180,7 +204,8 @@ def _make(database: Path, *, create: bool, own: bool) -> None:
         try:
             MlflowClient(f"{SQLITE}{beside}").search_experiments(max_results=1)
         except (MlflowException, SQLAlchemyError) as error:
-            raise RegistryError(f"{database}: cannot be made: {_first_line(str(error))}") from error
+            said = _explained(str(error), f"{SQLITE}{database}")
+            raise RegistryError(f"{database}: cannot be made: {said}") from error
         beside.replace(database)
 
 
@@ -191,7 +216,8 @@ def _settle(database: Path) -> None:
     try:
         make_relative(database)
     except sqlite3.Error as error:
-        raise RegistryError(f"{database}: its artifact locations cannot be made relative: {error}") from error
+        said = _explained(str(error), f"{SQLITE}{database}")
+        raise _kind(error)(f"{database}: its artifact locations cannot be made relative: {said}") from error
 
 
 def _answering(uri: str) -> MlflowClient:
@@ -219,7 +245,7 @@ def _answering(uri: str) -> MlflowClient:
 
 
 def _kind(error: Exception) -> type[RegistryError]:
-    silent = isinstance(error, OSError) or any(sign in str(error) for sign in _SILENCE)
+    silent = isinstance(error, OSError) or any(sign in str(error) for sign in (*_SILENCE, _LOCKED))
     return SilentError if silent else RegistryError
 
 
@@ -227,6 +253,8 @@ def _explained(message: str, uri: str) -> str:
     said = _first_line(message)
     if any(sign in message for sign in _SILENCE):
         said = "it does not answer"
+    if uri.startswith(SQLITE) and (known := next((_SQLITE[sign] for sign in _SQLITE if sign in message), None)):
+        said = known
     if userinfo := _userinfo(uri):
         for secret in (userinfo, userinfo.partition(":")[2]):
             said = said.replace(secret, "***") if secret else said
