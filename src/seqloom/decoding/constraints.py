@@ -4,12 +4,16 @@ The rules, the strongest first:
 
 1. A forced token is the only one there: those of a target prefix, and EOS once a hypothesis has its maximal length. A
    prefix longer than that is written whole.
-2. PAD and BOS are never written. (EOS is not meant, where a vocabulary has one id for EOS and one of them.)
-3. No n-gram of ids comes twice (Paulus et al. 2018, arXiv 1705.04304, section 2.5). The prefix counts as written.
-4. A hypothesis does not end before its minimal length, unless nothing else is left for it to write: then it ends early.
+2. PAD, BOS and `banned` ids are never written. (If EOS shares its id with PAD or BOS, that id stays allowed.)
+3. Bytes make characters: after the first byte of one come those that complete it (`octets`).
+4. Each slot comes exactly as often as its source has it, tags properly nested (`budgets`): none comes more often, and a
+   hypothesis that lacks one does not end. Where the model would end, or where the missing ones take up all that is left
+   of the maximal length, only they may come.
+5. No n-gram of ids comes twice (Paulus et al. 2018, arXiv 1705.04304, section 2.5). The prefix counts as written.
+6. A hypothesis does not end before its minimal length, unless nothing else is left for it to write: then it ends early.
 
 A token that is allowed keeps the log-probability that the model gives it, a forced one too: nothing is renormalised, so
-that a score is the true score of its ids. Where no rule bites, the cost is that of writing two columns.
+that a score is the true score of its ids. Where no rule bites, the cost is that of writing a few columns.
 """
 
 from collections.abc import Sequence
@@ -20,7 +24,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from seqloom.decoding.budgets import Budget, Budgets
+from seqloom.decoding.octets import Octets
 from seqloom.symbols import Symbols
+from seqloom.tokenization.tokenizer import Special
 
 _FREE = -1  # in place of a forced token: there is none
 
@@ -34,6 +41,9 @@ class Constraints:
     max_lengths: Tensor  # (A,) int64, at least the length of the prefix; where the minimum is above it, it rules
     prefixes: Tensor  # (A, P) int64, -1 behind the end of each
     no_repeat_ngram: int  # 0 is off
+    banned: tuple[int, ...] = ()
+    budgets: Budgets | None = None  # None where no source has a slot
+    octets: Octets | None = None  # None where no id is a byte
 
     @classmethod
     def build(
@@ -66,6 +76,16 @@ class Constraints:
             no_repeat_ngram,
         )
 
+    def extended(self, special: Special, budgets: Sequence[Budget]) -> Self:
+        """Return these rules with those for the `special` ids of a tokenizer; `budgets` has one per source."""
+        device = self.max_lengths.device
+        return replace(
+            self,
+            banned=(*special.slots, *special.unwritten),
+            budgets=Budgets.build(special.slots, budgets, device),
+            octets=Octets(special.octets, device) if special.octets else None,
+        )
+
     @cached_property
     def longest(self) -> int:
         """The most ids that a hypothesis of any source may have."""
@@ -81,7 +101,8 @@ class Constraints:
 
     @cached_property
     def _never(self) -> Tensor:
-        never = {self.symbols.pad, self.symbols.bos} - {self.symbols.eos}
+        strays = () if self.octets is None else self.octets.strays
+        never = {self.symbols.pad, self.symbols.bos, *self.banned, *strays} - {self.symbols.eos}
         return torch.tensor(sorted(never), dtype=torch.int64, device=self.max_lengths.device)
 
     def select(self, sources: Tensor) -> Self:
@@ -91,6 +112,7 @@ class Constraints:
             min_lengths=self.min_lengths[sources],
             max_lengths=self.max_lengths[sources],
             prefixes=self.prefixes[sources],
+            budgets=None if self.budgets is None else self.budgets.select(sources),
         )
 
     def apply(self, log_probabilities: Tensor, ids: Tensor) -> Tensor:
@@ -101,6 +123,8 @@ class Constraints:
         position = ids.shape[1]
         rows, token = self._forced(position, len(ids))
         kept = log_probabilities[rows, token]
+        due = None if self.budgets is None else self.budgets.look(log_probabilities, ids, self.symbols.eos)
+        unfinished = None if self.octets is None else self.octets.look(log_probabilities, ids)
         if self._never.numel():
             log_probabilities.index_fill_(1, self._never, -torch.inf)
         if self.no_repeat_ngram:
@@ -108,8 +132,20 @@ class Constraints:
         if position < self._last_minimum:
             early = self._per_row(self.min_lengths > position, len(ids))
             _forbid_end(log_probabilities, early, self.symbols.eos)
+        if due is not None or self._is_near_the_end(position):
+            room = self._per_row(self.max_lengths - position, len(ids))
+            if self.octets is not None:
+                self.octets.forbid_long(log_probabilities, room if due is None else room - due.missing)
+            if due is not None and self.budgets is not None:
+                self.budgets.write(log_probabilities, due, room, self.symbols.eos)
+        if unfinished is not None and self.octets is not None:
+            self.octets.write(log_probabilities, unfinished)
         log_probabilities.index_fill_(0, rows, -torch.inf)[rows, token] = kept
         return log_probabilities
+
+    def _is_near_the_end(self, position: int) -> bool:
+        """Whether a character of several bytes might not fit into a hypothesis any more."""
+        return self.octets is not None and position + 4 > self._first_limit
 
     def _forced(self, position: int, rows: int) -> tuple[Tensor, Tensor]:
         """The rows that have only one token to go on with, and that token of each: (n,) int64 both."""

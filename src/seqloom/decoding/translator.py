@@ -6,21 +6,30 @@ sums whose order a batch's shape decides). Nothing is cut in silence: each trans
 was.
 """
 
+from bisect import bisect
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
+from seqloom.decoding.budgets import Budget
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble
+from seqloom.decoding.finished import Hypothesis
 from seqloom.decoding.folder import Languages, read_folder, same_tokenizer
 from seqloom.decoding.methods import METHODS, Batch, Model, width
+from seqloom.decoding.plan import Plan, assemble
 from seqloom.decoding.settings import SearchSettings
+from seqloom.decoding.windows import Window
 from seqloom.errors import ModelError
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress, ignore
+from seqloom.tokenization.slots import part
 from seqloom.tokenization.tokenizer import Tokenizer
 
 
@@ -33,6 +42,8 @@ class Translation(NamedTuple):
     ids: list[int]  # without EOS; a forced prefix is part of them
     cut: bool  # it has as many ids as it may have, so that its end may be missing
     source_cut: bool  # its source was longer than the model can read, and the rest was left out
+    kept: bool = True  # it holds the placeholders of its source, each exactly as often
+    placed: int = 0  # how many of them were put in afterwards: neither the model nor its search wrote them
 
 
 class Attention(NamedTuple):
@@ -47,6 +58,12 @@ class _Source(NamedTuple):
     ids: list[int]
     slots: tuple[str, ...]
     prefix: list[int]  # what its target begins with
+    cut: bool
+    budget: Budget
+
+
+class _Found(NamedTuple):
+    hypothesis: Hypothesis
     cut: bool
 
 
@@ -133,14 +150,31 @@ class Translator:
         budget = self.search.batch_tokens // width(self.search, n_best)
         if prefixes is None:
             prefixes = [""] * len(texts)
-        sources = [self._encode(text, prefix, language) for text, prefix in zip(texts, prefixes, strict=True)]
-        translations = [[Translation("", 0.0, 0.0, [], False, False)] for _ in texts]
-        done = sum(not each.ids for each in sources)
+        plans = [
+            Plan.make(text, prefix, self.tokenizer.forms, len(self.tokenizer.special.slots))
+            for text, prefix in zip(texts, prefixes, strict=True)
+        ]
+        sources = [
+            self._encode(window.text, prefix, language, window.placeholders)
+            for plan in plans
+            for window, prefix in zip(plan.translated, plan.prefixes, strict=True)
+        ]
+        owner = [index for index, plan in enumerate(plans) for _ in plan.translated]
+        first = dict(zip(reversed(owner), range(len(owner) - 1, -1, -1), strict=True))
+        left = Counter(index for index, source in zip(owner, sources, strict=True) if source.ids)
+        translations = [self._assemble(plan, [], []) if not left[i] else [] for i, plan in enumerate(plans)]
+        found: list[list[_Found]] = [[] for _ in sources]
+        done = len(texts) - len(left)
         listen(Progress("translate", done, len(texts), "sentences"))
         for batch in _batches([len(each.ids) for each in sources], budget):
-            for index, found in zip(batch, self._decode([sources[i] for i in batch], n_best), strict=True):
-                translations[index] = found
-            done += len(batch)
+            for index, hypotheses in zip(batch, self._decode([sources[i] for i in batch], n_best), strict=True):
+                found[index] = hypotheses
+                text = owner[index]
+                left[text] -= 1
+                if not left[text]:
+                    of_text = slice(first[text], first[text] + len(plans[text].translated))
+                    translations[text] = self._assemble(plans[text], sources[of_text], found[of_text])
+                    done += 1
             listen(Progress("translate", done, len(texts), "sentences"))
         return translations
 
@@ -159,32 +193,38 @@ class Translator:
         elif isinstance(target, str):
             target = self.tokenizer.encode_target(target, source.slots, language)
         symbols = self.tokenizer.symbols
-        weights = self.model.attention(
-            torch.tensor([source.ids], device=self.device),
-            torch.tensor([len(source.ids)], device=self.device),
-            torch.tensor([[symbols.bos, *target]], device=self.device),
-        )
         pieces = self.tokenizer.target_pieces([*target, symbols.eos])
-        return Attention(self.tokenizer.source_pieces(source.ids), pieces, weights[0].float().cpu())
+        return Attention(self.tokenizer.source_pieces(source.ids), pieces, self._attention(source.ids, target))
+
+    @torch.inference_mode()
+    def _attention(self, source: Sequence[int], target: Sequence[int]) -> Tensor:
+        """(T + 1, S) fp32: where the model looks before each target id and the EOS."""
+        weights = self.model.attention(
+            torch.tensor([source], device=self.device),
+            torch.tensor([len(source)], device=self.device),
+            torch.tensor([[self.tokenizer.symbols.bos, *target]], device=self.device),
+        )
+        return weights[0].float().cpu()
 
     def _check(self, language: str | None) -> None:
         written = list(dict.fromkeys(direction.target for direction in self.languages.directions))
         if language is not None and language not in written:
             raise ModelError(f"the model does not write {language!r}; it writes {', '.join(written)}")
 
-    def _encode(self, text: str, prefix: str, language: str | None) -> _Source:
+    def _encode(self, text: str, prefix: str, language: str | None, placeholders: Sequence[str] = ()) -> _Source:
         ids, slots = self.tokenizer.encode_source(text, language)
+        budget = Budget.of(placeholders, slots)
         forced = self.tokenizer.prefix(language)
         if prefix.strip():
             forced = self.tokenizer.encode_target(prefix, slots, language)  # which begins with those
         most = getattr(self.model, "max_source_length", None)
         if most is None or len(ids) <= most:
-            return _Source(ids, slots, forced, cut=False)
-        return _Source([*ids[: most - 1], ids[-1]], slots, forced, cut=True)  # the last id may say that a text ends
+            return _Source(ids, slots, forced, False, budget)
+        return _Source([*ids[: most - 1], ids[-1]], slots, forced, True, budget)  # the last id may say that a text ends
 
     @torch.inference_mode()
-    def _decode(self, sources: list[_Source], n_best: int) -> list[list[Translation]]:
-        """The translations of each source of a batch."""
+    def _decode(self, sources: list[_Source], n_best: int) -> list[list[_Found]]:
+        """The hypotheses of each source of a batch."""
         search, symbols = self.search, self.tokenizer.symbols
         lengths = torch.tensor([len(each.ids) for each in sources])
         padded = torch.full((len(sources), int(lengths.max())), symbols.pad)
@@ -192,31 +232,76 @@ class Translator:
             row[: len(each.ids)] = torch.tensor(each.ids)
         least = (lengths * search.min_length_ratio).long() + search.min_length_extra
         most = (lengths * search.max_length_ratio).long() + search.max_length_extra
+        due = [len(each.prefix) + each.budget.total if each.budget.total else 0 for each in sources]
+        most = torch.maximum(most, torch.tensor(due))  # there is room for every slot
         if (positions := getattr(self.model, "max_target_length", None)) is not None:
             most = most.clamp(max=positions - 1)  # BOS takes one
-        batch = Batch(
-            padded.to(self.device),
-            lengths.to(self.device),
-            Constraints.build(
-                symbols,
-                most.to(self.device),
-                min_lengths=torch.minimum(least, most).to(self.device),
-                prefixes=[each.prefix for each in sources],
-                no_repeat_ngram=search.no_repeat_ngram,
-            ),
-        )
+        rules = Constraints.build(
+            symbols,
+            most.to(self.device),
+            min_lengths=torch.minimum(least, most).to(self.device),
+            prefixes=[each.prefix for each in sources],
+            no_repeat_ngram=search.no_repeat_ngram,
+        ).extended(self.tokenizer.special, [each.budget for each in sources])
+        batch = Batch(padded.to(self.device), lengths.to(self.device), rules)
 
         def write(source: int, ids: Sequence[int]) -> str:
             return self.tokenizer.decode(ids, sources[source].slots)
 
         found = METHODS[search.method](self.model, batch, search, n_best, write)
         return [
-            [
-                Translation(write(row, ids), score, log_probability, ids, len(ids) >= limit, source.cut)
-                for ids, score, log_probability in hypotheses
-            ]
-            for row, (source, limit, hypotheses) in enumerate(zip(sources, most.tolist(), found, strict=True))
+            [_Found(hypothesis, len(hypothesis.ids) >= limit) for hypothesis in hypotheses]
+            for limit, hypotheses in zip(most.tolist(), found, strict=True)
         ]
+
+    def _assemble(self, plan: Plan, sources: Sequence[_Source], found: Sequence[Sequence[_Found]]) -> list[Translation]:
+        """The translations of a text, from those of its windows: the k-th best of each make up the k-th best."""
+        translations = []
+        forms = self.tokenizer.forms
+        for best in zip(*found, strict=False) if found else [()]:
+            targets, wheres = [], []
+            for window, source, (hypothesis, _) in zip(plan.translated, sources, best, strict=True):
+                targets.append(part(self.tokenizer.spell(hypothesis.ids), source.slots))
+                wheres.append(partial(self._where, window, source, hypothesis.ids))
+            text, kept, placed = assemble(plan, targets, wheres, forms)
+            hypotheses = [each.hypothesis for each in best]
+            translations.append(
+                Translation(
+                    text,
+                    sum(each.score for each in hypotheses) / max(1, len(hypotheses)),
+                    sum(each.log_probability for each in hypotheses),
+                    [index for each in hypotheses for index in each.ids],
+                    any(each.cut for each in best),
+                    any(source.cut for source in sources),
+                    kept,
+                    placed,
+                )
+            )
+        return translations
+
+    def _where(self, window: Window, source: _Source, ids: list[int], index: int) -> float:
+        """Where in a target the placeholder `index` of a window goes: see `guard.Where`.
+
+        It stands where the model looks at it most, and without attention as far from the beginning as in the source.
+        """
+        starts = [match.start() for match in self.tokenizer.forms.regex.finditer(window.text)]
+        share = starts[index] / max(1, len(window.text) - len(window.placeholders[index]))
+        if not ids:
+            return share
+        try:
+            weights = self._attention(source.ids, ids)
+        except ModelError:
+            return share
+        at = _piece_at(self.tokenizer.source_pieces(source.ids), starts[index] / len(window.text))
+        ends = list(accumulate(map(len, self.tokenizer.target_pieces(ids))))
+        looks = int(weights[:, at].argmax())
+        return 1.0 if looks >= len(ids) else (ends[looks - 1] if looks else 0) / max(1, ends[-1])
+
+
+def _piece_at(pieces: Sequence[str], share: float) -> int:
+    """Which of `pieces` stands behind that share of their characters."""
+    ends = list(accumulate(map(len, pieces)))
+    return min(bisect(ends, share * ends[-1]), len(pieces) - 1)
 
 
 def pick_device(device: torch.device | str) -> torch.device:

@@ -9,13 +9,13 @@ from typing import Any
 
 from seqloom.errors import TokenizerError
 from seqloom.progress import Listener, Progress
-from seqloom.text import normalise
+from seqloom.text import STANDARD_FORMS, Forms, normalise
 from seqloom.tokenization.characters import CharacterVocabulary
 from seqloom.tokenization.pretrained import PretrainedTokenizer
 from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tokenization.slots import find_slots, language_symbols, put_slots, slot_symbols
-from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, SlottedTokenizer, Vocabulary
+from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, SlottedTokenizer, Vocabulary, read_forms
 from seqloom.tokenization.tokenizer import Tokenizer
 
 VOCABULARIES: dict[str, type[SentencePieceVocabulary] | type[CharacterVocabulary]] = {
@@ -28,13 +28,19 @@ _REPORT_EVERY = 10_000  # pairs
 
 
 def train_tokenizer(
-    settings: TokenizerSettings, sources: Pairs, seed: int, listen: Listener, languages: Sequence[str] = ()
+    settings: TokenizerSettings,
+    sources: Pairs,
+    seed: int,
+    listen: Listener,
+    languages: Sequence[str] = (),
+    forms: Forms = STANDARD_FORMS,
 ) -> Tokenizer:
     """Train the tokenizer that `settings` names on pairs of text.
 
     `sources` returns the pairs (source, target) anew at each call: they are counted first, then read for each
     vocabulary, and never held. Of more than `settings.max_training_lines` as many are drawn by `seed`. `languages` are
-    the target languages; where there are several, the source says which one is meant.
+    the target languages; where there are several, the source says which one is meant. `forms` says what counts as a
+    placeholder.
 
     Raises:
         TokenizerError: there is no text, or too little or too much of it for `settings.vocab_size`.
@@ -57,8 +63,8 @@ def train_tokenizer(
                 listen(Progress("read pairs", done, total, "pairs"))
             if drawn is None or done in drawn:
                 source, target = map(normalise, pair)
-                found = find_slots(source, settings.slots)
-                texts = put_slots(source, found), put_slots(target, found)
+                found = find_slots(source, settings.slots, forms)
+                texts = put_slots(source, found, forms), put_slots(target, found, forms)
                 for side in sides:
                     yield texts[side]
         listen(Progress("read pairs", total, total, "pairs"))
@@ -73,7 +79,7 @@ def train_tokenizer(
         source = target = train(slots + of_source, 0, 1)
     else:
         source, target = train(slots + of_source, 0), train(slots, 1)
-    return SlottedTokenizer(source, target, settings.slots, told)
+    return SlottedTokenizer(source, target, settings.slots, told, forms)
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -93,7 +99,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         slots, hashes = int(description["slots"]), dict(description["sha256"])
         names = ["joint.model"] if description["joint"] else ["source.model", "target.model"]
         vocabularies = [_load(kind, folder / name, str(hashes[name])) for name in names]
-        return SlottedTokenizer(vocabularies[0], vocabularies[-1], slots, _languages(description))
+        forms = read_forms(description)
+        return SlottedTokenizer(vocabularies[0], vocabularies[-1], slots, _languages(description), forms)
     except (KeyError, TypeError, ValueError) as error:
         raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
 

@@ -67,6 +67,10 @@ class CharacterVocabulary:
         """Return the character of each id, a space as U+2581."""
         return [(_SHOWN[index] if index < len(_SHOWN) else self._characters[index]).replace(" ", "▁") for index in ids]
 
+    def octets(self) -> tuple[int, ...]:
+        """Return none: there are no bytes."""
+        return ()
+
     def to_bytes(self) -> bytes:
         """Return the characters as JSON."""
         return (json.dumps(self._characters[len(_SPECIAL) :], ensure_ascii=False) + "\n").encode()

@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 from seqloom.errors import TokenizerError
 from seqloom.huggingface import library
 from seqloom.symbols import Symbols
-from seqloom.text import normalise
-from seqloom.tokenization.slotted import DESCRIPTION, FORMAT
-from seqloom.tokenization.tokenizer import Encoded, Resample, unchanged
+from seqloom.text import STANDARD_FORMS, Forms, normalise
+from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, read_forms, stored_forms
+from seqloom.tokenization.tokenizer import Encoded, Resample, Special, unchanged
 
 FOLDER = "huggingface"  # within that of a stored tokenizer; their tokenizer.json is not our description
 _WEIGHTS = (".safetensors", ".safetensors.index.json")
@@ -41,8 +41,8 @@ class PretrainedTokenizer:
 
     name: ClassVar[str] = "pretrained"
 
-    def __init__(self, folder: Path, manner: Manner) -> None:
-        self._folder, self._manner = folder, manner
+    def __init__(self, folder: Path, manner: Manner, forms: Forms = STANDARD_FORMS) -> None:
+        self._folder, self._manner, self.forms = folder, manner, forms
         hf = library("transformers")
         here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
@@ -61,6 +61,7 @@ class PretrainedTokenizer:
         self.target_vocab_size = int(getattr(config, "decoder_vocab_size", None) or config.vocab_size)
         self._set_languages()
         self._look_around(config)
+        self.special = Special((), self._octets())
 
     def _set_languages(self) -> None:
         speaks = hasattr(type(self._theirs), "src_lang")
@@ -107,6 +108,14 @@ class PretrainedTokenizer:
         end = around.index(eos) if eos in around else len(around)
         self._before, self._after = around[:end], around[end:]
 
+    def _octets(self) -> tuple[int, ...]:
+        """The ids of pieces that are single bytes (`<0x0A>`), where all 256 follow each other."""
+        if self._separate:
+            return ()
+        found = self._theirs.convert_tokens_to_ids([f"<0x{octet:02X}>" for octet in range(256)])
+        first = found[0]
+        return tuple(found) if first is not None and found == list(range(first, first + 256)) else ()
+
     @property
     def joint(self) -> bool:
         """Whether both sides share one vocabulary."""
@@ -145,11 +154,15 @@ class PretrainedTokenizer:
 
     def decode(self, ids: Sequence[int], slots: Sequence[str]) -> str:
         """Return the text of target ids, normalised; special ids and the prefix have none."""
+        return normalise(self.spell(ids))
+
+    def spell(self, ids: Sequence[int]) -> str:
+        """Return the text of target ids as they spell it."""
         known = len(self._theirs.target_encoder) if self._separate else len(self._theirs)
         kept = [index for index in ids if index < known]  # a table may have more rows than there are pieces
         how = {"use_source_tokenizer": False} if hasattr(self._theirs, "spm_target") else {}
         text: str = self._theirs.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False, **how)
-        return normalise(text)
+        return text
 
     def resampler(self, side: Literal["source", "target"], alpha: float) -> Resample:
         """Return `unchanged`: one split is all that such a tokenizer is asked for."""
@@ -175,6 +188,7 @@ class PretrainedTokenizer:
             "format": FORMAT,
             "name": self.name,
             **self._manner._asdict(),
+            **stored_forms(self.forms),
             "source_vocab_size": self.source_vocab_size,
             "target_vocab_size": self.target_vocab_size,
             "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
@@ -202,6 +216,7 @@ class PretrainedTokenizer:
         try:
             hashes = dict(description["sha256"])
             manner = Manner(*(description[field] for field in Manner._fields))
+            forms = read_forms(description)
         except (KeyError, TypeError, ValueError) as error:
             raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
         for name, sha256 in hashes.items():
@@ -212,7 +227,7 @@ class PretrainedTokenizer:
                 raise TokenizerError(f"{path}: cannot be read: {error}") from error
             if hashlib.sha256(content).hexdigest() != sha256:
                 raise TokenizerError(f"{path}: damaged: it is not the file that {DESCRIPTION} describes")
-        return cls(folder / FOLDER, manner)
+        return cls(folder / FOLDER, manner, forms)
 
 
 def _belongs(path: Path) -> bool:

@@ -114,6 +114,11 @@ class SentencePieceVocabulary:
         pieces: list[str] = self._processor.id_to_piece(list(ids))
         return [piece.translate(_UNESCAPE) for piece in pieces]
 
+    def octets(self) -> tuple[int, ...]:
+        """Return the ids of the byte pieces, in the order of their bytes; none without byte fallback."""
+        found = tuple(int(self._processor.piece_to_id(f"<0x{octet:02X}>")) for octet in range(256))
+        return found if all(self._processor.is_byte(index) for index in found) else ()
+
     def _unigram(self) -> bool:
         try:
             self._processor.nbest_encode("", nbest_size=1, out_type=int)  # byte pair encoding knows no second best

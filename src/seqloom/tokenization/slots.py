@@ -7,7 +7,7 @@ text, so that no text can hold one by itself: slots from U+E000, languages from 
 import re
 from collections.abc import Sequence
 
-from seqloom.text import PLACEHOLDER
+from seqloom.text import STANDARD_FORMS, Forms
 
 _FIRST, _FIRST_LANGUAGE = 0xE000, 0xE100
 _SLOT = re.compile("[\ue000-\ue0ff]")
@@ -24,22 +24,35 @@ def language_symbols(count: int) -> list[str]:
     return [chr(_FIRST_LANGUAGE + language) for language in range(count)]
 
 
-def find_slots(text: str, most: int) -> tuple[str, ...]:
+def find_slots(text: str, most: int, forms: Forms = STANDARD_FORMS) -> tuple[str, ...]:
     """Return the distinct placeholders of a source segment in the order of their first appearance, at most `most`."""
-    return tuple(dict.fromkeys(PLACEHOLDER.findall(text)))[:most]
+    return tuple(dict.fromkeys(forms.find(text)))[:most]
 
 
-def put_slots(text: str, slots: Sequence[str]) -> str:
+def put_slots(text: str, slots: Sequence[str], forms: Forms = STANDARD_FORMS) -> str:
     """Write the placeholders of `text` that stand in `slots` as slot symbols; others stay as they are spelled."""
     if not slots:
         return text
     symbols = dict(zip(slots, slot_symbols(len(slots)), strict=True))
-    return PLACEHOLDER.sub(lambda match: symbols.get(match[0], match[0]), text)
+    return forms.regex.sub(lambda match: symbols.get(match[0], match[0]), text)
 
 
 def fill_slots(text: str, slots: Sequence[str]) -> str:
     """Replace slot symbols by what they stand for; a symbol beyond `slots` stands for nothing and goes."""
     return _SLOT.sub(lambda match: slots[slot] if (slot := ord(match[0]) - _FIRST) < len(slots) else "", text)
+
+
+def part(text: str, slots: Sequence[str]) -> list[tuple[str, bool]]:
+    """Return `text` in parts: (a stretch of text, False), and (what a slot symbol stands for, True)."""
+    parts: list[tuple[str, bool]] = []
+    at = 0
+    for match in _SLOT.finditer(text):
+        parts.append((text[at : match.start()], False))
+        at = match.end()
+        if (slot := ord(match[0]) - _FIRST) < len(slots):
+            parts.append((slots[slot], True))
+    parts.append((text[at:], False))
+    return [each for each in parts if each[0]]
 
 
 def show_symbols(piece: str, languages: Sequence[str]) -> str:

@@ -13,9 +13,16 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 
 from seqloom.errors import TokenizerError
 from seqloom.symbols import OWN, Symbols
-from seqloom.text import normalise
-from seqloom.tokenization.slots import fill_slots, find_slots, language_symbols, put_slots, show_symbols
-from seqloom.tokenization.tokenizer import Encoded, Resample
+from seqloom.text import STANDARD_FORMS, Forms, normalise
+from seqloom.tokenization.slots import (
+    fill_slots,
+    find_slots,
+    language_symbols,
+    put_slots,
+    show_symbols,
+    slot_symbols,
+)
+from seqloom.tokenization.tokenizer import Encoded, Resample, Special
 
 FORMAT = 1
 DESCRIPTION = "tokenizer.json"
@@ -48,6 +55,9 @@ class Vocabulary(Protocol):
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return how each id is written, a space as U+2581."""
 
+    def octets(self) -> tuple[int, ...]:
+        """Return the ids of the 256 bytes that an unseen character is written in, in their order; or none."""
+
     def to_bytes(self) -> bytes:
         """Return what `from_bytes` reads. Equal vocabularies give equal bytes."""
 
@@ -60,11 +70,20 @@ class SlottedTokenizer:
     """The `Tokenizer` of a source and a target vocabulary; given one twice, it is joint.
 
     `languages` are the target languages that a text is told apart by: none, or several, whose symbols the source
-    vocabulary was trained with.
+    vocabulary was trained with. `forms` says what counts as a placeholder.
     """
 
-    def __init__(self, source: Vocabulary, target: Vocabulary, slots: int, languages: Sequence[str] = ()) -> None:
-        self._source, self._target, self._slots = source, target, slots
+    def __init__(
+        self,
+        source: Vocabulary,
+        target: Vocabulary,
+        slots: int,
+        languages: Sequence[str] = (),
+        forms: Forms = STANDARD_FORMS,
+    ) -> None:
+        self._source, self._target, self._slots, self.forms = source, target, slots, forms
+        taken = tuple(target.id_of(symbol) for symbol in slot_symbols(slots))
+        self.special = Special(taken, target.octets(), (OWN.unk,))
         symbols = language_symbols(len(languages))
         self._language_ids = {name: source.id_of(symbol) for name, symbol in zip(languages, symbols, strict=True)}
 
@@ -97,13 +116,13 @@ class SlottedTokenizer:
         """Return the ids of a source segment and its slots; with several target languages, the language's id first."""
         first = self._first(language)
         text = normalise(text)
-        slots = find_slots(text, self._slots)
-        ids = self._source.encode(put_slots(text, slots))
+        slots = find_slots(text, self._slots, self.forms)
+        ids = self._source.encode(put_slots(text, slots, self.forms))
         return Encoded([*first, *ids] if ids else [], slots)
 
     def encode_target(self, text: str, slots: Sequence[str], language: str | None = None) -> list[int]:
         """Return the ids of a target segment, its placeholders written as the slots of its source where they match."""
-        return self._target.encode(put_slots(normalise(text), slots))
+        return self._target.encode(put_slots(normalise(text), slots, self.forms))
 
     def prefix(self, language: str | None = None) -> list[int]:
         """Return no ids: what a text is to become is said in its source."""
@@ -112,6 +131,10 @@ class SlottedTokenizer:
     def decode(self, ids: Sequence[int], slots: Sequence[str]) -> str:
         """Return the text of target ids, normalised: a model may write two spaces, or bytes that are no text."""
         return normalise(fill_slots(self._target.decode(ids), slots))
+
+    def spell(self, ids: Sequence[int]) -> str:
+        """Return the text of target ids as they spell it, slots as their symbols."""
+        return self._target.decode(ids)
 
     def resampler(self, side: Literal["source", "target"], alpha: float) -> Resample:
         """Return what splits ids anew; a slot stays a slot, and a language stands first."""
@@ -149,6 +172,7 @@ class SlottedTokenizer:
         }
         if self.languages:
             description["languages"] = list(self.languages)
+        description |= stored_forms(self.forms)
         beside = folder.with_name(folder.name + ".part")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
@@ -161,3 +185,22 @@ class SlottedTokenizer:
             beside.rename(folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+
+
+def stored_forms(forms: Forms) -> dict[str, Any]:
+    """Return what a description of a tokenizer says of its forms; of the standard ones it says nothing."""
+    if forms == STANDARD_FORMS:
+        return {}
+    return {"placeholders": {"forms": list(forms.names), "patterns": list(forms.patterns)}}
+
+
+def read_forms(description: dict[str, Any]) -> Forms:
+    """Return the forms that a description of a tokenizer lists, or the standard ones. Raises `ValueError`."""
+    if (stored := description.get("placeholders")) is None:
+        return STANDARD_FORMS
+    forms, patterns = (stored.get("forms"), stored.get("patterns")) if isinstance(stored, dict) else (None, None)
+    if not isinstance(forms, list) or not isinstance(patterns, list):
+        raise ValueError(f"placeholders is {stored!r}")
+    if not all(isinstance(each, str) for each in [*forms, *patterns]):
+        raise ValueError(f"placeholders is {stored!r}")
+    return Forms(forms, patterns)

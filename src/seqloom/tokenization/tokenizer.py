@@ -6,6 +6,7 @@ from random import Random
 from typing import Literal, NamedTuple, Protocol
 
 from seqloom.symbols import Symbols
+from seqloom.text import Forms
 
 
 class Encoded(NamedTuple):
@@ -13,6 +14,14 @@ class Encoded(NamedTuple):
 
     ids: list[int]
     slots: tuple[str, ...]
+
+
+class Special(NamedTuple):
+    """The target ids that are no text by themselves, beside `Symbols`."""
+
+    slots: tuple[int, ...] = ()  # those of slot 0, 1, ..., which follow each other
+    octets: tuple[int, ...] = ()  # those of the 256 bytes, in their order, which follow each other; or none
+    unwritten: tuple[int, ...] = ()  # those that a search never writes: the unknown piece
 
 
 Resample = Callable[[Sequence[int], Random], list[int]]
@@ -59,6 +68,14 @@ class Tokenizer(Protocol):
     def languages(self) -> tuple[str, ...]:
         """The target languages that `language` chooses from; empty where there is one alone."""
 
+    @property
+    def forms(self) -> Forms:
+        """What counts as a placeholder."""
+
+    @property
+    def special(self) -> Special:
+        """The target ids that a search has rules for."""
+
     def encode_source(self, text: str, language: str | None = None) -> Encoded:
         """Return the ids of a source segment, all that the encoder reads, and its slots.
 
@@ -77,6 +94,9 @@ class Tokenizer(Protocol):
 
     def decode(self, ids: Sequence[int], slots: Sequence[str]) -> str:
         """Return the text of target ids, slots replaced by what they stand for; special ids and prefixes have none."""
+
+    def spell(self, ids: Sequence[int]) -> str:
+        """Return the text of target ids as they spell it: not normalised, slots as their symbols (`slots.part`)."""
 
     def resampler(self, side: Literal["source", "target"], alpha: float) -> Resample:
         """Return what splits the ids of `encode_source` or `encode_target` anew (subword regularisation).

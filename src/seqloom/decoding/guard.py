@@ -1,0 +1,229 @@
+"""The last look at a text before it is handed out: it holds the placeholders of its source, each exactly as often.
+
+The search already ensures that if the tokenizer has slots (`budgets`). This module handles the rest: models without
+slots, placeholders that the model spelled itself and the source does not have, placeholders that their neighbours make
+unreadable, tags that do not nest, broken characters. The result is checked with the same expression that finds the
+placeholders of a source. A text with nothing to mend is returned unchanged. The time is linear in the text's length.
+"""
+
+import re
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Sequence
+
+from seqloom.text import Forms, clean
+from seqloom.tokenization.tags import ALONE, name_of, partners
+
+Part = tuple[str, bool]
+"""A stretch of text, and whether it is a placeholder of the source."""
+
+Where = Callable[[int], float]
+"""Where in a target the placeholder of a source goes, which is named by its index: 0 is its beginning, 1 its end."""
+
+_PASSES = 6
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
+_PLAIN = re.compile(r"[^\w\s.,!?-]")
+_CLOSES = re.compile(r"[.!?\u2026\u3002\uff01\uff1f\s]*$")
+
+
+def find(parts: Sequence[Part], wanted: Sequence[str], forms: Forms) -> list[Part]:
+    """Return `parts` with placeholders of `wanted` that are spelled in text as parts of their own, first ones first."""
+    left = Counter(wanted)
+    left.subtract(text for text, is_placeholder in parts if is_placeholder)
+    if not any(count > 0 for count in left.values()):
+        return list(parts)
+    found: list[Part] = []
+    for text, is_placeholder in parts:
+        at = 0
+        if not is_placeholder:
+            for match in forms.regex.finditer(text):
+                if left[match[0]] > 0:
+                    left[match[0]] -= 1
+                    found += [(text[at : match.start()], False), (match[0], True)]
+                    at = match.end()
+        found.append((text[at:], is_placeholder))
+    return [part for part in found if part[0]]
+
+
+def complete(parts: Sequence[Part], wanted: Sequence[str], where: Where) -> tuple[list[Part], int]:
+    """Return `parts` without placeholders that come too often, with those that are missing, and how many those are.
+
+    A missing one goes where `where` says, between two words; what is missing keeps its order.
+    """
+    left = Counter(wanted)
+    kept: list[Part] = []
+    for part in parts:
+        if part[1]:
+            left[part[0]] -= 1
+            if left[part[0]] < 0:
+                continue
+        kept.append(part)
+    missing: list[int] = []
+    for index in range(len(wanted) - 1, -1, -1):  # of equal ones the last ones are missing
+        if left[wanted[index]] > 0:
+            left[wanted[index]] -= 1
+            missing.append(index)
+    if not missing:
+        return kept, 0
+    return _insert(kept, wanted, missing[::-1], where), len(missing)
+
+
+def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], where: Where) -> list[Part]:
+    words: list[Part] = []  # a space belongs to the word behind it
+    for text, is_placeholder in parts:
+        words += [(text, True)] if is_placeholder else [(word, False) for word in re.findall(r"\s*\S+|\s+$", text)]
+    ends, total = [0], 0
+    for text, _ in words:
+        total += len(text)
+        ends.append(total)
+    last = len(words)
+    if words and not words[-1][1]:
+        closing = _CLOSES.search(words[-1][0])
+        stem = words[-1][0][: closing.start()] if closing else ""
+        if closing and closing[0] and stem.strip():  # what is added at the end stands before the full stop
+            words[-1:] = [(stem, False), (closing[0], False)]
+    put: defaultdict[int, list[str]] = defaultdict(list)
+    before = 0
+    at = 0
+    for index in missing:
+        place = min(max(where(index), 0.0), 1.0) * total
+        while at < last and abs(ends[at + 1] - place) <= abs(ends[at] - place):
+            at += 1
+        before = max(before, at)
+        put[before].append(wanted[index])
+    result: list[Part] = []
+    for position in range(len(words) + 1):
+        for placeholder in put[position]:
+            opens, closes = _sides(placeholder)
+            if result and not closes and not _ends_open(result[-1][0]):
+                result.append((" ", False))
+            result.append((placeholder, True))
+            follows = words[position][0] if position < len(words) else ""
+            if not opens and follows and follows[0].isalnum():
+                result.append((" ", False))
+        if position < len(words):
+            result.append(words[position])
+    return result
+
+
+def _sides(placeholder: str) -> tuple[bool, bool]:
+    """Whether a placeholder is an opening tag, and whether it is a closing one."""
+    name, opens = name_of(placeholder)
+    return name is not None and opens, name is not None and not opens
+
+
+def _ends_open(text: str) -> bool:
+    return text[-1:].isspace() or text[-1:] in "([{\u201e\u201c\u00ab\u2018" or _sides(text)[0]
+
+
+def nest(parts: Sequence[Part], wanted: Sequence[str]) -> list[Part]:
+    """Return `parts` with the pairs of tags of the source properly nested; if they are not, in the source's order."""
+    source = partners(wanted)
+    names = {name_of(placeholder)[0] for placeholder, partner in zip(wanted, source, strict=True) if partner != ALONE}
+    if not names:
+        return list(parts)
+    at = [index for index, (text, is_one) in enumerate(parts) if is_one and name_of(text)[0] in names]
+    there = [parts[index][0] for index in at]
+    if ALONE not in partners(there):
+        return list(parts)
+    mended = list(parts)
+    for index, tag in zip(at, [tag for tag in wanted if name_of(tag)[0] in names], strict=False):
+        mended[index] = (tag, True)
+    return mended
+
+
+def guard(parts: Sequence[Part], wanted: Sequence[str], raw: Sequence[str], forms: Forms) -> tuple[str, bool]:
+    """Return the text of `parts`, and whether its placeholders are `wanted`; `raw` is how the source spells each.
+
+    What only looks like a placeholder is taken out, and what its neighbours make unreadable gets a space.
+    """
+    parts = tidy(parts)
+    for attempt in range(_PASSES):
+        mended = _mend(parts, forms, plain=attempt == _PASSES - 2)
+        if mended is None:
+            break
+        parts = tidy(mended)
+    for spelled, expected in ((_as_in_source(parts, wanted, raw), raw), (parts, wanted)):
+        text = "".join(text for text, _ in spelled)
+        if Counter(forms.find(text)) == Counter(expected):
+            return text, True
+    return text, False
+
+
+def tidy(parts: Sequence[Part]) -> list[Part]:
+    """Return `parts` with their text normalised, neighbouring stretches of it as one, without broken characters."""
+    tidied: list[Part] = []
+    stretch = ""
+    for text, is_placeholder in [*parts, ("", True)]:
+        if not is_placeholder:
+            stretch += text
+            continue
+        cleaned = clean(stretch).replace(_BROKEN, "")
+        if cleaned:
+            tidied.append((cleaned, False))
+        tidied.append((text, True))
+        stretch = ""
+    del tidied[-1]
+    if tidied and not tidied[-1][1]:
+        tidied[-1] = (tidied[-1][0].rstrip(), False)
+    if tidied and not tidied[0][1]:
+        tidied[0] = (tidied[0][0].lstrip(), False)
+    return [part for part in tidied if part[0]]
+
+
+def _mend(parts: Sequence[Part], forms: Forms, plain: bool) -> list[Part] | None:
+    """Return `parts` without what makes other placeholders of them than they hold; None where there is no such thing.
+
+    If `plain`, text keeps only letters, digits and the commonest marks, and every placeholder gets its spaces.
+    """
+    text = "".join(text for text, _ in parts)
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for each, is_placeholder in parts:
+        if is_placeholder:
+            spans.append((at, at + len(each)))
+        at += len(each)
+    found = [match.span() for match in forms.regex.finditer(text)]
+    if found == spans:
+        return None
+    if plain:
+        return [
+            part for each in parts for part in (each if each[1] else (_PLAIN.sub(" ", each[0]), False), (" ", False))
+        ]
+    false, good = [], set(spans)
+    for span in found:
+        if span in good:
+            good.discard(span)
+        else:
+            false.append(span)
+    return _without(parts, false, unread=good)
+
+
+def _without(parts: Sequence[Part], false: Sequence[tuple[int, int]], unread: set[tuple[int, int]]) -> list[Part]:
+    """`parts` without the text in the spans `false`, and with spaces around the placeholders in those `unread`."""
+    mended: list[Part] = []
+    start, first = 0, 0
+    for text, is_placeholder in parts:
+        end = start + len(text)
+        while first < len(false) and false[first][1] <= start:
+            first += 1
+        if is_placeholder:
+            spaced = (start, end) in unread
+            mended += [(" ", False), (text, True), (" ", False)] if spaced else [(text, True)]
+        else:
+            at, index = start, first
+            while index < len(false) and false[index][0] < end:
+                mended.append((text[at - start : max(at, false[index][0]) - start], False))
+                at = max(at, min(end, false[index][1]))
+                index += 1
+            mended.append((text[at - start :], False))
+        start = end
+    return mended
+
+
+def _as_in_source(parts: Sequence[Part], wanted: Sequence[str], raw: Sequence[str]) -> list[Part]:
+    spellings: defaultdict[str, deque[str]] = defaultdict(deque)
+    for placeholder, spelling in zip(wanted, raw, strict=True):
+        spellings[placeholder].append(spelling)
+    return [
+        (spellings[text].popleft(), True) if is_one and spellings[text] else (text, is_one) for text, is_one in parts
+    ]

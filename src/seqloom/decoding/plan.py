@@ -1,0 +1,76 @@
+"""How a text is translated so that its placeholders survive: in windows, each put together again and looked over.
+
+It knows texts and what a tokenizer made of ids, and no model.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+from seqloom.decoding.guard import Part, Where, complete, find, guard, nest
+from seqloom.decoding.windows import MOST, Window, is_verbatim, windows
+from seqloom.text import Forms, normalise
+
+
+class Plan(NamedTuple):
+    """A text in windows. Those that hold nothing but placeholders and signs are copied, the others `translated`."""
+
+    windows: list[Window]
+    copied: list[bool]
+    placeholders: list[str]  # of the whole text, normalised
+    spelled: list[str]  # the same as the text itself spells them
+    prefix: str
+
+    @classmethod
+    def make(cls, text: str, prefix: str, forms: Forms, slots: int) -> Self:
+        """Plan a text for a tokenizer of so many slots."""
+        normal = normalise(text)
+        found = windows(normal, forms, min(slots, MOST) or MOST)
+        placeholders = [placeholder for window in found for placeholder in window.placeholders]
+        spelled = placeholders
+        if placeholders and normal != text:
+            spelled = forms.find(text)
+            if [normalise(each) for each in spelled] != placeholders:
+                spelled = placeholders
+        prefix = prefix if prefix.strip() else ""
+        copied = [is_verbatim(window, forms) and not (prefix and not index) for index, window in enumerate(found)]
+        return cls(found, copied, placeholders, spelled, prefix)
+
+    @property
+    def translated(self) -> list[Window]:
+        """The windows that a model translates."""
+        return [window for window, copied in zip(self.windows, self.copied, strict=True) if not copied]
+
+    @property
+    def prefixes(self) -> list[str]:
+        """What the target of each of those begins with: the first one as the caller wants it."""
+        return [self.prefix if window is self.windows[0] else "" for window in self.translated]
+
+
+class Assembled(NamedTuple):
+    """A text, whether it holds the placeholders of its source, and how many were put in without the model."""
+
+    text: str
+    kept: bool
+    placed: int
+
+
+def assemble(plan: Plan, targets: Sequence[list[Part]], wheres: Sequence[Where], forms: Forms) -> Assembled:
+    """Put the `targets` of the translated windows together; `wheres` say where what a target lacks goes."""
+    extra = list((Counter(forms.find(normalise(plan.prefix))) - Counter(plan.placeholders)).elements())
+    wanted = [*plan.placeholders, *extra]
+    parts: list[Part] = []
+    placed = 0
+    following = zip(targets, wheres, strict=True)
+    for index, (window, copied) in enumerate(zip(plan.windows, plan.copied, strict=True)):
+        if copied:
+            parts += find([(window.text, False)], window.placeholders, forms)
+        else:
+            target, where = next(following)
+            due = [*window.placeholders, *(extra if index == 0 else [])]
+            completed, added = complete(find(target, due, forms), due, where)
+            parts += completed
+            placed += added
+        parts.append((window.gap, False))
+    text, kept = guard(nest(parts, wanted), wanted, [*plan.spelled, *extra], forms)
+    return Assembled(text, kept and not extra, placed)
