@@ -95,17 +95,21 @@ def _source(draw: random.Random, plain: list[str], spellings: list[str], wanted:
     while len(words) < wanted // draw.randint(1, 4) + 2:
         words += draw.choice(plain).split()
     marks: list[tuple[int, str]] = []
+    ranges: list[tuple[int, int]] = []
     left = wanted
     while left:
-        if tags and left > 1 and draw.random() < 0.2:
-            opens, closes = (each.format(n=draw.randint(1, 9)) for each in draw.choice(PAIRS))
-            first = draw.randrange(len(words))
-            last = draw.randrange(first, min(len(words), first + 5))
-            words[first], words[last] = opens + words[first], words[last] + closes
+        first = draw.randrange(len(words))
+        last = draw.randrange(first, min(len(words), first + 6))
+        crosses = any(a < first <= b < last or first < a <= last < b for a, b in ranges)
+        if tags and left > 1 and draw.random() < 0.2 and not crosses:
+            ranges.append((first, last))
             left -= 2
         else:
             marks.append((draw.randrange(len(words) + 1), draw.choice(spellings).format(n=draw.randint(1, 99))))
             left -= 1
+    for first, last in sorted(ranges, key=lambda each: each[1] - each[0]):  # inner ones first
+        opens, closes = (each.format(n=draw.randint(1, 9)) for each in draw.choice(PAIRS))
+        words[first], words[last] = opens + words[first], words[last] + closes
     for at, mark in sorted(marks, reverse=True):
         words.insert(at, mark)
     return " ".join(words)
@@ -132,13 +136,10 @@ def measure(translator: Translator, sources: list[str]) -> dict[str, Any]:
 
 
 def is_exact(source: str, target: str, forms: Forms) -> bool:
-    """Tell whether `target` holds the placeholders of `source`, each as often, and nests the pairs that `source` nests."""
+    """Tell whether `target` holds the placeholders of `source`, each as often, its pairs of tags properly nested."""
     wanted, given = forms.find(source), forms.find(target)
-    names = {name_of(each)[0] for each, partner in zip(wanted, partners(wanted), strict=True) if partner != ALONE}
-    nested = all(
-        partner != ALONE for each, partner in zip(given, partners(given), strict=True) if name_of(each)[0] in names
-    )
-    return Counter(wanted) == Counter(given) and nested
+    paired = {name_of(each)[0] for each, partner in zip(wanted, partners(wanted), strict=True) if partner != ALONE}
+    return Counter(wanted) == Counter(given) and ALONE not in partners([t for t in given if name_of(t)[0] in paired])
 
 
 def _shown(source: str, translation: Translation) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from seqloom.evaluation.settings import EvaluateSettings, Task
 from seqloom.gate.settings import GateSettings
 from seqloom.models.settings import ModelSettings
 from seqloom.settings import Faults, Settings, check
+from seqloom.text import FORMS, STANDARD, Forms, check_pattern
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tracking.settings import RegisterSettings
 from seqloom.training.settings import TrainSettings
@@ -38,12 +39,38 @@ class Purpose(Settings):
     register_: RegisterSettings = Field(alias="register")
 
 
+class PlaceholderSettings(Settings):
+    """What counts as a placeholder. Models keep it, cleaning and scoring look for it."""
+
+    forms: list[str] = Field(default_factory=lambda: list(STANDARD))  # names of `seqloom.text.FORMS`
+    patterns: list[str] = Field(default_factory=list)  # regular expressions of one's own, which win over the forms
+
+    @check
+    def _known(self) -> Faults:
+        for index, name in enumerate(self.forms):
+            if name not in FORMS:
+                yield f"forms.{index}", f"{name!r} is no form of placeholders; valid are {', '.join(FORMS)}"
+
+    @check
+    def _valid(self) -> Faults:
+        for index, pattern in enumerate(self.patterns):
+            try:
+                check_pattern(pattern)
+            except ValueError as error:
+                yield f"patterns.{index}", str(error)
+
+    def build(self) -> Forms:
+        """Return the forms."""
+        return Forms(self.forms, self.patterns)
+
+
 class Params(Settings):
     """The whole of params.yaml, a field per section."""
 
     task: Task
     languages: Languages
     corpora: dict[Name, Source] = Field(min_length=1)
+    placeholders: PlaceholderSettings = Field(default_factory=PlaceholderSettings)
     prepare: PrepareSettings
     tokenizer: TokenizerSettings
     model: ModelSettings

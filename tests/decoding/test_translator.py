@@ -31,7 +31,7 @@ def translator(tokenizer, copy_model):
 
 @pytest.fixture(scope="module")
 def network(tokenizer, make_network):
-    return make_network(tokenizer.target_vocab_size)
+    return make_network(tokenizer.target_vocab_size, 5)
 
 
 @pytest.mark.parametrize("beam", [1, 5])
@@ -74,7 +74,7 @@ def test_no_text_and_only_empty_texts_need_no_model(translator):
     assert ours.translate(["", " ", "\u200b\n"]) == ["", "", ""]
     assert ours.translate([""], prefixes=["the"]) == [""]
     assert ours.model.batches == []
-    assert ours.hypotheses([""], 3) == [[("", 0.0, 0.0, [], False, False)]]
+    assert ours.hypotheses([""], 3) == [[("", 0.0, 0.0, [], False, False, True, 0)]]
 
 
 def test_a_translation_stays_within_its_limits_and_says_that_it_was_cut(translator):
@@ -112,7 +112,7 @@ def test_progress_counts_sentences_up_to_the_total(translator):
     heard = []
     translator(batch_tokens=40, beam=1).translate(TEXTS, heard.append)
     assert [p.done for p in heard] == sorted(p.done for p in heard)
-    assert heard[0].done == 2  # the empty ones need no work
+    assert heard[0].done == 3  # the empty ones need no work, and a placeholder by itself is copied
     assert heard[-1].done == heard[-1].total == len(TEXTS)
     assert {(p.task, p.unit) for p in heard} == {("translate", "sentences")}
 

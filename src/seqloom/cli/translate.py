@@ -21,7 +21,7 @@ NAME = "translate"
 HELP = "translate texts, or lines"
 DESCRIPTION = """\
 Translate texts, or standard input line by line: as many lines come out as went in, in the same order, and an empty line
-stays empty. Markup and placeholders such as {name}, %s and <b> are kept where the model learned to keep them.
+stays empty. Markup and placeholders such as {name}, %s and <b> are kept: each as often as in the text.
 """
 EPILOG = """\
 models:
@@ -100,15 +100,17 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass
 class Cut:
-    """How many translations may lack their end, and how many sources were too long for the model."""
+    """How many translations may lack their end or a placeholder, and how many sources were too long for the model."""
 
     translations: int = 0
     sources: int = 0
+    lossy: int = 0
 
     def add(self, found: "Translation") -> None:
         """Count a translation."""
         self.translations += found.cut
         self.sources += found.source_cut
+        self.lossy += not found.kept
 
     def tell(self) -> None:
         """Say so where anything was cut."""
@@ -118,6 +120,9 @@ class Cut:
             print(f"seqloom: note: {self.translations:,} of the translations {reached}", file=sys.stderr)
         if self.sources:
             print(f"seqloom: note: {self.sources:,} texts are longer than the model reads; cut there", file=sys.stderr)
+        if self.lossy:
+            said = "do not hold exactly the placeholders of their source"
+            print(f"seqloom: note: {self.lossy:,} of the translations {said}", file=sys.stderr)
 
 
 def _positive(text: str) -> int:
@@ -160,13 +165,18 @@ def _plain(number: int, text: str, found: "list[Translation]") -> str:
 
 
 def _pair(number: int, text: str, found: "list[Translation]") -> str:
-    source = " ".join(text.split())
+    source, target = _one_line(text), _one_line(found[0].text)
     # A corpus has no place for a pair without one of its sides.
-    return f"{source}\t{found[0].text}\n" if source and found[0].text else ""
+    return f"{source}\t{target}\n" if source and target else ""
 
 
 def _ranked(number: int, text: str, found: "list[Translation]") -> str:
-    return "".join(f"{number}\t{each.score:.4f}\t{each.text}\n" for each in found)
+    return "".join(f"{number}\t{each.score:.4f}\t{_one_line(each.text)}\n" for each in found)
+
+
+def _one_line(text: str) -> str:
+    """The text without tabs and line breaks; a tag may hold some, spelled as in its source."""
+    return " ".join(text.split())
 
 
 def _write(results: Iterator[bytes], output: Path) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from seqloom.corpus.settings import CleanSettings
-from seqloom.text import PLACEHOLDER, normalise, placeholders
+from seqloom.text import STANDARD_FORMS, Forms, normalise
 
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*$", re.MULTILINE)
 _HEADING = re.compile(r"^[ \t]{0,3}#{1,6}[ \t]+", re.MULTILINE)
@@ -41,8 +41,8 @@ class Cleaned(NamedTuple):
 class Cleaner:
     """The cleaning that settings describe."""
 
-    def __init__(self, settings: CleanSettings) -> None:
-        self.rules = rules(settings)
+    def __init__(self, settings: CleanSettings, forms: Forms = STANDARD_FORMS) -> None:
+        self.rules = rules(settings, forms)
         self._settings = settings
 
     def clean(self, source: str, target: str) -> Cleaned:
@@ -58,18 +58,21 @@ def untouched(source: str, target: str) -> Cleaned:
     return Cleaned(source, target, "empty" if is_empty(source, target) else None)
 
 
-def rules(settings: CleanSettings) -> list[Rule]:
-    """Return the rules that are switched on, in the order in which they are asked: the cheap and telling ones first."""
+def rules(settings: CleanSettings, forms: Forms = STANDARD_FORMS) -> list[Rule]:
+    """Return the rules that are switched on, in the order in which they are asked: the cheap and telling ones first.
+
+    `forms` says what counts as a placeholder.
+    """
     table: list[tuple[str, Callable[[str, str], bool] | None]] = [
         ("empty", is_empty),
         ("copy", is_copy if settings.drop_copies else None),
         ("url", has_url if settings.drop_urls else None),
         ("message", has_message if settings.drop_messages else None),
-        ("placeholders", placeholders_differ if settings.same_placeholders else None),
+        ("placeholders", partial(placeholders_differ, forms) if settings.same_placeholders else None),
         ("min_words", _bound(has_fewer_words, settings.min_words)),
         ("max_words", _bound(has_more_words, settings.max_words)),
         ("max_characters", _bound(is_longer, settings.max_characters)),
-        ("letters", _bound(has_few_letters, settings.min_letter_share)),
+        ("letters", _bound(partial(has_few_letters, forms), settings.min_letter_share)),
         ("length_ratio", _bound(lengths_differ, settings.max_length_ratio)),
     ]
     return [Rule(name, drops) for name, drops in table if drops is not None]
@@ -124,9 +127,9 @@ def has_message(source: str, target: str) -> bool:
     return bool(_MESSAGE.search(source) or _MESSAGE.search(target))
 
 
-def placeholders_differ(source: str, target: str) -> bool:
+def placeholders_differ(forms: Forms, source: str, target: str) -> bool:
     """Tell whether the sides hold other placeholders, counted with repeats, in whatever order."""
-    return sorted(placeholders(source)) != sorted(placeholders(target))
+    return sorted(forms.find(source)) != sorted(forms.find(target))
 
 
 def has_fewer_words(least: int, source: str, target: str) -> bool:
@@ -144,9 +147,9 @@ def is_longer(most: int, source: str, target: str) -> bool:
     return len(source) > most or len(target) > most
 
 
-def has_few_letters(least: float, source: str, target: str) -> bool:
+def has_few_letters(forms: Forms, least: float, source: str, target: str) -> bool:
     """Tell whether a side has a smaller share of letters in what is neither white space nor placeholder."""
-    return _letter_share(source) < least or _letter_share(target) < least
+    return _letter_share(forms, source) < least or _letter_share(forms, target) < least
 
 
 def lengths_differ(most: float, source: str, target: str) -> bool:
@@ -158,9 +161,9 @@ def _words(text: str) -> int:
     return text.count(" ") + 1
 
 
-def _letter_share(text: str) -> float:
+def _letter_share(forms: Forms, text: str) -> float:
     """Letters and the marks on them among the visible characters outside of placeholders; 0 where there are none."""
-    visible = PLACEHOLDER.sub("", text).replace(" ", "")
+    visible = forms.regex.sub("", text).replace(" ", "")
     if not visible:
         return 0.0
     letters = sum(map(str.isalpha, visible))

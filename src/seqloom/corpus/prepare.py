@@ -21,7 +21,7 @@ from seqloom.corpus.statistics import Statistics, measure
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress
-from seqloom.text import normalise
+from seqloom.text import STANDARD_FORMS, Forms, normalise
 
 _TELL_EVERY = 500  # pairs
 _HELD_OUT = (Split.valid, Split.test)
@@ -85,6 +85,7 @@ def prepare(
     settings: PrepareSettings,
     folder: Path,
     listen: Listener,
+    forms: Forms = STANDARD_FORMS,
 ) -> Counts:
     """Write train.tsv, valid.tsv and test.tsv into an empty folder.
 
@@ -94,12 +95,13 @@ def prepare(
         settings: the cleaning, the splitting and the bound on leakage.
         folder: on success it holds the three files and nothing else.
         listen: is told the pairs of each pass.
+        forms: what the cleaning counts as a placeholder.
 
     Raises:
         CorpusError: nothing is left, a split is empty, or test has more near-copies in training than
             `max_leakage` allows.
     """
-    cleaner, index, deciding = Cleaner(settings.clean), Index(), pivots(directions)
+    cleaner, index, deciding = Cleaner(settings.clean, forms), Index(), pivots(directions)
     numbers = {direction: number for number, direction in enumerate(directions)}
     counts = Counts((rule.name for rule in cleaner.rules), map(str, directions))
     passing = folder / "clean.tsv"

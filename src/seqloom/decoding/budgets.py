@@ -87,7 +87,7 @@ class Budgets:
         return Due(said, left.sum(dim=1), ending)
 
     def _nested(self, slots: Tensor, times: int) -> Tensor:
-        """Where a slot, (R, N), closes the tag opened last, or closes nothing; `slots` (R, t) are written, N is none."""
+        """Where a slot, (R, N), closes the tag opened last, or nothing; `slots` (R, t) are written, N is none."""
         width = self.counts.shape[1]
         closers = self.closers.repeat_interleave(times, 0)  # (R, N + 1)
         closes = torch.zeros(len(slots), width + 2, dtype=torch.bool, device=slots.device)

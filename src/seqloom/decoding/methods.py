@@ -94,7 +94,7 @@ def generate(model: Model, batch: Batch, settings: SearchSettings, n_best: int, 
         beam=settings.beam,
         n_best=n_best,
         length_penalty=settings.length_penalty,
-        no_repeat_ngram=rules.no_repeat_ngram,
+        rules=rules.apply,
     )
 
     def hypothesis(ids: list[int], log_probability: float) -> Hypothesis:

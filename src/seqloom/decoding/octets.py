@@ -51,7 +51,7 @@ class Octets:
 
     @cached_property
     def _allowed(self) -> Tensor:
-        """(257, 257, 2): the least and greatest byte that may follow a first byte and a second one, 256 if there is none."""
+        """(257, 257, 2): the least and greatest byte that may follow a first byte and a second one (256: none)."""
         table = torch.empty(257, 257, 2, dtype=torch.int64)
         table[..., 0], table[..., 1] = 0x80, 0xBF
         for octet, bounds in _SECOND.items():

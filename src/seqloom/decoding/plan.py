@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 from seqloom.decoding.guard import Part, Where, complete, find, guard, nest
-from seqloom.decoding.windows import MOST, Window, is_verbatim, windows
+from seqloom.decoding.windows import Window, is_verbatim, windows
 from seqloom.text import Forms, normalise
 
 
@@ -22,10 +22,10 @@ class Plan(NamedTuple):
     prefix: str
 
     @classmethod
-    def make(cls, text: str, prefix: str, forms: Forms, slots: int) -> Self:
-        """Plan a text for a tokenizer of so many slots."""
+    def make(cls, text: str, prefix: str, forms: Forms, at_once: int) -> Self:
+        """Plan a text of which `at_once` placeholders are translated at once."""
         normal = normalise(text)
-        found = windows(normal, forms, min(slots, MOST) or MOST)
+        found = windows(normal, forms, at_once)
         placeholders = [placeholder for window in found for placeholder in window.placeholders]
         spelled = placeholders
         if placeholders and normal != text:
@@ -33,7 +33,8 @@ class Plan(NamedTuple):
             if [normalise(each) for each in spelled] != placeholders:
                 spelled = placeholders
         prefix = prefix if prefix.strip() else ""
-        copied = [is_verbatim(window, forms) and not (prefix and not index) for index, window in enumerate(found)]
+        copied = [is_verbatim(window, forms) for window in found]
+        copied[0] = copied[0] and not (prefix and normal)
         return cls(found, copied, placeholders, spelled, prefix)
 
     @property

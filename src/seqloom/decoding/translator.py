@@ -151,7 +151,7 @@ class Translator:
         if prefixes is None:
             prefixes = [""] * len(texts)
         plans = [
-            Plan.make(text, prefix, self.tokenizer.forms, len(self.tokenizer.special.slots))
+            Plan.make(text, prefix, self.tokenizer.forms, self.tokenizer.at_once)
             for text, prefix in zip(texts, prefixes, strict=True)
         ]
         sources = [
@@ -160,23 +160,22 @@ class Translator:
             for window, prefix in zip(plan.translated, plan.prefixes, strict=True)
         ]
         owner = [index for index, plan in enumerate(plans) for _ in plan.translated]
-        first = dict(zip(reversed(owner), range(len(owner) - 1, -1, -1), strict=True))
         left = Counter(index for index, source in zip(owner, sources, strict=True) if source.ids)
-        translations = [self._assemble(plan, [], []) if not left[i] else [] for i, plan in enumerate(plans)]
-        found: list[list[_Found]] = [[] for _ in sources]
+        nothing = [_Found(Hypothesis([], 0.0, 0.0), False)]
+        found: list[list[_Found]] = [[] if source.ids else nothing for source in sources]
         done = len(texts) - len(left)
         listen(Progress("translate", done, len(texts), "sentences"))
         for batch in _batches([len(each.ids) for each in sources], budget):
             for index, hypotheses in zip(batch, self._decode([sources[i] for i in batch], n_best), strict=True):
                 found[index] = hypotheses
-                text = owner[index]
-                left[text] -= 1
-                if not left[text]:
-                    of_text = slice(first[text], first[text] + len(plans[text].translated))
-                    translations[text] = self._assemble(plans[text], sources[of_text], found[of_text])
-                    done += 1
+                left[owner[index]] -= 1
+                done += not left[owner[index]]
             listen(Progress("translate", done, len(texts), "sentences"))
-        return translations
+        ends = list(accumulate((len(plan.translated) for plan in plans), initial=0))
+        return [
+            self._assemble(plan, sources[start:end], found[start:end])
+            for plan, start, end in zip(plans, ends, ends[1:], strict=False)
+        ]
 
     @torch.inference_mode()
     def attention(self, text: str, target: str | Sequence[int] | None = None, language: str | None = None) -> Attention:
@@ -269,7 +268,7 @@ class Translator:
                 Translation(
                     text,
                     sum(each.score for each in hypotheses) / max(1, len(hypotheses)),
-                    sum(each.log_probability for each in hypotheses),
+                    sum((each.log_probability for each in hypotheses), start=0.0),
                     [index for each in hypotheses for index in each.ids],
                     any(each.cut for each in best),
                     any(source.cut for source in sources),

@@ -1,4 +1,4 @@
-"""Texts with more placeholders than a model has slots, as several sources: cut where a sentence or a clause ends.
+"""Texts with more placeholders than a model has learnt slots, as several sources: cut behind a sentence or a clause.
 
 A window is translated by itself, and the windows of a text are joined with what stood between them. The time is linear.
 """
@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from seqloom.text import Forms
-
-MOST = 16  # placeholders in a window of a tokenizer without slots
 
 _SENTENCE = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)\]]*$")
 _CLAUSE = re.compile(r"[,;:\u2013\u2014\u3001\uff0c\uff1b|]$")
@@ -32,8 +30,10 @@ def windows(text: str, forms: Forms, most: int) -> list[Window]:
 
 
 def is_verbatim(window: Window, forms: Forms) -> bool:
-    """Tell whether a window has placeholders and not a single letter beside them: there is nothing to translate."""
-    return bool(window.placeholders) and not any(map(str.isalpha, forms.regex.sub(" ", window.text)))
+    """Tell whether a window is empty, or has placeholders and no letter beside them: there is nothing to translate."""
+    if not window.placeholders:
+        return not window.text
+    return not any(map(str.isalpha, forms.regex.sub(" ", window.text)))
 
 
 def _cut(text: str, spans: list[tuple[int, int]], most: int) -> Iterator[Window]:

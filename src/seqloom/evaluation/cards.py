@@ -20,9 +20,11 @@ def segment_table(segments: Segments, scores: Scores) -> str:
     several, translated = len(scores.directions) > 1, scores.placeholders is not None
     more = ["lost_placeholders"] * translated + ["direction"] * several
     rows = ["\t".join(["source", "reference", "hypothesis", "chrf", *more])]
-    for source, reference, hypothesis, direction, chrf in zip(*segments, scores.segment_chrf, strict=True):
+    for source, reference, hypothesis, direction, chrf in zip(*segments[:4], scores.segment_chrf, strict=True):
         row = [*map(normalise, (source, reference, hypothesis)), f"{chrf:.2f}"]
-        row += [" ".join(lost_placeholders(source, hypothesis))] * translated + [str(direction)] * several
+        row += [" ".join(lost_placeholders(source, hypothesis, segments.forms))] * translated + [
+            str(direction)
+        ] * several
         rows.append("\t".join(row))
     return "\n".join(rows) + "\n"
 
@@ -67,7 +69,7 @@ class Cards:
         note = f"{self._scores.segment_chrf[index]:.1f}"
         if len(self._scores.directions) > 1:
             note += f"; {escape(str(direction))}"
-        if translated and (lost := lost_placeholders(source, hypothesis)):
+        if translated and (lost := lost_placeholders(source, hypothesis, self._segments.forms)):
             note += "; lost " + ", ".join(f"<code>{escape(each)}</code>" for each in lost)
         return f'<div class="segment"><dl>{"".join(rows)}<dt>chrF</dt><dd><small>{note}</small></dd></dl></div>'
 

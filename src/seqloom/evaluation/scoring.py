@@ -40,9 +40,9 @@ def score(segments: Segments, *, task: Task, settings: EvaluateSettings, listen:
         EvaluationError: there is nothing to score, or what counts a metric is not installed.
         ValueError: the texts differ in their number.
     """
-    if len({len(each) for each in segments}) > 1:
-        counts = (f"{len(each)} {name}" for name, each in segments._asdict().items())
-        raise ValueError(", ".join(counts))
+    columns = dict(zip(segments._fields[:4], segments[:4], strict=True))
+    if len({len(each) for each in columns.values()}) > 1:
+        raise ValueError(", ".join(f"{len(each)} {name}" for name, each in columns.items()))
     if not segments.references:
         raise EvaluationError("the test split is empty: raise prepare.split.test, or add pairs")
 
@@ -201,7 +201,7 @@ def _digest(segments: Segments) -> str:
     """SHA-256 over the lines `source TAB reference`, with ` TAB direction` where there are several."""
     several = len(set(segments.directions)) > 1
     digest = hashlib.sha256()
-    for source, reference, _, direction in zip(*segments, strict=True):
+    for source, reference, _, direction in zip(*segments[:4], strict=True):
         columns = [source, reference, str(direction)] if several else [source, reference]
         digest.update(("\t".join(columns) + "\n").encode())
     return digest.hexdigest()

@@ -8,16 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqloom.languages import Direction
-from seqloom.text import placeholders
+from seqloom.text import STANDARD_FORMS, Forms
 
 
 class Segments(NamedTuple):
-    """The test set and what the model made of it: three texts and a direction per segment, in one order."""
+    """The test set and what the model made of it: three texts and a direction per segment, in one order.
+
+    `forms` says what counts as a placeholder.
+    """
 
     sources: Sequence[str]
     references: Sequence[str]
     hypotheses: Sequence[str]
     directions: Sequence[Direction]
+    forms: Forms = STANDARD_FORMS
 
     def rows(self) -> dict[Direction, NDArray[np.int64]]:
         """The indices of the segments of each direction, in the order in which directions are met first."""
@@ -44,8 +48,9 @@ class Placeholders(NamedTuple):
 def kept_placeholders(segments: Segments) -> Placeholders:
     """Count what became of the placeholders."""
     holding, invented, failures = 0, 0, []
+    find = segments.forms.find
     for index, (source, hypothesis) in enumerate(zip(segments.sources, segments.hypotheses, strict=True)):
-        wanted, given = Counter(placeholders(source)), Counter(placeholders(hypothesis))
+        wanted, given = Counter(find(source)), Counter(find(hypothesis))
         holding += bool(wanted)
         invented += bool(given.keys() - wanted.keys())
         if not wanted <= given:
@@ -53,6 +58,6 @@ def kept_placeholders(segments: Segments) -> Placeholders:
     return Placeholders(holding, 1 - len(failures) / holding if holding else None, invented, failures)
 
 
-def lost_placeholders(source: str, hypothesis: str) -> list[str]:
+def lost_placeholders(source: str, hypothesis: str, forms: Forms) -> list[str]:
     """The placeholders of the source that the hypothesis lacks, each as often as it lacks them."""
-    return list((Counter(placeholders(source)) - Counter(placeholders(hypothesis))).elements())
+    return list((Counter(forms.find(source)) - Counter(forms.find(hypothesis))).elements())

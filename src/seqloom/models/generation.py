@@ -6,7 +6,7 @@ Shapes: B batch, S source, T ids read so far, K beams, R = B * K rows, N = B * n
 vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,19 +38,26 @@ def generate(
     n_best: int = 1,
     length_penalty: float = 0.0,
     no_repeat_ngram: int = 0,
+    rules: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> list[list[Generated]]:
     """Return the `n_best` targets of each source (B, S), best first.
 
     A target begins with `prefix` and has from `min_lengths` to `max_lengths` (B,) ids, `prefix` included, EOS not. A
     beam of 1 is greedy. Targets are ranked by log-probability / (|Y| ** `length_penalty`), |Y| the ids after the prefix
-    and the EOS; that is their only way, and their beam stops only where no better target can come.
+    and the EOS; that is their only way, and their beam stops only where no better target can come. `rules` writes -inf
+    over what else may not come next, given the scores (R, V) and the ids so far (R, T), BOS not among them.
     """
     prompt = torch.tensor([[symbols.bos, *prefix]], device=source.device).expand(len(source), -1)
+    limits = Limits(symbols, min_lengths, max_lengths, beam)
+
+    def bound(read_RT: Tensor, scores_RV: Tensor) -> Tensor:
+        return limits(read_RT, scores_RV if rules is None else rules(scores_RV, read_RT[:, 1:]))
+
     found_NL = model.network.generate(
         input_ids=source,
         attention_mask=(torch.arange(source.shape[1], device=source.device) < source_lengths.unsqueeze(1)).long(),
         decoder_input_ids=prompt,
-        logits_processor=[Limits(symbols, min_lengths, max_lengths, beam)],
+        logits_processor=[bound],
         generation_config=library("transformers").GenerationConfig(
             num_beams=beam,
             num_return_sequences=n_best,

@@ -55,7 +55,7 @@ def run(params: Params, listen: Listener) -> None:
     found = translate_each(translator, [pair.source for pair in pairs], directions, listen)
     cut = Cut(sum(each.cut for each in found), sum(each.source_cut for each in found))
     texts = [pair.source for pair in pairs], [pair.target for pair in pairs], [each.text for each in found]
-    segments = Segments(*texts, directions)
+    segments = Segments(*texts, directions, translator.tokenizer.forms)
     scores = score(segments, task=params.task, settings=params.evaluate, listen=listen)
     page = report(
         segments,

@@ -25,7 +25,8 @@ def run(params: Params, listen: Listener) -> None:
     CORPUS_METRICS.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".part-", dir=CORPUS) as name:
         new = Path(name)
-        counts = prepare(_readings(params), params.languages.directions, params.prepare, new, listen)
+        forms = params.placeholders.build()
+        counts = prepare(_readings(params), params.languages.directions, params.prepare, new, listen, forms)
         for split in Split:
             (new / split.file_name).replace(CORPUS / split.file_name)
         metrics = new / CORPUS_METRICS.name

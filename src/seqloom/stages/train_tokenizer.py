@@ -40,16 +40,18 @@ def run(params: Params, listen: Listener) -> None:
 def _tokenizer(params: Params, listen: Listener) -> Tokenizer:
     if params.train.start is not None:
         return started(params, places.PRETRAINED / "start")
+    forms = params.placeholders.build()
     if params.model.name == "pretrained":
         base = params.model.pretrained
         manner = Manner(base.source_language, base.target_language, base.prefix)
-        return PretrainedTokenizer(places.PRETRAINED / "model", manner)
+        return PretrainedTokenizer(places.PRETRAINED / "model", manner, forms)
     training = places.CORPUS / Split.train.file_name
 
     def texts() -> Iterator[tuple[str, str]]:
         return ((pair.source, pair.target) for pair in read_split(training))
 
-    return train_tokenizer(params.tokenizer, texts, params.train.seed, listen, params.languages.target_languages)
+    languages = params.languages.target_languages
+    return train_tokenizer(params.tokenizer, texts, params.train.seed, listen, languages, forms)
 
 
 def started(params: Params, folder: Path) -> Tokenizer:
@@ -70,6 +72,7 @@ def started(params: Params, folder: Path) -> Tokenizer:
         pairs += [(f"tokenizer.{name}", getattr(settings, name), stored.get(name)) for name in ("joint", "slots")]
     if own and settings.name == "sentencepiece":  # one of characters may have fewer pieces than it may have
         pairs.append(("tokenizer.vocab_size", settings.vocab_size, stored.get("source_vocab_size")))
+    pairs += _differing_forms(params, tokenizer)
     odd = [f"{name} is {wanted!r}, there {there!r}" for name, wanted, there in pairs if wanted != there]
     if odd:
         raise TokenizerError(
@@ -77,6 +80,14 @@ def started(params: Params, folder: Path) -> Tokenizer:
             "Set what differs as it was, or start to null"
         )
     return tokenizer
+
+
+def _differing_forms(params: Params, tokenizer: Tokenizer) -> list[tuple[str, object, object]]:
+    wanted, there = params.placeholders.build(), tokenizer.forms
+    return [
+        ("placeholders.forms", list(wanted.names), list(there.names)),
+        ("placeholders.patterns", list(wanted.patterns), list(there.patterns)),
+    ]
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from seqloom.tokenization.pretrained import PretrainedTokenizer
 from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tokenization.slots import find_slots, language_symbols, put_slots, slot_symbols
-from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, SlottedTokenizer, Vocabulary, read_forms
-from seqloom.tokenization.tokenizer import Tokenizer
+from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, Kept, SlottedTokenizer, Vocabulary, read_forms
+from seqloom.tokenization.tokenizer import AT_ONCE, Tokenizer
 
 VOCABULARIES: dict[str, type[SentencePieceVocabulary] | type[CharacterVocabulary]] = {
     vocabulary.name: vocabulary for vocabulary in (SentencePieceVocabulary, CharacterVocabulary)
@@ -25,6 +26,7 @@ VOCABULARIES: dict[str, type[SentencePieceVocabulary] | type[CharacterVocabulary
 Pairs = Callable[[], Iterable[tuple[str, str]]]
 
 _REPORT_EVERY = 10_000  # pairs
+_ENOUGH = 100  # pairs; windows of the slots that so many have gave the best chrF
 
 
 def train_tokenizer(
@@ -57,13 +59,17 @@ def train_tokenizer(
     if total > settings.max_training_lines:
         drawn = frozenset(random.Random(seed).sample(range(total), settings.max_training_lines))
 
+    counts: Counter[int] = Counter()  # of the pairs with so many distinct placeholders
+
     def lines(*sides: int) -> Iterator[str]:
+        counts.clear()
         for done, pair in enumerate(sources()):
             if done % _REPORT_EVERY == 0:
                 listen(Progress("read pairs", done, total, "pairs"))
             if drawn is None or done in drawn:
                 source, target = map(normalise, pair)
                 found = find_slots(source, settings.slots, forms)
+                counts[len(found)] += 1
                 texts = put_slots(source, found, forms), put_slots(target, found, forms)
                 for side in sides:
                     yield texts[side]
@@ -79,7 +85,17 @@ def train_tokenizer(
         source = target = train(slots + of_source, 0, 1)
     else:
         source, target = train(slots + of_source, 0), train(slots, 1)
-    return SlottedTokenizer(source, target, settings.slots, told, forms)
+    return SlottedTokenizer(source, target, settings.slots, told, Kept(forms, _at_once(counts)))
+
+
+def _at_once(counts: Counter[int]) -> int:
+    """The most placeholders that enough pairs have for a model to learn their slots."""
+    seen = 0
+    for number in sorted(counts, reverse=True):
+        seen += counts[number]
+        if number and seen >= _ENOUGH:
+            return number
+    return AT_ONCE
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -99,8 +115,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         slots, hashes = int(description["slots"]), dict(description["sha256"])
         names = ["joint.model"] if description["joint"] else ["source.model", "target.model"]
         vocabularies = [_load(kind, folder / name, str(hashes[name])) for name in names]
-        forms = read_forms(description)
-        return SlottedTokenizer(vocabularies[0], vocabularies[-1], slots, _languages(description), forms)
+        kept = Kept(read_forms(description), int(description.get("at_once", AT_ONCE)))
+        return SlottedTokenizer(vocabularies[0], vocabularies[-1], slots, _languages(description), kept)
     except (KeyError, TypeError, ValueError) as error:
         raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
 

@@ -17,7 +17,7 @@ from seqloom.huggingface import library
 from seqloom.symbols import Symbols
 from seqloom.text import STANDARD_FORMS, Forms, normalise
 from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, read_forms, stored_forms
-from seqloom.tokenization.tokenizer import Encoded, Resample, Special, unchanged
+from seqloom.tokenization.tokenizer import AT_ONCE, Encoded, Resample, Special, unchanged
 
 FOLDER = "huggingface"  # within that of a stored tokenizer; their tokenizer.json is not our description
 _WEIGHTS = (".safetensors", ".safetensors.index.json")
@@ -62,6 +62,7 @@ class PretrainedTokenizer:
         self._set_languages()
         self._look_around(config)
         self.special = Special((), self._octets())
+        self.at_once = AT_ONCE
 
     def _set_languages(self) -> None:
         speaks = hasattr(type(self._theirs), "src_lang")

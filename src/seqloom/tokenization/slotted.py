@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from seqloom.errors import TokenizerError
 from seqloom.symbols import OWN, Symbols
@@ -22,7 +22,7 @@ from seqloom.tokenization.slots import (
     show_symbols,
     slot_symbols,
 )
-from seqloom.tokenization.tokenizer import Encoded, Resample, Special
+from seqloom.tokenization.tokenizer import AT_ONCE, Encoded, Resample, Special
 
 FORMAT = 1
 DESCRIPTION = "tokenizer.json"
@@ -66,11 +66,21 @@ class Vocabulary(Protocol):
         """Read what `to_bytes` wrote. Raises `ValueError`."""
 
 
+class Kept(NamedTuple):
+    """What counts as a placeholder, and how many of them a text may have to be translated at once."""
+
+    forms: Forms = STANDARD_FORMS
+    at_once: int = AT_ONCE
+
+
+_STANDARD = Kept()
+
+
 class SlottedTokenizer:
     """The `Tokenizer` of a source and a target vocabulary; given one twice, it is joint.
 
     `languages` are the target languages that a text is told apart by: none, or several, whose symbols the source
-    vocabulary was trained with. `forms` says what counts as a placeholder.
+    vocabulary was trained with. `kept` says what counts as a placeholder.
     """
 
     def __init__(
@@ -79,9 +89,11 @@ class SlottedTokenizer:
         target: Vocabulary,
         slots: int,
         languages: Sequence[str] = (),
-        forms: Forms = STANDARD_FORMS,
+        kept: Kept = _STANDARD,
     ) -> None:
-        self._source, self._target, self._slots, self.forms = source, target, slots, forms
+        self._source, self._target, self._slots = source, target, slots
+        self.forms = kept.forms
+        self.at_once = min(kept.at_once, slots) or kept.at_once
         taken = tuple(target.id_of(symbol) for symbol in slot_symbols(slots))
         self.special = Special(taken, target.octets(), (OWN.unk,))
         symbols = language_symbols(len(languages))
@@ -173,6 +185,8 @@ class SlottedTokenizer:
         if self.languages:
             description["languages"] = list(self.languages)
         description |= stored_forms(self.forms)
+        if self.at_once != AT_ONCE:
+            description["at_once"] = self.at_once
         beside = folder.with_name(folder.name + ".part")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)

@@ -24,6 +24,9 @@ class Special(NamedTuple):
     unwritten: tuple[int, ...] = ()  # those that a search never writes: the unknown piece
 
 
+AT_ONCE = 4
+"""How many placeholders are translated at once where a tokenizer does not know: in most corpora few texts have more."""
+
 Resample = Callable[[Sequence[int], Random], list[int]]
 """Of the ids of a segment and a generator: ids of the same text, split in another way that the generator draws.
 
@@ -71,6 +74,10 @@ class Tokenizer(Protocol):
     @property
     def forms(self) -> Forms:
         """What counts as a placeholder."""
+
+    @property
+    def at_once(self) -> int:
+        """How many placeholders a text may have to be translated at once; one with more is translated in windows."""
 
     @property
     def special(self) -> Special:

@@ -167,7 +167,9 @@ def _fresh(pairs: Sequence[Pair], champion: _Champion, params: Params) -> tuple[
 
 
 def _performance(contest: Contest, hypotheses: Sequence[str], contestant: Contestant, params: Params) -> Performance:
-    segments = Segments(contest.sources, contest.references, hypotheses, contest.directions)
+    segments = Segments(
+        contest.sources, contest.references, hypotheses, contest.directions, params.placeholders.build()
+    )
     return Performance(segments, score(segments, task=params.task, settings=params.evaluate), contestant.size)
 
 
