@@ -4,11 +4,13 @@ from typing import Any, NamedTuple
 
 import torch
 
+from seqloom.decoding.budgets import Budget
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.finished import Hypothesis
 from seqloom.decoding.greedy import greedy_search
 from seqloom.decoding.search import beam_search
 from seqloom.symbols import OWN
+from seqloom.tokenization.tokenizer import Special
 from tests.records import search_settings
 
 PAD, UNK, BOS, EOS = OWN
@@ -21,6 +23,27 @@ class Rules(NamedTuple):
     minimum: int = 0
     ngram: int = 0
     prefix: tuple[int, ...] = ()
+    slots: tuple[tuple[int, int], ...] = ()  # how often each is due, and the slot that closes what it opens, or -1
+
+
+FIRST_SLOT = 4  # the id of slot 0, if there are slots
+
+
+def owed(ids: tuple[int, ...], slots: tuple[tuple[int, int], ...]) -> tuple[int, list[int]]:
+    """How many slots are missing, and the ids of those that may come next."""
+    left = {FIRST_SLOT + slot: count - ids.count(FIRST_SLOT + slot) for slot, (count, _) in enumerate(slots)}
+    closer = {FIRST_SLOT + slot: FIRST_SLOT + closes for slot, (_, closes) in enumerate(slots) if closes >= 0}
+    stack: list[int] = []
+    sound = True
+    for token in ids:
+        if token in closer:
+            stack.append(closer[token])
+        elif token in closer.values():
+            sound = sound and bool(stack) and stack.pop() == token
+    missing = [slot for slot, count in left.items() if count > 0]
+    fitting = [slot for slot in missing if slot not in closer.values() or stack[-1:] == [slot]]
+    assert sound, "the tests give no prefix that breaks pairs"
+    return sum(left[slot] for slot in missing), fitting or missing
 
 
 def repeats(ids: tuple[int, ...], token: int, ngram: int) -> bool:
@@ -37,9 +60,15 @@ def continuations(row: list[float], ids: tuple[int, ...], rules: Rules) -> dict[
     elif len(ids) >= rules.limit:
         allowed = [EOS]
     else:
-        allowed = [t for t in range(len(row)) if t not in (PAD, BOS, EOS) and not repeats(ids, t, rules.ngram)]
+        slots = range(FIRST_SLOT, FIRST_SLOT + len(rules.slots))
+        never = (PAD, BOS, EOS, *slots)
+        allowed = [t for t in range(len(row)) if t not in never and not repeats(ids, t, rules.ngram)]
         if len(ids) >= rules.minimum or not allowed:
             allowed.append(EOS)
+        missing, fitting = owed(ids, rules.slots)
+        if missing:
+            only = row[EOS] >= max(row) or rules.limit - len(ids) <= missing
+            allowed = fitting if only else [t for t in allowed if t != EOS] + fitting
     return {token: row[token] for token in allowed}
 
 
@@ -116,6 +145,9 @@ def constraints(rules: list[Rules]) -> Constraints:
         min_lengths=torch.tensor([each.minimum for each in rules], dtype=torch.int64),
         prefixes=[each.prefix for each in rules],
         no_repeat_ngram=ngram,
+    ).extended(
+        Special(tuple(range(FIRST_SLOT, FIRST_SLOT + max(len(each.slots) for each in rules)))),
+        [Budget(tuple(count for count, _ in each.slots), tuple(closes for _, closes in each.slots)) for each in rules],
     )
 
 

@@ -19,10 +19,10 @@ Part = tuple[str, bool]
 Where = Callable[[int], float]
 """Where in a target the placeholder of a source goes, which is named by its index: 0 is its beginning, 1 its end."""
 
-_PASSES = 6
+_PASSES = 8
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 _PLAIN = re.compile(r"[^\w\s.,!?-]")
-_CLOSES = re.compile(r"[.!?\u2026\u3002\uff01\uff1f\s]*$")
+_CLOSES = ".!?\u2026\u3002\uff01\uff1f "
 
 
 def find(parts: Sequence[Part], wanted: Sequence[str], forms: Forms) -> list[Part]:
@@ -77,10 +77,9 @@ def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], wh
         ends.append(total)
     last = len(words)
     if words and not words[-1][1]:
-        closing = _CLOSES.search(words[-1][0])
-        stem = words[-1][0][: closing.start()] if closing else ""
-        if closing and closing[0] and stem.strip():  # what is added at the end stands before the full stop
-            words[-1:] = [(stem, False), (closing[0], False)]
+        stem = words[-1][0].rstrip(_CLOSES)
+        if stem and stem != words[-1][0]:  # what is added at the end stands before the full stop
+            words[-1:] = [(stem, False), (words[-1][0][len(stem) :], False)]
     put: defaultdict[int, list[str]] = defaultdict(list)
     before = 0
     at = 0
@@ -189,13 +188,11 @@ def _mend(parts: Sequence[Part], forms: Forms, plain: bool) -> list[Part] | None
         return [
             part for each in parts for part in (each if each[1] else (_PLAIN.sub(" ", each[0]), False), (" ", False))
         ]
-    false, good = [], set(spans)
-    for span in found:
-        if span in good:
-            good.discard(span)
-        else:
-            false.append(span)
-    return _without(parts, false, unread=good)
+    good = set(spans) & set(found)
+    mended = _without(parts, [span for span in found if span not in good], unread=set())
+    if sum(len(each) for each, _ in mended) < at:
+        return mended
+    return _without(parts, [], unread=set(spans) - good)
 
 
 def _without(parts: Sequence[Part], false: Sequence[tuple[int, int]], unread: set[tuple[int, int]]) -> list[Part]:

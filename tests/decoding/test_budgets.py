@@ -1,0 +1,168 @@
+"""Slots against plain lists and brute force: whatever the model says, each is written as often as it is due."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqloom.decoding.budgets import Budget
+from seqloom.decoding.finished import Hypothesis
+from seqloom.decoding.sampling import sample
+from tests.decoding.oracles import (
+    BOS,
+    EOS,
+    FIRST_SLOT,
+    PAD,
+    Rules,
+    constraints,
+    continuations,
+    exhaustive,
+    likeliest,
+    run_beam,
+    run_greedy,
+    textbook,
+)
+from tests.records import search_settings
+
+fast = settings(deadline=None, max_examples=60)
+seeds = st.integers(0, 2**32 - 1)
+sharpnesses = st.sampled_from([0.3, 1.0, 4.0, 12.0])
+SLOTS = 5
+VOCABULARY = FIRST_SLOT + SLOTS + 4
+
+
+@st.composite
+def due(draw: Any, most: int = 3) -> tuple[tuple[int, int], ...]:
+    """Slots 0 and 1 stand alone; 2 and 3 open what 4 closes, or nothing does."""
+    alone = [(draw(st.integers(0, most)), -1) for _ in range(2)]
+    opening = [draw(st.integers(0, most - 1)) for _ in range(2)]
+    paired = draw(st.booleans())
+    closer = 4 if paired else -1
+    closing = sum(opening) if paired else draw(st.integers(0, most))
+    return (*alone, (opening[0], closer), (opening[1], closer), (closing, -1))
+
+
+@st.composite
+def rules(draw: Any, room: int, ngram: int | None = None, most: int = 3) -> Rules:
+    """Rules whose limit is at least as large as the number of slots, by up to `room`."""
+    slots = draw(due(most))
+    total = sum(count for count, _ in slots)
+    limit = total + draw(st.integers(0, room))
+    ngram = draw(st.sampled_from([0, 1, 2])) if ngram is None else ngram
+    letters = st.sampled_from(range(FIRST_SLOT + SLOTS, VOCABULARY))
+    prefix = tuple(draw(st.lists(letters, max_size=min(2, limit - total))))
+    return Rules(limit, draw(st.integers(0, limit)), ngram, prefix, slots)
+
+
+def assert_kept(ids: list[int], ours: Rules) -> None:
+    """Each slot as often as it is due, and pairs nested."""
+    counts = Counter(ids)
+    assert [counts[FIRST_SLOT + slot] for slot in range(SLOTS)] == [count for count, _ in ours.slots]
+    stack: list[int] = []
+    for token in ids:
+        slot = token - FIRST_SLOT
+        if 0 <= slot < SLOTS:
+            if ours.slots[slot][1] >= 0:
+                stack.append(ours.slots[slot][1])
+            elif slot in [closer for _, closer in ours.slots]:
+                assert stack.pop() == slot
+    assert not stack
+    assert len(ids) <= ours.limit
+    assert not {PAD, BOS, EOS} & counts.keys()
+
+
+@fast
+@given(seed=seeds, width=st.integers(1, 3), position=st.integers(0, 6), ngram=st.integers(0, 2), data=st.data())
+def test_what_is_left_is_what_plain_lists_leave(seed: int, width: int, position: int, ngram: int, data: Any) -> None:
+    ours = data.draw(st.lists(rules(6, ngram), min_size=1, max_size=3))
+    draw = torch.Generator().manual_seed(seed)
+    rows = []
+    for each in ours:
+        for _ in range(width):  # an honest history: each id is one that was allowed there
+            ids: tuple[int, ...] = ()
+            while len(ids) < position:
+                row = torch.randn(VOCABULARY, generator=draw).tolist()
+                allowed = [token for token in continuations(row, ids, each) if token != EOS]
+                ids += (allowed[int(torch.randint(len(allowed), (), generator=draw))] if allowed else PAD,)
+            rows.append(ids)
+    said = torch.randn(len(rows), VOCABULARY, generator=draw)
+    history = torch.tensor(rows, dtype=torch.int64).view(len(rows), position)
+    expected = [
+        continuations(row, ids, ours[i // width]) for i, (row, ids) in enumerate(zip(said.tolist(), rows, strict=True))
+    ]
+    left = constraints(ours).apply(said.clone(), history).tolist()
+    assert [{token: each for token, each in enumerate(row) if each > -torch.inf} for row in left] == expected
+
+
+@fast
+@given(seed=seeds, beam=st.integers(1, 5), sharpness=sharpnesses, early=st.booleans(), data=st.data())
+def test_every_hypothesis_of_a_beam_keeps_them(
+    table_model: Any, seed: int, beam: int, sharpness: float, early: bool, data: Any
+) -> None:
+    ours = data.draw(st.lists(rules(8, 0), min_size=1, max_size=4))
+    model = table_model(seed, VOCABULARY, sharpness)
+    found = run_beam(model, list(range(len(ours))), ours, beam, n_best=beam, early=early)
+    for source, each in enumerate(ours):
+        for hypothesis in found[source]:
+            assert_kept(hypothesis.ids, each)
+        assert found[source] == run_beam(model, [source], [each], beam, n_best=beam, early=early)[0]
+
+
+@fast
+@given(seed=seeds, sharpness=sharpnesses, ngram=st.integers(0, 2), data=st.data())
+def test_greedy_search_and_samples_keep_them(
+    table_model: Any, seed: int, sharpness: float, ngram: int, data: Any
+) -> None:
+    ours = data.draw(st.lists(rules(8, ngram), min_size=1, max_size=4))
+    model = table_model(seed, VOCABULARY, sharpness)
+    sources = list(range(len(ours)))
+    for each, hypothesis in zip(ours, run_greedy(model, sources, ours), strict=True):
+        assert_kept(hypothesis.ids, each)
+    drawing = search_settings(method="sampling", temperature=2.0)
+    drawn = sample(model.step, model.start(sources), constraints(ours), drawing, keys=sources, samples=3)
+    for each, hypotheses in zip(ours, drawn, strict=True):
+        for hypothesis in hypotheses:
+            assert_kept(hypothesis.ids, each)
+
+
+def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
+    assert [each.ids for each in found] == [each.ids for each in expected]
+    assert [each.score for each in found] == pytest.approx([each.score for each in expected], abs=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=seeds, sharpness=sharpnesses, data=st.data())
+def test_a_huge_beam_finds_what_trying_everything_finds(
+    table_model: Any, seed: int, sharpness: float, data: Any
+) -> None:
+    slots = data.draw(due(2).filter(lambda each: sum(count for count, _ in each) <= 3))
+    total = sum(count for count, _ in slots)
+    ours = Rules(total + data.draw(st.integers(0, 3 - total)), 0, 0, (), slots)
+    model = table_model(seed, FIRST_SLOT + SLOTS + 1, sharpness)
+    expected = exhaustive(model, 0, ours, "wu", 1.0)
+    n_best = min(5, len(expected))
+    assert_same(run_beam(model, [0], [ours], 256, "wu", 1.0, n_best)[0], expected[:n_best])
+
+
+@fast
+@given(seed=seeds, beam=st.integers(2, 5), sharpness=sharpnesses, early=st.booleans(), data=st.data())
+def test_a_beam_finds_what_a_textbook_finds(
+    table_model: Any, seed: int, beam: int, sharpness: float, early: bool, data: Any
+) -> None:
+    ours = data.draw(rules(6))
+    model = table_model(seed, VOCABULARY, sharpness)
+    expected = textbook(model, 0, ours, beam, "wu", 1.0, beam, early)
+    assert_same(run_beam(model, [0], [ours], beam, "wu", 1.0, beam, early)[0], expected)
+    assert_same(run_greedy(model, [0], [ours]), [likeliest(model, 0, ours, "wu", 1.0)])
+
+
+def test_the_budget_of_a_source_counts_its_slots_and_pairs_its_tags() -> None:
+    placeholders = ["{x}", "<b>", "{x}", '<a href="1">', "</a>", "</b>", "<br>"]
+    slots = ("{x}", "<b>", '<a href="1">', "</a>", "</b>")  # one has no slot
+    budget = Budget.of(placeholders, slots)
+    assert budget == Budget((2, 1, 1, 1, 1), (-1, 4, 3, -1, -1))
+    assert budget.total == 6
+    assert Budget.of([], ()) == Budget()

@@ -1,0 +1,114 @@
+"""The last look: what a model may have written, and what is handed out for it."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqloom.decoding.guard import Part, complete, find, guard, nest, tidy
+from seqloom.text import FORMS, STANDARD_FORMS, Forms
+from seqloom.tokenization.tags import ALONE, partners
+
+EVERY = Forms(list(FORMS))
+placeholders = st.sampled_from(
+    ["{x}", "{}", "${x}", "{{ x }}", "%s", "%1$s", "%(n)d", "%1", "<b>", "</b>", "<br/>", '<a href="{x}">', "&nbsp;"]
+)
+scraps = st.text(alphabet="{}%<>&;$/ abs1_:[]#X()\u27e6\ue000\ufffd", max_size=6)
+
+
+def guarded(parts: list[Part], wanted: list[str], forms: Forms = STANDARD_FORMS) -> tuple[str, bool]:
+    return guard(parts, wanted, wanted, forms)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(st.one_of(scraps.map(lambda t: (t, False)), placeholders.map(lambda t: (t, True))), max_size=8))
+def test_a_text_holds_its_placeholders_and_no_other_whatever_stands_around_them(parts: list[Part]) -> None:
+    wanted = [text for text, is_placeholder in parts if is_placeholder]
+    text, kept = guarded(parts, wanted)
+    assert kept
+    assert Counter(STANDARD_FORMS.find(text)) == Counter(wanted)
+    assert "\ufffd" not in text
+    assert text == text.strip()
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(scraps, max_size=6))
+def test_what_only_looks_like_a_placeholder_goes_in_every_form(texts: list[str]) -> None:
+    text, kept = guarded([(each, False) for each in texts], [], EVERY)
+    assert kept
+    assert EVERY.find(text) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([("Stelle ", False), ("{x}", True), (" ein", False)], "Stelle {x} ein"),
+        ([("Stelle {foo} ", False), ("{x}", True)], "Stelle {x}"),
+        ([("a ", False), ("%s", True), ("b", False)], "a %s b"),  # a letter behind it would hide it
+        ([("{", False), ("{x}", True), ("}", False)], "{x}"),  # {{x}} is another one
+        ([("a$", False), ("{x}", True)], "a{x}"),
+        ([("a <b", False), ("{x}", True), (" c>", False)], "a <b{x} c>"),
+        ([("a <b ", False), ("{x}", True), (" c>", False)], "a {x}"),
+        ([("5% of ", False), ("%s", True)], "5% of %s"),
+        ([("a\ufffd\ufffdb &nbsp; c", False)], "ab c"),
+    ],
+)
+def test_neighbours_that_make_another_placeholder_give_way(parts: list[Part], expected: str) -> None:
+    wanted = [text for text, is_placeholder in parts if is_placeholder]
+    assert guarded(parts, wanted) == (expected, True)
+
+
+def test_each_is_spelled_as_in_the_source() -> None:
+    parts: list[Part] = [("<a b>", True), ("x", False), ("<a b>", True)]
+    assert guard(parts, ["<a b>", "<a b>"], ["<a  b>", "<a\nb>"], STANDARD_FORMS) == ("<a  b>x<a\nb>", True)
+
+
+def test_an_expression_that_finds_nothing_in_a_new_place_is_told() -> None:
+    forms = Forms([], [r"(?<=to )\w+@"])
+    assert guarded([("an ", False), ("bob@", True)], ["bob@"], forms) == ("an bob@", False)
+
+
+def test_placeholders_that_are_spelled_in_text_are_found_as_often_as_they_are_wanted() -> None:
+    found = find([("a {x} b {x} {y}", False)], ["{x}"], STANDARD_FORMS)
+    assert found == [("a ", False), ("{x}", True), (" b {x} {y}", False)]
+    assert find([("{x}", True), (" {x}", False)], ["{x}"], STANDARD_FORMS) == [("{x}", True), (" {x}", False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "shares", "expected", "placed"),
+    [
+        ("Die Lampe ist an.", ["{x}"], [0.3], "Die {x} Lampe ist an.", 1),
+        ("Die Lampe ist an.", ["{x}"], [1.0], "Die Lampe ist an {x}.", 1),
+        ("Die Lampe ist an.", ["{x}", "%s"], [0.0, 1.0], "{x} Die Lampe ist an %s.", 2),
+        ("an", ["<b>", "</b>"], [0.0, 1.0], "<b>an</b>", 2),
+        ("", ["{x}", "{y}"], [0.0, 0.5], "{x} {y}", 2),
+        ("a b c", ["{x}", "{y}"], [0.9, 0.1], "a b c {x} {y}", 2),  # their order stays
+    ],
+)
+def test_what_is_missing_is_put_where_it_belongs(
+    text: str, wanted: list[str], shares: list[float], expected: str, placed: int
+) -> None:
+    parts, count = complete([(text, False)] if text else [], wanted, shares.__getitem__)
+    assert (guarded(parts, wanted), count) == ((expected, True), placed)
+
+
+def test_what_comes_too_often_goes() -> None:
+    parts, count = complete([("{x}", True), (" a ", False), ("{x}", True), ("{z}", True)], ["{x}"], lambda index: 0.0)
+    assert (parts, count) == ([("{x}", True), (" a ", False)], 0)
+
+
+@given(st.permutations(["<b>", "<i>", "{x}", "</i>", "</b>", "<br>"]))
+def test_pairs_of_tags_nest_in_whatever_order_they_came(order: list[str]) -> None:
+    source = ["<b>", "<i>", "{x}", "</i>", "<br>", "</b>"]
+    nested = [text for text, _ in nest([(text, True) for text in order], source)]
+    assert Counter(nested) == Counter(source)
+    assert partners(nested).count(ALONE) == 2
+    if partners(order).count(ALONE) == 2:
+        assert nested == list(order)
+
+
+def test_a_text_with_nothing_to_mend_stays() -> None:
+    parts: list[Part] = [("Stelle \u201e", False), ("{x}", True), ("\u201c auf 5 % & mehr < 3", False)]
+    assert tidy(parts) == parts
+    assert nest(parts, ["{x}"]) == parts

@@ -1,0 +1,99 @@
+"""Bytes against Python's own decoder: what may follow, and that a whole target is text whatever the model says."""
+
+import codecs
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqloom.decoding.constraints import Constraints
+from seqloom.decoding.octets import Octets
+from seqloom.decoding.sampling import sample
+from seqloom.decoding.search import beam_search
+from seqloom.symbols import OWN
+from seqloom.tokenization.tokenizer import Special
+from tests.records import search_settings
+
+FIRST = 6
+LETTERS = {4: "a", 5: "b"}
+VOCABULARY = FIRST + 256
+fast = settings(deadline=None, max_examples=60)
+
+
+def spoken(ids: list[int]) -> bytes:
+    return b"".join(LETTERS[i].encode() if i in LETTERS else bytes([i - FIRST]) for i in ids)
+
+
+def rules(limits: list[int], ngram: int = 0) -> Constraints:
+    built = Constraints.build(OWN, torch.tensor(limits), no_repeat_ngram=ngram)
+    return built.extended(Special((), tuple(range(FIRST, FIRST + 256)), (OWN.unk,)), [])
+
+
+def allowed_after(written: bytes) -> set[int]:
+    ids = torch.tensor([[FIRST + octet for octet in written]], dtype=torch.int64).view(1, -1)
+    left = rules([99]).apply(torch.zeros(1, VOCABULARY), ids)[0]
+    return set((left > -torch.inf).nonzero().squeeze(1).tolist())
+
+
+def begins_a_character(octets: bytes) -> bool:
+    """Whether these bytes are a character that text may hold, or can become one."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        text = decoder.decode(octets)
+    except UnicodeDecodeError:
+        return False
+    if text:
+        return len(text) == 1 and text not in "\ufffd\ufffe\uffff" and not "\ue000" <= text < "\uf8ff"
+    return any(begins_a_character(bytes([*octets, following])) for following in range(0x80, 0xC0))
+
+
+def test_what_may_follow_each_beginning_of_a_character() -> None:
+    open_ = [b""]
+    for _ in range(3):
+        grown = []
+        for octets in open_:
+            good = [following for following in range(256) if begins_a_character(bytes([*octets, following]))]
+            others = {OWN.eos, *LETTERS} if not octets else set()
+            assert allowed_after(octets) == {FIRST + following for following in good} | others, octets
+            grown += [bytes([*octets, following]) for following in good if not _is_whole(bytes([*octets, following]))]
+        open_ = [*grown[:: max(1, len(grown) // 60)], *[each for each in grown if each[0] in (0xE0, 0xED, 0xEF, 0xF4)]]
+
+
+def _is_whole(octets: bytes) -> bool:
+    return bool(codecs.getincrementaldecoder("utf-8")().decode(octets))
+
+
+@fast
+@given(
+    seed=st.integers(0, 2**32 - 1), limits=st.lists(st.integers(0, 9), min_size=1, max_size=4), beam=st.integers(1, 4),
+    ngram=st.integers(0, 2),
+)  # fmt: skip
+def test_a_whole_target_is_text_whatever_the_model_says(
+    table_model: Any, seed: int, limits: list[int], beam: int, ngram: int
+) -> None:
+    model = table_model(seed, VOCABULARY, 3.0)
+    sources = list(range(len(limits)))
+    found = beam_search(model.step, model.start(sources), rules(limits, ngram), search_settings(beam=beam), n_best=beam)
+    drawing = search_settings(method="sampling")
+    found += sample(model.step, model.start(sources), rules(limits, ngram), drawing, keys=sources, samples=2)
+    for hypotheses in found:
+        for hypothesis in hypotheses:
+            text = spoken(hypothesis.ids).decode("utf-8", errors="strict")
+            assert "\ufffd" not in text
+            assert len(hypothesis.ids) <= max(limits)
+
+
+@pytest.mark.parametrize("room", [1, 2, 3, 4])
+def test_no_character_begins_that_has_no_room(room: int) -> None:
+    left = rules([room]).apply(torch.zeros(1, VOCABULARY), torch.zeros(1, 0, dtype=torch.int64))[0]
+    begins = {0x41: 1, 0xC3: 2, 0xE2: 3, 0xF0: 4}
+    assert {octet: bool(left[FIRST + octet] > -torch.inf) for octet in begins} == {
+        octet: size <= room for octet, size in begins.items()
+    }
+
+
+def test_strays_are_the_bytes_that_begin_no_character() -> None:
+    strays = {index - FIRST for index in Octets(range(FIRST, FIRST + 256)).strays}
+    assert strays == {octet for octet in range(256) if not begins_a_character(bytes([octet]))}
