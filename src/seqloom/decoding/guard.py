@@ -130,17 +130,21 @@ def nest(parts: Sequence[Part], wanted: Sequence[str]) -> list[Part]:
     return mended
 
 
-def guard(parts: Sequence[Part], wanted: Sequence[str], raw: Sequence[str], forms: Forms) -> tuple[str, bool]:
+def guard(
+    parts: Sequence[Part], wanted: Sequence[str], raw: Sequence[str], forms: Forms, *, normal: bool = True
+) -> tuple[str, bool]:
     """Return the text of `parts`, and whether its placeholders are `wanted`; `raw` is how the source spells each.
 
-    What only looks like a placeholder is taken out, and what its neighbours make unreadable gets a space.
+    What only looks like a placeholder is taken out, and what its neighbours make unreadable gets a space. The text is
+    normalised if it shall be `normal`.
     """
-    parts = tidy(parts)
+    arrange = tidy if normal else list
+    parts = arrange(parts)
     for attempt in range(_PASSES):
         mended = _mend(parts, forms, plain=attempt == _PASSES - 2)
         if mended is None:
             break
-        parts = tidy(mended)
+        parts = arrange(mended)
     for spelled, expected in ((_as_in_source(parts, wanted, raw), raw), (parts, wanted)):
         text = "".join(text for text, _ in spelled)
         if Counter(forms.find(text)) == Counter(expected):

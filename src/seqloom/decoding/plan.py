@@ -75,3 +75,18 @@ def assemble(plan: Plan, targets: Sequence[list[Part]], wheres: Sequence[Where],
         parts.append((window.gap, False))
     text, kept = guard(nest(parts, wanted), wanted, [*plan.spelled, *extra], forms)
     return Assembled(text, kept and not extra, placed)
+
+
+def keep_placeholders(source: str, target: str, forms: Forms) -> Assembled:
+    """Return `target`, which was put together from translated parts of `source`, with exactly its placeholders.
+
+    White space stays as it is. Parts that were translated by a `Translator` have their placeholders already; this nests
+    the tags of pairs that span several of them.
+    """
+    wanted = forms.find(source)
+    starts = [match.start() for match in forms.regex.finditer(source)]
+    parts, placed = complete(
+        find([(target, False)], wanted, forms), wanted, lambda index: starts[index] / max(1, len(source))
+    )
+    text, kept = guard(nest(parts, wanted), wanted, wanted, forms, normal=False)
+    return Assembled(text, kept, placed)

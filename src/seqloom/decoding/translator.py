@@ -9,7 +9,8 @@ was.
 from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import partial
+from contextlib import suppress
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -22,6 +23,7 @@ from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble
 from seqloom.decoding.finished import Hypothesis
 from seqloom.decoding.folder import Languages, read_folder, same_tokenizer
+from seqloom.decoding.guard import Where
 from seqloom.decoding.methods import METHODS, Batch, Model, width
 from seqloom.decoding.plan import Plan, assemble
 from seqloom.decoding.settings import SearchSettings
@@ -261,7 +263,7 @@ class Translator:
             targets, wheres = [], []
             for window, source, (hypothesis, _) in zip(plan.translated, sources, best, strict=True):
                 targets.append(part(self.tokenizer.spell(hypothesis.ids), source.slots))
-                wheres.append(partial(self._where, window, source, hypothesis.ids))
+                wheres.append(self._where(window, source, hypothesis.ids))
             text, kept, placed = assemble(plan, targets, wheres, forms)
             hypotheses = [each.hypothesis for each in best]
             translations.append(
@@ -278,23 +280,28 @@ class Translator:
             )
         return translations
 
-    def _where(self, window: Window, source: _Source, ids: list[int], index: int) -> float:
-        """Where in a target the placeholder `index` of a window goes: see `guard.Where`.
+    def _where(self, window: Window, source: _Source, ids: list[int]) -> Where:
+        """Where in a target each placeholder of a window goes, by its index: see `guard.Where`.
 
         It stands where the model looks at it most, and without attention as far from the beginning as in the source.
         """
         starts = [match.start() for match in self.tokenizer.forms.regex.finditer(window.text)]
-        share = starts[index] / max(1, len(window.text) - len(window.placeholders[index]))
-        if not ids:
-            return share
-        try:
-            weights = self._attention(source.ids, ids)
-        except ModelError:
-            return share
-        at = _piece_at(self.tokenizer.source_pieces(source.ids), starts[index] / len(window.text))
-        ends = list(accumulate(map(len, self.tokenizer.target_pieces(ids))))
-        looks = int(weights[:, at].argmax())
-        return 1.0 if looks >= len(ids) else (ends[looks - 1] if looks else 0) / max(1, ends[-1])
+
+        @cache
+        def seen() -> Tensor | None:
+            with suppress(ModelError):  # the network has no attention
+                return self._attention(source.ids, ids) if ids else None
+            return None
+
+        def where(index: int) -> float:
+            weights = seen()
+            if weights is None:
+                return starts[index] / max(1, len(window.text) - len(window.placeholders[index]))
+            at = _piece_at(self.tokenizer.source_pieces(source.ids), starts[index] / len(window.text))
+            ends = list(accumulate(map(len, self.tokenizer.target_pieces(ids)), initial=0))
+            return ends[min(int(weights[:, at].argmax()), len(ids))] / max(1, ends[-1])
+
+        return where
 
 
 def _piece_at(pieces: Sequence[str], share: float) -> int:
