@@ -1,6 +1,7 @@
 import pytest
 
 from seqloom.corpus.cleaning import Cleaner, strip_markup, tidy
+from seqloom.text import Forms
 
 
 def dropped(settings, source, target):
@@ -108,3 +109,12 @@ def test_hostile_text_is_read_in_linear_time(clean_settings, hostile):
 def test_rules_see_normalised_text(clean_settings):
     cleaned = Cleaner(clean_settings(drop_copies=True)).clean("u\u0308ber\u00ad\r\n alles", "\u00fcber alles")
     assert cleaned == ("über alles", "über alles", "copy")
+
+
+def test_what_counts_as_a_placeholder_is_told(clean_settings):
+    settings = clean_settings(same_placeholders=True, min_letter_share=0.5)
+    told = Cleaner(settings, Forms([], [r"@\w+@"]))
+    assert told.clean("go @now@", "geh").dropped == "placeholders"
+    assert told.clean("go {x}", "geh zu").dropped is None
+    assert told.clean("@1234@ go", "@1234@ geh").dropped is None
+    assert Cleaner(settings).clean("@1234@ go", "@1234@ geh").dropped == "letters"
