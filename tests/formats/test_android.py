@@ -151,3 +151,10 @@ any_text = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(li
 def test_any_text_is_written_and_read_again(text, encoding):
     content = f'<?xml version="1.0" encoding="{encoding}"?>{strings("x", "<b>y</b>")}'.encode(encoding)
     assert texts(translated("android", content, {"t0": text, "t1": f"<b>{text}</b>"})) == [text, f"<b>{text}</b>"]
+
+
+def test_arrays_of_any_length_and_items_of_styles():
+    items = "".join(f"<item>Text {number}</item>" for number in range(6_000))
+    content = f'<resources><style name="s"><item name="c">#fff</item></style><array name="a">{items}</array></resources>'
+    found = units("android", content)
+    assert [found[0].key, found[-1].key, len(found)] == ["a[0]", "a[5999]", 6_000]

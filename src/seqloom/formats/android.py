@@ -10,8 +10,9 @@ placeholder, read as its content if that is one (`%1$s`), else as `<x id="NAME"/
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import NamedTuple
 
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.inline import (
@@ -30,6 +31,7 @@ from seqloom.formats.inline import (
 from seqloom.formats.pieces import Flag, Options, Piece, Skip, Unit
 from seqloom.formats.xml import Element, End, Start, Tree, escape, filled, local, read_xml
 
+_GROUPS = ("array", "plurals", "string-array")
 _TOKEN = re.compile(r"""\\u[0-9A-Fa-f]{4}|\\.?|"|[ \t\r\n]+|[^\\" \t\r\n]+""", re.DOTALL)
 _REFERENCE = re.compile(r"[@?][+*]?(?:[\w.]+:)?(?:\w+/)?[\w.]+")
 _SPACES = re.compile(" {2,}")
@@ -45,49 +47,65 @@ def read_android(file: TextFile, options: Options) -> Iterator[Piece]:
         FormatError: it is no file of resources.
     """
     seen: set[int] = set()  # hashes of keys
-    for event in read_xml(file, "resources", {"string", "string-array", "array", "plurals"}):
+    around: Start | None = None  # the array or plural that we are in
+    number = 0
+    for event in read_xml(file, "resources", {"string", "item"}):
         match event:
-            case Tree():
-                yield from _read(event, file, seen)
-            case Start() | End():
+            case Tree(root) if root.name == "string":
+                yield from _read(event, _Text(_name(root.attributes), ""), root.attributes, file, seen)
+            case Tree(root) if around is not None:
+                yield from _read(event, _item(around, root, number), around.attributes, file, seen)
+                number += 1
+            case Tree(root):
+                yield event.cut(0, root.end)
+            case Start(name):
+                if name in _GROUPS:
+                    around, number = event, 0
+                yield event.raw
+            case End(name):
+                if name in _GROUPS:
+                    around = None
                 yield event.raw
             case raw:
                 yield raw
 
 
-def _read(tree: Tree, file: TextFile, seen: set[int]) -> Iterator[Piece]:
+class _Text(NamedTuple):
+    """What names a text: its key, and that of the form `other` of a plural."""
+
+    key: str
+    other: str
+
+
+def _name(attributes: Mapping[str, str]) -> str:
+    product = attributes.get("product")
+    return attributes.get("name", "") + (f"@{product}" if product else "")
+
+
+def _item(around: Start, item: Element, number: int) -> _Text:
+    name = _name(around.attributes)
+    if around.name == "plurals":
+        return _Text(f"{name}{{{item.get('quantity')}}}", f"{name}{{other}}")
+    return _Text(f"{name}[{number}]", "")
+
+
+def _read(tree: Tree, name: _Text, attributes: Mapping[str, str], file: TextFile, seen: set[int]) -> Iterator[Piece]:
     root = tree.root
-    name = root.get("name") + (f"@{root.get('product')}" if root.get("product") else "")
-    flags: tuple[Flag, ...] = ("untranslatable",) if root.get("translatable") == "false" else ()
-    place = 0
-    for element, key, other in _texts(root, name):
-        begin, raw, around = filled(tree, element)
-        content = _unescaped(read_content(tree, element, _RULES))
-        label(content)
-        text = shown(content)
-        yield tree.cut(place, begin)
-        place = begin + len(raw.encode())
-        if not codes(content) and _REFERENCE.fullmatch(element.text().strip()):
-            yield Skip(raw, "reference", element.line, text)
-        elif hash(key) in seen:
-            yield Skip(raw, "duplicate key", element.line, text)
-        else:
-            seen.add(hash(key))
-            put = partial(_put, own=codes(content), around=around, encoding=file.encoding)
-            yield Unit(raw, key, text, None, element.line, put, flags=flags, other=other)
-    yield tree.cut(place, root.end)
-
-
-def _texts(root: Element, name: str) -> Iterator[tuple[Element, str, str]]:
-    """The elements that hold a text, with the key of each, and that of the form `other` of a plural."""
-    if root.name == "string":
-        yield root, name, ""
-        return
-    for number, item in enumerate(root.elements("item")):
-        if root.name == "plurals":
-            yield item, f"{name}{{{item.get('quantity')}}}", f"{name}{{other}}"
-        else:
-            yield item, f"{name}[{number}]", ""
+    flags: tuple[Flag, ...] = ("untranslatable",) if attributes.get("translatable") == "false" else ()
+    begin, raw, around = filled(tree, root)
+    content = _unescaped(read_content(tree, root, _RULES))
+    label(content)
+    text = shown(content)
+    yield tree.cut(0, begin)
+    if not codes(content) and _REFERENCE.fullmatch(root.text().strip()):
+        yield Skip(raw, "reference", root.line, text)
+    elif hash(name.key) in seen:
+        yield Skip(raw, "duplicate key", root.line, text)
+    else:
+        seen.add(hash(name.key))
+        put = partial(_put, own=codes(content), around=around, encoding=file.encoding)
+        yield Unit(raw, name.key, text, None, root.line, put, flags=flags, other=name.other)
+    yield tree.cut(begin + len(raw.encode()), root.end)
 
 
 def _unescaped(content: Content) -> Content:

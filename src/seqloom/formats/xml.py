@@ -16,7 +16,7 @@ from seqloom.errors import FormatError
 from seqloom.formats.encoding import BINARY, LONGEST_LINE, TextFile
 
 LONGEST_TAG = 1 << 18  # bytes
-MOST_ELEMENTS = 10_000  # in one tree
+MOST_ELEMENTS = 5_000  # in one tree
 DEEPEST = 256  # elements in one another
 _SLICE = 1 << 14  # bytes that are parsed at a time
 
