@@ -56,7 +56,7 @@ def test_what_cannot_be_read_does_not_keep_the_others_from_it(folder: Path, caps
         "good.tsv",
         "  read as    tsv, en to de",
         "  pairs      1",
-        "    a\N{REPLACEMENT CHARACTER}[31m",
+        r"    a\x1b[31m",
         "      -> b c",
     ]
     first, second, third = printed.err.splitlines()

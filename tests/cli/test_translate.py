@@ -123,6 +123,10 @@ def test_lines_become_a_corpus(
     ]
 
 
+def test_a_text_that_is_not_utf8_is_refused(workspace: Path, fails: Fails) -> None:
+    assert "TEXT 2: is not UTF-8" in fails("translate", "Turn on", "caf\udce9 now")
+
+
 def test_line_breaks_within_a_text_stay(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     cli.main(["translate", "Turn on\n\n  Turn on\r\n12:30"])
     lines = said(capfdbinary)

@@ -1,9 +1,10 @@
 import hashlib
+import os
 
 import pytest
 
 from seqloom.corpus.settings import FileSource
-from seqloom.corpus.sources.file import fetch_file
+from seqloom.corpus.sources.file import fetch_file, paths_of
 from seqloom.errors import HashError, SourceError
 from seqloom.languages import Direction
 from seqloom.progress import ignore
@@ -82,3 +83,11 @@ def test_a_changed_file_is_refused(into, tmp_path):
     pins = {"en": sha256("old"), "de": sha256("x")}
     with pytest.raises(HashError, match=r"p\.en is not the file that params\.yaml pins: 3 bytes"):
         fetch_file("c", source("p.{lang}", sha256=pins), EN_DE, into, ignore)
+
+
+def test_what_has_no_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", str(tmp_path / "pipe")):
+        endless = FileSource.model_validate({"kind": "file", "format": "tsv", "path": path, "sha256": "0" * 64})
+        with pytest.raises(SourceError, match="is neither a file nor a folder"):
+            paths_of("c", endless, EN_DE)

@@ -346,7 +346,7 @@ def test_progress_counts_the_pairs_of_each_pass(prepare_settings, tmp_path):
 
 def test_what_is_left_out_is_counted_and_shown(prepare_settings, tmp_path):
     missing = [("c", LeftOut("not translated", f"f: line {n}", f"text {n}")) for n in range(3)]
-    counts = run([*generated(200, 20), *missing], prepare_settings(max_characters=70), tmp_path / "out")
+    counts = run([*generated(200, 20), *missing], prepare_settings(max_characters=42), tmp_path / "out")
     assert counts.record()["left_out"] == {"c": {"not translated": 3}}
     assert counts.record()["raw"] == {"c": 200}
     assert {each.place for each in counts.examples.of("c", "not translated")} == {each.place for _, each in missing}

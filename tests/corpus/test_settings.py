@@ -89,6 +89,9 @@ def test_languages_are_one_each_or_lists():
     assert directions("en", ["de", "pt-BR"]) == ["en-de", "en-pt-BR"]
     assert directions(["en", "de"], ["de", "en"]) == ["en-de", "de-en"]
     assert directions("en", "en") == ["en-en"]
+    for source, target in (("en", "de"), ("en", "en"), (["en", "de"], "de"), (["en", "de"], ["de", "en", "fr"])):
+        one = Languages(source=source, target=target)
+        assert one.count == len(one.directions)
     assert Languages(source=["en", "de"], target=["en", "de", "fr"]).target_languages == ["de", "fr", "en"]
     for source, target in ((["en", "en"], "de"), ([], "de"), ("en", "German"), (["en", 3], "de")):
         with pytest.raises(ValidationError):
@@ -144,3 +147,12 @@ def test_each_language_of_a_pinned_file_needs_its_sha256():
     corpus = read({**MINE, "path": "p.{lang}", "format": "moses", "sha256": {"en": "0" * 64, "de": "0" * 64}})
     assert not list(check_corpora({"c": corpus}, Languages(source="en", target="de")))
     assert list(check_corpora({"c": corpus}, SEVERAL)) == [("c.sha256", "has no entry for fr")]
+
+
+def test_many_languages_are_checked_in_a_moment():
+    codes = [a + b for a in "abcdefghijklmnop" for b in "abcdefghijklmnop"]
+    many = Languages(source=codes, target=codes)
+    corpora = {f"c{n}": read({**MINE, "format": "tsv"}) for n in range(20)}
+    faults = list(check_corpora(corpora, many))
+    assert len(faults) == 20
+    assert faults[0][1].endswith("{source: aa, target: be}, 65,260 more")

@@ -255,6 +255,19 @@ def test_a_token_is_in_no_file_no_name_and_no_message(script: Script, tmp_path: 
     assert "Geheimnis" not in repr([told, messages])
 
 
+def test_a_token_may_come_from_the_environment(
+    script: Script, depot: Depot, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.answers = [answer(**length())]
+    wanted = source(f"{script.url}/${{SEQLOOM_A}}/p?token=${{SEQLOOM_A_TOKEN}}&x=$y&h=${{HOME}}")
+    monkeypatch.delenv("SEQLOOM_A_TOKEN", raising=False)
+    with pytest.raises(SourceError, match=r"the environment has no variable SEQLOOM_A_TOKEN, .*; see corpora\.c\.url"):
+        fetch_url("c", wanted, into, depot, ignore, HASTE)
+    monkeypatch.setenv("SEQLOOM_A_TOKEN", "a b&c")
+    fetch_url("c", wanted, into, depot, ignore, HASTE)
+    assert script.requests[0].startswith(b"GET /${SEQLOOM_A}/p?token=a%20b%26c&x=$y&h=${HOME} ")
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -1,6 +1,9 @@
 import json
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -393,6 +396,37 @@ def test_killed_anywhere_it_goes_on(workspace: Path, monkeypatch: pytest.MonkeyP
     assert [version.aliases for version in registered(workspace).values()] == [("candidate", "champion")]
     statuses = sorted(each.info.status for each in logged_runs(connect(workspace, create=False)))
     assert statuses in (["FINISHED"], ["FINISHED", "KILLED"])
+
+
+@pytest.mark.slow
+def test_a_kill_between_the_model_and_its_alias_leaves_no_second_version(workspace: Path) -> None:
+    params = finish(workspace)
+    code = """
+import os, signal
+from seqloom.params import load_params
+from seqloom.stages import register_model
+register_model.nominate = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+register_model.run(load_params(), lambda progress: None)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert [version.aliases for version in registered(workspace).values()] == [()]
+    run(params, ignore)
+    assert [version.aliases for version in registered(workspace).values()] == [("candidate", "champion")]
+    assert [each.info.status for each in logged_runs(connect(workspace, create=False))] == ["FINISHED"]
+
+
+def test_a_clock_that_was_set_back_changes_no_order(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(finish(workspace), ignore)
+    now = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr("time.time", lambda: now - 90_000)
+        run(finish(workspace, bleu=60.0, seed=2), ignore)
+    found = versions(connect(workspace, create=False), MODEL)
+    assert [version.version for version in found] == ["2", "1"]
+    assert [version.aliases for version in found if "candidate" in version.aliases] == [found[0].aliases]
+    assert [move.version for move in history(connect(workspace, create=False), "seqloom-en-de")][:1] == ["1"]
+    run(finish(workspace), ignore)  # the first result again: it is found, not made once more
+    assert len(registered(workspace)) == 2
 
 
 def test_a_run_that_a_power_cut_left_open_is_closed(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,26 @@ def test_interrupted_it_leaves_a_checkpoint_and_a_rerun_ends_the_same(
     scratch.rename(workplace / "aside")
     train_model.run(load_params(), ignore)
     assert outputs() == resumed
+
+
+def test_a_process_that_was_stopped_for_a_while_ends_the_same(workplace: Path) -> None:
+    change_params(max_steps=30, validate_every=15, checkpoint_every=15)
+    stopped = stage()
+    watchdog = threading.Timer(120, stopped.kill)
+    watchdog.start()
+    assert stopped.stdout is not None
+    assert stopped.stdout.readline().startswith("train")
+    stopped.send_signal(signal.SIGSTOP)
+    time.sleep(1.5)
+    stopped.send_signal(signal.SIGCONT)
+    _, errors = stopped.communicate()
+    watchdog.cancel()
+    assert stopped.returncode == 0, errors
+    found = outputs()
+    (scratch,) = places.SCRATCH.iterdir()
+    scratch.rename(workplace / "aside")
+    train_model.run(load_params(), ignore)
+    assert outputs() == found
 
 
 RECIPES: dict[str, object] = {

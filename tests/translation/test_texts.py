@@ -167,6 +167,10 @@ def test_a_lost_mask_makes_the_confidence_low(translated):
     assert (result.text, result.flags) == ("Siehe https://a.b", (Flag.COPIED, Flag.LOW_CONFIDENCE))
 
 
+def test_a_translation_of_nothing_makes_the_confidence_low(translated):
+    assert translated("Turn on", lambda text, search: "").flags == (Flag.LOW_CONFIDENCE,)
+
+
 def test_a_cut_sentence_cuts_the_text(translated):
     result = translated("Go. Stay.", lambda text, search: " ".join("abcdefghijklmnopqrstuvw"))
     assert result.cut

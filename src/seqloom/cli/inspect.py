@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.naming import PARAMS
 from seqloom.errors import ParamsError, SeqloomError
+from seqloom.printable import printable
 
 if TYPE_CHECKING:
     from seqloom.corpus.reading import LeftOut
@@ -143,6 +144,5 @@ def _shown(left: "LeftOut") -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    line = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+    line = printable(" ".join(text.split()))
     return line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "..."

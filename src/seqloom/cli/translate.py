@@ -92,6 +92,9 @@ def run(options: argparse.Namespace) -> None:
         options.misused("give texts or --input, not both")
     if options.attention and len(options.texts) != 1:
         options.misused("--attention draws one text: give it as an argument")
+    for number, text in enumerate(options.texts, start=1):
+        if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise SeqloomError(f"TEXT {number}: is not UTF-8")
     with options.input.open("rb") if options.input else sys.stdin.buffer as source:  # a wrong name fails at once
         translator = _load(options)
         lines = iter(options.texts) if options.texts else _lines(source, str(options.input or "standard input"))

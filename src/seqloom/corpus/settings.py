@@ -30,6 +30,7 @@ MaxBytes = Annotated[int, Field(ge=1, le=10**15)]
 # password or another host in it.
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|\w[\w.-]*)(:[0-9]{1,5})?"
 _USER = r"\w[\w.+-]*@"
+_SHOWN = 20  # directions that a message lists
 _WILD_CARDS = 8  # of a pattern: with many, matching a long name takes minutes
 
 
@@ -54,6 +55,12 @@ class Languages(Settings):
         """Every source with every other target; a language with itself where it is alone on both sides."""
         every = [Direction(source, target) for source in self.sources for target in self.targets]
         return [each for each in every if each.source != each.target] or every
+
+    @property
+    def count(self) -> int:
+        """How many directions there are, without making them."""
+        every = len(self.sources) * len(self.targets)
+        return every - len({*self.sources} & {*self.targets}) or every
 
     @property
     def target_languages(self) -> list[str]:
@@ -121,8 +128,8 @@ class _Source(Settings):
     def holds(self, languages: Languages) -> bool:
         """Whether its files hold every direction: a TSV has two columns, a gettext catalogue one source language."""
         return (
-            len(languages.directions) == 1
-            or self.format in (*_PER_LANGUAGE, "tmx", "xliff")
+            self.format in (*_PER_LANGUAGE, "tmx", "xliff")
+            or languages.count == 1
             or (self.format == "gettext" and "{lang}" in (self.pattern or "") and len(languages.sources) == 1)
         )
 
@@ -171,7 +178,8 @@ class UrlSource(_Source):
     """A file or an archive (zip, tar, gz) behind http(s), pinned by its sha256."""
 
     kind: Literal["url"]
-    # Without user and password, which would end up in git.
+    # Without user and password, which would end up in git; a token of the query is written as ${SEQLOOM_NAME}, and
+    # taken from the environment.
     url: Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}([/?]\S*)?$"), AfterValidator(_address)]
     sha256: Sha256
     max_bytes: MaxBytes = 20_000_000_000  # of the download, and of what it unpacks to
@@ -227,12 +235,16 @@ Source = Annotated[PackageSource | UrlSource | FileSource | GitSource, Field(dis
 
 def check_corpora(corpora: Mapping[str, Source], languages: Languages) -> Faults:
     """Find corpora whose direction has to be named and is not, or is none of `languages`, or that lack a sha256."""
-    valid = ", ".join(f"{{source: {one.source}, target: {one.target}}}" for one in languages.directions)
+    every = languages.directions
+    known = set(every)
+    shown = [f"{{source: {one.source}, target: {one.target}}}" for one in every[:_SHOWN]]
+    valid = ", ".join([*shown, f"{len(every) - _SHOWN:,} more"] if len(every) > _SHOWN else shown)
     for name, corpus in corpora.items():
         if corpus.direction is None and not corpus.holds(languages):
             yield name, f"{corpus.format} holds one direction: say which, as direction: {valid}"
-        for direction in corpus.directions(languages):
-            if direction not in languages.directions:
+        if corpus.direction is not None:
+            (direction,) = corpus.directions(languages)
+            if direction not in known:
                 yield f"{name}.direction", f"is {direction}, which languages does not have; valid are {valid}"
         pins = corpus.sha256 if isinstance(corpus, FileSource) else None
         if isinstance(pins, dict):

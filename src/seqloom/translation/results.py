@@ -18,7 +18,7 @@ class Flag(StrEnum):
     PLACEHOLDERS = "placeholders"
     """It does not hold exactly the placeholders of its source."""
     LOW_CONFIDENCE = "low_confidence"
-    """The model gave it a low probability, or repeats itself even so."""
+    """The model gave it a low probability, wrote nothing, lost a part that is copied, or repeats itself even so."""
 
 
 class Result(NamedTuple):

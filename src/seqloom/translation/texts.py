@@ -316,7 +316,8 @@ class _Rules:
             draft.flags.add(Flag.COPIED)
         draft.text.append(part.lead + text)
         tokens = len(best.ids) + 1
-        if not right or found.loops or math.exp(best.log_probability / tokens) < LOW_CONFIDENCE:
+        sure = math.exp(best.log_probability / tokens) >= LOW_CONFIDENCE and bool(best.text)
+        if not (sure and right) or found.loops:
             draft.flags.add(Flag.LOW_CONFIDENCE)
         if found.looped:
             draft.flags.add(Flag.LOOPED)

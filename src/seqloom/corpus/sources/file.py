@@ -36,6 +36,9 @@ def paths_of(corpus: str, source: FileSource, directions: Sequence[Direction]) -
         there = [str(path) for path in paths.values() if path.exists()]
         beside = f" (its other side, {there[0]}, is there)" if there else ""
         raise SourceError(f"{corpus}: there is no {' and no '.join(missing)}{beside}; see corpora.{corpus}.path")
+    for path in paths.values():
+        if not (path.is_file() or path.is_dir()):  # a device or a pipe may be read without end
+            raise SourceError(f"{corpus}: {path} is neither a file nor a folder; see corpora.{corpus}.path")
     return paths
 
 

@@ -8,6 +8,7 @@ import functools
 import http.client
 import io
 import math
+import os
 import re
 import ssl
 import time
@@ -22,6 +23,8 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _LEAST_QUOTED = "".join(chr(code) for code in range(0x21, 0x7F))  # an address may be percent-encoded already
 _LONGEST_NAME = 200  # file systems allow 255 bytes, and a download adds endings of its own
 _MOST_REDIRECTS = 10
+# No other variables: params.yaml must not be able to send every secret of this machine to some server.
+_VARIABLE = re.compile(r"\$\{(SEQLOOM_[A-Z0-9_]+)\}")
 
 
 class Pace(NamedTuple):
@@ -60,13 +63,17 @@ class UntrustedError(Exception):
 def ask(url: str, method: str, headers: dict[str, str], pace: Pace) -> http.client.HTTPResponse:
     """Send a request and return the response, to be closed by the caller; `read_block` reads its body.
 
+    `${SEQLOOM_NAME}` in the query is filled from the environment, so that no file has to hold a token.
+
     Raises:
         RefusedError: the status is an error.
         BrokenOffError: the connection ended or stalled.
         UnreachableError: there is no connection.
-        UntrustedError: the server or its redirect cannot be trusted, or the address is not valid.
+        UntrustedError: the server or its redirect cannot be trusted, or the address is not valid or names a variable
+            that is not set.
     """
     sent = {"Accept-Encoding": "identity", **headers}
+    url = _filled(url)
     try:
         request = _Request(urllib.parse.quote(url, safe=_LEAST_QUOTED), method=method, headers=sent)
         response: http.client.HTTPResponse = _opener(pace).open(request, timeout=pace.timeout)
@@ -105,6 +112,13 @@ def shown(url: str) -> str:
     """Return an address without its query, which may hold a token."""
     split = urllib.parse.urlsplit(url)
     return f"{split.scheme}://{split.netloc}{split.path}"
+
+
+def _filled(url: str) -> str:
+    path, mark, query = url.partition("?")
+    if absent := [name for name in _VARIABLE.findall(query) if name not in os.environ]:
+        raise UntrustedError(f"the environment has no variable {absent[0]}, which the address names")
+    return path + mark + _VARIABLE.sub(lambda found: urllib.parse.quote(os.environ[found[1]], safe=""), query)
 
 
 _BROKEN = (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)

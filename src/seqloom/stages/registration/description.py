@@ -22,7 +22,7 @@ LOCK = Path("dvc.lock")
 JOURNAL = "journal.jsonl"
 SHAPING = [Path(name) for name in ("src", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")]
 HASHED = (places.RAW, places.CORPUS, places.TOKENS, places.TOKENIZER, places.CANDIDATE, places.REPORT)
-LIBRARIES = ("torch", "sentencepiece", "sacrebleu", "numpy", "transformers")
+LIBRARIES = ("torch", "sentencepiece", "sentencex", "sacrebleu", "numpy", "transformers")
 PRETRAINED_NEEDS = ("transformers", "protobuf", "sacremoses")  # the extra hf, but for what reaches the hub
 _EXAMPLE = "Hello, world!"
 
