@@ -7,7 +7,7 @@
 Before is `decoding.translator`, which takes each text as one sentence; after is `translation.texts`. `case` scores the
 test split as it is, in ALL CAPITALS and in Title Case; references in the case of the source, and of Title Case also as
 they are. `loops` counts translations of 1,000 odd texts that repeat themselves. `long` translates sources of the test
-split as one line (only after: before has no memory for it).
+split as one line (after only; before, a line was one sentence).
 """
 
 import argparse
