@@ -7,7 +7,7 @@
 Before is `decoding.translator`, which takes each text as one sentence; after is `translation.texts`. `case` scores the
 test split as it is, in ALL CAPITALS and in Title Case; references in the case of the source, and of Title Case also as
 they are. `loops` counts translations of 1,000 odd texts that repeat themselves. `long` translates sources of the test
-split as one line (only after: before has no memory for it).
+split as one line (after only; before, a line was one sentence).
 """
 
 import argparse
@@ -50,18 +50,21 @@ def main() -> None:
 def case(translator: TextTranslator, pairs: Sequence[Pair]) -> None:
     """BLEU of the test split in each case."""
     language = translator.languages.target
-    as_is = _unchanged
-    writings: list[tuple[str, Callable[[str], str], Callable[[str], str]]] = [
-        ("as it is", as_is, as_is), ("ALL CAPITALS", capitals, capitals),
-        ("Title Case", title, title), ("Title Case, references as they are", title, as_is),
-    ]  # fmt: skip
-    for name, of_source, of_reference in writings:
-        sources = [of_source(pair.source) for pair in pairs]
-        references = [of_reference(pair.target) for pair in pairs]
+    kept = [pair.target for pair in pairs]
+    capital, titled = ([change(each) for each in kept] for change in (capitals, title))
+    writings: list[tuple[str, Callable[[str], str], dict[str, list[str]]]] = [
+        ("as it is", _unchanged, {"as they are": kept}),
+        ("ALL CAPITALS", capitals, {"ALL CAPITALS": capital}),
+        ("Title Case", title, {"Title Case": titled, "as they are": kept}),
+    ]
+    for name, change, references in writings:
+        sources = [change(pair.source) for pair in pairs]
         before = translator.translator.translate(sources, language=language)
         results = translator.translate(sources, language=language)
-        scores = [corpus_bleu(texts, references, language) for texts in (before, [each.text for each in results])]
-        print(f"{name:36} before {scores[0]:5.2f}  after {scores[1]:5.2f}  {_flags(results)}")
+        print(f"{name}: {_flags(results)}")
+        for written, texts in references.items():
+            scores = [corpus_bleu(found, texts, language) for found in (before, [each.text for each in results])]
+            print(f"  BLEU, references {written}: before {scores[0]:.2f}, after {scores[1]:.2f}", flush=True)
 
 
 def looping(translator: TextTranslator, sources: Sequence[str]) -> None:

@@ -38,10 +38,10 @@ FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 _DESCRIPTION = "Translate with a model that seqloom trained, see which models there are, and choose what to train."
 _EPILOG = """\
 examples:
-  seqloom translate "Turn on the light"              with the champion of the model that params.yaml trains
+  seqloom translate "The PIN is invalid"             with the champion of the model that params.yaml trains
   seqloom translate < in.txt > out.txt               a translation per line
   seqloom translate --input in.txt --output out.txt  the same; out.txt appears when it is whole
-  seqloom translate --model models:/seqloom-en-de/3 "Turn on the light"
+  seqloom translate --model models:/seqloom-en-de/3 "The PIN is invalid"
   seqloom info                                       versions, scores and data
   seqloom leaderboard                                versions and runs on one test set, best first
   seqloom preset multilingual                        params.yaml for three directions in one model
