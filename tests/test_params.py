@@ -7,6 +7,7 @@ import pytest
 
 from seqloom.errors import ParamsError
 from seqloom.params import Params, load_params, load_purpose, parse_params
+from seqloom.text import STANDARD_FORMS
 
 TEXT = (Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")
 
@@ -31,6 +32,8 @@ def test_the_params_of_the_repository_are_valid() -> None:
         ("format: json_catalogue", "format: xml", "corpora.home_assistant.format", "'moses', 'properties'"),
         ("    package: homeassistant", "    pakage: x", "corpora.home_assistant.pakage", "is not a setting"),
         ("kind: package", "kind: ftp", "corpora.home_assistant", "'package', 'url', 'file'"),
+        ("forms: [platform,", "forms: [plat,", "placeholders.forms", "'plat' is no form of placeholders; valid are"),
+        ("patterns: []", "patterns: [a+, '(']", "placeholders.patterns", "is no regular expression"),
     ],
 )
 def test_a_fault_names_file_line_field_and_what_is_valid(given: str, instead: str, field: str, said: str) -> None:
@@ -124,6 +127,14 @@ def test_every_fault_is_told_at_once() -> None:
         parse_params(text)
     for part in ("train.lr: is missing", "train.lrr: is not a setting", "model.lstm.preset: "):
         assert part in str(raised.value)
+
+
+def test_without_a_list_of_forms_the_standard_ones_count() -> None:
+    start = TEXT.index("placeholders:\n")
+    params = parse_params(TEXT[:start] + TEXT[TEXT.index("prepare:\n", start) :])
+    assert params.placeholders.build() == STANDARD_FORMS
+    ours = parse_params(TEXT.replace("patterns: []", "patterns: ['@\\w+@']")).placeholders.build()
+    assert ours.find("[X12X] @it@ {x}") == ["[X12X]", "@it@", "{x}"]
 
 
 def test_a_key_given_twice_and_broken_yaml_name_their_line() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloom.text import normalise, placeholders
+from seqloom.text import FORMS, STANDARD, STANDARD_FORMS, Forms, clean, normalise, placeholders
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,58 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
     assert normalise(once) == once
     assert unicodedata.is_normalized("NFC", once)
     assert not set(once) & set("\t\n\r\x00")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("platform", "[X12X] and \u27e63\u27e7 and __PH_1__", ["[X12X]", "\u27e63\u27e7", "__PH_1__"]),
+        ("platform", "[1}bold{1] and {2>it<2}, [x] [1]", ["[1}", "{1]", "{2>", "<2}"]),
+        ("numbered_tags", "<0>a</0> <1/> 2 < 3 > 1", ["<0>", "</0>", "<1/>"]),
+        ("ruby", "%{count} and #{name}, 5 % {x}", ["%{count}", "#{name}"]),
+        ("icu_argument", "{n, number} {d, date, short} {n, plural, one {#}}", ["{n, number}", "{d, date, short}"]),
+        ("erb", "<%= user.name %> and <% x %>", ["<%= user.name %>", "<% x %>"]),
+        ("double_square", "[[ name ]] [one]", ["[[ name ]]"]),
+        ("laravel", ":count of :max, at 10:30 a::b", [":count", ":max"]),
+        ("percent_pair", "%name% has 5 %", ["%name%"]),
+    ],
+)
+def test_each_further_form_finds_its_own(name: str, text: str, found: list[str]) -> None:
+    assert Forms([name]).find(text) == found
+
+
+def test_ones_own_expressions_come_before_the_forms() -> None:
+    forms = Forms(["braces", "tags"], [r"@@\w+@@", r"\{(?:x|y)\}z"])
+    assert forms.find("@@a@@ {x}z {x} <b>") == ["@@a@@", "{x}z", "{x}", "<b>"]
+    assert forms != STANDARD_FORMS
+    assert Forms(reversed(STANDARD)) == STANDARD_FORMS  # the order of names means nothing
+    assert Forms([]).find("{x} %s") == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("(", "is no regular expression: missing \\)"),
+        ("a*", "matches the empty text"),
+        (r"(a)\1", "refers back to groups"),
+        ("(?P<x>a)", "has named groups"),
+    ],
+)
+def test_an_expression_that_cannot_be_a_form_is_refused(pattern: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Forms([], [pattern])
+
+
+def test_an_unknown_form_is_refused_and_the_known_ones_are_listed() -> None:
+    with pytest.raises(ValueError, match=r"'brackets' is no form of placeholders; valid are erb, .*entities"):
+        Forms(["brackets"])
+
+
+@given(st.sampled_from(list(FORMS)), st.text("%0#-+.sd{}[]<>/ab &;:n\u27e6_X1", max_size=30))
+def test_no_form_finds_an_empty_placeholder(name: str, text: str) -> None:
+    assert "" not in Forms([name]).find(text)
+
+
+@given(st.text(max_size=40))
+def test_cleaning_leaves_what_stands_around_a_text(text: str) -> None:
+    assert clean(text).strip() == normalise(text)

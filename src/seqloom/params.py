@@ -49,17 +49,17 @@ class PlaceholderSettings(Settings):
 
     @check
     def _known(self) -> Faults:
-        for index, name in enumerate(self.forms):
+        for name in self.forms:
             if name not in FORMS:
-                yield f"forms.{index}", f"{name!r} is no form of placeholders; valid are {', '.join(FORMS)}"
+                yield "forms", f"{name!r} is no form of placeholders; valid are {', '.join(FORMS)}"
 
     @check
     def _valid(self) -> Faults:
-        for index, pattern in enumerate(self.patterns):
+        for pattern in self.patterns:
             try:
                 check_pattern(pattern)
             except ValueError as error:
-                yield f"patterns.{index}", str(error)
+                yield "patterns", str(error)
 
     def build(self) -> Forms:
         """Return the forms."""

@@ -14,7 +14,7 @@ import yaml
 from seqloom.errors import ParamsError
 from seqloom.printable import is_control
 
-LARGEST = 1 << 20  # bytes; params.yaml has 10,000
+LARGEST = 1 << 19  # bytes; params.yaml has 10,000
 _MOST_NODES, _DEEPEST = 20_000, 32
 _LARGEST_NUMBER = 2**63
 _LONGEST_NUMBER = 64  # characters

@@ -59,6 +59,7 @@ class Forms:
     """
 
     def __init__(self, names: Sequence[str] = STANDARD, patterns: Sequence[str] = ()) -> None:
+        names = tuple(names)
         if unknown := [name for name in names if name not in FORMS]:
             raise ValueError(f"{unknown[0]!r} is no form of placeholders; valid are {', '.join(FORMS)}")
         for pattern in patterns:

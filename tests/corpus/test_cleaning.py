@@ -4,6 +4,7 @@ import pytest
 
 from seqloom.corpus.cleaning import Cleaner, length, strip_markup, tidy, words
 from seqloom.params import load_params
+from seqloom.text import Forms
 
 
 def dropped(settings, source, target):
@@ -143,3 +144,12 @@ def test_the_default_rules_keep_pairs_of_scripts_without_spaces(source, target):
     defaults = load_params(Path(__file__).parents[2] / "params.yaml").prepare.clean
     for pair in ((source, target), (target, source)):
         assert Cleaner(defaults).clean(*pair).dropped is None
+
+
+def test_what_counts_as_a_placeholder_is_told(clean_settings):
+    settings = clean_settings(same_placeholders=True, min_letter_share=0.5)
+    told = Cleaner(settings, Forms([], [r"@\w+@"]))
+    assert told.clean("go @now@", "geh").dropped == "placeholders"
+    assert told.clean("go {x}", "geh zu").dropped is None
+    assert told.clean("@1234@ go", "@1234@ geh").dropped is None
+    assert Cleaner(settings).clean("@1234@ go", "@1234@ geh").dropped == "letters"

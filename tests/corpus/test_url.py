@@ -53,6 +53,17 @@ def test_a_second_fetch_asks_nobody(site, depot, into, tmp_path):
     assert len(site.ranges) == 1
 
 
+def test_a_download_that_was_damaged_since_is_fetched_again(site, depot, into, tmp_path):
+    site.files["/pairs.tsv"] = CONTENT
+    wanted = source(f"{site.url}/pairs.tsv")
+    fetch_url("c", wanted, into, depot, ignore, HASTE)
+    (depot.shelf(wanted.sha256) / "pairs.tsv").write_bytes(CONTENT[:-1] + b"x")
+    again = tmp_path / "again"
+    again.mkdir()
+    fetch_url("c", wanted, again, depot, ignore, HASTE)
+    assert (again / "pairs.tsv").read_bytes() == CONTENT
+
+
 def test_a_broken_transfer_goes_on_where_it_stopped(site, depot, into):
     site.files["/pairs.tsv"] = CONTENT
     site.faults = ["break", "break"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqloom.decoding.guard import Part, complete, find, guard, nest, tidy
+from seqloom.decoding.guard import Part, complete, find, guard, nest, space, tidy
 from seqloom.text import FORMS, STANDARD_FORMS, Forms
 from seqloom.tokenization.tags import ALONE, partners
 
@@ -112,3 +112,18 @@ def test_a_text_with_nothing_to_mend_stays() -> None:
     parts: list[Part] = [("Stelle \u201e", False), ("{x}", True), ("\u201c auf 5 % & mehr < 3", False)]
     assert tidy(parts) == parts
     assert nest(parts, ["{x}"]) == parts
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([("a", False), ("{x}", True)], "a {x}"),
+        ([("a: ", False), ("{x}", True), ("{y}", True)], "a: {x} {y}"),
+        ([("a.", False), ("{x}", True)], "a. {x}"),
+        ([("<b>", True), ("{x}", True), ("</b>", True), ("{y}", True)], "<b>{x}</b> {y}"),
+        ([("\u6253\u5f00", False), ("{x}", True)], "\u6253\u5f00{x}"),  # no spaces in Chinese
+        ([("\u201e", False), ("{x}", True), ("-Modus", False), ("{z}", True)], "\u201e{x}-Modus{z}"),
+    ],
+)
+def test_a_placeholder_that_is_loose_in_the_source_is_glued_to_nothing(parts: list[Part], expected: str) -> None:
+    assert "".join(text for text, _ in space(parts, {"{x}", "{y}"})) == expected

@@ -32,7 +32,7 @@ def test_a_prefix_is_of_the_first_window_and_its_own_placeholders_break_the_guar
     assert made.prefixes == ["Und {q}", ""]
     targets = [[("Und {q} ", False), ("{a}", True), ("{b}", True)], [("{c}", True), ("{d}", True)]]
     found = assemble(made, targets, [lambda index: 1.0] * 2, STANDARD_FORMS)
-    assert found == Assembled("Und {q} {a}{b} {c}{d} {e}: 7", False, 0)
+    assert found == Assembled("Und {q} {a} {b} {c} {d} {e}: 7", False, 0)
     assert plan("{x}", "so").translated != []  # it begins as the caller wants, not with the copy
     assert plan("", "so").translated == []
 

@@ -261,3 +261,61 @@ def test_devices(monkeypatch):
         pick_device("gpu0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert pick_device("auto") == torch.device("cuda")
+
+
+@pytest.mark.parametrize("method", ["beam", "sampling", "mbr"])
+def test_a_text_with_many_placeholders_is_translated_in_windows(translator, method):
+    ours = translator(method=method, samples=3, beam=4)
+    text = "the light {a} is on set {b} to %s now {c} and {d} on {e} the end {f} off"
+    (found,) = ours.hypotheses([text])[0]
+    assert (found.text, found.kept, found.placed) == (text, True, 0)
+    assert sum(rows for rows, _ in ours.model.batches) > 1
+    assert not found.cut
+
+
+def test_the_hypotheses_of_windows_are_joined_by_their_ranks(network, tokenizer):
+    ours = Translator(network, tokenizer, search(beam=3), DIRECTION, "cpu")
+    parts = ["the light {name} is %s on.", "set %(a)s {b} {c} now"]
+    assert tokenizer.at_once == 4
+    joined = ours.hypotheses([" ".join(parts)], 3)[0]
+    alone = [ours.hypotheses([part], 3)[0] for part in parts]
+    assert len(joined) == 3
+    for found, *of_parts in zip(joined, *alone, strict=True):
+        assert found.ids == [index for each in of_parts for index in each.ids]
+        assert found.log_probability == pytest.approx(sum(each.log_probability for each in of_parts), abs=1e-4)
+        assert found.kept
+
+
+def test_a_copied_placeholder_needs_no_model_but_a_prefix_does(translator):
+    ours = translator()
+    assert ours.translate(["{name}", "%s \u2014 {x}"]) == ["{name}", "%s \u2014 {x}"]
+    assert ours.model.batches == []
+    assert ours.translate(["{name}"], prefixes=["the"])[0].startswith("the")
+
+
+def test_a_placeholder_of_a_prefix_counts(translator):
+    ((found,), (other,)) = translator().hypotheses(["the {name}", "the light"], prefixes=["{name} a", "a %s"])
+    assert (found.text.count("{name}"), found.kept) == (1, True)
+    assert found.text.startswith("{name} a")
+    assert (other.text[:1], other.kept) == ("a", True)  # the vocabulary of characters has no %
+
+
+def test_a_source_without_placeholders_gets_none(translator):
+    (found,) = translator(endless=True).hypotheses(["the light"])[0]
+    assert "{" not in found.text
+    assert found.kept
+
+
+def test_slots_have_room_whatever_the_greatest_length_is(translator):
+    ours = translator(max_length_ratio=0.01, max_length_extra=1)
+    (found,) = ours.hypotheses(["a {a} {b} {a}"])[0]
+    assert sorted(found.text.split()) == ["{a}", "{a}", "{b}"]
+    assert (found.kept, found.placed) == (True, 0)
+
+
+def test_what_the_model_has_no_positions_for_is_put_in_afterwards(translator):
+    ours = translator()
+    ours.model.max_target_length = 3  # BOS takes one
+    (found,) = ours.hypotheses(["a {a} {b} {c}"])[0]
+    assert sorted(found.text.split()) == ["{a}", "{b}", "{c}"]
+    assert (found.kept, found.placed, found.cut) == (True, 1, True)

@@ -155,7 +155,8 @@ def test_any_text_is_written_and_read_again(text, encoding):
 
 def test_arrays_of_any_length_and_items_of_styles():
     items = "".join(f"<item>Text {number}</item>" for number in range(6_000))
-    style = '<style name="s"><item name="c">#fff</item></style>'
-    content = f'<resources>{style}<array name="a">{items}</array></resources>'
+    content = (
+        f'<resources><style name="s"><item name="c">#fff</item></style><array name="a">{items}</array></resources>'
+    )
     found = units("android", content)
     assert [found[0].key, found[-1].key, len(found)] == ["a[0]", "a[5999]", 6_000]

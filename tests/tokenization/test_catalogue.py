@@ -5,6 +5,7 @@ import pytest
 
 from seqloom.errors import TokenizerError
 from seqloom.progress import ignore
+from seqloom.text import STANDARD_FORMS, Forms
 from seqloom.tokenization.catalogue import load_tokenizer, train_tokenizer
 
 
@@ -176,3 +177,41 @@ def test_a_model_of_another_kind_is_refused(trained, tmp_path):
     file.write_text(file.read_text().replace('"characters"', '"sentencepiece"'))
     with pytest.raises(TokenizerError, match="not a SentencePiece model"):
         load_tokenizer(tmp_path / "it")
+
+
+def test_the_forms_of_placeholders_are_stored_and_shape_what_is_read(text_pairs, settings_of, tmp_path):
+    forms = Forms(["braces"], [r"@@\w+@@"])
+    told = train_tokenizer(settings_of(), lambda: iter(text_pairs), 1, ignore, (), forms)
+    told.save(tmp_path / "it")
+    again = load_tokenizer(tmp_path / "it")
+    assert again.forms == forms
+    assert again.encode_source("Open @@x@@ %s {y}").slots == ("@@x@@", "{y}")
+    assert again.encode_source("Open @@x@@ %s {y}") == told.encode_source("Open @@x@@ %s {y}")
+
+
+def test_a_tokenizer_that_lists_no_forms_has_the_standard_ones(trained, tmp_path):
+    trained().save(tmp_path / "it")
+    assert b"placeholders" not in content(tmp_path / "it")["tokenizer.json"]
+    assert load_tokenizer(tmp_path / "it").forms == STANDARD_FORMS
+
+
+@pytest.mark.parametrize(
+    "stored", [[], {"forms": ["braces"]}, {"forms": "braces", "patterns": []}, {"forms": ["no"], "patterns": []},
+               {"forms": [], "patterns": ["("]}, {"forms": [1], "patterns": []}],
+)  # fmt: skip
+def test_forms_that_are_none_are_told(trained, tmp_path, stored):
+    trained().save(tmp_path / "it")
+    file = tmp_path / "it" / "tokenizer.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"placeholders": stored}))
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json: not the description of a tokenizer"):
+        load_tokenizer(tmp_path / "it")
+
+
+@pytest.mark.parametrize(("pairs", "learnt"), [([1] * 200, 1), ([1] * 150 + [3] * 100, 3), ([2] * 99 + [0] * 500, 4)])
+def test_as_many_placeholders_go_at_once_as_enough_pairs_have(settings_of, tmp_path, pairs, learnt):
+    words = [f"Open the door {' '.join(f'{{x{n}}}' for n in range(count))} now" for count in pairs]
+    chosen = settings_of(name="characters", vocab_size=64)
+    told = train_tokenizer(chosen, lambda: zip(words, words, strict=True), 1, ignore)
+    assert told.at_once == learnt
+    told.save(tmp_path / "it")
+    assert load_tokenizer(tmp_path / "it").at_once == learnt

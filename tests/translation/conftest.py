@@ -9,6 +9,7 @@ from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translation
 from seqloom.progress import Listener, Progress, ignore
 from seqloom.symbols import OWN
+from seqloom.text import STANDARD_FORMS
 from seqloom.tokenization.tokenizer import Encoded
 
 Say = Callable[[str, SearchSettings], str]
@@ -18,6 +19,7 @@ class Words:
     """A tokenizer of words that knows the letters of ASCII."""
 
     symbols = OWN
+    forms = STANDARD_FORMS
 
     def encode_source(self, text: str, language: str | None = None) -> Encoded:
         return Encoded([OWN.unk if not word.isascii() else 5 for word in text.split()], ())

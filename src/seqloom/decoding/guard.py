@@ -8,7 +8,7 @@ placeholders of a source. A text with nothing to mend is returned unchanged. The
 
 import re
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from seqloom.text import Forms, clean
 from seqloom.tokenization.tags import ALONE, name_of, partners
@@ -20,6 +20,8 @@ Where = Callable[[int], float]
 """Where in a target the placeholder of a source goes, which is named by its index: 0 is its beginning, 1 its end."""
 
 _PASSES = 8
+_MARKS = (".", ",", ";", ":", "!", "?")
+_SPACED = "\u0590"  # letters before it are of scripts that put spaces between words
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 _PLAIN = re.compile(r"[^\w\s.,!?-]")
 _CLOSES = ".!?\u2026\u3002\uff01\uff1f "
@@ -102,6 +104,22 @@ def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], wh
         if position < len(words):
             result.append(words[position])
     return result
+
+
+def space(parts: Sequence[Part], loose: Collection[str]) -> list[Part]:
+    """Return `parts` with a space before each `loose` placeholder that is glued to a word, a mark or a placeholder."""
+    spaced: list[Part] = []
+    for text, is_placeholder in parts:
+        if is_placeholder and text in loose and spaced and _glues(*spaced[-1]):
+            spaced.append((" ", False))
+        spaced.append((text, is_placeholder))
+    return spaced
+
+
+def _glues(text: str, is_placeholder: bool) -> bool:
+    if is_placeholder:
+        return not _sides(text)[0]
+    return text[-1:] in _MARKS or (text[-1:].isalnum() and text[-1] < _SPACED)
 
 
 def _sides(placeholder: str) -> tuple[bool, bool]:

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
-from seqloom.decoding.guard import Part, Where, complete, find, guard, nest
+from seqloom.decoding.guard import Part, Where, complete, find, guard, nest, space, tidy
 from seqloom.decoding.windows import Window, is_verbatim, windows
 from seqloom.text import Forms, normalise
+from seqloom.tokenization.tags import name_of
 
 
 class Plan(NamedTuple):
@@ -20,6 +21,7 @@ class Plan(NamedTuple):
     placeholders: list[str]  # of the whole text, normalised
     spelled: list[str]  # the same as the text itself spells them
     prefix: str
+    loose: frozenset[str]  # the placeholders, tags aside, that have a space before them wherever they stand in the text
 
     @classmethod
     def make(cls, text: str, prefix: str, forms: Forms, at_once: int) -> Self:
@@ -35,7 +37,7 @@ class Plan(NamedTuple):
         prefix = prefix if prefix.strip() else ""
         copied = [is_verbatim(window, forms) for window in found]
         copied[0] = copied[0] and not (prefix and normal)
-        return cls(found, copied, placeholders, spelled, prefix)
+        return cls(found, copied, placeholders, spelled, prefix, _loose(normal, forms))
 
     @property
     def translated(self) -> list[Window]:
@@ -59,6 +61,8 @@ class Assembled(NamedTuple):
 def assemble(plan: Plan, targets: Sequence[list[Part]], wheres: Sequence[Where], forms: Forms) -> Assembled:
     """Put the `targets` of the translated windows together; `wheres` say where what a target lacks goes."""
     extra = list((Counter(forms.find(normalise(plan.prefix))) - Counter(plan.placeholders)).elements())
+    if extra and targets:
+        extra = _given(targets[0], extra, forms)  # a vocabulary may lack what the prefix is written in
     wanted = [*plan.placeholders, *extra]
     parts: list[Part] = []
     placed = 0
@@ -73,8 +77,21 @@ def assemble(plan: Plan, targets: Sequence[list[Part]], wheres: Sequence[Where],
             parts += completed
             placed += added
         parts.append((window.gap, False))
-    text, kept = guard(nest(parts, wanted), wanted, [*plan.spelled, *extra], forms)
+    parts = space(nest(tidy(parts), wanted), plan.loose)
+    text, kept = guard(parts, wanted, [*plan.spelled, *extra], forms)
     return Assembled(text, kept and not extra, placed)
+
+
+def _given(target: Sequence[Part], extra: Sequence[str], forms: Forms) -> list[str]:
+    """Which of `extra` a target spells."""
+    text = "".join(text for text, is_placeholder in target if not is_placeholder)
+    return list((Counter(forms.find(text)) & Counter(extra)).elements())
+
+
+def _loose(text: str, forms: Forms) -> frozenset[str]:
+    matches = [match for match in forms.regex.finditer(text) if match[0][0] not in "<&" and not name_of(match[0])[0]]
+    glued = {match[0] for match in matches if match.start() and text[match.start() - 1] != " "}
+    return frozenset(match[0] for match in matches) - glued
 
 
 def keep_placeholders(source: str, target: str, forms: Forms) -> Assembled:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from seqloom.errors import FormatError
 from seqloom.formats.code_units import HALF, SURROGATE, escaped_units, shown
@@ -20,10 +20,14 @@ from seqloom.formats.repeats import last_of_each
 _DECODER = json.JSONDecoder()
 _SMALL = 1 << 20  # characters; a catalogue of this size may take some memory to see whether it repeats a key
 _SPACE = re.compile(r"[ \t\n\r]*+")
+_MEMBER = re.compile(  # one whose key and value are texts without escapes, as nearly all are
+    r'"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+:[ \t\n\r]*+"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+([,}])[ \t\n\r]*+'
+)
 _COLON = re.compile(r"[ \t\n\r]*+:[ \t\n\r]*+")
 _BETWEEN = re.compile(r"[ \t\n\r]*+([,}\]]?)[ \t\n\r]*+")
 _VALUE = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|true|false|null|NaN|-?Infinity")
-_PLURAL = re.compile(r"(.+)_(?:(zero|one|two|few|many|other)|([0-9]|plural))")
+_PLURALS = dict.fromkeys(("zero", "one", "two", "few", "many", "other"), "other")
+_PLURALS |= dict.fromkeys((*"0123456789", "plural"), "plural")  # of older catalogues
 
 
 def read_json_catalogue(file: TextFile, options: Options) -> Iterator[Piece]:
@@ -55,6 +59,9 @@ def _repeats_a_key(text: str) -> bool:
     return repeated
 
 
+_Following = Literal["key", "value", "sign"]
+
+
 class _Level(NamedTuple):
     """An open object or list."""
 
@@ -74,18 +81,32 @@ class _Scanner:
         """Yield what the text holds."""
         text, levels, copied, path = self._text, list[_Level](), 0, ""
         place = self._skip(0)
-        value_next = True
+        following: _Following = "value"
         while True:
-            if value_next:
-                start = text[place : place + 1]
-                if start == '"':
+            if following == "key":
+                parent = levels[-1].path
+                while (member := _MEMBER.match(text, place)) is not None:
+                    start, place = member.start(2) - 1, member.end()
+                    yield text[copied:start]
+                    copied = member.end(2) + 1
+                    yield self._unit(text[start:copied], below(parent, member[1], self._where), member[2], start)
+                    if member[3] == "}":
+                        levels.pop()
+                        break
+                else:
+                    place, path = self._named(place, parent)
+                    following = "value"
+            if following == "value":
+                start_sign = text[place : place + 1]
+                if start_sign == '"':
                     value, end = self._string(place)
                     yield text[copied:place]
                     yield self._unit(text[place:end], path, value, place)
                     copied = place = end
-                elif start in ("{", "["):
-                    place, path, empty = self._opened(start, place, path, levels)
-                    if not empty:
+                elif start_sign in ("{", "["):
+                    place, following = self._opened(start_sign, place, path, levels)
+                    if following != "sign":
+                        path = f"{path}/0"
                         continue
                 elif match := _VALUE.match(text, place):
                     place = match.end()
@@ -93,42 +114,36 @@ class _Scanner:
                     raise self._fault(place, "a value is missing here")
             if not levels:
                 break
-            level = levels[-1]
-            between = _BETWEEN.match(text, place)
-            sign = between[1] if between else ""
-            if between and sign == ",":
-                place = between.end()
-                if level.position is None:
-                    place, path = self._named(place, level.path)
-                else:
-                    level.position[0] += 1
-                    path = f"{level.path}/{level.position[0]}"
-                value_next = True
-            elif between and sign == ("}" if level.position is None else "]"):
-                levels.pop()
-                place = between.end()
-                value_next = False
-            else:
-                raise self._fault(
-                    self._skip(place), f"a comma or {'}' if level.position is None else ']'} is missing here"
-                )
+            place, path, following = self._after(place, levels)
         place = self._skip(place)
         if place < len(text):
             raise self._fault(place, "the file goes on behind its value")
         yield text[copied:]
 
-    def _opened(self, start: str, place: int, path: str, levels: list[_Level]) -> tuple[int, str, bool]:
-        """Enter an object or list: return where its first value is, its path, and whether there is none."""
+    def _after(self, place: int, levels: list[_Level]) -> tuple[int, str, _Following]:
+        """Read what stands behind a value: return where the next part is, a value's path, and what it is."""
+        level = levels[-1]
+        between = _BETWEEN.match(self._text, place)
+        sign = between[1] if between else ""
+        if between and sign == ",":
+            if level.position is None:
+                return between.end(), "", "key"
+            level.position[0] += 1
+            return between.end(), f"{level.path}/{level.position[0]}", "value"
+        if between and sign == ("}" if level.position is None else "]"):
+            levels.pop()
+            return between.end(), "", "sign"
+        raise self._fault(self._skip(place), f"a comma or {'}' if level.position is None else ']'} is missing here")
+
+    def _opened(self, start: str, place: int, path: str, levels: list[_Level]) -> tuple[int, _Following]:
+        """Enter an object or list: return where what follows is, and what that is."""
         if len(levels) >= MOST_NESTED:
             raise self._fault(place, f"nested deeper than {MOST_NESTED} levels")
         inside = self._skip(place + 1)
         if self._text[inside : inside + 1] == ("}" if start == "{" else "]"):
-            return inside + 1, path, True
+            return inside + 1, "sign"
         levels.append(_Level(path, None if start == "{" else [0]))
-        if start == "[":
-            return inside, f"{path}/0", False
-        place, path = self._named(inside, path)
-        return place, path, False
+        return inside, "key" if start == "{" else "value"
 
     def _named(self, place: int, parent: str) -> tuple[int, str]:
         """Read a key and its colon: return where the value is, and its path."""
@@ -154,7 +169,7 @@ class _Scanner:
     def _unit(self, raw: str, path: str, value: str, place: int) -> Piece:
         self._line += self._text.count("\n", self._counted, place)
         self._counted = place
-        if SURROGATE.search(value):
+        if "\\" in raw and SURROGATE.search(value):
             return Skip(raw, HALF, self._line, shown(value))
         return Unit(raw, path, value, None, self._line, self._put, other=_other(path))
 
@@ -165,10 +180,8 @@ class _Scanner:
 
 
 def _other(path: str) -> str:
-    plural = _PLURAL.fullmatch(path) if "_" in path[-7:] else None
-    if plural is None:
-        return ""
-    return f"{plural[1]}_other" if plural[2] else f"{plural[1]}_plural"
+    stem, _, form = path.rpartition("_")
+    return f"{stem}_{_PLURALS[form]}" if form in _PLURALS and stem else ""
 
 
 def _quoted(translation: str, escaped: bool) -> str:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from enum import Enum
 
-from seqloom.text import PLACEHOLDER
+from seqloom.text import STANDARD_FORMS, Forms
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _TITLE_WORDS = 2  # at least; a single capitalised word is how a sentence or a label begins
@@ -31,23 +31,25 @@ class Case(Enum):
 class CaseRules:
     """Writes sentences of a source language in ordinary case and translations in the case of their source.
 
-    `pieces` counts the pieces of a word in the source vocabulary. Languages are codes without region or script; an
-    empty one is unknown.
+    `pieces` counts the pieces of a word in the source vocabulary; placeholders of `forms` stay as they are. Languages
+    are codes without region or script; an empty one is unknown.
     """
 
-    def __init__(self, pieces: Callable[[str], int], source: str, target: str) -> None:
-        self._pieces = pieces
+    def __init__(self, pieces: Callable[[str], int], source: str, target: str, forms: Forms = STANDARD_FORMS) -> None:
+        self._pieces, self._forms = pieces, forms
         self._source, self._target = source, target
         self._usual: dict[str, str] = {}
 
     def ordinary(self, sentence: str) -> tuple[str, Case]:
         """Return the sentence in ordinary case, placeholders untouched, and the case that it had."""
-        words = [match[0] for part, fixed in _parts(sentence) if not fixed for match in _WORD.finditer(part)]
+        words = [
+            match[0] for part, fixed in _parts(sentence, self._forms) if not fixed for match in _WORD.finditer(part)
+        ]
         case = self._case(words)
         if case is Case.ORDINARY:
             return sentence, case
-        parts = [part if fixed else self._rewrite(part, case) for part, fixed in _parts(sentence)]
-        rewritten = _first_capital("".join(parts))
+        parts = [part if fixed else self._rewrite(part, case) for part, fixed in _parts(sentence, self._forms)]
+        rewritten = _first_capital("".join(parts), self._forms)
         if case is Case.CAPITALS and len(words) == 1 and self._pieces(rewritten) > self._pieces(sentence):
             return sentence, Case.ORDINARY  # a name such as MQTT
         return (rewritten, case) if rewritten != sentence else (sentence, Case.ORDINARY)
@@ -55,9 +57,13 @@ class CaseRules:
     def recase(self, translation: str, case: Case) -> str:
         """Write a translation in the case of its source, placeholders untouched."""
         if case is Case.CAPITALS:
-            return "".join(part if fixed else _upper(part, self._target) for part, fixed in _parts(translation))
+            return "".join(
+                part if fixed else _upper(part, self._target) for part, fixed in _parts(translation, self._forms)
+            )
         if case is Case.TITLE and self._target in _TITLE_TARGETS:
-            return "".join(part if fixed else _WORD.sub(_capital, part) for part, fixed in _parts(translation))
+            return "".join(
+                part if fixed else _WORD.sub(_capital, part) for part, fixed in _parts(translation, self._forms)
+            )
         return translation
 
     def _case(self, words: list[str]) -> Case:
@@ -97,10 +103,10 @@ def _lower(text: str, language: str) -> str:
     return (text.replace("I", "ı").replace("İ", "i") if language in _DOTTED else text).lower()
 
 
-def _parts(text: str) -> Iterator[tuple[str, bool]]:
+def _parts(text: str, forms: Forms) -> Iterator[tuple[str, bool]]:
     """The text and its placeholders by turns, each with whether it is a placeholder."""
     position = 0
-    for match in PLACEHOLDER.finditer(text):
+    for match in forms.regex.finditer(text):
         yield text[position : match.start()], False
         yield match[0], True
         position = match.end()
@@ -111,9 +117,9 @@ def _capital(match: re.Match[str]) -> str:
     return match[0][0].upper() + match[0][1:]
 
 
-def _first_capital(sentence: str) -> str:
+def _first_capital(sentence: str, forms: Forms) -> str:
     position = 0
-    for part, fixed in _parts(sentence):
+    for part, fixed in _parts(sentence, forms):
         if not fixed and (word := _WORD.search(part)):
             first = position + word.start()
             return sentence[:first] + sentence[first].upper() + sentence[first + 1 :]

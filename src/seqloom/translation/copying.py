@@ -8,17 +8,17 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import count
 from typing import NamedTuple
 
-from seqloom.text import PLACEHOLDER
+from seqloom.text import STANDARD_FORMS, Forms
 
 _URL = r"(?:(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-]{1,15}://|(?<![\w.])www\.(?=\w))[^\s<>\"'`“”«»、。，；]+"
 _EMAIL = r"(?<![\w.+\-])[\w.+\-]{1,64}@(?:[\w\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w\-])"
 _PICTURE = "\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _JOINER = "\u200d\ufe0f\u20e3\U000e0020-\U000e007f"  # joins pictures to one, or varies the one before
 _EMOJI = f"[{_PICTURE}](?:[{_PICTURE}{_JOINER}]| (?=[{_PICTURE}]))*|[0-9#*]\ufe0f?\u20e3"
-_FIXED = re.compile(f"(?P<copied>{_URL}|{_EMAIL}|{_EMOJI})|(?P<placeholder>{PLACEHOLDER.pattern})")
 _TRAILING = ".,;:!?…'"
 _CLOSING = {")": "(", "]": "["}
 
@@ -35,10 +35,15 @@ class Part(NamedTuple):
     copied: bool
 
 
-def fixed_parts(text: str) -> list[Part]:
-    """Return the placeholders, URLs, e-mail addresses and emoji of a text in their order."""
+@lru_cache
+def _fixed(forms: Forms) -> re.Pattern[str]:
+    return re.compile(f"(?P<copied>{_URL}|{_EMAIL}|{_EMOJI})|(?P<placeholder>{forms.regex.pattern})")
+
+
+def fixed_parts(text: str, forms: Forms = STANDARD_FORMS) -> list[Part]:
+    """Return the placeholders of these forms, URLs, e-mail addresses and emoji of a text in their order."""
     found = []
-    for match in _FIXED.finditer(text):
+    for match in _fixed(forms).finditer(text):
         if match["placeholder"] is not None:
             found.append(Part(*match.span(), copied=False))
         else:
@@ -81,10 +86,13 @@ class Copied(NamedTuple):
 
 
 class CopyRules:
-    """Decides which parts of a sentence are copied. `knows` says whether a character is in the model's vocabulary."""
+    """Decides which parts of a sentence are copied.
 
-    def __init__(self, knows: Callable[[str], bool]) -> None:
-        self._knows = knows
+    `knows` says whether a character is in the model's vocabulary; placeholders of `forms` are left to the model.
+    """
+
+    def __init__(self, knows: Callable[[str], bool], forms: Forms = STANDARD_FORMS) -> None:
+        self._knows, self._forms = knows, forms
         self._seen: dict[str, bool] = {}
 
     def apply(self, sentence: str) -> Copied:
@@ -113,7 +121,7 @@ class CopyRules:
     def _all_parts(self, sentence: str) -> list[Part]:
         """The fixed parts, and between them the runs of characters that the model cannot read."""
         parts: list[Part] = []
-        fixed = fixed_parts(sentence)
+        fixed = fixed_parts(sentence, self._forms)
         strange = self._strange(sentence, fixed)
         position = 0
         for part in [*fixed, Part(len(sentence), len(sentence), copied=False)]:

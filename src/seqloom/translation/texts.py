@@ -240,8 +240,8 @@ class _Rules:
         self.whole = list(translator.languages.directions) == [Direction(target, target)]
         self._source, written = _base(sources[0] if len(sources) == 1 else ""), _base(target)
         self._spaced = written not in _WITHOUT_SPACES
-        self._copying = CopyRules(self._knows)
-        self._casing = CaseRules(self._count, self._source, written)
+        self._copying = CopyRules(self._knows, self._tokenizer.forms)
+        self._casing = CaseRules(self._count, self._source, written, self._tokenizer.forms)
 
     def parts(self, text: str, prefix: str) -> Iterator[_Part]:
         """The parts of a text in their order."""
@@ -249,7 +249,7 @@ class _Rules:
             yield _Part(text, "", _Request(text, prefix) if text.strip() else None)
             return
         text = _CONTROL.sub("", text)
-        fixed = [(part.start, part.end) for part in fixed_parts(text)]
+        fixed = [(part.start, part.end) for part in fixed_parts(text, self._tokenizer.forms)]
         for segment in split_text(text, self._source, fixed):
             yield from self._sentence(segment, prefix)
             if segment.text:
@@ -266,7 +266,7 @@ class _Rules:
         if self._count(copied.text) <= self._longest:
             yield self._part(segment._replace(text=sentence), mark, copied, prefix)
             return
-        fixed: list[Span] = [(part.start, part.end) for part in fixed_parts(sentence)]
+        fixed: list[Span] = [(part.start, part.end) for part in fixed_parts(sentence, self._tokenizer.forms)]
         pieces = split_clauses(sentence, self._longest, self._count, fixed)
         pieces[-1] = pieces[-1]._replace(gap=pieces[-1].gap + segment.gap)
         for piece in pieces:
