@@ -18,7 +18,7 @@ from seqloom.formats.pieces import Options, Piece, Skip, Unit
 from seqloom.formats.repeats import last_of_each
 
 _DECODER = json.JSONDecoder()
-_SMALL = 1 << 20  # characters; a catalogue of this size may take some memory to see whether it repeats a key
+_SMALL = 1 << 16  # characters; a catalogue of this size may take some memory to see whether it repeats a key
 _SPACE = re.compile(r"[ \t\n\r]*+")
 _MEMBER = re.compile(  # one whose key and value are texts without escapes, as nearly all are
     r'"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+:[ \t\n\r]*+"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+([,}])[ \t\n\r]*+'

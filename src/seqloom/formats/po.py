@@ -19,13 +19,13 @@ _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _STRINGS = re.compile(rf"\s*+({_STRING}(?:\s*+{_STRING})*+)\s*+")
 _ONE_STRING = re.compile(_STRING)
 _KEYWORD = re.compile(r"(msgctxt|msgid_plural|msgid|msgstr|domain)(?:\[([0-9]{1,2})\])?(?=[\s\"])")
-_ESCAPE = re.compile(r"((?:\\[0-7]{1,3}|\\x[0-9A-Fa-f]{1,2})+)|\\(.)", re.DOTALL)
+_ESCAPE = re.compile(r"((?:\\[0-7]{1,3}|\\x[0-9A-Fa-f]{1,2})++)|\\(.)", re.DOTALL)
 _BYTE = re.compile(r"\\x([0-9A-Fa-f]{1,2})|\\([0-7]{1,3})")
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", '"': '"', "\\": "\\"}
 _WRITTEN = {ord(character): f"\\{name}" for name, character in _NAMED.items()}
 _WRITTEN |= {code: f"\\{code:03o}" for code in range(32) if code not in _WRITTEN}
 _WIDTH = 79  # columns of a wrapped line, its quotes included
-_MOST_LINES = 50_000  # of one message
+_MOST_LINES = 10_000  # of one message
 _CHARSET = re.compile(rb"charset=([A-Za-z0-9_.:+-]{1,40})")
 _COMMENTED = re.compile(r"#~(?!\|)[ \t]?")
 _SPACE = " \t\f\v"
@@ -153,24 +153,27 @@ class _Entry:
         yield raw[end:]
 
     def _text(self, each: _Field) -> str:
-        strings = (string[1:-1] for part in each.strings for string in _ONE_STRING.findall(part))
+        strings = (string[0][1:-1] for part in each.strings for string in _ONE_STRING.finditer(part))
         text = "".join(strings)
         if "\\" not in text:
             return text
+        parts = text.split("\\\\")
         try:
-            return _ESCAPE.sub(self._meant, text)
+            return "\\".join(map(self._unescaped, parts))
         except ValueError as error:
             raise FormatError(
                 f"{self.where}: line {self.line}: the bytes of an escape are not {self.encoding}: {error}"
             ) from error
 
+    def _unescaped(self, text: str) -> str:
+        text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\t", "\t")
+        return _ESCAPE.sub(self._meant, text) if "\\" in text else text
+
     def _meant(self, escape: re.Match[str]) -> str:
         if escape[2] is not None:
             return _NAMED.get(escape[2], escape[0])
-        values = (
-            int(hexadecimal, 16) if hexadecimal else int(octal, 8) for hexadecimal, octal in _BYTE.findall(escape[0])
-        )
-        found = bytes(value & 0xFF for value in values)
+        codes = _BYTE.finditer(escape[0])
+        found = bytes((int(code[1], 16) if code[1] else int(code[2], 8)) & 0xFF for code in codes)
         return found.decode("ascii" if found.isascii() else self.encoding)
 
 

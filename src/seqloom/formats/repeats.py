@@ -13,9 +13,13 @@ def last_of_each(read: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
 
     `read` is called twice. Only hashes of keys are held in memory.
     """
-    hashes = np.array(array("q", (hash(piece.key) for piece in read() if isinstance(piece, Unit))), dtype=np.int64)
-    values, counts = np.unique(hashes, return_counts=True)
-    later = dict(zip(values[counts > 1].tolist(), (counts[counts > 1] - 1).tolist(), strict=True))
+    found = array("q", (hash(piece.key) for piece in read() if isinstance(piece, Unit)))
+    later: dict[int, int] = {}  # how many of these come before the last
+    if found:
+        hashes = np.frombuffer(found, np.int64)
+        hashes.sort()  # in place, as a file may have many
+        values, counts = np.unique(hashes[1:][hashes[1:] == hashes[:-1]], return_counts=True)
+        later = dict(zip(values.tolist(), counts.tolist(), strict=True))
     for piece in read():
         if later and isinstance(piece, Unit) and later.get(hash(piece.key)):
             later[hash(piece.key)] -= 1
