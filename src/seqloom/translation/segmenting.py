@@ -12,7 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import sentencex
+from seqloom.errors import ModelError
 
 WINDOW = 4000  # characters that sentencex reads at once; a longer sentence is cut
 
@@ -94,6 +94,10 @@ def _boundaries(text: str, start: int, end: int, language: str, whole: Sequence[
 
 def _sentence_ends(window: str, language: str) -> list[int]:
     """Where sentences end inside the window, its own end left out."""
+    try:
+        import sentencex
+    except ImportError as error:
+        raise ModelError("texts are split into sentences by sentencex: pip install sentencex") from error
     try:
         sentences = sentencex.segment(language, _UNREADABLE.sub(" ", window))
     except BaseException as error:
