@@ -7,7 +7,6 @@ import sentencex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloom.translation import segmenting
 from seqloom.translation.segmenting import WINDOW, Segment, split_clauses, split_text
 
 PIECES = [
@@ -116,7 +115,7 @@ def test_a_panic_of_sentencex_leaves_one_sentence(monkeypatch):
     def panics(language, text):
         raise PanicException
 
-    monkeypatch.setattr(segmenting.sentencex, "segment", panics)
+    monkeypatch.setattr(sentencex, "segment", panics)
     assert split_text("One. Two.", "en") == [Segment("One. Two.", "")]
 
 
@@ -124,7 +123,7 @@ def test_an_interrupt_goes_through(monkeypatch):
     def interrupted(language, text):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(segmenting.sentencex, "segment", interrupted)
+    monkeypatch.setattr(sentencex, "segment", interrupted)
     with pytest.raises(KeyboardInterrupt):
         split_text("One. Two.", "en")
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.decoding.folder import DEFAULT_SEARCH, Languages
+from seqloom.text import STANDARD_FORMS
 from seqloom.tokenization.tokenizer import Encoded
 from seqloom.translation import texts as module
 from seqloom.translation.results import Flag, Result
@@ -228,3 +229,20 @@ def test_another_search_leaves_the_first_one(scripted):
     other = ours.searching(DEFAULT_SEARCH.model_copy(update={"beam": 2}))
     assert (ours.search.beam, other.search.beam) == (5, 2)
     assert ours.searching(ours.search) is ours
+
+
+def test_placeholders_of_the_whole_text_are_kept_and_tags_across_sentences_nest(scripted):
+    def careless(text, search):
+        return text.replace("<b>", "").replace("One", "Eins").replace("Two", "Zwei") + " {gone}"
+
+    translator = TextTranslator(scripted(careless))
+    source = "<b>One {x} thing.</b> Two %s things."
+    (result,) = translator.translate([source])
+    assert sorted(STANDARD_FORMS.find(result.text)) == sorted(STANDARD_FORMS.find(source))
+    assert result.text.index("<b>") < result.text.index("</b>")
+    assert Flag.PLACEHOLDERS not in result.flags
+
+
+def test_a_prefix_keeps_placeholders_of_its_own(scripted):
+    (result,) = TextTranslator(scripted()).translate(["One thing."], prefixes=["{x} "])
+    assert result.text.startswith("{x} ")

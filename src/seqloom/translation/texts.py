@@ -8,6 +8,7 @@ A text goes through these rules, in this order:
    else; the marks of lists and headings stay in front (`copying`).
 3. ALL CAPITALS and Title Case are translated in ordinary case (`casing`).
 4. A translation that repeats itself is made again with repetitions blocked (`looping`).
+5. Every placeholder of the text stands in its translation exactly as often, and tags nest (`decoding.plan`).
 
 A model that writes the language it reads, such as one that summarises, needs the whole text; no rule applies to it.
 
@@ -25,10 +26,12 @@ from typing import NamedTuple, Self
 import torch
 
 from seqloom.decoding.folder import Languages, read_longest
+from seqloom.decoding.plan import keep_placeholders
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translation, Translator
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress, ignore
+from seqloom.text import Forms
 from seqloom.translation.casing import Case, CaseRules
 from seqloom.translation.copying import Copied, CopyRules, fixed_parts, lead, says_something
 from seqloom.translation.looping import loops
@@ -95,6 +98,14 @@ class _Draft:
             self.flags.add(Flag.COPIED)
         if part.split:
             self.flags.add(Flag.SPLIT)
+
+    def keep_placeholders(self, source: str, forms: Forms) -> None:
+        """Nest tags whose pairs span several sentences, and see that every placeholder is there."""
+        whole = keep_placeholders(source, "".join(self.text), forms)
+        self.text = [whole.text]
+        self.flags.discard(Flag.PLACEHOLDERS)
+        if not whole.kept:
+            self.flags.add(Flag.PLACEHOLDERS)
 
     def result(self) -> Result:
         """The translation as it stands."""
@@ -178,7 +189,10 @@ class TextTranslator:
         plans = [list(rules.parts(text, prefix)) for text, prefix in zip(texts, prefixes, strict=True)]
         wanted = dict.fromkeys(part.request for plan in plans for part in plan if part.request is not None)
         found = self._decode(list(wanted), n_best, listen, language, check=not rules.whole)
-        return [list(rules.assembled(plan, found)) for plan in plans]
+        return [
+            list(rules.assembled(text, prefix, plan, found))
+            for text, prefix, plan in zip(texts, prefixes, plans, strict=True)
+        ]
 
     def _rules_of(self, language: str | None) -> "_Rules":
         if language not in self._rules:
@@ -292,8 +306,12 @@ class _Rules:
         pieces = self._tokenizer.source_pieces(ids)
         return self._tokenizer.symbols.unk not in ids and not any(map(_BYTE_PIECE.fullmatch, pieces))
 
-    def assembled(self, plan: Sequence[_Part], found: dict[_Request, _Found]) -> Iterator[Result]:
+    def assembled(
+        self, text: str, prefix: str, plan: Sequence[_Part], found: dict[_Request, _Found]
+    ) -> Iterator[Result]:
         """The translations of a text from those of its parts, best first."""
+        source, forms = _CONTROL.sub("", text), self._tokenizer.forms
+        keeping = not self.whole and not forms.find(prefix)  # a prefix may hold placeholders of its own
         requests = [part.request for part in plan if part.request is not None]
         for rank in range(max((len(found[request].best) for request in requests), default=1)):
             draft = _Draft()
@@ -305,6 +323,8 @@ class _Rules:
                 draft.text.append(part.gap)
                 if not part.gap and self._spaced and part is not plan[-1] and _JOINED.search(part.source):
                     draft.text.append(" ")
+            if keeping:
+                draft.keep_placeholders(source, forms)
             yield draft.result()
 
     def _add(self, draft: _Draft, part: _Part, found: _Found, rank: int) -> None:
