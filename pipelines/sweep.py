@@ -74,7 +74,7 @@ def _sweep(root: Path, path: Path, trials: int | None) -> State[Any]:
 
 def _libraries(clone: Path) -> dict[str, str]:
     """The versions of the libraries that a trial trains with."""
-    from seqloom.import_closure import closure, libraries  # no other flow needs the package in its own process
+    from seqloom.import_closure import closure, libraries  # which no other flow needs
 
     return libraries(closure(f"seqloom.stages.{STAGE}", clone / "src" / "seqloom").values())
 

@@ -19,6 +19,7 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
+from pipelines import ROOT
 from pipelines.client import API, NOTE, find_schedule
 from pipelines.deployments import When, read_deployments, settle
 from pipelines.schedule import PORT_VARIABLE, read_port
@@ -45,6 +46,8 @@ def package(tmp_path: Path) -> Path:
         folder.mkdir(parents=True)
         (folder / "__main__.py").write_text(text, encoding="utf-8")
         (folder.parent / "__init__.py").touch()
+    for name in ("errors.py", "plain_yaml.py", "printable.py"):  # flows read params.yaml in their own process
+        shutil.copy(ROOT / "src" / "seqloom" / name, tmp_path / "package" / "seqloom")
     return tmp_path / "package"
 
 
