@@ -121,3 +121,22 @@ def test_moses_without_any_file(members):
 def test_moses_lines_end_in_lf_only(members):
     files = {"p.en": "a\u2028b\x85c\nd", "p.de": "e\nf"}
     assert pairs(members, files, "moses", members="p.{lang}") == [("a\u2028b\x85c", "e"), ("d", "f")]
+
+
+XLIFF = """<xliff version="1.2"><file original="a" source-language="en" datatype="plaintext"><body>
+<trans-unit id="1"><source>one</source><target>eins</target></trans-unit></body></file></xliff>"""
+
+
+def test_a_file_without_target_language_is_read_in_the_only_direction(members):
+    assert pairs(members, {"a.xlf": XLIFF}, "xliff") == [("one", "eins")]
+    source = TypeAdapter(Source).validate_python(
+        {"kind": "url", "url": "https://e.org/p", "sha256": "0" * 64, "format": "xliff"}
+    )
+    with pytest.raises(FormatError, match=r"c: a\.xlf: line 2: names no target language.*set its `direction`"):
+        list(read_corpus(members({"a.xlf": XLIFF}), source, EN_DE, alone=False))
+
+
+def test_documents_of_different_shape_are_told(members):
+    files = {"a.en.html": "<p>one</p><p>two</p>", "a.de.html": "<p>eins</p>"}
+    with pytest.raises(FormatError, match=r"a\.en\.html has 2 texts and a\.de\.html has 1; text N of the one"):
+        found(members, files, "html", members="a.{lang}.html")

@@ -49,14 +49,17 @@ class Remark(NamedTuple):
 Found = RawPair | LeftOut | Remark
 
 
-def read_corpus(members: Members, source: Source, direction: Direction) -> Iterator[Found]:
+def read_corpus(members: Members, source: Source, direction: Direction, *, alone: bool = True) -> Iterator[Found]:
     """Yield the pairs of a corpus in one direction, in the order of its files, and what is left out of them.
+
+    `alone` says that no other direction is read from it: then an XLIFF file that names no target language is read in
+    this one.
 
     Raises:
         FormatError: a file is broken, a file's partner is missing, or no file has a text in both languages.
     """
     chosen = FORMATS[source.format]
-    reader = _Reader(members, source, direction, chosen)
+    reader = _Reader(members, source, direction, chosen, alone)
     found = False
     for each in reader.bilingual() if chosen.bilingual else reader.monolingual():
         found |= not isinstance(each, Remark)
@@ -71,11 +74,11 @@ def read_corpus(members: Members, source: Source, direction: Direction) -> Itera
 class _Reader:
     """The state of one reading."""
 
-    def __init__(self, members: Members, source: Source, direction: Direction, chosen: Format) -> None:
+    def __init__(self, members: Members, source: Source, direction: Direction, chosen: Format, alone: bool) -> None:
         self.pairs = 0
         self.languages: dict[str, None] = {}  # that texts left out for their languages are in
         self._members, self._source, self._direction, self._format = members, source, direction, chosen
-        self._accepted = frozenset(source.accept)
+        self._accepted, self._alone = frozenset(source.accept), alone
         self._options = Options(
             direction,
             source.source_column,
@@ -99,6 +102,9 @@ class _Reader:
 
     def _unit(self, name: str, group: str, unit: Unit, told: dict[str, None]) -> Iterator[Found]:
         place = f"{name}: line {unit.line}"
+        if not self._alone and self._source.format == "xliff" and not unit.languages[1]:
+            fault = "names no target language, and several are read from this corpus: set its `direction`"
+            raise FormatError(f"{self._members.place}: {place}: {fault}")
         both = zip(unit.languages, self._direction, strict=True)
         if not all(not given or matches(given, wanted) for given, wanted in both):
             declared = " to ".join(each or "?" for each in unit.languages)
@@ -159,9 +165,10 @@ class _Reader:
                     continue
                 yield self._judge(one.source, other.source, (), f"{source.name}: line {one.line}", "")
         if count[0] != count[1]:
+            one = "line" if self._source.format == "moses" else "text"
             raise FormatError(
-                f"{self._members.place}: {source.name} has {count[0]:,} lines and {target.name} has {count[1]:,}; "
-                "line N of the one must be the translation of line N of the other"
+                f"{self._members.place}: {source.name} has {count[0]:,} {one}s and {target.name} has {count[1]:,}; "
+                f"{one} N of the one must be the translation of {one} N of the other"
             )
 
     def _by_key(self, source: Side, target: Side) -> Iterator[Found]:
