@@ -110,7 +110,7 @@ def test_leaves_a_folder_that_translates_and_a_learning_curve(workplace: Path, f
 def test_the_same_inputs_give_the_same_bytes_and_nothing_of_the_clock(workplace: Path) -> None:
     train_model.run(load_params(), ignore)
     first = outputs()
-    assert len(first) == 7
+    assert len(first) == 8
     for folder in places.SCRATCH.iterdir():  # nothing to resume from
         folder.rename(workplace / "aside")
     torch.manual_seed(77)
