@@ -333,6 +333,22 @@ SEEDS = [
 ]
 
 
+def test_a_member_that_begins_before_the_zip_is_corrupt(tmp_path):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a", "x")
+    packed = bytearray(content.getvalue())
+    size = packed.rindex(b"PK\x05\x06") + 12  # of the directory: one byte more moves every member one byte back
+    packed[size] += 1
+    (tmp_path / "a.bin").write_bytes(packed)
+    with pytest.raises(ArchiveError, match=r"a\.bin: .*truncated or corrupt"):
+        unpack(tmp_path / "a.bin", Limits(bytes=10**6))
+    (tmp_path / "p-1-py3-none-any.whl").write_bytes(packed)
+    (tmp_path / "a.bin").unlink()
+    with pytest.raises(ArchiveError, match="truncated or corrupt"), open_members("c", tmp_path) as members:
+        members.read("a")
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 2000), st.binary(min_size=1, max_size=8)), max_size=6))
 def test_no_damage_makes_a_traceback(tmp_path_factory, seed, cuts):

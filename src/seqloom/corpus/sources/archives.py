@@ -4,6 +4,7 @@ An archive is known by its first bytes, not by its name. Whatever a name in it c
 are made, with modes of ours; a link, a device, a path with `..` or a name given twice stops the whole.
 """
 
+import errno
 import gzip
 import stat
 import struct
@@ -156,7 +157,12 @@ def open_zip(file: Path) -> zipfile.ZipFile:
     """
     if (size := _directory_size(file)) > _LARGEST_DIRECTORY:
         raise ArchiveError(f"{file.name}: its directory has {size:,} bytes; at most {_LARGEST_DIRECTORY:,} are read")
-    return zipfile.ZipFile(file)
+    try:
+        return zipfile.ZipFile(file)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise zipfile.BadZipFile("its directory begins before the file") from error
 
 
 def _directory_size(file: Path) -> int:
@@ -173,6 +179,8 @@ def _directory_size(file: Path) -> int:
 
 def checked(place: str, member: zipfile.ZipInfo) -> zipfile.ZipInfo:
     """Return a member that can be read in bounded memory: Python unpacks bzip2 and LZMA without bound."""
+    if member.header_offset < 0:  # Python would seek there, which is an OSError and no BadZipFile
+        raise ArchiveError(f"{place}: {member.filename[:80]!r}: it is truncated or corrupt: it begins before the file")
     if member.compress_type not in _READ:
         names = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA"}
         name = names.get(member.compress_type, f"method {member.compress_type}")
