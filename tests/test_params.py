@@ -186,18 +186,24 @@ def test_every_example_for_own_data_is_valid() -> None:
     readme = (Path(__file__).parent.parent / "data" / "local" / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```yaml\n(corpora:.*?)```", readme, re.DOTALL)
     assert len(blocks) >= 4
-    head, tail = TEXT.split("corpora:\n", 1)
     for block in blocks:
-        parse_params(head + block + tail[tail.index("\nprepare:") :])
+        section = block.partition(":")[0]
+        head, tail = TEXT.split(f"\n{section}:\n", 1)
+        behind = re.search(r"^\w", tail, re.MULTILINE)
+        assert behind is not None
+        parse_params(f"{head}\n{block}\n{tail[behind.start() :]}")
 
 
-def test_every_corpus_in_the_documentation_of_models_is_valid() -> None:
+def test_every_section_in_the_documentation_of_models_is_valid() -> None:
     text = (Path(__file__).parent.parent / "docs" / "MODELS.md").read_text(encoding="utf-8")
     blocks = [textwrap.dedent(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
     assert blocks
-    head, tail = TEXT.split("corpora:\n", 1)
     for block in blocks:
-        parse_params(head + block + tail[tail.index("\nprepare:") :])
+        section = block.partition(":")[0]
+        head, tail = TEXT.split(f"\n{section}:\n", 1)
+        behind = re.search(r"^\w", tail, re.MULTILINE)
+        assert behind is not None
+        parse_params(f"{head}\n{block}\n{tail[behind.start() :]}")
 
 
 def test_every_whole_number_has_bounds() -> None:

@@ -18,6 +18,7 @@ from seqloom.params import Params, load_params, parse_params
 from seqloom.progress import ignore
 from seqloom.stages import download_pretrained, places, register_model, train_model, train_tokenizer
 from seqloom.stages.training.identity import fingerprint, identify
+from seqloom.text import STANDARD
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import Placement
 from tests.finished import finish, give_store
@@ -125,6 +126,7 @@ def test_a_registered_version_comes_with_what_training_needs(workplace: Path) ->
     register_model.run(params, ignore)
     content = yaml.safe_load((workplace / "params.yaml").read_text())
     content["train"]["start"] = VERSION
+    content["placeholders"] = {"forms": list(STANDARD), "patterns": []}  # of the version's tokenizer
     params = parse_params(yaml.safe_dump(content))
     download_pretrained.run(params, ignore)
     start = places.PRETRAINED / "start"
