@@ -1,6 +1,7 @@
 """Whether a language that a file declares is the one that is wanted (BCP 47, RFC 5646 and UTS 35 likely subtags)."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 _NAMES = {"nb": "no"}  # "no" without more is Bokmål; other old names and macrolanguages are langcodes' affair
 
@@ -17,14 +18,18 @@ def matches(given: str, wanted: str) -> bool:
     return _fits(_subtags(given), _subtags(wanted))
 
 
-class _Tag(tuple[str, str, str, str]):
-    """Language, likely script, region as written or as the script implies, and region as written."""
+class _Tag(NamedTuple):
+    language: str
+    script: str  # as written, else the likely one
+    region: str  # as written, else what a written script implies
+    written_region: str  # empty if none is written
 
 
 def _fits(given: _Tag | None, wanted: _Tag | None) -> bool:
     if given is None or wanted is None:
         return False
-    return given[:2] == wanted[:2] and (not wanted[3] or wanted[3] == given[2])
+    same = (given.language, given.script) == (wanted.language, wanted.script)
+    return same and wanted.written_region in ("", given.region)
 
 
 @lru_cache(maxsize=4096)
@@ -41,10 +46,8 @@ def _subtags(tag: str) -> _Tag | None:
         return None
     implied = full.territory if written.script else None
     return _Tag(
-        (
-            _NAMES.get(written.language or "", written.language or ""),
-            script or full.script or "",
-            written.territory or implied or "",
-            written.territory or "",
-        )
+        language=_NAMES.get(written.language or "", written.language or ""),
+        script=script or full.script or "",
+        region=written.territory or implied or "",
+        written_region=written.territory or "",
     )

@@ -1,11 +1,10 @@
-"""Plain text, a segment a line: the format `moses` (a file per language) and the format `text`.
+"""The format `moses`: plain text, a segment a line, a file per language.
 
 The key of a line is its number. A blank line is a unit of its own, so that line N of one file stays opposite line N of
 the other.
 """
 
 from collections.abc import Iterator
-from functools import partial
 
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.pieces import Options, Piece, Unit
@@ -15,7 +14,7 @@ def read_text_lines(file: TextFile, options: Options) -> Iterator[Piece]:
     """Yield a unit for every line, the blank ones too. Raises `FormatError` as `TextFile.lines`."""
     for number, line in file.lines():
         text = line.rstrip("\r\n")
-        yield Unit(text, str(number), text, None, number, partial(_one_line))
+        yield Unit(text, str(number), text, None, number, _one_line)
         yield line[len(text) :]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from seqloom.languages import Direction
 
@@ -14,8 +14,6 @@ review. machine: no person made or confirmed it. obsolete: its source is gone fr
 turned it down. unapproved: translated, but the file says that nobody approved it. untranslatable: the file says that
 this text must not be translated.
 """
-
-FLAGS: tuple[Flag, ...] = get_args(Flag)
 
 
 @dataclass(frozen=True, slots=True)
