@@ -12,13 +12,13 @@ import pytest
 import torch
 import yaml
 
+from seqloom import places
 from seqloom.corpus.splits import Pair, SplitWriter
 from seqloom.evaluation.settings import LEADING, METRICS
 from seqloom.languages import Direction
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.params import Params, load_params
 from seqloom.progress import ignore
-from seqloom.stages import places
 from seqloom.tokenization.catalogue import train_tokenizer
 from seqloom.tracking.store import connect
 from tests.records import tree

@@ -6,7 +6,6 @@ A text comes out only where the whole of it is valid; it takes the place of the 
 import io
 import json
 from collections.abc import Collection, Iterator, Mapping, MutableMapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
@@ -90,13 +89,6 @@ def keep_corpora(text: str, names: Collection[str], name: str = str(PARAMS_FILE)
     edited = "".join(line for number, line in enumerate(lines) if number not in gone)
     parse_params(edited, f"{name} as changed")
     return Edited(edited, [Change(f"corpora.{each}", corpora[each].kind, None) for each in dropped])
-
-
-def replace(path: Path, text: str) -> None:
-    """Put a text in the place of a file, at once."""
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
 
 
 def parse_value(text: str, key: str) -> Any:

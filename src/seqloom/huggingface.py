@@ -8,13 +8,14 @@ import os
 from importlib import import_module
 from typing import Any, Literal
 
+from seqloom import telemetry
 from seqloom.errors import ModelError
 
 EXTRA = "pip install 'seqloom[hf]'"
 
 # Read when huggingface_hub is imported. Xet is its second way to fetch files, which keeps stores of its own outside the
 # folder that it is given; plain HTTP does not.
-_QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+_QUIET = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 
 def library(name: Literal["transformers", "huggingface_hub", "sacremoses"]) -> Any:
@@ -23,6 +24,7 @@ def library(name: Literal["transformers", "huggingface_hub", "sacremoses"]) -> A
     Raises:
         ModelError: it is not installed; the message says how to install it.
     """
+    telemetry.switch_off()
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
     try:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from seqloom import places
 from seqloom.cli import main as cli
-from seqloom.stages import places
 from tests.finished import REPOSITORY
 
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from seqloom import places
 from seqloom.cli import main as cli
-from seqloom.stages import places
 
 
 def test_info_is_a_table(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

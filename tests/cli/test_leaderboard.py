@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from seqloom import places
 from seqloom.cli import main as cli
-from seqloom.stages import places
 from seqloom.tracking.board_records import PLACE
 from seqloom.tracking.store import Store, connect
 from tests.finished import give_store

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from seqloom import __version__
+from seqloom import __version__, exits, places
 from seqloom.cli import main as cli
-from seqloom.stages import places
 from tests.finished import REPOSITORY
 
 Fails = Callable[..., str]
@@ -95,7 +94,7 @@ def test_a_reader_that_has_seen_enough_and_a_person_who_has(workspace: Path) -> 
         assert process.stdout.readline()
         process.stdout.close()
         process.stdin.close()
-        assert process.wait() == cli.PIPE_CLOSED
+        assert process.wait() == exits.PIPE_CLOSED
         assert process.stderr.read() == b""
     with seqloom(*arguments, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
@@ -105,5 +104,5 @@ def test_a_reader_that_has_seen_enough_and_a_person_who_has(workspace: Path) -> 
         process.stdin.flush()
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait() == cli.INTERRUPTED
+        assert process.wait() == exits.INTERRUPTED
         assert process.stderr.read() == b""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from seqloom import places
 from seqloom.cli import main as cli
 from seqloom.cli import translate
-from seqloom.stages import places
 from seqloom.translation.texts import TextTranslator
 
 Fails = Callable[..., str]

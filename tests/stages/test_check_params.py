@@ -10,9 +10,9 @@ import torch
 
 from seqloom.errors import ParamsError
 from seqloom.params import Params, parse_params
+from seqloom.places import CHECKED
 from seqloom.progress import ignore
 from seqloom.stages import check_params
-from seqloom.stages.places import CHECKED
 from tests.records import merge, tree
 
 

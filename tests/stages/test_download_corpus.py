@@ -9,9 +9,9 @@ import pytest
 
 from seqloom.errors import HashError, SourceError
 from seqloom.params import load_params
+from seqloom.places import RAW
 from seqloom.progress import ignore
 from seqloom.stages import download_corpus
-from seqloom.stages.places import RAW
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 WHEEL = "words-1.0-py3-none-any.whl"

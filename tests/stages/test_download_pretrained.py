@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save
 
 from seqloom.errors import HashError, ModelError, OfflineError, ParamsError, SourceError
 from seqloom.params import Params, parse_params
+from seqloom.places import PRETRAINED, SCRATCH
 from seqloom.progress import Progress, ignore
 from seqloom.stages import download_pretrained
-from seqloom.stages.places import PRETRAINED, SCRATCH
 from tests.records import tree
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

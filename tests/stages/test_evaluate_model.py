@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqloom import places
 from seqloom.corpus.splits import Pair, SplitWriter
 from seqloom.errors import EvaluationError, FormatError, ModelError
 from seqloom.models.catalogue import build_model, load_model, save_model
 from seqloom.params import Params
 from seqloom.progress import ignore
-from seqloom.stages import places
 from seqloom.stages.evaluate_model import run
 from seqloom.tokenization.catalogue import train_tokenizer
 from seqloom.translation.results import Flag

@@ -7,9 +7,9 @@ import pytest
 from seqloom.corpus.splits import read_split
 from seqloom.errors import ArchiveError, CorpusError, FormatError
 from seqloom.params import load_params
+from seqloom.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, RAW
 from seqloom.progress import ignore
 from seqloom.stages import prepare_corpus
-from seqloom.stages.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, RAW
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 COLOURS = ["red", "blue", "green", "yellow", "black", "white", "grey", "brown"]

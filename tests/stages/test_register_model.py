@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+from seqloom import places
 from seqloom.corpus.keys import fraction_of
 from seqloom.corpus.splits import Pair, SplitWriter, read_split
 from seqloom.errors import RegistryError, SeqloomError
 from seqloom.gate.contest import Contestant
 from seqloom.languages import Direction
 from seqloom.progress import Progress, ignore
-from seqloom.stages import places, register_model
+from seqloom.stages import register_model
 from seqloom.stages.register_model import run
 from seqloom.stages.registration import judging
 from seqloom.stages.registration.results import read_results
@@ -382,7 +383,7 @@ def test_a_champion_that_a_person_chose_stays(workspace: Path) -> None:
         (judging, "_judge"),
         (judging, "keep_verdict"),
         (judging, "crown"),
-        (places, "write_text"),
+        (register_model, "write_json"),
     ],
 )
 def test_killed_anywhere_it_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch, module: Any, call: str) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+from seqloom import places
 from seqloom.batching.store import TokenStore
 from seqloom.corpus.splits import Pair, Split, SplitWriter
 from seqloom.errors import ModelError
 from seqloom.models.pretrained import Pretrained
 from seqloom.params import Params, parse_params
 from seqloom.progress import Progress, ignore
-from seqloom.stages import download_pretrained, places, train_tokenizer
+from seqloom.stages import download_pretrained, train_tokenizer
 from seqloom.stages.train_model import starting_point
 from seqloom.stages.training.identity import fingerprint, identify
 from seqloom.tokenization.catalogue import load_tokenizer

@@ -18,6 +18,7 @@ import pytest
 import torch
 import yaml
 
+from seqloom import places
 from seqloom.batching.store import TokenStore
 from seqloom.corpus.splits import Pair, Split, SplitWriter
 from seqloom.decoding.folder import read_longest
@@ -27,7 +28,7 @@ from seqloom.import_closure import PACKAGE
 from seqloom.languages import Direction
 from seqloom.params import Params, load_params
 from seqloom.progress import Progress, ignore
-from seqloom.stages import places, train_model, train_tokenizer
+from seqloom.stages import train_model, train_tokenizer
 from seqloom.stages.training import preflight, validation
 from seqloom.stages.training.identity import fingerprint, identify
 from seqloom.stages.training.samples import Samples

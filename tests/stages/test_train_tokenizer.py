@@ -11,9 +11,9 @@ from seqloom.batching.store import TokenStore
 from seqloom.corpus.splits import Pair, SplitWriter, read_split
 from seqloom.errors import CorpusError, FormatError, TokenizerError
 from seqloom.params import Params, load_params
+from seqloom.places import CORPUS, TOKENIZER, TOKENS
 from seqloom.progress import ignore
 from seqloom.stages import train_tokenizer
-from seqloom.stages.places import CORPUS, TOKENIZER, TOKENS
 from seqloom.tokenization.catalogue import load_tokenizer
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -10,13 +10,14 @@ import pytest
 import torch
 import yaml
 
+from seqloom import places
 from seqloom.batching.store import TokenStore
 from seqloom.corpus.splits import Pair, Split, SplitWriter
 from seqloom.errors import ModelError, ParamsError, RegistryError, TokenizerError
 from seqloom.models.catalogue import load_model, weights
 from seqloom.params import Params, load_params, parse_params
 from seqloom.progress import ignore
-from seqloom.stages import download_pretrained, places, register_model, train_model, train_tokenizer
+from seqloom.stages import download_pretrained, register_model, train_model, train_tokenizer
 from seqloom.stages.training.identity import fingerprint, identify
 from seqloom.text import STANDARD
 from seqloom.tokenization.catalogue import load_tokenizer

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from seqloom import places
 from seqloom.errors import RegistryError
-from seqloom.stages import places
 from seqloom.tracking.curves import Point
 from seqloom.tracking.following import follow
 from seqloom.tracking.live import Live, held

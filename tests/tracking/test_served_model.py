@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from seqloom import places
 from seqloom.progress import ignore
-from seqloom.stages import places, register_model
+from seqloom.stages import register_model
 from seqloom.tracking.library import MlflowException, mlflow
 from seqloom.tracking.store import connect
 from seqloom.tracking.versions import Reference, fetch

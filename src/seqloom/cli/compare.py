@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqloom.cli.table import table
+from seqloom.files import write_text
 
 if TYPE_CHECKING:
     from seqloom.evaluation.significance import Difference
@@ -40,9 +41,7 @@ def run(options: argparse.Namespace) -> None:
     if options.html is not None:
         from seqloom.tracking.comparison_page import page
 
-        beside = options.html.with_name(f".{options.html.name}.part")
-        beside.write_text(page(found), encoding="utf-8")
-        beside.replace(options.html)
+        write_text(options.html, page(found))
         print(f"\n{options.html}")
 
 

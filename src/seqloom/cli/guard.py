@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqloom import exits
 from seqloom.cli.naming import PARAMS, default_model
 from seqloom.cli.table import table
 from seqloom.errors import CorpusError
@@ -25,8 +26,6 @@ Where the new data are right, widen the bound that refused (`seqloom set guard.m
 with null; once their model is registered, it is what the next data are compared with.
 """
 
-REFUSED = 3
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
@@ -37,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     """Print each number beside its bounds, and leave with 3 where one is outside."""
     from seqloom.corpus.guard import compare
     from seqloom.params import load_params
-    from seqloom.stages.places import CORPUS_METRICS
+    from seqloom.places import CORPUS_METRICS
 
     params, now = load_params(PARAMS), _read(CORPUS_METRICS)
     baseline = _baseline()
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"{_table(findings)}\n\n{len(findings)} numbers beside {baseline.version}, {refused} outside its bounds")
     if not ok:
         sys.stdout.flush()
-        sys.exit(REFUSED)
+        sys.exit(exits.REFUSED)
 
 
 def _baseline() -> "Baseline | None":

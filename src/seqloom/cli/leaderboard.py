@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.naming import PARAMS, add_model, default_model
 from seqloom.cli.table import table
+from seqloom.files import write_text
 
 if TYPE_CHECKING:
     from seqloom.tracking.leaderboard import Board, Row
@@ -75,9 +76,7 @@ def run(options: argparse.Namespace) -> None:
     if board is not None and options.html is not None:
         from seqloom.tracking.leaderboard_page import page
 
-        beside = options.html.with_name(f".{options.html.name}.part")
-        beside.write_text(page(board), encoding="utf-8")
-        beside.replace(options.html)
+        write_text(options.html, page(board))
         if not options.json:
             print(f"\n{options.html}")
 
@@ -96,7 +95,7 @@ def _subject(options: argparse.Namespace) -> tuple[str | None, str | None]:
 
 
 def _last_test_set() -> str | None:
-    from seqloom.stages.places import EVALUATION_METRICS
+    from seqloom.places import EVALUATION_METRICS
 
     try:
         return str(json.loads(EVALUATION_METRICS.read_text(encoding="utf-8"))["test_sha256"])

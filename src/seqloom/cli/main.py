@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from seqloom import __version__
+from seqloom import __version__, exits
 from seqloom.cli import (
     compare,
     guard,
@@ -33,8 +33,6 @@ from seqloom.cli import set as set_
 from seqloom.errors import OfflineError, SeqloomError, SilentError
 from seqloom.printable import printable
 
-FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
-
 _DESCRIPTION = "Translate with a model that seqloom trained, see which models there are, and choose what to train."
 _EPILOG = """\
 examples:
@@ -52,23 +50,20 @@ that is mlflow.db in this folder.
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit status.
-
-    0 done, 1 failed, 2 misused, 75 what does not answer may do so later, 130 Ctrl-C, 141 closed pipe.
-    """
+    """Run the command line and exit with one of the statuses of `seqloom.exits`."""
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
         sys.stdout.flush()
     except (OfflineError, SilentError) as error:
-        _fail(options, str(error), os.EX_TEMPFAIL)
+        _fail(options, str(error), exits.TRY_LATER)
     except SeqloomError as error:
         _fail(options, str(error))
     except BrokenPipeError:  # whoever read has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
-        sys.exit(PIPE_CLOSED)
+        sys.exit(exits.PIPE_CLOSED)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(exits.INTERRUPTED)
     except OSError as error:
         _fail(options, f"{error.filename or 'this machine'}: {error.strerror or error}")
 
@@ -112,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fail(options: argparse.Namespace, message: str, status: int = FAILED) -> NoReturn:
+def _fail(options: argparse.Namespace, message: str, status: int = exits.FAILED) -> NoReturn:
     if options.debug:
         traceback.print_exc()
     for line in message.split("\n"):

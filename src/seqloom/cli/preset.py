@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Merge the named presets, or list all of them."""
-    from seqloom.editing import replace
+    from seqloom.files import write_text
     from seqloom.plain_yaml import read_text
     from seqloom.presets import FOLDER, Preset, find, merge, presets
 
@@ -40,5 +40,5 @@ def run(options: argparse.Namespace) -> None:
         path = Path(name)
         given = path.suffix in (".yaml", ".yml")
         text = merge(text, Preset(name, "", read_text(path)) if given else find(name))
-    replace(PARAMS, text)
+    write_text(PARAMS, text)
     print(f"{PARAMS} now has {', '.join(options.names)}; `git diff {PARAMS}` shows what changed")

@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Change params.yaml, or raise `ParamsError` that tells every fault."""
-    from seqloom.editing import Change, change, keep_corpora, parse_value, replace
+    from seqloom.editing import Change, change, keep_corpora, parse_value
+    from seqloom.files import write_text
     from seqloom.plain_yaml import read_text
 
     if not options.settings and options.corpora is None:
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
     if faults:
         raise ParamsError("\n".join(faults))
     if text != before and not options.check:
-        replace(PARAMS, text)
+        write_text(PARAMS, text)
     print("\n".join(map(str, changes)) or f"{PARAMS} has these corpora alone already")
 
 

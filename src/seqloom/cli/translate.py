@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from seqloom.cli.naming import default_model
 from seqloom.errors import ParamsError, SeqloomError
+from seqloom.files import replacing
 
 if TYPE_CHECKING:
     from seqloom.decoding.settings import SearchSettings
@@ -194,13 +195,8 @@ def _one_line(text: str) -> str:
 
 
 def _write(results: Iterator[bytes], output: Path) -> None:
-    beside = output.with_name(f".{output.name}.part")
-    try:
-        with beside.open("wb") as file:
-            file.writelines(results)
-        beside.replace(output)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(output) as beside, beside.open("wb") as file:
+        file.writelines(results)
 
 
 def _draw(texts_translator: "TextTranslator", options: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqloom import exits
 from seqloom.cli.naming import PARAMS
 from seqloom.cli.table import table
 
@@ -22,8 +23,6 @@ Exit status 0 whatever was found; 75 where a source cannot be reached and anothe
 """
 EPILOG = None
 
-UNREACHABLE = 75
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
@@ -38,11 +37,12 @@ def run(options: argparse.Namespace) -> None:
     from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot
     from seqloom.corpus.watching.news import Memory
     from seqloom.corpus.watching.sources import ask, pins
-    from seqloom.editing import change, replace
+    from seqloom.editing import change
     from seqloom.errors import OfflineError, SourceError
+    from seqloom.files import write_text
     from seqloom.params import load_params
+    from seqloom.places import RAW, SCRATCH
     from seqloom.progress import ignore
-    from seqloom.stages.places import RAW, SCRATCH
 
     params = load_params(PARAMS)
     mirror = os.environ.get(MIRROR_VARIABLE)
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
             faults.append(fault)
     if pinned:
         wanted = {f"corpora.{corpus}.{key}": value for corpus, pin in pinned.items() for key, value in pin.items()}
-        replace(PARAMS, change(PARAMS.read_text(encoding="utf-8"), wanted).text)
+        write_text(PARAMS, change(PARAMS.read_text(encoding="utf-8"), wanted).text)
     if options.json:
         changed = any(each.changed for each in news)
         record = {"sources": [each.record() for each in news], "changed": changed, "pinned": list(pinned)}
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
         sys.stdout.flush()
         for each in faults:
             print(f"seqloom: error: {each}", file=sys.stderr)
-        sys.exit(UNREACHABLE if all(isinstance(each, OfflineError) for each in faults) else 1)
+        sys.exit(exits.TRY_LATER if all(isinstance(each, OfflineError) for each in faults) else exits.FAILED)
 
 
 def _table(news: "list[News]", pinned: list[str]) -> str:

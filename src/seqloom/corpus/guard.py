@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from seqloom.corpus.settings import GuardSettings
 from seqloom.errors import CorpusError
+from seqloom.files import flatten
 
 _PLACEHOLDERS = "placeholders"  # the cleaning rule that has a bound of its own
 _DIGITS = 9  # 12 less a fifth is 9.6, not 9.600000000000001
@@ -41,7 +42,7 @@ def compare(now: Mapping[str, Any], before: Mapping[str, Any], settings: GuardSe
         CorpusError: one of them is not what prepare_corpus writes.
     """
     try:
-        found = list(_findings(_flat(now), _flat(before), settings))
+        found = list(_findings(_numbers(now), _numbers(before), settings))
     except (KeyError, TypeError, ValueError) as error:
         raise CorpusError(f"metrics/corpus.json is not what prepare_corpus writes ({error}): run it again") from error
     return [finding for finding in found if finding.low is not None or finding.high is not None]
@@ -94,14 +95,10 @@ def _total(numbers: dict[str, float], prefix: str) -> float:
     return sum(number for name, number in numbers.items() if name.startswith(prefix))
 
 
-def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, float]:
+def _numbers(tree: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a tree by their dotted names, in its order."""
-    flat: dict[str, float] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{above}{name}.")
-        elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"{above}{name} is {value!r}")
-        else:
-            flat[above + name] = value
-    return flat
+    numbers = flatten(tree)
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{name} is {value!r}")
+    return numbers

@@ -1,6 +1,5 @@
 """What a model folder holds, read and checked: the network, its tokenizer, its search and its languages."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ModelError
+from seqloom.files import hashes_of
 from seqloom.languages import Direction
 from seqloom.models.catalogue import load_model
 from seqloom.models.seq2seq import Seq2Seq
@@ -99,13 +99,8 @@ def read_longest(folder: Path) -> int | None:
 
 def same_tokenizer(folder: Path, other: Path) -> None:
     """Raise `ModelError` unless both model folders hold the same tokenizer, byte for byte."""
-    if _hashes(folder / TOKENIZER_FOLDER) != _hashes(other / TOKENIZER_FOLDER):
+    if hashes_of(folder / TOKENIZER_FOLDER) != hashes_of(other / TOKENIZER_FOLDER):
         raise ModelError(f"{other}: has another tokenizer than {folder}; an ensemble needs models of one vocabulary")
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def _alone(does: str, languages: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqloom.errors import EvaluationError
+from seqloom.files import replacing
 
 _CELL, _LABELS, _DPI = 0.28, 1.6, 150  # inches a piece, inches for the names of pieces, dots an inch
 _MOST_PIECES = 200  # of a side: a larger picture would be megabytes and could not be read
@@ -43,15 +44,9 @@ def draw_heat_map(
     axes.set_yticks(range(len(target_pieces)), [_plain(piece) for piece in target_pieces])
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=8)
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that the font lacks: boxes in its place
-            with beside.open("wb") as file:
-                canvas.print_figure(file, format="png", dpi=_DPI, metadata={"Software": None})
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with warnings.catch_warnings(), replacing(path) as beside, beside.open("wb") as file:
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that the font lacks: boxes in its place
+        canvas.print_figure(file, format="png", dpi=_DPI, metadata={"Software": None})
 
 
 def _plain(piece: str) -> str:

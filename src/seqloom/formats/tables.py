@@ -8,6 +8,7 @@ written twice. A file without `quoting` that looks quoted, and a first row that 
 import re
 from collections.abc import Iterator
 from functools import partial
+from io import StringIO
 from typing import NamedTuple
 
 from seqloom.errors import FormatError
@@ -29,27 +30,27 @@ def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
     """
     needed = max(options.source_column, options.target_column) + 1
     width, odd, quoted = 0, list[int](), 0
-    rows = _quoted_rows(file, options.delimiter) if options.quoting else _plain_rows(file, options.delimiter)
+    rows = (_quoted_rows if options.quoting else _plain_rows)(file, options.delimiter, needed)
     for row in rows:
         where = f"{file.where}: line {row.line}"
         texts = [cell.text for cell in row.cells]
-        if not any(text.strip() for text in texts):
+        if row.blank:
             yield Skip(row.raw, "blank line", row.line)
             continue
         if row.line == 1 and options.header:
             yield Skip(row.raw, "header", 1, " | ".join(texts))
             continue
-        if len(texts) < needed:
+        if row.width < needed:
             between = _NAMES.get(options.delimiter, options.delimiter)
             hint = "; a quoted cell may go on in the next line: set `quoting: true`" if row.raw.count('"') % 2 else ""
             raise FormatError(
-                f"{where}: has {len(texts)} column(s) separated by {between}, needs at least {needed}{hint}"
+                f"{where}: has {row.width} column(s) separated by {between}, needs at least {needed}{hint}"
             )
         source, target = texts[options.source_column], texts[options.target_column]
         if row.line == 1 and _looks_like_header(source, target):
             yield Notice(1, f"the first row, {' | '.join(texts)[:60]!r}, looks like a header: set `header: true`")
-        width = width or len(texts)
-        if len(texts) != width:
+        width = width or row.width
+        if row.width != width:
             odd.append(row.line)
         if not options.quoting and quoted < 2 and _is_quoted(source) and _is_quoted(target):
             quoted += 2 if '""' in source[1:-1] + target[1:-1] else 1
@@ -81,7 +82,9 @@ class _Cell(NamedTuple):
 
 class _Row(NamedTuple):
     raw: str  # with its line end
-    cells: list[_Cell]
+    cells: list[_Cell]  # only those up to the last column that is read, so a row may have any number of columns
+    width: int  # the number of all columns
+    blank: bool
     line: int
 
     def raw_before(self, column: int) -> str:
@@ -92,27 +95,37 @@ class _Row(NamedTuple):
 _NAMES = {"\t": "TAB", ",": "a comma", ";": "a semicolon"}
 
 
-def _plain_rows(file: TextFile, delimiter: str) -> Iterator[_Row]:
+def _plain_rows(file: TextFile, delimiter: str, needed: int) -> Iterator[_Row]:
     for number, line in file.lines():
-        cells = [_Cell(text, text) for text in line.rstrip("\r\n").split(delimiter)]
-        yield _Row(line, cells, number)
+        raw = line.rstrip("\r\n")
+        cells = [_Cell(text, text) for text in raw.split(delimiter, needed)[:needed]]
+        yield _Row(line, cells, raw.count(delimiter) + 1, not raw.replace(delimiter, "").strip(), number)
 
 
-def _quoted_rows(file: TextFile, delimiter: str) -> Iterator[_Row]:
-    parts, first, length, inside = list[str](), 1, 0, False
+def _quoted_rows(file: TextFile, delimiter: str, needed: int) -> Iterator[_Row]:
+    row, first, inside = (
+        StringIO(newline=""),
+        1,
+        False,
+    )  # not a list: lines of a few characters would take ten times as much
     for number, line in file.lines():
-        if not parts:
+        if not row.tell():
             first = number
-        parts.append(line)
-        length += len(line)
+        row.write(line)
         inside ^= bool(line.count('"') % 2)
         if not inside:
-            raw = "".join(parts)
-            yield _Row(raw, [_unquoted(cell) for cell in _cells(raw.rstrip("\r\n"), delimiter)], first)
-            parts, length = [], 0
-        elif length > LONGEST_LINE:
+            raw = row.getvalue()
+            cells, width, blank = list[_Cell](), 0, True
+            for cell in map(_unquoted, _cells(raw.rstrip("\r\n"), delimiter)):
+                if width < needed:
+                    cells.append(cell)
+                width += 1
+                blank = blank and not cell.text.strip()
+            yield _Row(raw, cells, width, blank, first)
+            row = StringIO(newline="")
+        elif row.tell() > LONGEST_LINE:
             break
-    if parts:
+    if row.tell():
         raise FormatError(f"{file.where}: line {first}: a quoted cell begins here and never ends")
 
 

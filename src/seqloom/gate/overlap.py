@@ -16,6 +16,7 @@ from safetensors.numpy import load, save_file
 
 from seqloom.corpus.keys import key_of, languages_of
 from seqloom.corpus.splits import Pair
+from seqloom.files import replacing
 from seqloom.languages import Direction
 
 
@@ -40,10 +41,8 @@ class TrainingTexts(NamedTuple):
 
     def save(self, path: Path) -> None:
         """Write a file beside its place and rename it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(path.name + ".part")
-        save_file(self._asdict(), beside)
-        beside.replace(path)
+        with replacing(path) as beside:
+            save_file(self._asdict(), beside)
 
     @classmethod
     def of(cls, pairs: Iterable[Pair], directions: Sequence[Direction]) -> "TrainingTexts":

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from seqloom.errors import ModelError
+from seqloom.files import replacing, write_bytes
 from seqloom.models.attention_lstm import AttentionLstm
 from seqloom.models.lstm import Lstm
 from seqloom.models.pretrained import Pretrained
@@ -77,24 +78,20 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def save_model(model: Seq2Seq, architecture: Architecture, folder: Path) -> None:
-    """Write the files of a model into `folder`, each beside and renamed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the files of a model into `folder`, each whole or not at all."""
     description = {
         "format": FORMAT,
         "architecture": architecture.model_dump(),
         "source_vocab_size": model.source_vocab_size,
         "target_vocab_size": model.target_vocab_size,
     }
-    beside = folder / "model.safetensors.part"
-    save_file({name: tensor.cpu().contiguous() for name, tensor in weights(model).items()}, beside)
-    beside.replace(folder / "model.safetensors")
+    with replacing(folder / "model.safetensors") as beside:
+        save_file({name: tensor.cpu().contiguous() for name, tensor in weights(model).items()}, beside)
     texts = {"model.json": (json.dumps(description, indent=2) + "\n").encode()}
     if isinstance(model, Pretrained):
         texts |= model.files
     for name, content in texts.items():
-        beside = folder / f"{name}.part"
-        beside.write_bytes(content)
-        beside.replace(folder / name)
+        write_bytes(folder / name, content)
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:

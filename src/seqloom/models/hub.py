@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from seqloom.errors import HashError, OfflineError, SourceError
+from seqloom.files import write_text
 from seqloom.huggingface import library
 from seqloom.progress import Listener, Progress
 
@@ -55,10 +56,8 @@ def fetch_snapshot(
     except Exception as error:
         raise _as_ours(error, repository, commit) from error
     folder = Path(path).parent
-    beside = done.with_suffix(".part")
     record = {"folder": Path(os.path.relpath(folder, cache)).as_posix(), "names": sorted(files)}
-    beside.write_text(json.dumps(record) + "\n", encoding="utf-8")
-    beside.replace(done)
+    write_text(done, json.dumps(record) + "\n")
     return folder
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from seqloom.corpus.settings import FileSource
 from seqloom.corpus.sources.file import paths_of
 from seqloom.errors import ParamsError, SourceError, TrainingError
+from seqloom.files import write_text
 from seqloom.huggingface import EXTRA
 from seqloom.params import Params
+from seqloom.places import CHECKED
 from seqloom.progress import Listener
-from seqloom.stages.places import CHECKED, write_text
 
 
 def run(params: Params, listen: Listener) -> None:

@@ -3,8 +3,7 @@
 A stage is a function of the params and of a listener; what it reads and writes is its own affair, and this module
 knows nothing of it.
 
-Exit status: 0 done, 1 the stage failed, 2 params.yaml is wrong, 75 the network failed and another try may help,
-130 and 143 interrupted (SIGINT, SIGTERM).
+A stage leaves with one of the statuses of `seqloom.exits`.
 """
 
 import errno
@@ -22,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
+from seqloom import exits
 from seqloom.errors import OfflineError, ParamsError, SeqloomError, SilentError
 from seqloom.params import Params, load_params
 from seqloom.printable import printable
@@ -153,19 +153,19 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
         finally:
             meter.close()
     except ParamsError as error:
-        _fail(f"{error}{_way_back()}", 2)
+        _fail(f"{error}{_way_back()}", exits.MISUSED)
     except (OfflineError, SilentError) as error:
-        _fail(str(error), os.EX_TEMPFAIL)
+        _fail(str(error), exits.TRY_LATER)
     except SeqloomError as error:
-        _fail(str(error), 1)
+        _fail(str(error), exits.FAILED)
     except KeyboardInterrupt:
-        _fail(f"{name} was interrupted; run again to go on", 130)
+        _fail(f"{name} was interrupted; run again to go on", exits.INTERRUPTED)
     except _Terminated:
-        _fail(f"{name} was interrupted; run again to go on", 143)
+        _fail(f"{name} was interrupted; run again to go on", exits.TERMINATED)
     except Exception as error:
         if (said := _of_the_machine(error)) is None:
             raise
-        _fail(f"{name}: {said} and run again", 1)
+        _fail(f"{name}: {said} and run again", exits.FAILED)
 
 
 def _restore(name: str, meter: Meter) -> None:

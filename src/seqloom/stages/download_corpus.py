@@ -12,16 +12,17 @@ from typing import Any
 
 from seqloom.corpus.settings import FileSource, GitSource, PackageSource, Source, UrlSource
 from seqloom.corpus.sources.archives import safe_name
-from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, remove, sha256_of
+from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, remove
 from seqloom.corpus.sources.file import fetch_file
 from seqloom.corpus.sources.git import fetch_git
 from seqloom.corpus.sources.package import fetch_package
 from seqloom.corpus.sources.url import fetch_url
 from seqloom.errors import SourceError
+from seqloom.files import sha256_of
 from seqloom.languages import Direction
 from seqloom.params import Params
+from seqloom.places import RAW, SCRATCH
 from seqloom.progress import Listener
-from seqloom.stages.places import RAW, SCRATCH
 
 _MANIFEST = "manifest.json"
 

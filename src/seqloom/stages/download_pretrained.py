@@ -15,13 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from seqloom.corpus.sources.depot import copy, remove, sha256_of
+from seqloom.corpus.sources.depot import copy, remove
 from seqloom.errors import RegistryError, SourceError
+from seqloom.files import sha256_of
 from seqloom.huggingface import library
 from seqloom.models.hub import fetch_snapshot
 from seqloom.params import Params
+from seqloom.places import PRETRAINED, SCRATCH
 from seqloom.progress import Listener
-from seqloom.stages.places import PRETRAINED, SCRATCH
 
 if TYPE_CHECKING:  # seconds to import, and needed for pickles alone
     import torch

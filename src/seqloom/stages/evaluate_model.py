@@ -7,12 +7,12 @@ to their end.
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqloom import places
 from seqloom.corpus.splits import Pair, read_split
 from seqloom.decoding.translator import Translator
 from seqloom.errors import EvaluationError, ModelError
@@ -22,10 +22,10 @@ from seqloom.evaluation.report import Facts, read_curve, report
 from seqloom.evaluation.scores import Scores, ranked
 from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Segments
+from seqloom.files import read_object, write_json, write_text
 from seqloom.languages import Direction
 from seqloom.params import Params
 from seqloom.progress import Listener
-from seqloom.stages import places
 from seqloom.translation.directions import translate_each
 from seqloom.translation.results import Flag, Result
 from seqloom.translation.texts import TextTranslator
@@ -72,11 +72,11 @@ def run(params: Params, listen: Listener) -> None:
         "cut_sources": cut.sources,
         "flagged": flagged(found),
     }
-    places.write_text(places.REPORT / "index.html", page)
-    places.write_text(places.REPORT / "hypotheses.tsv", segment_table(segments, scores))
+    write_text(places.REPORT / "index.html", page)
+    write_text(places.HYPOTHESES, segment_table(segments, scores))
     draw_attention(translator, segments, scores)
-    places.write_text(places.LENGTHS_PLOT, length_table(scores))
-    places.write_text(places.EVALUATION_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    write_text(places.LENGTHS_PLOT, length_table(scores))
+    write_json(places.EVALUATION_METRICS, metrics)
 
 
 def flagged(results: Sequence[Result]) -> dict[str, int]:
@@ -162,10 +162,4 @@ def _shown(value: object) -> str:
 
 def _load(path: Path) -> dict[str, Any]:
     """A JSON object, or an empty one where there is no such file: the report then says less."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{path}: cannot be read: {error}") from error
-    return content if isinstance(content, dict) else {}
+    return read_object(path, EvaluationError) if path.exists() else {}

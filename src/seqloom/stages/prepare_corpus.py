@@ -10,9 +10,10 @@ from seqloom.corpus.members import open_members
 from seqloom.corpus.prepare import Reading, prepare
 from seqloom.corpus.reading import Remark, read_corpus
 from seqloom.corpus.splits import Split
+from seqloom.files import write_text
 from seqloom.params import Params
+from seqloom.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, RAW
 from seqloom.progress import Listener
-from seqloom.stages.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, RAW, write_text
 
 _logger = logging.getLogger(__name__)
 

@@ -4,14 +4,13 @@ Run again it finds both by their fingerprint and changes nothing; in a clone who
 without training. metrics/registration.json holds what repeats: no version, run id, date or verdict.
 """
 
-import hashlib
-import json
 from pathlib import Path
 
 import seqloom
+from seqloom import places
+from seqloom.files import sha256_of, write_json
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
-from seqloom.stages import places
 from seqloom.stages.registration.description import describe, version_tags
 from seqloom.stages.registration.judging import settle
 from seqloom.stages.registration.results import Results, read_results
@@ -53,7 +52,7 @@ def run(params: Params, listen: Listener) -> None:
     content = {
         "model": name, "fingerprint": identity, results.leading: results.score, "test_sha256": results.test_sha256
     }  # fmt: skip
-    places.write_text(places.REGISTRATION, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_json(places.REGISTRATION, content)
 
 
 def identify(params: Params, results: Results) -> str:
@@ -67,6 +66,6 @@ def identify(params: Params, results: Results) -> str:
     facts = {
         "params": settings,
         "evaluation": results.evaluation,
-        "served": hashlib.sha256(SERVED.read_bytes()).hexdigest(),
+        "served": sha256_of(SERVED),
     }
     return fingerprint(places.CANDIDATE, facts)

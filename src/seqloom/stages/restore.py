@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from seqloom.files import write_bytes
+
 _LOCK = Path("dvc.lock")
 
 
@@ -47,10 +49,7 @@ def _write(path: Path, md5: str, cache: Path) -> None:
     content = kept.read_bytes() if kept.exists() else _said("git", "show", f"HEAD:./{path.as_posix()}")
     if hashlib.md5(content).hexdigest() != md5:
         return  # neither DVC nor the last commit has it
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_bytes(content)
-    beside.replace(path)
+    write_bytes(path, content)
 
 
 def _cache() -> Path:

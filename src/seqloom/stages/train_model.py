@@ -8,7 +8,6 @@ nothing; if an unfinished run lies beside, the log says what differs. Durations 
 
 import csv
 import io
-import json
 import logging
 import os
 import shutil
@@ -18,10 +17,12 @@ from typing import Any
 
 import torch
 
+from seqloom import places
 from seqloom.batching.batches import BatchOrder, Pair, Share, Vary, in_order
 from seqloom.batching.store import TokenStore
 from seqloom.decoding.folder import LENGTHS_FILE, Languages
 from seqloom.decoding.translator import Translator
+from seqloom.files import write_json, write_text
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
@@ -29,7 +30,6 @@ from seqloom.models.settings import SIDES, Side
 from seqloom.models.vectors import Coverage, start_embeddings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress, ignore
-from seqloom.stages import places
 from seqloom.stages.training import preflight
 from seqloom.stages.training.identity import (
     FINISHED,
@@ -143,7 +143,7 @@ def train(params: Params, placement: Placement, processes: Processes, listen: Li
         check_unchanged(identity, params, placement)
         write_outputs(engine.model, params, outcome, scratch.name, placement, coverage, int(settings.tokens_per_batch))
         longest = {"source": int(training.source_lengths.max()), "target": int(training.target_lengths.max())}
-        places.write_text(places.CANDIDATE / LENGTHS_FILE, json.dumps(longest, indent=2) + "\n")
+        write_json(places.CANDIDATE / LENGTHS_FILE, longest)
         (scratch / FINISHED).touch()
 
 
@@ -232,12 +232,12 @@ def write_outputs(
     }
     if coverage:
         metrics["embeddings"] = {side: found._asdict() for side, found in coverage.items()}
-    places.write_text(places.TRAINING_METRICS, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    write_json(places.TRAINING_METRICS, metrics)
     curve = io.StringIO()
     writer = csv.writer(curve, lineterminator="\n")
     writer.writerow(HistoryRow._fields)
     writer.writerows([_cell(value) for value in row] for row in outcome.history)
-    places.write_text(places.TRAINING_PLOT, curve.getvalue())
+    write_text(places.TRAINING_PLOT, curve.getvalue())
 
 
 def _cell(value: float | None) -> str:

@@ -5,20 +5,20 @@ side longer than `tokenizer.max_length` stay out of the token files; data/tokens
 tokens are like.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqloom import places
 from seqloom.batching.store import TokenWriter
 from seqloom.corpus.splits import Split, read_split
 from seqloom.errors import CorpusError, TokenizerError
+from seqloom.files import read_object, write_json
 from seqloom.languages import Direction
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
-from seqloom.stages import places
 from seqloom.tokenization.catalogue import load_tokenizer, train_tokenizer
 from seqloom.tokenization.pretrained import Manner, PretrainedTokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
@@ -34,7 +34,7 @@ def run(params: Params, listen: Listener) -> None:
         split.name: encode_split(split, tokenizer, params.languages.directions, params.tokenizer.max_length, listen)
         for split in (Split.train, Split.valid)
     }
-    places.write_text(places.TOKENS / "counts.json", json.dumps(counts, indent=2) + "\n")
+    write_json(places.TOKENS / "counts.json", counts)
 
 
 def _tokenizer(params: Params, listen: Listener) -> Tokenizer:
@@ -61,7 +61,10 @@ def started(params: Params, folder: Path) -> Tokenizer:
         TokenizerError: its languages or settings are not those of params.yaml, each of which is named.
     """
     tokenizer = load_tokenizer(folder / "tokenizer")
-    stored, languages = (_read(folder / name) for name in ("tokenizer/tokenizer.json", "languages.json"))
+    stored, languages = (
+        read_object(folder / name, TokenizerError, "run download_pretrained again")
+        for name in ("tokenizer/tokenizer.json", "languages.json")
+    )
     settings, own = params.tokenizer, params.model.name != "pretrained"
     pairs: list[tuple[str, object, object]] = [
         (f"languages.{side}", wanted, [there] if isinstance(there := languages.get(side), str) else there)
@@ -88,14 +91,6 @@ def _differing_forms(params: Params, tokenizer: Tokenizer) -> list[tuple[str, ob
         ("placeholders.forms", list(wanted.names), list(there.names)),
         ("placeholders.patterns", list(wanted.patterns), list(there.patterns)),
     ]
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TokenizerError(f"{file}: cannot be read: {error}; run download_pretrained again") from error
-    return content if isinstance(content, dict) else {}
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """Tokenizers by name: training one and loading one. Knows no corpus: pairs of text come from a function."""
 
 import hashlib
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seqloom.errors import TokenizerError
+from seqloom.files import read_object
 from seqloom.progress import Listener, Progress
 from seqloom.text import STANDARD_FORMS, Forms, normalise
 from seqloom.tokenization.characters import CharacterVocabulary
@@ -130,11 +130,8 @@ def _languages(description: dict[str, Any]) -> list[str]:
 
 
 def _description(path: Path) -> dict[str, Any]:
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise TokenizerError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
+    description = read_object(path, TokenizerError)
+    if description.get("format") != FORMAT:
         raise TokenizerError(f"{path}: not a tokenizer of format {FORMAT}")
     return description
 

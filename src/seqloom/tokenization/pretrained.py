@@ -7,12 +7,12 @@ knows no hub: the files lie in a folder, and are stored as they are.
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from seqloom.errors import TokenizerError
+from seqloom.files import replacing_folder
 from seqloom.huggingface import library
 from seqloom.symbols import Symbols
 from seqloom.text import STANDARD_FORMS, Forms, normalise
@@ -194,18 +194,12 @@ class PretrainedTokenizer:
             "target_vocab_size": self.target_vocab_size,
             "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         }
-        beside = folder.with_name(folder.name + ".part")
-        shutil.rmtree(beside, ignore_errors=True)
-        (beside / FOLDER).mkdir(parents=True)
-        try:
+        with replacing_folder(folder) as beside:
+            (beside / FOLDER).mkdir()
             for name, content in files.items():
                 (beside / FOLDER / name).write_bytes(content)
             text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
             (beside / DESCRIPTION).write_text(text, encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            beside.rename(folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
 
     @classmethod
     def load(cls, folder: Path, description: dict[str, Any]) -> Self:

@@ -6,12 +6,12 @@ section 3). Nothing else tells a model of several languages from one of two.
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from seqloom.errors import TokenizerError
+from seqloom.files import replacing_folder
 from seqloom.symbols import OWN, Symbols
 from seqloom.text import STANDARD_FORMS, Forms, normalise
 from seqloom.tokenization.slots import (
@@ -187,18 +187,11 @@ class SlottedTokenizer:
         description |= stored_forms(self.forms)
         if self.at_once != AT_ONCE:
             description["at_once"] = self.at_once
-        beside = folder.with_name(folder.name + ".part")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        try:
+        with replacing_folder(folder) as beside:
             for name, content in contents.items():
                 (beside / name).write_bytes(content)
             text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
             (beside / DESCRIPTION).write_text(text, encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            beside.rename(folder)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
 
 
 def stored_forms(forms: Forms) -> dict[str, Any]:

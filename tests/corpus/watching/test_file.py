@@ -3,10 +3,10 @@ import json
 import pytest
 
 from seqloom.corpus.settings import FileSource
-from seqloom.corpus.sources.depot import sha256_of
 from seqloom.corpus.sources.file import fetch_file
 from seqloom.corpus.watching.file import ask_file
 from seqloom.errors import SourceError
+from seqloom.files import sha256_of
 from seqloom.languages import Direction
 from seqloom.progress import ignore
 

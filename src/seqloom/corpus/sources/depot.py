@@ -3,13 +3,13 @@
 It knows nothing of networks or archives.
 """
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from seqloom.errors import HashError, SourceError
+from seqloom.files import sha256_of
 from seqloom.progress import Listener, Progress
 
 MIRROR_VARIABLE = "SEQLOOM_MIRROR"
@@ -65,12 +65,6 @@ def _named(folders: tuple[Path, ...], wanted: Callable[[str], bool]) -> list[Pat
         if folder.is_dir():
             found += sorted(path for path in folder.iterdir() if wanted(path.name) and path.is_file())
     return found
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def mismatch(path: Path, sha256: str) -> str:

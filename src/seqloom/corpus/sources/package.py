@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqloom.corpus.settings import PackageSource
-from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, copy, mismatch, sha256_of
+from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, copy, mismatch
 from seqloom.errors import HashError, OfflineError, SourceError
+from seqloom.files import sha256_of
 from seqloom.progress import Listener, Progress
 
 RETRIES, TIMEOUT = 1, 10  # pip's own are 5 and 15 s: an absent network would take minutes to be told

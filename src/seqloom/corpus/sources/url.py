@@ -14,8 +14,9 @@ from typing import NamedTuple
 from seqloom.corpus.settings import UrlSource
 from seqloom.corpus.sources import web
 from seqloom.corpus.sources.archives import Limits, unpack
-from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, copy, mismatch, sha256_of
+from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, copy, mismatch
 from seqloom.errors import HashError, OfflineError, SourceError
+from seqloom.files import sha256_of
 from seqloom.progress import Listener, Progress
 
 _BLOCK = 1 << 18

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from seqloom.corpus.settings import FileSource
-from seqloom.corpus.sources.depot import sha256_of
 from seqloom.corpus.sources.file import paths_of
 from seqloom.corpus.watching.news import News
+from seqloom.files import sha256_of
 from seqloom.languages import Direction
 
 

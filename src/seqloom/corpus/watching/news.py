@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqloom.files import write_text
+
 
 class News(NamedTuple):
     """The answer of one source.
@@ -46,7 +48,4 @@ class Memory:
     def remember(self, name: str, entry: dict[str, Any]) -> None:
         """Keep an entry, in the file too."""
         self._entries[name] = entry
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._file.with_name(f".{self._file.name}.part")
-        beside.write_text(json.dumps(self._entries, indent=2) + "\n", encoding="utf-8")
-        beside.replace(self._file)
+        write_text(self._file, json.dumps(self._entries, indent=2) + "\n")

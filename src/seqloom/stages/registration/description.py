@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import seqloom
+from seqloom import places
 from seqloom.evaluation.settings import METRICS, TITLES
 from seqloom.params import PARAMS_FILE, Params
-from seqloom.stages import places
 from seqloom.stages.registration.judging import keep_texts
 from seqloom.stages.registration.results import Results
 from seqloom.tracking.costs import FLOW_RUN, Costs, costs, flow_run

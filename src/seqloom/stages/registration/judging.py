@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqloom import places
 from seqloom.corpus.splits import Pair, read_split
 from seqloom.errors import EvaluationError, ModelError, TokenizerError
 from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Segments
+from seqloom.files import write_text
 from seqloom.gate.contest import Contest, Contestant, Performance, speeds
 from seqloom.gate.overlap import TrainingTexts
 from seqloom.gate.report import markdown
@@ -22,7 +24,6 @@ from seqloom.gate.rules import Rule, Verdict, describe, empty, judge
 from seqloom.gate.settings import GateSettings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
-from seqloom.stages import places
 from seqloom.tracking.artifacts import read_artifact
 from seqloom.tracking.champion import crown, history, reigning
 from seqloom.tracking.names import PROMOTED, VERDICT
@@ -187,7 +188,7 @@ def _keep(store: Store, version: Any, before: str | None, verdict: Verdict, sett
         rules["champion"] = before
     keep_verdict(store, version, verdict.promoted, verdict.reason, rules, files)
     for file, text in files.items():
-        places.write_text(places.GATE / file, text)
+        write_text(places.GATE / file, text)
 
 
 def _other_bounds(version: Any, settings: GateSettings) -> list[str]:

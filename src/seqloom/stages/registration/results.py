@@ -1,11 +1,11 @@
 """What the stages before register_model left behind: their metrics, read and checked."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqloom import places
 from seqloom.errors import RegistryError
-from seqloom.stages import places
+from seqloom.files import read_object
 
 SPLITS = ("train", "valid", "test")
 
@@ -46,10 +46,4 @@ def read_results() -> Results:
 
 
 def _read(path: Path, stage: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RegistryError(f"{path}: cannot be read: {error}; `dvc repro {stage}` makes it") from error
-    if not isinstance(content, dict):
-        raise RegistryError(f"{path}: must hold an object; `dvc repro {stage}` makes it")
-    return content
+    return read_object(path, RegistryError, f"`dvc repro {stage}` makes it")

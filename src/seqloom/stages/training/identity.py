@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 
+from seqloom import places
 from seqloom.errors import TrainingError
+from seqloom.files import flatten, sha256_of, write_json
 from seqloom.import_closure import PACKAGE, closure, libraries
 from seqloom.params import PARAMS_FILE, Params, load_params
-from seqloom.stages import places
 from seqloom.training.device import Placement
 
 STAGE = "seqloom.stages.train_model"
@@ -51,7 +52,7 @@ def identify(params: Params, placement: Placement) -> Identity:
 def code(package: Path = PACKAGE) -> dict[str, str]:
     """Return the SHA-256 of every source file that train_model needs, by its path from the package's parent folder."""
     files = sorted(closure(STAGE, package).values())
-    return {file.relative_to(package.parent).as_posix(): _sha256(file) for file in files}
+    return {file.relative_to(package.parent).as_posix(): sha256_of(file) for file in files}
 
 
 def used_libraries(*, pretrained: bool) -> dict[str, str]:
@@ -76,7 +77,7 @@ def fingerprint(identity: Identity) -> str:
 
 def write_identity(identity: Identity, scratch: Path) -> None:
     """Write identity.json into the run's folder."""
-    places.write_text(scratch / FILE, json.dumps(identity, indent=2) + "\n")
+    write_json(scratch / FILE, identity)
 
 
 def differences(identity: Identity, scratch: Path) -> list[str]:
@@ -114,7 +115,7 @@ def check_unchanged(identity: Identity, params: Params, placement: Placement) ->
 
 def _told(*, theirs: Identity, mine: Identity) -> list[str]:
     """How two identities differ, in words."""
-    mine, theirs = _flat(mine), _flat(theirs)
+    mine, theirs = _shown(mine), _shown(theirs)
     different = [name for name in mine | theirs if theirs.get(name) != mine.get(name)]
     hashed = [name.partition(".")[2] for name in different if name.startswith(("code.", "data."))]
     values = [name for name in different if not name.startswith(("code.", "data."))]
@@ -125,11 +126,8 @@ def _told(*, theirs: Identity, mine: Identity) -> list[str]:
     return told
 
 
-def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in tree.items():
-        flat |= _flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {above + name: json.dumps(value)}
-    return flat
+def _shown(tree: Mapping[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(value) for name, value in flatten(tree).items()}
 
 
 def _content(root: Path) -> str:
@@ -137,13 +135,8 @@ def _content(root: Path) -> str:
     digest = hashlib.sha256()
     for file in _files(root):
         digest.update(f"\n{file.relative_to(root.parent)} ".encode())
-        digest.update(bytes.fromhex(_sha256(file)))
+        digest.update(bytes.fromhex(sha256_of(file)))
     return digest.hexdigest()
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
+from seqloom import places
 from seqloom.corpus import splits
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translator
 from seqloom.errors import CorpusError
 from seqloom.evaluation.metrics import corpus_bleu
 from seqloom.languages import Direction
-from seqloom.stages import places
 from seqloom.training.settings import ValidationSearch
 
 
