@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from html.entities import html5
 from itertools import pairwise
+from sys import intern
 from typing import NamedTuple
 from xml.parsers import expat
 
@@ -18,7 +19,7 @@ from seqloom.formats.encoding import BINARY, LONGEST_LINE, TextFile
 LONGEST_TAG = 1 << 18  # bytes
 MOST_ELEMENTS = 5_000  # in one tree
 DEEPEST = 256  # elements in one another
-_SLICE = 1 << 14  # bytes that are parsed at a time
+_SLICE = 1 << 12  # bytes that are parsed at a time: an element takes four of them, and some 300 as a token
 
 _DECLARATION = re.compile(rb"""\s*<\?xml\s[^>]{0,200}?\sencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']""")
 _WIDE = re.compile(r"utf-?(16|32)|ucs|iso-10646", re.IGNORECASE)
@@ -26,6 +27,7 @@ _ATTRIBUTE = re.compile(r"""([^\s=<>"'/]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _REFERENCE = re.compile(r"&(?:#x([0-9A-Fa-f]+)|#([0-9]+)|([^\s;&#]+));")
 _OWN = re.compile(rb"&(?!#|amp;|lt;|gt;|quot;|apos;)")
 _SPACES = re.compile(r"[\x0b\x0c\x1c-\x1f]")
+_NO_ATTRIBUTES: dict[str, str] = {}  # one for all elements without attributes; nothing writes into it
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -144,7 +146,7 @@ def filled(tree: Tree, element: Element, append: bool = False) -> tuple[int, str
 
 def local(name: str) -> str:
     """Return a name without the prefix of its namespace."""
-    return name.rpartition(":")[2]
+    return intern(name.rpartition(":")[2])
 
 
 def _holds(encoding: str, character: str) -> bool:
@@ -228,7 +230,7 @@ class _Reader:
         begin, line = parser.CurrentByteIndex, parser.CurrentLineNumber
         if kind == "end":
             self._depth -= 1
-        self._tokens.append(_Token(kind, begin, line, local(name), attributes or {}, []))
+        self._tokens.append(_Token(kind, begin, line, local(name), attributes or _NO_ATTRIBUTES, []))
         self._joins = kind == "text"
 
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
