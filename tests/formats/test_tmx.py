@@ -1,7 +1,7 @@
 import gzip
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from seqloom.errors import FormatError
@@ -288,6 +288,8 @@ segments = st.lists(
 @settings(deadline=None)
 @given(segments, segments)
 def test_a_target_that_is_put_where_it_was_reads_the_same(source, target):
+    # TMX wants each `i` once in a segment; codes that share one and cross cannot be told apart.
+    assume(all(each.count(sample) <= 1 for each in (source, target) for sample in each if "<bpt" in sample))
     content = tmx({"en": f"a{''.join(source)}", "de": f"b{''.join(target)}"})
     (unit,) = units("tmx", content)
     assert unit.target is not None

@@ -55,15 +55,16 @@ Content = list[str | Code]
 def read_content(tree: Tree, element: Element, rules: Rules) -> Content:
     """Return the texts and codes within an element."""
     found: Content = []
-    waiting: dict[str, Code] = {}
+    waiting: dict[str, list[Code]] = defaultdict(list)  # the last one opened is closed first, if a file repeats an id
     for part in _parts(tree, element, rules):
         if not isinstance(part, tuple):
             found.append(part)
             continue
         code, pair = part
         if code.shape == "open":
-            waiting[pair] = code
-        elif (opening := waiting.pop(pair, None)) is not None:
+            waiting[pair].append(code)
+        elif waiting[pair]:
+            opening = waiting[pair].pop()
             code.partner, opening.partner = opening, code
         found.append(code)
     for each in found:
