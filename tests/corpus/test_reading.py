@@ -52,7 +52,7 @@ def test_what_is_left_out_comes_with_reason_and_place(members):
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("only one", r"has 1 column\(s\) separated by TAB, needs at least 2"),
+        ("only one", r"found 1 column\(s\) separated by TAB, need at least 2"),
         ("one\t", r"the target \(column 1, counted from 0\) is empty; fill or delete it"),
         (" \teins", r"the source \(column 0, counted from 0\) is empty; fill or delete it"),
     ],
