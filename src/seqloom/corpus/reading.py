@@ -3,7 +3,7 @@
 Nothing is dropped silently: a text that does not become a pair is yielded as `LeftOut` with the reason.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from seqloom.formats.pieces import Notice, Options, Piece, Skip, Unit
 from seqloom.languages import Direction
 
 OTHER_LANGUAGES = "other languages"
+MOST_REMARKS = 20  # per corpus; further ones are only counted
 
 
 class RawPair(NamedTuple):
@@ -49,14 +50,29 @@ class Remark(NamedTuple):
 Found = RawPair | LeftOut | Remark
 
 
-def read_corpus(members: Members, source: Source, direction: Direction, *, alone: bool = True) -> Iterator[Found]:
-    """Yield a corpus's pairs in one direction, in file order, together with texts left out and remarks.
+def read_corpus(members: Members, source: Source, directions: Sequence[Direction]) -> Iterator[tuple[Direction, Found]]:
+    """Yield a corpus's pairs, direction by direction in file order, together with texts left out and remarks.
 
-    `alone` states that the corpus is read in no other direction; only then may an XLIFF file omit its target language.
+    Each remark is yielded once; after the first `MOST_REMARKS`, only a final one with the number of the rest. An XLIFF
+    file may omit its target language only if there is a single direction.
 
     Raises:
         FormatError: a file is broken, a file's counterpart is missing, or no text exists in both languages.
     """
+    remarks: set[str] = set()
+    for direction in directions:
+        for each in _read_direction(members, source, direction, alone=len(directions) == 1):
+            if isinstance(each, Remark):
+                known = each.message in remarks
+                remarks.add(each.message)
+                if known or len(remarks) > MOST_REMARKS:
+                    continue
+            yield direction, each
+    if len(remarks) > MOST_REMARKS:
+        yield directions[-1], Remark(f"{members.place}: {len(remarks) - MOST_REMARKS:,} further remarks are not shown")
+
+
+def _read_direction(members: Members, source: Source, direction: Direction, *, alone: bool) -> Iterator[Found]:
     chosen = FORMATS[source.format]
     reader = _Reader(members, source, direction, chosen, alone)
     found = False
@@ -78,6 +94,7 @@ class _Reader:
         self.languages: dict[str, None] = {}  # language pairs of the texts left out for their languages
         self._members, self._source, self._direction, self._format = members, source, direction, chosen
         self._accepted, self._alone = frozenset(source.accept), alone
+        self._noticed: set[str] = set()  # declared languages with a remark
         self._options = Options(
             direction,
             source.source_column,
@@ -90,16 +107,15 @@ class _Reader:
     def bilingual(self) -> Iterator[Found]:
         """Read files that contain both languages."""
         for name, group in self._chosen():
-            told: dict[str, None] = {}
             with self._pieces(name) as pieces:
                 for piece in pieces:
                     match piece:
                         case Unit():
-                            yield from self._unit(name, group, piece, told)
+                            yield from self._unit(name, group, piece)
                         case _:
                             yield from self._other(name, piece)
 
-    def _unit(self, name: str, group: str, unit: Unit, told: dict[str, None]) -> Iterator[Found]:
+    def _unit(self, name: str, group: str, unit: Unit) -> Iterator[Found]:
         place = f"{name}: line {unit.line}"
         if not self._alone and self._source.format == "xliff" and not unit.languages[1]:
             fault = "the target language is not declared, and the corpus is read in several: set its `direction`"
@@ -111,9 +127,9 @@ class _Reader:
             yield LeftOut(OTHER_LANGUAGES, place, f"{declared}: {unit.source}")
             return
         for given, wanted in zip(unit.languages, self._direction, strict=True):
-            if given and given != wanted and given not in told:
-                told[given] = None
-                yield Remark(f"{self._members.place}: {name}: {given} is read as {wanted}")
+            if given and given != wanted and given not in self._noticed:
+                self._noticed.add(given)
+                yield Remark(f"{self._members.place}: {given} is read as {wanted}")
         if self._format.complete and unit.target is None:
             column = self._options.target_column
             fault = f"the target (column {column}, counted from 0) is empty; fill it or delete the row"

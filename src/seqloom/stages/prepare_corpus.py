@@ -42,10 +42,8 @@ def _readings(params: Params) -> Iterator[Reading]:
     for corpus, source in params.corpora.items():
         split = None if source.split is None else Split[source.split]
         with open_members(corpus, RAW / corpus) as members:
-            directions = source.directions(params.languages)
-            for direction in directions:
-                for found in read_corpus(members, source, direction, alone=len(directions) == 1):
-                    if isinstance(found, Remark):
-                        _logger.warning(found.message)
-                    else:
-                        yield Reading(corpus, direction, split, found)
+            for direction, found in read_corpus(members, source, source.directions(params.languages)):
+                if isinstance(found, Remark):
+                    _logger.warning(found.message)
+                else:
+                    yield Reading(corpus, direction, split, found)
