@@ -1,21 +1,10 @@
 """Units of XLIFF 1.2, including the dialects of SDL Trados, memoQ, MateCat, Okapi and Phrase."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from seqloom.formats.inline import How, Rules
 from seqloom.formats.pieces import Flag, Frame, Piece, Skip
-from seqloom.formats.xliff_parts import (
-    Parts,
-    Place,
-    as_unit,
-    indent,
-    languages,
-    put_between,
-    read_texts,
-    spelled,
-    target_tags,
-)
+from seqloom.formats.xliff_parts import Parts, Place, languages, new_target, read_texts, spelled
 from seqloom.formats.xliff_states import sdl_flags, state_flags, unit_flags
 from seqloom.formats.xml import Element, Tree, attribute, filled, local
 
@@ -62,9 +51,8 @@ class _Reader:
         """Read an unsegmented unit."""
         tree, target = self._tree, self._target
         texts = read_texts(tree, source, target, RULES, self._place.encoding)
-        (before, after), raw = self._tags(source), "" if target is None else tree.cut(target.begin, target.end)
-        put = partial(put_between, before=before, write=texts.write, after=after)
-        unit = as_unit(texts, self._place, raw, put, source.line, self._flags)
+        raw = "" if target is None else tree.cut(target.begin, target.end)
+        unit = texts.unit(self._place, raw, self._tags(source), source.line, self._flags)
         self.parts.add(self._last.end if target is None else target.begin, unit)
 
     def segments(self, around: Element, segments: list[Element]) -> None:
@@ -97,16 +85,13 @@ class _Reader:
                 # The new target copies the source's markup around translated segments.
                 self.parts.add(at, Frame(raw, opening + tree.cut(end, segment.inner), keys))
                 at, raw, opening, end = at + len(raw.encode()), "", "", segment.close
-                self.parts.add(at, as_unit(texts, place, "", texts.write, segment.line, flags))
+                self.parts.add(at, texts.unit(place, "", ("", ""), segment.line, flags))
             elif other is not None:
                 begin, own, tags = filled(tree, other)
-                put = partial(put_between, before=tags[0], write=texts.write, after=tags[1])
-                self.parts.add(begin, as_unit(texts, place, own, put, segment.line, flags))
+                self.parts.add(begin, texts.unit(place, own, tags, segment.line, flags))
             elif target is not None and not anew:
-                opened = gap + tree.cut(segment.begin, segment.inner)
-                closed = tree.cut(segment.close, segment.end)
-                put = partial(put_between, before=opened, write=texts.write, after=closed)
-                self.parts.add(target.close, as_unit(texts, place, "", put, segment.line, flags))
+                tags = gap + tree.cut(segment.begin, segment.inner), tree.cut(segment.close, segment.end)
+                self.parts.add(target.close, texts.unit(place, "", tags, segment.line, flags))
         if anew and not opening:
             self.parts.add(at, Frame(raw, tree.cut(end, around.close) + after, keys))
         for other in (each for each in translated.values() if each.text().strip()):
@@ -116,8 +101,7 @@ class _Reader:
         """The tags of the target to write."""
         tree, target = self._tree, self._target
         if target is None:
-            before, after = target_tags(tree, source, self._place, "translated")
-            return indent(tree, tree.root, self._last) + before, after
+            return new_target(tree, tree.root, self._last, source, self._place, "translated")
         _, _, (before, after) = filled(tree, target)
         if not before:
             before, after = tree.cut(target.begin, target.inner), tree.cut(target.close, target.end)

@@ -5,17 +5,7 @@ from functools import partial
 
 from seqloom.formats.inline import How, Rules, is_plain
 from seqloom.formats.pieces import Frame, Piece
-from seqloom.formats.xliff_parts import (
-    Parts,
-    Place,
-    as_unit,
-    indent,
-    languages,
-    put_between,
-    read_texts,
-    spelled,
-    target_tags,
-)
+from seqloom.formats.xliff_parts import Parts, Place, languages, new_target, read_texts, spelled
 from seqloom.formats.xliff_states import state_flags
 from seqloom.formats.xml import Element, Tree, attribute, filled
 
@@ -45,13 +35,10 @@ def read_unit_2(tree: Tree, place: Place) -> Iterator[Piece]:
             changed = attribute(attribute(tag, "state", "translated"), "subState", None)
             parts.add(segment.begin, Frame(tag, changed, (key,)))
         if target is None:
-            begin, raw = source.end, ""
-            before, after = target_tags(tree, source, here, None)
-            before = indent(tree, segment, source) + before
+            begin, raw, tags = source.end, "", new_target(tree, segment, source, source, here, None)
         else:
-            begin, raw, (before, after) = filled(tree, target)
-        put = partial(put_between, before=before, write=texts.write, after=after)
-        parts.add(begin, as_unit(texts, here, raw, put, source.line, flags))
+            begin, raw, tags = filled(tree, target)
+        parts.add(begin, texts.unit(here, raw, tags, source.line, flags))
     yield from parts.pieces()
 
 
