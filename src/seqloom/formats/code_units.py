@@ -3,7 +3,7 @@
 import re
 
 SURROGATE = re.compile("[\ud800-\udfff]")
-HALF = "half a character (lone surrogate)"
+LONE_SURROGATE = "half a character (lone surrogate)"
 """The reason for skipping a text with an unpaired surrogate."""
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from seqloom.errors import FormatError
 from seqloom.formats.encoding import TextFile
-from seqloom.formats.messages import Message, survey
+from seqloom.formats.gettext_messages import Message, summarise
 from seqloom.formats.pieces import Flag, Options, Piece, Skip, Unit
 
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -60,7 +60,7 @@ def read_po(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
         FormatError: a line has invalid syntax, or a message has no msgstr.
     """
     reader = _Reader(text, file)
-    catalogue, forms = survey(
+    catalogue, forms = summarise(
         each.message() for each in reader.entries() if isinstance(each, _Entry) and not each.obsolete
     )
     yield from catalogue.notices(options, forms)
@@ -70,14 +70,14 @@ def read_po(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
             yield each
             continue
         message = each.message()
-        if not message.one and message.context is None:
+        if not message.msgid and message.context is None:
             headers += not each.obsolete
             if headers > 1 and not each.obsolete:
                 yield Skip(each.raw, "second header", each.line)
             else:
                 yield each.raw
         elif catalogue.is_id(message):
-            yield Skip(each.raw, "symbolic id", each.line, message.one)
+            yield Skip(each.raw, "symbolic id", each.line, message.msgid)
         else:
             yield from each.pieces(message, {form: catalogue.source(message, form) for form in message.forms})
 
