@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import zip_longest
 from typing import NamedTuple
 
-from seqloom.corpus.members import Members, Side
+from seqloom.corpus.members import MatchedFile, Members
 from seqloom.corpus.settings import Source
 from seqloom.errors import FormatError
 from seqloom.formats.catalogue import FORMATS, Format
@@ -61,7 +61,7 @@ def read_corpus(members: Members, source: Source, directions: Sequence[Direction
     """
     remarks: set[str] = set()
     for direction in directions:
-        for each in _read_direction(members, source, direction, alone=len(directions) == 1):
+        for each in _read_direction(members, source, direction, only_direction=len(directions) == 1):
             if isinstance(each, Remark):
                 known = each.message in remarks
                 remarks.add(each.message)
@@ -72,9 +72,9 @@ def read_corpus(members: Members, source: Source, directions: Sequence[Direction
         yield directions[-1], Remark(f"{members.place}: {len(remarks) - MOST_REMARKS:,} further remarks are not shown")
 
 
-def _read_direction(members: Members, source: Source, direction: Direction, *, alone: bool) -> Iterator[Found]:
+def _read_direction(members: Members, source: Source, direction: Direction, *, only_direction: bool) -> Iterator[Found]:
     chosen = FORMATS[source.format]
-    reader = _Reader(members, source, direction, chosen, alone)
+    reader = _Reader(members, source, direction, chosen, only_direction)
     found = False
     for each in reader.bilingual() if chosen.bilingual else reader.monolingual():
         found |= not isinstance(each, Remark)
@@ -89,11 +89,13 @@ def _read_direction(members: Members, source: Source, direction: Direction, *, a
 class _Reader:
     """State while reading a corpus."""
 
-    def __init__(self, members: Members, source: Source, direction: Direction, chosen: Format, alone: bool) -> None:
+    def __init__(
+        self, members: Members, source: Source, direction: Direction, chosen: Format, only_direction: bool
+    ) -> None:
         self.pairs = 0
         self.languages: dict[str, None] = {}  # language pairs of the texts left out for their languages
         self._members, self._source, self._direction, self._format = members, source, direction, chosen
-        self._accepted, self._alone = frozenset(source.accept), alone
+        self._accepted, self._only_direction = frozenset(source.accept), only_direction
         self._noticed: set[str] = set()  # declared languages with a remark
         self._options = Options(
             direction,
@@ -117,7 +119,7 @@ class _Reader:
 
     def _unit(self, name: str, group: str, unit: Unit) -> Iterator[Found]:
         place = f"{name}: line {unit.line}"
-        if not self._alone and self._source.format == "xliff" and not unit.languages[1]:
+        if not self._only_direction and self._source.format == "xliff" and not unit.languages[1]:
             fault = "the target language is not declared, and the corpus is read in several: set its `direction`"
             raise FormatError(f"{self._members.place}: {place}: {fault}")
         both = zip(unit.languages, self._direction, strict=True)
@@ -150,7 +152,7 @@ class _Reader:
     def monolingual(self) -> Iterator[Found]:
         """Read pairs of files, one file per language."""
         members, pattern = self._members, self._source.pattern or ""
-        sources, targets = (members.sides(pattern, language) for language in self._direction)
+        sources, targets = (members.matching(pattern, language) for language in self._direction)
         if not sources and not targets:
             raise FormatError(f"{members.place}: no file matches {pattern!r}; there are {', '.join(members.names[:5])}")
         both = [key for key in sources if key in targets]
@@ -169,7 +171,7 @@ class _Reader:
             if key not in targets:
                 yield LeftOut(f"no file for {self._direction.target}", sources[key].name, "")
 
-    def _by_position(self, source: Side, target: Side) -> Iterator[Found]:
+    def _by_position(self, source: MatchedFile, target: MatchedFile) -> Iterator[Found]:
         count = [0, 0]
         with self._pieces(source.name) as left, self._pieces(target.name) as right:
             for pair in zip_longest(_units(left), _units(right)):
@@ -186,7 +188,7 @@ class _Reader:
                 f"{one} N of one file must be the translation of {one} N of the other"
             )
 
-    def _by_key(self, source: Side, target: Side) -> Iterator[Found]:
+    def _by_key(self, source: MatchedFile, target: MatchedFile) -> Iterator[Found]:
         translated: dict[str, Unit] = {}
         with self._pieces(target.name) as pieces:
             for piece in pieces:
@@ -212,9 +214,9 @@ class _Reader:
             else:
                 yield LeftOut("no source", f"{target.name}: line {unit.line}", unit.source)
 
-    def _both(self, unit: Unit, other: Unit | None, side: Side) -> Found:
+    def _both(self, unit: Unit, other: Unit | None, file: MatchedFile) -> Found:
         target, flags = (None, unit.flags) if other is None else (other.source, (*unit.flags, *other.flags))
-        return self._judge(unit.source, target, flags, f"{side.name}: line {unit.line}", side.group or unit.group)
+        return self._judge(unit.source, target, flags, f"{file.name}: line {unit.line}", file.group or unit.group)
 
     def _other(self, name: str, piece: Piece) -> Iterator[Found]:
         match piece:
@@ -229,10 +231,10 @@ class _Reader:
         members, pattern = self._members, self._source.pattern
         if pattern is None:
             return [(members.only(), "")]
-        sides = members.sides(pattern, self._direction.target).values()
-        if not sides:
+        files = members.matching(pattern, self._direction.target).values()
+        if not files:
             raise FormatError(f"{members.place}: no file matches {pattern!r}; there are {', '.join(members.names[:5])}")
-        return [(side.name, side.group) for side in sides]
+        return [(file.name, file.group) for file in files]
 
     @contextmanager
     def _pieces(self, name: str) -> Iterator[Iterator[Piece]]:
