@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from seqloom.errors import FormatError
-from seqloom.formats.code_units import LONE_SURROGATE, SURROGATE, escaped_units, shown
+from seqloom.formats.code_units import LONE_SURROGATE, SURROGATE, escaped_units, without_surrogates
 from seqloom.formats.duplicate_keys import keep_last
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.key_paths import MOST_NESTED, child_path
@@ -170,7 +170,7 @@ class _Scanner:
         self._line += self._text.count("\n", self._counted, place)
         self._counted = place
         if "\\" in raw and SURROGATE.search(value):
-            return Skip(raw, LONE_SURROGATE, self._line, shown(value))
+            return Skip(raw, LONE_SURROGATE, self._line, without_surrogates(value))
         return Unit(raw, path, value, None, self._line, self._put, other=_other(path))
 
     def _fault(self, place: int, what: str) -> FormatError:

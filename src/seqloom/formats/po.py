@@ -143,7 +143,7 @@ class _Entry:
             key, target = message.key(each.form), message.forms[each.form] or None
             put = partial(_put, style=self.style, comment="#~ " if self.obsolete else "")
             if self.fuzzy and not end:
-                put = partial(_put_certain, before=before, put=put)
+                put = partial(_put_without_fuzzy, before=before, put=put)
                 start = 0
             else:
                 yield before
@@ -167,9 +167,9 @@ class _Entry:
 
     def _unescaped(self, text: str) -> str:
         text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\t", "\t")
-        return _ESCAPE.sub(self._meant, text) if "\\" in text else text
+        return _ESCAPE.sub(self._decoded, text) if "\\" in text else text
 
-    def _meant(self, escape: re.Match[str]) -> str:
+    def _decoded(self, escape: re.Match[str]) -> str:
         if escape[2] is not None:
             return _NAMED.get(escape[2], escape[0])
         codes = _BYTE.finditer(escape[0])
@@ -331,7 +331,7 @@ def _wrapped(line: str) -> Iterator[str]:
         yield part
 
 
-def _put_certain(translation: str, before: str, put: "partial[str]") -> str:
+def _put_without_fuzzy(translation: str, before: str, put: "partial[str]") -> str:
     """The same for the first form of a fuzzy entry, without the flag `fuzzy` and previous texts (`#|`)."""
     kept = []
     for line in _lines(before):
