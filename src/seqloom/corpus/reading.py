@@ -42,7 +42,7 @@ class LeftOut(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """A remark for the user about a file, naming the file, the line and the setting to change."""
+    """A remark for the user about a corpus or one of its files, with the setting to change if there is one."""
 
     message: str
 

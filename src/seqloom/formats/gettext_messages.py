@@ -29,7 +29,7 @@ class Message(NamedTuple):
 
 
 class CatalogueSummary(NamedTuple):
-    """Facts about a whole catalogue that reading each of its messages requires."""
+    """Facts about a whole catalogue that are needed to read its messages."""
 
     header: str
     symbolic: bool  # most keys are ids, not source texts

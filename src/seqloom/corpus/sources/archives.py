@@ -178,7 +178,7 @@ def _directory_size(file: Path) -> int:
 
 
 def checked_member(place: str, member: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """Return the member if it can be read in bounded memory; Python's bzip2 and LZMA decompression is unbounded."""
+    """Return the member. Raises `ArchiveError` for bzip2 and LZMA, which Python decompresses in unbounded memory."""
     if member.header_offset < 0:  # seeking there would raise OSError instead of BadZipFile
         raise ArchiveError(f"{place}: {member.filename[:80]!r} is truncated or corrupt: it begins before the file")
     if member.compress_type not in _READ:
