@@ -1,7 +1,7 @@
-"""From raw pairs to three splits: clean, split, keep apart, drop what repeats, check. It knows nothing of formats.
+"""From raw pairs to three splits: clean, split, remove overlaps and duplicates, check.
 
-Two passes, with a file between them, because which pairs of test may stay is known only when all of training was
-seen. Memory holds keys, never the texts of the corpus.
+This takes two passes with a file in between, because overlaps are known only after all pairs were seen. Memory holds
+keys, never the texts of the corpus.
 """
 
 from collections import Counter
@@ -17,19 +17,19 @@ from seqloom.corpus.leakage import Leakage, measure_leakage
 from seqloom.corpus.reading import LeftOut, RawPair
 from seqloom.corpus.settings import PrepareSettings
 from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split
-from seqloom.corpus.splitting import KEPT, REASONS, Index, pivots, split_of
+from seqloom.corpus.splitting import KEPT, REASONS, TextIndex, pivots, split_of
 from seqloom.corpus.statistics import Statistics, measure
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress
 from seqloom.text import STANDARD_FORMS, Forms, normalise
 
-_TELL_EVERY = 500  # pairs
+_REPORT_EVERY = 500  # pairs
 _HELD_OUT = (Split.valid, Split.test)
 
 
-class Reading(NamedTuple):
-    """A pair as it was read, from which corpus and in which direction; `split` is the corpus's own, if it is one."""
+class CorpusItem(NamedTuple):
+    """A pair as read, with its corpus and direction; `split` is the split that the corpus provides, if any."""
 
     corpus: str
     direction: Direction
@@ -38,11 +38,11 @@ class Reading(NamedTuple):
 
 
 class Counts:
-    """What was read, dropped and kept, in pairs."""
+    """Numbers of pairs read, dropped and kept."""
 
     def __init__(self, rules: Iterable[str], directions: Iterable[str]) -> None:
         self.raw: Counter[str] = Counter()
-        self.left_out: dict[str, Counter[str]] = {}  # texts that became no pair, by corpus and reason
+        self.left_out: dict[str, Counter[str]] = {}  # texts that did not become pairs, by corpus and reason
         self.examples = Examples()
         self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *REASONS[:-1]], 0))
         self.directions: dict[str, Counter[Split]] = {each: Counter(dict.fromkeys(Split, 0)) for each in directions}
@@ -52,11 +52,11 @@ class Counts:
 
     @property
     def splits(self) -> Counter[Split]:
-        """Pairs of each split, of all directions together."""
+        """Pairs in each split, over all directions."""
         return Counter({split: sum(counts[split] for counts in self.directions.values()) for split in Split})
 
     def record(self) -> dict[str, Any]:
-        """Return the counts as plain numbers, as metrics/corpus.json holds them; several directions each by its own."""
+        """Return the counts as in metrics/corpus.json; several directions are also listed separately."""
         each = {name: {s.name: counts[s] for s in Split} for name, counts in self.directions.items()}
         return {
             "raw": dict(self.raw),
@@ -74,7 +74,7 @@ class Counts:
         }
 
     def table(self) -> str:
-        """Return the counts as a table for people."""
+        """Return the counts as a plain-text table."""
         rows = [*(f"{n:>12,}  {corpus} (raw)" for corpus, n in self.raw.items())]
         rows += [f"{n:>12,}  {name}: {each}" for name, found in self.left_out.items() for each, n in found.items()]
         rows += [f"{-n:>12,}  {rule}" for rule, n in self.dropped.items() if n]
@@ -85,7 +85,7 @@ class Counts:
 
 
 def prepare(
-    readings: Iterable[Reading],
+    items: Iterable[CorpusItem],
     directions: Sequence[Direction],
     settings: PrepareSettings,
     folder: Path,
@@ -95,23 +95,22 @@ def prepare(
     """Write train.tsv, valid.tsv and test.tsv into an empty folder.
 
     Args:
-        readings: the pairs in the order in which the splits shall have them.
-        directions: all that a pair may be of; each wants pairs in every split.
-        settings: the cleaning, the splitting and the bound on leakage.
-        folder: on success it holds the three files and nothing else.
-        listen: is told the pairs of each pass.
-        forms: what the cleaning counts as a placeholder.
+        items: the pairs, in the order in which they are written.
+        directions: the directions of the pairs; each must have pairs in every split.
+        settings: cleaning, splitting and the limit on leakage.
+        folder: on success it contains only the three files.
+        listen: receives the progress of each pass.
+        forms: defines the placeholders for cleaning.
 
     Raises:
-        CorpusError: nothing is left, a split is empty, or test has more near-copies in training than
-            `max_leakage` allows.
+        CorpusError: a split is empty, or the share of test segments with near-copies in training exceeds `max_leakage`.
     """
-    cleaner, index, deciding = Cleaner(settings.clean, forms), Index(), pivots(directions)
+    cleaner, index, deciding = Cleaner(settings.clean, forms), TextIndex(), pivots(directions)
     numbers = {direction: number for number, direction in enumerate(directions)}
     counts = Counts((rule.name for rule in cleaner.rules), map(str, directions))
     passing = folder / "clean.tsv"
     with SplitWriter(passing) as writer:
-        for direction, given, pair in _cleaned(readings, cleaner, counts, listen):
+        for direction, given, pair in _cleaned(items, cleaner, counts, listen):
             split = given if given is not None else split_of(pair[deciding[direction]], pair.group, settings.split)
             source, target = languages_of(direction)
             keys = key_of(pair.source, source), key_of(pair.target, target)
@@ -130,10 +129,10 @@ def prepare(
 
 
 def _cleaned(
-    readings: Iterable[Reading], cleaner: Cleaner, counts: Counts, listen: Listener
+    items: Iterable[CorpusItem], cleaner: Cleaner, counts: Counts, listen: Listener
 ) -> Iterator[tuple[Direction, Split | None, Pair]]:
     read, kept = 0, 0
-    for corpus, direction, split, raw in readings:
+    for corpus, direction, split, raw in items:
         if isinstance(raw, LeftOut):
             counts.left_out.setdefault(corpus, Counter())[raw.reason] += 1
             counts.examples.add(corpus, raw.reason, Example(raw.place, raw.text, ""))
@@ -149,29 +148,29 @@ def _cleaned(
         else:
             counts.dropped[cleaned.dropped] += 1
             counts.examples.add(corpus, cleaned.dropped, Example(raw.group, raw.source, raw.target))
-        if read % _TELL_EVERY == 0:
+        if read % _REPORT_EVERY == 0:
             listen(Progress("clean pairs", read, None, "pairs", f"{kept:,} kept"))
     listen(Progress("clean pairs", read, read, "pairs", f"{kept:,} kept"))
 
 
 def _distribute(
-    passing: Path, index: Index, settings: PrepareSettings, folder: Path, counts: Counts, listen: Listener
+    passing: Path, index: TextIndex, settings: PrepareSettings, folder: Path, counts: Counts, listen: Listener
 ) -> None:
-    fates = index.fates(settings.split.apart, settings.clean.drop_duplicates)
-    total = len(fates)
+    reasons = index.drop_reasons(settings.split.apart, settings.clean.drop_duplicates)
+    total = len(reasons)
     with ExitStack() as stack:
         writers = {split: stack.enter_context(SplitWriter(folder / split.file_name)) for split in Split}
         for position, pair in enumerate(read_split(passing)):
-            fate, split = fates[position], index.split(position)
-            if fate == KEPT:
+            reason, split = reasons[position], index.split(position)
+            if reason == KEPT:
                 writers[split].write(pair)
                 counts.directions[pair.direction][split] += 1
                 if pair.group:
                     counts.groups[split].add(pair.group)
             else:
-                counts.dropped[REASONS[fate]] += 1
-                counts.examples.add(pair.corpus, REASONS[fate], Example(pair.group, pair.source, pair.target))
-            if position % _TELL_EVERY == 0:
+                counts.dropped[REASONS[reason]] += 1
+                counts.examples.add(pair.corpus, REASONS[reason], Example(pair.group, pair.source, pair.target))
+            if position % _REPORT_EVERY == 0:
                 listen(Progress("split pairs", position, total, "pairs"))
     listen(Progress("split pairs", total, total, "pairs"))
 
@@ -185,10 +184,10 @@ def _check_sizes(counts: Counts) -> None:
         return
     rule, most = max(counts.dropped.items(), key=lambda item: item[1])
     if counts.splits.total():
-        fault = f"{' and '.join(empty)} got no pair; give prepare.split larger shares or the corpus more groups"
+        fault = f"{' and '.join(empty)} got no pairs; increase the shares in prepare.split, or add groups to the corpus"
     else:
-        fault = "no pair is left"
-    blame = f"; the rule {rule!r} dropped most, {most:,} of {counts.raw.total():,}" if most else ""
+        fault = "no pairs are left"
+    blame = f"; the rule {rule!r} dropped the most: {most:,} of {counts.raw.total():,}" if most else ""
     raise CorpusError(f"{fault}{blame}\n{counts.table()}")
 
 
@@ -197,15 +196,15 @@ def _check_leakage(
 ) -> None:
     total = counts.splits[Split.train]
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         listen(Progress("check leakage", done, total, "pairs"))
 
-    counts.leakage = measure_leakage(folder, directions, settings.near_copy, settings.leakage_sample, tell)
-    tell(total)
+    counts.leakage = measure_leakage(folder, directions, settings.near_copy, settings.leakage_sample, report)
+    report(total)
     found = counts.leakage[Split.test]
     if found.share > settings.max_leakage:
         raise CorpusError(
             f"{found.near_copies:,} of {found.compared:,} test segments ({found.share:.1%}) have a near-copy in "
-            f"training, more than prepare.max_leakage allows ({settings.max_leakage:.1%}): the test flatters. "
-            "Group what belongs together (split.by: group), or raise the bound knowingly"
+            f"training, more than prepare.max_leakage allows ({settings.max_leakage:.1%}), so test scores would be "
+            "too high. Keep related texts together (split.by: group), or raise the limit"
         )

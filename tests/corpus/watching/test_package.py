@@ -3,13 +3,13 @@ import zipfile
 import pytest
 
 from seqloom.corpus.settings import PackageSource
-from seqloom.corpus.watching.package import ask_package, newest_allowed
+from seqloom.corpus.watching.package import check_package, newest_allowed
 from seqloom.errors import OfflineError, SourceError
 
 
 @pytest.fixture
 def index(tmp_path, monkeypatch):
-    """A folder with wheels, which is all that pip is let look at."""
+    """A folder with wheels, as pip's only package index."""
     folder = tmp_path / "index"
     folder.mkdir()
     for version in ("1.0", "1.10", "1.9", "2.0", "1.11rc1"):
@@ -35,30 +35,30 @@ def source(version, watch, package="tiny-words"):
 
 
 def test_the_newest_allowed_version_is_found(index):
-    news = ask_package("c", source("1.0", ">=1,<2"))
+    news = check_package("c", source("1.0", ">=1,<2"))
     assert (news.changed, news.known, news.found, news.pins) == (True, "1.0", "1.10", {"version": "1.10"})
 
 
-def test_a_package_that_is_not_watched_asks_nobody():
-    news = ask_package("c", source("1.0", None), python="/nowhere/python")
+def test_an_unwatched_package_is_not_looked_up():
+    news = check_package("c", source("1.0", None), python="/nowhere/python")
     assert (news.changed, news.found) == (False, "1.0")
     assert "set `watch`" in news.why
 
 
-def test_an_unknown_package_is_told(index):
+def test_an_unknown_package_is_an_error(index):
     with pytest.raises(SourceError, match="no wheel of other; see corpora") as caught:
-        ask_package("c", source("1.0", ">=1", package="other"))
+        check_package("c", source("1.0", ">=1", package="other"))
     assert not isinstance(caught.value, OfflineError)
 
 
-def test_a_dead_index_is_told_at_once(index, monkeypatch):
+def test_an_unreachable_index_fails_at_once(index, monkeypatch):
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", "http://user:secret@127.0.0.1:9/simple")
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(OfflineError, match="the package index cannot be reached") as caught:
-        ask_package("c", source("1.0", ">=1"))
+        check_package("c", source("1.0", ">=1"))
     assert "secret" not in str(caught.value)
 
 
@@ -66,9 +66,9 @@ def test_a_dead_index_is_told_at_once(index, monkeypatch):
     ("allowed", "found"),
     [(">=1", "2.0"), (">=1,<2", "1.10"), ("==1.9.*", "1.9"), (">=3", None), ("", "2.0"), (">=1.11rc1,<2", None)],
 )
-def test_which_version_is_the_newest(allowed, found):
+def test_the_newest_allowed_version_is_chosen(allowed, found):
     assert newest_allowed(["1.9", "1.10", "2.0", "1.11rc1", "3.dev1", "no version", "1.9.0.dev3"], allowed) == found
 
 
-def test_a_pin_is_never_moved_back(index):
-    assert not ask_package("c", source("2.0", "<2")).changed
+def test_a_pin_is_never_downgraded(index):
+    assert not check_package("c", source("2.0", "<2")).changed

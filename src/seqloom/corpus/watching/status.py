@@ -1,4 +1,4 @@
-"""What a source answered, and what was learnt from earlier answers."""
+"""Results of update checks, and a cache of earlier responses."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from seqloom.files import write_text
 
 
-class News(NamedTuple):
-    """The answer of one source.
+class SourceStatus(NamedTuple):
+    """The result of checking one source.
 
-    `known` is what params.yaml pins or the last fetch took, `found` what is there now: a version, a commit or a hash.
-    `pins` are the settings of the corpus that would make what was found what is known.
+    `known` is pinned in params.yaml or was last fetched; `found` is available: a version, commit or hash. `pins` are
+    the corpus settings that would update to `found`.
     """
 
     corpus: str
@@ -23,14 +23,14 @@ class News(NamedTuple):
     pins: dict[str, Any]
 
     def record(self) -> dict[str, Any]:
-        """Return the answer as plain data, for programs."""
+        """Return the result as a dict for JSON."""
         record = self._asdict()
         del record["pins"]
         return record
 
 
-class Memory:
-    """What earlier answers were, by a name: a cache in a file, which may be lost at any time."""
+class ResponseCache:
+    """A cache of earlier responses by name, in a file that may be deleted at any time."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -40,12 +40,12 @@ class Memory:
             content = {}
         self._entries: dict[str, dict[str, Any]] = content if isinstance(content, dict) else {}
 
-    def recall(self, name: str) -> dict[str, Any] | None:
-        """Return what was remembered, or None."""
+    def get(self, name: str) -> dict[str, Any] | None:
+        """Return the cached entry, or None."""
         entry = self._entries.get(name)
         return entry if isinstance(entry, dict) else None
 
-    def remember(self, name: str, entry: dict[str, Any]) -> None:
-        """Keep an entry, in the file too."""
+    def put(self, name: str, entry: dict[str, Any]) -> None:
+        """Store an entry and write the file."""
         self._entries[name] = entry
         write_text(self._file, json.dumps(self._entries, indent=2) + "\n")
