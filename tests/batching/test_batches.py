@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqloom.batching import lengths
+from seqloom.batching import batches as module
 from seqloom.batching.batches import Batch, BatchOrder, Share, in_order, make_batch
 from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.symbols import OWN, Symbols
@@ -171,17 +171,17 @@ print(content.hexdigest())
 def test_lengths_of_any_number_of_bytes_sort_alike(write_store, monkeypatch):
     pairs = [([4] * (1 + n % 7), [5] * (1 + n % 11)) for n in range(200)]
     store = write_store(pairs)
-    assert lengths.Lengths(store).widths.dtype == np.int8
+    assert module.PairLengths(store).widths.dtype == np.int8
     before = digest(BatchOrder(store, 64, 1).epoch(0))
     for kind in (np.int16, np.int32, np.int64):
-        monkeypatch.setattr(lengths, "_small", lambda values, kind=kind: values.astype(kind))
+        monkeypatch.setattr(module, "_small", lambda values, kind=kind: values.astype(kind))
         assert digest(BatchOrder(store, 64, 1).epoch(0)) == before
 
 
 def test_pairs_measured_in_parts_sort_alike(write_store, some_pairs, monkeypatch):
     store = write_store([*some_pairs[:100], ([5] * 300, [6] * 9)])  # the last part takes more bytes
     before = digest(BatchOrder(store, 400, 1).epoch(0))
-    monkeypatch.setattr(lengths, "_MEASURED", 25)
+    monkeypatch.setattr(module, "_MEASURED", 25)
     assert digest(BatchOrder(store, 400, 1).epoch(0)) == before
 
 

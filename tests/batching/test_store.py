@@ -47,7 +47,7 @@ def test_ids_take_two_bytes_where_the_vocabulary_fits(tmp_path, size, kind):
 
 def test_the_ids_are_mapped_and_read_only(tmp_path):
     store = TokenStore.open(written(tmp_path / "store", [([1, 2], [3])]))
-    ids = store.sides[0].ids
+    ids = store.columns[0].ids
     assert isinstance(ids.base, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         ids[0] = 5
@@ -201,7 +201,7 @@ def test_a_truncated_file_of_directions_is_found_at_opening(tmp_path):
 def test_ids_are_counted_however_many_are_looked_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_COUNTED", 2)
     store = TokenStore.open(written(tmp_path / "store", [([1, 1, 5], [2]), ([1], [3, 3])]))
-    counts = [side.counts() for side in store.sides]
+    counts = [side.counts() for side in store.columns]
     for found, ids in zip(counts, ([1, 1, 5, 1], [2, 3, 3]), strict=True):
         assert found.sum() == len(ids)
         assert all(found[index] == ids.count(index) for index in set(ids))

@@ -18,8 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqloom.batching.lengths import Lengths, cut
-from seqloom.batching.store import Side, TokenStore
+from seqloom.batching.store import TokenColumn, TokenStore
 from seqloom.batching.temperature import Rows, TemperatureSampler
 from seqloom.symbols import Symbols
 
@@ -31,6 +30,7 @@ Batches ask for one pair at a time, from whichever thread builds them.
 """
 
 GROWTH = 1.5  # a segment that a `Vary` made longer than this many times its stored length is read as it is stored
+_MEASURED = 1 << 18  # pairs measured at once
 
 
 class Batch(NamedTuple):
@@ -60,6 +60,44 @@ class Share(NamedTuple):
 
 
 WHOLE = Share(0, 1)
+
+
+class PairLengths:
+    """How long the pairs of a store are, in as few bytes as hold it, which NumPy also sorts in linear time."""
+
+    def __init__(self, store: TokenStore) -> None:
+        parts = []
+        for start in range(0, len(store), _MEASURED):
+            offsets = (side.offsets[start : start + _MEASURED + 1].astype(np.int64) for side in store.columns)
+            source, target = map(np.diff, offsets)
+            widths, lead = np.maximum(source, target + 1), source - target
+            parts.append((_small(widths), _small(np.where(widths % 2 == 0, lead, -lead))))
+        # (pairs,) columns of the longer side, BOS or EOS included; and what pairs of one width are sorted by.
+        self.widths, self._tiebreak = map(np.concatenate, zip(*parts, strict=True))
+
+    def sort(self, rows: Rows) -> Rows:
+        """Return pairs (n,) by length; those of equal lengths stay in the order that they have.
+
+        By width, which fills batches to their budget; within one width by how much longer the source is than the
+        target, up and down in turn, so that neither side jumps where the width grows by one.
+        """
+        return rows[np.lexsort((self._tiebreak[rows], self.widths[rows]))]
+
+
+def cut_batches(widths: NDArray[Any], tokens_per_batch: int) -> Rows:
+    """Return (batches + 1,) where to cut pairs of rising `widths`: each batch as long as the budget allows."""
+    cuts = [0]
+    while cuts[-1] < len(widths):
+        start = cuts[-1]
+        most = max(1, tokens_per_batch // int(widths[start]))  # no batch can hold more pairs than this
+        padded = widths[start : start + most].astype(np.int64)
+        padded *= np.arange(1, len(padded) + 1)
+        cuts.append(start + max(1, int(np.searchsorted(padded, tokens_per_batch, side="right"))))
+    return np.array(cuts, np.int64)
+
+
+def _small(values: NDArray[np.int64]) -> NDArray[Any]:
+    return values.astype(np.min_scalar_type(-1 - int(np.abs(values).max())))
 
 
 class Epoch:
@@ -124,8 +162,8 @@ class BatchOrder:
         self._sampler = None
         if temperature > 1 and store.direction_numbers is not None:
             self._sampler = TemperatureSampler(store.direction_numbers, temperature, seed)
-        self._lengths = Lengths(store)
-        self._cuts = cut(np.sort(self._lengths.widths, kind="stable"), tokens_per_batch)
+        self._lengths = PairLengths(store)
+        self._cuts = cut_batches(np.sort(self._lengths.widths, kind="stable"), tokens_per_batch)
         self.batches = len(self._cuts) - 1  # of an epoch; with a temperature about as many
         self._last: tuple[int, Epoch] | None = None
 
@@ -139,7 +177,7 @@ class BatchOrder:
             rows = self._lengths.sort(rows)
             cuts = self._cuts
             if self._sampler is not None:
-                cuts = cut(self._lengths.widths[rows], self._tokens_per_batch)
+                cuts = cut_batches(self._lengths.widths[rows], self._tokens_per_batch)
             order = random.permutation(len(cuts) - 1)
             self._last = last = number, Epoch(rows, cuts, order, partial(self._made, number))
         return last[1]
@@ -168,15 +206,15 @@ class BatchOrder:
 
 def in_order(store: TokenStore, tokens_per_batch: int) -> Epoch:
     """Return batches of all pairs with nothing random in them, the shortest first: for validation."""
-    lengths = Lengths(store)
+    lengths = PairLengths(store)
     rows = lengths.sort(_all(store))
-    cuts = cut(lengths.widths[rows], tokens_per_batch)
+    cuts = cut_batches(lengths.widths[rows], tokens_per_batch)
     return Epoch(rows, cuts, np.arange(len(cuts) - 1), lambda _, pairs: make_batch(store, pairs))
 
 
 def make_batch(store: TokenStore, pairs: Rows) -> Batch:
     """Return the batch of these pairs (B,), in this order."""
-    source, target = (_stored(side, pairs) for side in store.sides)
+    source, target = (_stored(side, pairs) for side in store.columns)
     return _framed(source, target, store.symbols)
 
 
@@ -188,7 +226,7 @@ class _Segments(NamedTuple):
     lengths: Rows  # (B,)
 
 
-def _stored(side: Side, pairs: Rows) -> _Segments:
+def _stored(side: TokenColumn, pairs: Rows) -> _Segments:
     starts, ends = (offsets[pairs].astype(np.int64) for offsets in (side.offsets, side.offsets[1:]))
     return _Segments(side.ids, starts, ends - starts)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqloom.batching.store import SIDES, Side, TokenStore, fault_in_pair
+from seqloom.batching.store import SIDES, TokenColumn, TokenStore, pair_error
 from seqloom.errors import CorpusError
 
 _CHECKED = 1 << 20  # ids looked at once, which is what a processor's cache holds
@@ -24,7 +24,7 @@ def check_store(store: TokenStore, source_vocab_size: int, target_vocab_size: in
         CorpusError: the store was made with a vocabulary of another size, or an id lies outside it or is special where
             none may be; the first such pair is named.
     """
-    for name, side, size in zip(SIDES, store.sides, (source_vocab_size, target_vocab_size), strict=True):
+    for name, side, size in zip(SIDES, store.columns, (source_vocab_size, target_vocab_size), strict=True):
         if side.vocab_size != size:
             raise CorpusError(
                 f"{store.folder}: its {name} ids are of a vocabulary of {side.vocab_size:,}, the tokenizer's and the "
@@ -36,10 +36,10 @@ def check_store(store: TokenStore, source_vocab_size: int, target_vocab_size: in
             role = " and ".join(role for role, index in special.items() if index == wrong)
             fault = f"is {role}, which no segment may hold" if role else f"lies outside the vocabulary of {size:,}"
             pair = int(np.searchsorted(side.offsets, place, side="right")) - 1
-            raise fault_in_pair(store.folder, pair, f"{name} id {wrong} {fault}")
+            raise pair_error(store.folder, pair, f"{name} id {wrong} {fault}")
 
 
-def _first_fault(side: Side, special: list[int]) -> int | None:
+def _first_fault(side: TokenColumn, special: list[int]) -> int | None:
     """Where in `side.ids` the first id stands that is outside the vocabulary or special."""
     for start in range(0, len(side.ids), _CHECKED):
         ids: NDArray[Any] = side.ids[start : start + _CHECKED]

@@ -28,7 +28,7 @@ _FLUSH = 1 << 14  # pairs held in memory by a writer
 _COUNTED = 1 << 20  # ids or offsets looked at at once
 
 
-class Side(NamedTuple):
+class TokenColumn(NamedTuple):
     """One side of a store. Segment i is `ids[offsets[i] : offsets[i + 1]]`, without BOS and EOS."""
 
     ids: NDArray[Any]  # (tokens,) uint16 or int32, memory-mapped
@@ -58,14 +58,14 @@ class TokenStore:
     def __init__(
         self,
         folder: Path,
-        source: Side,
-        target: Side,
+        source: TokenColumn,
+        target: TokenColumn,
         symbols: Symbols,
         directions: Sequence[str],
         numbers: NDArray[np.uint16] | None,
     ) -> None:
         self.folder = folder
-        self.sides = source, target
+        self.columns = source, target
         self.symbols = symbols
         self.directions = tuple(directions)
         self.direction_numbers = numbers  # (pairs,) into `directions`, memory-mapped; None where there is one alone
@@ -80,7 +80,7 @@ class TokenStore:
         meta = _read_meta(folder)
         try:
             pairs, kind = int(meta["pairs"]), np.dtype(str(meta["dtype"]))
-            sides = [_open_side(folder, side, pairs, kind, meta[side]) for side in SIDES]
+            sides = [_open_column(folder, side, pairs, kind, meta[side]) for side in SIDES]
             directions = [str(name) for name in meta["directions"]]
             numbers = _map(folder / DIRECTIONS, np.dtype("<u2"), pairs) if len(directions) > 1 else None
             return cls(folder, sides[0], sides[1], Symbols(**meta["symbols"]), directions, numbers)
@@ -88,35 +88,35 @@ class TokenStore:
             raise CorpusError(f"{folder / 'meta.json'}: not what a token store says ({error!r}); {_WAY_ON}") from error
 
     def __len__(self) -> int:
-        return len(self.sides[0].offsets) - 1
+        return len(self.columns[0].offsets) - 1
 
     def source(self, index: int) -> NDArray[Any]:
         """Return the ids of a source segment, without BOS and EOS."""
-        return self.sides[0].segment(index)
+        return self.columns[0].segment(index)
 
     def target(self, index: int) -> NDArray[Any]:
         """Return the ids of a target segment, without BOS and EOS."""
-        return self.sides[1].segment(index)
+        return self.columns[1].segment(index)
 
     @property
     def source_lengths(self) -> NDArray[np.int32]:
         """(pairs,) tokens of each source segment."""
-        return self.sides[0].lengths
+        return self.columns[0].lengths
 
     @property
     def target_lengths(self) -> NDArray[np.int32]:
         """(pairs,) tokens of each target segment, without BOS and EOS."""
-        return self.sides[1].lengths
+        return self.columns[1].lengths
 
     @property
     def source_vocab_size(self) -> int:
         """Every source id is below this."""
-        return self.sides[0].vocab_size
+        return self.columns[0].vocab_size
 
     @property
     def target_vocab_size(self) -> int:
         """Every target id is below this."""
-        return self.sides[1].vocab_size
+        return self.columns[1].vocab_size
 
 
 class TokenWriter:
@@ -221,7 +221,7 @@ class TokenWriter:
 _WAY_ON = "run train_tokenizer again"
 
 
-def fault_in_pair(folder: Path, number: int, what: str) -> CorpusError:
+def pair_error(folder: Path, number: int, what: str) -> CorpusError:
     """Return the error that says what is wrong with a pair, and which one it is."""
     return CorpusError(
         f"{folder}: pair {number} (from 0; of {folder.name}.tsv it is line {number + 2}, or a later one where pairs "
@@ -240,7 +240,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     return meta
 
 
-def _open_side(folder: Path, side: str, pairs: int, kind: np.dtype[Any], meta: dict[str, Any]) -> Side:
+def _open_column(folder: Path, side: str, pairs: int, kind: np.dtype[Any], meta: dict[str, Any]) -> TokenColumn:
     tokens = int(meta["tokens"])
     offsets = _map(folder / f"{side}.offsets.bin", np.dtype("<u8"), pairs + 1)
     ids = _map(folder / f"{side}.ids.bin", kind, tokens)
@@ -251,8 +251,8 @@ def _open_side(folder: Path, side: str, pairs: int, kind: np.dtype[Any], meta: d
         if lengths.min() < 0:
             raise _contradiction(folder, side)
         if not lengths.all():
-            raise fault_in_pair(folder, start + int(lengths.argmin()), f"the {side} is empty")
-    return Side(ids, offsets, int(meta["vocab_size"]))
+            raise pair_error(folder, start + int(lengths.argmin()), f"the {side} is empty")
+    return TokenColumn(ids, offsets, int(meta["vocab_size"]))
 
 
 def _contradiction(folder: Path, side: str) -> CorpusError:

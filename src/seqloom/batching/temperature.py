@@ -31,10 +31,10 @@ class TemperatureSampler:
         for number, (members, count) in enumerate(zip(self._members, self._counts.tolist(), strict=True)):
             first, last = epoch * count, (epoch + 1) * count
             size = max(len(members), 1)
-            for turn in range(first // size, -(-last // size)):
+            for cycle in range(first // size, -(-last // size)):
                 # A third number that is not zero keeps these draws apart from those of an epoch's order.
-                random = np.random.Generator(np.random.PCG64([self._seed, turn, number + 1]))
-                start = turn * size
+                random = np.random.Generator(np.random.PCG64([self._seed, cycle, number + 1]))
+                start = cycle * size
                 taken.append(random.permutation(members)[max(first - start, 0) : last - start])
         return np.concatenate(taken)
 

@@ -183,7 +183,7 @@ def starting_point(
         "source": tokenizer.source_pieces(range(tokenizer.source_vocab_size)),
         "target": tokenizer.target_pieces(range(tokenizer.target_vocab_size)),
     }
-    counts = {side: torch.from_numpy(store.counts()) for side, store in zip(SIDES, training.sides, strict=True)}
+    counts = {side: torch.from_numpy(store.counts()) for side, store in zip(SIDES, training.columns, strict=True)}
     coverage = start_embeddings(model, files, pieces, counts, project=params.model.embeddings.project)
     for side, found in coverage.items():
         note = f"from vectors, {found.covered_tokens:.1%} of the training tokens"

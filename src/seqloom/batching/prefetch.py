@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 from seqloom.batching.batches import Batch, BatchOrder
 
 
-class Drawn(NamedTuple):
+class Prefetched(NamedTuple):
     """A batch, and where the one after it stands: from there a resumed run goes on."""
 
     batch: Batch
@@ -21,7 +21,7 @@ class Drawn(NamedTuple):
     position: int
 
 
-class Ahead:
+class Prefetcher:
     """An endless iterator over the batches of `order` from (`epoch`, `position`) on, at most `depth` of them built.
 
     A context manager; `close` ends the thread, which a process that ends does not wait for. `pin` puts batches into
@@ -30,13 +30,13 @@ class Ahead:
 
     def __init__(self, order: BatchOrder, epoch: int, position: int, *, depth: int = 8, pin: bool = False) -> None:
         assert depth >= 1
-        self._line = _Line(depth)
+        self._channel = _Channel(depth)
         thread = threading.Thread(
-            target=_build, args=(self._line, order, epoch, position, pin), name="batches ahead", daemon=True
+            target=_build, args=(self._channel, order, epoch, position, pin), name="batch prefetcher", daemon=True
         )
         # Called once: by `close`, when nobody holds this object any longer, or when the interpreter begins to end,
         # so that the thread is not cut off inside NumPy or torch. The thread knows the line alone.
-        self._end = weakref.finalize(self, _end, self._line, thread)
+        self._end = weakref.finalize(self, _end, self._channel, thread)
         thread.start()
 
     def __enter__(self) -> Self:
@@ -48,15 +48,15 @@ class Ahead:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Drawn:
+    def __next__(self) -> Prefetched:
         """Return the next batch. An exception of the thread is raised where the batch is due that it befell."""
         if not self._end.alive:
             raise ValueError("no batch can be drawn: closed")
-        drawn = self._line.built.get()
+        drawn = self._channel.built.get()
         if isinstance(drawn, BaseException):
-            self._line.built.put(drawn)  # who asks again is told again
+            self._channel.built.put(drawn)  # who asks again is told again
             raise drawn
-        self._line.free.release()
+        self._channel.free.release()
         return drawn
 
     def close(self) -> None:
@@ -64,30 +64,30 @@ class Ahead:
         self._end()
 
 
-class _Line:
+class _Channel:
     """What consumer and thread share: built batches, and how many more may be built."""
 
     def __init__(self, depth: int) -> None:
-        self.built: SimpleQueue[Drawn | BaseException] = SimpleQueue()
+        self.built: SimpleQueue[Prefetched | BaseException] = SimpleQueue()
         self.free = threading.Semaphore(depth)
         self.closed = threading.Event()
 
 
-def _build(line: _Line, order: BatchOrder, epoch: int, position: int, pin: bool) -> None:
+def _build(channel: _Channel, order: BatchOrder, epoch: int, position: int, pin: bool) -> None:
     try:
-        while line.free.acquire() and not line.closed.is_set():
+        while channel.free.acquire() and not channel.closed.is_set():
             batches = order.epoch(epoch)
             batch = batches[position]
             position += 1
             if position == len(batches):
                 epoch, position = epoch + 1, 0
-            line.built.put(Drawn(batch.pinned() if pin else batch, epoch, position))
+            channel.built.put(Prefetched(batch.pinned() if pin else batch, epoch, position))
     except BaseException as error:  # whatever it is, the consumer must not wait for ever
-        line.built.put(error)
+        channel.built.put(error)
 
 
-def _end(line: _Line, thread: threading.Thread) -> None:
-    line.closed.set()
-    line.free.release()
+def _end(channel: _Channel, thread: threading.Thread) -> None:
+    channel.closed.set()
+    channel.free.release()
     if thread is not threading.current_thread():  # which is where the collector of garbage may run
         thread.join()

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from seqloom.batching.ahead import Ahead
 from seqloom.batching.batches import BatchOrder
+from seqloom.batching.prefetch import Prefetcher
 from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from tests.records import tokenizer_settings
 
 
 def plainly(order, epoch=0, position=0):
-    """What `Ahead` promises, without it: batches, and where the one after each of them stands."""
+    """What `Prefetcher` promises, without it: batches, and where the one after each of them stands."""
     while True:
         batches = order.epoch(epoch)
         batch = batches[position]
@@ -30,7 +30,7 @@ def same(one, two) -> bool:
 
 
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "batches ahead"]
+    return [thread for thread in threading.enumerate() if thread.name == "batch prefetcher"]
 
 
 @pytest.mark.parametrize("depth", [1, 3, 1000])
@@ -38,8 +38,8 @@ def test_batches_are_those_of_plain_iteration_over_the_ends_of_epochs(write_stor
     store = write_store(some_pairs[:100])
     size = len(BatchOrder(store, 128, 1).epoch(0))
     expected = list(islice(plainly(BatchOrder(store, 128, 1)), 2 * size + 3))
-    with Ahead(BatchOrder(store, 128, 1), 0, 0, depth=depth) as ahead:
-        assert all(same(next(ahead), batch) for batch in expected)
+    with Prefetcher(BatchOrder(store, 128, 1), 0, 0, depth=depth) as prefetcher:
+        assert all(same(next(prefetcher), batch) for batch in expected)
     assert expected[size - 1][1:] == (1, 0)
 
 
@@ -47,9 +47,9 @@ def test_a_run_goes_on_from_wherever_a_batch_said(write_store, some_pairs):
     order = BatchOrder(write_store(some_pairs[:60]), 128, 1)
     expected = list(islice(plainly(order), 2 * len(order.epoch(0)) + 4))
     for start, (_, epoch, position) in enumerate(expected[:-2], 1):
-        with Ahead(order, epoch, position, depth=2) as ahead:
-            assert same(next(ahead), expected[start])
-            assert same(next(ahead), expected[start + 1])
+        with Prefetcher(order, epoch, position, depth=2) as prefetcher:
+            assert same(next(prefetcher), expected[start])
+            assert same(next(prefetcher), expected[start + 1])
 
 
 def test_no_more_than_depth_are_built_ahead(write_store):
@@ -60,9 +60,9 @@ def test_no_more_than_depth_are_built_ahead(write_store):
         return pairs
 
     order = BatchOrder(write_store([([5], [6, 7])] * 30), 1, 1, vary=vary)  # a batch for each pair
-    with Ahead(order, 0, 0, depth=4) as ahead:
+    with Prefetcher(order, 0, 0, depth=4) as prefetcher:
         for drawn in range(1, 6):
-            next(ahead)
+            next(prefetcher)
             deadline = time.monotonic() + 10
             while len(built) < drawn + 4 and time.monotonic() < deadline:
                 time.sleep(0.001)
@@ -83,7 +83,7 @@ def test_the_next_epoch_is_made_before_it_is_asked_for(write_store, some_pairs):
         return batches
 
     order.epoch = epoch
-    with Ahead(order, 0, 0, depth=size + 1):
+    with Prefetcher(order, 0, 0, depth=size + 1):
         assert made.wait(10)
 
 
@@ -98,41 +98,41 @@ def test_an_exception_is_raised_where_its_batch_is_due_and_again(write_store, so
             raise LookupError("no such piece")
         return pairs
 
-    with Ahead(BatchOrder(store, 128, 1, vary=vary), 0, 0) as ahead:
+    with Prefetcher(BatchOrder(store, 128, 1, vary=vary), 0, 0) as prefetcher:
         for thread in threads():
             thread.join(20)  # it has failed before anything is drawn
-        assert same(next(ahead), expected[0])
-        assert same(next(ahead), expected[1])
+        assert same(next(prefetcher), expected[0])
+        assert same(next(prefetcher), expected[1])
         for _ in range(2):
             with pytest.raises(LookupError, match="no such piece"):
-                next(ahead)
+                next(prefetcher)
 
 
 def test_a_start_beyond_the_epoch_is_an_error_of_the_consumer(write_store, some_pairs):
-    with Ahead(BatchOrder(write_store(some_pairs), 128, 1), 0, 10**6) as ahead, pytest.raises(IndexError):
-        next(ahead)
+    with Prefetcher(BatchOrder(write_store(some_pairs), 128, 1), 0, 10**6) as prefetcher, pytest.raises(IndexError):
+        next(prefetcher)
 
 
 @pytest.mark.parametrize("drawn", [0, 1, 5])
 def test_closing_ends_a_thread_that_waits(write_store, some_pairs, drawn):
-    ahead = Ahead(BatchOrder(write_store(some_pairs), 128, 1), 0, 0, depth=2)
+    prefetcher = Prefetcher(BatchOrder(write_store(some_pairs), 128, 1), 0, 0, depth=2)
     for _ in range(drawn):
-        next(ahead)
-    ahead.close()
+        next(prefetcher)
+    prefetcher.close()
     assert not threads()
-    ahead.close()
+    prefetcher.close()
     with pytest.raises(ValueError, match="closed"):
-        next(ahead)
+        next(prefetcher)
 
 
 def test_the_thread_ends_with_a_consumer_that_fails_or_forgets(write_store, some_pairs):
     order = BatchOrder(write_store(some_pairs), 128, 1)
-    with pytest.raises(ZeroDivisionError), Ahead(order, 0, 0) as ahead:
-        next(ahead).position / 0
+    with pytest.raises(ZeroDivisionError), Prefetcher(order, 0, 0) as prefetcher:
+        next(prefetcher).position / 0
     assert not threads()
-    ahead = Ahead(order, 0, 0)
-    next(ahead)
-    del ahead
+    prefetcher = Prefetcher(order, 0, 0)
+    next(prefetcher)
+    del prefetcher
     gc.collect()
     assert not threads()
 
@@ -141,11 +141,11 @@ def test_the_thread_keeps_no_process_alive(write_store, some_pairs, tmp_path):
     write_store(some_pairs)
     program = f"""
 from pathlib import Path
-from seqloom.batching.ahead import Ahead
+from seqloom.batching.prefetch import Prefetcher
 from seqloom.batching.batches import BatchOrder
 from seqloom.batching.store import TokenStore
-ahead = Ahead(BatchOrder(TokenStore.open(Path({str(tmp_path / "store")!r})), 128, 1), 0, 0, depth=100_000)
-next(ahead)
+prefetcher = Prefetcher(BatchOrder(TokenStore.open(Path({str(tmp_path / "store")!r})), 128, 1), 0, 0, depth=100_000)
+next(prefetcher)
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=50)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -155,11 +155,11 @@ def test_two_threads_may_ask_one_order_for_different_epochs(write_store, some_pa
     store = write_store(some_pairs)
     order = BatchOrder(store, 128, 1)
     expected = [list(islice(plainly(BatchOrder(store, 128, 1), epoch), 150)) for epoch in range(3)]
-    lines = [Ahead(order, epoch, 0) for epoch in range(3)]
+    prefetchers = [Prefetcher(order, epoch, 0) for epoch in range(3)]
     for batches in zip(*expected, strict=True):
-        assert all(same(next(line), batch) for line, batch in zip(lines, batches, strict=True))
-    for line in lines:
-        line.close()
+        assert all(same(next(prefetcher), batch) for prefetcher, batch in zip(prefetchers, batches, strict=True))
+    for prefetcher in prefetchers:
+        prefetcher.close()
 
 
 # Sampled subwords: threads share what is remembered of words.
@@ -182,22 +182,25 @@ def test_sampled_subwords_are_the_same_in_any_thread_whatever_others_draw(write_
     order = BatchOrder(store, 256, 1, vary=vary)
     expected = list(islice(plainly(order), 40))
     assert not same(expected[0], next(plainly(BatchOrder(store, 256, 1))))  # something is drawn
-    with Ahead(order, 0, 0, depth=2) as ahead:
+    with Prefetcher(order, 0, 0, depth=2) as prefetcher:
         for batch in expected:
             vary(len(batch), [([5, 6, 7, 8], [9, 10, 11])])  # this thread draws in between
-            assert same(next(ahead), batch)
+            assert same(next(prefetcher), batch)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="memory can be pinned here")
 def test_memory_that_cannot_be_pinned_is_an_error_of_the_consumer(write_store, some_pairs):
-    with Ahead(BatchOrder(write_store(some_pairs), 128, 1), 0, 0, pin=True) as ahead, pytest.raises(RuntimeError):
-        next(ahead)
+    with (
+        Prefetcher(BatchOrder(write_store(some_pairs), 128, 1), 0, 0, pin=True) as prefetcher,
+        pytest.raises(RuntimeError),
+    ):
+        next(prefetcher)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_batches_are_pinned(write_store, some_pairs):
     order = BatchOrder(write_store(some_pairs), 128, 1)
-    with Ahead(order, 0, 0, pin=True) as ahead:
-        drawn = next(ahead)
+    with Prefetcher(order, 0, 0, pin=True) as prefetcher:
+        drawn = next(prefetcher)
     assert all(tensor.is_pinned() for tensor in drawn.batch)
     assert same(drawn, next(plainly(order)))
