@@ -18,7 +18,7 @@ from seqloom.decoding.sampling import sample
 from seqloom.decoding.search import beam_search
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ModelError, ParamsError
-from seqloom.models import generation
+from seqloom.models import pretrained_generate
 from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
 
@@ -83,7 +83,7 @@ def generate(model: Model, batch: Batch, settings: SearchSettings, n_best: int, 
     if (rules.prefixes != rules.prefixes[0]).any():
         raise ModelError("search.method is generate, which knows no target prefix of a single text; use beam")
     prefix = rules.prefixes[0].tolist()
-    found = generation.generate(
+    found = pretrained_generate.generate(
         model,
         batch.source,
         batch.lengths,

@@ -26,7 +26,7 @@ from seqloom.models.catalogue import build_model, save_model
 from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import SIDES, Side
-from seqloom.models.vectors import Coverage, start_embeddings
+from seqloom.models.word_vectors import Coverage, start_embeddings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress, ignore
 from seqloom.stages import places
