@@ -95,7 +95,7 @@ class RotaryPositions(Positions):
 
 
 def _rotate(x_BNTH: Tensor, cosine_TP: Tensor, sine_TP: Tensor) -> Tensor:
-    """Rotate the pairs (0, 1), (2, 3), ... of each head (Su et al. 2021, equation 34); in fp32, given back as it came."""
+    """Rotate the pairs (0, 1), (2, 3), ... of each head (Su et al. 2021, equation 34), computed in fp32."""
     even, odd = x_BNTH[..., 0::2], x_BNTH[..., 1::2]
     rotated = (even * cosine_TP - odd * sine_TP, even * sine_TP + odd * cosine_TP)
     return torch.stack(rotated, dim=-1).flatten(-2).to(x_BNTH.dtype)
