@@ -173,7 +173,7 @@ def test_sampled_subwords_are_the_same_in_any_thread_whatever_others_draw(write_
     encoded = [vocabulary.encode(text) for text in texts]
     store = write_store(list(zip(encoded[:40], encoded[40:], strict=True)))
 
-    resample = vocabulary.resampler(0.2)
+    resample = vocabulary.subword_sampler(0.2)
 
     def vary(number, pairs):
         random = Random(number)

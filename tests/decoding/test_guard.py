@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seqloom.decoding.guard import Part, complete, find, guard, nest, space, tidy
 from seqloom.text import FORMS, STANDARD_FORMS, Forms
-from seqloom.tokenization.tags import ALONE, partners
+from seqloom.tokenization.tags import NO_PARTNER, partners
 
 EVERY = Forms(list(FORMS))
 placeholders = st.sampled_from(
@@ -103,8 +103,8 @@ def test_pairs_of_tags_nest_in_whatever_order_they_came(order: list[str]) -> Non
     source = ["<b>", "<i>", "{x}", "</i>", "<br>", "</b>"]
     nested = [text for text, _ in nest([(text, True) for text in order], source)]
     assert Counter(nested) == Counter(source)
-    assert partners(nested).count(ALONE) == 2
-    if partners(order).count(ALONE) == 2:
+    assert partners(nested).count(NO_PARTNER) == 2
+    if partners(order).count(NO_PARTNER) == 2:
         assert nested == list(order)
 
 

@@ -13,7 +13,7 @@ from seqloom.decoding.octets import Octets
 from seqloom.decoding.sampling import sample
 from seqloom.decoding.search import beam_search
 from seqloom.symbols import OWN
-from seqloom.tokenization.tokenizer import Special
+from seqloom.tokenization.tokenizer import NonTextIds
 from tests.records import search_settings
 
 FIRST = 6
@@ -28,7 +28,7 @@ def spoken(ids: list[int]) -> bytes:
 
 def rules(limits: list[int], ngram: int = 0) -> Constraints:
     built = Constraints.build(OWN, torch.tensor(limits), no_repeat_ngram=ngram)
-    return built.extended(Special((), tuple(range(FIRST, FIRST + 256)), (OWN.unk,)), [])
+    return built.extended(NonTextIds((), tuple(range(FIRST, FIRST + 256)), (OWN.unk,)), [])
 
 
 def allowed_after(written: bytes) -> set[int]:

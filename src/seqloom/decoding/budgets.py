@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from seqloom.tokenization.tags import ALONE, name_of, partners
+from seqloom.tokenization.tags import NO_PARTNER, name_of, partners
 
 
 class Budget(NamedTuple):
@@ -26,13 +26,13 @@ class Budget(NamedTuple):
     def of(cls, placeholders: Sequence[str], slots: Sequence[str]) -> Self:
         """Return the budget of a source that holds `placeholders`, of which the distinct ones, `slots`, have a slot."""
         place = {placeholder: slot for slot, placeholder in enumerate(slots)}
-        counts, closers = [0] * len(slots), [ALONE] * len(slots)
+        counts, closers = [0] * len(slots), [NO_PARTNER] * len(slots)
         pairs = partners(placeholders)
         for placeholder, partner in zip(placeholders, pairs, strict=True):
             if (slot := place.get(placeholder)) is not None:
                 counts[slot] += 1
-                if partner != ALONE and name_of(placeholder)[1]:
-                    closers[slot] = place.get(placeholders[partner], ALONE)
+                if partner != NO_PARTNER and name_of(placeholder)[1]:
+                    closers[slot] = place.get(placeholders[partner], NO_PARTNER)
         return cls(tuple(counts), tuple(closers))
 
     @property
@@ -64,7 +64,7 @@ class Budgets:
             return None
         width = len(ids)
         counts = [[*budget.counts, *[0] * (width - len(budget.counts))] for budget in budgets]
-        closers = [[*budget.closers, *[ALONE] * (width + 1 - len(budget.closers))] for budget in budgets]
+        closers = [[*budget.closers, *[NO_PARTNER] * (width + 1 - len(budget.closers))] for budget in budgets]
         return cls(ids[0], torch.tensor(counts, device=device), torch.tensor(closers, device=device))
 
     def select(self, sources: Tensor) -> Self:
@@ -91,11 +91,11 @@ class Budgets:
         width = self.counts.shape[1]
         closers = self.closers.repeat_interleave(times, 0)  # (R, N + 1)
         closes = torch.zeros(len(slots), width + 2, dtype=torch.bool, device=slots.device)
-        closes.scatter_(1, torch.where(closers == ALONE, width + 1, closers), True)
+        closes.scatter_(1, torch.where(closers == NO_PARTNER, width + 1, closers), True)
         if slots.shape[1] == 0:
             return ~closes[:, :width]
         opening = closers.gather(1, slots)  # (R, t): what closes the tag that is opened here
-        opens = opening != ALONE
+        opens = opening != NO_PARTNER
         depth = (opens.long() - closes.gather(1, slots).long()).cumsum(dim=1)
         # The last tag whose depth is that of the end is still open, all behind it are closed again.
         at = torch.arange(slots.shape[1], device=slots.device)

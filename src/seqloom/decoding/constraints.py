@@ -27,7 +27,7 @@ from torch import Tensor
 from seqloom.decoding.budgets import Budget, Budgets
 from seqloom.decoding.octets import Octets
 from seqloom.symbols import Symbols
-from seqloom.tokenization.tokenizer import Special
+from seqloom.tokenization.tokenizer import NonTextIds
 
 _FREE = -1  # in place of a forced token: there is none
 
@@ -76,14 +76,14 @@ class Constraints:
             no_repeat_ngram,
         )
 
-    def extended(self, special: Special, budgets: Sequence[Budget]) -> Self:
+    def extended(self, ids: NonTextIds, budgets: Sequence[Budget]) -> Self:
         """Return these rules with those for the `special` ids of a tokenizer; `budgets` has one per source."""
         device = self.max_lengths.device
         return replace(
             self,
-            banned=(*special.slots, *special.unwritten),
-            budgets=Budgets.build(special.slots, budgets, device),
-            octets=Octets(special.octets, device) if special.octets else None,
+            banned=(*ids.slots, *ids.never_generated),
+            budgets=Budgets.build(ids.slots, budgets, device),
+            octets=Octets(ids.byte_ids, device) if ids.byte_ids else None,
         )
 
     @cached_property

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
 
 from seqloom.text import Forms, clean
-from seqloom.tokenization.tags import ALONE, name_of, partners
+from seqloom.tokenization.tags import NO_PARTNER, name_of, partners
 
 Part = tuple[str, bool]
 """A stretch of text, and whether it is a placeholder of the source."""
@@ -135,12 +135,14 @@ def _ends_open(text: str) -> bool:
 def nest(parts: Sequence[Part], wanted: Sequence[str]) -> list[Part]:
     """Return `parts` with the pairs of tags of the source properly nested; if they are not, in the source's order."""
     source = partners(wanted)
-    names = {name_of(placeholder)[0] for placeholder, partner in zip(wanted, source, strict=True) if partner != ALONE}
+    names = {
+        name_of(placeholder)[0] for placeholder, partner in zip(wanted, source, strict=True) if partner != NO_PARTNER
+    }
     if not names:
         return list(parts)
     at = [index for index, (text, is_one) in enumerate(parts) if is_one and name_of(text)[0] in names]
     there = [parts[index][0] for index in at]
-    if ALONE not in partners(there):
+    if NO_PARTNER not in partners(there):
         return list(parts)
     mended = list(parts)
     for index, tag in zip(at, [tag for tag in wanted if name_of(tag)[0] in names], strict=False):

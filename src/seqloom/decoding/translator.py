@@ -31,7 +31,7 @@ from seqloom.decoding.windows import Window
 from seqloom.errors import ModelError
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress, ignore
-from seqloom.tokenization.slots import part
+from seqloom.tokenization.slots import split_at_slots
 from seqloom.tokenization.tokenizer import Tokenizer
 
 
@@ -153,7 +153,7 @@ class Translator:
         if prefixes is None:
             prefixes = [""] * len(texts)
         plans = [
-            Plan.make(text, prefix, self.tokenizer.forms, self.tokenizer.at_once)
+            Plan.make(text, prefix, self.tokenizer.forms, self.tokenizer.placeholders_at_once)
             for text, prefix in zip(texts, prefixes, strict=True)
         ]
         sources = [
@@ -243,7 +243,7 @@ class Translator:
             min_lengths=torch.minimum(least, most).to(self.device),
             prefixes=[each.prefix for each in sources],
             no_repeat_ngram=search.no_repeat_ngram,
-        ).extended(self.tokenizer.special, [each.budget for each in sources])
+        ).extended(self.tokenizer.non_text_ids, [each.budget for each in sources])
         batch = Batch(padded.to(self.device), lengths.to(self.device), rules)
 
         def write(source: int, ids: Sequence[int]) -> str:
@@ -262,7 +262,7 @@ class Translator:
         for best in zip(*found, strict=False) if found else [()]:
             targets, wheres = [], []
             for window, source, (hypothesis, _) in zip(plan.translated, sources, best, strict=True):
-                targets.append(part(self.tokenizer.spell(hypothesis.ids), source.slots))
+                targets.append(split_at_slots(self.tokenizer.spell(hypothesis.ids), source.slots))
                 wheres.append(self._where(window, source, hypothesis.ids))
             text, kept, placed = assemble(plan, targets, wheres, forms)
             hypotheses = [each.hypothesis for each in best]

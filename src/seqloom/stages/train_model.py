@@ -193,7 +193,7 @@ def starting_point(
 
 def resampling(tokenizer: Tokenizer, alpha: float) -> Vary:
     """Subword regularisation (Kudo 2018; Provilkov et al. 2020): each time a pair is read, its words are split anew."""
-    of_source, of_target = tokenizer.resampler("source", alpha), tokenizer.resampler("target", alpha)
+    of_source, of_target = tokenizer.subword_sampler("source", alpha), tokenizer.subword_sampler("target", alpha)
 
     def vary(seed: int, pairs: list[Pair]) -> list[Pair]:
         random = Random(seed)
