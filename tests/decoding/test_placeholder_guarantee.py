@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.placeholder_guarantee import generate, is_exact
-from seqloom.decoding.folder import DEFAULT_SEARCH
+from seqloom.decoding.model_folder import DEFAULT_SEARCH
 from seqloom.decoding.translator import Translator
 from seqloom.languages import Direction
 from seqloom.models.catalogue import build_model

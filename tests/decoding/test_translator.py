@@ -5,7 +5,7 @@ import torch
 
 from seqloom.decoding import mbr
 from seqloom.decoding.ensemble import Ensemble
-from seqloom.decoding.folder import DEFAULT_SEARCH, Languages
+from seqloom.decoding.model_folder import DEFAULT_SEARCH, Languages
 from seqloom.decoding.translator import Translator, pick_device
 from seqloom.errors import ModelError, ParamsError, TokenizerError
 from seqloom.languages import Direction

@@ -11,11 +11,11 @@ import numpy as np
 from torch import Tensor
 
 from seqloom.decoding import mbr
+from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble
-from seqloom.decoding.finished import Hypothesis
+from seqloom.decoding.hypotheses import Hypothesis
 from seqloom.decoding.sampling import sample
-from seqloom.decoding.search import beam_search
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ModelError, ParamsError
 from seqloom.models import pretrained_generate

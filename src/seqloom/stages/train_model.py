@@ -20,7 +20,7 @@ import torch
 
 from seqloom.batching.batches import BatchOrder, Pair, Share, Vary, in_order
 from seqloom.batching.store import TokenStore
-from seqloom.decoding.folder import LENGTHS_FILE, Languages
+from seqloom.decoding.model_folder import LENGTHS_FILE, Languages
 from seqloom.decoding.translator import Translator
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.models.pretrained import Pretrained
