@@ -85,7 +85,7 @@ class TokenStore:
             numbers = _map(folder / DIRECTIONS, np.dtype("<u2"), pairs) if len(directions) > 1 else None
             return cls(folder, sides[0], sides[1], Symbols(**meta["symbols"]), directions, numbers)
         except (KeyError, TypeError, ValueError) as error:
-            raise CorpusError(f"{folder / 'meta.json'}: not what a token store says ({error!r}); {_WAY_ON}") from error
+            raise CorpusError(f"{folder / 'meta.json'}: not what a token store says ({error!r}); {_REMEDY}") from error
 
     def __len__(self) -> int:
         return len(self.columns[0].offsets) - 1
@@ -218,14 +218,14 @@ class TokenWriter:
         self._numbers.clear()
 
 
-_WAY_ON = "run train_tokenizer again"
+_REMEDY = "run train_tokenizer again"
 
 
 def pair_error(folder: Path, number: int, what: str) -> CorpusError:
     """Return the error that says what is wrong with a pair, and which one it is."""
     return CorpusError(
         f"{folder}: pair {number} (from 0; of {folder.name}.tsv it is line {number + 2}, or a later one where pairs "
-        f"before it were too long): {what}; {_WAY_ON}"
+        f"before it were too long): {what}; {_REMEDY}"
     )
 
 
@@ -234,9 +234,9 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CorpusError(f"{path}: cannot be read ({error}); {_WAY_ON}") from error
+        raise CorpusError(f"{path}: cannot be read ({error}); {_REMEDY}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise CorpusError(f"{path}: not a token store of format {FORMAT}; {_WAY_ON}")
+        raise CorpusError(f"{path}: not a token store of format {FORMAT}; {_REMEDY}")
     return meta
 
 
@@ -256,14 +256,14 @@ def _open_column(folder: Path, side: str, pairs: int, kind: np.dtype[Any], meta:
 
 
 def _contradiction(folder: Path, side: str) -> CorpusError:
-    return CorpusError(f"{folder / f'{side}.offsets.bin'}: the offsets contradict the ids; {_WAY_ON}")
+    return CorpusError(f"{folder / f'{side}.offsets.bin'}: the offsets contradict the ids; {_REMEDY}")
 
 
 def _map(path: Path, kind: np.dtype[Any], count: int) -> NDArray[Any]:
     try:
         size = path.stat().st_size
         if size != count * kind.itemsize:
-            raise CorpusError(f"{path}: holds {size} bytes where {count * kind.itemsize} are due; {_WAY_ON}")
+            raise CorpusError(f"{path}: holds {size} bytes where {count * kind.itemsize} are due; {_REMEDY}")
         return np.asarray(np.memmap(path, kind, mode="r"))  # a plain view of the map: a subclass costs at each index
     except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error}); {_WAY_ON}") from error
+        raise CorpusError(f"{path}: cannot be read ({error}); {_REMEDY}") from error
