@@ -17,7 +17,7 @@ from tests.records import tokenizer_settings
 
 
 def plainly(order, epoch=0, position=0):
-    """What `Prefetcher` promises, without it: batches, and where the one after each of them stands."""
+    """The same batches without a `Prefetcher`, each with the epoch and position of the next one."""
     while True:
         batches = order.epoch(epoch)
         batch = batches[position]
@@ -34,7 +34,7 @@ def threads() -> list[threading.Thread]:
 
 
 @pytest.mark.parametrize("depth", [1, 3, 1000])
-def test_batches_are_those_of_plain_iteration_over_the_ends_of_epochs(write_store, some_pairs, depth):
+def test_batches_equal_plain_iteration_across_epoch_boundaries(write_store, some_pairs, depth):
     store = write_store(some_pairs[:100])
     size = len(BatchOrder(store, 128, 1).epoch(0))
     expected = list(islice(plainly(BatchOrder(store, 128, 1)), 2 * size + 3))
@@ -43,7 +43,7 @@ def test_batches_are_those_of_plain_iteration_over_the_ends_of_epochs(write_stor
     assert expected[size - 1][1:] == (1, 0)
 
 
-def test_a_run_goes_on_from_wherever_a_batch_said(write_store, some_pairs):
+def test_a_run_resumes_from_the_epoch_and_position_of_any_batch(write_store, some_pairs):
     order = BatchOrder(write_store(some_pairs[:60]), 128, 1)
     expected = list(islice(plainly(order), 2 * len(order.epoch(0)) + 4))
     for start, (_, epoch, position) in enumerate(expected[:-2], 1):
@@ -52,7 +52,7 @@ def test_a_run_goes_on_from_wherever_a_batch_said(write_store, some_pairs):
             assert same(next(prefetcher), expected[start + 1])
 
 
-def test_no_more_than_depth_are_built_ahead(write_store):
+def test_at_most_depth_batches_are_built_ahead(write_store):
     built = []
 
     def vary(seed, pairs):
@@ -70,7 +70,7 @@ def test_no_more_than_depth_are_built_ahead(write_store):
             assert len(built) == drawn + 4
 
 
-def test_the_next_epoch_is_made_before_it_is_asked_for(write_store, some_pairs):
+def test_the_next_epoch_is_prepared_in_advance(write_store, some_pairs):
     order = BatchOrder(write_store(some_pairs[:30]), 128, 1)
     size = len(order.epoch(0))
     made = threading.Event()
@@ -87,7 +87,7 @@ def test_the_next_epoch_is_made_before_it_is_asked_for(write_store, some_pairs):
         assert made.wait(10)
 
 
-def test_an_exception_is_raised_where_its_batch_is_due_and_again(write_store, some_pairs):
+def test_an_exception_is_raised_for_the_batch_that_failed_and_on_every_later_call(write_store, some_pairs):
     store = write_store(some_pairs)
     expected = list(islice(plainly(BatchOrder(store, 128, 1)), 2))
     third = BatchOrder(store, 128, 1).epoch(0).pairs(2)
@@ -100,7 +100,7 @@ def test_an_exception_is_raised_where_its_batch_is_due_and_again(write_store, so
 
     with Prefetcher(BatchOrder(store, 128, 1, vary=vary), 0, 0) as prefetcher:
         for thread in threads():
-            thread.join(20)  # it has failed before anything is drawn
+            thread.join(20)  # let it fail before the first batch is read
         assert same(next(prefetcher), expected[0])
         assert same(next(prefetcher), expected[1])
         for _ in range(2):
@@ -108,13 +108,13 @@ def test_an_exception_is_raised_where_its_batch_is_due_and_again(write_store, so
                 next(prefetcher)
 
 
-def test_a_start_beyond_the_epoch_is_an_error_of_the_consumer(write_store, some_pairs):
+def test_a_start_beyond_the_epoch_raises_in_the_consumer(write_store, some_pairs):
     with Prefetcher(BatchOrder(write_store(some_pairs), 128, 1), 0, 10**6) as prefetcher, pytest.raises(IndexError):
         next(prefetcher)
 
 
 @pytest.mark.parametrize("drawn", [0, 1, 5])
-def test_closing_ends_a_thread_that_waits(write_store, some_pairs, drawn):
+def test_closing_ends_a_waiting_thread(write_store, some_pairs, drawn):
     prefetcher = Prefetcher(BatchOrder(write_store(some_pairs), 128, 1), 0, 0, depth=2)
     for _ in range(drawn):
         next(prefetcher)
@@ -125,7 +125,7 @@ def test_closing_ends_a_thread_that_waits(write_store, some_pairs, drawn):
         next(prefetcher)
 
 
-def test_the_thread_ends_with_a_consumer_that_fails_or_forgets(write_store, some_pairs):
+def test_the_thread_ends_if_the_consumer_fails_or_drops_the_prefetcher(write_store, some_pairs):
     order = BatchOrder(write_store(some_pairs), 128, 1)
     with pytest.raises(ZeroDivisionError), Prefetcher(order, 0, 0) as prefetcher:
         next(prefetcher).position / 0
@@ -137,7 +137,7 @@ def test_the_thread_ends_with_a_consumer_that_fails_or_forgets(write_store, some
     assert not threads()
 
 
-def test_the_thread_keeps_no_process_alive(write_store, some_pairs, tmp_path):
+def test_the_thread_does_not_keep_the_process_alive(write_store, some_pairs, tmp_path):
     write_store(some_pairs)
     program = f"""
 from pathlib import Path
@@ -151,7 +151,7 @@ next(prefetcher)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_two_threads_may_ask_one_order_for_different_epochs(write_store, some_pairs):
+def test_several_threads_may_request_different_epochs_of_one_order(write_store, some_pairs):
     store = write_store(some_pairs)
     order = BatchOrder(store, 128, 1)
     expected = [list(islice(plainly(BatchOrder(store, 128, 1), epoch), 150)) for epoch in range(3)]
@@ -162,10 +162,10 @@ def test_two_threads_may_ask_one_order_for_different_epochs(write_store, some_pa
         prefetcher.close()
 
 
-# Sampled subwords: threads share what is remembered of words.
+# Sampled subwords: threads share a cache of words.
 
 
-def test_sampled_subwords_are_the_same_in_any_thread_whatever_others_draw(write_store):
+def test_sampled_subwords_do_not_depend_on_draws_in_other_threads(write_store):
     words = ["".join(row) for row in np.random.default_rng(3).choice(list("abcd"), (100, 5))]
     texts = [" ".join(words[i : i + 5]) for i in range(80)]
     settings = tokenizer_settings(vocab_size=80, algorithm="bpe", byte_fallback=False)
@@ -181,15 +181,15 @@ def test_sampled_subwords_are_the_same_in_any_thread_whatever_others_draw(write_
 
     order = BatchOrder(store, 256, 1, vary=vary)
     expected = list(islice(plainly(order), 40))
-    assert not same(expected[0], next(plainly(BatchOrder(store, 256, 1))))  # something is drawn
+    assert not same(expected[0], next(plainly(BatchOrder(store, 256, 1))))  # sampling has an effect
     with Prefetcher(order, 0, 0, depth=2) as prefetcher:
         for batch in expected:
-            vary(len(batch), [([5, 6, 7, 8], [9, 10, 11])])  # this thread draws in between
+            vary(len(batch), [([5, 6, 7, 8], [9, 10, 11])])  # draw in this thread in between
             assert same(next(prefetcher), batch)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="memory can be pinned here")
-def test_memory_that_cannot_be_pinned_is_an_error_of_the_consumer(write_store, some_pairs):
+def test_failure_to_pin_memory_raises_in_the_consumer(write_store, some_pairs):
     with (
         Prefetcher(BatchOrder(write_store(some_pairs), 128, 1), 0, 0, pin=True) as prefetcher,
         pytest.raises(RuntimeError),

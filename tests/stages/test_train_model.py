@@ -348,7 +348,7 @@ def test_wrong_tokens_stop_before_the_first_step_with_the_pair_at_fault(workplac
     content = bytearray(ids.read_bytes())
     content[40:42] = (60_000).to_bytes(2, "little")
     ids.write_bytes(content)
-    with pytest.raises(CorpusError, match=r"data/tokens/train.*source id 60000 lies outside the vocabulary"):
+    with pytest.raises(CorpusError, match=r"data/tokens/train.*source id 60000 is outside the vocabulary"):
         train_model.run(load_params(), ignore)
     assert not places.CANDIDATE.exists()
 

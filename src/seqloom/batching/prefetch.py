@@ -1,8 +1,7 @@
-"""Batches built ahead of the consumer by one background thread. Knows an order of batches: no model and no device.
+"""Build batches in a background thread, ahead of the consumer.
 
-What comes out is what plain iteration gives, whatever the consumer does meanwhile: each batch depends on its epoch and
-position alone. The thread goes on across the end of an epoch, so that making the next epoch's order, a shuffle and a
-sort of all pairs, is over before the consumer gets there.
+The batches are the same as those of plain iteration, because each depends only on its epoch and position. The thread
+continues into the next epoch, so that the shuffle and sort of all pairs is done before the consumer gets there.
 """
 
 import threading
@@ -14,7 +13,7 @@ from seqloom.batching.batches import Batch, BatchOrder
 
 
 class Prefetched(NamedTuple):
-    """A batch, and where the one after it stands: from there a resumed run goes on."""
+    """A batch, and the epoch and position of the next one, where a resumed run continues."""
 
     batch: Batch
     epoch: int
@@ -22,10 +21,11 @@ class Prefetched(NamedTuple):
 
 
 class Prefetcher:
-    """An endless iterator over the batches of `order` from (`epoch`, `position`) on, at most `depth` of them built.
+    """An endless iterator over the batches of `order`, starting at (`epoch`, `position`).
 
-    A context manager; `close` ends the thread, which a process that ends does not wait for. `pin` puts batches into
-    page-locked memory, from which a CUDA device copies while the host goes on.
+    At most `depth` batches are built ahead. With `pin`, batches are in page-locked memory, from which a CUDA device can
+    copy asynchronously. Use it as a context manager or call `close` to end the thread; the thread is a daemon and does
+    not keep the process alive.
     """
 
     def __init__(self, order: BatchOrder, epoch: int, position: int, *, depth: int = 8, pin: bool = False) -> None:
@@ -34,8 +34,9 @@ class Prefetcher:
         thread = threading.Thread(
             target=_build, args=(self._channel, order, epoch, position, pin), name="batch prefetcher", daemon=True
         )
-        # Called once: by `close`, when nobody holds this object any longer, or when the interpreter begins to end,
-        # so that the thread is not cut off inside NumPy or torch. The thread knows the line alone.
+        # Runs once: from `close`, when this object is garbage collected, or when the interpreter starts to exit, so
+        # that the thread is not killed inside NumPy or torch. The thread references only the channel, never this
+        # object, so the finalizer can run.
         self._end = weakref.finalize(self, _end, self._channel, thread)
         thread.start()
 
@@ -49,23 +50,23 @@ class Prefetcher:
         return self
 
     def __next__(self) -> Prefetched:
-        """Return the next batch. An exception of the thread is raised where the batch is due that it befell."""
+        """Return the next batch. If building it failed in the thread, this and every later call raises the error."""
         if not self._end.alive:
-            raise ValueError("no batch can be drawn: closed")
+            raise ValueError("this prefetcher is closed")
         drawn = self._channel.built.get()
         if isinstance(drawn, BaseException):
-            self._channel.built.put(drawn)  # who asks again is told again
+            self._channel.built.put(drawn)  # the next call raises it again
             raise drawn
         self._channel.free.release()
         return drawn
 
     def close(self) -> None:
-        """End the thread, even if it waits, and forget what is built."""
+        """End the thread and discard the batches that it has built."""
         self._end()
 
 
 class _Channel:
-    """What consumer and thread share: built batches, and how many more may be built."""
+    """What consumer and thread share: the built batches, and a count of how many more may be built."""
 
     def __init__(self, depth: int) -> None:
         self.built: SimpleQueue[Prefetched | BaseException] = SimpleQueue()
@@ -82,12 +83,12 @@ def _build(channel: _Channel, order: BatchOrder, epoch: int, position: int, pin:
             if position == len(batches):
                 epoch, position = epoch + 1, 0
             channel.built.put(Prefetched(batch.pinned() if pin else batch, epoch, position))
-    except BaseException as error:  # whatever it is, the consumer must not wait for ever
+    except BaseException as error:  # otherwise the consumer would wait forever
         channel.built.put(error)
 
 
 def _end(channel: _Channel, thread: threading.Thread) -> None:
     channel.closed.set()
     channel.free.release()
-    if thread is not threading.current_thread():  # which is where the collector of garbage may run
+    if thread is not threading.current_thread():  # the GC may run this in the thread itself, which cannot join itself
         thread.join()
