@@ -193,7 +193,7 @@ def test_a_target_language_is_named_where_there_are_several(translator, tokenize
     assert german.ids[0] != french.ids[0]
     with pytest.raises(ModelError, match=r"does not write 'es'; it writes de, fr"):
         ours.translate(["the end"], language="es")
-    with pytest.raises(TokenizerError, match="no target language is named"):
+    with pytest.raises(TokenizerError, match="no target language is given"):
         ours.translate(["the end"])
 
 
