@@ -76,7 +76,7 @@ def test_two_vocabularies_have_separate_embeddings(tmp_path: Path) -> None:
     model = build(tmp_path, VOCABULARY, 50)
     assert model.source_embedding is not model.target_embedding
     assert (len(model.source_embedding.weight), len(model.output_weight)) == (VOCABULARY, 50)
-    with pytest.raises(ModelError, match=r"40 source and 50 target ids, its tokenizer 40 and 40"):
+    with pytest.raises(ModelError, match=r"40 source and 50 target ids, but its tokenizer 40 and 40"):
         build(tmp_path)
 
 
