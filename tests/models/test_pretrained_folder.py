@@ -98,7 +98,7 @@ def test_an_unsupported_architecture_is_rejected_by_name(tmp_path: Path) -> None
 def test_an_invalid_folder_is_rejected_by_name(folders: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"it has no config\.json"):
         build(tmp_path)
-    with pytest.raises(ModelError, match="starts from a folder"):
+    with pytest.raises(ModelError, match="is read from a folder"):
         build_model(ARCHITECTURE, VOCABULARY, VOCABULARY)
     shutil.copytree(folders["marian"], tmp_path, dirs_exist_ok=True)
     file = tmp_path / "model.safetensors"

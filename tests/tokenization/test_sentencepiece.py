@@ -64,7 +64,7 @@ def test_a_vocabulary_size_too_large_is_rejected_naming_the_maximum(settings_of,
         TokenizerError, match=r"vocab_size is 5000, but this text supports at most \d+ pieces"
     ) as caught:
         SentencePieceVocabulary.train(LINES, settings_of(vocab_size=5000, algorithm=algorithm), SLOTS)
-    largest = int(str(caught.value).split("supports ")[1].split()[0])
+    largest = int(str(caught.value).split("at most ")[1].split()[0])
     assert (
         SentencePieceVocabulary.train(LINES, settings_of(vocab_size=largest, algorithm=algorithm), SLOTS).size
         == largest
