@@ -32,11 +32,11 @@ def test_a_loaded_tokenizer_equals_the_saved_one(every_kind, text_pairs, tmp_pat
 
 @pytest.mark.parametrize("kind", [{}, {"joint": False, "vocab_size": 304}, {"name": "characters"}])
 def test_target_languages_are_saved_and_loaded(trained, tmp_path, kind):
-    told = trained(languages=("de", "pt-BR"), **kind)
-    told.save(tmp_path / "it")
+    tokenizer = trained(languages=("de", "pt-BR"), **kind)
+    tokenizer.save(tmp_path / "it")
     again = load_tokenizer(tmp_path / "it")
     assert again.languages == ("de", "pt-BR")
-    assert again.encode_source("the lamp", "pt-BR") == told.encode_source("the lamp", "pt-BR")
+    assert again.encode_source("the lamp", "pt-BR") == tokenizer.encode_source("the lamp", "pt-BR")
 
 
 def test_a_single_target_language_is_not_stored(trained, tmp_path):
@@ -48,7 +48,7 @@ def test_a_single_target_language_is_not_stored(trained, tmp_path):
 
 def test_languages_need_room_in_the_vocabulary(text_pairs, settings_of):
     chosen = settings_of(vocab_size=270)
-    assert chosen.taken(1) == 4 + 4 + 256
+    assert chosen.reserved_pieces(1) == 4 + 4 + 256
     with pytest.raises(TokenizerError, match=r"vocab_size \(270\) leaves no room for 6 target languages: 270 pieces"):
         train_tokenizer(chosen, lambda: iter(text_pairs), 1, ignore, ("de", "fr", "es", "it", "nl", "pl"))
 
@@ -181,12 +181,12 @@ def test_a_model_file_of_another_kind_is_rejected(trained, tmp_path):
 
 def test_the_forms_of_placeholders_are_stored_and_used(text_pairs, settings_of, tmp_path):
     forms = Forms(["braces"], [r"@@\w+@@"])
-    told = train_tokenizer(settings_of(), lambda: iter(text_pairs), 1, ignore, (), forms)
-    told.save(tmp_path / "it")
+    tokenizer = train_tokenizer(settings_of(), lambda: iter(text_pairs), 1, ignore, (), forms)
+    tokenizer.save(tmp_path / "it")
     again = load_tokenizer(tmp_path / "it")
     assert again.forms == forms
     assert again.encode_source("Open @@x@@ %s {y}").slots == ("@@x@@", "{y}")
-    assert again.encode_source("Open @@x@@ %s {y}") == told.encode_source("Open @@x@@ %s {y}")
+    assert again.encode_source("Open @@x@@ %s {y}") == tokenizer.encode_source("Open @@x@@ %s {y}")
 
 
 def test_a_tokenizer_without_stored_forms_uses_the_standard_ones(trained, tmp_path):
@@ -211,7 +211,7 @@ def test_invalid_forms_are_rejected(trained, tmp_path, stored):
 def test_placeholders_at_once_is_the_number_that_enough_pairs_have(settings_of, tmp_path, pairs, learnt):
     words = [f"Open the door {' '.join(f'{{x{n}}}' for n in range(count))} now" for count in pairs]
     chosen = settings_of(name="characters", vocab_size=64)
-    told = train_tokenizer(chosen, lambda: zip(words, words, strict=True), 1, ignore)
-    assert told.placeholders_at_once == learnt
-    told.save(tmp_path / "it")
+    tokenizer = train_tokenizer(chosen, lambda: zip(words, words, strict=True), 1, ignore)
+    assert tokenizer.placeholders_at_once == learnt
+    tokenizer.save(tmp_path / "it")
     assert load_tokenizer(tmp_path / "it").placeholders_at_once == learnt

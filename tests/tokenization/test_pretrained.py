@@ -124,13 +124,13 @@ def test_pieces_are_readable(tokenizer: PretrainedTokenizer) -> None:
 
 
 def test_the_prefix_precedes_every_source(folders: dict[str, Path], tmp_path: Path) -> None:
-    told = PretrainedTokenizer(folders["t5"], options("t5", "a small "))
+    prefixed = PretrainedTokenizer(folders["t5"], options("t5", "a small "))
     plain = PretrainedTokenizer(folders["t5"], options("t5"))
-    assert told.encode_source("garden") == plain.encode_source("a small garden")
-    assert told.encode_source("") == plain.encode_source("")
-    assert told.encode_target("garten", ()) == plain.encode_target("garten", ())
-    told.save(tmp_path / "stored")
-    assert load_tokenizer(tmp_path / "stored").encode_source("garden") == told.encode_source("garden")
+    assert prefixed.encode_source("garden") == plain.encode_source("a small garden")
+    assert prefixed.encode_source("") == plain.encode_source("")
+    assert prefixed.encode_target("garten", ()) == plain.encode_target("garten", ())
+    prefixed.save(tmp_path / "stored")
+    assert load_tokenizer(tmp_path / "stored").encode_source("garden") == prefixed.encode_source("garden")
 
 
 def test_a_loaded_tokenizer_equals_the_saved_one_byte_for_byte(tokenizer: PretrainedTokenizer, tmp_path: Path) -> None:

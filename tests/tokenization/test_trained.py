@@ -140,31 +140,31 @@ KINDS = [{"algorithm": "unigram"}, {"algorithm": "bpe"}, {"joint": False, "vocab
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_source_begins_with_its_target_language(trained, kind):
-    plain, told = trained(**kind), trained(languages=("de", "fr"), **kind)
-    assert (plain.languages, told.languages) == ((), ("de", "fr"))
-    german, french = (told.encode_source("Open {x}", language) for language in ("de", "fr"))
+    plain, multilingual = trained(**kind), trained(languages=("de", "fr"), **kind)
+    assert (plain.languages, multilingual.languages) == ((), ("de", "fr"))
+    german, french = (multilingual.encode_source("Open {x}", language) for language in ("de", "fr"))
     assert german.ids[0] != french.ids[0]
     assert german.ids[1:] == french.ids[1:]
-    assert told.source_pieces(german.ids)[0] == "<2de>"
-    assert told.source_pieces(french.ids)[0] == "<2fr>"
-    assert "<0>" in told.source_pieces(german.ids)
+    assert multilingual.source_pieces(german.ids)[0] == "<2de>"
+    assert multilingual.source_pieces(french.ids)[0] == "<2fr>"
+    assert "<0>" in multilingual.source_pieces(german.ids)
     assert plain.encode_source("Open {x}", "fr") == plain.encode_source("Open {x}")  # ignored here
-    assert told.encode_source("", "de") == Encoded([], ())
+    assert multilingual.encode_source("", "de") == Encoded([], ())
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_language_is_one_source_id_and_has_no_text(trained, kind):
-    told = trained(languages=("de", "fr"), **kind)
-    ids = told.encode_source("the lamp", "fr").ids
-    again = told.encode_source("\ue100the\ue101 lamp", "fr").ids  # a text cannot select a language
+    multilingual = trained(languages=("de", "fr"), **kind)
+    ids = multilingual.encode_source("the lamp", "fr").ids
+    again = multilingual.encode_source("\ue100the\ue101 lamp", "fr").ids  # a text cannot select a language
     assert again == ids
-    if told.joint:
-        assert told.decode(ids, ()) == "the lamp"
-    target = told.encode_target("Öffne {x}", ["{x}"], "fr")
-    assert told.encode_target("Öffne {x}", ["{x}"]) == target
-    assert told.prefix("fr") == []
-    pieces = told.target_pieces(range(told.target_vocab_size))
-    assert ("<2de>" in pieces) == told.joint
+    if multilingual.joint:
+        assert multilingual.decode(ids, ()) == "the lamp"
+    target = multilingual.encode_target("Öffne {x}", ["{x}"], "fr")
+    assert multilingual.encode_target("Öffne {x}", ["{x}"]) == target
+    assert multilingual.prefix("fr") == []
+    pieces = multilingual.target_pieces(range(multilingual.target_vocab_size))
+    assert ("<2de>" in pieces) == multilingual.joint
 
 
 @pytest.mark.parametrize(

@@ -84,9 +84,9 @@ class SlotConstraint:
         fits = torch.where(
             fits.any(dim=1, keepdim=True), fits, may
         )  # only a prefix can have tags that cannot be nested
-        said = log_probabilities[:, self.first : self.first + width].masked_fill(~fits, -torch.inf)
+        allowed = log_probabilities[:, self.first : self.first + width].masked_fill(~fits, -torch.inf)
         ending = log_probabilities[:, eos] >= log_probabilities.amax(dim=1)
-        return MissingSlots(said, left.sum(dim=1), ending)
+        return MissingSlots(allowed, left.sum(dim=1), ending)
 
     def _nested(self, slots: Tensor, times: int) -> Tensor:
         """Return whether each slot may come next, (R, N), because it closes the innermost open tag or no tag at all.

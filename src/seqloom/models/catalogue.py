@@ -111,8 +111,8 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:
         sizes = _size(stored["source_vocab_size"]), _size(stored["target_vocab_size"])
     except ValidationError as error:
         fault = error.errors()[0]
-        said = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-        raise ModelError(f"{description}: does not describe a model: {said}") from error
+        message = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+        raise ModelError(f"{description}: does not describe a model: {message}") from error
     except (KeyError, ValueError) as error:
         raise ModelError(f"{description}: does not describe a model: {error}") from error
     if isinstance(architecture, PretrainedArchitecture):

@@ -132,14 +132,14 @@ class Pretrained(Seq2Seq):
         self.fit("target", state.length + 1)
         # Reading a token changes the cache object, so each step gets a new one; its tensors are never modified.
         cache = library("transformers").EncoderDecoderCache(_cache(state.target), _cache(state.source))
-        told = self._decode(token.unsqueeze(1), state.memory, state.mask, cache=cache, use_cache=True)
+        output = self._decode(token.unsqueeze(1), state.memory, state.mask, cache=cache, use_cache=True)
         after = replace(
             state,
             source=_layers(cache.cross_attention_cache),
             target=_layers(cache.self_attention_cache),
             length=state.length + 1,
         )
-        return self.log_probabilities(self._hidden(told).squeeze(1)), after
+        return self.log_probabilities(self._hidden(output).squeeze(1)), after
 
     @torch.no_grad()
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
@@ -149,10 +149,10 @@ class Pretrained(Seq2Seq):
         self.network.set_attn_implementation("eager")  # the others do not return weights
         try:
             memory, mask = self._encode(source, source_lengths)
-            told = self._decode(target, memory, mask, use_cache=False, output_attentions=True)
+            output = self._decode(target, memory, mask, use_cache=False, output_attentions=True)
         finally:
             self.network.set_attn_implementation(before)
-        weights: Tensor = told.cross_attentions[-1].mean(dim=1)
+        weights: Tensor = output.cross_attentions[-1].mean(dim=1)
         return weights
 
     @torch.no_grad()
@@ -169,8 +169,8 @@ class Pretrained(Seq2Seq):
         lengths = torch.tensor([4, 2], device=device)
         try:
             _, mask = self._encode(source, lengths)
-            told = self.network(input_ids=source, attention_mask=mask, decoder_input_ids=target, use_cache=False)
-            theirs = told.logits.float()
+            output = self.network(input_ids=source, attention_mask=mask, decoder_input_ids=target, use_cache=False)
+            theirs = output.logits.float()
             hidden = self(source, lengths, target)
             ours = nn.functional.linear(hidden, self.output_weight, self.output_bias).float()
             state, stepped = self.start(source, lengths), []
@@ -206,8 +206,8 @@ class Pretrained(Seq2Seq):
     def _decode(self, target: Tensor, memory: Tensor, mask: Tensor | None, **how: Any) -> Any:
         return self._decoder(input_ids=target, encoder_hidden_states=memory, encoder_attention_mask=mask, **how)
 
-    def _hidden(self, told: Any) -> Tensor:
-        hidden: Tensor = told.last_hidden_state
+    def _hidden(self, output: Any) -> Tensor:
+        hidden: Tensor = output.last_hidden_state
         return hidden if self._scale == 1.0 else hidden * self._scale
 
     def _refusal(self, why: str) -> ModelError:

@@ -26,7 +26,7 @@ def from_folder(architecture: PretrainedArchitecture, folder: Path) -> Pretraine
     """
     hf = library("transformers")
     try:
-        network, told = hf.AutoModelForSeq2SeqLM.from_pretrained(
+        network, loading_info = hf.AutoModelForSeq2SeqLM.from_pretrained(
             folder,
             config=_config(architecture, folder),
             dtype=torch.float32,
@@ -37,7 +37,7 @@ def from_folder(architecture: PretrainedArchitecture, folder: Path) -> Pretraine
         )
     except _FAULTS as error:
         raise ModelError(f"{folder}: cannot be loaded as an AutoModelForSeq2SeqLM: {_first_line(error)}") from error
-    if missing := sorted(told["missing_keys"]):
+    if missing := sorted(loading_info["missing_keys"]):
         raise ModelError(f"{folder}: weights of the network are missing: {missing[0]} ({len(missing)} in all)")
     with torch.device("meta"):  # loading makes Marian's sinusoids trainable; building the network does not
         made = hf.AutoModelForSeq2SeqLM.from_config(network.config, trust_remote_code=False)

@@ -47,11 +47,11 @@ def train_tokenizer(
     Raises:
         TokenizerError: there is no text, or `settings.vocab_size` is too large or too small for it.
     """
-    told = list(languages) if len(languages) > 1 else []
-    slots, of_source = slot_symbols(settings.slots), language_symbols(len(told))
-    if settings.vocab_size <= (taken := settings.taken(len(told))):
+    choices = list(languages) if len(languages) > 1 else []
+    slots, of_source = slot_symbols(settings.slots), language_symbols(len(choices))
+    if settings.vocab_size <= (taken := settings.reserved_pieces(len(choices))):
         raise TokenizerError(
-            f"tokenizer.vocab_size ({settings.vocab_size}) leaves no room for {len(told)} target languages: "
+            f"tokenizer.vocab_size ({settings.vocab_size}) leaves no room for {len(choices)} target languages: "
             f"{taken} pieces are reserved already"
         )
     total = sum(1 for _ in sources())
@@ -85,7 +85,7 @@ def train_tokenizer(
         source = target = train(slots + of_source, 0, 1)
     else:
         source, target = train(slots + of_source, 0), train(slots, 1)
-    return TrainedTokenizer(source, target, settings.slots, told, PlaceholderRules(forms, _at_once(counts)))
+    return TrainedTokenizer(source, target, settings.slots, choices, PlaceholderRules(forms, _at_once(counts)))
 
 
 def _at_once(counts: Counter[int]) -> int:

@@ -50,8 +50,8 @@ class PretrainedTokenizer:
             self._theirs: Any = hf.AutoTokenizer.from_pretrained(folder, **here)
             config = hf.AutoConfig.from_pretrained(folder, **here)
         except _FAULTS as error:
-            said = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise TokenizerError(f"{folder}: its tokenizer cannot be loaded: {said}") from error
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise TokenizerError(f"{folder}: its tokenizer cannot be loaded: {reason}") from error
         # Without a vocabulary file, transformers silently builds a vocabulary of the special symbols.
         files = [name for role, name in self._theirs.vocab_files_names.items() if role != "tokenizer_config_file"]
         if not any((folder / name).is_file() for name in files):
@@ -238,12 +238,12 @@ def _belongs(path: Path) -> bool:
 
 def _decoder_start(folder: Path, config: Any) -> int | None:
     """Return the id that the decoder reads before its first token, by the rules of `generate`."""
-    told: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
     file = folder / "generation_config.json"
     if file.is_file():
         try:
-            told = dict(json.loads(file.read_text(encoding="utf-8")))
+            stored = dict(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise TokenizerError(f"{file}: cannot be read: {error}") from error
-    places = [(told.get(name), getattr(config, name, None)) for name in ("decoder_start_token_id", "bos_token_id")]
+    places = [(stored.get(name), getattr(config, name, None)) for name in ("decoder_start_token_id", "bos_token_id")]
     return next((int(start) for place in places for start in place if start is not None), None)

@@ -70,7 +70,7 @@ class SentencePieceVocabulary:
         except RuntimeError as error:
             if raised:
                 raise raised[0] from None
-            raise TokenizerError(_said(error, settings)) from error
+            raise TokenizerError(_explain(error, settings)) from error
         return cls(model.getvalue())
 
     @property
@@ -148,18 +148,18 @@ def _escaped(lines: Iterable[str], raised: list[BaseException]) -> Iterable[str]
         raise
 
 
-def _said(error: RuntimeError, settings: TokenizerSettings) -> str:
-    said = str(error)
-    if match := _TOO_LARGE.search(said):
+def _explain(error: RuntimeError, settings: TokenizerSettings) -> str:
+    message = str(error)
+    if match := _TOO_LARGE.search(message):
         return (
             f"tokenizer.vocab_size is {match[1]}, but this text supports at most {match[2]} pieces "
             f"({settings.algorithm}); lower it to {match[2]} or less, or add text"
         )
-    if match := _TOO_SMALL.search(said):
+    if match := _TOO_SMALL.search(message):
         return (
             f"tokenizer.vocab_size is {match[1]}, but characters, bytes, slots and special pieces already take "
             f"{match[2]}; raise it above that, or lower tokenizer.character_coverage ({settings.character_coverage:g})"
         )
-    if "sentences_.empty()" in said:
+    if "sentences_.empty()" in message:
         return "there is no text to train a tokenizer on"
-    return f"SentencePiece cannot train on this text: {said}"
+    return f"SentencePiece cannot train on this text: {message}"

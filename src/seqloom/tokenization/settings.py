@@ -20,7 +20,7 @@ class TokenizerSettings(Settings):
     slots: Annotated[int, Field(ge=0, le=64)]  # distinct placeholders per segment that become symbols
     max_length: Annotated[int, Field(ge=8, le=100_000)]  # tokens; longer pairs are left out of training and counted
 
-    def taken(self, languages: int) -> int:
+    def reserved_pieces(self, languages: int) -> int:
         """Return the number of reserved pieces: special ones, slots, bytes, and one symbol per target language.
 
         `languages` is the number of target languages; a single one needs no symbol.
@@ -30,5 +30,5 @@ class TokenizerSettings(Settings):
 
     @check
     def _room(self) -> Faults:
-        if self.vocab_size <= (taken := self.taken(1)):
+        if self.vocab_size <= (taken := self.reserved_pieces(1)):
             yield "vocab_size", f"is {self.vocab_size}, which leaves no room: {taken} pieces are reserved already"
