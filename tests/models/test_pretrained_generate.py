@@ -37,12 +37,10 @@ def test_generate_respects_each_sources_limits_and_returns_true_log_probabilitie
             assert ids[:2] == prefix
             assert not {symbols.pad, symbols.bos, symbols.eos} & set(ids)
             read = torch.tensor([[symbols.bos, *ids]])
-            predicted = pretrained.log_probabilities(pretrained(source[row : row + 1], LENGTHS[row : row + 1], read))[
+            output = pretrained.log_probabilities(pretrained(source[row : row + 1], LENGTHS[row : row + 1], read))[
                 0
             ].detach()
-            expected = sum(
-                float(predicted[place, index]) for place, index in enumerate([*ids, symbols.eos]) if place >= 2
-            )
+            expected = sum(float(output[place, index]) for place, index in enumerate([*ids, symbols.eos]) if place >= 2)
             assert log_probability == pytest.approx(expected, abs=1e-4)
             scores.append(log_probability / (len(ids) - 1) ** 0.8)
         assert scores == pytest.approx(sorted(scores, reverse=True), abs=1e-4)
@@ -56,9 +54,9 @@ def test_a_beam_of_one_takes_the_most_likely_id_at_each_step(pretrained: Pretrai
         ids: list[int] = []
         token = symbols.bos
         while len(ids) < MOST[row]:
-            predicted, state = pretrained.step(torch.tensor([token]), state)
-            predicted[:, [index for index in (symbols.pad, symbols.bos) if index != symbols.eos]] = -torch.inf
-            token = int(predicted.argmax())
+            output, state = pretrained.step(torch.tensor([token]), state)
+            output[:, [index for index in (symbols.pad, symbols.bos) if index != symbols.eos]] = -torch.inf
+            token = int(output.argmax())
             if token == symbols.eos:
                 break
             ids.append(token)
