@@ -1,6 +1,6 @@
-"""Texts with more placeholders than a model has learnt slots, as several sources: cut behind a sentence or a clause.
+"""Split texts with more placeholders than a model can handle into chunks, at the ends of sentences or clauses.
 
-A window is translated by itself, and the windows of a text are joined with what stood between them. The time is linear.
+Each chunk is translated separately. The time is linear.
 """
 
 import re
@@ -13,35 +13,35 @@ _SENTENCE = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)\]]*$")
 _CLAUSE = re.compile(r"[,;:\u2013\u2014\u3001\uff0c\uff1b|]$")
 
 
-class Window(NamedTuple):
-    """A part of a text: its placeholders, in their order, and the white space behind it."""
+class Chunk(NamedTuple):
+    """A part of a text, its placeholders in order, and the white space after it."""
 
     text: str
     placeholders: list[str]
     gap: str
 
 
-def windows(text: str, forms: Forms, most: int) -> list[Window]:
-    """Return the windows of a normalised text, each with at most `most` placeholders; mostly there is one."""
+def split_into_chunks(text: str, forms: Forms, most: int) -> list[Chunk]:
+    """Split a normalised text into chunks with at most `most` placeholders each; usually there is only one."""
     spans = [match.span() for match in forms.regex.finditer(text)]
     if len(spans) <= most:
-        return [Window(text, [text[start:end] for start, end in spans], "")]
+        return [Chunk(text, [text[start:end] for start, end in spans], "")]
     return list(_cut(text, spans, most))
 
 
-def is_verbatim(window: Window, forms: Forms) -> bool:
-    """Tell whether a window is empty, or has placeholders and no letter beside them: there is nothing to translate."""
-    if not window.placeholders:
-        return not window.text
-    return not any(map(str.isalpha, forms.regex.sub(" ", window.text)))
+def is_verbatim(chunk: Chunk, forms: Forms) -> bool:
+    """Return whether a chunk needs no translation: it is empty, or has placeholders and no letters besides them."""
+    if not chunk.placeholders:
+        return not chunk.text
+    return not any(map(str.isalpha, forms.regex.sub(" ", chunk.text)))
 
 
-def _cut(text: str, spans: list[tuple[int, int]], most: int) -> Iterator[Window]:
+def _cut(text: str, spans: list[tuple[int, int]], most: int) -> Iterator[Chunk]:
     first, start = 0, 0
     while first < len(spans):
         last = len(spans)
         if last - first > most:
-            pieces = -(-(last - first) // most)  # of like size, and half as many placeholders at least
+            pieces = -(-(last - first) // most)  # of similar size, with at least half of `most` placeholders
             fair = -(-(last - first) // pieces)
             last = _best(text, spans, range(first + max(1, most // 2), first + most + 1), first + fair)
         end = spans[last][0] if last < len(spans) else len(text)
@@ -50,12 +50,12 @@ def _cut(text: str, spans: list[tuple[int, int]], most: int) -> Iterator[Window]
         kept = part.rstrip(" ")
         follows = text[place:].startswith(" ")
         gap = " " if (len(kept) < len(part) or follows) and last < len(spans) else ""
-        yield Window(kept, [text[a:b] for a, b in spans[first:last]], gap)
+        yield Chunk(kept, [text[a:b] for a, b in spans[first:last]], gap)
         first, start = last, place + (1 if follows else 0)
 
 
 def _best(text: str, spans: list[tuple[int, int]], counts: range, fair: int) -> int:
-    """Before which placeholder to cut: where a sentence ends, a clause ends, or a word does; then nearest to `fair`."""
+    """Return the placeholder before which to cut: after a sentence, clause or word, and then nearest to `fair`."""
 
     def quality(index: int) -> tuple[int, int]:
         between = text[spans[index - 1][1] : spans[index][0]]
@@ -75,7 +75,7 @@ def _rank(between: str) -> int:
 
 
 def _place(text: str, start: int, end: int) -> int:
-    """Where to cut `text` between two placeholders: behind a sentence, a clause, or at the last space."""
+    """Return where to cut `text` between two placeholders: after a sentence, after a clause, or at the last space."""
     between = text[start:end]
     spaces = [match.start() for match in re.finditer(" ", between)]
     for pattern in (_SENTENCE, _CLAUSE):

@@ -1,4 +1,4 @@
-"""The finished hypotheses of a search, kept on the device until their source is done."""
+"""Hypotheses, and the finished ones of a search, which stay on the device until their source is done."""
 
 from typing import NamedTuple
 
@@ -9,30 +9,30 @@ from seqloom.errors import EvaluationError
 
 
 class Hypothesis(NamedTuple):
-    """A finished target: its ids without EOS, its score (what ranks it) and its log-probability, EOS included."""
+    """A finished target: its ids without EOS, the score that ranks it, and its log-probability including EOS."""
 
     ids: list[int]
     score: float
     log_probability: float
 
 
-class Finished(NamedTuple):
-    """The best finished hypotheses of the A active sources, best first; n slots each, empty ones score -inf."""
+class FinishedHypotheses(NamedTuple):
+    """The n best finished hypotheses of each of the A active sources, best first; missing ones have a score of -inf."""
 
     scores: Tensor  # (A, n) float64
     log_probabilities: Tensor  # (A, n) float64
     lengths: Tensor  # (A, n) int64, without EOS
     ids: Tensor  # (A, n, longest) int64
 
-    def select(self, sources: Tensor) -> "Finished":
-        """Keep the given sources, int64 indices, in that order."""
-        return Finished(*[part[sources] for part in self])
+    def select(self, sources: Tensor) -> "FinishedHypotheses":
+        """Return those of the given sources (int64 indices), in that order."""
+        return FinishedHypotheses(*[part[sources] for part in self])
 
-    def add(self, scores: Tensor, log_probabilities: Tensor, ids: Tensor) -> "Finished":
-        """Put in candidates (A, K), their ids (A, K, t), and keep the n best; on a tie the earlier one stays ahead."""
+    def add(self, scores: Tensor, log_probabilities: Tensor, ids: Tensor) -> "FinishedHypotheses":
+        """Add candidates (A, K) with ids (A, K, t) and keep the n best; in a tie the earlier one ranks higher."""
         slots, length = self.scores.shape[1], ids.shape[2]
         ids = torch.nn.functional.pad(ids, (0, self.ids.shape[2] - length))
-        together = Finished(
+        together = FinishedHypotheses(
             torch.cat([self.scores, scores], dim=1),
             torch.cat([self.log_probabilities, log_probabilities], dim=1),
             torch.cat([self.lengths, torch.full_like(scores, length, dtype=torch.int64)], dim=1),
@@ -41,10 +41,10 @@ class Finished(NamedTuple):
         best = together.scores.sort(dim=1, descending=True, stable=True).indices[:, :slots]
         wide = best.unsqueeze(-1).expand(-1, -1, self.ids.shape[2])
         narrow = (together.scores.gather(1, best), together.log_probabilities.gather(1, best))
-        return Finished(*narrow, together.lengths.gather(1, best), together.ids.gather(1, wide))
+        return FinishedHypotheses(*narrow, together.lengths.gather(1, best), together.ids.gather(1, wide))
 
     def hypotheses(self) -> list[list[Hypothesis]]:
-        """Everything that is kept, as plain lists."""
+        """Return the hypotheses of each source as plain lists."""
         columns = (self.ids.tolist(), self.lengths.tolist(), self.scores.tolist(), self.log_probabilities.tolist())
         return [
             [Hypothesis(i[:n], score, logp) for i, n, score, logp in zip(*row, strict=True) if score != -torch.inf]
@@ -52,7 +52,11 @@ class Finished(NamedTuple):
         ]
 
     def hand_over(self, rows: list[int], results: list[list[Hypothesis]], rows_per_source: int = 1) -> None:
-        """Write everything into the results of its rows. Raises `EvaluationError` where one has nothing."""
+        """Store the hypotheses of each source in `results` at its row.
+
+        Raises:
+            EvaluationError: a source has none.
+        """
         for row, hypotheses in zip(rows, self.hypotheses(), strict=True):
             if not hypotheses:
                 source = row // rows_per_source
