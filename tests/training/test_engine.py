@@ -18,10 +18,9 @@ from seqloom.models.settings import SIDES, Side
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine, InterruptError, Outcome
-from seqloom.training.listening import Listeners
 from seqloom.training.loss import Loss
 from seqloom.training.processes import ALONE, Processes
-from seqloom.training.reports import Report, SkippedReport, StepReport, ValidationReport, WarningReport
+from seqloom.training.reports import Listeners, Report, SkippedReport, StepReport, ValidationReport, WarningReport
 from seqloom.training.settings import TrainSettings
 from tests.records import model_settings
 

@@ -10,29 +10,29 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors.torch import save_file
 
 from seqloom.batching.ahead import Ahead
 from seqloom.batching.batches import Batch, BatchOrder
 from seqloom.errors import TrainingError
+from seqloom.files import replacing
 from seqloom.models.catalogue import weights
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import SIDES, Side
 from seqloom.training.averaging import MovingAverage, Snapshots, load_into
 from seqloom.training.checkpoint import Checkpoint, Checkpoints
 from seqloom.training.device import Placement
-from seqloom.training.divergence import Divergence
-from seqloom.training.evidence import save_batches
 from seqloom.training.gradients import Gradients, random_state, restore_random_state
-from seqloom.training.listening import Listeners
-from seqloom.training.moments import moments, restore_moments
 from seqloom.training.objective import Objective
-from seqloom.training.optimizer import build_optimizers
+from seqloom.training.optimizer import build_optimizers, optimizer_state, restore_optimizer_state
 from seqloom.training.processes import ALONE, Processes
 from seqloom.training.reports import (
     CheckpointReport,
+    Listeners,
     ReportListener,
     SkippedReport,
     SplitReport,
@@ -43,7 +43,7 @@ from seqloom.training.reports import (
 from seqloom.training.schedule import learning_rate, share_done
 from seqloom.training.settings import TrainSettings
 from seqloom.training.sharding import gathered, wholes
-from seqloom.training.state import HistoryRow, RunState
+from seqloom.training.state import Divergence, HistoryRow, RunState
 
 SKIPPED_AT_MOST = 10  # updates in a row without a finite gradient before training gives up
 
@@ -213,7 +213,7 @@ class Engine:
             return  # it was the scale that was too large
         state.skipped += 1
         state.skipped_in_a_row += 1
-        file = save_batches(batches, self.checkpoints.folder / f"not-finite-{self.processes.rank}.safetensors")
+        file = _save_batches(batches, self.checkpoints.folder / f"not-finite-{self.processes.rank}.safetensors")
         self.listen(SkippedReport(state.step, state.skipped_in_a_row, str(file)))
         if state.skipped_in_a_row >= SKIPPED_AT_MOST:
             self.checkpoints.wait()
@@ -302,7 +302,7 @@ class Engine:
         }
         average = {} if self.moving is None else wholes(self.moving.tensors)
         checkpoint = Checkpoint(
-            wholes(weights(self.model)), average, moments(self.optimizers), generators, asdict(self.state)
+            wholes(weights(self.model)), average, optimizer_state(self.optimizers), generators, asdict(self.state)
         )
         if self.processes.first:
             self.checkpoints.write(self.state.step, checkpoint)
@@ -317,7 +317,7 @@ class Engine:
         load_into(self.model, checkpoint.weights)
         if self.moving is not None:
             self.moving.restore(checkpoint.average)
-        restore_moments(self.optimizers, checkpoint.optimizer)
+        restore_optimizer_state(self.optimizers, checkpoint.optimizer)
         kinds = random_state(self.placement.device)
         own = {kind: checkpoint.generators[f"{kind}.{self.processes.rank}"] for kind in kinds}
         restore_random_state(own, self.placement.device)
@@ -326,3 +326,15 @@ class Engine:
         for row in self.state.history:
             self._diverges(row)  # what there was to tell is told
         self.listen(CheckpointReport(self.state.step, resumed=True))
+
+
+def _save_batches(batches: Sequence[Batch], file: Path) -> Path:
+    """Write the tensors of the batches, named `number.field` such as `0.source`, in place of what was there."""
+    tensors = {
+        f"{number}.{name}": tensor.contiguous()
+        for number, batch in enumerate(batches)
+        for name, tensor in batch._asdict().items()
+    }
+    with replacing(file) as beside:
+        save_file(tensors, beside)
+    return file

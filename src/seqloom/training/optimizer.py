@@ -5,7 +5,7 @@ On the default corpus (3+2 layers of width 128, 1,024 tokens a batch) `muon` had
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.training.settings import TrainSettings
+from seqloom.training.sharding import part_like, whole
 
 # Newton-Schulz iteration of degree five (Jordan et al. 2024): its coefficients are chosen for a fast rise of small
 # singular values, and leave all of them between about 0.7 and 1.2.
@@ -110,3 +111,32 @@ def build_optimizers(model: Seq2Seq, settings: TrainSettings) -> list[Optimizer]
     kind = Adam if settings.optimizer == "adam" else AdamW
     adam = _uncompiled(kind)(groups, lr=settings.lr, betas=settings.adam_betas, fused=True)
     return [adam, _uncompiled(Muon)(matrices, settings.lr, settings.weight_decay)] if muon else [adam]
+
+
+def optimizer_state(optimizers: Sequence[Optimizer]) -> dict[str, Tensor]:
+    """All tensors of all optimisers, whole, named `optimizer.parameter.slot`."""
+    return {
+        f"{number}.{index}.{slot}": whole(tensor)
+        for number, optimizer in enumerate(optimizers)
+        for index, slots in optimizer.state_dict()["state"].items()
+        for slot, tensor in sorted(slots.items())  # all processes in one order, for each has a part
+        if isinstance(tensor, Tensor)  # SGD says None before its first update
+    }
+
+
+def restore_optimizer_state(optimizers: Sequence[Optimizer], stored: Mapping[str, Tensor]) -> None:
+    """Give optimisers over the same parameters the state that `optimizer_state` returned."""
+    described = [optimizer.state_dict() | {"state": {}} for optimizer in optimizers]
+    parameters = [[each for group in one.param_groups for each in group["params"]] for one in optimizers]
+    for name, tensor in sorted(stored.items()):
+        number, index, slot = _place(name)
+        like = parameters[number][index]
+        own = part_like(tensor, like) if tensor.shape == like.shape else tensor
+        described[number]["state"].setdefault(index, {})[slot] = own
+    for optimizer, state in zip(optimizers, described, strict=True):
+        optimizer.load_state_dict(state)
+
+
+def _place(name: str) -> tuple[int, int, str]:
+    number, index, slot = name.split(".", 2)
+    return int(number), int(index), slot

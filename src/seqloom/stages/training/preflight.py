@@ -13,8 +13,8 @@ from seqloom.params import Params
 from seqloom.tokenization.pretrained import PretrainedTokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 from seqloom.training.advice import Facts, advise
+from seqloom.training.batch_size import tokens_that_fit
 from seqloom.training.device import Placement
-from seqloom.training.memory import tokens_that_fit
 from seqloom.training.processes import Processes
 from seqloom.training.settings import TrainSettings
 

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from seqloom.training.divergence import Divergence
+from seqloom.training.state import Divergence
 
 
 def told(losses: list[float], every: int = 1, checkpoints: tuple[int, ...] = ()) -> list[tuple[int, str]]:

@@ -1,7 +1,6 @@
 import pytest
 
-from seqloom.training.listening import Listeners
-from seqloom.training.reports import CheckpointReport, Report
+from seqloom.training.reports import CheckpointReport, Listeners, Report
 
 
 def test_a_listener_that_fails_is_told_of_once_and_the_others_hear_on(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,7 +3,7 @@ import torch
 
 from seqloom.batching.batches import Batch
 from seqloom.symbols import OWN
-from seqloom.training.noise import drop_words, twice
+from seqloom.training.objective import drop_words, twice
 
 
 @pytest.fixture
