@@ -18,6 +18,7 @@ from seqloom.symbols import OWN, Symbols
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine
+from seqloom.training.job import Data, Hooks, Job
 from tests.models import networks
 from tests.models.networks import SYMBOLS
 from tests.records import model_settings, search_settings, train_settings
@@ -105,11 +106,9 @@ def test_learns(case: str, task: str, tmp_path: Path) -> None:
     store = TokenStore.open(tmp_path / "tokens")
     lr = 1e-2 if family == "marian" else 2e-2
     settings = train_settings(**SETTINGS, lr=lr, max_steps=steps, validate_every=steps, checkpoint_every=steps)
-    engine = Engine(
-        model, BatchOrder(store, 512, 1), list(in_order(store, 512))[:2], settings,
-        Placement(torch.device("cpu"), "fp32"), quality=lambda model: 0.0,
-        checkpoints=Checkpoints(tmp_path / "run", keep=1), listeners=[], should_stop=lambda: False,
-    )  # fmt: skip
+    data, cpu = Data(BatchOrder(store, 512, 1), list(in_order(store, 512))[:2]), Placement(torch.device("cpu"), "fp32")
+    checkpoints = Checkpoints(tmp_path / "run", keep=1)
+    engine = Engine(Job(model, data, settings, cpu, checkpoints, Hooks(quality=lambda model: 0.0)))
     engine.run()
     hypotheses = translate(engine.model.eval(), [source for source, _ in unseen], symbols)
     right = sum(hypothesis == target for hypothesis, (_, target) in zip(hypotheses, unseen, strict=True))

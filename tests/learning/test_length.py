@@ -14,6 +14,7 @@ from seqloom.models.seq2seq import Seq2Seq
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine
+from seqloom.training.job import Data, Hooks, Job
 from tests.learning.test_learning import SETTINGS, VOCABULARY, translate
 from tests.records import model_settings, train_settings
 
@@ -38,11 +39,12 @@ def trained(family: str, folder: Path) -> Seq2Seq:
     torch.manual_seed(1)
     settings = train_settings(**SETTINGS, lr=1e-2, max_steps=STEPS, validate_every=STEPS, checkpoint_every=STEPS)
     model = build_model(model_settings(family, 0.0, "all", **FAMILIES[family]).architecture, VOCABULARY, VOCABULARY)
-    engine = Engine(
-        model, BatchOrder(store, 1024, 1), list(in_order(store, 1024))[:1], settings,
-        Placement(torch.device("cpu"), "fp32"), quality=lambda model: 0.0,
-        checkpoints=Checkpoints(folder / "run", keep=1), listeners=[], should_stop=lambda: False,
-    )  # fmt: skip
+    data, cpu = (
+        Data(BatchOrder(store, 1024, 1), list(in_order(store, 1024))[:1]),
+        Placement(torch.device("cpu"), "fp32"),
+    )
+    checkpoints = Checkpoints(folder / "run", keep=1)
+    engine = Engine(Job(model, data, settings, cpu, checkpoints, Hooks(quality=lambda model: 0.0)))
     engine.run()
     return engine.model.eval()
 

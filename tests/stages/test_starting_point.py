@@ -15,8 +15,8 @@ from seqloom.models.pretrained import Pretrained
 from seqloom.params import Params, parse_params
 from seqloom.progress import Progress, ignore
 from seqloom.stages import download_pretrained, train_tokenizer
-from seqloom.stages.train_model import starting_point
 from seqloom.stages.training.identity import fingerprint, identify
+from seqloom.stages.training.starting_point import starting_point
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import Placement
 from tests.records import tree

@@ -31,7 +31,8 @@ from seqloom.progress import Progress, ignore
 from seqloom.stages import train_model, train_tokenizer
 from seqloom.stages.training import preflight, validation
 from seqloom.stages.training.identity import fingerprint, identify
-from seqloom.stages.training.samples import Samples
+from seqloom.stages.training.inputs import resampling
+from seqloom.stages.training.validation import Samples
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import place
 from seqloom.training.reports import CheckpointReport, ValidationReport
@@ -143,7 +144,7 @@ def test_other_code_starts_from_nothing(workplace: Path) -> None:
 
     assert "from a checkpoint" not in train()
     first = outputs()
-    module = copied / "stages" / "train_model.py"
+    module = copied / "stages" / "training" / "inputs.py"
     usual = module.read_text(encoding="utf-8")
     module.write_text(usual.replace("        settings.seed,\n", "        settings.seed + 1000,\n"), encoding="utf-8")
     assert "from a checkpoint" not in train()
@@ -248,7 +249,7 @@ def test_words_are_split_anew_and_the_same_way_for_the_same_seed(workplace: Path
     tokenizer = load_tokenizer(places.TOKENIZER)
     source = tokenizer.encode_source("abcdef gh").ids
     pair = (source, tokenizer.encode_target("hg fedcba", ()))
-    vary = train_model.resampling(tokenizer, 0.1)
+    vary = resampling(tokenizer, 0.1)
     drawn = [vary(seed, [pair] * 3) for seed in (1, 2, 1)]
     assert drawn[0] == drawn[2] != drawn[1]
     assert {tokenizer.decode(target, ()) for pairs in drawn for _, target in pairs} == {"hg fedcba"}

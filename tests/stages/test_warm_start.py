@@ -19,6 +19,7 @@ from seqloom.params import Params, load_params, parse_params
 from seqloom.progress import ignore
 from seqloom.stages import download_pretrained, register_model, train_model, train_tokenizer
 from seqloom.stages.training.identity import fingerprint, identify
+from seqloom.stages.training.starting_point import starting_point
 from seqloom.text import STANDARD
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import Placement
@@ -144,7 +145,7 @@ def test_a_registered_version_comes_with_what_training_needs(workplace: Path) ->
     assert {file["path"] for file in manifest["start"]["files"]} == lying
     tokenizer = train_tokenizer.started(params, start)
     store = TokenStore.__new__(TokenStore)  # of which nothing is asked here
-    model, _ = train_model.starting_point(params, tokenizer, store, ignore)
+    model, _ = starting_point(params, tokenizer, store, ignore)
     registered = weights(load_model(places.CANDIDATE))
     assert all(torch.equal(tensor, registered[name]) for name, tensor in weights(model).items())
 
@@ -195,13 +196,13 @@ def test_another_tokenizer_is_told_by_its_settings(started: Path, changes: dict[
 def test_another_network_is_told_by_its_settings(started: Path, changes: dict[str, Any], said: str) -> None:
     tokenizer = load_tokenizer(started / "tokenizer")
     with pytest.raises(ModelError, match=rf"train\.start: {VERSION} is another network: .*{said}"):
-        train_model.starting_point(write_params(VERSION, **changes), tokenizer, TokenStore.__new__(TokenStore), ignore)
+        starting_point(write_params(VERSION, **changes), tokenizer, TokenStore.__new__(TokenStore), ignore)
 
 
 def test_another_dropout_is_the_same_network(started: Path) -> None:
     tokenizer = load_tokenizer(started / "tokenizer")
     params = write_params(VERSION, model={"dropout": 0.3})
-    train_model.starting_point(params, tokenizer, TokenStore.__new__(TokenStore), ignore)
+    starting_point(params, tokenizer, TokenStore.__new__(TokenStore), ignore)
 
 
 @pytest.mark.parametrize(

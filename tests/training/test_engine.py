@@ -17,7 +17,8 @@ from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import SIDES, Side
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
-from seqloom.training.engine import Engine, InterruptError, Outcome
+from seqloom.training.engine import Engine, InterruptError, TrainingResult
+from seqloom.training.job import Data, Freezing, Hooks, Job
 from seqloom.training.loss import Loss
 from seqloom.training.processes import ALONE, Processes
 from seqloom.training.reports import Listeners, Report, SkippedReport, StepReport, ValidationReport, WarningReport
@@ -79,30 +80,27 @@ class Run:
         model = build_model(architecture, VOCABULARY, VOCABULARY)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(trained(name))
-        engine = Engine(
-            model,
-            BatchOrder(
-                self.store,
-                int(settings.tokens_per_batch) * processes.size,
-                settings.seed,
-                temperature=settings.direction_temperature,
-                vary=stutter if settings.subword_sampling else None,
-                share=Share(processes.rank, processes.size),
-            ),
-            list(in_order(self.store, int(settings.tokens_per_batch))),
-            settings,
-            placement,
+        order = BatchOrder(
+            self.store,
+            int(settings.tokens_per_batch) * processes.size,
+            settings.seed,
+            temperature=settings.direction_temperature,
+            vary=stutter if settings.subword_sampling else None,
+            share=Share(processes.rank, processes.size),
+        )
+        data = Data(order, list(in_order(self.store, int(settings.tokens_per_batch))))
+        hooks = Hooks(
             quality=lambda _: -engine.validation_loss(),
-            checkpoints=Checkpoints(self.folder / folder, keep=settings.keep_checkpoints),
-            listeners=[self.reports.append],
             should_stop=lambda: engine.state.step == stop_at,
-            frozen_steps=frozen_steps,
-            frozen_sides=frozen_sides,
-            processes=processes,
+            listeners=[self.reports.append],
+        )
+        checkpoints = Checkpoints(self.folder / folder, keep=settings.keep_checkpoints)
+        engine = Engine(
+            Job(model, data, settings, placement, checkpoints, hooks, Freezing(frozen_steps, frozen_sides), processes)
         )
         return engine
 
-    def train(self, folder: str = "run", **change: Any) -> tuple[Outcome, dict[str, torch.Tensor]]:
+    def train(self, folder: str = "run", **change: Any) -> tuple[TrainingResult, dict[str, torch.Tensor]]:
         engine = self.engine(folder, **change)
         outcome = engine.run()
         return outcome, {name: tensor.clone() for name, tensor in weights(engine.model).items()}

@@ -16,7 +16,8 @@ from seqloom.models.settings import Family
 from seqloom.symbols import OWN, Symbols
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
-from seqloom.training.engine import Engine, Outcome
+from seqloom.training.engine import Engine, TrainingResult
+from seqloom.training.job import Data, Hooks, Job
 from seqloom.training.reports import Report, StepReport
 from tests.models.networks import NETWORKS, PRETRAINED, SYMBOLS, VOCABULARY, make
 from tests.records import train_settings
@@ -40,7 +41,7 @@ class Killed(BaseException):
 class Run(NamedTuple):
     """What came of a training."""
 
-    outcome: Outcome
+    outcome: TrainingResult
     losses: list[float]  # of each update since the run was started or resumed
     weights: bytes
     fixed: bytes  # the weights that are not to be trained, and before:
@@ -81,11 +82,10 @@ def train(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Run]:
                 raise Killed
             return False
 
-        engine = Engine(
-            model, BatchOrder(store, 128, SETTINGS.seed), list(in_order(store, 128)), SETTINGS,
-            Placement(torch.device("cpu"), "fp32"), quality=lambda _: -engine.validation_loss(),
-            checkpoints=Checkpoints(tmp_path / folder, keep=2), listeners=[reports.append], should_stop=kill,
-        )  # fmt: skip
+        data = Data(BatchOrder(store, 128, SETTINGS.seed), list(in_order(store, 128)))
+        hooks = Hooks(lambda _: -engine.validation_loss(), kill, [reports.append])
+        checkpoints = Checkpoints(tmp_path / folder, keep=2)
+        engine = Engine(Job(model, data, SETTINGS, Placement(torch.device("cpu"), "fp32"), checkpoints, hooks))
         outcome = engine.run()
         losses = [report.loss for report in reports if isinstance(report, StepReport)]
         return Run(outcome, losses, save(weights(model)), fixed(model), before)

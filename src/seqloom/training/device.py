@@ -39,7 +39,7 @@ class Placement(NamedTuple):
         each = range(min(self.processes, torch.cuda.device_count())) if self.processes > 1 else [self.device.index or 0]
         return [str(torch.cuda.get_device_properties(index).uuid) for index in each]
 
-    def describe(self) -> str:
+    def summary(self) -> str:
         """What can change the bytes of a result besides data, params and code."""
         name = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} threads"
         together = f", {self.processes} processes" if self.processes > 1 else ""

@@ -7,7 +7,7 @@ one.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -17,23 +17,19 @@ import torch
 from safetensors.torch import save_file
 
 from seqloom.batching.ahead import Ahead
-from seqloom.batching.batches import Batch, BatchOrder
+from seqloom.batching.batches import Batch
 from seqloom.errors import TrainingError
 from seqloom.files import replacing
 from seqloom.models.catalogue import weights
-from seqloom.models.seq2seq import Seq2Seq
-from seqloom.models.settings import SIDES, Side
 from seqloom.training.averaging import MovingAverage, Snapshots, load_into
-from seqloom.training.checkpoint import Checkpoint, Checkpoints
-from seqloom.training.device import Placement
+from seqloom.training.checkpoint import Checkpoint
 from seqloom.training.gradients import Gradients, random_state, restore_random_state
+from seqloom.training.job import Job
 from seqloom.training.objective import Objective
 from seqloom.training.optimizer import build_optimizers, optimizer_state, restore_optimizer_state
-from seqloom.training.processes import ALONE, Processes
 from seqloom.training.reports import (
     CheckpointReport,
     Listeners,
-    ReportListener,
     SkippedReport,
     SplitReport,
     StepReport,
@@ -41,14 +37,13 @@ from seqloom.training.reports import (
     WarningReport,
 )
 from seqloom.training.schedule import learning_rate, share_done
-from seqloom.training.settings import TrainSettings
 from seqloom.training.sharding import gathered, wholes
 from seqloom.training.state import Divergence, HistoryRow, RunState
 
 SKIPPED_AT_MOST = 10  # updates in a row without a finite gradient before training gives up
 
 
-class Outcome(NamedTuple):
+class TrainingResult(NamedTuple):
     """How a run ended. The model holds the weights that it recommends."""
 
     reason: str
@@ -66,68 +61,44 @@ class InterruptError(Exception):
 
 
 class Engine:
-    """Trains one model.
+    """Runs one training job. If several processes train together, each has an engine; only the first one writes."""
 
-    `quality` returns the validation BLEU of the model as it is; `should_stop` is asked after every update and ends the
-    run with `InterruptError`, checkpoint written. During the first `frozen_steps` updates the tables of embeddings of
-    the `frozen_sides` stay as they are, an output layer tied to them included. Word dropout leaves special ids and
-    those in `kept` alone. Of several processes each makes an engine, with its own share of `training` and the whole of
-    `validation`; the first one alone writes.
-    """
-
-    def __init__(
-        self,
-        model: Seq2Seq,
-        training: BatchOrder,
-        validation: list[Batch],
-        settings: TrainSettings,
-        placement: Placement,
-        *,
-        quality: Callable[[Seq2Seq], float],
-        checkpoints: Checkpoints,
-        listeners: Sequence[ReportListener],
-        should_stop: Callable[[], bool],
-        frozen_steps: int = 0,
-        frozen_sides: Sequence[Side] = SIDES,
-        kept: Sequence[int] = (),
-        processes: Processes = ALONE,
-    ) -> None:
+    def __init__(self, job: Job) -> None:
+        model, data, settings, placement = job.model, job.data, job.settings, job.placement
         self.model = model.to(placement.device)
-        self.training = training
-        self.validation = validation
+        self.training, self.validation = data.training, data.validation
         self.settings = settings
         self.placement = placement
-        self.processes = processes
-        self.quality = quality
-        self.checkpoints = checkpoints
-        self.listen = Listeners(listeners)
-        self.should_stop = should_stop
-        self.frozen_steps = frozen_steps
+        self.processes = job.processes
+        self.checkpoints = job.checkpoints
+        self.quality, self.should_stop = job.hooks.quality, job.hooks.should_stop
+        self.listen = Listeners(job.hooks.listeners)
+        self.frozen_steps = job.freezing.steps
         self.state = RunState(loss_scale=placement.first_loss_scale)
         self.objective = Objective(
             model,
             label_smoothing=settings.label_smoothing,
             r_drop=settings.r_drop,
             word_dropout=settings.word_dropout,
-            unk=training.symbols.unk,
-            kept=torch.tensor([*training.symbols, *kept]),
+            unk=data.training.symbols.unk,
+            kept=torch.tensor([*data.training.symbols, *data.never_dropped]),
         )
         self.gradients = Gradients(
             self.objective,
             placement,
-            processes,
+            job.processes,
             clip_norm=settings.clip_norm,
             split=lambda parts: self.listen(SplitReport(self.state.step + 1, parts)),
         )
         # Sharding has made the parameters anew.
-        self.frozen = [getattr(model, f"{side}_embedding").weight for side in frozen_sides]
+        self.frozen = [getattr(model, f"{side}_embedding").weight for side in job.freezing.sides]
         self.optimizers = build_optimizers(model, settings)
         self.moving = None if settings.ema_decay is None else MovingAverage(model, settings.ema_decay)
-        self.snapshots = Snapshots(checkpoints, settings.average)
+        self.snapshots = Snapshots(job.checkpoints, settings.average)
         self.divergence = Divergence()
         self._ahead: Ahead | None = None
 
-    def run(self) -> Outcome:
+    def run(self) -> TrainingResult:
         """Train until a bound is reached, resuming where a checkpoint is found.
 
         Raises:
@@ -276,7 +247,7 @@ class Engine:
         with torch.inference_mode(), self.placement.autocast():
             return self.quality(self.model)
 
-    def _finish(self, reason: str) -> Outcome:
+    def _finish(self, reason: str) -> TrainingResult:
         """Put the averaged weights into the model, or the best ones where averaging did not help."""
         state = self.state
         self.processes.wait()  # the first one has written what all read
@@ -290,7 +261,7 @@ class Engine:
             steps, bleu = [state.best_step], state.best_bleu
             load_into(self.model, self.snapshots.mean(steps))
         self.model.eval()
-        return Outcome(
+        return TrainingResult(
             reason, state.step, state.best_step, state.best_bleu, steps, bleu, state.skipped, list(state.history)
         )
 

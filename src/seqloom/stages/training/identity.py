@@ -64,7 +64,7 @@ def used_libraries(*, pretrained: bool) -> dict[str, str]:
 
 def machine(placement: Placement) -> dict[str, str]:
     """Return the device and, if that is a CPU, the instruction set that torch chose its kernels for."""
-    described = {"device": placement.describe()}
+    described = {"device": placement.summary()}
     if placement.device.type == "cpu":
         described["instructions"] = torch.backends.cpu.get_cpu_capability()
     return described

@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from seqloom.errors import TrainingError
+from seqloom.training.engine import InterruptError
 
 GRACE = 90.0  # seconds for the last checkpoint, after which the launcher is ended
 
@@ -59,3 +62,37 @@ def _wait_for(process: subprocess.Popen[bytes]) -> int:
 
 def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+@contextmanager
+def stop_requests(*, insist: bool) -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT or SIGTERM has come; at the end of an interrupted run the signal is raised as what it was.
+
+    With `insist` a second one is obeyed at once. Of several processes none may: the launcher passes on what a terminal
+    has told all of them already.
+    """
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if insist:
+            restore()
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(received)
+    except InterruptError:
+        restore()
+        # The checkpoint is written: end as the signal asked. In several processes each may have got another signal.
+        asked = received[0] if received else int(signal.SIGTERM)
+        if before[signal.Signals(asked)] is signal.SIG_IGN:  # as in what a script puts into the background
+            raise KeyboardInterrupt from None
+        signal.raise_signal(asked)
+    finally:
+        restore()

@@ -1,6 +1,8 @@
 """What validations translate, and what a translation of it is worth."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import mean
 
 from seqloom import places
@@ -10,7 +12,13 @@ from seqloom.decoding.translator import Translator
 from seqloom.errors import CorpusError
 from seqloom.evaluation.metrics import corpus_bleu
 from seqloom.languages import Direction
+from seqloom.training.reports import Report, ValidationReport
 from seqloom.training.settings import ValidationSearch
+
+SAMPLES_FILE = "samples.jsonl"
+MOST_SAMPLES = 8  # sentences, of all directions together
+
+Translated = Mapping[Direction, tuple[Sequence[splits.Pair], Sequence[str]]]
 
 
 def search_settings(settings: ValidationSearch) -> SearchSettings:
@@ -42,9 +50,6 @@ def validation_segments(directions: list[Direction], most: int) -> dict[Directio
     return found
 
 
-Translated = Mapping[Direction, tuple[Sequence[splits.Pair], Sequence[str]]]
-
-
 def validation_bleu(
     translator: Translator, segments: dict[Direction, list[splits.Pair]], show: Callable[[Translated], None]
 ) -> float:
@@ -62,3 +67,31 @@ def validation_bleu(
         corpus_bleu(texts, [pair.target for pair in pairs], direction.target)
         for direction, (pairs, texts) in translated.items()
     )
+
+
+class Samples:
+    """Hears what a validation translated and then, as a listener of the engine, at which step; adds lines to a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._heard: list[dict[str, str]] = []
+
+    def note(self, translated: Translated) -> None:
+        """Keep some of what was translated, the same sentences each time, until the step is known."""
+        share = max(1, MOST_SAMPLES // len(translated))
+        self._heard = [
+            {
+                "direction": str(direction), "source": pairs[place].source, "reference": pairs[place].target,
+                "hypothesis": texts[place],
+            }
+            for direction, (pairs, texts) in translated.items()
+            for place in range(0, len(pairs), -(-len(pairs) // share))
+        ]  # fmt: skip
+
+    def __call__(self, report: Report) -> None:
+        """Write down what was heard last, where the report is that of a validation."""
+        if not isinstance(report, ValidationReport):
+            return
+        with self._file.open("a", encoding="utf-8") as file:
+            for sample in self._heard:
+                file.write(json.dumps({"step": report.step, **sample}, ensure_ascii=False) + "\n")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from seqloom.stages.training.stopping import stop_requests
+from seqloom.stages.training.launch import stop_requests
 from seqloom.training.engine import InterruptError
 
 
