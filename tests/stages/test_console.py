@@ -15,7 +15,7 @@ import pytest
 from seqloom.errors import CorpusError, OfflineError
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
-from seqloom.stages.console import Meter, describe, run_stage
+from seqloom.stages.console import Meter, format_progress, run_stage
 
 
 class Clock:
@@ -41,17 +41,17 @@ def lines_of(clock: Clock, reports: list[tuple[float, Progress]], *, live: bool 
 
 
 def test_a_line_names_task_share_rate_note_and_time_left() -> None:
-    line = describe(Progress("train_model", 400, 2400, "steps", "loss 3.91"), 400, 50.0)
+    line = format_progress(Progress("train_model", 400, 2400, "steps", "loss 3.91"), 400, 50.0)
     assert line == "train_model  400/2,400 steps  8 steps/s  loss 3.91  4 min 10 s left"
 
 
 def test_bytes_are_told_in_megabytes() -> None:
-    line = describe(Progress("fetch", 12_500_000, 50_000_000, "bytes"), 12_500_000, 5.0)
+    line = format_progress(Progress("fetch", 12_500_000, 50_000_000, "bytes"), 12_500_000, 5.0)
     assert line == "fetch  12.5/50.0 MB  2.5 MB/s  15 s left"
 
 
 def test_a_task_of_unknown_length_has_no_time_left() -> None:
-    assert describe(Progress("pairs", 90, None, "pairs"), 90, 3.0) == "pairs  90 pairs  30 pairs/s"
+    assert format_progress(Progress("pairs", 90, None, "pairs"), 90, 3.0) == "pairs  90 pairs  30 pairs/s"
 
 
 def test_a_resumed_task_is_timed_from_where_it_was_taken_up(clock: Clock) -> None:

@@ -73,10 +73,6 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str,
     ),
     ({"lr": 4e-3}, {"family": "pretrained"}, "train.lr", "forget", [({"lr": 1e-3}, {"family": "pretrained"})]),
     (
-        {"optimizer": "sgd", "lr": 0.1, "weight_decay": 0.0}, {}, "train.optimizer", "use adamw or muon",
-        [({"optimizer": "sgd", "lr": 1.0, "weight_decay": 0.0}, {"family": "lstm"})],
-    ),
-    (
         {"optimizer": "sgd", "lr": 4e-3, "weight_decay": 0.0}, {"family": "lstm"}, "train.lr", "use 0.1 to 1",
         [({"optimizer": "sgd", "lr": 0.1, "weight_decay": 0.0}, {"family": "lstm"})],
     ),
@@ -92,17 +88,6 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str,
     (
         {"r_drop": 5.0}, {"dropout": 0.0}, "train.r_drop", "model.dropout is 0",
         [({"r_drop": 5.0, "label_smoothing": 0.1}, {}), ({"r_drop": 5.0, "word_dropout": 0.1}, {"dropout": 0.0})],
-    ),
-    (
-        {"ema_decay": 0.999, "average": 3}, {}, "train.average", "use 1",
-        [({"ema_decay": 0.999, "average": 1}, {}), ({"average": 5}, {})],
-    ),
-    (
-        {"schedule": "plateau", "patience": 2}, {}, "train.patience", "use 6 or more",
-        [
-            ({"schedule": "plateau", "patience": 6}, {}), ({"schedule": "plateau", "patience": None}, {}),
-            ({"schedule": "linear", "patience": 2}, {}),
-        ],
     ),
     (
         {"validation_segments": 50}, {}, "train.validation_segments", "mostly chance",

@@ -70,7 +70,7 @@ class Meter:
 
     def _draw(self, now: float) -> None:
         assert self._last is not None
-        line = describe(self._last, self._last.done - self._began_at, now - self._began)
+        line = format_progress(self._last, self._last.done - self._began_at, now - self._began)
         if self._live:
             line = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be redrawn
             self._stream.write("\r" + line.ljust(self._width))
@@ -81,7 +81,7 @@ class Meter:
         self._drawn, self._pending = now, False
 
 
-def describe(progress: Progress, done_here: int, seconds: float) -> str:
+def format_progress(progress: Progress, done_here: int, seconds: float) -> str:
     """Return one line for a record, of which `done_here` units were done in `seconds`."""
     task, done, total, unit, note = progress
     shown, shown_unit = (_megabytes, "MB") if unit == "bytes" else (_thousands, unit)

@@ -11,7 +11,7 @@ from seqloom import places
 from seqloom.files import sha256_of, write_json
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
-from seqloom.stages.registration.description import describe, version_tags
+from seqloom.stages.registration.description import collect_run, version_tags
 from seqloom.stages.registration.judging import settle
 from seqloom.stages.registration.results import Results, read_results
 from seqloom.tracking.lineage import fingerprint
@@ -38,7 +38,7 @@ def run(params: Params, listen: Listener) -> None:
         version = find(store, name, identity)
         if version is None:
             listen(Progress("register", 1, 4, "steps", "logging the run and the model"))
-            record = describe(params, results, identity)
+            record = collect_run(params, results, identity)
             logged = log_run(store, params.register_.experiment, record)
             listen(Progress("register", 2, 4, "steps", "registering the version"))
             version = register(store, name, logged, version_tags(params, record, results), record.note)
@@ -46,9 +46,9 @@ def run(params: Params, listen: Listener) -> None:
             label(store, version, params.register_.label)
         nominate(store, version)
         listen(Progress("register", 3, 4, "steps", f"judging version {version.version}"))
-        outcome = settle(store, version, params, listen)
-    said = "champion" if outcome.champion else "not champion"
-    listen(Progress("register", 4, 4, "steps", f"{name} version {version.version}, {said}: {outcome.reason}"))
+        judgement = settle(store, version, params, listen)
+    said = "champion" if judgement.champion else "not champion"
+    listen(Progress("register", 4, 4, "steps", f"{name} version {version.version}, {said}: {judgement.reason}"))
     content = {
         "model": name, "fingerprint": identity, results.leading: results.score, "test_sha256": results.test_sha256
     }  # fmt: skip

@@ -61,7 +61,7 @@ def advise(settings: TrainSettings, facts: Facts) -> list[Advice]:
 
     `settings.tokens_per_batch` may still be `auto`: what depends on it is left out then.
     """
-    rules = (_learning_rate, _warmup, _weight_decay, _precision, _recipes, _validation, _vocabulary, _batches)
+    rules = (_learning_rate, _warmup, _weight_decay, _precision, _r_drop, _validation, _vocabulary, _batches)
     return [Advice(*warning) for rule in rules for warning in rule(settings, facts)]
 
 
@@ -71,11 +71,6 @@ _Warnings = Iterator[tuple[str, str]]
 def _learning_rate(settings: TrainSettings, facts: Facts) -> _Warnings:
     rate = settings.lr
     if settings.optimizer == "sgd":
-        if facts.family == "transformer":
-            yield (
-                "train.optimizer",
-                "sgd trains a Transformer more slowly than adaptive methods (Zhang et al. 2020); use adamw or muon",
-            )
         if rate < LOWEST_SGD_RATE:
             yield "train.lr", f"{rate:g} is a rate for adaptive optimisers; sgd hardly moves with it: use 0.1 to 1"
     elif facts.family == "pretrained":
@@ -133,23 +128,12 @@ def _precision(settings: TrainSettings, facts: Facts) -> _Warnings:
         )
 
 
-def _recipes(settings: TrainSettings, facts: Facts) -> _Warnings:
+def _r_drop(settings: TrainSettings, facts: Facts) -> _Warnings:
     if settings.r_drop and not facts.dropout and not settings.word_dropout:
         yield (
             "train.r_drop",
             "R-Drop compares two passes that differ by their dropout, and model.dropout is 0: it doubles the time and "
             "changes nothing; set model.dropout, 0.3 for few pairs",
-        )
-    if settings.ema_decay is not None and settings.average > 1:
-        yield (
-            "train.average",
-            f"{settings.average} checkpoints of what ema_decay has averaged already are averaged twice; use 1",
-        )
-    if settings.schedule == "plateau" and (settings.patience or math.inf) <= settings.plateau_patience:
-        yield (
-            "train.patience",
-            f"training stops after {settings.patience} validations without progress, but the rate falls only after "
-            f"{settings.plateau_patience} (plateau_patience); use {3 * settings.plateau_patience} or more",
         )
 
 

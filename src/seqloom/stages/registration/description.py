@@ -27,7 +27,7 @@ PRETRAINED_NEEDS = ("transformers", "protobuf", "sacremoses")  # the extra hf, b
 _EXAMPLE = "Hello, world!"
 
 
-def describe(params: Params, results: Results, identity: str) -> TrainingRun:
+def collect_run(params: Params, results: Results, identity: str) -> TrainingRun:
     """All that is known of the run, out of the places that the stages before wrote."""
     family, preset = params.model.name, params.model.preset
     kind = {"task": params.task, "direction": ", ".join(map(str, params.languages.directions)), "model.name": family}

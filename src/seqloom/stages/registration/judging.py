@@ -38,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 _BOUNDS = "settings"  # of the gate, kept as the tag gate.settings of a version
 
 
-class Outcome(NamedTuple):
+class Judgement(NamedTuple):
     """What became of a version."""
 
     champion: bool  # now
@@ -51,7 +51,7 @@ class _Champion(NamedTuple):
     trained_on: TrainingTexts | None  # of versions from before it was kept it is not known
 
 
-def settle(store: Store, version: Any, params: Params, listen: Listener) -> Outcome:
+def settle(store: Store, version: Any, params: Params, listen: Listener) -> Judgement:
     """Judge a version that was never judged, and make it champion if it deserves that.
 
     Raises:
@@ -72,11 +72,11 @@ def settle(store: Store, version: Any, params: Params, listen: Listener) -> Outc
     champion = reigning(store, version.name)
     if said.startswith(PROMOTED) and champion != number:
         if any(move.version == number and move.made for move in history(store, version.name)):
-            return Outcome(False, f"version {champion} is, since then")
+            return Judgement(False, f"version {champion} is, since then")
         champion = crown(store, version.name, number, "gate", reason).version
     if champion == number and not said.startswith(PROMOTED):
         reason = "somebody chose it"
-    return Outcome(champion == number, reason)
+    return Judgement(champion == number, reason)
 
 
 def _judge(store: Store, version: Any, params: Params, listen: Listener) -> tuple[str | None, Verdict]:
