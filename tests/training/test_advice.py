@@ -106,7 +106,7 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str,
         ],
     ),
     (
-        {"tokens_per_batch": 32_768}, {}, "train.tokens_per_batch", "12 updates, and few pairs want small batches",
+        {"tokens_per_batch": 32_768}, {}, "train.tokens_per_batch", "12 updates, but few pairs need small batches",
         [({"tokens_per_batch": 16_384}, {}), ({"tokens_per_batch": 32_768}, {"tokens": 4_000_000})],
     ),
     (

@@ -214,7 +214,7 @@ def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path: Path, broken
     assert found.state["step"] == 1
     assert [each.folder for each in heard] == [newest]
     if broken != "SHA256SUMS":
-        assert heard[0].reason == f"{Path(broken).name} is not what was written"
+        assert heard[0].reason == f"the SHA-256 of {Path(broken).name} is not the one in SHA256SUMS"
 
 
 @pytest.mark.parametrize("missing", [*FILES, "../weights-00000002.safetensors"])
@@ -239,7 +239,7 @@ def test_a_list_of_hashes_that_is_cut_off_is_noticed(tmp_path: Path, lines: int)
     sums.write_text("".join(sums.read_text().splitlines(keepends=True)[:lines]))
     heard: list[PassedOver] = []
     assert checkpoints.newest(heard.append) is None
-    assert [each.reason for each in heard] == ["SHA256SUMS does not name 'state.json'"]
+    assert [each.reason for each in heard] == ["SHA256SUMS does not list 'state.json'"]
 
 
 def test_a_broken_snapshot_is_never_read(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_broken_snapshot_is_never_read(tmp_path: Path) -> None:
     checkpoints.write_snapshot(1, snapshot(1))
     checkpoints.wait()
     damage(tmp_path / "weights-00000001.safetensors")
-    with pytest.raises(CheckpointError, match=r"weights-00000001\.safetensors: cannot be read as it was written"):
+    with pytest.raises(CheckpointError, match=r"weights-00000001\.safetensors: is missing or damaged"):
         checkpoints.snapshot(1)
 
 
@@ -355,7 +355,7 @@ def test_what_cannot_be_written_is_told_and_the_last_checkpoint_stays(tmp_path: 
         checkpoints.write(3, checkpoint(3, 1))
     assert str(error.value).startswith(f"{tmp_path}: the {kind} of step 2 cannot be written (")
     assert os.strerror(errno.EFBIG) in str(error.value)
-    assert str(error.value).endswith("make room, and run again: training goes on from the checkpoint before")
+    assert str(error.value).endswith("make room, then run again: training resumes from the previous checkpoint")
     assert names(tmp_path) == ["step-00000001", "weights-00000001.safetensors"]
     found = checkpoints.newest()
     assert found is not None

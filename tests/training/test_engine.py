@@ -307,7 +307,7 @@ def test_broken_newest_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path
     resumed = run.train("b")
     assert same(undisturbed[1], resumed[1])
     (warning,) = [report for report in run.reports if isinstance(report, WarningReport)]
-    assert "step-00000009 is passed over: " in warning.message
+    assert "step-00000009 is skipped: " in warning.message
 
 
 def test_r_drop_of_a_network_without_dropout_is_the_plain_loss_and_otherwise_more(run: Run) -> None:

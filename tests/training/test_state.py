@@ -37,7 +37,7 @@ def test_rows_that_are_means_of_many_updates_tell_at_once() -> None:
     ((step, message),) = told([6.0, 4.0, 3.5, 9.0, 9.0, 9.0], every=500)
     assert step == 2000
     assert "about step 1500" in message
-    assert "no checkpoint is older" in message
+    assert "there is no checkpoint from before" in message
 
 
 def test_a_second_episode_is_told_again() -> None:

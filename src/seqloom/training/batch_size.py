@@ -1,4 +1,4 @@
-"""How large a batch memory holds, found by training on it with a copy of the network, which is then forgotten."""
+"""Finds the largest batch that fits into memory, by training a copy of the network on batches of several sizes."""
 
 import copy
 import os
@@ -21,15 +21,18 @@ from seqloom.training.processes import ALONE
 from seqloom.training.settings import TrainSettings
 
 START = 1024  # tokens
-UPDATES = 100  # that an epoch has at the least: larger batches learn less from the same data
-FINENESS = 16  # the answer is at most one part in so many below the largest batch that fits
-FILLED = {"cuda": 0.9, "cpu": 0.5}  # share of the memory that may be used; that of the CPU has other uses too
+UPDATES = 100  # per epoch at least: with larger batches a model learns less from the same data
+FINENESS = 16  # the result is at most 1/16 below the largest batch that fits
+FILLED = {"cuda": 0.9, "cpu": 0.5}  # usable share of the memory; other programs use the CPU's, too
 
 
 def tokens_that_fit(model: Seq2Seq, training: TokenStore, settings: TrainSettings, placement: Placement) -> int:
-    """The largest `tokens_per_batch` whose updates fit into memory and leave `UPDATES` of them to an epoch.
+    """Return the largest `tokens_per_batch` that fits into memory and leaves at least `UPDATES` updates per epoch.
 
-    Draws from torch's generators. Raises `TrainingError` where not even one pair fits.
+    Draws from torch's generators.
+
+    Raises:
+        TrainingError: not even one pair fits.
     """
     tokens = int(training.source_lengths.sum() + training.target_lengths.sum()) // 2
     trial = _Trial(model, training, settings, placement)
@@ -37,10 +40,10 @@ def tokens_that_fit(model: Seq2Seq, training: TokenStore, settings: TrainSetting
 
 
 def largest_batch(fits: Callable[[int], bool], *, start: int, most: int) -> int:
-    """The largest number of tokens up to `most` that fits, about, where whatever is below a batch that fits fits too.
+    """Return approximately the largest number of tokens, `most` at the most, for which `fits` is true.
 
-    From `start` it doubles, or halves, until it knows a batch that fits beside one twice as large that does not, and
-    bisects between them. The answer was tried itself.
+    `fits` must be monotonic. The search doubles or halves `start` until the limit lies between two sizes, then
+    bisects. The result itself has been tried.
 
     Raises:
         TrainingError: not even one token fits.
@@ -87,7 +90,7 @@ class _Trial:
         if self._placement.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
         elif tokens * self._per_token > FILLED["cpu"] * _free():
-            return False  # not tried: what a CPU lacks is taken from others, or ends the process
+            return False  # not tried: on a CPU, exceeding memory makes the system swap or kill the process
         try:
             self._update(tokens)
         except _TooLargeError:
@@ -127,12 +130,12 @@ def _refuse(parts: int) -> Never:
 
 
 def _peak() -> int:
-    """The most bytes that this process has held."""
+    """Return this process's peak memory, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _free() -> int:
-    """Bytes of memory that nobody uses."""
+    """Return the unused memory of this machine, in bytes."""
     return (
         os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         if "SC_AVPHYS_PAGES" in os.sysconf_names

@@ -1,9 +1,8 @@
-"""The engine: update, report, validate, checkpoint, stop; exact from wherever it was interrupted.
+"""The training loop: update, report, validate, checkpoint, stop.
 
-It trains any `Seq2Seq` on any `BatchOrder`, in one process or several. What a hypothesis is worth is asked of a
-function (`quality`), what happens is told to listeners; it knows no text, no DVC, no MLflow. All that changes over time
-is in `RunState`, which every checkpoint holds, so that an interrupted run ends with the same bytes as an undisturbed
-one.
+The engine trains any `Seq2Seq` on any `BatchOrder`, in one process or several. It calls a function for the validation
+score and listeners for everything that happens. All of its changing numbers are in `RunState`, which every checkpoint
+contains, so an interrupted run ends with the same bytes as an uninterrupted one.
 """
 
 import time
@@ -40,28 +39,28 @@ from seqloom.training.schedule import learning_rate, share_done
 from seqloom.training.sharding import gathered, wholes
 from seqloom.training.state import Divergence, HistoryRow, RunState
 
-SKIPPED_AT_MOST = 10  # updates in a row without a finite gradient before training gives up
+SKIPPED_AT_MOST = 10  # consecutive updates without a finite gradient; then training fails
 
 
 class TrainingResult(NamedTuple):
-    """How a run ended. The model holds the weights that it recommends."""
+    """How a run ended. The final weights are in the model."""
 
     reason: str
     steps: int
     best_step: int
     best_bleu: float
-    averaged: list[int]  # the steps whose weights were averaged; only the best one's where that scored higher
-    final_bleu: float  # of the weights that were kept, on the same validation segments
+    averaged: list[int]  # the steps whose weights were averaged; only the best step if that scored higher
+    final_bleu: float  # of the final weights, on the same validation segments
     skipped: int
     history: list[HistoryRow]
 
 
 class InterruptError(Exception):
-    """Training was asked to stop; everything needed to go on is in the newest checkpoint."""
+    """Training stopped on request. The newest checkpoint has everything that a later run needs to resume."""
 
 
 class Engine:
-    """Runs one training job. If several processes train together, each has an engine; only the first one writes."""
+    """Runs one training job. If several processes train together, each has an engine, and only the first one writes."""
 
     def __init__(self, job: Job) -> None:
         model, data, settings, placement = job.model, job.data, job.settings, job.placement
@@ -90,7 +89,7 @@ class Engine:
             clip_norm=settings.clip_norm,
             split=lambda parts: self.listen(SplitReport(self.state.step + 1, parts)),
         )
-        # Sharding has made the parameters anew.
+        # Read from the model only now: sharding in `Gradients` replaces its parameters.
         self.frozen = [getattr(model, f"{side}_embedding").weight for side in job.freezing.sides]
         self.optimizers = build_optimizers(model, settings)
         self.moving = None if settings.ema_decay is None else MovingAverage(model, settings.ema_decay)
@@ -99,12 +98,12 @@ class Engine:
         self._ahead: Ahead | None = None
 
     def run(self) -> TrainingResult:
-        """Train until a bound is reached, resuming where a checkpoint is found.
+        """Train until a bound is reached, starting from the newest checkpoint if there is one.
 
         Raises:
-            InterruptError: `should_stop` said so; a rerun goes on from here.
-            TrainingError: gradients are no longer finite, or a batch does not fit into memory.
-            CheckpointError: a checkpoint cannot be written; the one before is whole.
+            InterruptError: `should_stop` returned true; the next run resumes from here.
+            TrainingError: too many gradients in a row are not finite, or a batch does not fit into memory.
+            CheckpointError: a checkpoint cannot be written; the previous one is intact.
         """
         self._resume()
         before, started = self.state.minutes, time.monotonic()
@@ -142,7 +141,7 @@ class Engine:
         return None
 
     def _update(self) -> None:
-        """One step of the optimiser over `accumulate` batches, weighted by their tokens as one large batch would be."""
+        """Make one optimiser step from `accumulate` batches, with the gradient of one large batch."""
         started = time.monotonic()
         state, epoch, epochs = self.state, self.state.epoch, self._epochs()
         batches = [self._next_batch() for _ in range(self.settings.accumulate)]
@@ -181,7 +180,7 @@ class Engine:
     def _skip(self, batches: list[Batch]) -> None:
         state = self.state
         if self.placement.precision == "fp16" and state.note_overflow():
-            return  # it was the scale that was too large
+            return  # the loss scale was too large
         state.skipped += 1
         state.skipped_in_a_row += 1
         file = _save_batches(batches, self.checkpoints.folder / f"not-finite-{self.processes.rank}.safetensors")
@@ -191,11 +190,11 @@ class Engine:
             raise TrainingError(
                 f"the gradient was not finite in {SKIPPED_AT_MOST} updates in a row, up to step {state.step}; lower "
                 f"train.lr ({self.settings.lr:g}) or lengthen train.warmup_steps ({self.settings.warmup_steps}); the "
-                f"ids of the last batch are in {file}"
+                f"token ids of the last update are in {file}"
             )
 
     def _look(self) -> None:
-        """Report and validate where it is due."""
+        """Report and validate if this step is due for it."""
         settings, state = self.settings, self.state
         last = state.step == settings.max_steps
         if last or state.step % settings.report_every == 0:
@@ -211,7 +210,7 @@ class Engine:
         return self.divergence.note(row.step, row.loss, row.lr, self.checkpoints.steps)
 
     def _averaged(self) -> AbstractContextManager[None]:
-        """Where the model holds the weights that are validated and kept: the moving average, if there is one."""
+        """Put the weights that are validated and kept into the model: the moving average, if there is one."""
         return nullcontext() if self.moving is None else self.moving.in_place()
 
     def _validate(self) -> None:
@@ -220,7 +219,7 @@ class Engine:
         with self._averaged():
             with gathered(self.objective):
                 loss, bleu = self.validation_loss(), self._quality()
-            # What one process finds may differ in the last bits from what another one does.
+            # All processes must decide alike, and their results can differ in the last bits.
             loss, bleu = self.processes.largest([loss, bleu])
             best = state.note_validation(loss, bleu)
             every = wholes(weights(self.model))
@@ -233,7 +232,7 @@ class Engine:
 
     @torch.inference_mode()
     def validation_loss(self) -> float:
-        """Nats per target token of the validation batches, without label smoothing."""
+        """Return the loss on the validation batches, in nats per target token, without label smoothing."""
         self.objective.eval()
         total, tokens = 0.0, 0
         for batch in self.validation:
@@ -248,9 +247,9 @@ class Engine:
             return self.quality(self.model)
 
     def _finish(self, reason: str) -> TrainingResult:
-        """Put the averaged weights into the model, or the best ones where averaging did not help."""
+        """Put the averaged weights into the model, or the best ones if they score higher."""
         state = self.state
-        self.processes.wait()  # the first one has written what all read
+        self.processes.wait()  # until the first one has written the snapshots that all read
         steps = self.snapshots.up_to(state.best_step, state.snapshots)
         load_into(self.model, self.snapshots.mean(steps))
         bleu = state.best_bleu
@@ -281,7 +280,7 @@ class Engine:
 
     def _resume(self) -> None:
         checkpoint = self.checkpoints.newest(
-            lambda broken: self.listen(WarningReport(0, f"{broken.folder} is passed over: {broken.reason}"))
+            lambda broken: self.listen(WarningReport(0, f"{broken.folder} is skipped: {broken.reason}"))
         )
         if checkpoint is None:
             return
@@ -295,12 +294,12 @@ class Engine:
         self.state = RunState(**checkpoint.state)
         self.state.history = [HistoryRow(*row) for row in self.state.history]
         for row in self.state.history:
-            self._diverges(row)  # what there was to tell is told
+            self._diverges(row)  # the warnings were reported before the interruption
         self.listen(CheckpointReport(self.state.step, resumed=True))
 
 
 def _save_batches(batches: Sequence[Batch], file: Path) -> Path:
-    """Write the tensors of the batches, named `number.field` such as `0.source`, in place of what was there."""
+    """Write the tensors of the batches as `number.field`, such as `0.source`, for a person to examine."""
     tensors = {
         f"{number}.{name}": tensor.contiguous()
         for number, batch in enumerate(batches)
