@@ -131,19 +131,18 @@ def keep_signals() -> Iterator[None]:
         (
             PermissionError(errno.EACCES, "Permission denied", "data/x"),
             1,
-            "error: toy: data/x may not be used by this user (Permission denied); change its owner or mode and run "
-            "again\n",
+            "error: toy: this user may not use data/x (Permission denied); change its owner or mode and run again\n",
         ),
         (
             OSError(errno.EFBIG, "File too large"),
             1,
-            "error: toy: a file in this folder has reached the size that its disk or `ulimit -f` allows; raise that "
-            "and run again\n",
+            "error: toy: a file in this folder has reached the size limit of its disk or of `ulimit -f`; raise the "
+            "limit and run again\n",
         ),
         (
             OSError(errno.EIO, "Input/output error", "data/x"),
             1,
-            "error: toy: the disk of data/x cannot be read or written (I/O error); look at the disk and run again\n",
+            "error: toy: the disk of data/x cannot be read or written (I/O error); check the disk and run again\n",
         ),
         (CorpusError("one \x1b[31m\u202e\r\ntwo"), 1, "error: one \\x1b[31m\\u202e\\r\nerror: two\n"),
     ],

@@ -144,7 +144,7 @@ def test_what_was_cut_is_counted_and_shown(workplace):
     assert 0 < metrics["cut_hypotheses"] <= len(PAIRS)
     assert metrics["cut_sources"] == 0
     page = (places.REPORT / "index.html").read_text()
-    assert f"<td>hypotheses of the greatest length, cut</td><td>{metrics['cut_hypotheses']}</td>" in page
+    assert f"<td>hypotheses cut at the length limit</td><td>{metrics['cut_hypotheses']}</td>" in page
 
 
 def test_each_direction_is_translated_into_its_language_and_scored_by_itself(workplace):
@@ -171,7 +171,7 @@ def test_each_direction_is_translated_into_its_language_and_scored_by_itself(wor
 
 def test_a_direction_that_the_model_has_not_is_named(workplace, params):
     write_test_split(PAIRS, "en-de", "en-fr")
-    with pytest.raises(EvaluationError, match=r"test\.tsv: holds en-fr, and the model has en-de; run prepare_corpus"):
+    with pytest.raises(EvaluationError, match=r"test\.tsv: has en-fr, but the model has en-de; run prepare_corpus"):
         run(params, ignore)
 
 
@@ -189,7 +189,7 @@ def test_a_summary_is_scored_with_rouge(workplace):
 
 def test_without_a_pair_there_is_nothing_to_test(workplace, params):
     write_test_split([])
-    with pytest.raises(EvaluationError, match=r"test\.tsv: holds no pair; raise prepare\.split\.test"):
+    with pytest.raises(EvaluationError, match=r"test\.tsv: has no pair; raise prepare\.split\.test"):
         run(params, ignore)
 
 

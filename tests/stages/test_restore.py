@@ -73,7 +73,7 @@ def test_a_stage_that_fails_leaves_the_results_of_the_last_run(clone: Path) -> N
         assert said in failed.stderr
         assert (clone / "metrics/toy.json").read_text(encoding="utf-8") == '{"mode": "first"}'
         assert (clone / "toy.csv").read_text(encoding="utf-8") == "step\n1\n"
-        assert "`dvc checkout folder` brings back what the last run left there" in failed.stderr
+        assert "`dvc checkout folder` restores the results of the last run there" in failed.stderr
     shutil.rmtree(clone / ".dvc" / "cache")  # as in a fresh clone, which has the committed files only
     (clone / "mode").write_text("terminated", encoding="utf-8")
     assert "checkout" not in repro().stderr

@@ -319,12 +319,12 @@ def test_beginning_anew_beside_an_unfinished_run_says_what_differs(
     with pytest.raises(Killed):
         train_model.run(load_params(), kill)
     train_model.run(change_params(lr=0.01), ignore)
-    (told,) = [record.message for record in caplog.records if "anew" in record.message]
-    assert told == "training starts anew: the unfinished run was of something else (train.lr was 0.004, is 0.01)"
+    (told,) = [record.message for record in caplog.records if "unfinished" in record.message]
+    assert told.endswith("from the beginning: the unfinished run had other inputs (train.lr was 0.004, is 0.01)")
     caplog.clear()
     train_model.run(change_params(), ignore)  # goes on
     train_model.run(change_params(lr=0.02), ignore)  # beside runs that are finished
-    assert not [record for record in caplog.records if "anew" in record.message]
+    assert not [record for record in caplog.records if "unfinished" in record.message]
 
 
 def test_an_edit_during_training_is_not_recorded_as_what_the_model_was_made_of(workplace: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_split_of_long_pairs_alone_is_refused(project):
 
 
 def test_a_direction_that_params_does_not_know_is_named(project):
-    with pytest.raises(CorpusError, match=r"train\.tsv: holds en-de, no direction of languages; run prepare_corpus"):
+    with pytest.raises(CorpusError, match=r"train\.tsv: has en-de, which is not a direction of languages; run"):
         train_tokenizer.run(params({"target": "fr"}), ignore)
 
 

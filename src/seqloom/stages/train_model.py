@@ -1,9 +1,9 @@
-"""train_model: the tokens and params.yaml in, the best checkpoint as a self-contained model folder out.
+"""train_model: train on data/tokens and write the best weights as a self-contained model folder.
 
-Checkpoints live in `scratch/<fingerprint>/`, which DVC does not track. Killed, the stage resumes from the last one.
-With other params, data, code, libraries or another kind of machine the fingerprint differs and training starts from
-nothing; if an unfinished run lies beside, the log says what differs. Durations go only to
-`scratch/<fingerprint>/journal.jsonl`: no cached output may depend on the clock.
+Checkpoints are in `scratch/<fingerprint>/`, which DVC does not track; after a kill the stage resumes from the last one.
+With other params, data, code, libraries or another kind of machine the fingerprint differs, and training starts from
+the beginning; if there is an unfinished run, the log says how it differs. Durations are written only to
+`scratch/<fingerprint>/journal.jsonl`, because outputs that DVC caches must not depend on the clock.
 """
 
 import logging
@@ -48,9 +48,9 @@ _LOG = logging.getLogger(__name__)
 
 
 def run(params: Params, listen: Listener, *, profile: bool = False) -> None:
-    """Train, or go on training, and write models/candidate, metrics/training.json and plots/training.csv.
+    """Train or resume, and write models/candidate, metrics/training.json and plots/training.csv.
 
-    With `profile` some updates are looked at closely: what they spent their time on is in the run's folder in scratch.
+    With `profile`, some updates are profiled; the results are in `scratch/<fingerprint>/profile`.
     """
     settings = params.train
     processes = settings.processes if isinstance(settings.processes, int) else max(1, torch.cuda.device_count())
@@ -66,7 +66,7 @@ def run(params: Params, listen: Listener, *, profile: bool = False) -> None:
 
 
 def train(params: Params, placement: Placement, processes: Processes, listen: Listener, *, profile: bool) -> None:
-    """Load, assemble, run, write: what each process does, except that only the first one writes."""
+    """Load, assemble, run, write. Each process does this, but only the first one writes."""
     be_deterministic(params.train.seed)
     inputs = load_inputs(params)
     identity = identify(params, placement)
@@ -86,7 +86,7 @@ def train(params: Params, placement: Placement, processes: Processes, listen: Li
         if profile:
             listeners.append(stack.enter_context(Profiler(scratch / "profile")))
         settings = preflight.with_batch_size(params.train, model, inputs.training, placement, processes, scratch)
-        torch.manual_seed(settings.seed + processes.rank)  # each process draws a dropout of its own
+        torch.manual_seed(settings.seed + processes.rank)  # for different dropout in each process
         should_stop = stack.enter_context(stop_requests(insist=processes.size == 1))
         job = Job(
             model,
@@ -121,7 +121,7 @@ def _journal(scratch: Path, listen: Listener, placement: Placement, processes: P
 
 def _start_run(identity: Identity, scratch: Path) -> None:
     if others := differences(identity, scratch):
-        _LOG.warning("training starts anew: the unfinished run was of something else (%s)", "; ".join(others))
+        _LOG.warning("training starts from the beginning: the unfinished run had other inputs (%s)", "; ".join(others))
     write_identity(identity, scratch)
 
 
