@@ -1,4 +1,4 @@
-"""What train_model reads, and the batches that it makes of it."""
+"""The inputs of train_model, and the batches made from them."""
 
 from random import Random
 from typing import NamedTuple
@@ -67,7 +67,7 @@ def make_data(inputs: Inputs, settings: TrainSettings, processes: Processes) -> 
 
 
 def resampling(tokenizer: Tokenizer, alpha: float) -> Vary:
-    """Subword regularisation (Kudo 2018; Provilkov et al. 2020): each time a pair is read, its words are split anew."""
+    """Return a function that samples new subword splits for pairs (Kudo 2018; Provilkov et al. 2020)."""
     of_source, of_target = tokenizer.resampler("source", alpha), tokenizer.resampler("target", alpha)
 
     def vary(seed: int, pairs: list[Pair]) -> list[Pair]:

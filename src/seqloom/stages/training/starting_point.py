@@ -18,16 +18,16 @@ from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.tokenization.tokenizer import Tokenizer
 
-_FREE = ("dropout",)  # shapes no weight
+_FREE = ("dropout",)  # may differ: it does not change the weights' shapes
 
 
 def starting_point(
     params: Params, tokenizer: Tokenizer, training: TokenStore, listen: Listener
 ) -> tuple[Seq2Seq, dict[Side, Coverage]]:
-    """The network before the first update, and which of its embeddings start from vectors.
+    """Return the network before the first update, and for each side with word vectors how many pieces they cover.
 
     Raises:
-        ModelError: models/pretrained is not what it should be, or training has pairs that are too long for it.
+        ModelError: models/pretrained is invalid, or training has pairs that are too long for it.
     """
     base = places.PRETRAINED / "model"
     model = build_model(params.model.architecture, tokenizer.source_vocab_size, tokenizer.target_vocab_size, base)
@@ -55,7 +55,7 @@ def start_from(model: Seq2Seq, architecture: Architecture, folder: Path, version
     """Copy the weights of a model folder, which was fetched for `train.start: version`, into a network.
 
     Raises:
-        ModelError: the network is another one (saying which settings differ), or the folder is broken.
+        ModelError: the networks differ (the message lists the settings), or the folder is damaged.
     """
     stored = _description(folder / "model.json")
     wanted = architecture.model_dump(mode="json")
