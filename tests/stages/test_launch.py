@@ -24,7 +24,7 @@ def interrupted() -> None:
         raise InterruptError
 
 
-def test_an_interrupted_training_ends_as_interrupted_even_if_the_signal_was_ignored_before(before: object) -> None:
+def test_an_interrupted_training_raises_the_signal_even_if_it_was_ignored_before(before: object) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert signal.getsignal(signal.SIGINT) is before

@@ -65,7 +65,7 @@ def repro() -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_stage_that_fails_leaves_the_results_of_the_last_run(clone: Path) -> None:
+def test_a_failing_stage_restores_the_results_of_the_last_run(clone: Path) -> None:
     for mode, said in (("terminated", "toy was interrupted"), ("half", "a defect")):
         (clone / "mode").write_text(mode, encoding="utf-8")
         failed = repro()

@@ -34,7 +34,7 @@ def facts_of(params: Params) -> Facts:
     )
 
 
-def test_the_defaults_deserve_no_warning() -> None:
+def test_the_defaults_give_no_warning() -> None:
     params = load_params(ROOT / "params.yaml")
     assert advise(params.train, facts_of(params)) == []
 
@@ -43,7 +43,7 @@ SERIOUS = [preset for preset in PRESETS if preset.name != "smoke"]  # which is t
 
 
 @pytest.mark.parametrize("preset", SERIOUS, ids=[preset.name for preset in SERIOUS])
-def test_no_preset_deserves_a_warning(preset: Preset) -> None:
+def test_no_preset_gives_a_warning(preset: Preset) -> None:
     params = parse_params(merge((ROOT / "params.yaml").read_text(encoding="utf-8"), preset))
     assert advise(params.train, facts_of(params)) == []
 
@@ -124,7 +124,7 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str,
 
 
 @pytest.mark.parametrize(("settings", "facts", "field", "said", "silent"), RULES, ids=lambda value: str(value)[:40])
-def test_a_setting_that_fails_is_told_with_its_remedy(
+def test_a_bad_setting_gives_a_warning_with_a_remedy(
     settings: dict[str, Any],
     facts: dict[str, Any],
     field: str,
@@ -138,17 +138,17 @@ def test_a_setting_that_fails_is_told_with_its_remedy(
         assert told({"validate_every": 1} | other_settings, other_facts) == []
 
 
-def test_a_batch_that_is_still_to_be_found_is_not_judged() -> None:
+def test_batch_size_auto_gives_no_warning() -> None:
     assert told({"tokens_per_batch": "auto"}, {"tokens": 100}) == []
 
 
-def test_a_corpus_of_a_few_pairs_is_told_what_is_wrong_with_it() -> None:
+def test_a_tiny_corpus_gives_every_warning_about_size() -> None:
     small = {"pairs": 100, "tokens": 1500, "occurrences": 2500, "pieces": 300, "validation_segments": 5}
     fields = [advice.field for advice in told({}, small)]
     assert fields == ["prepare.split.valid", "tokenizer.vocab_size", "train.tokens_per_batch", "train.max_steps"]
 
 
-def test_every_field_is_one_of_params_yaml() -> None:
+def test_every_warning_names_a_setting_of_params_yaml() -> None:
     content = records.tree()
     for settings, facts, *_ in RULES:
         for advice in told({"validate_every": 1} | settings, facts):

@@ -33,7 +33,7 @@ def tokens_that_fit(store: TokenStore, settings: TrainSettings) -> int:
     return found
 
 
-def test_with_memory_enough_an_epoch_has_updates_enough(
+def test_with_enough_memory_the_updates_per_epoch_limit_the_batch(
     store: TokenStore, train_settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert tokens_that_fit(store, train_settings) == 1024
@@ -41,7 +41,7 @@ def test_with_memory_enough_an_epoch_has_updates_enough(
     assert tokens_that_fit(store, train_settings) == 6400
 
 
-def test_a_cpu_is_not_filled_beyond_its_share(
+def test_on_a_cpu_only_a_share_of_the_memory_is_used(
     store: TokenStore, train_settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_size, "UPDATES", 1)
@@ -53,7 +53,7 @@ def test_a_cpu_is_not_filled_beyond_its_share(
 
 @pytest.mark.parametrize("limit", [1, 7, 100, 1000, 1024, 1025, 5000, 65535])
 @pytest.mark.parametrize("start", [1, 64, 1024, 4096])
-def test_the_answer_fits_and_is_nearly_the_largest(limit: int, start: int) -> None:
+def test_the_result_fits_and_is_nearly_the_largest(limit: int, start: int) -> None:
     tried: list[int] = []
 
     def fits(size: int) -> bool:
@@ -67,13 +67,13 @@ def test_the_answer_fits_and_is_nearly_the_largest(limit: int, start: int) -> No
     assert max(tried) <= max(start, 2 * limit)  # nothing is tried that is far too large
 
 
-def test_more_than_the_most_is_not_tried() -> None:
+def test_sizes_above_the_maximum_are_not_tried() -> None:
     tried: list[int] = []
     assert largest_batch(lambda size: not tried.append(size), start=64, most=1000) == 1000
     assert largest_batch(lambda size: not tried.append(size), start=4096, most=1000) == 1000
     assert max(tried) == 1000
 
 
-def test_where_nothing_fits_it_says_so() -> None:
+def test_an_error_if_nothing_fits() -> None:
     with pytest.raises(TrainingError, match="not even a batch of one pair fits"):
         largest_batch(lambda size: False, start=1024, most=4096)

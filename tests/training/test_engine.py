@@ -115,7 +115,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_the_loss_falls_and_everything_is_reported(run: Run) -> None:
+def test_the_loss_falls_and_all_reports_are_sent(run: Run) -> None:
     outcome, _ = run.train(max_steps=60)
     steps = [report for report in run.reports if isinstance(report, StepReport)]
     assert [report.step for report in steps] == list(range(1, 61))
@@ -157,7 +157,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     + [pytest.param(13, change, id=name) for name, change in RECIPES.items()]
     + [pytest.param(5, RECIPES[name], id=f"{name}, early") for name in ("ema", "frozen", "all of them")],
 )
-def test_an_interrupted_run_ends_as_if_it_had_not_been(run: Run, stop_at: int, change: dict[str, Any]) -> None:
+def test_an_interrupted_run_ends_with_the_same_weights(run: Run, stop_at: int, change: dict[str, Any]) -> None:
     undisturbed = run.train("a", **change)
     with pytest.raises(InterruptError):
         run.engine("b", stop_at=stop_at, **change).run()
@@ -167,7 +167,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(run: Run, stop_at: int, c
     assert undisturbed[0] == resumed[0]
 
 
-def test_every_recipe_changes_what_is_learnt(run: Run) -> None:
+def test_every_recipe_changes_the_weights(run: Run) -> None:
     def after_three_updates(**change: Any) -> dict[str, torch.Tensor]:
         engine = run.engine(**change)
         for _ in range(3):
@@ -181,7 +181,7 @@ def test_every_recipe_changes_what_is_learnt(run: Run) -> None:
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("when", [3, 12, 24])
-def test_a_run_killed_without_warning_ends_as_if_it_had_not_been(run: Run, moment: str, when: int) -> None:
+def test_a_killed_run_ends_with_the_same_weights(run: Run, moment: str, when: int) -> None:
     class Killed(BaseException):
         pass
 
@@ -205,7 +205,7 @@ def test_a_run_killed_without_warning_ends_as_if_it_had_not_been(run: Run, momen
     assert undisturbed[0] == resumed[0]
 
 
-def test_a_finished_run_trains_no_further(run: Run) -> None:
+def test_a_finished_run_makes_no_more_updates(run: Run) -> None:
     first = run.train()
     run.reports.clear()
     second = run.train()
@@ -213,7 +213,7 @@ def test_a_finished_run_trains_no_further(run: Run) -> None:
     assert same(first[1], second[1])
 
 
-def test_accumulated_batches_make_the_update_of_one_large_batch(run: Run) -> None:
+def test_accumulated_batches_give_the_update_of_one_large_batch(run: Run) -> None:
     engine = run.engine(dropout=0.0)
     batches = [engine._next_batch() for _ in range(3)]
     separate = engine.gradients.of(batches, 1.0)
@@ -262,7 +262,7 @@ def test_the_result_is_the_mean_of_the_weights_up_to_the_best(run: Run, tmp_path
         torch.testing.assert_close(tensor, (seen[1][name] + seen[2][name] + seen[3][name]) / 3)
 
 
-def test_an_average_that_is_worse_is_not_taken(run: Run) -> None:
+def test_a_worse_average_is_not_used(run: Run) -> None:
     engine = run.engine(max_steps=18, average=3)
     scores = iter([1.0, 2.0, 3.0, 0.5])
     engine.quality = lambda model: next(scores)
@@ -270,7 +270,7 @@ def test_an_average_that_is_worse_is_not_taken(run: Run) -> None:
     assert (outcome.averaged, outcome.final_bleu) == ([18], 3.0)
 
 
-def test_a_gradient_that_is_not_finite_is_left_out_and_ends_the_run_when_it_stays(run: Run) -> None:
+def test_a_gradient_that_is_not_finite_is_skipped_and_too_many_in_a_row_end_the_run(run: Run) -> None:
     engine = run.engine()
     spoil(engine, lambda call: call == 2, math.nan)
     assert engine.run().skipped == 1
@@ -298,7 +298,7 @@ def spoil(engine: Engine, when: Callable[[int], bool], by: float) -> None:
     engine.objective.forward = forward  # type: ignore[method-assign]
 
 
-def test_broken_newest_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path: Path) -> None:
+def test_after_a_damaged_newest_checkpoint_the_result_is_the_same(run: Run, tmp_path: Path) -> None:
     undisturbed = run.train("a")
     with pytest.raises(InterruptError):
         run.engine("b", stop_at=9).run()
@@ -310,7 +310,7 @@ def test_broken_newest_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path
     assert "step-00000009 is skipped: " in warning.message
 
 
-def test_r_drop_of_a_network_without_dropout_is_the_plain_loss_and_otherwise_more(run: Run) -> None:
+def test_r_drop_equals_the_plain_loss_only_without_dropout(run: Run) -> None:
     for dropout in (0.0, 0.3):
         engine = run.engine(f"{dropout}", dropout=dropout, r_drop=5.0)
         batch = engine._next_batch()
@@ -326,7 +326,7 @@ def test_r_drop_of_a_network_without_dropout_is_the_plain_loss_and_otherwise_mor
             torch.testing.assert_close(both, plain)
 
 
-def test_the_moving_average_is_what_is_validated_and_kept(run: Run) -> None:
+def test_the_moving_average_is_validated_and_kept(run: Run) -> None:
     engine = run.engine("ema", ema_decay=0.5, average=1)
     first = {name: tensor.double().clone() for name, tensor in weights(engine.model).items()}
     expected, validated, trajectory = [first], [], []
@@ -364,7 +364,7 @@ def test_the_moving_average_is_what_is_validated_and_kept(run: Run) -> None:
 @pytest.mark.parametrize("ties", ["all", "target", "none"])
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_frozen_embeddings_stay_as_they_are_bit_for_bit(run: Run, family: str, optimizer: str, ties: str) -> None:
+def test_frozen_embeddings_do_not_change(run: Run, family: str, optimizer: str, ties: str) -> None:
     engine = run.engine(
         family=family, ties=ties, optimizer=optimizer, frozen_steps=5, weight_decay=0.5, lr=0.1, max_steps=7
     )
@@ -381,7 +381,7 @@ def test_frozen_embeddings_stay_as_they_are_bit_for_bit(run: Run, family: str, o
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_one_table_is_frozen_and_the_other_is_not(run: Run, side: Side) -> None:
+def test_only_the_chosen_table_is_frozen(run: Run, side: Side) -> None:
     engine = run.engine(ties="target", frozen_steps=5, frozen_sides=[side], max_steps=7)
     tables = {"source": engine.model.source_embedding.weight, "target": engine.model.target_embedding.weight}
     before = {name: table.detach().clone() for name, table in tables.items()}
@@ -389,7 +389,7 @@ def test_one_table_is_frozen_and_the_other_is_not(run: Run, side: Side) -> None:
     assert [name for name in SIDES if torch.equal(tables[name], before[name])] == [side]
 
 
-def test_parameters_that_are_not_trained_stay_and_a_resumed_run_ends_the_same(run: Run) -> None:
+def test_untrained_parameters_do_not_change_and_a_resumed_run_ends_the_same(run: Run) -> None:
     change: dict[str, Any] = {"optimizer": "muon", "ema_decay": 0.9, "trained": lambda name: "encoder" not in name}
     before = {name: tensor.clone() for name, tensor in weights(run.engine("x", **change).model).items()}
     undisturbed = run.train("a", **change)
@@ -400,7 +400,7 @@ def test_parameters_that_are_not_trained_stay_and_a_resumed_run_ends_the_same(ru
     assert same(undisturbed[1], run.train("b", **change)[1])
 
 
-def test_a_loss_that_grows_is_told_early_and_once_with_the_checkpoint_from_before(run: Run) -> None:
+def test_one_early_warning_of_a_growing_loss_names_the_checkpoint_from_before(run: Run) -> None:
     engine = run.engine(lr=3.0, clip_norm=None, max_steps=60, warmup_steps=20, report_every=2)
     engine.run()
     (warning,) = [report for report in run.reports if isinstance(report, WarningReport)]
@@ -410,7 +410,7 @@ def test_a_loss_that_grows_is_told_early_and_once_with_the_checkpoint_from_befor
     assert "train.lr" in warning.message
 
 
-def test_a_plateau_lowers_the_rate_and_a_resumed_run_knows_it(run: Run) -> None:
+def test_a_plateau_lowers_the_rate_also_in_a_resumed_run(run: Run) -> None:
     change: dict[str, Any] = {
         "schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 1, "lr": 0.2, "warmup_steps": 2,
         "validate_every": 4,
@@ -423,7 +423,7 @@ def test_a_plateau_lowers_the_rate_and_a_resumed_run_knows_it(run: Run) -> None:
     assert run.train("b", **change)[0] == undisturbed[0]
 
 
-def test_a_run_bounded_by_the_clock_alone_decays_to_its_end(run: Run) -> None:
+def test_with_only_a_time_limit_the_rate_decays_to_the_end(run: Run) -> None:
     outcome, _ = run.train(max_steps=None, max_minutes=0.05, schedule="linear", lr=1e-3, validate_every=1000)
     assert outcome.reason == "max_minutes (0.05) reached"
     rates = [row.lr for row in outcome.history if row.lr is not None]

@@ -93,11 +93,11 @@ def train(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Run]:
     return run
 
 
-def test_no_family_is_missing() -> None:
+def test_every_family_is_tested() -> None:
     assert {NETWORKS[name][0] for name in NAMES} == set(get_args(Family))
 
 
-def test_two_runs_and_one_that_was_killed_give_the_same_bytes(train: Callable[..., Run]) -> None:
+def test_two_runs_and_a_killed_one_give_the_same_bytes(train: Callable[..., Run]) -> None:
     first = train("a")
     assert sum(first.losses[-4:]) < sum(first.losses[:4])
     assert first.fixed == first.fixed_before
