@@ -1,4 +1,4 @@
-"""A small model of every family really learns: to copy, and to reverse, sequences that it has never seen."""
+"""A small model of every family learns to copy and to reverse unseen sequences."""
 
 import random
 from pathlib import Path
@@ -46,7 +46,7 @@ MARIAN = {"d_model": 48} | {
     for part, size in (("layers", 1), ("attention_heads", 4), ("ffn_dim", 96))
 }
 
-# Name of the case: family, or kind of a pretrained one, which is random here; its settings, updates.
+# Case: family, or kind of a pretrained network with random weights; settings; updates.
 CASES: dict[str, tuple[str, dict[str, Any], int]] = {
     "transformer": ("transformer", TRANSFORMER, 250),
     "transformer-post": ("transformer", TRANSFORMER | {"norm_order": "post"}, 250),
@@ -94,7 +94,7 @@ def test_learns(case: str, task: str, tmp_path: Path) -> None:
     draw = random.Random(3)
     pairs = []
     for _ in range(3000 + UNSEEN):
-        # No id comes twice: rotary positions let a network of one layer know what stands where only by what is there.
+        # No repeated ids: with rotary positions, a single layer finds a position only by its content.
         ids = draw.sample(range(4, 4 + WORDS), draw.randint(1, LONGEST))
         pairs.append((ids, ids if task == "copy" else ids[::-1]))
     seen = {tuple(source) for source, _ in pairs[:3000]}

@@ -1,4 +1,4 @@
-"""What attention is for: without it, what is far from the end of a long source is forgotten (Bahdanau et al. 2015)."""
+"""Without attention, a model forgets the distant part of a long source (Bahdanau et al. 2015)."""
 
 import random
 from pathlib import Path
@@ -31,7 +31,7 @@ def sequences(draw: random.Random, count: int) -> list[list[int]]:
 
 
 def trained(family: str, folder: Path) -> Seq2Seq:
-    """A model that was taught to copy sequences of every length up to the longest."""
+    """Train a model to copy sequences of every length up to `LONGEST`."""
     with TokenWriter(folder / "tokens", VOCABULARY, VOCABULARY) as writer:
         for ids in sequences(random.Random(5), 4000):
             writer.add(ids, ids)
@@ -50,7 +50,7 @@ def trained(family: str, folder: Path) -> Seq2Seq:
 
 
 def accuracy(model: Seq2Seq, lengths: range) -> float:
-    """The share of tokens of unseen sequences of some lengths that are copied to their place."""
+    """Return the share of correctly copied tokens in unseen sequences of some lengths."""
     draw = random.Random(99)
     unseen = [[draw.randrange(4, VOCABULARY) for _ in range(draw.choice(lengths))] for _ in range(60)]
     found = translate(model, unseen)

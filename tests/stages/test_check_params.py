@@ -1,4 +1,4 @@
-"""What the stage finds on this machine; that params.yaml itself is valid is the matter of tests/test_params.py."""
+"""The checks that depend on the machine; tests/test_params.py tests the validation of params.yaml itself."""
 
 import json
 import sys
@@ -106,5 +106,5 @@ def test_requested_gpus_must_exist(
 
 def test_heavy_libraries_are_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     for heavy in ("torch", "mlflow", "seqloom.training.device"):
-        monkeypatch.setitem(sys.modules, heavy, None)  # to import it would raise
+        monkeypatch.setitem(sys.modules, heavy, None)  # importing it raises
     check_params.run(params(), ignore)

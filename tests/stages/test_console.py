@@ -1,4 +1,4 @@
-"""The door of the stages: what it draws, what it says of errors, and with which status it leaves."""
+"""Running a stage: progress, error messages and exit statuses."""
 
 import errno
 import io
@@ -72,9 +72,7 @@ def test_the_end_of_a_task_is_shown_at_once_and_only_once(clock: Clock) -> None:
     assert lines_of(clock, reports).splitlines() == ["a  0/2 x", "a  2/2 x  2 x/s  in 1 s", "b  0/2 x"]
 
 
-def test_on_a_terminal_each_task_redraws_one_line(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_terminal_each_task_redraws_one_line(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     long, short = Progress("a", 0, None, "x", "a long note"), Progress("a", 0, None, "x", "b")
     text = lines_of(clock, [(1.0, long), (1.0, short), (1.0, Progress("b", 0, 9, "x"))], live=True)
@@ -203,7 +201,7 @@ def test_invalid_params_of_an_experiment_say_how_to_restore_the_file(
     monkeypatch.setenv("DVC_EXP_NAME", "odd-name")
     with pytest.raises(SystemExit):
         run_stage("toy", stage_that(lambda: None))
-    # A queued experiment runs in a copy, and leaves the file of the clone as it was.
+    # A queued experiment runs in a copy and does not change the clone's file.
     assert ("git checkout params.yaml" in capsys.readouterr().err) == (not inside)
 
 

@@ -19,7 +19,7 @@ WHEEL = "words-1.0-py3-none-any.whl"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """An empty project with a mirror, in which a wheel lies."""
+    """An empty project and a mirror with a wheel."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mirror").mkdir()
     (tmp_path / "data/local").mkdir(parents=True)
@@ -78,7 +78,7 @@ def test_a_second_run_gives_the_same_bytes_and_removes_dropped_corpora(project, 
     before = (RAW / "manifest.json").read_bytes()
     download_corpus.run(params(again=wheel(project), words=wheel(project)), ignore)
     assert (RAW / "manifest.json").read_bytes() == before
-    monkeypatch.delenv("SEQLOOM_MIRROR")  # what lies in data/raw already is as good as a mirror
+    monkeypatch.delenv("SEQLOOM_MIRROR")  # the files in data/raw are used again
     download_corpus.run(params(words=wheel(project)), ignore)
     assert lying() == ["manifest.json", f"words/{WHEEL}"]
 

@@ -1,4 +1,4 @@
-"""What training starts from, copied from data/local or fetched from a hub that this machine plays."""
+"""Copying from data/local, and fetching from a local server that imitates the hub."""
 
 import hashlib
 import io
@@ -192,13 +192,13 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
 
 
 class Hub(ThreadingHTTPServer):
-    """Answers as the hub does for one repository, `owner/model`, and writes down what it was asked."""
+    """Imitates the hub for one repository, `owner/model`, and records requests."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.files = files
         self.asked: list[tuple[str, str | None]] = []
-        self.faults: dict[str, int] = {}  # a path, and the status that it is answered with
+        self.faults: dict[str, int] = {}  # status by path
 
     @property
     def endpoint(self) -> str:

@@ -1,4 +1,4 @@
-"""The whole stage in a folder of its own, with a small untrained network."""
+"""The whole stage in a temporary folder, with a small untrained network."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ SMALL = {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "deco
 
 
 def changed(**sections):
-    """params.yaml for a small network on the CPU, with some sections changed."""
+    """Return params for a small network on the CPU, with some sections changed."""
     given = tree()
     given["model"]["transformer"] |= SMALL
     given["train"] |= {"device": "cpu"}
@@ -48,7 +48,7 @@ def params():
 
 
 def furnish(params):
-    """Write what the stages before leave, with a model of random weights."""
+    """Write the outputs of earlier stages, with a model of random weights."""
     directions = [str(direction) for direction in params.languages.directions]
     write_test_split(PAIRS, *directions)
     tokenizer = train_tokenizer(params.tokenizer, lambda: PAIRS, 1, ignore, params.languages.target_languages)
@@ -70,7 +70,7 @@ def test_a_model_without_attention_has_no_picture(workplace):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch, params):
-    """A repository in which everything before this stage has run."""
+    """A repository with the outputs of all earlier stages."""
     monkeypatch.chdir(tmp_path)
     places.CORPUS.mkdir(parents=True)
     furnish(params)

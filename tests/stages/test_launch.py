@@ -1,4 +1,4 @@
-"""A request to stop ends a training with the signal that asked for it."""
+"""A stopped training ends with the signal that requested it."""
 
 import signal
 from collections.abc import Iterator

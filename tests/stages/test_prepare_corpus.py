@@ -19,7 +19,7 @@ THINGS = ["door", "window", "lamp", "garden", "kitchen", "garage", "roof", "wall
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project whose data/raw holds a wheel with catalogues, and a TSV."""
+    """A project with a wheel of catalogues and a TSV file in data/raw."""
     monkeypatch.chdir(tmp_path)
     (RAW / "words").mkdir(parents=True)
     (RAW / "mine").mkdir()

@@ -1,4 +1,4 @@
-"""DVC itself runs a toy stage that leaves through the console, as every stage does."""
+"""DVC runs a toy stage through `run_stage`, as it runs every stage."""
 
 import shutil
 import subprocess
@@ -74,7 +74,7 @@ def test_a_failing_stage_restores_the_results_of_the_last_run(clone: Path) -> No
         assert (clone / "metrics/toy.json").read_text(encoding="utf-8") == '{"mode": "first"}'
         assert (clone / "toy.csv").read_text(encoding="utf-8") == "step\n1\n"
         assert "`dvc checkout folder` restores the results of the last run there" in failed.stderr
-    shutil.rmtree(clone / ".dvc" / "cache")  # as in a fresh clone, which has the committed files only
+    shutil.rmtree(clone / ".dvc" / "cache")  # as in a fresh clone
     (clone / "mode").write_text("terminated", encoding="utf-8")
     assert "checkout" not in repro().stderr
     assert (clone / "metrics/toy.json").read_text(encoding="utf-8") == '{"mode": "first"}'

@@ -1,4 +1,4 @@
-"""What train_model begins with: a pretrained network, or tables that start from vectors. From files to files."""
+"""The network before the first update: pretrained, or with embeddings from word vectors."""
 
 import json
 from pathlib import Path

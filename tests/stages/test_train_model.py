@@ -1,4 +1,4 @@
-"""The whole stage in a folder of its own, on a language whose words are the source's written backwards."""
+"""The whole stage in a temporary folder; the target language is the source written backwards."""
 
 import csv
 import json
@@ -63,7 +63,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_corpus(directions: Sequence[str], counts: tuple[int, int] = (80, 10)) -> None:
-    """Words and the same ones backwards; in the second direction, backwards and in capitals."""
+    """Write pairs of words and the same words backwards; in the second direction also in capitals."""
     places.CORPUS.mkdir(parents=True, exist_ok=True)
     draw = random.Random(1)
     for split, count in zip((Split.train, Split.valid), counts, strict=True):
@@ -77,7 +77,7 @@ def write_corpus(directions: Sequence[str], counts: tuple[int, int] = (80, 10)) 
 
 
 def change_params(*, sections: dict[str, Any] | None = None, **train: object) -> Params:
-    """Write params.yaml, with some settings of the section train and of others changed."""
+    """Write params.yaml with changed settings, `train` ones by keyword, and load it."""
     content = tree()
     for changes in (CHANGES, sections or {}, {"train": train}):
         merge(content, changes)
@@ -322,8 +322,8 @@ def test_a_new_run_next_to_an_unfinished_one_logs_the_differences(
     (told,) = [record.message for record in caplog.records if "unfinished" in record.message]
     assert told.endswith("from the beginning: the unfinished run had other inputs (train.lr was 0.004, is 0.01)")
     caplog.clear()
-    train_model.run(change_params(), ignore)  # goes on
-    train_model.run(change_params(lr=0.02), ignore)  # beside runs that are finished
+    train_model.run(change_params(), ignore)  # resumes
+    train_model.run(change_params(lr=0.02), ignore)  # next to finished runs
     assert not [record for record in caplog.records if "unfinished" in record.message]
 
 
@@ -355,9 +355,7 @@ def test_invalid_tokens_are_an_error_before_the_first_step(workplace: Path) -> N
     assert not places.CANDIDATE.exists()
 
 
-def test_an_automatic_batch_size_is_stored_and_used_again(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_automatic_batch_size_is_stored_and_used_again(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "tokens_that_fit", lambda *given: 96)
     train_model.run(change_params(tokens_per_batch="auto"), ignore)
     first = outputs()

@@ -37,7 +37,7 @@ def write_split(name: str, pairs: list[tuple[str, str]], *directions: str) -> No
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project with 90 training pairs, of which two are long, and 10 validation pairs."""
+    """A project with 90 training pairs, two of them long, and 10 validation pairs."""
     monkeypatch.chdir(tmp_path)
     CORPUS.mkdir(parents=True)
     pairs = [

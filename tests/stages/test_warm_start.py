@@ -1,4 +1,4 @@
-"""train.start: from a registered version through three stages, and what stops where the settings are others."""
+"""train.start: from a registered version through three stages, and the errors if settings differ."""
 
 import csv
 import json
@@ -68,7 +68,7 @@ def write_corpus() -> None:
 
 
 def lay_start() -> None:
-    """Put models/candidate where download_pretrained would put a registered version."""
+    """Copy models/candidate to the place of a registered version from download_pretrained."""
     shutil.rmtree(places.PRETRAINED / "start", ignore_errors=True)
     shutil.copytree(places.CANDIDATE, places.PRETRAINED / "start")
 
@@ -89,7 +89,7 @@ def test_training_starts_at_the_loss_where_the_version_ended(workplace: Path) ->
     ended = dict(validations())[best]
     lay_start()
 
-    (places.CORPUS / "train.tsv").unlink()  # other data, from which another vocabulary would be learnt
+    (places.CORPUS / "train.tsv").unlink()  # other data, which would give another vocabulary
     with SplitWriter(places.CORPUS / "train.tsv") as writer:
         for text in WORDS[:3] * 6:
             writer.write(Pair(text, text.upper(), "en-de", "toy", ""))
@@ -144,7 +144,7 @@ def test_a_registered_version_has_everything_that_training_needs(workplace: Path
     assert manifest["start"]["version"] == VERSION
     assert {file["path"] for file in manifest["start"]["files"]} == lying
     tokenizer = train_tokenizer.started(params, start)
-    store = TokenStore.__new__(TokenStore)  # of which nothing is asked here
+    store = TokenStore.__new__(TokenStore)  # not read here
     model, _ = starting_point(params, tokenizer, store, ignore)
     registered = weights(load_model(places.CANDIDATE))
     assert all(torch.equal(tensor, registered[name]) for name, tensor in weights(model).items())
@@ -158,7 +158,7 @@ def test_a_registered_version_has_everything_that_training_needs(workplace: Path
 
 @pytest.fixture
 def started(workplace: Path) -> Path:
-    """A place where the model of `finish` lies as the one to start from."""
+    """A project whose start model is that of `finish`."""
     finish(workplace)
     lay_start()
     return places.PRETRAINED / "start"

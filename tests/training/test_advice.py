@@ -11,7 +11,7 @@ from tests import records
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = presets(ROOT / "presets")
-# About what the default corpus is.
+# Approximately the default corpus.
 FACTS = Facts(
     family="transformer", post_norm=False, width=128, dropout=0.1, pairs=29_000, tokens=400_000, pieces=4000,
     occurrences=600_000, validation_segments=1200, device="cpu", processes=1,
@@ -39,7 +39,7 @@ def test_the_defaults_give_no_warning() -> None:
     assert advise(params.train, facts_of(params)) == []
 
 
-SERIOUS = [preset for preset in PRESETS if preset.name != "smoke"]  # which is too short on purpose, and says so
+SERIOUS = [preset for preset in PRESETS if preset.name != "smoke"]  # deliberately too short
 
 
 @pytest.mark.parametrize("preset", SERIOUS, ids=[preset.name for preset in SERIOUS])
@@ -48,7 +48,7 @@ def test_no_preset_gives_a_warning(preset: Preset) -> None:
     assert advise(params.train, facts_of(params)) == []
 
 
-# What is warned of, and its nearest neighbours that are not.
+# Settings that give a warning, and the nearest ones that do not.
 RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str, Any], dict[str, Any]]]]] = [
     (
         {"warmup_steps": 0}, {"post_norm": True}, "train.warmup_steps", "norm_order post may never",

@@ -58,7 +58,7 @@ def test_snapshots_are_needed_while_a_result_can_contain_them(tmp_path: Path) ->
     for step, best in ((1, 1), (2, 2), (3, 2), (4, 2), (5, 2)):
         checkpoints.write_snapshot(step, weights(linear(step)))
         kept = snapshots.needed([*kept, step], best)
-    assert kept == [1, 2, 4, 5]  # the two up to the best, and the two that a better one to come needs
+    assert kept == [1, 2, 4, 5]  # two up to the best, and the last two in case a later one is better
     assert snapshots.up_to(2, kept) == [1, 2]
     layer = linear(0.0)
     load_into(layer, snapshots.mean([1, 2]))

@@ -17,7 +17,7 @@ CPU = Placement(torch.device("cpu"), "fp32")
 
 @pytest.fixture
 def store(tmp_path: Path) -> TokenStore:
-    """64,000 tokens on each side: 100 updates an epoch with 640 tokens, of which 1,024 are tried at the least."""
+    """64,000 tokens per side: 100 updates per epoch at 640 tokens, but the smallest size that is tried is 1,024."""
     with TokenWriter(tmp_path / "tokens", 24, 24) as writer:
         for _ in range(16_000):
             writer.add([5, 6, 7, 8], [8, 7, 6, 5])
@@ -45,7 +45,7 @@ def test_on_a_cpu_only_a_share_of_the_memory_is_used(
     store: TokenStore, train_settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_size, "UPDATES", 1)
-    peaks = iter([0, *(1024 * 1000 * 2**n for n in range(20))])  # a thousand bytes a token
+    peaks = iter([0, *(1024 * 1000 * 2**n for n in range(20))])  # a thousand bytes per token
     monkeypatch.setattr(batch_size, "_peak", lambda: next(peaks))
     monkeypatch.setattr(batch_size, "_free", lambda: 10_000_000)
     assert tokens_that_fit(store, train_settings) == 4096 + 512
@@ -64,7 +64,7 @@ def test_the_result_fits_and_is_nearly_the_largest(limit: int, start: int) -> No
     assert found in tried
     assert found <= limit <= found + max(1, found // FINENESS)
     assert len(tried) == len(set(tried)) <= 25
-    assert max(tried) <= max(start, 2 * limit)  # nothing is tried that is far too large
+    assert max(tried) <= max(start, 2 * limit)  # no size far above the limit is tried
 
 
 def test_sizes_above_the_maximum_are_not_tried() -> None:

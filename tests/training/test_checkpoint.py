@@ -108,13 +108,13 @@ def test_a_snapshot_is_kept_while_a_checkpoint_needs_it(tmp_path: Path) -> None:
     expected = {
         1: ([1], [1]),
         2: ([1, 2], [1, 2]),
-        3: ([2, 3], [1, 2, 3]),  # the one of step 2 names 1
+        3: ([2, 3], [1, 2, 3]),  # the checkpoint of step 2 needs 1
         4: ([2, 4], [2, 3, 4]),
         5: ([2, 5], [2, 4, 5]),
     }
     for step, (named, kept) in expected.items():
         checkpoints.write_snapshot(step, snapshot(step))
-        checkpoints.write_snapshot(step + 100, snapshot(step))  # no checkpoint names it yet
+        checkpoints.write_snapshot(step + 100, snapshot(step))  # no checkpoint needs it yet
         checkpoints.write(step, checkpoint(step, *named))
         checkpoints.wait()
         ahead = [100 + each for each in range(1, step + 1)]
@@ -134,7 +134,7 @@ def test_the_same_step_can_be_written_again(tmp_path: Path) -> None:
 
 
 class Held:
-    """Lets the thread that writes go on when it is told to."""
+    """Blocks the writing thread until released."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._go = threading.Event()
@@ -274,7 +274,7 @@ def test_a_half_written_checkpoint_is_ignored(tmp_path: Path) -> None:
 
 
 def go_on(folder: Path, calls: int) -> bool:
-    """Write step 2, and again, in a process that is killed after so many calls; whether it was."""
+    """Write step 2 twice in a process that is killed after this many system calls; return whether it was killed."""
     child = os.fork()
     if child:
         status = os.waitpid(child, 0)[1]
@@ -292,12 +292,12 @@ def go_on(folder: Path, calls: int) -> bool:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     try:
-        os.fsync = lambda descriptor: None  # which matters where the power goes, and takes long
+        os.fsync = lambda descriptor: None  # slow, and matters only in a power cut
         sys.addaudithook(kill)
         checkpoints = Checkpoints(folder, keep=1)
         checkpoints.newest()
         checkpoints.write_snapshot(2, snapshot(2))
-        for _ in range(2):  # the second takes the place of the first
+        for _ in range(2):  # the second replaces the first
             checkpoints.write(2, checkpoint(2, 2))
         checkpoints.wait()
         os._exit(0)
@@ -317,7 +317,7 @@ def test_a_kill_at_any_moment_leaves_an_intact_checkpoint(tmp_path: Path) -> Non
         folder = shutil.copytree(begun.folder, tmp_path / f"{calls}")
         if not go_on(folder, calls):
             break
-        for later in (*[draw.randrange(40)] * (calls % 3 == 0), 1_000_000):  # some are killed twice
+        for later in (*[draw.randrange(40)] * (calls % 3 == 0), 1_000_000):  # kill some twice
             heard: list[PassedOver] = []
             assert Checkpoints(folder, keep=1).newest(heard.append) is not None
             assert not heard
@@ -329,7 +329,7 @@ def test_a_kill_at_any_moment_leaves_an_intact_checkpoint(tmp_path: Path) -> Non
 
 @pytest.fixture
 def limited() -> Iterator[None]:
-    """The system refuses to write files of more than 100 kB. Python ignores the signal that comes with it."""
+    """Limit files to 100 kB. Python ignores SIGXFSZ, so that writes fail with an error."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     yield
@@ -360,7 +360,7 @@ def test_a_failed_write_raises_and_the_last_checkpoint_stays(tmp_path: Path, kin
     found = checkpoints.newest()
     assert found is not None
     assert found.state["step"] == 1
-    checkpoints.write(3, checkpoint(3, 1))  # the next one has room
+    checkpoints.write(3, checkpoint(3, 1))  # this one fits
     checkpoints.wait()
     assert names(tmp_path) == ["step-00000003", "weights-00000001.safetensors"]
 
@@ -398,7 +398,7 @@ print(checkpoints.newest().state["step"], sorted(file.name for file in checkpoin
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_and_training_resumes_when_there_is_room(tmp_path: Path) -> None:
-    """On a disk of 700 kB, which an unprivileged user can have on most Linux machines."""
+    """Uses a file system of 700 kB, which an unprivileged user can mount on most Linux machines."""
     mounted = [
         "unshare",
         "--map-root-user",

@@ -36,7 +36,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def store(tmp_path: Path) -> TokenStore:
-    """60 pairs of one direction, and 20 of another."""
+    """60 pairs of one direction and 20 of another."""
     generator = torch.Generator().manual_seed(5)
     with TokenWriter(tmp_path / "tokens", VOCABULARY, VOCABULARY, directions=("en-de", "en-fr")) as writer:
         for number in range(80):
@@ -47,13 +47,13 @@ def store(tmp_path: Path) -> TokenStore:
 
 
 def stutter(seed: int, pairs: list[Pair]) -> list[Pair]:
-    """Stands in for subword sampling: some ids are written twice."""
+    """A substitute for subword sampling that repeats some ids."""
     draw = random.Random(seed)
     return [([i for i in s for _ in range(draw.choice((1, 1, 2)))], t) for s, t in pairs]
 
 
 class Run:
-    """Makes engines over the same data; `bleu` stands in for the translation of a validation set."""
+    """Makes engines on the same data; the negative validation loss replaces BLEU."""
 
     def __init__(self, store: TokenStore, settings: TrainSettings, folder: Path) -> None:
         self.store, self.settings, self.folder = store, settings, folder
@@ -161,7 +161,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(run: Run, stop_at: int, c
     undisturbed = run.train("a", **change)
     with pytest.raises(InterruptError):
         run.engine("b", stop_at=stop_at, **change).run()
-    torch.manual_seed(999)  # whatever happens in between
+    torch.manual_seed(999)  # must not matter
     resumed = run.train("b", **change)
     assert same(undisturbed[1], resumed[1])
     assert undisturbed[0] == resumed[0]
@@ -358,7 +358,7 @@ def test_the_moving_average_is_validated_and_kept(run: Run) -> None:
     plain.run()
     stored = plain.checkpoints.newest()
     assert stored is not None
-    assert same(trajectory[-1], stored.weights)  # training itself is not touched by it
+    assert same(trajectory[-1], stored.weights)  # training itself is unaffected
 
 
 @pytest.mark.parametrize("ties", ["all", "target", "none"])

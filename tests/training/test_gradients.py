@@ -1,4 +1,4 @@
-"""Where memory ends and where precision does, an update stays what it is."""
+"""Updates are the same if memory or precision does not suffice at first."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ __all__ = ["run", "store"]  # fixtures
 
 
 def hold_at_most(engine: Engine, pairs: int, error: Exception) -> None:
-    """Let a forward pass over more pairs than these run out of memory."""
+    """Make a forward pass over more than this many pairs run out of memory."""
     original: Callable[[Batch], Loss] = engine.objective.forward
 
     def forward(batch: Batch) -> Loss:

@@ -46,7 +46,7 @@ def two_passes(with_bias: bool) -> tuple[list[torch.Tensor], torch.Tensor]:
 
 
 def plain_r_drop(leaves: list[torch.Tensor], label: torch.Tensor, smoothing: float, alpha: float) -> torch.Tensor:
-    """Equation 4 as it stands, halved, from parts of torch."""
+    """Half of equation 4, from torch functions."""
     first, second = (F.linear(hidden, *leaves[1:]) for hidden in leaves[0])
     entropies = [
         F.cross_entropy(logits, label, reduction="sum", label_smoothing=smoothing) for logits in (first, second)
@@ -66,9 +66,7 @@ def fused(leaves: list[torch.Tensor], label: torch.Tensor, smoothing: float, alp
 @pytest.mark.parametrize("alpha", [0.0, 1.0, 5.0])
 @pytest.mark.parametrize("rows", [1, 8, 46, 512])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_r_drop_and_its_gradients_equal_the_formula(
-    smoothing: float, alpha: float, rows: int, with_bias: bool
-) -> None:
+def test_r_drop_and_its_gradients_equal_the_formula(smoothing: float, alpha: float, rows: int, with_bias: bool) -> None:
     leaves, label = two_passes(with_bias)
     expected = plain_r_drop(leaves, label, smoothing, alpha)
     loss = fused(leaves, label, smoothing, alpha, rows)

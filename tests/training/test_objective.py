@@ -8,7 +8,7 @@ from seqloom.training.objective import drop_words, twice
 
 @pytest.fixture
 def batch() -> Batch:
-    """200 pairs of 9 and 7 ids or fewer, padded."""
+    """200 padded pairs of at most 9 and 7 ids."""
     torch.manual_seed(4)
     source, target = torch.randint(4, 50, (200, 9)), torch.randint(4, 50, (200, 8))
     source_lengths, target_lengths = torch.randint(1, 10, (200,)), torch.randint(2, 9, (200,))
@@ -46,7 +46,7 @@ def test_word_dropout_replaces_input_ids_and_nothing_else(batch: Batch) -> None:
 
 
 def test_padding_with_the_id_of_bos_is_not_replaced(batch: Batch) -> None:
-    """As in networks whose decoder starts with the padding."""
+    """Some networks start the decoder with padding."""
     same = batch._replace(target_in=batch.target_in.masked_fill(batch.target_in == OWN.bos, OWN.pad))
     dropped = drop_words(same, 0.9, OWN.unk, NOTHING)
     assert torch.equal(dropped.target_in == OWN.pad, same.target_in == OWN.pad)

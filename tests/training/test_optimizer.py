@@ -82,7 +82,7 @@ def test_untrained_parameters_are_in_no_optimizer(train_settings: TrainSettings,
 
 
 def stepped(name: str, train_settings: TrainSettings, gradients: list[torch.Tensor | None]) -> list[torch.Tensor]:
-    """A matrix that is decayed and a norm that is not, and what becomes of them; the matrix may have no gradient."""
+    """Return a decayed matrix and an undecayed norm before and after updates; the matrix may lack some gradients."""
     model = small_transformer("none")
     changes = {"optimizer": name, "lr": 0.1, "weight_decay": 0.5, "adam_betas": (0.8, 0.9), "sgd_momentum": 0.7}
     (optimizer,) = build_optimizers(model, train_settings.model_copy(update=changes))
@@ -95,7 +95,7 @@ def stepped(name: str, train_settings: TrainSettings, gradients: list[torch.Tens
 
 
 def textbook(name: str, start: torch.Tensor, gradients: list[torch.Tensor | None], decay: float) -> torch.Tensor:
-    """Kingma and Ba 2015, algorithm 1, with an L2 penalty; gradient descent with momentum, likewise."""
+    """Adam (Kingma and Ba 2015, algorithm 1) and gradient descent with momentum, both with an L2 penalty."""
     weight, number = start.double(), 0
     first = second = torch.zeros_like(weight)
     for gradient in gradients:

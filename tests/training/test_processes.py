@@ -1,4 +1,4 @@
-"""Several processes, started as on a machine with several GPUs, make the model that one process makes."""
+"""Several processes, started as on a machine with several GPUs, train the same model as one process."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def alone(store: TokenStore, folder: Path, **changes: Any) -> dict[str, torch.Te
 def test_several_processes_train_the_same_model_as_one_with_a_larger_batch(
     store: TokenStore, tmp_path: Path, processes: int, changes: dict[str, Any]
 ) -> None:
-    # Not Adam: it turns the last bits of a gradient that is zero, as those of key biases are, into whole steps.
+    # Not Adam: it turns rounding errors of zero gradients, such as those of key biases, into full steps.
     changes |= {"optimizer": "sgd", "lr": 0.2}
     ended = together(tmp_path, processes, tokens_per_batch=32, **changes)
     assert ended.returncode == 0, ended.stderr
@@ -71,9 +71,7 @@ def test_several_processes_train_the_same_model_as_one_with_a_larger_batch(
         torch.testing.assert_close(tensor, expected[name], atol=1e-5, rtol=0)
 
 
-def test_a_dead_process_ends_the_others_and_a_rerun_ends_the_same(
-    store: TokenStore, tmp_path: Path
-) -> None:
+def test_a_dead_process_ends_the_others_and_a_rerun_ends_the_same(store: TokenStore, tmp_path: Path) -> None:
     undisturbed, disturbed = tmp_path / "a", tmp_path / "b"
     for folder in (undisturbed, disturbed):
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""The same inputs give the same bytes, in every family, and so does a run that was killed on the way."""
+"""In every model family, the same inputs give the same bytes, also after a kill."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,12 +39,12 @@ class Killed(BaseException):
 
 
 class Run(NamedTuple):
-    """What came of a training."""
+    """The result of a training run."""
 
     outcome: TrainingResult
-    losses: list[float]  # of each update since the run was started or resumed
+    losses: list[float]  # of each update since the start or resume
     weights: bytes
-    fixed: bytes  # the weights that are not to be trained, and before:
+    fixed: bytes  # untrained weights after the run, and before it:
     fixed_before: bytes
 
 
@@ -53,7 +53,7 @@ def fixed(model: Seq2Seq) -> bytes:
 
 
 def tokens(folder: Path, symbols: Symbols) -> TokenStore:
-    """60 pairs whose target is their source."""
+    """60 pairs with equal source and target."""
     if not folder.exists():
         generator = torch.Generator().manual_seed(5)
         with TokenWriter(folder, VOCABULARY, VOCABULARY, symbols) as writer:
@@ -66,7 +66,7 @@ def tokens(folder: Path, symbols: Symbols) -> TokenStore:
 
 @pytest.fixture(params=NAMES)
 def train(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Run]:
-    """Trains a network in a folder, from where it was left there, and may kill itself after an update."""
+    """Return a function that trains a network in a folder, or resumes there, and can stop hard after an update."""
     name = request.param
     if name in PRETRAINED:
         make_network(name, tmp_path / name, VOCABULARY)
@@ -104,7 +104,7 @@ def test_two_runs_and_a_killed_one_give_the_same_bytes(train: Callable[..., Run]
     assert train("b") == first
     with pytest.raises(Killed):
         train("c", killed_at=10)
-    torch.manual_seed(999)  # whatever happens in between
+    torch.manual_seed(999)  # must not matter
     resumed = train("c")
     assert 0 < len(resumed.losses) < len(first.losses)
     assert resumed == first._replace(losses=first.losses[-len(resumed.losses) :])

@@ -16,7 +16,7 @@ def settings(**changes: Any) -> TrainSettings:
 
 
 def run(given: TrainSettings, step_minutes: float = 0.0, step_epochs: float = 0.0) -> list[float]:
-    """The rates of a run whose updates all take the same time, up to the bound that ends it."""
+    """Return the rates of a run whose updates all take the same time, up to its end."""
     rates: list[float] = []
     while share_done(given, done := len(rates), done * step_minutes, done * step_epochs) < 1:
         rates.append(learning_rate(given, done + 1, minutes=done * step_minutes, epochs=done * step_epochs))
@@ -72,7 +72,7 @@ def test_constant_does_not_change_and_plateau_is_multiplied_by_the_factor() -> N
     assert learning_rate(constant, 50, factor=0.25) == 0.5
 
 
-# A run that has 400 updates by the clock, the steps or the epochs, and by the others more or no bound at all.
+# Runs of 400 updates, limited by time, steps or epochs; the other limits are later or absent.
 BOUNDS: dict[str, dict[str, Any]] = {
     "minutes alone": {"max_steps": None, "max_minutes": 20.0},
     "minutes before steps": {"max_steps": 1000, "max_minutes": 20.0},
@@ -89,7 +89,7 @@ BOUNDS: dict[str, dict[str, Any]] = {
 def test_the_decay_ends_at_the_first_limit(bounds: dict[str, Any], warmup: int, schedule: str) -> None:
     given = settings(schedule=schedule, warmup_steps=warmup, **bounds)
     rates = run(given, step_minutes=1 / 20, step_epochs=1 / 100)
-    assert len(rates) in (400, 401)  # 400 times 1/20 is not quite 20
+    assert len(rates) in (400, 401)  # in floating point, 400 times 1/20 is not exactly 20
     fallen = rates[warmup:]
     assert fallen[0] == pytest.approx(1.0)
     assert fallen == sorted(fallen, reverse=True)

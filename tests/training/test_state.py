@@ -43,7 +43,7 @@ def test_means_of_many_updates_give_a_warning_at_once() -> None:
 def test_a_second_episode_gives_another_warning() -> None:
     episode = [7.0] * 5 + [3.0] * 10
     assert len(told([3.0] * 10 + episode + episode, every=50)) == 2
-    assert len(told([3.0] * 10 + [7.0] * 20 + [4.2] * 5 + [7.0] * 5, every=50)) == 1  # it never came back
+    assert len(told([3.0] * 10 + [7.0] * 20 + [4.2] * 5 + [7.0] * 5, every=50)) == 1  # the first episode never ended
 
 
 @pytest.mark.parametrize("loss", [math.inf, math.nan])
