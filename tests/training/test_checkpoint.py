@@ -18,7 +18,7 @@ import torch
 
 from seqloom.errors import CheckpointError
 from seqloom.training import checkpoint as module
-from seqloom.training.checkpoint import Checkpoint, Checkpoints, PassedOver
+from seqloom.training.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint
 
 
 def checkpoint(step: int, *snapshots: int) -> Checkpoint:
@@ -208,7 +208,7 @@ def test_a_damaged_checkpoint_is_skipped_for_the_previous_one(tmp_path: Path, br
     checkpoints.wait()
     newest = tmp_path / "step-00000002"
     damage(newest / broken)
-    heard: list[PassedOver] = []
+    heard: list[DamagedCheckpoint] = []
     found = checkpoints.newest(heard.append)
     assert found is not None
     assert found.state["step"] == 1
@@ -224,9 +224,9 @@ def test_the_reason_names_a_missing_file(tmp_path: Path, missing: str) -> None:
     checkpoints.write(2, checkpoint(2, 2))
     checkpoints.wait()
     (tmp_path / "step-00000002" / missing).unlink()
-    heard: list[PassedOver] = []
+    heard: list[DamagedCheckpoint] = []
     assert checkpoints.newest(heard.append) is None
-    assert heard == [PassedOver(tmp_path / "step-00000002", f"{Path(missing).name} is missing")]
+    assert heard == [DamagedCheckpoint(tmp_path / "step-00000002", f"{Path(missing).name} is missing")]
 
 
 @pytest.mark.parametrize("lines", range(5))
@@ -237,7 +237,7 @@ def test_a_truncated_list_of_hashes_is_detected(tmp_path: Path, lines: int) -> N
     checkpoints.wait()
     sums = tmp_path / "step-00000001" / "SHA256SUMS"
     sums.write_text("".join(sums.read_text().splitlines(keepends=True)[:lines]))
-    heard: list[PassedOver] = []
+    heard: list[DamagedCheckpoint] = []
     assert checkpoints.newest(heard.append) is None
     assert [each.reason for each in heard] == ["SHA256SUMS does not list 'state.json'"]
 
@@ -318,7 +318,7 @@ def test_a_kill_at_any_moment_leaves_an_intact_checkpoint(tmp_path: Path) -> Non
         if not go_on(folder, calls):
             break
         for later in (*[draw.randrange(40)] * (calls % 3 == 0), 1_000_000):  # kill some twice
-            heard: list[PassedOver] = []
+            heard: list[DamagedCheckpoint] = []
             assert Checkpoints(folder, keep=1).newest(heard.append) is not None
             assert not heard
             killed = go_on(folder, later)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seqloom.training.energy import Energy, cpu_counters, gpu_counters, of_this_machine
+from seqloom.training.energy import Energy, cpu_counters, gpu_counters, measure_energy
 
 DRIVER = """
 #include <string.h>
@@ -45,4 +45,4 @@ def test_the_energy_of_a_gpu_comes_from_the_driver(tmp_path: Path) -> None:
 def test_without_counters_the_result_is_empty(tmp_path: Path) -> None:
     assert gpu_counters(["ab"], "no-such-library.so") == []
     assert cpu_counters(tmp_path) == []
-    assert "gpu" not in of_this_machine([]).used()
+    assert "gpu" not in measure_energy([]).used()

@@ -150,7 +150,7 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
         finally:
             meter.close()
     except ParamsError as error:
-        _fail(f"{error}{_way_back()}", exits.MISUSED)
+        _fail(f"{error}{_restore_hint()}", exits.MISUSED)
     except (OfflineError, SilentError) as error:
         _fail(str(error), exits.TRY_LATER)
     except SeqloomError as error:
@@ -160,7 +160,7 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
     except _Terminated:
         _fail(f"{name} was interrupted; run again to go on", exits.TERMINATED)
     except Exception as error:
-        if (said := _of_the_machine(error)) is None:
+        if (said := _machine_fault(error)) is None:
             raise
         _fail(f"{name}: {said} and run again", exits.FAILED)
 
@@ -173,7 +173,7 @@ def _restore(name: str, meter: Meter) -> None:
             print(f"`dvc checkout {' '.join(folders)}` restores the results of the last run there", file=sys.stderr)
 
 
-def _way_back() -> str:
+def _restore_hint() -> str:
     """Return a hint if `dvc exp run -S` changed params.yaml in this clone, rather than in a copy of it."""
     if "DVC_EXP_NAME" not in os.environ or "/.dvc/tmp/exps/" in Path.cwd().as_posix():
         return ""
@@ -184,7 +184,7 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise _Terminated
 
 
-def _of_the_machine(error: Exception) -> str | None:
+def _machine_fault(error: Exception) -> str | None:
     """Return what is wrong with the disk or the limits of this machine, and a remedy; None for other errors."""
     place = getattr(error, "filename", None) or "this folder"
     number = getattr(error, "errno", None)

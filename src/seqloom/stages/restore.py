@@ -46,19 +46,19 @@ def _is_there(path: Path, md5: str) -> bool:
 
 def _write(path: Path, md5: str, cache: Path) -> None:
     kept = _object(cache, md5)
-    content = kept.read_bytes() if kept.exists() else _said("git", "show", f"HEAD:./{path.as_posix()}")
+    content = kept.read_bytes() if kept.exists() else _output_of("git", "show", f"HEAD:./{path.as_posix()}")
     if hashlib.md5(content).hexdigest() != md5:
         return  # neither the cache nor the last commit has it
     write_bytes(path, content)
 
 
 def _cache() -> Path:
-    return Path(_said(sys.executable, "-m", "dvc", "cache", "dir").decode().strip() or ".dvc/cache")
+    return Path(_output_of(sys.executable, "-m", "dvc", "cache", "dir").decode().strip() or ".dvc/cache")
 
 
 def _object(cache: Path, md5: str) -> Path:
     return cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
-def _said(*command: str) -> bytes:
+def _output_of(*command: str) -> bytes:
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).stdout

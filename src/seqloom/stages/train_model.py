@@ -36,7 +36,7 @@ from seqloom.stages.training.starting_point import starting_point
 from seqloom.stages.training.validation import SAMPLES_FILE, Samples, search_settings, validation_bleu
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement, be_deterministic, manage_memory, place
-from seqloom.training.energy import of_this_machine
+from seqloom.training.energy import measure_energy
 from seqloom.training.engine import Engine
 from seqloom.training.job import Freezing, Hooks, Job
 from seqloom.training.journal import Journal
@@ -109,7 +109,7 @@ def train(params: Params, placement: Placement, processes: Processes, listen: Li
 
 
 def _journal(scratch: Path, listen: Listener, placement: Placement, processes: Processes) -> Journal:
-    energy = of_this_machine(placement.gpus())
+    energy = measure_energy(placement.gpus())
     return Journal(
         scratch / "journal.jsonl",
         listen,

@@ -40,7 +40,7 @@ class Background:
         futures.wait(self._jobs.values())
 
 
-def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def host_copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return copies of the tensors in host memory, which training does not change."""
     copies = {
         # From a GPU all are copied at once, without waiting for each, which requires pinned memory.

@@ -29,7 +29,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from seqloom.errors import CheckpointError
-from seqloom.training.background import Background, copied
+from seqloom.training.background import Background, host_copies
 
 SUMS = "SHA256SUMS"
 STATE = "state.json"
@@ -48,7 +48,7 @@ class Checkpoint(NamedTuple):
     state: dict[str, Any]
 
 
-class PassedOver(NamedTuple):
+class DamagedCheckpoint(NamedTuple):
     """A checkpoint that cannot be read, and the reason."""
 
     folder: Path
@@ -100,17 +100,17 @@ class Checkpoints:
         tensors = {"model": checkpoint.weights, "optimizer": checkpoint.optimizer}
         if checkpoint.average:
             tensors["average"] = checkpoint.average
-        files = {f"{name}.safetensors": copied(each) for name, each in tensors.items()}
+        files = {f"{name}.safetensors": host_copies(each) for name, each in tensors.items()}
         generators = {n: base64.b64encode(t.numpy().tobytes()).decode() for n, t in checkpoint.generators.items()}
         state = json.dumps({"state": checkpoint.state, "generators": generators}) + "\n"
         snapshots = [_snapshot(each) for each in checkpoint.state.get("snapshots", [])]
-        self._hand_over("checkpoint", step, lambda: self._write(step, files, state, snapshots))
+        self._start("checkpoint", step, lambda: self._write(step, files, state, snapshots))
 
     def write_snapshot(self, step: int, weights: dict[str, Tensor]) -> None:
         """Write the snapshot of `step`; like `write`, return when the weights are copied."""
         self._background.wait_for("snapshot")
-        copy = copied(weights)
-        self._hand_over("snapshot", step, lambda: self._write_snapshot(_snapshot(step), copy))
+        copy = host_copies(weights)
+        self._start("snapshot", step, lambda: self._write_snapshot(_snapshot(step), copy))
 
     def wait(self) -> None:
         """Wait until everything is on the disk.
@@ -125,7 +125,7 @@ class Checkpoints:
         """The steps of all checkpoints on the disk, ascending."""
         return [int(folder.name.removeprefix("step-")) for folder in self._folders()]
 
-    def newest(self, listen: Callable[[PassedOver], None] = lambda passed_over: None) -> Checkpoint | None:
+    def newest(self, listen: Callable[[DamagedCheckpoint], None] = lambda damaged: None) -> Checkpoint | None:
         """Return the newest checkpoint that is intact, snapshots included, or None; pass damaged ones to `listen`."""
         self.wait()
         aside = [folder for folder in [self._aside] if folder.exists()]
@@ -133,11 +133,11 @@ class Checkpoints:
             try:
                 return self._read(folder)
             except FileNotFoundError as error:
-                listen(PassedOver(folder, f"{Path(error.filename).name} is missing"))
+                listen(DamagedCheckpoint(folder, f"{Path(error.filename).name} is missing"))
             except KeyError as error:
-                listen(PassedOver(folder, f"{SUMS} does not list {error}"))
+                listen(DamagedCheckpoint(folder, f"{SUMS} does not list {error}"))
             except (OSError, ValueError, SafetensorError) as error:
-                listen(PassedOver(folder, str(error)))
+                listen(DamagedCheckpoint(folder, str(error)))
         return None
 
     def snapshot(self, step: int) -> dict[str, Tensor]:
@@ -156,10 +156,10 @@ class Checkpoints:
                 "does not need it, or starts from the beginning"
             ) from error
 
-    def _hand_over(self, kind: str, step: int, write: Callable[[], None]) -> None:
+    def _start(self, kind: str, step: int, write: Callable[[], None]) -> None:
         """Start a write in the background thread."""
 
-        def told() -> None:
+        def job() -> None:
             try:
                 write()
             except (OSError, SafetensorError) as error:
@@ -170,7 +170,7 @@ class Checkpoints:
                     "room, then run again: training resumes from the previous checkpoint"
                 ) from error
 
-        self._background.start(kind, told)
+        self._background.start(kind, job)
 
     def _write(self, step: int, files: dict[str, dict[str, Tensor]], state: str, snapshots: list[str]) -> None:
         sums = {f"../{name}": self._sums[name] for name in snapshots}

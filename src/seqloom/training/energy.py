@@ -21,17 +21,17 @@ class Energy:
 
     def __init__(self, counters: dict[str, list[Counter]]) -> None:
         self._counters = {part: each for part, each in counters.items() if each}
-        self._begun = self._sums()
+        self._start = self._sums()
 
     def used(self) -> dict[str, float]:
         """Return the used energy of each part in whole joules; empty without counters."""
-        return {part: float(round(now - self._begun[part])) for part, now in self._sums().items()}
+        return {part: float(round(now - self._start[part])) for part, now in self._sums().items()}
 
     def _sums(self) -> dict[str, float]:
         return {part: sum(counter() for counter in each) for part, each in self._counters.items()}
 
 
-def of_this_machine(gpus: Sequence[str]) -> Energy:
+def measure_energy(gpus: Sequence[str]) -> Energy:
     """Start measuring the CPU and the GPUs with these UUIDs, as far as they have readable counters."""
     return Energy({"gpu": gpu_counters(gpus), "cpu": cpu_counters()})
 
@@ -51,16 +51,16 @@ def cpu_counters(folder: Path = POWERCAP) -> list[Counter]:
 class _Wrapping:
     def __init__(self, file: Path, largest: int) -> None:
         self._file, self._largest = file, largest
-        self._last, self._turns = int(file.read_text()), 0
+        self._last, self._wraps = int(file.read_text()), 0
 
     def __call__(self) -> float:
         try:
             now = int(self._file.read_text())
         except (OSError, ValueError):
             now = self._last
-        self._turns += now < self._last
+        self._wraps += now < self._last
         self._last = now
-        return (self._turns * self._largest + now) / 1e6
+        return (self._wraps * self._largest + now) / 1e6
 
 
 class _Gpu(NamedTuple):

@@ -110,7 +110,7 @@ class Engine:
         try:
             while (reason := self._reason_to_stop()) is None:
                 self._update()
-                self._look()
+                self._report_and_validate()
                 minutes = before + (time.monotonic() - started) / 60
                 stopping, self.state.minutes = self.processes.largest([float(self.should_stop()), minutes])
                 if stopping or self.state.step % self.settings.checkpoint_every == 0:
@@ -193,7 +193,7 @@ class Engine:
                 f"token ids of the last update are in {file}"
             )
 
-    def _look(self) -> None:
+    def _report_and_validate(self) -> None:
         """Report and validate if this step is due for it."""
         settings, state = self.settings, self.state
         last = state.step == settings.max_steps
@@ -268,7 +268,7 @@ class Engine:
         generators = {
             f"{kind}.{rank}": state
             for kind, own in random_state(self.placement.device).items()
-            for rank, state in enumerate(self.processes.of_each(own))
+            for rank, state in enumerate(self.processes.gather(own))
         }
         average = {} if self.moving is None else wholes(self.moving.tensors)
         checkpoint = Checkpoint(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from seqloom.batching.batches import Batch
 from seqloom.errors import TrainingError
 from seqloom.training.device import Placement
-from seqloom.training.processes import Processes, apart
+from seqloom.training.processes import Processes, without_sync
 from seqloom.training.sharding import whole
 
 
@@ -45,7 +45,7 @@ class Gradients:
         split: Callable[[int], None],
     ) -> None:
         self._objective = objective
-        self._whole = processes.together(objective)
+        self._whole = processes.wrap(objective)
         self._parameters = [each for each in objective.parameters() if each.requires_grad]
         self._placement, self._processes = placement, processes
         self._clip_norm = clip_norm
@@ -104,7 +104,7 @@ class Gradients:
         pieces = [piece for batch in batches for piece in portions(batch, parts)]
         summed: list[Tensor] = []
         for number, piece in enumerate(pieces, start=1):
-            with apart(self._whole, number < len(pieces)):
+            with without_sync(self._whole, number < len(pieces)):
                 with self._placement.autocast():
                     loss = self._whole(piece).smoothed
                 torch.autograd.backward(loss * scale)

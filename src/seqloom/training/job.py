@@ -18,14 +18,16 @@ class Data(NamedTuple):
 
     training: BatchOrder
     validation: Sequence[Batch]
-    never_dropped: Sequence[int] = ()  # ids that word dropout leaves alone, in addition to the special ones
+    never_dropped: Sequence[int] = ()  # ids that word dropout never replaces, besides the special ones
 
 
 class Hooks(NamedTuple):
     """The functions that the engine calls."""
 
     quality: Callable[[Seq2Seq], float]  # the validation BLEU of a model; it picks the best checkpoint
-    should_stop: Callable[[], bool] = lambda: False  # called after every update; True ends the run, resumable
+    should_stop: Callable[[], bool] = lambda: (
+        False
+    )  # called after every update; if true, the engine writes a checkpoint and raises
     listeners: Sequence[ReportListener] = ()
 
 

@@ -47,7 +47,7 @@ class Processes(NamedTuple):
         dist.all_reduce(tensor, how)
         return cast(list[float], tensor.tolist())
 
-    def of_each(self, tensor: Tensor) -> list[Tensor]:
+    def gather(self, tensor: Tensor) -> list[Tensor]:
         """Return the host tensors of all processes by rank; they must have the same shape and type."""
         if self.size == 1:
             return [tensor]
@@ -61,7 +61,7 @@ class Processes(NamedTuple):
         if self.size > 1:
             dist.barrier()
 
-    def together(self, module: nn.Module) -> nn.Module:
+    def wrap(self, module: nn.Module) -> nn.Module:
         """Wrap a module so that each backward pass averages its gradients over the processes."""
         if self.sharded:
             return shard(module, init_device_mesh(self.device.type, (self.size,)))
@@ -71,7 +71,7 @@ class Processes(NamedTuple):
 ALONE = Processes()
 
 
-def apart(module: nn.Module, on: bool) -> AbstractContextManager[None]:
+def without_sync(module: nn.Module, on: bool) -> AbstractContextManager[None]:
     """If `on`, keep gradients local in this context, because more parts of the update follow."""
     if is_sharded(module):
         module.set_requires_gradient_sync(not on)

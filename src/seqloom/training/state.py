@@ -113,7 +113,7 @@ class Divergence:
         self._step = 0
         self._smoothed = self._lowest = math.inf
         self._lowest_step = 0
-        self._told = False
+        self._warned = False
 
     def note(self, step: int, loss: float, lr: float, checkpoints: Iterable[int] = ()) -> str | None:
         """Add the mean loss since the last call, in nats per token; return a warning if the loss diverges.
@@ -131,10 +131,10 @@ class Divergence:
             self._lowest, self._lowest_step = self._smoothed, step
         rise = self._smoothed - self._lowest
         if rise < OVER:
-            self._told = False
-        if self._told or not rise > RISE:
+            self._warned = False
+        if self._warned or not rise > RISE:
             return None
-        self._told = True
+        self._warned = True
         good = max((each for each in checkpoints if each <= self._lowest_step), default=None)
         kept = (
             "there is no checkpoint from before"

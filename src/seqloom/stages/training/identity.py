@@ -91,7 +91,7 @@ def differences(identity: Identity, scratch: Path) -> list[str]:
         other = json.loads(newest.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return _told(theirs=other, mine=identity)
+    return _differences(theirs=other, mine=identity)
 
 
 def check_unchanged(identity: Identity, params: Params, placement: Placement) -> None:
@@ -105,7 +105,7 @@ def check_unchanged(identity: Identity, params: Params, placement: Placement) ->
         ParamsError: params.yaml is no longer valid.
     """
     now = load_params() if PARAMS_FILE.is_file() else params
-    if changed := _told(theirs=identity, mine=identify(now, placement)):
+    if changed := _differences(theirs=identity, mine=identify(now, placement)):
         raise TrainingError(
             f"inputs changed while the model was trained ({'; '.join(changed)}), and DVC would record the new ones as "
             "those of this result. Undo the change and run again to keep the result, which takes seconds; or run again "
@@ -113,17 +113,17 @@ def check_unchanged(identity: Identity, params: Params, placement: Placement) ->
         )
 
 
-def _told(*, theirs: Identity, mine: Identity) -> list[str]:
+def _differences(*, theirs: Identity, mine: Identity) -> list[str]:
     """Return the differences of two identities as text."""
     mine, theirs = _shown(mine), _shown(theirs)
     different = [name for name in mine | theirs if theirs.get(name) != mine.get(name)]
     hashed = [name.partition(".")[2] for name in different if name.startswith(("code.", "data."))]
     values = [name for name in different if not name.startswith(("code.", "data."))]
-    told = [f"{name} was {theirs.get(name, 'not there')}, is {mine.get(name, 'not there')}" for name in values]
-    told += [f"{name} changed" for name in hashed[:MOST_NAMED]]
+    found = [f"{name} was {theirs.get(name, 'not there')}, is {mine.get(name, 'not there')}" for name in values]
+    found += [f"{name} changed" for name in hashed[:MOST_NAMED]]
     if len(hashed) > MOST_NAMED:
-        told.append(f"{len(hashed) - MOST_NAMED} more files changed")
-    return told
+        found.append(f"{len(hashed) - MOST_NAMED} more files changed")
+    return found
 
 
 def _shown(tree: Mapping[str, Any]) -> dict[str, str]:
