@@ -25,9 +25,8 @@ class Hooks(NamedTuple):
     """The functions that the engine calls."""
 
     quality: Callable[[Seq2Seq], float]  # the validation BLEU of a model; it picks the best checkpoint
-    should_stop: Callable[[], bool] = lambda: (
-        False
-    )  # called after every update; if true, the engine writes a checkpoint and raises
+    # Called after every update. If it returns true, the engine writes a checkpoint and raises `InterruptError`.
+    should_stop: Callable[[], bool] = lambda: False
     listeners: Sequence[ReportListener] = ()
 
 
