@@ -37,7 +37,7 @@ def collect_run(params: Params, results: Results, identity: str) -> TrainingRun:
     if params.train.tokens_per_batch == "auto":
         settings["train.tokens_per_batch"] = results.training["tokens_per_batch"]
     name = model_name(params.task, params.languages.sources, params.languages.targets)
-    told = params.languages.target_languages
+    targets = params.languages.target_languages
     journal = places.SCRATCH / str(results.training.get("fingerprint")) / JOURNAL
     curves = read_curves(places.TRAINING_PLOT, journal if journal.is_file() else None)
     spent, numbers = costs(journal), _numbers(results)
@@ -60,7 +60,7 @@ def collect_run(params: Params, results: Results, identity: str) -> TrainingRun:
             places.CANDIDATE,
             search=params.search.model_dump(mode="json"),
             example=_example(),
-            language=told[0] if len(told) > 1 else "",
+            language=targets[0] if len(targets) > 1 else "",
             needs=PRETRAINED_NEEDS if family == "pretrained" else (),
             description=kind,
         ),
