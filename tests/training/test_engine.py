@@ -102,8 +102,8 @@ class Run:
 
     def train(self, folder: str = "run", **change: Any) -> tuple[TrainingResult, dict[str, torch.Tensor]]:
         engine = self.engine(folder, **change)
-        outcome = engine.run()
-        return outcome, {name: tensor.clone() for name, tensor in weights(engine.model).items()}
+        result = engine.run()
+        return result, {name: tensor.clone() for name, tensor in weights(engine.model).items()}
 
 
 @pytest.fixture
@@ -116,14 +116,14 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 
 def test_the_loss_falls_and_all_reports_are_sent(run: Run) -> None:
-    outcome, _ = run.train(max_steps=60)
+    result, _ = run.train(max_steps=60)
     steps = [report for report in run.reports if isinstance(report, StepReport)]
     assert [report.step for report in steps] == list(range(1, 61))
     assert sum(r.loss for r in steps[-10:]) < sum(r.loss for r in steps[:10])
     assert [r.step for r in run.reports if isinstance(r, ValidationReport)] == list(range(6, 61, 6))
-    assert [row.step for row in outcome.history] == list(range(3, 61, 3))
-    assert all((row.valid_bleu is not None) == (row.step % 6 == 0) for row in outcome.history)
-    assert outcome.reason == "max_steps (60) reached"
+    assert [row.step for row in result.history] == list(range(3, 61, 3))
+    assert all((row.valid_bleu is not None) == (row.step % 6 == 0) for row in result.history)
+    assert result.reason == "max_steps (60) reached"
 
 
 def test_the_same_inputs_give_the_same_weights(run: Run) -> None:
@@ -256,8 +256,8 @@ def test_the_result_is_the_mean_of_the_weights_up_to_the_best(run: Run, tmp_path
         return next(scores)
 
     engine.quality = quality
-    outcome = engine.run()
-    assert (outcome.best_step, outcome.averaged, outcome.final_bleu) == (24, [12, 18, 24], 99.0)
+    result = engine.run()
+    assert (result.best_step, result.averaged, result.final_bleu) == (24, [12, 18, 24], 99.0)
     for name, tensor in weights(engine.model).items():
         torch.testing.assert_close(tensor, (seen[1][name] + seen[2][name] + seen[3][name]) / 3)
 
@@ -266,8 +266,8 @@ def test_a_worse_average_is_not_used(run: Run) -> None:
     engine = run.engine(max_steps=18, average=3)
     scores = iter([1.0, 2.0, 3.0, 0.5])
     engine.quality = lambda model: next(scores)
-    outcome = engine.run()
-    assert (outcome.averaged, outcome.final_bleu) == ([18], 3.0)
+    result = engine.run()
+    assert (result.averaged, result.final_bleu) == ([18], 3.0)
 
 
 def test_a_gradient_that_is_not_finite_is_skipped_and_too_many_in_a_row_end_the_run(run: Run) -> None:
@@ -343,11 +343,11 @@ def test_the_moving_average_is_validated_and_kept(run: Run) -> None:
         return float(len(validated))
 
     engine.listen, engine.quality = Listeners([listen]), quality
-    outcome = engine.run()
+    result = engine.run()
     for seen, step in zip(validated, (6, 12, 18, 24), strict=True):
         for name, tensor in seen.items():
             torch.testing.assert_close(tensor.double(), expected[step][name], atol=1e-6, rtol=1e-5)
-    assert outcome.best_step == 24
+    assert result.best_step == 24
     assert same(validated[-1], weights(engine.model))
     stored = engine.checkpoints.newest()
     assert stored is not None
@@ -424,8 +424,8 @@ def test_a_plateau_lowers_the_rate_also_in_a_resumed_run(run: Run) -> None:
 
 
 def test_with_only_a_time_limit_the_rate_decays_to_the_end(run: Run) -> None:
-    outcome, _ = run.train(max_steps=None, max_minutes=0.05, schedule="linear", lr=1e-3, validate_every=1000)
-    assert outcome.reason == "max_minutes (0.05) reached"
-    rates = [row.lr for row in outcome.history if row.lr is not None]
+    result, _ = run.train(max_steps=None, max_minutes=0.05, schedule="linear", lr=1e-3, validate_every=1000)
+    assert result.reason == "max_minutes (0.05) reached"
+    rates = [row.lr for row in result.history if row.lr is not None]
     assert max(rates) > 0.5e-3
     assert rates[-1] < 0.2e-3

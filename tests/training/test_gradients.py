@@ -110,8 +110,8 @@ def test_in_fp16_an_overflow_lowers_the_scale_and_skips_one_update(
     run.reports.clear()
     overflowing = engine("overflowing")
     overflowing.state.loss_scale = 2.0**30
-    outcome = overflowing.run()
-    assert outcome.skipped == 0
+    result = overflowing.run()
+    assert result.skipped == 0
     assert not any(isinstance(report, SkippedReport) for report in run.reports)
     steps = [report.step for report in run.reports if isinstance(report, StepReport)]
     assert 5 < steps[0] < 30

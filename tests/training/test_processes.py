@@ -85,5 +85,5 @@ def test_a_dead_process_ends_the_others_and_a_rerun_ends_the_same(store: TokenSt
         "rank 1 stopped at 5",
     ]
     assert together(disturbed, 2, tokens_per_batch=32, sharded=True).returncode == 0
-    for name in ("weights.safetensors", "outcome.json"):
+    for name in ("weights.safetensors", "result.json"):
         assert (undisturbed / name).read_bytes() == (disturbed / name).read_bytes()

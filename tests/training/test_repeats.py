@@ -41,7 +41,7 @@ class Killed(BaseException):
 class Run(NamedTuple):
     """The result of a training run."""
 
-    outcome: TrainingResult
+    result: TrainingResult
     losses: list[float]  # of each update since the start or resume
     weights: bytes
     fixed: bytes  # untrained weights after the run, and before it:
@@ -86,9 +86,9 @@ def train(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Run]:
         hooks = Hooks(lambda _: -engine.validation_loss(), kill, [reports.append])
         checkpoints = Checkpoints(tmp_path / folder, keep=2)
         engine = Engine(Job(model, data, SETTINGS, Placement(torch.device("cpu"), "fp32"), checkpoints, hooks))
-        outcome = engine.run()
+        result = engine.run()
         losses = [report.loss for report in reports if isinstance(report, StepReport)]
-        return Run(outcome, losses, save(weights(model)), fixed(model), before)
+        return Run(result, losses, save(weights(model)), fixed(model), before)
 
     return run
 

@@ -39,14 +39,14 @@ def main(folder: Path, changes: str, what: str = "") -> None:
 
         engine.should_stop = should_stop
         try:
-            outcome = engine.run()
+            result = engine.run()
         except InterruptError:
             sys.stdout.write(f"rank {processes.rank} stopped at {engine.state.step}\n")
             return
         every = wholes(weights(engine.model))
         if processes.first:
             save_file(every, folder / "weights.safetensors")
-            (folder / "outcome.json").write_text(json.dumps(outcome))
+            (folder / "result.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":
