@@ -44,6 +44,7 @@ from seqloom.symbols import OWN
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import be_deterministic, manage_memory, place
 from seqloom.training.engine import Engine
+from seqloom.training.job import Data, Hooks, Job
 from seqloom.training.reports import Report, StepReport
 from seqloom.training.settings import TrainSettings
 
@@ -184,17 +185,10 @@ def train(store: TokenStore, order: BatchOrder, folder: Path, options: argparse.
         if isinstance(report, StepReport):
             rates.append(report.tokens / report.seconds)
 
-    Engine(
-        build_model(ModelSettings(**content).architecture, VOCABULARY, VOCABULARY),
-        order,
-        [in_order(store, options.tokens_per_batch)[0]],
-        settings,
-        place(settings),
-        quality=lambda model: 0.0,
-        checkpoints=Checkpoints(folder, keep=1),
-        listeners=[listen],
-        should_stop=lambda: False,
-    ).run()
+    model = build_model(ModelSettings(**content).architecture, VOCABULARY, VOCABULARY)
+    data = Data(order, [in_order(store, options.tokens_per_batch)[0]])
+    hooks = Hooks(quality=lambda model: 0.0, listeners=[listen])
+    Engine(Job(model, data, settings, place(settings), Checkpoints(folder, keep=1), hooks)).run()
     return statistics.median(rates)
 
 

@@ -48,6 +48,7 @@ from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import LOWER, Placement, be_deterministic, manage_memory, place
 from seqloom.training.engine import Engine
+from seqloom.training.job import Data, Hooks, Job
 from seqloom.training.journal import Journal
 from seqloom.training.reports import CheckpointReport, Report, StepReport, ValidationReport
 from seqloom.training.settings import TrainSettings
@@ -98,22 +99,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=tokens.parent) as scratch:
         watch = Stopwatch()
         with Journal(Path(scratch) / "journal.jsonl", ignore) as journal:
-            engine = Engine(
-                model,
-                order,
-                list(in_order(validation, options.tokens_per_batch)),
-                settings,
-                placement,
-                quality=quality,
-                checkpoints=Checkpoints(Path(scratch), keep=settings.keep_checkpoints),
-                listeners=[journal, watch],
-                should_stop=lambda: False,
-            )
+            data = Data(order, list(in_order(validation, options.tokens_per_batch)))
+            checkpoints = Checkpoints(Path(scratch), keep=settings.keep_checkpoints)
+            hooks = Hooks(quality, listeners=[journal, watch])
+            engine = Engine(Job(model, data, settings, placement, checkpoints, hooks))
             engine.run()
     figures = {
         "model": options.model,
         "shape": options.shape,
-        "device": placement.describe(),
+        "device": placement.summary(),
         **watch.figures(params.train, start_up=watch.started - process_start() - preparing),
         "padding_share": round(padding_share(training, order), 4),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),

@@ -1,4 +1,4 @@
-"""A small model of every family really learns: to copy, and to reverse, sequences that it has never seen."""
+"""A small model of every family learns to copy and to reverse unseen sequences."""
 
 import random
 from pathlib import Path
@@ -18,6 +18,7 @@ from seqloom.symbols import OWN, Symbols
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine
+from seqloom.training.job import Data, Hooks, Job
 from tests.models import networks
 from tests.models.networks import SYMBOLS
 from tests.records import model_settings, search_settings, train_settings
@@ -45,7 +46,7 @@ MARIAN = {"d_model": 48} | {
     for part, size in (("layers", 1), ("attention_heads", 4), ("ffn_dim", 96))
 }
 
-# Name of the case: family, or kind of a pretrained one, which is random here; its settings, updates.
+# Case: family, or kind of a pretrained network with random weights; settings; updates.
 CASES: dict[str, tuple[str, dict[str, Any], int]] = {
     "transformer": ("transformer", TRANSFORMER, 250),
     "transformer-post": ("transformer", TRANSFORMER | {"norm_order": "post"}, 250),
@@ -93,7 +94,7 @@ def test_learns(case: str, task: str, tmp_path: Path) -> None:
     draw = random.Random(3)
     pairs = []
     for _ in range(3000 + UNSEEN):
-        # No id comes twice: rotary positions let a network of one layer know what stands where only by what is there.
+        # No repeated ids: with rotary positions, a single layer finds a position only by its content.
         ids = draw.sample(range(4, 4 + WORDS), draw.randint(1, LONGEST))
         pairs.append((ids, ids if task == "copy" else ids[::-1]))
     seen = {tuple(source) for source, _ in pairs[:3000]}
@@ -105,11 +106,9 @@ def test_learns(case: str, task: str, tmp_path: Path) -> None:
     store = TokenStore.open(tmp_path / "tokens")
     lr = 1e-2 if family == "marian" else 2e-2
     settings = train_settings(**SETTINGS, lr=lr, max_steps=steps, validate_every=steps, checkpoint_every=steps)
-    engine = Engine(
-        model, BatchOrder(store, 512, 1), list(in_order(store, 512))[:2], settings,
-        Placement(torch.device("cpu"), "fp32"), quality=lambda model: 0.0,
-        checkpoints=Checkpoints(tmp_path / "run", keep=1), listeners=[], should_stop=lambda: False,
-    )  # fmt: skip
+    data, cpu = Data(BatchOrder(store, 512, 1), list(in_order(store, 512))[:2]), Placement(torch.device("cpu"), "fp32")
+    checkpoints = Checkpoints(tmp_path / "run", keep=1)
+    engine = Engine(Job(model, data, settings, cpu, checkpoints, Hooks(quality=lambda model: 0.0)))
     engine.run()
     hypotheses = translate(engine.model.eval(), [source for source, _ in unseen], symbols)
     right = sum(hypothesis == target for hypothesis, (_, target) in zip(hypotheses, unseen, strict=True))

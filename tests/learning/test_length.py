@@ -1,4 +1,4 @@
-"""What attention is for: without it, what is far from the end of a long source is forgotten (Bahdanau et al. 2015)."""
+"""Without attention, a model forgets the distant part of a long source (Bahdanau et al. 2015)."""
 
 import random
 from pathlib import Path
@@ -14,6 +14,7 @@ from seqloom.models.seq2seq import Seq2Seq
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine
+from seqloom.training.job import Data, Hooks, Job
 from tests.learning.test_learning import SETTINGS, VOCABULARY, translate
 from tests.records import model_settings, train_settings
 
@@ -30,7 +31,7 @@ def sequences(draw: random.Random, count: int) -> list[list[int]]:
 
 
 def trained(family: str, folder: Path) -> Seq2Seq:
-    """A model that was taught to copy sequences of every length up to the longest."""
+    """Train a model to copy sequences of every length up to `LONGEST`."""
     with TokenWriter(folder / "tokens", VOCABULARY, VOCABULARY) as writer:
         for ids in sequences(random.Random(5), 4000):
             writer.add(ids, ids)
@@ -38,17 +39,18 @@ def trained(family: str, folder: Path) -> Seq2Seq:
     torch.manual_seed(1)
     settings = train_settings(**SETTINGS, lr=1e-2, max_steps=STEPS, validate_every=STEPS, checkpoint_every=STEPS)
     model = build_model(model_settings(family, 0.0, "all", **FAMILIES[family]).architecture, VOCABULARY, VOCABULARY)
-    engine = Engine(
-        model, BatchOrder(store, 1024, 1), list(in_order(store, 1024))[:1], settings,
-        Placement(torch.device("cpu"), "fp32"), quality=lambda model: 0.0,
-        checkpoints=Checkpoints(folder / "run", keep=1), listeners=[], should_stop=lambda: False,
-    )  # fmt: skip
+    data, cpu = (
+        Data(BatchOrder(store, 1024, 1), list(in_order(store, 1024))[:1]),
+        Placement(torch.device("cpu"), "fp32"),
+    )
+    checkpoints = Checkpoints(folder / "run", keep=1)
+    engine = Engine(Job(model, data, settings, cpu, checkpoints, Hooks(quality=lambda model: 0.0)))
     engine.run()
     return engine.model.eval()
 
 
 def accuracy(model: Seq2Seq, lengths: range) -> float:
-    """The share of tokens of unseen sequences of some lengths that are copied to their place."""
+    """Return the share of correctly copied tokens in unseen sequences of some lengths."""
     draw = random.Random(99)
     unseen = [[draw.randrange(4, VOCABULARY) for _ in range(draw.choice(lengths))] for _ in range(60)]
     found = translate(model, unseen)

@@ -1,4 +1,4 @@
-"""What the stage finds on this machine; that params.yaml itself is valid is the matter of tests/test_params.py."""
+"""The checks that depend on the machine; tests/test_params.py tests the validation of params.yaml itself."""
 
 import json
 import sys
@@ -38,14 +38,14 @@ def faults(**changes: Any) -> list[str]:
     return str(raised.value).splitlines()
 
 
-def test_what_is_written_never_changes() -> None:
+def test_the_output_never_changes() -> None:
     check_params.run(params(), ignore)
     written = CHECKED.read_bytes()
     check_params.run(params(train={"seed": 7}, register={"label": "other"}), ignore)
     assert CHECKED.read_bytes() == written
 
 
-def test_every_missing_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_lists_every_missing_file(monkeypatch: pytest.MonkeyPatch) -> None:
     mine = {"kind": "file", "path": "data/local/x.{lang}", "format": "moses"}
     vectors = {"source": "data/local/en.vec", "target": "data/local/de.vec"}
     Path("data/local/en.vec").touch()
@@ -90,7 +90,7 @@ def test_a_pretrained_model_needs_its_libraries_and_its_folder(
         ({"device": "cpu", "processes": 4}, 2, None),
     ],
 )
-def test_gpus_that_are_asked_for_must_be_there(
+def test_requested_gpus_must_exist(
     train: dict[str, Any], gpus: int, said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
@@ -104,7 +104,7 @@ def test_gpus_that_are_asked_for_must_be_there(
         assert said in line
 
 
-def test_it_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heavy_libraries_are_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     for heavy in ("torch", "mlflow", "seqloom.training.device"):
-        monkeypatch.setitem(sys.modules, heavy, None)  # to import it would raise
+        monkeypatch.setitem(sys.modules, heavy, None)  # importing it raises
     check_params.run(params(), ignore)

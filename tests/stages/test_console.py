@@ -1,4 +1,4 @@
-"""The door of the stages: what it draws, what it says of errors, and with which status it leaves."""
+"""Running a stage: progress, error messages and exit statuses."""
 
 import errno
 import io
@@ -15,7 +15,7 @@ import pytest
 from seqloom.errors import CorpusError, OfflineError
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
-from seqloom.stages.console import Meter, describe, run_stage
+from seqloom.stages.console import Meter, format_progress, run_stage
 
 
 class Clock:
@@ -40,41 +40,39 @@ def lines_of(clock: Clock, reports: list[tuple[float, Progress]], *, live: bool 
     return stream.getvalue()
 
 
-def test_a_line_names_task_share_rate_note_and_time_left() -> None:
-    line = describe(Progress("train_model", 400, 2400, "steps", "loss 3.91"), 400, 50.0)
+def test_a_line_has_task_share_rate_note_and_time_left() -> None:
+    line = format_progress(Progress("train_model", 400, 2400, "steps", "loss 3.91"), 400, 50.0)
     assert line == "train_model  400/2,400 steps  8 steps/s  loss 3.91  4 min 10 s left"
 
 
-def test_bytes_are_told_in_megabytes() -> None:
-    line = describe(Progress("fetch", 12_500_000, 50_000_000, "bytes"), 12_500_000, 5.0)
+def test_bytes_are_shown_in_megabytes() -> None:
+    line = format_progress(Progress("fetch", 12_500_000, 50_000_000, "bytes"), 12_500_000, 5.0)
     assert line == "fetch  12.5/50.0 MB  2.5 MB/s  15 s left"
 
 
 def test_a_task_of_unknown_length_has_no_time_left() -> None:
-    assert describe(Progress("pairs", 90, None, "pairs"), 90, 3.0) == "pairs  90 pairs  30 pairs/s"
+    assert format_progress(Progress("pairs", 90, None, "pairs"), 90, 3.0) == "pairs  90 pairs  30 pairs/s"
 
 
-def test_a_resumed_task_is_timed_from_where_it_was_taken_up(clock: Clock) -> None:
+def test_the_rate_of_a_resumed_task_counts_only_new_units(clock: Clock) -> None:
     first, later = Progress("train", 1000, 1100, "steps"), Progress("train", 1010, 1100, "steps")
     assert lines_of(clock, [(0, first), (10, later)]).splitlines()[-1] == (
         "train  1,010/1,100 steps  1 steps/s  1 min 30 s left"
     )
 
 
-def test_off_a_terminal_lines_come_at_most_every_five_seconds_and_the_last_one_always(clock: Clock) -> None:
+def test_without_a_terminal_lines_are_written_every_five_seconds_and_at_the_end(clock: Clock) -> None:
     reports = [(1.0, Progress("count", done, None, "pairs")) for done in range(13)]
     shown = [int(line.split()[1]) for line in lines_of(clock, reports).splitlines()]
     assert shown == [0, 5, 10, 12]
 
 
-def test_the_end_of_a_task_is_told_at_once_and_only_once(clock: Clock) -> None:
+def test_the_end_of_a_task_is_shown_at_once_and_only_once(clock: Clock) -> None:
     reports = [(0.0, Progress("a", 0, 2, "x")), (1.0, Progress("a", 2, 2, "x")), (0.1, Progress("b", 0, 2, "x"))]
     assert lines_of(clock, reports).splitlines() == ["a  0/2 x", "a  2/2 x  2 x/s  in 1 s", "b  0/2 x"]
 
 
-def test_on_a_terminal_one_line_redraws_itself_and_a_task_ends_its_line(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_a_terminal_each_task_redraws_one_line(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     long, short = Progress("a", 0, None, "x", "a long note"), Progress("a", 0, None, "x", "b")
     text = lines_of(clock, [(1.0, long), (1.0, short), (1.0, Progress("b", 0, 9, "x"))], live=True)
@@ -131,25 +129,24 @@ def keep_signals() -> Iterator[None]:
         (
             PermissionError(errno.EACCES, "Permission denied", "data/x"),
             1,
-            "error: toy: data/x may not be used by this user (Permission denied); change its owner or mode and run "
-            "again\n",
+            "error: toy: this user may not use data/x (Permission denied); change its owner or mode and run again\n",
         ),
         (
             OSError(errno.EFBIG, "File too large"),
             1,
-            "error: toy: a file in this folder has reached the size that its disk or `ulimit -f` allows; raise that "
-            "and run again\n",
+            "error: toy: a file in this folder has reached the size limit of its disk or of `ulimit -f`; raise the "
+            "limit and run again\n",
         ),
         (
             OSError(errno.EIO, "Input/output error", "data/x"),
             1,
-            "error: toy: the disk of data/x cannot be read or written (I/O error); look at the disk and run again\n",
+            "error: toy: the disk of data/x cannot be read or written (I/O error); check the disk and run again\n",
         ),
         (CorpusError("one \x1b[31m\u202e\r\ntwo"), 1, "error: one \\x1b[31m\\u202e\\r\nerror: two\n"),
     ],
 )
 @pytest.mark.usefixtures("repository")
-def test_an_error_of_a_person_is_one_line_and_a_status(
+def test_an_expected_error_is_one_line_and_a_status(
     error: BaseException, status: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
@@ -159,13 +156,13 @@ def test_an_error_of_a_person_is_one_line_and_a_status(
 
 
 @pytest.mark.usefixtures("repository")
-def test_a_defect_keeps_its_traceback() -> None:
+def test_an_unexpected_error_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run_stage("toy", raising(ZeroDivisionError()))
 
 
 @pytest.mark.usefixtures("repository")
-def test_sigterm_unwinds_the_stage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_sigterm_raises_in_the_stage(capsys: pytest.CaptureFixture[str]) -> None:
     closed = []
 
     def action() -> None:
@@ -181,7 +178,7 @@ def test_sigterm_unwinds_the_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert "toy was interrupted" in capsys.readouterr().err
 
 
-def test_wrong_params_stop_before_any_work(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_params_stop_before_any_work(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (repository / "params.yaml").read_text(encoding="utf-8")
     (repository / "params.yaml").write_text(text.replace("patience:", "patients:"), encoding="utf-8")
     started: list[bool] = []
@@ -195,7 +192,7 @@ def test_wrong_params_stop_before_any_work(repository: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("inside", ["", ".dvc/tmp/exps/tmp1"])
-def test_wrong_params_of_an_experiment_say_how_to_get_the_file_back(
+def test_invalid_params_of_an_experiment_say_how_to_restore_the_file(
     repository: Path, inside: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (repository / inside).mkdir(parents=True, exist_ok=True)
@@ -204,11 +201,11 @@ def test_wrong_params_of_an_experiment_say_how_to_get_the_file_back(
     monkeypatch.setenv("DVC_EXP_NAME", "odd-name")
     with pytest.raises(SystemExit):
         run_stage("toy", stage_that(lambda: None))
-    # A queued experiment runs in a copy, and leaves the file of the clone as it was.
+    # A queued experiment runs in a copy and does not change the clone's file.
     assert ("git checkout params.yaml" in capsys.readouterr().err) == (not inside)
 
 
-def test_as_a_module_it_runs_a_stage(repository: Path) -> None:
+def test_the_module_runs_a_stage(repository: Path) -> None:
     command = [sys.executable, "-m", "seqloom.stages", "check_params"]
     assert subprocess.run(command, cwd=repository, check=False).returncode == 0
     unnamed = subprocess.run(command[:-1], cwd=repository, check=False, capture_output=True, text=True)

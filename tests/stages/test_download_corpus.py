@@ -19,7 +19,7 @@ WHEEL = "words-1.0-py3-none-any.whl"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """An empty project with a mirror, in which a wheel lies."""
+    """An empty project and a mirror with a wheel."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mirror").mkdir()
     (tmp_path / "data/local").mkdir(parents=True)
@@ -48,7 +48,7 @@ def lying():
     return sorted(path.relative_to(RAW).as_posix() for path in RAW.rglob("*") if path.is_file())
 
 
-def test_corpora_lie_as_fetched_beside_a_manifest(project):
+def test_corpora_are_stored_unchanged_with_a_manifest(project):
     for language, text in (("en", "one\n"), ("de", "eins\n")):
         (project / f"data/local/p.{language}").write_text(text)
     download_corpus.run(params(words=wheel(project), mine=MINE), ignore)
@@ -65,7 +65,7 @@ def test_corpora_lie_as_fetched_beside_a_manifest(project):
     assert (RAW / "words" / WHEEL).read_bytes() == (project / "mirror" / WHEEL).read_bytes()
 
 
-def test_files_of_every_language_are_fetched_or_of_the_direction_that_is_named(project):
+def test_files_of_every_language_or_of_the_given_direction_are_fetched(project):
     for language in ("en", "de", "fr", "es"):
         (project / f"data/local/p.{language}").write_text("x\n")
     one = {**MINE, "direction": {"source": "en", "target": "fr"}}
@@ -73,12 +73,12 @@ def test_files_of_every_language_are_fetched_or_of_the_direction_that_is_named(p
     assert lying() == ["manifest.json", "mine/p.de", "mine/p.en", "mine/p.fr", "one/p.en", "one/p.fr"]
 
 
-def test_a_second_run_gives_the_same_bytes_and_drops_what_is_no_corpus_any_more(project, monkeypatch):
+def test_a_second_run_gives_the_same_bytes_and_removes_dropped_corpora(project, monkeypatch):
     download_corpus.run(params(words=wheel(project), again=wheel(project)), ignore)
     before = (RAW / "manifest.json").read_bytes()
     download_corpus.run(params(again=wheel(project), words=wheel(project)), ignore)
     assert (RAW / "manifest.json").read_bytes() == before
-    monkeypatch.delenv("SEQLOOM_MIRROR")  # what lies in data/raw already is as good as a mirror
+    monkeypatch.delenv("SEQLOOM_MIRROR")  # the files in data/raw are used again
     download_corpus.run(params(words=wheel(project)), ignore)
     assert lying() == ["manifest.json", f"words/{WHEEL}"]
 
@@ -109,7 +109,7 @@ def test_an_interruption_leaves_data_raw_as_it_was(project):
     assert list(RAW.iterdir()) == []
 
 
-def test_a_repository_is_a_corpus_like_any_other(project):
+def test_a_git_repository_is_fetched(project):
     repository = project / "repository"
     repository.mkdir()
     for language in ("en", "de", "fr"):

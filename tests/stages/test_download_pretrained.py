@@ -1,4 +1,4 @@
-"""What training starts from, copied from data/local or fetched from a hub that this machine plays."""
+"""Copying from data/local, and fetching from a local server that imitates the hub."""
 
 import hashlib
 import io
@@ -66,7 +66,7 @@ def lying() -> list[str]:
     return sorted(path.relative_to(PRETRAINED).as_posix() for path in PRETRAINED.rglob("*") if path.is_file())
 
 
-def test_with_nothing_named_the_manifest_stays_the_same_whatever_lies_in_data_local() -> None:
+def test_without_anything_to_fetch_the_manifest_does_not_depend_on_data_local() -> None:
     download_pretrained.run(params("transformer"), ignore)
     before = (PRETRAINED / "manifest.json").read_bytes()
     Path("data/local/pairs.tsv").write_text("one\teins\n")
@@ -75,7 +75,7 @@ def test_with_nothing_named_the_manifest_stays_the_same_whatever_lies_in_data_lo
     assert (PRETRAINED / "manifest.json").read_bytes() == before
 
 
-def test_of_a_folder_data_alone_is_taken() -> None:
+def test_only_data_is_copied_from_a_folder() -> None:
     download_pretrained.run(local_model(FILES), ignore)
     assert lying() == sorted(["manifest.json", *(f"model/{name}" for name in TAKEN)])
     for name in TAKEN:
@@ -85,7 +85,7 @@ def test_of_a_folder_data_alone_is_taken() -> None:
     assert manifest["model"]["files"][2]["sha256"] == hashlib.sha256(b"pieces").hexdigest()
 
 
-def test_pickled_weights_are_stored_as_safetensors_where_there_are_no_others() -> None:
+def test_pickled_weights_are_stored_as_safetensors_if_there_are_no_others() -> None:
     Path("data/local/base").mkdir()
     shared = torch.arange(6.0).view(3, 2)
     torch.save({"shared.weight": shared, "lm_head.weight": shared}, "data/local/base/pytorch_model.bin")
@@ -110,17 +110,17 @@ class Stranger:
 @pytest.mark.parametrize(
     ("pickled", "said"),
     [
-        (saved(Stranger()), "no file of tensors alone"),
-        (b"no pickle at all", "no file of tensors alone"),
-        (saved({"a": torch.zeros(3)})[:-60], "no file of tensors alone"),
-        (pickle.dumps(Stranger(), protocol=0), "no file of tensors alone"),
-        (b"\x80\x02}q\x00K\x01K\x02s.", "something else than tensors|no file of tensors alone"),
-        (b"", "no file of tensors alone"),
-        (saved({"a": "text"}), "something else than tensors"),
+        (saved(Stranger()), "must contain tensors only"),
+        (b"no pickle at all", "must contain tensors only"),
+        (saved({"a": torch.zeros(3)})[:-60], "must contain tensors only"),
+        (pickle.dumps(Stranger(), protocol=0), "must contain tensors only"),
+        (b"\x80\x02}q\x00K\x01K\x02s.", "must contain tensors by name|must contain tensors only"),
+        (b"", "must contain tensors only"),
+        (saved({"a": "text"}), "must contain tensors by name"),
     ],
     ids=["code", "noise", "truncated", "old code", "numbers", "empty", "text"],
 )
-def test_a_pickle_of_anything_else_is_refused_and_never_run(pickled: bytes, said: str) -> None:
+def test_a_pickle_of_other_objects_is_refused_and_never_run(pickled: bytes, said: str) -> None:
     download_pretrained.run(params("transformer"), ignore)
     given = local_model({"config.json": b"{}", "pytorch_model.bin": pickled})
     with pytest.raises(SourceError, match=said):
@@ -129,7 +129,7 @@ def test_a_pickle_of_anything_else_is_refused_and_never_run(pickled: bytes, said
     assert [path.name for path in PRETRAINED.iterdir()] == ["manifest.json"]
 
 
-def test_shards_are_taken_with_their_index() -> None:
+def test_shards_are_copied_with_their_index() -> None:
     names = ["config.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     names += ["model.safetensors.index.json", "pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"]
     assert download_pretrained.choose(names) == names[:4]
@@ -143,7 +143,7 @@ def test_shards_are_taken_with_their_index() -> None:
         ({"config.json": b"{}", "tf_model.h5": b""}, r"has no model\.safetensors and no pytorch_model\.bin"),
     ],
 )
-def test_a_folder_that_is_no_model_is_named(files: dict[str, bytes], said: str) -> None:
+def test_the_error_says_what_a_model_folder_lacks(files: dict[str, bytes], said: str) -> None:
     with pytest.raises(SourceError, match=said):
         download_pretrained.run(local_model(files), ignore)
 
@@ -155,7 +155,7 @@ def test_missing_files_are_named() -> None:
         download_pretrained.run(params("lstm", embeddings={"source": "data/local/words.vec"}), ignore)
 
 
-def test_vectors_lie_by_their_side() -> None:
+def test_vectors_are_stored_by_side() -> None:
     Path("data/local/en.vec").write_text("1 2\na 1 2\n")
     download_pretrained.run(params("transformer", embeddings={"target": "data/local/en.vec"}), ignore)
     assert lying() == ["embeddings/target", "manifest.json"]
@@ -179,12 +179,12 @@ def test_vectors_lie_by_their_side() -> None:
         ({"embeddings": {"frozen_steps": 5}}, "no file of word vectors is set"),
     ],
 )
-def test_what_dvc_would_not_see_change_is_refused(section: dict[str, Any], said: str) -> None:
+def test_files_that_dvc_does_not_watch_are_refused(section: dict[str, Any], said: str) -> None:
     with pytest.raises(ParamsError, match=said):
         params("transformer", **section)
 
 
-def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     given = local_model(FILES)
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ModelError, match=r"transformers, which is not installed; pip install 'seqloom\[hf\]'"):
@@ -192,13 +192,13 @@ def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.
 
 
 class Hub(ThreadingHTTPServer):
-    """Answers as the hub does for one repository, `owner/model`, and writes down what it was asked."""
+    """Imitates the hub for one repository, `owner/model`, and records requests."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.files = files
         self.asked: list[tuple[str, str | None]] = []
-        self.faults: dict[str, int] = {}  # a path, and the status that it is answered with
+        self.faults: dict[str, int] = {}  # status by path
 
     @property
     def endpoint(self) -> str:
@@ -310,7 +310,7 @@ def test_a_cache_without_a_file_that_is_needed_now_is_not_used(hub: Hub) -> None
     assert lying() == sorted(["manifest.json", *(f"model/{name}" for name in TAKEN)])
 
 
-def test_an_interrupted_download_goes_on_with_the_file_that_it_was_at(hub: Hub) -> None:
+def test_an_interrupted_download_resumes_with_the_same_file(hub: Hub) -> None:
     def interrupt(report: Progress) -> None:
         if report.done > len(FILES["config.json"]):
             raise KeyboardInterrupt
@@ -326,7 +326,7 @@ def test_an_interrupted_download_goes_on_with_the_file_that_it_was_at(hub: Hub) 
 
 
 @pytest.mark.parametrize(("status", "error"), [(503, OfflineError), (429, OfflineError), (403, SourceError)])
-def test_a_hub_that_refuses_is_no_defect_of_ours(hub: Hub, status: int, error: type[SourceError]) -> None:
+def test_a_refusal_of_the_hub_is_an_expected_error(hub: Hub, status: int, error: type[SourceError]) -> None:
     hub.faults[f"/api/models/owner/model/tree/{COMMIT}"] = status
     with pytest.raises(error, match=str(status)) as raised:
         download_pretrained.run(of_the_hub(), ignore)
@@ -351,13 +351,13 @@ def test_a_damaged_file_is_found_and_fetched_again(hub: Hub, monkeypatch: pytest
         ((COMMIT, "owner/other"), "no such model, or it is private"),
     ],
 )
-def test_what_the_hub_does_not_have_is_named(hub: Hub, given: tuple[str, str], said: str) -> None:
+def test_the_error_names_what_the_hub_does_not_have(hub: Hub, given: tuple[str, str], said: str) -> None:
     with pytest.raises(SourceError, match=said) as raised:
         download_pretrained.run(of_the_hub(*given), ignore)
     assert not isinstance(raised.value, OfflineError)
 
 
-def test_a_token_of_the_environment_is_sent_and_kept_nowhere(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_of_the_environment_is_sent_and_not_stored(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     told: list[Progress] = []
     download_pretrained.run(of_the_hub(), told.append)
@@ -367,12 +367,12 @@ def test_a_token_of_the_environment_is_sent_and_kept_nowhere(hub: Hub, monkeypat
     assert "hf_secret" not in str(told)
 
 
-def test_no_token_is_sent_unasked(hub: Hub) -> None:
+def test_no_token_is_sent_without_the_variable(hub: Hub) -> None:
     download_pretrained.run(of_the_hub(), ignore)
     assert {token for _, token in hub.asked} == {None}
 
 
-def test_offline_the_message_says_where_to_put_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_the_error_says_where_to_put_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(OfflineError, match=r"put the model's folder below data/local .* data/local/model"):
         download_pretrained.run(of_the_hub(), ignore)

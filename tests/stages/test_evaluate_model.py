@@ -1,4 +1,4 @@
-"""The whole stage in a folder of its own, with a small untrained network."""
+"""The whole stage in a temporary folder, with a small untrained network."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ SMALL = {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "deco
 
 
 def changed(**sections):
-    """params.yaml for a small network on the CPU, with some sections changed."""
+    """Return params for a small network on the CPU, with some sections changed."""
     given = tree()
     given["model"]["transformer"] |= SMALL
     given["train"] |= {"device": "cpu"}
@@ -48,7 +48,7 @@ def params():
 
 
 def furnish(params):
-    """Write what the stages before leave, with a model of random weights."""
+    """Write the outputs of earlier stages, with a model of random weights."""
     directions = [str(direction) for direction in params.languages.directions]
     write_test_split(PAIRS, *directions)
     tokenizer = train_tokenizer(params.tokenizer, lambda: PAIRS, 1, ignore, params.languages.target_languages)
@@ -70,7 +70,7 @@ def test_a_model_without_attention_has_no_picture(workplace):
 
 @pytest.fixture
 def workplace(tmp_path, monkeypatch, params):
-    """A repository in which everything before this stage has run."""
+    """A repository with the outputs of all earlier stages."""
     monkeypatch.chdir(tmp_path)
     places.CORPUS.mkdir(parents=True)
     furnish(params)
@@ -90,7 +90,7 @@ def contents():
     return {path: path.read_bytes() for path in OUTPUTS}
 
 
-def test_scores_table_plot_and_page_are_written(workplace, params):
+def test_scores_table_plot_and_report_are_written(workplace, params):
     heard = []
     run(params, heard.append)
     metrics = json.loads(places.EVALUATION_METRICS.read_text())
@@ -119,7 +119,7 @@ def test_a_second_run_writes_the_same_bytes(workplace, params):
     assert contents() == first
 
 
-def test_what_stages_before_measured_is_on_the_page(workplace, params):
+def test_the_report_has_the_figures_of_earlier_stages(workplace, params):
     places.TRAINING_PLOT.parent.mkdir()
     places.TRAINING_PLOT.write_text("step,loss,valid_loss,valid_bleu\n1,5.5,,\n2,4.5,4.6,3.0\n")
     places.TRAINING_METRICS.parent.mkdir()
@@ -138,16 +138,16 @@ def test_what_stages_before_measured_is_on_the_page(workplace, params):
         assert f"<td>{name}</td><td>{value}</td>" in page
 
 
-def test_what_was_cut_is_counted_and_shown(workplace):
+def test_cut_segments_are_counted_and_shown(workplace):
     run(changed(search={"max_length_ratio": 0.01, "max_length_extra": 1}), ignore)
     metrics = json.loads(places.EVALUATION_METRICS.read_text())
     assert 0 < metrics["cut_hypotheses"] <= len(PAIRS)
     assert metrics["cut_sources"] == 0
     page = (places.REPORT / "index.html").read_text()
-    assert f"<td>hypotheses of the greatest length, cut</td><td>{metrics['cut_hypotheses']}</td>" in page
+    assert f"<td>hypotheses cut at the length limit</td><td>{metrics['cut_hypotheses']}</td>" in page
 
 
-def test_each_direction_is_translated_into_its_language_and_scored_by_itself(workplace):
+def test_each_direction_is_translated_into_its_language_and_scored_separately(workplace):
     params = changed(languages={"source": "en", "target": ["de", "fr"]})
     furnish(params)
     heard = []
@@ -169,9 +169,9 @@ def test_each_direction_is_translated_into_its_language_and_scored_by_itself(wor
     assert "By direction" in (places.REPORT / "index.html").read_text()
 
 
-def test_a_direction_that_the_model_has_not_is_named(workplace, params):
+def test_the_error_names_a_direction_that_the_model_lacks(workplace, params):
     write_test_split(PAIRS, "en-de", "en-fr")
-    with pytest.raises(EvaluationError, match=r"test\.tsv: holds en-fr, and the model has en-de; run prepare_corpus"):
+    with pytest.raises(EvaluationError, match=r"test\.tsv: has en-fr, but the model has en-de; run prepare_corpus"):
         run(params, ignore)
 
 
@@ -187,13 +187,13 @@ def test_a_summary_is_scored_with_rouge(workplace):
     assert "Summarization test report" in (places.REPORT / "index.html").read_text()
 
 
-def test_without_a_pair_there_is_nothing_to_test(workplace, params):
+def test_an_empty_test_split_is_an_error(workplace, params):
     write_test_split([])
-    with pytest.raises(EvaluationError, match=r"test\.tsv: holds no pair; raise prepare\.split\.test"):
+    with pytest.raises(EvaluationError, match=r"test\.tsv: has no pair; raise prepare\.split\.test"):
         run(params, ignore)
 
 
-def test_without_a_corpus_or_a_model_it_says_what_to_run(workplace, params):
+def test_without_a_corpus_or_a_model_the_error_says_what_to_run(workplace, params):
     (places.CANDIDATE / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"model\.safetensors"):
         run(params, ignore)
@@ -202,7 +202,7 @@ def test_without_a_corpus_or_a_model_it_says_what_to_run(workplace, params):
         run(params, ignore)
 
 
-def test_a_broken_model_stops_before_anything_is_written(workplace, params):
+def test_with_a_damaged_model_nothing_is_written(workplace, params):
     run(params, ignore)
     before = contents()
     model = load_model(places.CANDIDATE)
@@ -214,7 +214,7 @@ def test_a_broken_model_stops_before_anything_is_written(workplace, params):
     assert contents() == before
 
 
-def test_a_damaged_figure_of_another_stage_is_named(workplace, params):
+def test_the_error_names_damaged_metrics_of_another_stage(workplace, params):
     places.TRAINING_METRICS.parent.mkdir()
     places.TRAINING_METRICS.write_text("{")
     with pytest.raises(EvaluationError, match=r"training\.json: cannot be read"):

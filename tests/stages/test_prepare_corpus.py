@@ -19,7 +19,7 @@ THINGS = ["door", "window", "lamp", "garden", "kitchen", "garage", "roof", "wall
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project whose data/raw holds a wheel with catalogues, and a TSV."""
+    """A project with a wheel of catalogues and a TSV file in data/raw."""
     monkeypatch.chdir(tmp_path)
     (RAW / "words").mkdir(parents=True)
     (RAW / "mine").mkdir()
@@ -69,7 +69,7 @@ def test_corpora_mix_into_splits_and_metrics(project):
     assert told
 
 
-def test_every_direction_is_read_but_of_a_tsv_the_one_that_is_named(project):
+def test_every_direction_is_read_but_from_a_tsv_only_the_given_one(project):
     chosen = params({"target": ["de", "fr"]}, direction={"source": "en", "target": "de"})
     prepare_corpus.run(chosen, ignore)
     pairs = [pair for name in ("train", "valid", "test") for pair in read_split(CORPUS / f"{name}.tsv")]
@@ -82,14 +82,14 @@ def test_every_direction_is_read_but_of_a_tsv_the_one_that_is_named(project):
     assert sum(sum(each.values()) for each in metrics["directions"].values()) == metrics["kept"] == len(pairs)
 
 
-def test_a_split_of_its_own_stays_as_it_is(project):
+def test_a_corpus_with_its_own_split_is_not_split_again(project):
     (RAW / "mine" / "p.tsv").write_text("[one](x)\tone\n[one](x)\tone\n")
     prepare_corpus.run(params(split="test"), ignore)
     test = [pair for pair in read_split(CORPUS / "test.tsv") if pair.corpus == "mine"]
     assert [(pair.source, pair.target) for pair in test] == [("[one](x)", "one")] * 2
 
 
-def test_what_looks_odd_is_logged_and_what_is_left_out_is_on_a_page(project, caplog):
+def test_odd_entries_are_logged_and_excluded_pairs_are_on_a_page(project, caplog):
     (RAW / "mine" / "p.tsv").write_text("source\ttarget\n\nmy red door\tdeine rote Tür\n")
     prepare_corpus.run(params(), ignore)
     assert "mine: p.tsv: line 1: the first row, 'source | target', looks like a header" in caplog.text
@@ -119,7 +119,7 @@ def test_a_second_run_gives_the_same_bytes(project):
         (lambda: next((RAW / "words").iterdir()).write_bytes(b"PK\x03\x04 cut"), ArchiveError, "words: .*truncated"),
     ],
 )
-def test_bad_input_leaves_what_was_there(project, spoil, error, fault):
+def test_bad_input_leaves_the_old_results(project, spoil, error, fault):
     prepare_corpus.run(params(), ignore)
     before = contents()
     spoil()
@@ -128,7 +128,7 @@ def test_bad_input_leaves_what_was_there(project, spoil, error, fault):
     assert contents() == before
 
 
-def test_an_interruption_leaves_what_was_there(project):
+def test_an_interruption_leaves_the_old_results(project):
     def interrupt(progress):
         raise KeyboardInterrupt
 

@@ -269,7 +269,7 @@ def test_a_test_set_that_favours_the_champion_decides_nothing(workspace: Path) -
     run(params, ignore)
     told: list[Progress] = []
     run(finish(workspace, bleu=90.0, seed=2), told.append)
-    assert "20 of 60 test segments stand in the training data of the champion, version 1" in told[-1].note
+    assert "20 of 60 test segments are in the training data of the champion, version 1" in told[-1].note
     assert registered(workspace)["1"].aliases == ("champion",)
 
 
@@ -280,7 +280,7 @@ def test_a_version_that_was_trained_on_the_test_set_is_refused(workspace: Path) 
     teach(made_pairs(params.languages.directions)[:1])
     told: list[Progress] = []
     run(params, told.append)
-    assert "1 segments of the test split stand in the training data of the new version" in told[-1].note
+    assert "1 segments of the test split are also in the training data of the new version" in told[-1].note
     assert registered(workspace)["1"].aliases == ("champion",)
 
 
@@ -369,7 +369,7 @@ def test_a_champion_that_a_person_chose_stays(workspace: Path) -> None:
     told: list[Progress] = []
     run(params, told.append)
     assert registered(workspace)["1"].aliases == ("champion",)
-    assert told[-1].note == "seqloom-en-de version 2, not champion: version 1 is, since then"
+    assert told[-1].note == "seqloom-en-de version 2, not champion: version 1 has replaced it since"
 
 
 @pytest.mark.parametrize(

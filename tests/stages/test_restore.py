@@ -1,4 +1,4 @@
-"""DVC itself runs a toy stage that leaves through the console, as every stage does."""
+"""DVC runs a toy stage through `run_stage`, as it runs every stage."""
 
 import shutil
 import subprocess
@@ -65,7 +65,7 @@ def repro() -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_stage_that_fails_leaves_the_results_of_the_last_run(clone: Path) -> None:
+def test_a_failing_stage_restores_the_results_of_the_last_run(clone: Path) -> None:
     for mode, said in (("terminated", "toy was interrupted"), ("half", "a defect")):
         (clone / "mode").write_text(mode, encoding="utf-8")
         failed = repro()
@@ -73,8 +73,8 @@ def test_a_stage_that_fails_leaves_the_results_of_the_last_run(clone: Path) -> N
         assert said in failed.stderr
         assert (clone / "metrics/toy.json").read_text(encoding="utf-8") == '{"mode": "first"}'
         assert (clone / "toy.csv").read_text(encoding="utf-8") == "step\n1\n"
-        assert "`dvc checkout folder` brings back what the last run left there" in failed.stderr
-    shutil.rmtree(clone / ".dvc" / "cache")  # as in a fresh clone, which has the committed files only
+        assert "`dvc checkout folder` restores the results of the last run there" in failed.stderr
+    shutil.rmtree(clone / ".dvc" / "cache")  # as in a fresh clone
     (clone / "mode").write_text("terminated", encoding="utf-8")
     assert "checkout" not in repro().stderr
     assert (clone / "metrics/toy.json").read_text(encoding="utf-8") == '{"mode": "first"}'

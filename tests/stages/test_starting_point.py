@@ -1,4 +1,4 @@
-"""What train_model begins with: a pretrained network, or tables that start from vectors. From files to files."""
+"""The network before the first update: pretrained, or with embeddings from word vectors."""
 
 import json
 from pathlib import Path
@@ -15,8 +15,8 @@ from seqloom.models.pretrained import Pretrained
 from seqloom.params import Params, parse_params
 from seqloom.progress import Progress, ignore
 from seqloom.stages import download_pretrained, train_tokenizer
-from seqloom.stages.train_model import starting_point
 from seqloom.stages.training.identity import fingerprint, identify
+from seqloom.stages.training.starting_point import starting_point
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import Placement
 from tests.records import tree
@@ -74,7 +74,7 @@ def test_a_pretrained_network_comes_with_its_tokenizer() -> None:
     assert store.source_vocab_size == model.source_vocab_size
 
 
-def test_pairs_that_are_too_long_for_its_positions_are_told_before_training() -> None:
+def test_pairs_that_are_too_long_for_the_model_are_an_error_before_training() -> None:
     make_pretrained("marian", Path("data/local/base"), max_position_embeddings=8)
     given = params("pretrained", pretrained={"source": "data/local/base"})
     prepare(given)
@@ -82,7 +82,7 @@ def test_pairs_that_are_too_long_for_its_positions_are_told_before_training() ->
         start(given, [])
 
 
-def test_tables_start_from_vectors_and_the_coverage_is_told() -> None:
+def test_embeddings_start_from_vectors_and_the_coverage_is_reported() -> None:
     Path("data/local/letters.vec").write_text("2 8\na 1 0 0 0 0 0 0 0\ne 0 1 0 0 0 0 0 0\n")
     given = params("transformer", embeddings={"source": "data/local/letters.vec"})
     prepare(given)
@@ -103,7 +103,7 @@ def test_tables_start_from_vectors_and_the_coverage_is_told() -> None:
     assert report.note == f"from vectors, {share:.1%} of the training tokens"
 
 
-def test_other_files_are_another_run() -> None:
+def test_other_vectors_are_another_run() -> None:
     vectors = Path("data/local/letters.vec")
     vectors.write_text("a 1 0 0 0 0 0 0 0\n")
     given = params("transformer", embeddings={"source": str(vectors)})

@@ -1,4 +1,4 @@
-"""The whole stage in a folder of its own, on a language whose words are the source's written backwards."""
+"""The whole stage in a temporary folder; the target language is the source written backwards."""
 
 import csv
 import json
@@ -31,7 +31,8 @@ from seqloom.progress import Progress, ignore
 from seqloom.stages import train_model, train_tokenizer
 from seqloom.stages.training import preflight, validation
 from seqloom.stages.training.identity import fingerprint, identify
-from seqloom.stages.training.samples import Samples
+from seqloom.stages.training.inputs import resampling
+from seqloom.stages.training.validation import Samples
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import place
 from seqloom.training.reports import CheckpointReport, ValidationReport
@@ -62,7 +63,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_corpus(directions: Sequence[str], counts: tuple[int, int] = (80, 10)) -> None:
-    """Words and the same ones backwards; in the second direction, backwards and in capitals."""
+    """Write pairs of words and the same words backwards; in the second direction also in capitals."""
     places.CORPUS.mkdir(parents=True, exist_ok=True)
     draw = random.Random(1)
     for split, count in zip((Split.train, Split.valid), counts, strict=True):
@@ -76,7 +77,7 @@ def write_corpus(directions: Sequence[str], counts: tuple[int, int] = (80, 10)) 
 
 
 def change_params(*, sections: dict[str, Any] | None = None, **train: object) -> Params:
-    """Write params.yaml, with some settings of the section train and of others changed."""
+    """Write params.yaml with changed settings, `train` ones by keyword, and load it."""
     content = tree()
     for changes in (CHANGES, sections or {}, {"train": train}):
         merge(content, changes)
@@ -91,7 +92,7 @@ def outputs() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("family", ["transformer", "lstm", "attention_lstm"])
-def test_leaves_a_folder_that_translates_and_a_learning_curve(workplace: Path, family: str) -> None:
+def test_writes_a_model_folder_that_translates_and_a_learning_curve(workplace: Path, family: str) -> None:
     heard: list[Progress] = []
     train_model.run(change_params(sections={"model": {"name": family}}), heard.append)
     translator = Translator.load(places.CANDIDATE, "cpu")
@@ -108,7 +109,7 @@ def test_leaves_a_folder_that_translates_and_a_learning_curve(workplace: Path, f
     assert any("tokens/s" in progress.note for progress in heard)
 
 
-def test_the_same_inputs_give_the_same_bytes_and_nothing_of_the_clock(workplace: Path) -> None:
+def test_the_same_inputs_give_the_same_bytes(workplace: Path) -> None:
     train_model.run(load_params(), ignore)
     first = outputs()
     assert len(first) == 8
@@ -119,7 +120,7 @@ def test_the_same_inputs_give_the_same_bytes_and_nothing_of_the_clock(workplace:
     assert outputs() == first
 
 
-def test_other_params_start_from_nothing_and_the_old_ones_find_their_checkpoint(workplace: Path) -> None:
+def test_other_params_start_a_new_run_and_the_old_ones_find_their_checkpoint(workplace: Path) -> None:
     train_model.run(load_params(), ignore)
     first = outputs()
     train_model.run(change_params(lr=0.01), ignore)
@@ -132,7 +133,7 @@ def test_other_params_start_from_nothing_and_the_old_ones_find_their_checkpoint(
     assert heard[0].done == 20
 
 
-def test_other_code_starts_from_nothing(workplace: Path) -> None:
+def test_other_code_starts_a_new_run(workplace: Path) -> None:
     copied = workplace / "copy" / PACKAGE.name
     shutil.copytree(PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__"))
 
@@ -143,7 +144,7 @@ def test_other_code_starts_from_nothing(workplace: Path) -> None:
 
     assert "from a checkpoint" not in train()
     first = outputs()
-    module = copied / "stages" / "train_model.py"
+    module = copied / "stages" / "training" / "inputs.py"
     usual = module.read_text(encoding="utf-8")
     module.write_text(usual.replace("        settings.seed,\n", "        settings.seed + 1000,\n"), encoding="utf-8")
     assert "from a checkpoint" not in train()
@@ -155,7 +156,7 @@ def test_other_code_starts_from_nothing(workplace: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_it_leaves_a_checkpoint_and_a_rerun_ends_the_same(
+def test_an_interrupted_stage_writes_a_checkpoint_and_a_rerun_ends_the_same(
     workplace: Path, number: signal.Signals, status: int
 ) -> None:
     change_params(max_steps=150, validate_every=75, checkpoint_every=150, report_every=50)
@@ -187,7 +188,7 @@ def test_interrupted_it_leaves_a_checkpoint_and_a_rerun_ends_the_same(
     assert outputs() == resumed
 
 
-def test_a_process_that_was_stopped_for_a_while_ends_the_same(workplace: Path) -> None:
+def test_a_paused_process_ends_the_same(workplace: Path) -> None:
     change_params(max_steps=30, validate_every=15, checkpoint_every=15)
     stopped = stage()
     watchdog = threading.Timer(120, stopped.kill)
@@ -214,7 +215,7 @@ BILINGUAL: dict[str, Any] = {"languages": {"source": "en", "target": ["de", "fr"
 SUBWORDS: dict[str, Any] = {"tokenizer": {"name": "sentencepiece", "byte_fallback": False, "vocab_size": 64}}
 
 
-def test_every_recipe_at_once_on_two_directions_repeats_after_a_kill(workplace: Path) -> None:
+def test_all_recipes_on_two_directions_give_the_same_bytes_after_a_kill(workplace: Path) -> None:
     params = change_params(sections=BILINGUAL | SUBWORDS, **RECIPES)
     write_corpus(["en-de", "en-fr"], (120, 12))
     train_tokenizer.run(params, ignore)
@@ -242,19 +243,19 @@ def test_every_recipe_at_once_on_two_directions_repeats_after_a_kill(workplace: 
         assert outputs() != undisturbed, name
 
 
-def test_words_are_split_anew_and_the_same_way_for_the_same_seed(workplace: Path) -> None:
+def test_resampling_depends_only_on_the_seed(workplace: Path) -> None:
     params = change_params(sections=SUBWORDS)
     train_tokenizer.run(params, ignore)
     tokenizer = load_tokenizer(places.TOKENIZER)
     source = tokenizer.encode_source("abcdef gh").ids
     pair = (source, tokenizer.encode_target("hg fedcba", ()))
-    vary = train_model.resampling(tokenizer, 0.1)
+    vary = resampling(tokenizer, 0.1)
     drawn = [vary(seed, [pair] * 3) for seed in (1, 2, 1)]
     assert drawn[0] == drawn[2] != drawn[1]
     assert {tokenizer.decode(target, ()) for pairs in drawn for _, target in pairs} == {"hg fedcba"}
 
 
-def test_validation_looks_at_every_direction_alike(workplace: Path) -> None:
+def test_validation_uses_equally_many_segments_of_each_direction(workplace: Path) -> None:
     write_corpus(["en-de", "en-fr", "en-de"], (3, 30))
     both = [Direction("en", "de"), Direction("en", "fr")]
     found = validation.validation_segments(both, 12)
@@ -267,7 +268,7 @@ def test_validation_looks_at_every_direction_alike(workplace: Path) -> None:
         validation.validation_segments([*both, Direction("en", "es")], 12)
 
 
-def test_the_score_of_a_validation_is_the_mean_over_directions(workplace: Path) -> None:
+def test_the_validation_score_is_the_mean_over_directions(workplace: Path) -> None:
     class Right:
         def translate(self, texts: list[str], language: str) -> list[str]:
             return [text[::-1] if language == "de" else "nothing of it" for text in texts]
@@ -290,7 +291,7 @@ def test_the_score_of_a_validation_is_the_mean_over_directions(workplace: Path) 
     }  # fmt: skip
 
 
-def test_settings_that_nothing_reads_do_not_start_anew(workplace: Path) -> None:
+def test_unused_settings_do_not_start_a_new_run(workplace: Path) -> None:
     def identity(**sections: Any) -> str:
         params = change_params(sections=sections)
         return fingerprint(identify(params, place(params.train)))
@@ -305,7 +306,7 @@ def test_settings_that_nothing_reads_do_not_start_anew(workplace: Path) -> None:
     assert identity(train={"word_dropout": 0.1}) != first
 
 
-def test_beginning_anew_beside_an_unfinished_run_says_what_differs(
+def test_a_new_run_next_to_an_unfinished_one_logs_the_differences(
     workplace: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Killed(BaseException):
@@ -318,15 +319,15 @@ def test_beginning_anew_beside_an_unfinished_run_says_what_differs(
     with pytest.raises(Killed):
         train_model.run(load_params(), kill)
     train_model.run(change_params(lr=0.01), ignore)
-    (told,) = [record.message for record in caplog.records if "anew" in record.message]
-    assert told == "training starts anew: the unfinished run was of something else (train.lr was 0.004, is 0.01)"
+    (told,) = [record.message for record in caplog.records if "unfinished" in record.message]
+    assert told.endswith("from the beginning: the unfinished run had other inputs (train.lr was 0.004, is 0.01)")
     caplog.clear()
-    train_model.run(change_params(), ignore)  # goes on
-    train_model.run(change_params(lr=0.02), ignore)  # beside runs that are finished
-    assert not [record for record in caplog.records if "anew" in record.message]
+    train_model.run(change_params(), ignore)  # resumes
+    train_model.run(change_params(lr=0.02), ignore)  # next to finished runs
+    assert not [record for record in caplog.records if "unfinished" in record.message]
 
 
-def test_an_edit_during_training_is_not_recorded_as_what_the_model_was_made_of(workplace: Path) -> None:
+def test_an_edit_during_training_is_an_error(workplace: Path) -> None:
     params = load_params()
 
     def edit(progress: Progress) -> None:
@@ -344,7 +345,7 @@ def test_an_edit_during_training_is_not_recorded_as_what_the_model_was_made_of(w
     assert places.CANDIDATE.exists()
 
 
-def test_wrong_tokens_stop_before_the_first_step_with_the_pair_at_fault(workplace: Path) -> None:
+def test_invalid_tokens_are_an_error_before_the_first_step(workplace: Path) -> None:
     ids = places.TOKENS / "train" / "source.ids.bin"
     content = bytearray(ids.read_bytes())
     content[40:42] = (60_000).to_bytes(2, "little")
@@ -354,9 +355,7 @@ def test_wrong_tokens_stop_before_the_first_step_with_the_pair_at_fault(workplac
     assert not places.CANDIDATE.exists()
 
 
-def test_a_batch_size_that_was_found_is_recorded_and_used_again(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_automatic_batch_size_is_stored_and_used_again(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "tokens_that_fit", lambda *given: 96)
     train_model.run(change_params(tokens_per_batch="auto"), ignore)
     first = outputs()
@@ -366,7 +365,7 @@ def test_a_batch_size_that_was_found_is_recorded_and_used_again(
     assert outputs() == first
 
 
-def test_a_profile_is_a_trace_and_a_table_and_changes_nothing(workplace: Path) -> None:
+def test_a_profile_is_a_trace_and_a_table_and_does_not_change_the_outputs(workplace: Path) -> None:
     change_params(max_steps=24)
     subprocess.run([sys.executable, "-m", "seqloom.stages", "train_model", "--profile"], check=True)
     (scratch,) = places.SCRATCH.iterdir()
@@ -389,7 +388,7 @@ def stage(**environment: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_two_processes_train_stop_when_asked_and_go_on(workplace: Path) -> None:
+def test_two_processes_train_stop_on_a_signal_and_resume(workplace: Path) -> None:
     change_params(processes=2, max_steps=60, validate_every=30, checkpoint_every=60)
     asked = stage()
     assert asked.stdout is not None

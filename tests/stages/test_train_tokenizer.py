@@ -37,7 +37,7 @@ def write_split(name: str, pairs: list[tuple[str, str]], *directions: str) -> No
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A project with 90 training pairs, of which two are long, and 10 validation pairs."""
+    """A project with 90 training pairs, two of them long, and 10 validation pairs."""
     monkeypatch.chdir(tmp_path)
     CORPUS.mkdir(parents=True)
     pairs = [
@@ -55,7 +55,7 @@ def outputs() -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in files}
 
 
-def test_the_stores_hold_the_splits_in_their_order(project):
+def test_the_stores_have_the_splits_in_order(project):
     train_tokenizer.run(params(), ignore)
     tokenizer = load_tokenizer(TOKENIZER)
     for name in ("train", "valid"):
@@ -70,7 +70,7 @@ def test_the_stores_hold_the_splits_in_their_order(project):
             assert tokenizer.decode(store.target(index).tolist(), encoded.slots) == pair.target
 
 
-def test_long_pairs_stay_out_on_either_side_and_are_counted(project):
+def test_pairs_that_are_long_on_either_side_are_left_out_and_counted(project):
     train_tokenizer.run(params(), ignore)
     counts = json.loads((TOKENS / "counts.json").read_text())
     store = TokenStore.open(TOKENS / "train")
@@ -85,7 +85,7 @@ def test_long_pairs_stay_out_on_either_side_and_are_counted(project):
     assert store.target_lengths.max() <= 40
 
 
-def test_several_directions_are_told_apart_and_counted_each(project):
+def test_several_directions_are_counted_separately(project):
     pairs = [(pair.source, pair.target) for pair in read_split(CORPUS / "train.tsv")]
     for name, part in (("train", pairs), ("valid", pairs[:3])):
         (CORPUS / f"{name}.tsv").unlink()
@@ -102,7 +102,7 @@ def test_several_directions_are_told_apart_and_counted_each(project):
     assert counts["directions"] == {name: {"pairs": 88, "too_long": 2} for name in ("en-de", "en-fr")}
 
 
-def test_one_direction_says_nothing_of_directions(project):
+def test_with_one_direction_there_are_no_counts_by_direction(project):
     train_tokenizer.run(params(), ignore)
     assert "directions" not in json.loads((TOKENS / "counts.json").read_text())["train"]
     assert not (TOKENS / "train" / "directions.bin").exists()
@@ -118,7 +118,7 @@ def test_unknown_tokens_are_counted(project):
     assert counts["valid"]["target"]["unknown_share"] == round(1 / 8, 6)
 
 
-def test_validation_text_does_not_shape_the_vocabulary(project):
+def test_the_vocabulary_does_not_depend_on_validation_text(project):
     train_tokenizer.run(params(), ignore)
     before = (TOKENIZER / "joint.model").read_bytes()
     (CORPUS / "valid.tsv").unlink()
@@ -128,7 +128,7 @@ def test_validation_text_does_not_shape_the_vocabulary(project):
 
 
 @pytest.mark.parametrize("joint", [True, False])
-def test_twice_the_same_bytes(project, joint):
+def test_a_second_run_gives_the_same_bytes(project, joint):
     chosen = params(joint=joint, algorithm="unigram" if joint else "bpe")
     train_tokenizer.run(chosen, ignore)
     once = outputs()
@@ -137,7 +137,7 @@ def test_twice_the_same_bytes(project, joint):
     assert not list(project.rglob("*.part"))
 
 
-def test_progress_tells_each_part_to_its_end(project):
+def test_progress_reaches_the_end_of_each_part(project):
     told = []
     train_tokenizer.run(params(), told.append)
     last = {report.task: (report.done, report.total, report.unit, report.note) for report in told}
@@ -149,7 +149,7 @@ def test_progress_tells_each_part_to_its_end(project):
     }
 
 
-def test_a_split_of_long_pairs_alone_is_refused(project):
+def test_a_split_of_only_long_pairs_is_an_error(project):
     (CORPUS / "valid.tsv").unlink()
     write_split("valid", [("very " * 40, "lang")] * 3)
     with pytest.raises(CorpusError, match=r"valid\.tsv: none of its 3 pairs has at most 40 tokens on both sides"):
@@ -158,8 +158,8 @@ def test_a_split_of_long_pairs_alone_is_refused(project):
     assert not (TOKENS / "counts.json").exists()
 
 
-def test_a_direction_that_params_does_not_know_is_named(project):
-    with pytest.raises(CorpusError, match=r"train\.tsv: holds en-de, no direction of languages; run prepare_corpus"):
+def test_the_error_names_a_direction_that_params_yaml_lacks(project):
+    with pytest.raises(CorpusError, match=r"train\.tsv: has en-de, which is not a direction of languages; run"):
         train_tokenizer.run(params({"target": "fr"}), ignore)
 
 
@@ -169,7 +169,7 @@ def test_a_vocabulary_too_large_writes_nothing(project):
     assert outputs() == {}
 
 
-def test_a_broken_line_is_named(project):
+def test_the_error_names_an_invalid_line(project):
     with (CORPUS / "train.tsv").open("a") as file:
         file.write("only one column\n")
     with pytest.raises(FormatError, match=r"train\.tsv: line 92"):
@@ -177,7 +177,7 @@ def test_a_broken_line_is_named(project):
     assert outputs() == {}
 
 
-def test_the_module_is_the_stage(project):
+def test_the_module_runs_the_stage(project):
     text = re.sub(
         r"(vocab_size|slots): \d+", lambda found: f"{found[1]}: {300 if found[1] != 'slots' else 2}", PARAMS.read_text()
     )

@@ -1,4 +1,4 @@
-"""train.start: from a registered version through three stages, and what stops where the settings are others."""
+"""train.start: from a registered version through three stages, and the errors if settings differ."""
 
 import csv
 import json
@@ -19,6 +19,7 @@ from seqloom.params import Params, load_params, parse_params
 from seqloom.progress import ignore
 from seqloom.stages import download_pretrained, register_model, train_model, train_tokenizer
 from seqloom.stages.training.identity import fingerprint, identify
+from seqloom.stages.training.starting_point import starting_point
 from seqloom.text import STANDARD
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import Placement
@@ -67,7 +68,7 @@ def write_corpus() -> None:
 
 
 def lay_start() -> None:
-    """Put models/candidate where download_pretrained would put a registered version."""
+    """Copy models/candidate to the place of a registered version from download_pretrained."""
     shutil.rmtree(places.PRETRAINED / "start", ignore_errors=True)
     shutil.copytree(places.CANDIDATE, places.PRETRAINED / "start")
 
@@ -77,7 +78,7 @@ def validations() -> list[tuple[int, float]]:
     return [(int(row["step"]), float(row["valid_loss"])) for row in rows if row["valid_loss"]]
 
 
-def test_training_begins_at_the_loss_where_the_version_ended(workplace: Path) -> None:
+def test_training_starts_at_the_loss_where_the_version_ended(workplace: Path) -> None:
     write_corpus()
     cold = write_params()
     download_pretrained.run(cold, ignore)
@@ -88,7 +89,7 @@ def test_training_begins_at_the_loss_where_the_version_ended(workplace: Path) ->
     ended = dict(validations())[best]
     lay_start()
 
-    (places.CORPUS / "train.tsv").unlink()  # other data, from which another vocabulary would be learnt
+    (places.CORPUS / "train.tsv").unlink()  # other data, which would give another vocabulary
     with SplitWriter(places.CORPUS / "train.tsv") as writer:
         for text in WORDS[:3] * 6:
             writer.write(Pair(text, text.upper(), "en-de", "toy", ""))
@@ -102,7 +103,7 @@ def test_training_begins_at_the_loss_where_the_version_ended(workplace: Path) ->
     assert validations()[0][1] > ended + 0.1
 
 
-def test_a_pretrained_network_goes_on_from_a_version_of_itself(workplace: Path) -> None:
+def test_a_pretrained_network_starts_from_a_version_of_itself(workplace: Path) -> None:
     pytest.importorskip("transformers")
     write_corpus()
     make_pretrained("marian", Path("data/local/base"))
@@ -121,7 +122,7 @@ def test_a_pretrained_network_goes_on_from_a_version_of_itself(workplace: Path) 
     assert validations()[0][1] > ended[best] + 0.1
 
 
-def test_a_registered_version_comes_with_what_training_needs(workplace: Path) -> None:
+def test_a_registered_version_has_everything_that_training_needs(workplace: Path) -> None:
     give_store(workplace)
     params = finish(workplace)
     register_model.run(params, ignore)
@@ -143,8 +144,8 @@ def test_a_registered_version_comes_with_what_training_needs(workplace: Path) ->
     assert manifest["start"]["version"] == VERSION
     assert {file["path"] for file in manifest["start"]["files"]} == lying
     tokenizer = train_tokenizer.started(params, start)
-    store = TokenStore.__new__(TokenStore)  # of which nothing is asked here
-    model, _ = train_model.starting_point(params, tokenizer, store, ignore)
+    store = TokenStore.__new__(TokenStore)  # not read here
+    model, _ = starting_point(params, tokenizer, store, ignore)
     registered = weights(load_model(places.CANDIDATE))
     assert all(torch.equal(tensor, registered[name]) for name, tensor in weights(model).items())
 
@@ -157,7 +158,7 @@ def test_a_registered_version_comes_with_what_training_needs(workplace: Path) ->
 
 @pytest.fixture
 def started(workplace: Path) -> Path:
-    """A place where the model of `finish` lies as the one to start from."""
+    """A project whose start model is that of `finish`."""
     finish(workplace)
     lay_start()
     return places.PRETRAINED / "start"
@@ -175,7 +176,7 @@ def started(workplace: Path) -> Path:
         ),
     ],
 )
-def test_another_tokenizer_is_told_by_its_settings(started: Path, changes: dict[str, Any], said: str) -> None:
+def test_the_error_lists_the_settings_of_another_tokenizer(started: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(TokenizerError, match=rf"train\.start: {VERSION} has another tokenizer: .*{said}"):
         train_tokenizer.started(write_params(VERSION, **changes), started)
 
@@ -192,16 +193,16 @@ def test_another_tokenizer_is_told_by_its_settings(started: Path, changes: dict[
         ({"model": {"name": "lstm"}}, r"model\.name is 'lstm', there 'transformer'"),
     ],
 )
-def test_another_network_is_told_by_its_settings(started: Path, changes: dict[str, Any], said: str) -> None:
+def test_the_error_lists_the_settings_of_another_network(started: Path, changes: dict[str, Any], said: str) -> None:
     tokenizer = load_tokenizer(started / "tokenizer")
     with pytest.raises(ModelError, match=rf"train\.start: {VERSION} is another network: .*{said}"):
-        train_model.starting_point(write_params(VERSION, **changes), tokenizer, TokenStore.__new__(TokenStore), ignore)
+        starting_point(write_params(VERSION, **changes), tokenizer, TokenStore.__new__(TokenStore), ignore)
 
 
 def test_another_dropout_is_the_same_network(started: Path) -> None:
     tokenizer = load_tokenizer(started / "tokenizer")
     params = write_params(VERSION, model={"dropout": 0.3})
-    train_model.starting_point(params, tokenizer, TokenStore.__new__(TokenStore), ignore)
+    starting_point(params, tokenizer, TokenStore.__new__(TokenStore), ignore)
 
 
 @pytest.mark.parametrize(
@@ -212,18 +213,18 @@ def test_another_dropout_is_the_same_network(started: Path) -> None:
         ("data/local/model", "valid are null and models:/NAME/NUMBER"),
     ],
 )
-def test_what_is_no_pinned_version_is_refused(workplace: Path, start: str, said: str) -> None:
+def test_only_a_pinned_version_is_accepted(workplace: Path, start: str, said: str) -> None:
     with pytest.raises(ParamsError, match=rf"train\.start: is '{start}'.*{said}"):
         write_params(start)
 
 
-def test_vectors_and_a_start_are_too_much(workplace: Path) -> None:
+def test_vectors_and_a_start_cannot_be_combined(workplace: Path) -> None:
     embeddings = tree()["model"]["embeddings"] | {"source": "data/local/x.vec"}
     with pytest.raises(ParamsError, match=r"train\.start names a model, which has embeddings"):
         write_params(VERSION, model={"embeddings": embeddings})
 
 
-def test_without_a_start_a_run_is_what_it_was_before_there_was_one(workplace: Path) -> None:
+def test_without_a_start_the_identity_has_no_start(workplace: Path) -> None:
     write_corpus()
     cold = write_params()
     download_pretrained.run(cold, ignore)

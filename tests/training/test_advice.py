@@ -11,7 +11,7 @@ from tests import records
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = presets(ROOT / "presets")
-# About what the default corpus is.
+# Approximately the default corpus.
 FACTS = Facts(
     family="transformer", post_norm=False, width=128, dropout=0.1, pairs=29_000, tokens=400_000, pieces=4000,
     occurrences=600_000, validation_segments=1200, device="cpu", processes=1,
@@ -34,21 +34,21 @@ def facts_of(params: Params) -> Facts:
     )
 
 
-def test_the_defaults_deserve_no_warning() -> None:
+def test_the_defaults_give_no_warning() -> None:
     params = load_params(ROOT / "params.yaml")
     assert advise(params.train, facts_of(params)) == []
 
 
-SERIOUS = [preset for preset in PRESETS if preset.name != "smoke"]  # which is too short on purpose, and says so
+SERIOUS = [preset for preset in PRESETS if preset.name != "smoke"]  # deliberately too short
 
 
 @pytest.mark.parametrize("preset", SERIOUS, ids=[preset.name for preset in SERIOUS])
-def test_no_preset_deserves_a_warning(preset: Preset) -> None:
+def test_no_preset_gives_a_warning(preset: Preset) -> None:
     params = parse_params(merge((ROOT / "params.yaml").read_text(encoding="utf-8"), preset))
     assert advise(params.train, facts_of(params)) == []
 
 
-# What is warned of, and its nearest neighbours that are not.
+# Settings that give a warning, and the nearest ones that do not.
 RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str, Any], dict[str, Any]]]]] = [
     (
         {"warmup_steps": 0}, {"post_norm": True}, "train.warmup_steps", "norm_order post may never",
@@ -73,10 +73,6 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str,
     ),
     ({"lr": 4e-3}, {"family": "pretrained"}, "train.lr", "forget", [({"lr": 1e-3}, {"family": "pretrained"})]),
     (
-        {"optimizer": "sgd", "lr": 0.1, "weight_decay": 0.0}, {}, "train.optimizer", "use adamw or muon",
-        [({"optimizer": "sgd", "lr": 1.0, "weight_decay": 0.0}, {"family": "lstm"})],
-    ),
-    (
         {"optimizer": "sgd", "lr": 4e-3, "weight_decay": 0.0}, {"family": "lstm"}, "train.lr", "use 0.1 to 1",
         [({"optimizer": "sgd", "lr": 0.1, "weight_decay": 0.0}, {"family": "lstm"})],
     ),
@@ -92,17 +88,6 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str,
     (
         {"r_drop": 5.0}, {"dropout": 0.0}, "train.r_drop", "model.dropout is 0",
         [({"r_drop": 5.0, "label_smoothing": 0.1}, {}), ({"r_drop": 5.0, "word_dropout": 0.1}, {"dropout": 0.0})],
-    ),
-    (
-        {"ema_decay": 0.999, "average": 3}, {}, "train.average", "use 1",
-        [({"ema_decay": 0.999, "average": 1}, {}), ({"average": 5}, {})],
-    ),
-    (
-        {"schedule": "plateau", "patience": 2}, {}, "train.patience", "use 6 or more",
-        [
-            ({"schedule": "plateau", "patience": 6}, {}), ({"schedule": "plateau", "patience": None}, {}),
-            ({"schedule": "linear", "patience": 2}, {}),
-        ],
     ),
     (
         {"validation_segments": 50}, {}, "train.validation_segments", "mostly chance",
@@ -121,7 +106,7 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str,
         ],
     ),
     (
-        {"tokens_per_batch": 32_768}, {}, "train.tokens_per_batch", "12 updates, and few pairs want small batches",
+        {"tokens_per_batch": 32_768}, {}, "train.tokens_per_batch", "12 updates, but few pairs need small batches",
         [({"tokens_per_batch": 16_384}, {}), ({"tokens_per_batch": 32_768}, {"tokens": 4_000_000})],
     ),
     (
@@ -139,7 +124,7 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str,
 
 
 @pytest.mark.parametrize(("settings", "facts", "field", "said", "silent"), RULES, ids=lambda value: str(value)[:40])
-def test_a_setting_that_fails_is_told_with_its_remedy(
+def test_a_bad_setting_gives_a_warning_with_a_remedy(
     settings: dict[str, Any],
     facts: dict[str, Any],
     field: str,
@@ -153,17 +138,17 @@ def test_a_setting_that_fails_is_told_with_its_remedy(
         assert told({"validate_every": 1} | other_settings, other_facts) == []
 
 
-def test_a_batch_that_is_still_to_be_found_is_not_judged() -> None:
+def test_batch_size_auto_gives_no_warning() -> None:
     assert told({"tokens_per_batch": "auto"}, {"tokens": 100}) == []
 
 
-def test_a_corpus_of_a_few_pairs_is_told_what_is_wrong_with_it() -> None:
+def test_a_tiny_corpus_gives_every_warning_about_size() -> None:
     small = {"pairs": 100, "tokens": 1500, "occurrences": 2500, "pieces": 300, "validation_segments": 5}
     fields = [advice.field for advice in told({}, small)]
     assert fields == ["prepare.split.valid", "tokenizer.vocab_size", "train.tokens_per_batch", "train.max_steps"]
 
 
-def test_every_field_is_one_of_params_yaml() -> None:
+def test_every_warning_names_a_setting_of_params_yaml() -> None:
     content = records.tree()
     for settings, facts, *_ in RULES:
         for advice in told({"validate_every": 1} | settings, facts):

@@ -18,7 +18,7 @@ import torch
 
 from seqloom.errors import CheckpointError
 from seqloom.training import checkpoint as module
-from seqloom.training.checkpoint import Checkpoint, Checkpoints, PassedOver
+from seqloom.training.checkpoint import Checkpoint, Checkpoints, DamagedCheckpoint
 
 
 def checkpoint(step: int, *snapshots: int) -> Checkpoint:
@@ -42,7 +42,7 @@ def damage(file: Path) -> None:
     file.write_bytes(content)
 
 
-def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     assert checkpoints.newest() is None
     checkpoints.write_snapshot(4, snapshot(4))
@@ -58,7 +58,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         assert torch.equal(reader.snapshot(4)["w"], torch.full((3,), 4.0))
 
 
-def test_the_hashes_are_those_of_sha256sum(tmp_path: Path) -> None:
+def test_sha256sum_accepts_the_list_of_hashes(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     checkpoints.write_snapshot(4, snapshot(4))
     checkpoints.write(7, checkpoint(7, 4))
@@ -86,7 +86,7 @@ def test_the_same_state_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_without_a_moving_average_there_is_no_file_of_it(tmp_path: Path) -> None:
+def test_without_a_moving_average_there_is_no_average_file(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.write(1, checkpoint(1)._replace(average={}))
     found = checkpoints.newest()
@@ -95,7 +95,7 @@ def test_without_a_moving_average_there_is_no_file_of_it(tmp_path: Path) -> None
     assert not (tmp_path / "step-00000001" / "average.safetensors").exists()
 
 
-def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     for step in (5, 10, 100000):
         checkpoints.write(step, checkpoint(step))
@@ -103,18 +103,18 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     assert names(tmp_path) == ["step-00000010", "step-00100000"]
 
 
-def test_a_snapshot_stays_as_long_as_a_checkpoint_names_it(tmp_path: Path) -> None:
+def test_a_snapshot_is_kept_while_a_checkpoint_needs_it(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     expected = {
         1: ([1], [1]),
         2: ([1, 2], [1, 2]),
-        3: ([2, 3], [1, 2, 3]),  # the one of step 2 names 1
+        3: ([2, 3], [1, 2, 3]),  # the checkpoint of step 2 needs 1
         4: ([2, 4], [2, 3, 4]),
         5: ([2, 5], [2, 4, 5]),
     }
     for step, (named, kept) in expected.items():
         checkpoints.write_snapshot(step, snapshot(step))
-        checkpoints.write_snapshot(step + 100, snapshot(step))  # no checkpoint names it yet
+        checkpoints.write_snapshot(step + 100, snapshot(step))  # no checkpoint needs it yet
         checkpoints.write(step, checkpoint(step, *named))
         checkpoints.wait()
         ahead = [100 + each for each in range(1, step + 1)]
@@ -134,7 +134,7 @@ def test_the_same_step_can_be_written_again(tmp_path: Path) -> None:
 
 
 class Held:
-    """Lets the thread that writes go on when it is told to."""
+    """Blocks the writing thread until released."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._go = threading.Event()
@@ -150,7 +150,7 @@ class Held:
         self._go.set()
 
 
-def test_training_goes_on_while_a_copy_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_continues_during_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(monkeypatch)
     checkpoints = Checkpoints(tmp_path, keep=1)
     best, now = snapshot(1), checkpoint(1, 1)
@@ -181,7 +181,7 @@ def test_a_second_checkpoint_waits_for_the_first(tmp_path: Path, monkeypatch: py
     checkpoints.wait()
 
 
-def test_the_lock_is_held_until_everything_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lock_is_held_until_all_writes_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(monkeypatch)
     checkpoints = Checkpoints(tmp_path, keep=2)
     threading.Timer(0.2, held.go).start()
@@ -200,7 +200,7 @@ FILES = ["model.safetensors", "average.safetensors", "optimizer.safetensors", "s
 
 
 @pytest.mark.parametrize("broken", [*FILES, "../weights-00000002.safetensors"])
-def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path: Path, broken: str) -> None:
+def test_a_damaged_checkpoint_is_skipped_for_the_previous_one(tmp_path: Path, broken: str) -> None:
     checkpoints = Checkpoints(tmp_path, keep=3)
     for step in (1, 2):
         checkpoints.write_snapshot(step, snapshot(step))
@@ -208,50 +208,50 @@ def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path: Path, broken
     checkpoints.wait()
     newest = tmp_path / "step-00000002"
     damage(newest / broken)
-    heard: list[PassedOver] = []
+    heard: list[DamagedCheckpoint] = []
     found = checkpoints.newest(heard.append)
     assert found is not None
     assert found.state["step"] == 1
     assert [each.folder for each in heard] == [newest]
     if broken != "SHA256SUMS":
-        assert heard[0].reason == f"{Path(broken).name} is not what was written"
+        assert heard[0].reason == f"the SHA-256 of {Path(broken).name} is not the one in SHA256SUMS"
 
 
 @pytest.mark.parametrize("missing", [*FILES, "../weights-00000002.safetensors"])
-def test_a_file_that_is_missing_is_named(tmp_path: Path, missing: str) -> None:
+def test_the_reason_names_a_missing_file(tmp_path: Path, missing: str) -> None:
     checkpoints = Checkpoints(tmp_path, keep=3)
     checkpoints.write_snapshot(2, snapshot(2))
     checkpoints.write(2, checkpoint(2, 2))
     checkpoints.wait()
     (tmp_path / "step-00000002" / missing).unlink()
-    heard: list[PassedOver] = []
+    heard: list[DamagedCheckpoint] = []
     assert checkpoints.newest(heard.append) is None
-    assert heard == [PassedOver(tmp_path / "step-00000002", f"{Path(missing).name} is missing")]
+    assert heard == [DamagedCheckpoint(tmp_path / "step-00000002", f"{Path(missing).name} is missing")]
 
 
 @pytest.mark.parametrize("lines", range(5))
-def test_a_list_of_hashes_that_is_cut_off_is_noticed(tmp_path: Path, lines: int) -> None:
+def test_a_truncated_list_of_hashes_is_detected(tmp_path: Path, lines: int) -> None:
     checkpoints = Checkpoints(tmp_path, keep=3)
     checkpoints.write_snapshot(1, snapshot(1))
     checkpoints.write(1, checkpoint(1, 1))
     checkpoints.wait()
     sums = tmp_path / "step-00000001" / "SHA256SUMS"
     sums.write_text("".join(sums.read_text().splitlines(keepends=True)[:lines]))
-    heard: list[PassedOver] = []
+    heard: list[DamagedCheckpoint] = []
     assert checkpoints.newest(heard.append) is None
-    assert [each.reason for each in heard] == ["SHA256SUMS does not name 'state.json'"]
+    assert [each.reason for each in heard] == ["SHA256SUMS does not list 'state.json'"]
 
 
-def test_a_broken_snapshot_is_never_read(tmp_path: Path) -> None:
+def test_a_damaged_snapshot_is_never_read(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.write_snapshot(1, snapshot(1))
     checkpoints.wait()
     damage(tmp_path / "weights-00000001.safetensors")
-    with pytest.raises(CheckpointError, match=r"weights-00000001\.safetensors: cannot be read as it was written"):
+    with pytest.raises(CheckpointError, match=r"weights-00000001\.safetensors: is missing or damaged"):
         checkpoints.snapshot(1)
 
 
-def test_a_broken_checkpoint_does_not_push_out_a_whole_one(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_does_not_displace_an_intact_one(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     for step in (2, 4):
         checkpoints.write(step, checkpoint(step))
@@ -263,7 +263,7 @@ def test_a_broken_checkpoint_does_not_push_out_a_whole_one(tmp_path: Path) -> No
     assert names(tmp_path) == ["step-00000002", "step-00000003"]
 
 
-def test_a_half_written_checkpoint_is_none(tmp_path: Path) -> None:
+def test_a_half_written_checkpoint_is_ignored(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=3)
     (tmp_path / "step.part").mkdir()
     (tmp_path / "step.part" / "state.json").write_text(json.dumps({}))
@@ -274,7 +274,7 @@ def test_a_half_written_checkpoint_is_none(tmp_path: Path) -> None:
 
 
 def go_on(folder: Path, calls: int) -> bool:
-    """Write step 2, and again, in a process that is killed after so many calls; whether it was."""
+    """Write step 2 twice in a process that is killed after this many system calls; return whether it was killed."""
     child = os.fork()
     if child:
         status = os.waitpid(child, 0)[1]
@@ -292,12 +292,12 @@ def go_on(folder: Path, calls: int) -> bool:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     try:
-        os.fsync = lambda descriptor: None  # which matters where the power goes, and takes long
+        os.fsync = lambda descriptor: None  # slow, and matters only in a power cut
         sys.addaudithook(kill)
         checkpoints = Checkpoints(folder, keep=1)
         checkpoints.newest()
         checkpoints.write_snapshot(2, snapshot(2))
-        for _ in range(2):  # the second takes the place of the first
+        for _ in range(2):  # the second replaces the first
             checkpoints.write(2, checkpoint(2, 2))
         checkpoints.wait()
         os._exit(0)
@@ -307,7 +307,7 @@ def go_on(folder: Path, calls: int) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+def test_a_kill_at_any_moment_leaves_an_intact_checkpoint(tmp_path: Path) -> None:
     begun = Checkpoints(tmp_path / "begun", keep=1)
     begun.write_snapshot(1, snapshot(1))
     begun.write(1, checkpoint(1, 1))
@@ -317,8 +317,8 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
         folder = shutil.copytree(begun.folder, tmp_path / f"{calls}")
         if not go_on(folder, calls):
             break
-        for later in (*[draw.randrange(40)] * (calls % 3 == 0), 1_000_000):  # some are killed twice
-            heard: list[PassedOver] = []
+        for later in (*[draw.randrange(40)] * (calls % 3 == 0), 1_000_000):  # kill some twice
+            heard: list[DamagedCheckpoint] = []
             assert Checkpoints(folder, keep=1).newest(heard.append) is not None
             assert not heard
             killed = go_on(folder, later)
@@ -329,7 +329,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
 
 @pytest.fixture
 def limited() -> Iterator[None]:
-    """The system refuses to write files of more than 100 kB. Python ignores the signal that comes with it."""
+    """Limit files to 100 kB. Python ignores SIGXFSZ, so that writes fail with an error."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     yield
@@ -342,7 +342,7 @@ def large(step: int, *snapshots: int) -> Checkpoint:
 
 @pytest.mark.usefixtures("limited")
 @pytest.mark.parametrize("kind", ["checkpoint", "snapshot"])
-def test_what_cannot_be_written_is_told_and_the_last_checkpoint_stays(tmp_path: Path, kind: str) -> None:
+def test_a_failed_write_raises_and_the_last_checkpoint_stays(tmp_path: Path, kind: str) -> None:
     checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.write_snapshot(1, snapshot(1))
     checkpoints.write(1, checkpoint(1, 1))
@@ -355,18 +355,18 @@ def test_what_cannot_be_written_is_told_and_the_last_checkpoint_stays(tmp_path: 
         checkpoints.write(3, checkpoint(3, 1))
     assert str(error.value).startswith(f"{tmp_path}: the {kind} of step 2 cannot be written (")
     assert os.strerror(errno.EFBIG) in str(error.value)
-    assert str(error.value).endswith("make room, and run again: training goes on from the checkpoint before")
+    assert str(error.value).endswith("make room, then run again: training resumes from the previous checkpoint")
     assert names(tmp_path) == ["step-00000001", "weights-00000001.safetensors"]
     found = checkpoints.newest()
     assert found is not None
     assert found.state["step"] == 1
-    checkpoints.write(3, checkpoint(3, 1))  # the next one has room
+    checkpoints.write(3, checkpoint(3, 1))  # this one fits
     checkpoints.wait()
     assert names(tmp_path) == ["step-00000003", "weights-00000001.safetensors"]
 
 
 @pytest.mark.usefixtures("limited")
-def test_what_could_not_be_written_last_is_told_at_the_end(tmp_path: Path) -> None:
+def test_a_failed_last_write_raises_when_the_lock_is_released(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=1)
     with pytest.raises(CheckpointError, match="the checkpoint of step 2 cannot be written"), checkpoints.lock():
         checkpoints.write(2, large(2))
@@ -397,8 +397,8 @@ print(checkpoints.newest().state["step"], sorted(file.name for file in checkpoin
 """
 
 
-def test_a_full_disk_leaves_the_last_checkpoint_and_room_lets_training_go_on(tmp_path: Path) -> None:
-    """On a disk of 700 kB, which an unprivileged user can have on most Linux machines."""
+def test_a_full_disk_leaves_the_last_checkpoint_and_training_resumes_when_there_is_room(tmp_path: Path) -> None:
+    """Uses a file system of 700 kB, which an unprivileged user can mount on most Linux machines."""
     mounted = [
         "unshare",
         "--map-root-user",
@@ -421,7 +421,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_room_lets_training_go_on(tmp
     assert (before, after) == ("1", "2 ['step-00000002']")
 
 
-def test_a_second_writer_is_refused(tmp_path: Path) -> None:
+def test_a_second_process_cannot_take_the_lock(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from seqloom.training.checkpoint import Checkpoints\n"
         "with Checkpoints(Path(sys.argv[1]), keep=1).lock(): print('locked', flush=True); sys.stdin.read()"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seqloom.training.energy import Energy, cpu_counters, gpu_counters, of_this_machine
+from seqloom.training.energy import Energy, cpu_counters, gpu_counters, measure_energy
 
 DRIVER = """
 #include <string.h>
@@ -19,7 +19,7 @@ int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *energy
 """
 
 
-def test_a_cpu_counts_and_starts_again_at_zero(tmp_path: Path) -> None:
+def test_the_energy_of_a_cpu_is_correct_after_a_wraparound(tmp_path: Path) -> None:
     package, core = tmp_path / "intel-rapl:0", tmp_path / "intel-rapl:0:0"
     for folder in (package, core, tmp_path / "intel-rapl:1"):
         folder.mkdir()
@@ -34,7 +34,7 @@ def test_a_cpu_counts_and_starts_again_at_zero(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="builds a driver that is none")
-def test_a_gpu_is_asked_through_its_driver(tmp_path: Path) -> None:
+def test_the_energy_of_a_gpu_comes_from_the_driver(tmp_path: Path) -> None:
     library = tmp_path / "nvml.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=DRIVER, text=True, check=True)
     energy = Energy({"gpu": gpu_counters(["ab", "no-such-one"], str(library))})
@@ -42,7 +42,7 @@ def test_a_gpu_is_asked_through_its_driver(tmp_path: Path) -> None:
     assert energy.used() == {"gpu": 5}
 
 
-def test_where_nothing_counts_nothing_is_said(tmp_path: Path) -> None:
+def test_without_counters_the_result_is_empty(tmp_path: Path) -> None:
     assert gpu_counters(["ab"], "no-such-library.so") == []
     assert cpu_counters(tmp_path) == []
-    assert "gpu" not in of_this_machine([]).used()
+    assert "gpu" not in measure_energy([]).used()

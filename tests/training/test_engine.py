@@ -17,11 +17,11 @@ from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import SIDES, Side
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
-from seqloom.training.engine import Engine, InterruptError, Outcome
-from seqloom.training.listening import Listeners
+from seqloom.training.engine import Engine, InterruptError, TrainingResult
+from seqloom.training.job import Data, Freezing, Hooks, Job
 from seqloom.training.loss import Loss
 from seqloom.training.processes import ALONE, Processes
-from seqloom.training.reports import Report, SkippedReport, StepReport, ValidationReport, WarningReport
+from seqloom.training.reports import Listeners, Report, SkippedReport, StepReport, ValidationReport, WarningReport
 from seqloom.training.settings import TrainSettings
 from tests.records import model_settings
 
@@ -36,7 +36,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def store(tmp_path: Path) -> TokenStore:
-    """60 pairs of one direction, and 20 of another."""
+    """60 pairs of one direction and 20 of another."""
     generator = torch.Generator().manual_seed(5)
     with TokenWriter(tmp_path / "tokens", VOCABULARY, VOCABULARY, directions=("en-de", "en-fr")) as writer:
         for number in range(80):
@@ -47,13 +47,13 @@ def store(tmp_path: Path) -> TokenStore:
 
 
 def stutter(seed: int, pairs: list[Pair]) -> list[Pair]:
-    """Stands in for subword sampling: some ids are written twice."""
+    """A substitute for subword sampling that repeats some ids."""
     draw = random.Random(seed)
     return [([i for i in s for _ in range(draw.choice((1, 1, 2)))], t) for s, t in pairs]
 
 
 class Run:
-    """Makes engines over the same data; `bleu` stands in for the translation of a validation set."""
+    """Makes engines on the same data; the negative validation loss replaces BLEU."""
 
     def __init__(self, store: TokenStore, settings: TrainSettings, folder: Path) -> None:
         self.store, self.settings, self.folder = store, settings, folder
@@ -80,33 +80,30 @@ class Run:
         model = build_model(architecture, VOCABULARY, VOCABULARY)
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(trained(name))
-        engine = Engine(
-            model,
-            BatchOrder(
-                self.store,
-                int(settings.tokens_per_batch) * processes.size,
-                settings.seed,
-                temperature=settings.direction_temperature,
-                vary=stutter if settings.subword_sampling else None,
-                share=Share(processes.rank, processes.size),
-            ),
-            list(in_order(self.store, int(settings.tokens_per_batch))),
-            settings,
-            placement,
+        order = BatchOrder(
+            self.store,
+            int(settings.tokens_per_batch) * processes.size,
+            settings.seed,
+            temperature=settings.direction_temperature,
+            vary=stutter if settings.subword_sampling else None,
+            share=Share(processes.rank, processes.size),
+        )
+        data = Data(order, list(in_order(self.store, int(settings.tokens_per_batch))))
+        hooks = Hooks(
             quality=lambda _: -engine.validation_loss(),
-            checkpoints=Checkpoints(self.folder / folder, keep=settings.keep_checkpoints),
-            listeners=[self.reports.append],
             should_stop=lambda: engine.state.step == stop_at,
-            frozen_steps=frozen_steps,
-            frozen_sides=frozen_sides,
-            processes=processes,
+            listeners=[self.reports.append],
+        )
+        checkpoints = Checkpoints(self.folder / folder, keep=settings.keep_checkpoints)
+        engine = Engine(
+            Job(model, data, settings, placement, checkpoints, hooks, Freezing(frozen_steps, frozen_sides), processes)
         )
         return engine
 
-    def train(self, folder: str = "run", **change: Any) -> tuple[Outcome, dict[str, torch.Tensor]]:
+    def train(self, folder: str = "run", **change: Any) -> tuple[TrainingResult, dict[str, torch.Tensor]]:
         engine = self.engine(folder, **change)
-        outcome = engine.run()
-        return outcome, {name: tensor.clone() for name, tensor in weights(engine.model).items()}
+        result = engine.run()
+        return result, {name: tensor.clone() for name, tensor in weights(engine.model).items()}
 
 
 @pytest.fixture
@@ -118,15 +115,15 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_the_loss_falls_and_everything_is_reported(run: Run) -> None:
-    outcome, _ = run.train(max_steps=60)
+def test_the_loss_falls_and_all_reports_are_sent(run: Run) -> None:
+    result, _ = run.train(max_steps=60)
     steps = [report for report in run.reports if isinstance(report, StepReport)]
     assert [report.step for report in steps] == list(range(1, 61))
     assert sum(r.loss for r in steps[-10:]) < sum(r.loss for r in steps[:10])
     assert [r.step for r in run.reports if isinstance(r, ValidationReport)] == list(range(6, 61, 6))
-    assert [row.step for row in outcome.history] == list(range(3, 61, 3))
-    assert all((row.valid_bleu is not None) == (row.step % 6 == 0) for row in outcome.history)
-    assert outcome.reason == "max_steps (60) reached"
+    assert [row.step for row in result.history] == list(range(3, 61, 3))
+    assert all((row.valid_bleu is not None) == (row.step % 6 == 0) for row in result.history)
+    assert result.reason == "max_steps (60) reached"
 
 
 def test_the_same_inputs_give_the_same_weights(run: Run) -> None:
@@ -160,17 +157,17 @@ RECIPES: dict[str, dict[str, Any]] = {
     + [pytest.param(13, change, id=name) for name, change in RECIPES.items()]
     + [pytest.param(5, RECIPES[name], id=f"{name}, early") for name in ("ema", "frozen", "all of them")],
 )
-def test_an_interrupted_run_ends_as_if_it_had_not_been(run: Run, stop_at: int, change: dict[str, Any]) -> None:
+def test_an_interrupted_run_ends_with_the_same_weights(run: Run, stop_at: int, change: dict[str, Any]) -> None:
     undisturbed = run.train("a", **change)
     with pytest.raises(InterruptError):
         run.engine("b", stop_at=stop_at, **change).run()
-    torch.manual_seed(999)  # whatever happens in between
+    torch.manual_seed(999)  # must not matter
     resumed = run.train("b", **change)
     assert same(undisturbed[1], resumed[1])
     assert undisturbed[0] == resumed[0]
 
 
-def test_every_recipe_changes_what_is_learnt(run: Run) -> None:
+def test_every_recipe_changes_the_weights(run: Run) -> None:
     def after_three_updates(**change: Any) -> dict[str, torch.Tensor]:
         engine = run.engine(**change)
         for _ in range(3):
@@ -184,7 +181,7 @@ def test_every_recipe_changes_what_is_learnt(run: Run) -> None:
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("when", [3, 12, 24])
-def test_a_run_killed_without_warning_ends_as_if_it_had_not_been(run: Run, moment: str, when: int) -> None:
+def test_a_killed_run_ends_with_the_same_weights(run: Run, moment: str, when: int) -> None:
     class Killed(BaseException):
         pass
 
@@ -208,7 +205,7 @@ def test_a_run_killed_without_warning_ends_as_if_it_had_not_been(run: Run, momen
     assert undisturbed[0] == resumed[0]
 
 
-def test_a_finished_run_trains_no_further(run: Run) -> None:
+def test_a_finished_run_makes_no_more_updates(run: Run) -> None:
     first = run.train()
     run.reports.clear()
     second = run.train()
@@ -216,7 +213,7 @@ def test_a_finished_run_trains_no_further(run: Run) -> None:
     assert same(first[1], second[1])
 
 
-def test_accumulated_batches_make_the_update_of_one_large_batch(run: Run) -> None:
+def test_accumulated_batches_give_the_update_of_one_large_batch(run: Run) -> None:
     engine = run.engine(dropout=0.0)
     batches = [engine._next_batch() for _ in range(3)]
     separate = engine.gradients.of(batches, 1.0)
@@ -259,21 +256,21 @@ def test_the_result_is_the_mean_of_the_weights_up_to_the_best(run: Run, tmp_path
         return next(scores)
 
     engine.quality = quality
-    outcome = engine.run()
-    assert (outcome.best_step, outcome.averaged, outcome.final_bleu) == (24, [12, 18, 24], 99.0)
+    result = engine.run()
+    assert (result.best_step, result.averaged, result.final_bleu) == (24, [12, 18, 24], 99.0)
     for name, tensor in weights(engine.model).items():
         torch.testing.assert_close(tensor, (seen[1][name] + seen[2][name] + seen[3][name]) / 3)
 
 
-def test_an_average_that_is_worse_is_not_taken(run: Run) -> None:
+def test_a_worse_average_is_not_used(run: Run) -> None:
     engine = run.engine(max_steps=18, average=3)
     scores = iter([1.0, 2.0, 3.0, 0.5])
     engine.quality = lambda model: next(scores)
-    outcome = engine.run()
-    assert (outcome.averaged, outcome.final_bleu) == ([18], 3.0)
+    result = engine.run()
+    assert (result.averaged, result.final_bleu) == ([18], 3.0)
 
 
-def test_a_gradient_that_is_not_finite_is_left_out_and_ends_the_run_when_it_stays(run: Run) -> None:
+def test_a_gradient_that_is_not_finite_is_skipped_and_too_many_in_a_row_end_the_run(run: Run) -> None:
     engine = run.engine()
     spoil(engine, lambda call: call == 2, math.nan)
     assert engine.run().skipped == 1
@@ -301,7 +298,7 @@ def spoil(engine: Engine, when: Callable[[int], bool], by: float) -> None:
     engine.objective.forward = forward  # type: ignore[method-assign]
 
 
-def test_broken_newest_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path: Path) -> None:
+def test_after_a_damaged_newest_checkpoint_the_result_is_the_same(run: Run, tmp_path: Path) -> None:
     undisturbed = run.train("a")
     with pytest.raises(InterruptError):
         run.engine("b", stop_at=9).run()
@@ -310,10 +307,10 @@ def test_broken_newest_checkpoint_costs_time_and_nothing_else(run: Run, tmp_path
     resumed = run.train("b")
     assert same(undisturbed[1], resumed[1])
     (warning,) = [report for report in run.reports if isinstance(report, WarningReport)]
-    assert "step-00000009 is passed over: " in warning.message
+    assert "step-00000009 is skipped: " in warning.message
 
 
-def test_r_drop_of_a_network_without_dropout_is_the_plain_loss_and_otherwise_more(run: Run) -> None:
+def test_r_drop_equals_the_plain_loss_only_without_dropout(run: Run) -> None:
     for dropout in (0.0, 0.3):
         engine = run.engine(f"{dropout}", dropout=dropout, r_drop=5.0)
         batch = engine._next_batch()
@@ -329,7 +326,7 @@ def test_r_drop_of_a_network_without_dropout_is_the_plain_loss_and_otherwise_mor
             torch.testing.assert_close(both, plain)
 
 
-def test_the_moving_average_is_what_is_validated_and_kept(run: Run) -> None:
+def test_the_moving_average_is_validated_and_kept(run: Run) -> None:
     engine = run.engine("ema", ema_decay=0.5, average=1)
     first = {name: tensor.double().clone() for name, tensor in weights(engine.model).items()}
     expected, validated, trajectory = [first], [], []
@@ -346,11 +343,11 @@ def test_the_moving_average_is_what_is_validated_and_kept(run: Run) -> None:
         return float(len(validated))
 
     engine.listen, engine.quality = Listeners([listen]), quality
-    outcome = engine.run()
+    result = engine.run()
     for seen, step in zip(validated, (6, 12, 18, 24), strict=True):
         for name, tensor in seen.items():
             torch.testing.assert_close(tensor.double(), expected[step][name], atol=1e-6, rtol=1e-5)
-    assert outcome.best_step == 24
+    assert result.best_step == 24
     assert same(validated[-1], weights(engine.model))
     stored = engine.checkpoints.newest()
     assert stored is not None
@@ -361,13 +358,13 @@ def test_the_moving_average_is_what_is_validated_and_kept(run: Run) -> None:
     plain.run()
     stored = plain.checkpoints.newest()
     assert stored is not None
-    assert same(trajectory[-1], stored.weights)  # training itself is not touched by it
+    assert same(trajectory[-1], stored.weights)  # training itself is unaffected
 
 
 @pytest.mark.parametrize("ties", ["all", "target", "none"])
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_frozen_embeddings_stay_as_they_are_bit_for_bit(run: Run, family: str, optimizer: str, ties: str) -> None:
+def test_frozen_embeddings_do_not_change(run: Run, family: str, optimizer: str, ties: str) -> None:
     engine = run.engine(
         family=family, ties=ties, optimizer=optimizer, frozen_steps=5, weight_decay=0.5, lr=0.1, max_steps=7
     )
@@ -384,7 +381,7 @@ def test_frozen_embeddings_stay_as_they_are_bit_for_bit(run: Run, family: str, o
 
 
 @pytest.mark.parametrize("side", SIDES)
-def test_one_table_is_frozen_and_the_other_is_not(run: Run, side: Side) -> None:
+def test_only_the_chosen_table_is_frozen(run: Run, side: Side) -> None:
     engine = run.engine(ties="target", frozen_steps=5, frozen_sides=[side], max_steps=7)
     tables = {"source": engine.model.source_embedding.weight, "target": engine.model.target_embedding.weight}
     before = {name: table.detach().clone() for name, table in tables.items()}
@@ -392,7 +389,7 @@ def test_one_table_is_frozen_and_the_other_is_not(run: Run, side: Side) -> None:
     assert [name for name in SIDES if torch.equal(tables[name], before[name])] == [side]
 
 
-def test_parameters_that_are_not_trained_stay_and_a_resumed_run_ends_the_same(run: Run) -> None:
+def test_untrained_parameters_do_not_change_and_a_resumed_run_ends_the_same(run: Run) -> None:
     change: dict[str, Any] = {"optimizer": "muon", "ema_decay": 0.9, "trained": lambda name: "encoder" not in name}
     before = {name: tensor.clone() for name, tensor in weights(run.engine("x", **change).model).items()}
     undisturbed = run.train("a", **change)
@@ -403,7 +400,7 @@ def test_parameters_that_are_not_trained_stay_and_a_resumed_run_ends_the_same(ru
     assert same(undisturbed[1], run.train("b", **change)[1])
 
 
-def test_a_loss_that_grows_is_told_early_and_once_with_the_checkpoint_from_before(run: Run) -> None:
+def test_one_early_warning_of_a_growing_loss_names_the_checkpoint_from_before(run: Run) -> None:
     engine = run.engine(lr=3.0, clip_norm=None, max_steps=60, warmup_steps=20, report_every=2)
     engine.run()
     (warning,) = [report for report in run.reports if isinstance(report, WarningReport)]
@@ -413,7 +410,7 @@ def test_a_loss_that_grows_is_told_early_and_once_with_the_checkpoint_from_befor
     assert "train.lr" in warning.message
 
 
-def test_a_plateau_lowers_the_rate_and_a_resumed_run_knows_it(run: Run) -> None:
+def test_a_plateau_lowers_the_rate_also_in_a_resumed_run(run: Run) -> None:
     change: dict[str, Any] = {
         "schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 1, "lr": 0.2, "warmup_steps": 2,
         "validate_every": 4,
@@ -426,9 +423,9 @@ def test_a_plateau_lowers_the_rate_and_a_resumed_run_knows_it(run: Run) -> None:
     assert run.train("b", **change)[0] == undisturbed[0]
 
 
-def test_a_run_bounded_by_the_clock_alone_decays_to_its_end(run: Run) -> None:
-    outcome, _ = run.train(max_steps=None, max_minutes=0.05, schedule="linear", lr=1e-3, validate_every=1000)
-    assert outcome.reason == "max_minutes (0.05) reached"
-    rates = [row.lr for row in outcome.history if row.lr is not None]
+def test_with_only_a_time_limit_the_rate_decays_to_the_end(run: Run) -> None:
+    result, _ = run.train(max_steps=None, max_minutes=0.05, schedule="linear", lr=1e-3, validate_every=1000)
+    assert result.reason == "max_minutes (0.05) reached"
+    rates = [row.lr for row in result.history if row.lr is not None]
     assert max(rates) > 0.5e-3
     assert rates[-1] < 0.2e-3

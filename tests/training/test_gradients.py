@@ -1,4 +1,4 @@
-"""Where memory ends and where precision does, an update stays what it is."""
+"""Updates are the same if memory or precision does not suffice at first."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +23,7 @@ __all__ = ["run", "store"]  # fixtures
 
 
 def hold_at_most(engine: Engine, pairs: int, error: Exception) -> None:
-    """Let a forward pass over more pairs than these run out of memory."""
+    """Make a forward pass over more than this many pairs run out of memory."""
     original: Callable[[Batch], Loss] = engine.objective.forward
 
     def forward(batch: Batch) -> Loss:
@@ -38,7 +38,7 @@ def hold_at_most(engine: Engine, pairs: int, error: Exception) -> None:
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
-def test_what_does_not_fit_is_computed_in_parts_to_the_same_end(run: Run, error: Exception) -> None:
+def test_a_batch_that_exceeds_memory_gives_the_same_update_in_parts(run: Run, error: Exception) -> None:
     whole, parted = run.engine("a", dropout=0.0, accumulate=2), run.engine("b", dropout=0.0, accumulate=2)
     hold_at_most(parted, 3, error)
     batches = [max(whole.training.epoch(0), key=lambda batch: len(batch.source)), whole.training.epoch(0)[0]]
@@ -52,7 +52,7 @@ def test_what_does_not_fit_is_computed_in_parts_to_the_same_end(run: Run, error:
     assert [report.parts for report in run.reports if isinstance(report, SplitReport)] == [2, 4, 8]
 
 
-def test_a_batch_in_parts_draws_what_it_would_have_drawn_at_first(run: Run) -> None:
+def test_a_batch_in_parts_uses_the_same_random_numbers(run: Run) -> None:
     engines = [run.engine(name, dropout=0.5, clip_norm=None) for name in "ab"]
     batch = max(engines[0].training.epoch(0), key=lambda batch: len(batch.source))
     hold_at_most(engines[1], len(batch.source) - 1, torch.OutOfMemoryError("CUDA out of memory"))
@@ -67,14 +67,14 @@ def test_a_batch_in_parts_draws_what_it_would_have_drawn_at_first(run: Run) -> N
         torch.testing.assert_close(found.grad, expected.grad / tokens)
 
 
-def test_a_pair_that_does_not_fit_is_an_error_with_its_shape(run: Run) -> None:
+def test_a_pair_that_exceeds_memory_is_an_error_with_its_shape(run: Run) -> None:
     engine = run.engine()
     hold_at_most(engine, 0, torch.OutOfMemoryError("CUDA out of memory"))
     with pytest.raises(TrainingError, match=r"out of memory on cpu with \d+ pairs of \d+ source and \d+ target tokens"):
         engine.run()
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory(run: Run) -> None:
+def test_other_errors_are_not_treated_as_out_of_memory(run: Run) -> None:
     engine = run.engine()
     hold_at_most(engine, 0, RuntimeError("something else"))
     with pytest.raises(RuntimeError, match="something else"):
@@ -82,7 +82,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(run: Run) -> None:
     assert not any(isinstance(report, SplitReport) for report in run.reports)
 
 
-def test_parts_are_the_whole_without_columns_of_padding(store: TokenStore, run: Run) -> None:
+def test_parts_add_up_to_the_batch_without_columns_of_padding(store: TokenStore, run: Run) -> None:
     batch = max(run.engine().training.epoch(0), key=lambda batch: len(batch.source))
     pieces = list(portions(batch, 3))
     assert sum(len(piece.source) for piece in pieces) == len(batch.source)
@@ -93,7 +93,7 @@ def test_parts_are_the_whole_without_columns_of_padding(store: TokenStore, run: 
         assert piece.target_out.shape[1] == piece.target_lengths.max()
 
 
-def test_in_fp16_an_overflow_lowers_the_scale_and_costs_an_update_and_nothing_else(
+def test_in_fp16_an_overflow_lowers_the_scale_and_skips_one_update(
     store: TokenStore, train_settings: TrainSettings, tmp_path: Path
 ) -> None:
     run = Run(store, train_settings, tmp_path)
@@ -110,8 +110,8 @@ def test_in_fp16_an_overflow_lowers_the_scale_and_costs_an_update_and_nothing_el
     run.reports.clear()
     overflowing = engine("overflowing")
     overflowing.state.loss_scale = 2.0**30
-    outcome = overflowing.run()
-    assert outcome.skipped == 0
+    result = overflowing.run()
+    assert result.skipped == 0
     assert not any(isinstance(report, SkippedReport) for report in run.reports)
     steps = [report.step for report in run.reports if isinstance(report, StepReport)]
     assert 5 < steps[0] < 30
@@ -119,7 +119,7 @@ def test_in_fp16_an_overflow_lowers_the_scale_and_costs_an_update_and_nothing_el
     assert all(tensor.isfinite().all() for tensor in weights(overflowing.model).values())
 
 
-def test_the_scale_grows_again_and_is_part_of_every_checkpoint(run: Run) -> None:
+def test_the_scale_grows_again_and_is_in_every_checkpoint(run: Run) -> None:
     engine = run.engine(placement=Placement(torch.device("cpu"), "fp16"))
     engine.state.loss_scale, engine.state.scaled_updates = 32.0, 1990
     engine.run()

@@ -17,7 +17,7 @@ from seqloom.training.reports import (
 )
 
 
-def test_every_report_is_a_line_and_most_are_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_report_is_written_and_most_are_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     heard: list[Progress] = []
     began = time.time()
     used = iter([{"gpu": float(joules)} for joules in range(10)])
@@ -60,7 +60,7 @@ def test_every_report_is_a_line_and_most_are_shown(tmp_path: Path, caplog: pytes
     ]
 
 
-def test_a_second_run_adds_to_the_file(tmp_path: Path) -> None:
+def test_a_second_run_appends_to_the_file(tmp_path: Path) -> None:
     for step in (1, 2):
         with Journal(tmp_path / "journal.jsonl", lambda progress: None) as journal:
             journal(CheckpointReport(step, resumed=False))
@@ -68,13 +68,13 @@ def test_a_second_run_adds_to_the_file(tmp_path: Path) -> None:
     assert [line["kind"] for line in lines] == ["begin", "checkpoint", "end"] * 2
 
 
-def test_the_end_says_what_ended_it(tmp_path: Path) -> None:
+def test_the_last_line_names_the_exception(tmp_path: Path) -> None:
     with pytest.raises(KeyError), Journal(tmp_path / "journal.jsonl", lambda progress: None):
         raise KeyError
     assert json.loads((tmp_path / "journal.jsonl").read_text().splitlines()[-1])["because"] == "KeyError"
 
 
-def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
+def test_a_truncated_line_does_not_damage_the_next(tmp_path: Path) -> None:
     file = tmp_path / "journal.jsonl"
     file.write_text('{"kind": "step", "st')
     with Journal(file, lambda progress: None) as journal:

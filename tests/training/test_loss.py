@@ -16,7 +16,7 @@ def inputs(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tens
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("rows", [4, 23, 100])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_equals_the_loss_of_torch_and_its_gradients(smoothing: float, rows: int, with_bias: bool) -> None:
+def test_loss_and_gradients_equal_those_of_torch(smoothing: float, rows: int, with_bias: bool) -> None:
     hidden, weight, bias, label = (
         t.float().detach().requires_grad_() if t.is_floating_point() else t for t in inputs()
     )
@@ -46,7 +46,7 @@ def two_passes(with_bias: bool) -> tuple[list[torch.Tensor], torch.Tensor]:
 
 
 def plain_r_drop(leaves: list[torch.Tensor], label: torch.Tensor, smoothing: float, alpha: float) -> torch.Tensor:
-    """Equation 4 as it stands, halved, from parts of torch."""
+    """Half of equation 4, from torch functions."""
     first, second = (F.linear(hidden, *leaves[1:]) for hidden in leaves[0])
     entropies = [
         F.cross_entropy(logits, label, reduction="sum", label_smoothing=smoothing) for logits in (first, second)
@@ -66,9 +66,7 @@ def fused(leaves: list[torch.Tensor], label: torch.Tensor, smoothing: float, alp
 @pytest.mark.parametrize("alpha", [0.0, 1.0, 5.0])
 @pytest.mark.parametrize("rows", [1, 8, 46, 512])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_r_drop_equals_the_formula_and_its_gradients(
-    smoothing: float, alpha: float, rows: int, with_bias: bool
-) -> None:
+def test_r_drop_and_its_gradients_equal_the_formula(smoothing: float, alpha: float, rows: int, with_bias: bool) -> None:
     leaves, label = two_passes(with_bias)
     expected = plain_r_drop(leaves, label, smoothing, alpha)
     loss = fused(leaves, label, smoothing, alpha, rows)
@@ -80,7 +78,7 @@ def test_r_drop_equals_the_formula_and_its_gradients(
         torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-5)
 
 
-def test_r_drop_without_its_term_is_the_mean_of_both_passes() -> None:
+def test_r_drop_with_alpha_0_is_the_mean_of_both_passes() -> None:
     leaves, label = two_passes(with_bias=True)
     hidden, weight, bias = leaves
     apart = [fused_cross_entropy(each, weight, bias, label, 0.1) for each in hidden]

@@ -12,7 +12,7 @@ from seqloom.training.settings import TrainSettings
 from tests.records import model_settings
 
 
-def test_orthogonalised_keeps_the_singular_vectors_and_levels_the_singular_values() -> None:
+def test_orthogonalised_keeps_singular_vectors_and_equalises_singular_values() -> None:
     torch.manual_seed(1)
     for shape in ((3, 8, 8), (2, 4, 9), (2, 9, 4)):
         given = torch.randn(*shape)
@@ -25,7 +25,7 @@ def test_orthogonalised_keeps_the_singular_vectors_and_levels_the_singular_value
         assert off.abs().max() < 1e-3
 
 
-def test_the_first_update_is_the_textbook_one() -> None:
+def test_the_first_update_of_muon_is_that_of_the_paper() -> None:
     torch.manual_seed(2)
     weight = nn.Parameter(torch.randn(6, 4))
     before = weight.detach().clone()
@@ -56,7 +56,7 @@ def small_transformer(tied: str) -> Transformer:
 
 
 @pytest.mark.parametrize("tied", ["all", "none"])
-def test_every_parameter_is_held_once_and_muon_holds_the_inner_matrices(
+def test_every_parameter_is_in_one_optimizer_and_muon_has_the_inner_matrices(
     train_settings: TrainSettings, tied: str
 ) -> None:
     model = small_transformer(tied)
@@ -71,7 +71,7 @@ def test_every_parameter_is_held_once_and_muon_holds_the_inner_matrices(
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "muon"])
-def test_what_is_not_trained_is_held_by_none(train_settings: TrainSettings, name: str) -> None:
+def test_untrained_parameters_are_in_no_optimizer(train_settings: TrainSettings, name: str) -> None:
     model = small_transformer("none")
     model.encoder.requires_grad_(False)
     optimizers = build_optimizers(model, train_settings.model_copy(update={"optimizer": name}))
@@ -82,7 +82,7 @@ def test_what_is_not_trained_is_held_by_none(train_settings: TrainSettings, name
 
 
 def stepped(name: str, train_settings: TrainSettings, gradients: list[torch.Tensor | None]) -> list[torch.Tensor]:
-    """A matrix that is decayed and a norm that is not, and what becomes of them; the matrix may have no gradient."""
+    """Return a decayed matrix and an undecayed norm before and after updates; the matrix may lack some gradients."""
     model = small_transformer("none")
     changes = {"optimizer": name, "lr": 0.1, "weight_decay": 0.5, "adam_betas": (0.8, 0.9), "sgd_momentum": 0.7}
     (optimizer,) = build_optimizers(model, train_settings.model_copy(update=changes))
@@ -95,7 +95,7 @@ def stepped(name: str, train_settings: TrainSettings, gradients: list[torch.Tens
 
 
 def textbook(name: str, start: torch.Tensor, gradients: list[torch.Tensor | None], decay: float) -> torch.Tensor:
-    """Kingma and Ba 2015, algorithm 1, with an L2 penalty; gradient descent with momentum, likewise."""
+    """Adam (Kingma and Ba 2015, algorithm 1) and gradient descent with momentum, both with an L2 penalty."""
     weight, number = start.double(), 0
     first = second = torch.zeros_like(weight)
     for gradient in gradients:
@@ -114,7 +114,7 @@ def textbook(name: str, start: torch.Tensor, gradients: list[torch.Tensor | None
 
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 @pytest.mark.parametrize("late", [False, True], ids=["from the first update", "thawed after two"])
-def test_adam_and_sgd_are_the_textbook_s(train_settings: TrainSettings, name: str, late: bool) -> None:
+def test_adam_and_sgd_equal_the_published_algorithms(train_settings: TrainSettings, name: str, late: bool) -> None:
     torch.manual_seed(4)
     shape = small_transformer("none").source_embedding.weight.shape
     gradients: list[torch.Tensor | None] = [torch.randn(shape) for _ in range(5)]
@@ -125,7 +125,7 @@ def test_adam_and_sgd_are_the_textbook_s(train_settings: TrainSettings, name: st
     torch.testing.assert_close(vector_after, textbook(name, vector, [torch.full_like(vector, 2.0)] * 5, 0.0))
 
 
-def test_sgd_may_have_no_momentum(train_settings: TrainSettings) -> None:
+def test_sgd_works_without_momentum(train_settings: TrainSettings) -> None:
     model = small_transformer("none")
     changes = {"optimizer": "sgd", "lr": 0.1, "sgd_momentum": 0.0, "weight_decay": 0.0}
     (optimizer,) = build_optimizers(model, train_settings.model_copy(update=changes))
@@ -137,7 +137,7 @@ def test_sgd_may_have_no_momentum(train_settings: TrainSettings) -> None:
     assert optimizer.state_dict()["state"] == {}
 
 
-def test_to_train_imports_no_compiler() -> None:
+def test_training_does_not_import_the_compiler() -> None:
     program = """
 import sys
 import torch

@@ -1,4 +1,4 @@
-"""Several processes, started as on a machine with several GPUs, make the model that one process makes."""
+"""Several processes, started as on a machine with several GPUs, train the same model as one process."""
 
 import json
 import os
@@ -57,10 +57,10 @@ def alone(store: TokenStore, folder: Path, **changes: Any) -> dict[str, torch.Te
     [(2, {"accumulate": 2}), (4, {"ema_decay": 0.9}), (2, {"sharded": True, "accumulate": 2, "ema_decay": 0.9})],
     ids=["2", "4", "2, sharded"],
 )
-def test_several_processes_train_the_model_of_one_with_as_many_times_the_batch(
+def test_several_processes_train_the_same_model_as_one_with_a_larger_batch(
     store: TokenStore, tmp_path: Path, processes: int, changes: dict[str, Any]
 ) -> None:
-    # Not Adam: it turns the last bits of a gradient that is zero, as those of key biases are, into whole steps.
+    # Not Adam: it turns rounding errors of zero gradients, such as those of key biases, into full steps.
     changes |= {"optimizer": "sgd", "lr": 0.2}
     ended = together(tmp_path, processes, tokens_per_batch=32, **changes)
     assert ended.returncode == 0, ended.stderr
@@ -71,9 +71,7 @@ def test_several_processes_train_the_model_of_one_with_as_many_times_the_batch(
         torch.testing.assert_close(tensor, expected[name], atol=1e-5, rtol=0)
 
 
-def test_a_dead_process_ends_the_others_and_a_rerun_ends_as_if_nothing_had_been(
-    store: TokenStore, tmp_path: Path
-) -> None:
+def test_a_dead_process_ends_the_others_and_a_rerun_ends_the_same(store: TokenStore, tmp_path: Path) -> None:
     undisturbed, disturbed = tmp_path / "a", tmp_path / "b"
     for folder in (undisturbed, disturbed):
         folder.mkdir()
@@ -87,5 +85,5 @@ def test_a_dead_process_ends_the_others_and_a_rerun_ends_as_if_nothing_had_been(
         "rank 1 stopped at 5",
     ]
     assert together(disturbed, 2, tokens_per_batch=32, sharded=True).returncode == 0
-    for name in ("weights.safetensors", "outcome.json"):
+    for name in ("weights.safetensors", "result.json"):
         assert (undisturbed / name).read_bytes() == (disturbed / name).read_bytes()

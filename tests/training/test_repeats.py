@@ -1,4 +1,4 @@
-"""The same inputs give the same bytes, in every family, and so does a run that was killed on the way."""
+"""In every model family, the same inputs give the same bytes, also after a kill."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,8 @@ from seqloom.models.settings import Family
 from seqloom.symbols import OWN, Symbols
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
-from seqloom.training.engine import Engine, Outcome
+from seqloom.training.engine import Engine, TrainingResult
+from seqloom.training.job import Data, Hooks, Job
 from seqloom.training.reports import Report, StepReport
 from tests.models.networks import NETWORKS, PRETRAINED, SYMBOLS, VOCABULARY, make
 from tests.records import train_settings
@@ -38,12 +39,12 @@ class Killed(BaseException):
 
 
 class Run(NamedTuple):
-    """What came of a training."""
+    """The result of a training run."""
 
-    outcome: Outcome
-    losses: list[float]  # of each update since the run was started or resumed
+    result: TrainingResult
+    losses: list[float]  # of each update since the start or resume
     weights: bytes
-    fixed: bytes  # the weights that are not to be trained, and before:
+    fixed: bytes  # untrained weights after the run, and before it:
     fixed_before: bytes
 
 
@@ -52,7 +53,7 @@ def fixed(model: Seq2Seq) -> bytes:
 
 
 def tokens(folder: Path, symbols: Symbols) -> TokenStore:
-    """60 pairs whose target is their source."""
+    """60 pairs with equal source and target."""
     if not folder.exists():
         generator = torch.Generator().manual_seed(5)
         with TokenWriter(folder, VOCABULARY, VOCABULARY, symbols) as writer:
@@ -65,7 +66,7 @@ def tokens(folder: Path, symbols: Symbols) -> TokenStore:
 
 @pytest.fixture(params=NAMES)
 def train(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Run]:
-    """Trains a network in a folder, from where it was left there, and may kill itself after an update."""
+    """Return a function that trains a network in a folder, or resumes there, and can stop hard after an update."""
     name = request.param
     if name in PRETRAINED:
         make_network(name, tmp_path / name, VOCABULARY)
@@ -81,30 +82,29 @@ def train(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Run]:
                 raise Killed
             return False
 
-        engine = Engine(
-            model, BatchOrder(store, 128, SETTINGS.seed), list(in_order(store, 128)), SETTINGS,
-            Placement(torch.device("cpu"), "fp32"), quality=lambda _: -engine.validation_loss(),
-            checkpoints=Checkpoints(tmp_path / folder, keep=2), listeners=[reports.append], should_stop=kill,
-        )  # fmt: skip
-        outcome = engine.run()
+        data = Data(BatchOrder(store, 128, SETTINGS.seed), list(in_order(store, 128)))
+        hooks = Hooks(lambda _: -engine.validation_loss(), kill, [reports.append])
+        checkpoints = Checkpoints(tmp_path / folder, keep=2)
+        engine = Engine(Job(model, data, SETTINGS, Placement(torch.device("cpu"), "fp32"), checkpoints, hooks))
+        result = engine.run()
         losses = [report.loss for report in reports if isinstance(report, StepReport)]
-        return Run(outcome, losses, save(weights(model)), fixed(model), before)
+        return Run(result, losses, save(weights(model)), fixed(model), before)
 
     return run
 
 
-def test_no_family_is_missing() -> None:
+def test_every_family_is_tested() -> None:
     assert {NETWORKS[name][0] for name in NAMES} == set(get_args(Family))
 
 
-def test_two_runs_and_one_that_was_killed_give_the_same_bytes(train: Callable[..., Run]) -> None:
+def test_two_runs_and_a_killed_one_give_the_same_bytes(train: Callable[..., Run]) -> None:
     first = train("a")
     assert sum(first.losses[-4:]) < sum(first.losses[:4])
     assert first.fixed == first.fixed_before
     assert train("b") == first
     with pytest.raises(Killed):
         train("c", killed_at=10)
-    torch.manual_seed(999)  # whatever happens in between
+    torch.manual_seed(999)  # must not matter
     resumed = train("c")
     assert 0 < len(resumed.losses) < len(first.losses)
     assert resumed == first._replace(losses=first.losses[-len(resumed.losses) :])

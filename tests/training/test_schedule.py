@@ -16,7 +16,7 @@ def settings(**changes: Any) -> TrainSettings:
 
 
 def run(given: TrainSettings, step_minutes: float = 0.0, step_epochs: float = 0.0) -> list[float]:
-    """The rates of a run whose updates all take the same time, up to the bound that ends it."""
+    """Return the rates of a run whose updates all take the same time, up to its end."""
     rates: list[float] = []
     while share_done(given, done := len(rates), done * step_minutes, done * step_epochs) < 1:
         rates.append(learning_rate(given, done + 1, minutes=done * step_minutes, epochs=done * step_epochs))
@@ -33,7 +33,7 @@ def test_rises_linearly_and_falls_with_the_square_root() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_falls_to_almost_nothing_at_the_last_step(schedule: str) -> None:
+def test_decays_to_almost_zero_at_the_last_step(schedule: str) -> None:
     rates = run(settings(warmup_steps=10, max_steps=1000, schedule=schedule))
     assert len(rates) == 1000
     assert max(rates) == 1.0
@@ -59,11 +59,11 @@ def test_agrees_with_the_schedules_of_torch(schedule: str) -> None:
 
 
 @pytest.mark.parametrize("schedule", ["inverse_sqrt", "linear", "cosine", "constant", "plateau"])
-def test_without_warm_up_the_first_step_has_the_full_rate(schedule: str) -> None:
+def test_without_warmup_the_first_step_has_the_full_rate(schedule: str) -> None:
     assert learning_rate(settings(lr=0.5, warmup_steps=0, schedule=schedule), 1) == 0.5
 
 
-def test_constant_stays_and_plateau_is_lowered_by_its_factor() -> None:
+def test_constant_does_not_change_and_plateau_is_multiplied_by_the_factor() -> None:
     constant = settings(lr=0.5, warmup_steps=10, max_steps=100, schedule="constant")
     assert run(constant)[9:] == [0.5] * 91
     plateau = settings(lr=0.5, warmup_steps=10, max_steps=100, schedule="plateau")
@@ -72,7 +72,7 @@ def test_constant_stays_and_plateau_is_lowered_by_its_factor() -> None:
     assert learning_rate(constant, 50, factor=0.25) == 0.5
 
 
-# A run that has 400 updates by the clock, the steps or the epochs, and by the others more or no bound at all.
+# Runs of 400 updates, limited by time, steps or epochs; the other limits are later or absent.
 BOUNDS: dict[str, dict[str, Any]] = {
     "minutes alone": {"max_steps": None, "max_minutes": 20.0},
     "minutes before steps": {"max_steps": 1000, "max_minutes": 20.0},
@@ -86,10 +86,10 @@ BOUNDS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 @pytest.mark.parametrize("warmup", [0, 1, 50])
 @pytest.mark.parametrize("bounds", BOUNDS.values(), ids=BOUNDS)
-def test_the_decay_fits_the_bound_that_comes_first(bounds: dict[str, Any], warmup: int, schedule: str) -> None:
+def test_the_decay_ends_at_the_first_limit(bounds: dict[str, Any], warmup: int, schedule: str) -> None:
     given = settings(schedule=schedule, warmup_steps=warmup, **bounds)
     rates = run(given, step_minutes=1 / 20, step_epochs=1 / 100)
-    assert len(rates) in (400, 401)  # 400 times 1/20 is not quite 20
+    assert len(rates) in (400, 401)  # in floating point, 400 times 1/20 is not exactly 20
     fallen = rates[warmup:]
     assert fallen[0] == pytest.approx(1.0)
     assert fallen == sorted(fallen, reverse=True)
@@ -99,7 +99,7 @@ def test_the_decay_fits_the_bound_that_comes_first(bounds: dict[str, Any], warmu
     assert rates == pytest.approx(same, abs=1e-2)
 
 
-def test_a_validation_that_takes_long_is_no_jump_but_the_time_that_it_took() -> None:
+def test_after_a_long_validation_the_rate_falls_by_the_elapsed_time() -> None:
     given = settings(schedule="linear", warmup_steps=100, max_steps=None, max_minutes=10.0)
     before, after = learning_rate(given, 501, minutes=5.0), learning_rate(given, 501, minutes=5.5)
     assert before == pytest.approx((10 - 5) / (10 - 1))
@@ -107,7 +107,7 @@ def test_a_validation_that_takes_long_is_no_jump_but_the_time_that_it_took() -> 
 
 
 @pytest.mark.parametrize("schedule", ["inverse_sqrt", "linear", "cosine", "constant"])
-def test_a_warm_up_too_long_for_the_clock_ends_at_half_time(schedule: str) -> None:
+def test_a_warmup_that_is_too_long_ends_at_half_time(schedule: str) -> None:
     given = settings(schedule=schedule, warmup_steps=10_000, max_steps=None, max_minutes=10.0)
     rates = run(given, step_minutes=1 / 100)
     half = round(1000 * WARMUP_SHARE)
@@ -120,14 +120,14 @@ def test_a_warm_up_too_long_for_the_clock_ends_at_half_time(schedule: str) -> No
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_past_the_end_the_rate_is_zero_and_never_negative(schedule: str) -> None:
+def test_after_the_end_the_rate_is_zero_and_never_negative(schedule: str) -> None:
     given = settings(schedule=schedule, warmup_steps=10, max_steps=100, max_epochs=2, max_minutes=1.0)
     assert learning_rate(given, 50) > 0
     for past in ({"step": 101}, {"step": 200}, {"step": 50, "minutes": 1.0}, {"step": 50, "epochs": 2.5}):
         assert learning_rate(given, **past) == 0.0
 
 
-def test_the_share_that_is_done_is_that_of_the_nearest_bound() -> None:
+def test_the_completed_share_is_that_of_the_nearest_limit() -> None:
     given = settings(warmup_steps=0, max_steps=100, max_epochs=4, max_minutes=10.0)
     assert share_done(given, 0) == 0
     assert share_done(given, 50, 1.0, 1.0) == 0.5

@@ -29,7 +29,7 @@ from tests import records
         ({"plateau_patience": 0}, "greater than or equal to 1"),
     ],
 )
-def test_what_is_impossible_is_refused_and_what_is_valid_is_named(changes: dict[str, Any], said: str) -> None:
+def test_an_invalid_setting_is_refused_with_the_valid_values(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         records.train_settings(**changes)
 
@@ -46,12 +46,12 @@ def test_what_is_impossible_is_refused_and_what_is_valid_is_named(changes: dict[
         {"precision": "fp16", "device": "cuda"},
     ],
 )
-def test_what_is_possible_is_taken(changes: dict[str, Any]) -> None:
+def test_a_valid_setting_is_accepted(changes: dict[str, Any]) -> None:
     settings = records.train_settings(**changes)
     assert {name: getattr(settings, name) for name in changes} == changes
 
 
-def test_a_validation_cannot_ask_for_more_than_it_allows() -> None:
+def test_the_lower_length_limit_cannot_exceed_the_upper_one() -> None:
     search = records.train_settings().validation_search.model_dump()
     with pytest.raises(ValidationError, match=r"is 30, above max_length_extra \(20\)"):
         records.train_settings(validation_search=search | {"min_length_extra": 30})

@@ -1,9 +1,10 @@
-"""One of several processes that train a small model together, as `torchrun` starts them: see test_processes.py.
+"""One of several processes that train a small model together, started by `torchrun` in test_processes.py.
 
     python -m tests.training.together FOLDER CHANGES [WHAT]
 
-FOLDER holds the token store `tokens`; CHANGES are settings as JSON. The first process writes the weights it ends with
-to FOLDER/weights.safetensors. WHAT may be `die`: the second process kills itself in the middle.
+FOLDER has the token store `tokens`; CHANGES are settings as JSON. The first process writes the final weights to
+FOLDER/weights.safetensors. If WHAT is `die`, the second process kills itself during training; if it is `stop`, it asks
+to stop.
 """
 
 import json
@@ -38,14 +39,14 @@ def main(folder: Path, changes: str, what: str = "") -> None:
 
         engine.should_stop = should_stop
         try:
-            outcome = engine.run()
+            result = engine.run()
         except InterruptError:
             sys.stdout.write(f"rank {processes.rank} stopped at {engine.state.step}\n")
             return
         every = wholes(weights(engine.model))
         if processes.first:
             save_file(every, folder / "weights.safetensors")
-            (folder / "outcome.json").write_text(json.dumps(outcome))
+            (folder / "result.json").write_text(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The door of every stage: `python -m seqloom.stages NAME` runs one.
+"""Runs a stage: `python -m seqloom.stages NAME`.
 
-A stage's module is imported behind the door: torch and MLflow take seconds, and Ctrl-C may come in any of them.
+The stage's module is imported inside `run_stage`, which handles Ctrl-C: importing torch and MLflow takes seconds.
 """
 
 import gc
@@ -17,7 +17,7 @@ STAGES = sorted(path.stem for path in Path(__file__).parent.glob("*_*.py") if no
 
 
 def main(arguments: list[str]) -> None:
-    """Run the stage of the first argument."""
+    """Run the stage named by the first argument."""
     name, *switches = arguments or [""]
     if name not in STAGES:
         sys.exit(f"error: {name!r} is not a stage; valid are {', '.join(STAGES)}")

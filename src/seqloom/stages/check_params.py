@@ -1,10 +1,10 @@
-"""Stage check_params: params.yaml is valid, and this machine has what it names. It runs before all others.
+"""check_params: check that this machine has what params.yaml names. This stage runs before all others.
 
-DVC deletes the results of a stage before it runs the stage. A wrong setting stops here, where nothing is lost: every
-other stage depends on data/checked, whose content never changes, so that no stage runs again because this one did.
+DVC deletes the results of a stage before it runs it, so a wrong setting should fail here, where nothing is lost. Every
+other stage depends on data/checked. The content of that file never changes, so no stage runs again because of it.
 
-`run_stage` has read params.yaml already and told every fault in it; here are those that depend on the machine. Whether
-the version that `train.start` names exists is for the registry to say: download_pretrained asks it.
+`run_stage` has already read and validated params.yaml; this stage finds the faults that depend on the machine.
+download_pretrained checks that the version in `train.start` exists, which needs the registry.
 """
 
 from collections.abc import Iterator
@@ -22,10 +22,10 @@ from seqloom.progress import Listener
 
 
 def run(params: Params, listen: Listener) -> None:
-    """Look for the files, libraries and GPUs that params.yaml names.
+    """Check that the files, libraries and GPUs that params.yaml names exist, and write data/checked.
 
     Raises:
-        ParamsError: some are not here; the message has a line for each.
+        ParamsError: some do not; the message has a line for each.
     """
     faults = [*_corpora(params), *_pretrained(params), *_vectors(params), *_gpus(params)]
     if faults:

@@ -1,9 +1,6 @@
-"""What every stage has around it: settings in, progress and errors out, an exit status for DVC.
+"""Runs a stage on params.yaml, shows its progress and errors, and exits with a status from `seqloom.exits`.
 
-A stage is a function of the params and of a listener; what it reads and writes is its own affair, and this module
-knows nothing of it.
-
-A stage leaves with one of the statuses of `seqloom.exits`.
+A stage is a function of the params and a progress listener.
 """
 
 import errno
@@ -28,29 +25,29 @@ from seqloom.printable import printable
 from seqloom.progress import Listener, Progress
 from seqloom.stages.restore import restore
 
-# A terminal gets one line that redraws itself, anything else a plain line now and then. A flow that shows a stage's
-# log file on a terminal asks for the former with SEQLOOM_PROGRESS=live.
+# On a terminal one line is redrawn; elsewhere a line is written every few seconds. A flow that shows a stage's log file
+# on a terminal sets SEQLOOM_PROGRESS=live to get the former.
 LIVE_EVERY, PLAIN_EVERY = 0.1, 5.0  # seconds
 
 
 class _Terminated(BaseException):
-    """SIGTERM, as an exception, so that what a stage holds open is closed on the way out."""
+    """Raised on SIGTERM, so that a stage closes its files and locks before the process exits."""
 
 
 class Meter:
-    """Draws `Progress` records on a stream: how far, how fast, how long still."""
+    """Draws `Progress` records on a stream: amount done, speed, and time left."""
 
     def __init__(self, stream: TextIO, *, live: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._live, self._clock = stream, live, clock
         self._every = LIVE_EVERY if live else PLAIN_EVERY
         self._last: Progress | None = None
-        self._pending = False  # the last record has not been drawn
+        self._pending = False  # the last record is not drawn yet
         self._began = self._drawn = 0.0
-        self._began_at = 0  # what was done when the task was first heard of: a resumed one does not start at nothing
+        self._began_at = 0  # `done` of the task's first record; not 0 if the task was resumed
         self._width = 0
 
     def __call__(self, progress: Progress) -> None:
-        """Draw a record, or keep it for later where the last drawing is too fresh."""
+        """Draw a record, or keep it for later if the last one was drawn only just now."""
         now = self._clock()
         if self._last is None or progress.task != self._last.task:
             self.close()
@@ -60,7 +57,7 @@ class Meter:
             self._draw(now)
 
     def close(self) -> None:
-        """Draw what is still kept, and leave the line."""
+        """Draw a kept record and end the line."""
         if self._pending:
             self._draw(self._clock())
         if self._width:
@@ -70,7 +67,7 @@ class Meter:
 
     def _draw(self, now: float) -> None:
         assert self._last is not None
-        line = describe(self._last, self._last.done - self._began_at, now - self._began)
+        line = format_progress(self._last, self._last.done - self._began_at, now - self._began)
         if self._live:
             line = line[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be redrawn
             self._stream.write("\r" + line.ljust(self._width))
@@ -81,8 +78,8 @@ class Meter:
         self._drawn, self._pending = now, False
 
 
-def describe(progress: Progress, done_here: int, seconds: float) -> str:
-    """Return one line for a record, of which `done_here` units were done in `seconds`."""
+def format_progress(progress: Progress, done_here: int, seconds: float) -> str:
+    """Return a line for a record; `done_here` of its units were done in `seconds` by this process."""
     task, done, total, unit, note = progress
     shown, shown_unit = (_megabytes, "MB") if unit == "bytes" else (_thousands, unit)
     parts = [task, f"{shown(done)}{'' if total is None else '/' + shown(total)} {shown_unit}"]
@@ -115,7 +112,7 @@ def _duration(seconds: float) -> str:
 
 
 class _Messages(logging.Handler):
-    """Gives what the core says to a person a line of its own, which progress does not draw over."""
+    """Prints log records on lines of their own, which the progress line does not overwrite."""
 
     def __init__(self, meter: Meter) -> None:
         super().__init__(logging.INFO)
@@ -140,7 +137,7 @@ def _messages(meter: Meter) -> Iterator[None]:
 
 
 def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
-    """Run a stage on params.yaml and leave the process if it fails, with one line on stderr that says why."""
+    """Run a stage on params.yaml; if it fails, print the reason on stderr and exit."""
     signal.signal(signal.SIGTERM, _terminate)
     meter = Meter(sys.stdout, live=sys.stdout.isatty() or os.environ.get("SEQLOOM_PROGRESS") == "live")
     try:
@@ -153,7 +150,7 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
         finally:
             meter.close()
     except ParamsError as error:
-        _fail(f"{error}{_way_back()}", exits.MISUSED)
+        _fail(f"{error}{_restore_hint()}", exits.MISUSED)
     except (OfflineError, SilentError) as error:
         _fail(str(error), exits.TRY_LATER)
     except SeqloomError as error:
@@ -163,47 +160,47 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
     except _Terminated:
         _fail(f"{name} was interrupted; run again to go on", exits.TERMINATED)
     except Exception as error:
-        if (said := _of_the_machine(error)) is None:
+        if (said := _machine_fault(error)) is None:
             raise
         _fail(f"{name}: {said} and run again", exits.FAILED)
 
 
 def _restore(name: str, meter: Meter) -> None:
-    """Bring back the results of the last run, as far as that goes."""
-    with suppress(Exception):  # the error that made the stage fail matters more; the disk may be full
+    """Restore the results of the last run as far as possible."""
+    with suppress(Exception):  # must not replace the error of the stage; the disk may be full
         if folders := restore(name):
             meter.close()
-            print(f"`dvc checkout {' '.join(folders)}` brings back what the last run left there", file=sys.stderr)
+            print(f"`dvc checkout {' '.join(folders)}` restores the results of the last run there", file=sys.stderr)
 
 
-def _way_back() -> str:
-    """What to do about params.yaml if `dvc exp run -S` changed it here, in the clone and not in a copy of it."""
+def _restore_hint() -> str:
+    """Return a hint if `dvc exp run -S` changed params.yaml in this clone, rather than in a copy of it."""
     if "DVC_EXP_NAME" not in os.environ or "/.dvc/tmp/exps/" in Path.cwd().as_posix():
         return ""
-    return "\nparams.yaml keeps what `-S` wrote into it; `git checkout params.yaml` brings back the committed file"
+    return "\nparams.yaml still has the values of `-S`; `git checkout params.yaml` restores the committed file"
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise _Terminated
 
 
-def _of_the_machine(error: Exception) -> str | None:
-    """What is wrong with the disk or the limits of this machine, and what to do; None if the error is another."""
+def _machine_fault(error: Exception) -> str | None:
+    """Return what is wrong with the disk or the limits of this machine, and a remedy; None for other errors."""
     place = getattr(error, "filename", None) or "this folder"
     number = getattr(error, "errno", None)
-    # Libraries that write files in another language wrap the error number into words.
+    # Libraries in other languages raise errors with a message instead of an error number.
     if number in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error):
         return f"no space is left on the disk of {place}; make room"
     if number == errno.EFBIG or os.strerror(errno.EFBIG) in str(error):
-        return f"a file in {place} has reached the size that its disk or `ulimit -f` allows; raise that"
+        return f"a file in {place} has reached the size limit of its disk or of `ulimit -f`; raise the limit"
     if number == errno.EROFS:
         return f"the disk of {place} is read-only; make it writable"
     if number in (errno.EACCES, errno.EPERM):
-        return f"{place} may not be used by this user ({os.strerror(number)}); change its owner or mode"
+        return f"this user may not use {place} ({os.strerror(number)}); change its owner or mode"
     if number == errno.EIO:
-        return f"the disk of {place} cannot be read or written (I/O error); look at the disk"
+        return f"the disk of {place} cannot be read or written (I/O error); check the disk"
     if number == errno.EMFILE:
-        return "more files are open than this machine allows; raise `ulimit -n`"
+        return "this process has too many open files; raise `ulimit -n`"
     return None
 
 

@@ -1,7 +1,7 @@
-"""Stage download_corpus: every corpus of params.yaml into data/raw, as fetched, with a manifest of what lies there.
+"""download_corpus: fetch every corpus of params.yaml into data/raw, unchanged, with a manifest of the files.
 
-Downloads grow and stay in scratch/downloads: DVC empties data/raw before the stage runs, and an interrupted download
-shall go on where it stopped.
+Downloads are kept in scratch/downloads, because DVC empties data/raw before the stage runs, and an interrupted download
+must be able to resume.
 """
 
 import json
@@ -28,10 +28,10 @@ _MANIFEST = "manifest.json"
 
 
 def run(params: Params, listen: Listener) -> None:
-    """Fetch the corpora; data/raw changes only when all of them are there and right.
+    """Fetch the corpora; data/raw changes only after all of them are fetched and verified.
 
     Raises:
-        SourceError: a corpus cannot be fetched, for a reason that its subclass names.
+        SourceError: a corpus cannot be fetched; the subclass says why.
     """
     mirror = os.environ.get(MIRROR_VARIABLE)
     RAW.mkdir(parents=True, exist_ok=True)
@@ -65,13 +65,13 @@ def _fetch(
         case GitSource():
             fetch_git(corpus, source, directions, into, cache, listen)
     if not any(path.is_file() for path in into.rglob("*")):
-        raise SourceError(f"{corpus}: what was fetched holds no file; see corpora.{corpus} in params.yaml")
+        raise SourceError(f"{corpus}: fetched no file; check corpora.{corpus} in params.yaml")
 
 
 def _entry(source: Source, folder: Path, corpus: str) -> dict[str, Any]:
     files = sorted(path for path in (folder / corpus).rglob("*") if path.is_file())
     for path in files:
-        safe_name(corpus, path.relative_to(folder / corpus).as_posix())  # the names go into the manifest, and into logs
+        safe_name(corpus, path.relative_to(folder / corpus).as_posix())  # manifest and logs contain the names
     return {
         "kind": source.kind,
         "files": [

@@ -1,11 +1,11 @@
-"""Stage download_pretrained: all that training starts from into models/pretrained, with a manifest of what lies there.
+"""download_pretrained: put everything that training starts from into models/pretrained, with a manifest of the files.
 
-`model/` is a Hugging Face folder (description, weights, tokenizer), `embeddings/` has a file of vectors per side, and
-`start/` is the model folder of the registered version that `train.start` names. Where params.yaml names none of them,
-the manifest is all there is, so that the stages after this one do not change with data/local. What is fetched stays in
-scratch/downloads too: DVC empties models/pretrained before the stage runs.
+`model/` is a Hugging Face model folder (configuration, weights, tokenizer), `embeddings/` has a file of word vectors
+per side, and `start/` is the model folder of the registered version in `train.start`. If params.yaml names none of
+them, only the manifest is written, so that later stages do not depend on data/local. Downloads are also kept in
+scratch/downloads, because DVC empties models/pretrained before the stage runs.
 
-Only data is taken, never code. Weights are stored as safetensors; a pickle is read as tensors and nothing else.
+Only data is copied, never code. Weights are stored as safetensors; a pickle is read as tensors only.
 """
 
 import json
@@ -24,23 +24,23 @@ from seqloom.params import Params
 from seqloom.places import PRETRAINED, SCRATCH
 from seqloom.progress import Listener
 
-if TYPE_CHECKING:  # seconds to import, and needed for pickles alone
+if TYPE_CHECKING:  # takes seconds to import, and is needed for pickles only
     import torch
 
 _SAFETENSORS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?")
 _PICKLES = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
-_VOCABULARIES = (".json", ".model", ".spm", ".txt")  # and descriptions
+_VOCABULARIES = (".json", ".model", ".spm", ".txt")  # and configurations
 _NEEDED = "config.json"
-_VERSION = ("model.json", "model.safetensors", "config.json", "languages.json")  # and the folder of the tokenizer
+_VERSION = ("model.json", "model.safetensors", "config.json", "languages.json")  # besides the folder of the tokenizer
 
 
 def run(params: Params, listen: Listener) -> None:
-    """Copy or fetch what params.yaml names; models/pretrained changes only when all of it is there.
+    """Copy or fetch what params.yaml names; models/pretrained changes only after all of it is complete.
 
     Raises:
-        SourceError: something is missing or not what it should be; `OfflineError` where the hub cannot be reached.
-        ModelError: Hugging Face's libraries are needed and not installed.
-        RegistryError: the version that `train.start` names cannot be had.
+        SourceError: a file is missing or invalid; `OfflineError` if the hub cannot be reached.
+        ModelError: Hugging Face's libraries are needed but not installed.
+        RegistryError: the version in `train.start` cannot be fetched.
     """
     model, embeddings = params.model.pretrained, params.model.embeddings
     manifest: dict[str, Any] = {"model": None, "embeddings": {}}
@@ -48,7 +48,7 @@ def run(params: Params, listen: Listener) -> None:
     with TemporaryDirectory(prefix=".part-", dir=PRETRAINED) as name:
         new = Path(name)
         if params.model.name == "pretrained" and model.source is not None:
-            library("transformers")  # what the stages after this one need
+            library("transformers")  # later stages need it
             take_model(_folder(model.source, model.revision, listen), new / "model", listen)
             manifest["model"] = {"source": model.source, "revision": model.revision, "files": _files(new / "model")}
         for side, file in embeddings.files.items():
@@ -74,10 +74,10 @@ def _folder(source: str, revision: str | None, listen: Listener) -> Path:
 
 
 def choose(names: Iterable[str]) -> list[str]:
-    """The files that make a model, of those in its folder: pickled weights only where there are no others.
+    """Return the names of the files to copy; pickled weights only if there are no others.
 
     Raises:
-        SourceError: there is no description of the model, or no weights.
+        SourceError: there is no configuration or there are no weights.
     """
     names = sorted(names)
     data = [name for name in names if name.endswith(_VOCABULARIES) and not name.endswith(".index.json")]
@@ -85,15 +85,15 @@ def choose(names: Iterable[str]) -> list[str]:
     weights = weights or [name for name in names if _PICKLES.fullmatch(name)]
     for missing, there in ((_NEEDED, _NEEDED in data), ("model.safetensors and no pytorch_model.bin", bool(weights))):
         if not there:
-            raise SourceError(f"model.pretrained.source is no folder of a Hugging Face model: it has no {missing}")
+            raise SourceError(f"model.pretrained.source is not the folder of a Hugging Face model: it has no {missing}")
     return [*data, *weights]
 
 
 def take_model(folder: Path, into: Path, listen: Listener) -> None:
-    """Copy a model's files into the folder `into`, which is made, its weights as safetensors.
+    """Copy a model's files into the new folder `into`, with its weights as safetensors.
 
     Raises:
-        SourceError: the folder is not one of a model, or its weights are not tensors alone.
+        SourceError: the folder is not that of a model, or a file of weights has anything but tensors.
     """
     into.mkdir(parents=True)
     pickles = []
@@ -117,16 +117,22 @@ def _tensors(pickles: list[Path]) -> "dict[str, torch.Tensor]":
             read = torch.load(file, map_location="cpu", weights_only=True)
         except OSError as error:
             raise SourceError(f"{file}: cannot be read: {error.strerror or error}") from error
-        except Exception as error:  # damaged bytes raise nearly any error there is
-            raise SourceError(f"{file}: is no file of tensors alone, and is read as nothing else") from error
+        except Exception as error:  # damaged files raise almost any type of error
+            raise SourceError(f"{file}: must contain tensors only; it is damaged or contains other objects") from error
         if not isinstance(read, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in read.values()):
-            raise SourceError(f"{file}: holds something else than tensors by name")
-        tensors |= {str(name): tensor.contiguous().clone() for name, tensor in read.items()}  # no two share memory
+            raise SourceError(f"{file}: must contain tensors by name")
+        tensors |= {
+            str(name): tensor.contiguous().clone() for name, tensor in read.items()
+        }  # safetensors refuses shared memory
     return tensors
 
 
 def take_vectors(file: Path, into: Path, listen: Listener) -> None:
-    """Copy a file of vectors. Raises `SourceError` where there is none."""
+    """Copy a file of word vectors.
+
+    Raises:
+        SourceError: the file does not exist.
+    """
     if not file.is_file():
         raise SourceError(f"model.embeddings: there is no file {file}; put the vectors there")
     into.parent.mkdir(parents=True, exist_ok=True)
@@ -134,10 +140,10 @@ def take_vectors(file: Path, into: Path, listen: Listener) -> None:
 
 
 def take_version(version: str, into: Path, listen: Listener) -> None:
-    """Copy the network, tokenizer and languages of a registered version into the folder `into`, which is made.
+    """Copy the network, tokenizer and languages of a registered version into the new folder `into`.
 
     Raises:
-        RegistryError: there is no such version, its files are gone, or the registry cannot be asked.
+        RegistryError: there is no such version, its files are missing, or the registry cannot be reached.
     """
     from seqloom.tracking.store import connect  # and with it MLflow, which others need not wait for
     from seqloom.tracking.versions import fetch, parse

@@ -1,8 +1,7 @@
-"""evaluate_model: models/candidate and the test split in; translations, scores and a page for people out.
+"""evaluate_model: translate and score the test split with models/candidate, and write a report.
 
-The report also tells what is known about the corpus and the training, from the metrics of the stages before, and what
-was cut: pairs that were too long to train on, hypotheses that reached the greatest length, sources that were not read
-to their end.
+The report also has figures about the corpus and the training, from the metrics of earlier stages, and counts what was
+cut: pairs that were too long to train on, hypotheses that reached the length limit, and sources that were truncated.
 """
 
 import csv
@@ -41,17 +40,17 @@ _LENGTHS = ("max_length_ratio", "max_length_extra")
 
 
 class Cut(NamedTuple):
-    """How many test segments may lack something."""
+    """The number of test segments whose translation may be incomplete."""
 
-    hypotheses: int  # that have as many tokens as they may have
-    sources: int  # that are longer than the model reads
+    hypotheses: int  # that reached the length limit
+    sources: int  # that are longer than the model's input
 
 
 def run(params: Params, listen: Listener) -> None:
     """Translate and score the test split; write reports/evaluation, metrics/evaluation.json and plots/lengths.csv."""
     pairs = list(read_split(places.CORPUS / "test.tsv"))
     if not pairs:
-        raise EvaluationError(f"{places.CORPUS / 'test.tsv'}: holds no pair; raise prepare.split.test, or add pairs")
+        raise EvaluationError(f"{places.CORPUS / 'test.tsv'}: has no pair; raise prepare.split.test, or add pairs")
     texts_translator = TextTranslator.load(places.CANDIDATE, params.train.device, params.search)
     translator = texts_translator.translator
     directions = _directions(pairs, translator)
@@ -80,12 +79,12 @@ def run(params: Params, listen: Listener) -> None:
 
 
 def flagged(results: Sequence[Result]) -> dict[str, int]:
-    """How many translations carry each flag."""
+    """Return the number of translations with each flag."""
     return {flag.value: sum(flag in result.flags for result in results) for flag in Flag}
 
 
 def draw_attention(translator: Translator, segments: Segments, scores: Scores) -> None:
-    """Draw where the model looks in a segment of middling quality; of a model without attention there is no picture."""
+    """Draw the attention for a segment of median quality; draw nothing if the model has no attention."""
     (row,) = ranked(scores, segments.sources, 1)["median"]
     with suppress(ModelError, EvaluationError):
         seen = translator.attention(segments.sources[row], language=segments.directions[row].target)
@@ -93,18 +92,22 @@ def draw_attention(translator: Translator, segments: Segments, scores: Scores) -
 
 
 def _directions(pairs: Sequence[Pair], translator: Translator) -> list[Direction]:
-    """The direction of each pair. Raises `EvaluationError` for one that the model has not."""
+    """Return the direction of each pair.
+
+    Raises:
+        EvaluationError: the model does not have one of them.
+    """
     known = {str(direction): direction for direction in translator.languages.directions}
     if strange := {pair.direction for pair in pairs} - known.keys():
         raise EvaluationError(
-            f"{places.CORPUS / 'test.tsv'}: holds {', '.join(sorted(strange))}, and the model has {', '.join(known)}; "
+            f"{places.CORPUS / 'test.tsv'}: has {', '.join(sorted(strange))}, but the model has {', '.join(known)}; "
             "run prepare_corpus and train_model again"
         )
     return [known[pair.direction] for pair in pairs]
 
 
 def facts(translator: Translator, cut: Cut, flags: Mapping[str, int]) -> Facts:
-    """What a reader of the scores wants to know about the model, its training, the corpus and the search."""
+    """Return the report's tables about the model, its training, the corpus and the search."""
     model, tokenizer, search = translator.model, translator.tokenizer, translator.search
     vocabulary = f"{tokenizer.source_vocab_size:,}"
     if not tokenizer.joint:
@@ -130,15 +133,15 @@ def facts(translator: Translator, cut: Cut, flags: Mapping[str, int]) -> Facts:
         },
         "Search": {
             **_known(search.model_dump(), ("method", *_SEARCH[search.method], *_LENGTHS)),
-            "hypotheses of the greatest length, cut": _shown(cut.hypotheses),
-            "sources longer than the model reads, cut": _shown(cut.sources),
+            "hypotheses cut at the length limit": _shown(cut.hypotheses),
+            "sources cut at the model's input length": _shown(cut.sources),
             **{f"translations flagged {flag.replace('_', ' ')}": _shown(count) for flag, count in flags.items()},
         },
     }
 
 
 def length_table(scores: Scores) -> str:
-    """Scores by source length as CSV, for `dvc plots`."""
+    """Return the scores by source length as CSV, for `dvc plots`."""
     rows = [bucket.record() for bucket in scores.by_length]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -148,7 +151,7 @@ def length_table(scores: Scores) -> str:
 
 
 def _known(record: dict[str, Any], names: Iterable[str]) -> dict[str, str]:
-    """Those of the named fields that the record has, in words."""
+    """Return those of the named fields that the record has, as text."""
     return {name.replace("_", " "): _shown(record[name]) for name in names if record.get(name) is not None}
 
 
@@ -161,5 +164,5 @@ def _shown(value: object) -> str:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    """A JSON object, or an empty one where there is no such file: the report then says less."""
+    """Return a JSON object, or an empty one if the file does not exist; the report is then shorter."""
     return read_object(path, EvaluationError) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""Stage prepare_corpus: write three splits from data/raw, counts, and a page of examples of what was left out."""
+"""prepare_corpus: write three splits from data/raw, their counts, and a page with examples of excluded pairs."""
 
 import json
 import logging
@@ -19,11 +19,11 @@ _logger = logging.getLogger(__name__)
 
 
 def run(params: Params, listen: Listener) -> None:
-    """Write the splits and the metrics; on an error both stay as they were.
+    """Write the splits, the metrics and the page; on an error the splits and metrics stay as they were.
 
     Raises:
         FormatError: a line or an entry of a corpus cannot be read.
-        CorpusError: what is left is no corpus to train and test on; see `prepare`.
+        CorpusError: the remaining pairs do not suffice to train and test on; see `prepare`.
     """
     CORPUS.mkdir(parents=True, exist_ok=True)
     CORPUS_METRICS.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Stage register_model: what the stages before left becomes one MLflow run and one version, judged beside the champion.
+"""register_model: log the results as an MLflow run, register a version, and compare it with the champion.
 
-Run again it finds both by their fingerprint and changes nothing; in a clone whose store is empty it makes them anew,
-without training. metrics/registration.json holds what repeats: no version, run id, date or verdict.
+If run again, the stage finds both by their fingerprint and changes nothing; with an empty store it creates them again,
+without training. metrics/registration.json has only what is the same every time: no version, run id, date or verdict.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from seqloom import places
 from seqloom.files import sha256_of, write_json
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
-from seqloom.stages.registration.description import describe, version_tags
+from seqloom.stages.registration.description import collect_run, version_tags
 from seqloom.stages.registration.judging import settle
 from seqloom.stages.registration.results import Results, read_results
 from seqloom.tracking.lineage import fingerprint
@@ -20,14 +20,14 @@ from seqloom.tracking.registry import find, label, nominate, register
 from seqloom.tracking.run import log_run
 from seqloom.tracking.store import connect, exclusive
 
-SERVED = Path(seqloom.__file__).parent / "tracking" / "served_model.py"  # a copy of it is part of each version
+SERVED = Path(seqloom.__file__).parent / "tracking" / "served_model.py"  # each version has a copy
 
 
 def run(params: Params, listen: Listener) -> None:
-    """Log, register, judge and settle the aliases; write metrics/registration.json when all of it stands.
+    """Log, register, judge and set the aliases; then write metrics/registration.json.
 
     Raises:
-        RegistryError: a result is missing, or the store or the registry refuses.
+        RegistryError: a result is missing, or the store or the registry reports an error.
     """
     results = read_results()
     name = model_name(params.task, params.languages.sources, params.languages.targets)
@@ -38,7 +38,7 @@ def run(params: Params, listen: Listener) -> None:
         version = find(store, name, identity)
         if version is None:
             listen(Progress("register", 1, 4, "steps", "logging the run and the model"))
-            record = describe(params, results, identity)
+            record = collect_run(params, results, identity)
             logged = log_run(store, params.register_.experiment, record)
             listen(Progress("register", 2, 4, "steps", "registering the version"))
             version = register(store, name, logged, version_tags(params, record, results), record.note)
@@ -46,9 +46,9 @@ def run(params: Params, listen: Listener) -> None:
             label(store, version, params.register_.label)
         nominate(store, version)
         listen(Progress("register", 3, 4, "steps", f"judging version {version.version}"))
-        outcome = settle(store, version, params, listen)
-    said = "champion" if outcome.champion else "not champion"
-    listen(Progress("register", 4, 4, "steps", f"{name} version {version.version}, {said}: {outcome.reason}"))
+        judgement = settle(store, version, params, listen)
+    said = "champion" if judgement.champion else "not champion"
+    listen(Progress("register", 4, 4, "steps", f"{name} version {version.version}, {said}: {judgement.reason}"))
     content = {
         "model": name, "fingerprint": identity, results.leading: results.score, "test_sha256": results.test_sha256
     }  # fmt: skip
@@ -58,8 +58,8 @@ def run(params: Params, listen: Listener) -> None:
 def identify(params: Params, results: Results) -> str:
     """Return the fingerprint of a version: its model, params, scores and the code that MLflow stores to serve it.
 
-    It is the same wherever the version was made. It leaves out experiment and label, unused model families, and the
-    gate and guard bounds.
+    It is the same on every machine. It leaves out experiment and label, unused model families, and the gate and guard
+    bounds.
     """
     settings = params.model_dump(mode="json", exclude={"register_", "gate", "guard"})
     settings |= {"model": params.model.used(), "train": params.train.used()}

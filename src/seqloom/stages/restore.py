@@ -1,7 +1,7 @@
-"""Brings back the metrics and plots of the last run when a stage fails: DVC deletes them before it runs the stage.
+"""Restores the metrics and plots of the last run if a stage fails, because DVC deletes them before it runs a stage.
 
-dvc.lock still describes the last run then. Its files are taken from DVC's cache, where DVC keeps them for its run
-cache, or from the last commit. Folders may be large and are left to `dvc checkout`.
+dvc.lock still describes the last run then. The files come from DVC's cache, where DVC keeps them for its run cache, or
+from the last commit. Folders can be large and are left to `dvc checkout`.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ _LOCK = Path("dvc.lock")
 
 
 def restore(stage: str) -> list[str]:
-    """Write the files of the stage's last run anew; return the folders that `dvc checkout` could bring back.
+    """Restore the files of the stage's last run; return the folders that `dvc checkout` can restore.
 
-    Does nothing outside `dvc repro` and `dvc exp run`, or in one of several processes that train together.
+    Does nothing outside `dvc repro` and `dvc exp run`, and in the worker processes of a distributed training.
     """
     if os.environ.get("DVC_STAGE") != stage or "LOCAL_RANK" in os.environ or not _LOCK.exists():
         return []
@@ -46,19 +46,19 @@ def _is_there(path: Path, md5: str) -> bool:
 
 def _write(path: Path, md5: str, cache: Path) -> None:
     kept = _object(cache, md5)
-    content = kept.read_bytes() if kept.exists() else _said("git", "show", f"HEAD:./{path.as_posix()}")
+    content = kept.read_bytes() if kept.exists() else _output_of("git", "show", f"HEAD:./{path.as_posix()}")
     if hashlib.md5(content).hexdigest() != md5:
-        return  # neither DVC nor the last commit has it
+        return  # neither the cache nor the last commit has it
     write_bytes(path, content)
 
 
 def _cache() -> Path:
-    return Path(_said(sys.executable, "-m", "dvc", "cache", "dir").decode().strip() or ".dvc/cache")
+    return Path(_output_of(sys.executable, "-m", "dvc", "cache", "dir").decode().strip() or ".dvc/cache")
 
 
 def _object(cache: Path, md5: str) -> Path:
     return cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
-def _said(*command: str) -> bytes:
+def _output_of(*command: str) -> bytes:
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).stdout

@@ -1,69 +1,56 @@
-"""train_model: the tokens and params.yaml in, the best checkpoint as a self-contained model folder out.
+"""train_model: train on data/tokens and write the best weights as a self-contained model folder.
 
-Checkpoints live in `scratch/<fingerprint>/`, which DVC does not track. Killed, the stage resumes from the last one.
-With other params, data, code, libraries or another kind of machine the fingerprint differs and training starts from
-nothing; if an unfinished run lies beside, the log says what differs. Durations go only to
-`scratch/<fingerprint>/journal.jsonl`: no cached output may depend on the clock.
+Checkpoints are in `scratch/<fingerprint>/`, which DVC does not track; after a kill the stage resumes from the last one.
+With other params, data, code, libraries or another kind of machine the fingerprint differs, and training starts from
+the beginning; if there is an unfinished run, the log says how it differs. Durations are written only to
+`scratch/<fingerprint>/journal.jsonl`, because outputs that DVC caches must not depend on the clock.
 """
 
-import csv
-import io
 import logging
 import os
-import shutil
+from collections.abc import Callable
 from contextlib import ExitStack
-from random import Random
-from typing import Any
+from pathlib import Path
 
 import torch
 
 from seqloom import places
-from seqloom.batching.batches import BatchOrder, Pair, Share, Vary, in_order
-from seqloom.batching.store import TokenStore
-from seqloom.decoding.model_folder import LENGTHS_FILE, Languages
 from seqloom.decoding.translator import Translator
-from seqloom.files import write_json, write_text
-from seqloom.models.catalogue import build_model, save_model
-from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
-from seqloom.models.settings import SIDES, Side
-from seqloom.models.word_vectors import Coverage, start_embeddings
 from seqloom.params import Params
-from seqloom.progress import Listener, Progress, ignore
+from seqloom.progress import Listener, ignore
 from seqloom.stages.training import preflight
 from seqloom.stages.training.identity import (
     FINISHED,
+    Identity,
     check_unchanged,
     differences,
     fingerprint,
     identify,
     write_identity,
 )
-from seqloom.stages.training.launch import launch, launched
-from seqloom.stages.training.samples import FILE, Samples
-from seqloom.stages.training.stopping import stop_requests
-from seqloom.stages.training.validation import search_settings, validation_bleu, validation_segments
-from seqloom.stages.training.warm_start import start_from
-from seqloom.tokenization.catalogue import load_tokenizer
-from seqloom.tokenization.tokenizer import Tokenizer
+from seqloom.stages.training.inputs import Inputs, load_inputs, make_data
+from seqloom.stages.training.launch import launch, launched, stop_requests
+from seqloom.stages.training.outputs import write_curve, write_metrics, write_model
+from seqloom.stages.training.starting_point import starting_point
+from seqloom.stages.training.validation import SAMPLES_FILE, Samples, search_settings, validation_bleu
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement, be_deterministic, manage_memory, place
-from seqloom.training.energy import of_this_machine
-from seqloom.training.engine import Engine, Outcome
+from seqloom.training.energy import measure_energy
+from seqloom.training.engine import Engine
+from seqloom.training.job import Freezing, Hooks, Job
 from seqloom.training.journal import Journal
 from seqloom.training.processes import Processes, joined
 from seqloom.training.profiler import Profiler
 from seqloom.training.reports import ReportListener
-from seqloom.training.settings import TrainSettings
-from seqloom.training.state import HistoryRow
 
 _LOG = logging.getLogger(__name__)
 
 
 def run(params: Params, listen: Listener, *, profile: bool = False) -> None:
-    """Train, or go on training, and write models/candidate, metrics/training.json and plots/training.csv.
+    """Train or resume, and write models/candidate, metrics/training.json and plots/training.csv.
 
-    With `profile` some updates are looked at closely: what they spent their time on is in the run's folder in scratch.
+    With `profile`, some updates are profiled; the results are in `scratch/<fingerprint>/profile`.
     """
     settings = params.train
     processes = settings.processes if isinstance(settings.processes, int) else max(1, torch.cuda.device_count())
@@ -79,166 +66,70 @@ def run(params: Params, listen: Listener, *, profile: bool = False) -> None:
 
 
 def train(params: Params, placement: Placement, processes: Processes, listen: Listener, *, profile: bool) -> None:
-    """What each process does; the first one writes."""
-    settings = params.train
-    be_deterministic(settings.seed)
-    tokenizer = load_tokenizer(places.TOKENIZER)
-    training, validation = (TokenStore.open(places.TOKENS / name) for name in ("train", "valid"))
-    preflight.check([training, validation], tokenizer)
-    segments = validation_segments(params.languages.directions, settings.validation_segments)
-    languages = Languages(tuple(params.languages.sources), tuple(params.languages.targets))
-    search = search_settings(settings.validation_search)
-
+    """Load, assemble, run, write. Each process does this, but only the first one writes."""
+    be_deterministic(params.train.seed)
+    inputs = load_inputs(params)
     identity = identify(params, placement)
     scratch = places.SCRATCH / fingerprint(identity)
-    checkpoints = Checkpoints(scratch, keep=settings.keep_checkpoints)
-    samples = Samples(scratch / FILE)
+    checkpoints = Checkpoints(scratch, keep=params.train.keep_checkpoints)
+    samples = Samples(scratch / SAMPLES_FILE)
+    model, coverage = starting_point(params, inputs.tokenizer, inputs.training, listen)
 
-    def quality(model: Seq2Seq) -> float:
-        translator = Translator(model, tokenizer, search, languages, placement.device)
-        return validation_bleu(translator, segments, samples.note)
-
-    model, coverage = starting_point(params, tokenizer, training, listen)
     with ExitStack() as stack:
         listeners: list[ReportListener] = []
         if processes.first:
             stack.enter_context(checkpoints.lock())
-            journal = Journal(
-                scratch / "journal.jsonl",
-                listen,
-                device=placement.describe(),
-                processes=processes.size,
-                used=of_this_machine(placement.gpus()).used,
-            )
-            # Samples come first: whoever sees a validation in the journal finds its translations.
-            listeners += [samples, stack.enter_context(journal)]
-            if others := differences(identity, scratch):
-                _LOG.warning("training starts anew: the unfinished run was of something else (%s)", "; ".join(others))
-            write_identity(identity, scratch)
-            preflight.warn(params, training, sum(map(len, segments.values())), placement)
+            # Samples come first, so that a validation is in the journal only when its translations are in their file.
+            listeners += [samples, stack.enter_context(_journal(scratch, listen, placement, processes))]
+            _start_run(identity, scratch)
+            preflight.warn(params, inputs.training, sum(map(len, inputs.segments.values())), placement)
         if profile:
             listeners.append(stack.enter_context(Profiler(scratch / "profile")))
-        settings = preflight.with_batch_size(settings, model, training, placement, processes, scratch)
-        torch.manual_seed(settings.seed + processes.rank)  # each process draws a dropout of its own
-        engine = Engine(
+        settings = preflight.with_batch_size(params.train, model, inputs.training, placement, processes, scratch)
+        torch.manual_seed(settings.seed + processes.rank)  # for different dropout in each process
+        should_stop = stack.enter_context(stop_requests(insist=processes.size == 1))
+        job = Job(
             model,
-            batch_order(training, tokenizer, settings, processes),
-            list(in_order(validation, int(settings.tokens_per_batch))),
+            make_data(inputs, settings, processes),
             settings,
             placement,
-            quality=quality,
-            checkpoints=checkpoints,
-            listeners=listeners,
-            should_stop=stack.enter_context(stop_requests(insist=processes.size == 1)),
-            frozen_steps=params.model.embeddings.frozen_steps,
-            frozen_sides=list(coverage),
-            kept=[
-                *(tokenizer.encode_source("a", language).ids[0] for language in tokenizer.languages),
-                *tokenizer.prefix(),  # what a pretrained decoder is told, such as a language
-            ],
-            processes=processes,
+            checkpoints,
+            Hooks(_quality(inputs, params, placement, samples), should_stop, listeners),
+            Freezing(params.model.embeddings.frozen_steps, list(coverage)),
+            processes,
         )
-        outcome = engine.run()
+        result = Engine(job).run()
+
     if processes.first:
         check_unchanged(identity, params, placement)
-        write_outputs(engine.model, params, outcome, scratch.name, placement, coverage, int(settings.tokens_per_batch))
-        longest = {"source": int(training.source_lengths.max()), "target": int(training.target_lengths.max())}
-        write_json(places.CANDIDATE / LENGTHS_FILE, longest)
+        write_model(model, params, inputs.longest)
+        write_metrics(result, job, coverage, scratch.name)
+        write_curve(result.history)
         (scratch / FINISHED).touch()
 
 
-def batch_order(
-    training: TokenStore, tokenizer: Tokenizer, settings: TrainSettings, processes: Processes
-) -> BatchOrder:
-    """The batches of all processes together, of which this one reads its share."""
-    return BatchOrder(
-        training,
-        int(settings.tokens_per_batch) * processes.size,
-        settings.seed,
-        temperature=settings.direction_temperature,
-        vary=None if settings.subword_sampling is None else resampling(tokenizer, settings.subword_sampling),
-        share=Share(processes.rank, processes.size),
+def _journal(scratch: Path, listen: Listener, placement: Placement, processes: Processes) -> Journal:
+    energy = measure_energy(placement.gpus())
+    return Journal(
+        scratch / "journal.jsonl",
+        listen,
+        device=placement.summary(),
+        processes=processes.size,
+        used=energy.used,
     )
 
 
-def starting_point(
-    params: Params, tokenizer: Tokenizer, training: TokenStore, listen: Listener
-) -> tuple[Seq2Seq, dict[Side, Coverage]]:
-    """The network before the first update, and which of its embeddings start from vectors.
-
-    Raises:
-        ModelError: models/pretrained is not what it should be, or training has pairs that are too long for it.
-    """
-    base = places.PRETRAINED / "model"
-    model = build_model(params.model.architecture, tokenizer.source_vocab_size, tokenizer.target_vocab_size, base)
-    if isinstance(model, Pretrained):
-        model.fit("source", int(training.source_lengths.max()))
-        model.fit("target", 1 + int(training.target_lengths.max()))
-    if params.train.start is not None:
-        start_from(model, params.model.architecture, places.PRETRAINED / "start", params.train.start)
-    files = {side: places.PRETRAINED / "embeddings" / side for side in params.model.embeddings.files}
-    if not files:
-        return model, {}
-    pieces: dict[Side, list[str]] = {
-        "source": tokenizer.source_pieces(range(tokenizer.source_vocab_size)),
-        "target": tokenizer.target_pieces(range(tokenizer.target_vocab_size)),
-    }
-    counts = {side: torch.from_numpy(store.counts()) for side, store in zip(SIDES, training.columns, strict=True)}
-    coverage = start_embeddings(model, files, pieces, counts, project=params.model.embeddings.project)
-    for side, found in coverage.items():
-        note = f"from vectors, {found.covered_tokens:.1%} of the training tokens"
-        listen(Progress(f"start {side} embeddings", found.pieces - found.unmatched, found.pieces, "pieces", note))
-    return model, coverage
+def _start_run(identity: Identity, scratch: Path) -> None:
+    if others := differences(identity, scratch):
+        _LOG.warning("training starts from the beginning: the unfinished run had other inputs (%s)", "; ".join(others))
+    write_identity(identity, scratch)
 
 
-def resampling(tokenizer: Tokenizer, alpha: float) -> Vary:
-    """Subword regularisation (Kudo 2018; Provilkov et al. 2020): each time a pair is read, its words are split anew."""
-    of_source, of_target = tokenizer.subword_sampler("source", alpha), tokenizer.subword_sampler("target", alpha)
+def _quality(inputs: Inputs, params: Params, placement: Placement, samples: Samples) -> Callable[[Seq2Seq], float]:
+    search = search_settings(params.train.validation_search)
 
-    def vary(seed: int, pairs: list[Pair]) -> list[Pair]:
-        random = Random(seed)
-        return [(of_source(source, random), of_target(target, random)) for source, target in pairs]
+    def quality(model: Seq2Seq) -> float:
+        translator = Translator(model, inputs.tokenizer, search, inputs.languages, placement.device)
+        return validation_bleu(translator, inputs.segments, samples.note)
 
-    return vary
-
-
-def write_outputs(
-    model: Seq2Seq,
-    params: Params,
-    outcome: Outcome,
-    identity: str,
-    placement: Placement,
-    coverage: dict[Side, Coverage],
-    tokens_per_batch: int,
-) -> None:
-    """Write the model folder, the metrics and the learning curve."""
-    folder = places.CANDIDATE
-    shutil.rmtree(folder, ignore_errors=True)
-    save_model(model, params.model.architecture, folder)
-    shutil.copytree(places.TOKENIZER, folder / "tokenizer")
-    (folder / "languages.json").write_text(params.languages.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    metrics: dict[str, Any] = {
-        "valid_bleu": outcome.final_bleu,
-        "best_step": outcome.best_step,
-        "best_bleu": outcome.best_bleu,
-        "steps": outcome.steps,
-        "averaged": len(outcome.averaged),
-        "skipped_updates": outcome.skipped,
-        "tokens_per_batch": tokens_per_batch,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "stopped_because": outcome.reason,
-        "device": placement.describe(),
-        "fingerprint": identity,
-    }
-    if coverage:
-        metrics["embeddings"] = {side: found._asdict() for side, found in coverage.items()}
-    write_json(places.TRAINING_METRICS, metrics)
-    curve = io.StringIO()
-    writer = csv.writer(curve, lineterminator="\n")
-    writer.writerow(HistoryRow._fields)
-    writer.writerows([_cell(value) for value in row] for row in outcome.history)
-    write_text(places.TRAINING_PLOT, curve.getvalue())
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return quality

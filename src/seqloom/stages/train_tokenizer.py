@@ -1,8 +1,8 @@
-"""train_tokenizer: the splits in, a tokenizer and the splits as token ids out.
+"""train_tokenizer: train a tokenizer and encode the splits as token ids.
 
-The vocabulary is learnt on the training split alone, or is that of a pretrained model or of `train.start`. Pairs with a
-side longer than `tokenizer.max_length` stay out of the token files; data/tokens/counts.json says how many, and what the
-tokens are like.
+The vocabulary is learnt from the training split only, or is that of a pretrained model or of `train.start`. Pairs with
+a side longer than `tokenizer.max_length` are left out of the token files; data/tokens/counts.json has their number and
+statistics of the tokens.
 """
 
 from collections import Counter
@@ -55,10 +55,10 @@ def _tokenizer(params: Params, listen: Listener) -> Tokenizer:
 
 
 def started(params: Params, folder: Path) -> Tokenizer:
-    """The tokenizer of the version that `train.start` names. How its pieces were learnt is not looked at.
+    """Return the tokenizer of the version in `train.start`. Settings that only affect learning are not compared.
 
     Raises:
-        TokenizerError: its languages or settings are not those of params.yaml, each of which is named.
+        TokenizerError: its languages or settings differ from params.yaml; the message names each difference.
     """
     tokenizer = load_tokenizer(folder / "tokenizer")
     stored, languages = (
@@ -73,7 +73,7 @@ def started(params: Params, folder: Path) -> Tokenizer:
     pairs.append(("tokenizer.name", settings.name if own else PretrainedTokenizer.name, stored.get("name")))
     if own:
         pairs += [(f"tokenizer.{name}", getattr(settings, name), stored.get(name)) for name in ("joint", "slots")]
-    if own and settings.name == "sentencepiece":  # one of characters may have fewer pieces than it may have
+    if own and settings.name == "sentencepiece":  # for characters it is only an upper bound
         pairs.append(("tokenizer.vocab_size", settings.vocab_size, stored.get("source_vocab_size")))
     pairs += _differing_forms(params, tokenizer)
     odd = [f"{name} is {wanted!r}, there {there!r}" for name, wanted, there in pairs if wanted != there]
@@ -95,19 +95,19 @@ def _differing_forms(params: Params, tokenizer: Tokenizer) -> list[tuple[str, ob
 
 @dataclass
 class Tally:
-    """What the segments of one side amount to; pairs that are left out do not count."""
+    """Counts of the tokens of one side, without pairs that are left out."""
 
     unk: int
     tokens: int = 0
     unknown: int = 0
 
     def add(self, ids: list[int]) -> None:
-        """Count a segment."""
+        """Add a segment."""
         self.tokens += len(ids)
         self.unknown += ids.count(self.unk)
 
     def figures(self, pairs: int) -> dict[str, float]:
-        """Tokens, tokens a segment, and the share of them that are unknown, to the digits that mean something."""
+        """Return the number of tokens, tokens per segment, and the share of unknown tokens, rounded."""
         return {
             "tokens": self.tokens,
             "tokens_per_segment": round(self.tokens / pairs, 3),
@@ -118,10 +118,10 @@ class Tally:
 def encode_split(
     split: Split, tokenizer: Tokenizer, directions: Sequence[Direction], max_length: int, listen: Listener
 ) -> dict[str, object]:
-    """Write a split as token ids and return its counts, where there are several directions of each one as well.
+    """Write a split as token ids and return its counts, also by direction if there are several.
 
     Raises:
-        CorpusError: no pair is short enough, or one is of another direction.
+        CorpusError: no pair is short enough, or a pair has a direction that params.yaml does not list.
     """
     path = places.CORPUS / split.file_name
     total = _lines(path) - 1
@@ -135,7 +135,7 @@ def encode_split(
                 listen(Progress(f"encode {split.name}", done, total, "pairs"))
             if (number := numbers.get(pair.direction)) is None:
                 raise CorpusError(
-                    f"{path}: holds {pair.direction}, no direction of languages; run prepare_corpus again"
+                    f"{path}: has {pair.direction}, which is not a direction of languages; run prepare_corpus again"
                 )
             language = directions[number].target
             source, slots = tokenizer.encode_source(pair.source, language)

@@ -1,1 +1,1 @@
-"""The engine: step, validate, checkpoint, stop. It reports; it knows nothing of DVC, Prefect, MLflow or text."""
+"""Training: updates, validations, checkpoints, resume. Independent of text, DVC, MLflow and Prefect."""

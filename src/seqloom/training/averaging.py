@@ -1,8 +1,8 @@
-"""Averages of weights: a moving one over the updates, and the mean of those that validations left on the disk.
+"""Averages of weights: a moving average over updates, and the mean over the snapshots of several validations.
 
-They are two ways to one end. `train.average` costs nothing while training and looks at a few validations up to the best
-one; `train.ema_decay` smooths every update, so that each validation already sees averaged weights. Averaging the moving
-average again is possible and gains little: with `ema_decay` set, `average: 1` is recommended.
+Both serve the same purpose. `train.average` costs nothing while training and averages a few snapshots up to the best
+one. `train.ema_decay` averages over every update, so validations already use averaged weights. Using both gains little:
+with `ema_decay`, `average: 1` is recommended.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,9 +19,9 @@ from seqloom.training.sharding import part_like
 class MovingAverage:
     """An exponential moving average of the trained weights (Polyak and Juditsky 1992; Kingma and Ba 2015, section 7.2).
 
-    After update n, counted from 0, it keeps min(decay, (1 + n) / (10 + n)) of itself and takes the rest from the
-    weights. The rising share makes it forget the first, untrained weights early and look back over about the last tenth
-    of a run that is short; the correction of Kingma and Ba, which weighs a short run's weights all alike, does not.
+    After update n, counted from 0, the decay is min(decay, (1 + n) / (10 + n)). The rising decay forgets the untrained
+    weights early and averages over about the last tenth of a short run; the bias correction of Kingma and Ba would
+    weigh all weights of a short run alike.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -32,18 +32,18 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, updates: int) -> None:
-        """Take in the weights after an update, before which there were `updates`."""
+        """Add the current weights; `updates` is the number of updates before the last one."""
         keep = min(self._decay, (1 + updates) / (10 + updates))
         torch._foreach_lerp_(list(self.tensors.values()), self._weights, 1 - keep)
 
     def restore(self, stored: dict[str, Tensor]) -> None:
-        """Go on from an average that was stored as `tensors`."""
+        """Load an average that was stored from `tensors`."""
         for name, tensor in self.tensors.items():
             tensor.copy_(part_like(stored[name], tensor))
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Put the average into the model; its own weights come back at the end, bit for bit."""
+        """Put the average into the model; on exit, restore the model's own weights bit for bit."""
         own = [each.detach().clone() for each in self._weights]
         _copy(self.tensors.values(), self._weights)
         try:
@@ -59,25 +59,25 @@ def _copy(sources: Iterable[Tensor], targets: Iterable[Tensor]) -> None:
 
 
 class Snapshots:
-    """Which weights of past validations can still be part of the result; `checkpoints` hold them."""
+    """Selects and averages the snapshots of past validations, which `checkpoints` stores."""
 
     def __init__(self, checkpoints: Checkpoints, most: int) -> None:
         self._checkpoints = checkpoints
         self._most = most
 
     def needed(self, steps: list[int], best_step: int) -> list[int]:
-        """Those of the validated steps whose weights a result can still hold."""
+        """Return the steps of `steps` whose weights can still become part of the result."""
         return sorted({*self.up_to(best_step, steps), *steps[-self._most :]})
 
     def up_to(self, best_step: int, kept: list[int]) -> list[int]:
-        """The steps that the result is made of: the last ones up to the best."""
+        """Return the steps to average: the last ones up to the best."""
         return [step for step in kept if step <= best_step][-self._most :]
 
     def mean(self, steps: list[int]) -> dict[str, Tensor]:
-        """The mean of the weights of some steps, summed in fp64 (averaging: Vaswani et al. 2017, section 6.1).
+        """Return the mean of the weights of some steps, summed in fp64 (Vaswani et al. 2017, section 6.1).
 
         Raises:
-            CheckpointError: the weights of a step are not what was written.
+            CheckpointError: a snapshot is missing or damaged.
         """
         total: dict[str, Tensor] = {}
         for step in steps:

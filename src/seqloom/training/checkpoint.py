@@ -1,15 +1,15 @@
-"""Checkpoints: everything that training must know to go on as if it had never stopped.
+"""Checkpoints: everything that a run needs to resume and end with the same bytes as if never interrupted.
 
-A folder `step-00000300` holds `model.safetensors`, `optimizer.safetensors`, `average.safetensors` where a moving
-average is kept, and `state.json`. Beside the folders lie snapshots, the weights at validations, which several
+A folder `step-00000300` contains `model.safetensors`, `optimizer.safetensors`, `average.safetensors` if there is a
+moving average, and `state.json`. Next to the folders are snapshots, the weights at validations, which several
 checkpoints share: `weights-00000300.safetensors`. `SHA256SUMS` in a folder has the hash of every file that the
-checkpoint needs, snapshots included; `sha256sum --check SHA256SUMS` says the same as this module. No pickle is written
-or read.
+checkpoint needs, snapshots included; `sha256sum --check SHA256SUMS` checks what this module checks. No pickle is
+written or read.
 
-Training copies the tensors and goes on; a thread writes them. A kill at any moment, or a disk that is full, leaves a
-whole checkpoint, for everything is written beside, flushed to the disk and renamed, and the following order is kept:
-a snapshot is on the disk before the first checkpoint that needs it, and nothing that a checkpoint needs is removed
-before a newer one is on the disk.
+Training continues as soon as the tensors are copied; a thread writes them. After a kill at any moment, or on a full
+disk, there is an intact checkpoint: every file is written under another name, flushed to the disk and renamed, a
+snapshot is on the disk before the first checkpoint that needs it, and files that a checkpoint needs are removed only
+when a newer checkpoint is on the disk.
 """
 
 import base64
@@ -29,37 +29,37 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from seqloom.errors import CheckpointError
-from seqloom.training.background import Background, copied
+from seqloom.training.background import Background, host_copies
 
 SUMS = "SHA256SUMS"
 STATE = "state.json"
 
 
 class Checkpoint(NamedTuple):
-    """Weights, their moving average and optimiser state by name, every device's generator, the engine's own numbers.
+    """The content of a checkpoint, tensors by name.
 
-    `state` becomes JSON. Its `snapshots`, where there are any, are the steps whose snapshots the checkpoint needs.
+    `state` is written as JSON; its `snapshots`, if present, are the steps whose snapshots the checkpoint needs.
     """
 
     weights: dict[str, Tensor]
-    average: dict[str, Tensor]  # empty where none is kept
+    average: dict[str, Tensor]  # the moving average; empty if there is none
     optimizer: dict[str, Tensor]
     generators: dict[str, Tensor]
     state: dict[str, Any]
 
 
-class PassedOver(NamedTuple):
-    """A checkpoint that cannot be used, and why."""
+class DamagedCheckpoint(NamedTuple):
+    """A checkpoint that cannot be read, and the reason."""
 
     folder: Path
     reason: str
 
 
 class Checkpoints:
-    """The checkpoints and snapshots of one run, in one folder, which is made if need be.
+    """The checkpoints and snapshots of one run, in one folder, which is created if needed.
 
-    `keep` checkpoints are kept at the most, and the snapshots that they need. What cannot be written raises
-    `CheckpointError`, though not at once: at the next call that hands something over, waits or reads.
+    The newest `keep` checkpoints are kept, with the snapshots that they need. If a write fails, the next call that
+    writes, waits or reads raises `CheckpointError`.
     """
 
     def __init__(self, folder: Path, *, keep: int) -> None:
@@ -67,13 +67,13 @@ class Checkpoints:
         self.folder = folder
         self.keep = keep
         self._beside, self._beside_snapshot = folder / "step.part", folder / "weights.part"
-        self._aside = folder / "step.old"  # a checkpoint while another one of the same step takes its place
+        self._aside = folder / "step.old"  # a checkpoint that is being replaced by another one of the same step
         self._background = Background("checkpoints")
         self._sums: dict[str, str] = {}  # of snapshots, by file name
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only writer; what is being written is on the disk at the end.
+        """Lock the folder; on exit, wait until all writes are done.
 
         Raises:
             CheckpointError: another process trains the same run, or the last checkpoint could not be written.
@@ -83,7 +83,7 @@ class Checkpoints:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise CheckpointError(
-                    f"{self.folder}: another process trains this very run; wait or stop it"
+                    f"{self.folder}: another process trains this very run; wait for it or stop it"
                 ) from error
             try:
                 yield
@@ -92,77 +92,85 @@ class Checkpoints:
                 self._background.finish()
 
     def write(self, step: int, checkpoint: Checkpoint) -> None:
-        """Add the checkpoint of `step`, and remove what none of the newest `keep` needs.
+        """Write the checkpoint of `step` and remove files that none of the newest `keep` checkpoints needs.
 
-        Returns as soon as everything is copied; a checkpoint that is still being written is waited for before.
+        Returns when everything is copied. If the previous checkpoint is still being written, waits for it first.
         """
         self._background.wait_for("checkpoint")
         tensors = {"model": checkpoint.weights, "optimizer": checkpoint.optimizer}
         if checkpoint.average:
             tensors["average"] = checkpoint.average
-        files = {f"{name}.safetensors": copied(each) for name, each in tensors.items()}
+        files = {f"{name}.safetensors": host_copies(each) for name, each in tensors.items()}
         generators = {n: base64.b64encode(t.numpy().tobytes()).decode() for n, t in checkpoint.generators.items()}
         state = json.dumps({"state": checkpoint.state, "generators": generators}) + "\n"
         snapshots = [_snapshot(each) for each in checkpoint.state.get("snapshots", [])]
-        self._hand_over("checkpoint", step, lambda: self._write(step, files, state, snapshots))
+        self._start("checkpoint", step, lambda: self._write(step, files, state, snapshots))
 
     def write_snapshot(self, step: int, weights: dict[str, Tensor]) -> None:
-        """Add the snapshot of `step`; like `write`, it returns as soon as the weights are copied."""
+        """Write the snapshot of `step`; like `write`, return when the weights are copied."""
         self._background.wait_for("snapshot")
-        copy = copied(weights)
-        self._hand_over("snapshot", step, lambda: self._write_snapshot(_snapshot(step), copy))
+        copy = host_copies(weights)
+        self._start("snapshot", step, lambda: self._write_snapshot(_snapshot(step), copy))
 
     def wait(self) -> None:
-        """Return when everything is on the disk. Raises `CheckpointError` for the first thing that is not."""
+        """Wait until everything is on the disk.
+
+        Raises:
+            CheckpointError: a write failed.
+        """
         self._background.wait()
 
     @property
     def steps(self) -> list[int]:
-        """Those of the checkpoints that are there, in order."""
+        """The steps of all checkpoints on the disk, ascending."""
         return [int(folder.name.removeprefix("step-")) for folder in self._folders()]
 
-    def newest(self, listen: Callable[[PassedOver], None] = lambda passed_over: None) -> Checkpoint | None:
-        """The newest whole checkpoint whose snapshots are whole, or None; `listen` hears of those that are not."""
+    def newest(self, listen: Callable[[DamagedCheckpoint], None] = lambda damaged: None) -> Checkpoint | None:
+        """Return the newest checkpoint that is intact, snapshots included, or None; pass damaged ones to `listen`."""
         self.wait()
         aside = [folder for folder in [self._aside] if folder.exists()]
         for folder in [*reversed(self._folders()), *aside]:
             try:
                 return self._read(folder)
             except FileNotFoundError as error:
-                listen(PassedOver(folder, f"{Path(error.filename).name} is missing"))
+                listen(DamagedCheckpoint(folder, f"{Path(error.filename).name} is missing"))
             except KeyError as error:
-                listen(PassedOver(folder, f"{SUMS} does not name {error}"))
+                listen(DamagedCheckpoint(folder, f"{SUMS} does not list {error}"))
             except (OSError, ValueError, SafetensorError) as error:
-                listen(PassedOver(folder, str(error)))
+                listen(DamagedCheckpoint(folder, str(error)))
         return None
 
     def snapshot(self, step: int) -> dict[str, Tensor]:
-        """The weights of a snapshot. Raises `CheckpointError` where it is not what was written."""
+        """Return the weights of a snapshot.
+
+        Raises:
+            CheckpointError: it is missing or damaged.
+        """
         self.wait()
         file = self.folder / _snapshot(step)
         try:
             return _load(_verified(file, self._sum(file.name)))
         except (OSError, ValueError, LookupError, SafetensorError) as error:
             raise CheckpointError(
-                f"{file}: cannot be read as it was written ({error}); run again, and training goes on from the last "
-                "checkpoint that does not need it, or from the beginning"
+                f"{file}: is missing or damaged ({error}); run again: training resumes from the last checkpoint that "
+                "does not need it, or starts from the beginning"
             ) from error
 
-    def _hand_over(self, kind: str, step: int, write: Callable[[], None]) -> None:
-        """Let the thread write; it does one thing after the other, as they come."""
+    def _start(self, kind: str, step: int, write: Callable[[], None]) -> None:
+        """Start a write in the background thread."""
 
-        def told() -> None:
+        def job() -> None:
             try:
                 write()
             except (OSError, SafetensorError) as error:
-                shutil.rmtree(self._beside, ignore_errors=True)  # on a full disk, half a checkpoint is in the way
+                shutil.rmtree(self._beside, ignore_errors=True)  # it takes space, and the disk may be full
                 self._beside_snapshot.unlink(missing_ok=True)
                 raise CheckpointError(
-                    f"{self.folder}: the {kind} of step {step} cannot be written ({error}); where the disk is full, "
-                    "make room, and run again: training goes on from the checkpoint before"
+                    f"{self.folder}: the {kind} of step {step} cannot be written ({error}); if the disk is full, make "
+                    "room, then run again: training resumes from the previous checkpoint"
                 ) from error
 
-        self._background.start(kind, told)
+        self._background.start(kind, job)
 
     def _write(self, step: int, files: dict[str, dict[str, Tensor]], state: str, snapshots: list[str]) -> None:
         sums = {f"../{name}": self._sums[name] for name in snapshots}
@@ -172,11 +180,11 @@ class Checkpoints:
         for name, tensors in files.items():
             save_file(tensors, beside / name)
         (beside / STATE).write_text(state)
-        sums |= {name: _flush(beside / name) for name in [*files, STATE]}  # the state last: no list is cut off unseen
+        sums |= {name: _flush(beside / name) for name in [*files, STATE]}  # the state last: a truncated list lacks it
         (beside / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
         _flush(beside / SUMS)
         _flush_names(beside)
-        if target.exists():  # a folder cannot be renamed onto another one
+        if target.exists():  # a folder cannot replace another one in one rename
             shutil.rmtree(self._aside, ignore_errors=True)
             target.rename(self._aside)
         beside.rename(target)
@@ -191,10 +199,10 @@ class Checkpoints:
         self._sums[name] = digest
 
     def _tidy(self, step: int) -> None:
-        """Remove what nothing needs, now that the checkpoint of `step` is on the disk.
+        """Remove what is no longer needed now that the checkpoint of `step` is on the disk.
 
-        Checkpoints of later steps were passed over when training went on from an earlier one. Snapshots of later steps
-        stay: no checkpoint names them yet.
+        Checkpoints of later steps are damaged ones, skipped when training resumed from an earlier step. Snapshots of
+        later steps stay, because the checkpoint that will need them is not written yet.
         """
         past = [folder for folder in self._folders() if folder.name <= f"step-{step:08d}"]
         kept = past[-self.keep :]
@@ -229,7 +237,7 @@ class Checkpoints:
         )
 
     def _sum(self, snapshot: str) -> str:
-        """The hash of a snapshot that this process wrote or found whole, or that another one's checkpoint names."""
+        """Return the hash of a snapshot: as written or verified by this process, or as the last checkpoint lists it."""
         return self._sums.get(snapshot) or _read_sums(self._folders()[-1])[f"../{snapshot}"]
 
     def _folders(self) -> list[Path]:
@@ -248,24 +256,24 @@ def _read_sums(folder: Path) -> dict[str, str]:
 def _verified(file: Path, expected: str) -> bytes:
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != expected:
-        raise ValueError(f"{file.name} is not what was written")
+        raise ValueError(f"the SHA-256 of {file.name} is not the one in SHA256SUMS")
     return content
 
 
 def _load(content: bytes) -> dict[str, Tensor]:
-    # Copied, for tensors lie anywhere in a file, and the last bits of a product may depend on that.
+    # Copied, because tensors in a file are not aligned, and the last bits of a product can depend on the alignment.
     return {name: tensor.clone() for name, tensor in load(content).items()}
 
 
 def _flush(file: Path) -> str:
-    """Make a file survive a power cut, and return its SHA-256."""
+    """Flush a file to the disk and return its SHA-256."""
     with file.open("rb") as content:
         os.fsync(content.fileno())
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _flush_names(folder: Path) -> None:
-    """Make what was made and renamed in a folder survive a power cut."""
+    """Flush the names in a folder to the disk, so that created and renamed files survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Where and in which precision a model is trained: the one place that decides by device."""
+"""The device and precision of a training run, and the settings of torch and the C library that depend on them."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Placement(NamedTuple):
-    """A device and the precision of its matrix products; weights and optimiser stay fp32 throughout."""
+    """A device and the precision of its matrix products; weights and optimiser state are always fp32."""
 
     device: torch.device
     precision: Precision
@@ -24,33 +24,33 @@ class Placement(NamedTuple):
 
     @property
     def first_loss_scale(self) -> float:
-        """What the loss is multiplied by at first: the gradients of fp16 would underflow without."""
+        """The initial factor of the loss; without one, gradients in fp16 would underflow."""
         return 2.0**10 if self.precision == "fp16" else 1.0
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context in which a forward pass runs."""
+        """Return the context for a forward pass."""
         lower = LOWER.get(self.precision)
         return nullcontext() if lower is None else torch.autocast(self.device.type, lower)
 
     def gpus(self) -> list[str]:
-        """The UUIDs of the GPUs that its processes use, those of this machine."""
+        """Return the UUIDs of the GPUs of this machine that the run uses."""
         if self.device.type != "cuda":
             return []
         each = range(min(self.processes, torch.cuda.device_count())) if self.processes > 1 else [self.device.index or 0]
         return [str(torch.cuda.get_device_properties(index).uuid) for index in each]
 
-    def describe(self) -> str:
-        """What can change the bytes of a result besides data, params and code."""
+    def summary(self) -> str:
+        """Return the device, precision, processes and torch version, on which the bytes of a result depend."""
         name = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{torch.get_num_threads()} threads"
         together = f", {self.processes} processes" if self.processes > 1 else ""
         return f"{self.device.type} ({name}), {self.precision}{together}, torch {torch.__version__}"
 
 
 def place(settings: TrainSettings, *, local_rank: int = 0, processes: int = 1) -> Placement:
-    """Choose the device of the process `local_rank` of this machine, and the precision.
+    """Return the device of process `local_rank` on this machine, and the precision.
 
     Raises:
-        TrainingError: what was asked for is not there.
+        TrainingError: this machine does not have the requested device.
     """
     wanted = settings.device
     if wanted == "cuda" and not torch.cuda.is_available():
@@ -71,29 +71,29 @@ def place(settings: TrainSettings, *, local_rank: int = 0, processes: int = 1) -
 
 
 def be_deterministic(seed: int) -> None:
-    """Seed every generator of torch and let it use deterministic kernels only; what has none raises."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first matrix product runs on a GPU
+    """Seed torch's generators and allow deterministic kernels only; operations without one raise."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first matrix product on a GPU
     torch.manual_seed(seed)
-    # What use_deterministic_algorithms(True) does, but for torch's compiler: to import that takes seconds, and 100 MB.
+    # use_deterministic_algorithms(True) does the same but imports torch's compiler, which takes seconds and 100 MB.
     torch.set_deterministic_debug_mode("error")
-    # Nothing reads what nobody wrote; to fill it for whoever might took 1 to 3% of a step.
+    # We never read uninitialised memory; filling it cost 1 to 3% of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
 
 
 def manage_memory() -> None:
-    """On a CPU, let glibc keep what a step frees, and oneDNN forget what it made for shapes of long ago.
+    """For training on a CPU, make glibc keep freed memory, and limit oneDNN's cache.
 
-    A step frees and takes the same large blocks again; giving the pages back to the system and faulting them in anew
-    cost 7 to 47% of a step. The price is that memory stays at its peak until the process ends. oneDNN keeps what it
-    makes for 1,024 shapes; each new shape of a batch took a tiny recurrent network another 10 MB, for no speed. Only a
-    training process asks for this, at its own door (`stages/train_model.py`).
+    Every step frees and allocates the same large blocks. Returning their pages to the system and faulting them in again
+    cost 7 to 47% of a step; keeping them leaves memory at its peak until the process ends. oneDNN caches primitives for
+    1,024 shapes by default; for a tiny recurrent network each new batch shape added 10 MB and gained no speed. This
+    affects the whole process, so only a training process should call it.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")  # read when oneDNN makes the first
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")  # read when oneDNN creates the first primitive
     if sys.platform == "linux":
         try:
             mallopt = ctypes.CDLL("libc.so.6").mallopt
-        except (OSError, AttributeError):  # another libc: it has its own ways
+        except (OSError, AttributeError):  # another C library
             return
         mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
         mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD

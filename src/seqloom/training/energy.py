@@ -1,7 +1,7 @@
-"""How much energy this machine has used since somebody began to ask, where its hardware counts it.
+"""Measures energy use with the machine's hardware counters, if there are any that may be read.
 
-NVIDIA's GPUs (since Volta) count what they use by themselves; a CPU with RAPL counts for all that runs on it, other
-programs included. Reading needs no library: the driver's own and files of the kernel. What cannot be read is left out.
+NVIDIA GPUs since Volta count their own energy. A CPU with RAPL counts that of everything that runs on it, other
+programs included. The counters are read through the NVIDIA driver's library and the kernel's files.
 """
 
 import ctypes
@@ -13,54 +13,54 @@ POWERCAP = Path("/sys/class/powercap")
 _NVML = "libnvidia-ml.so.1"
 
 Counter = Callable[[], float]
-"""Joules since some moment; it never falls."""
+"""Returns joules since a fixed moment; never decreases."""
 
 
 class Energy:
-    """Joules of each part of the machine ("gpu", "cpu") since this was made."""
+    """The energy that the parts of the machine ("gpu", "cpu") have used since this object was created."""
 
     def __init__(self, counters: dict[str, list[Counter]]) -> None:
         self._counters = {part: each for part, each in counters.items() if each}
-        self._begun = self._sums()
+        self._start = self._sums()
 
     def used(self) -> dict[str, float]:
-        """What was used, in whole joules; empty where nothing counts."""
-        return {part: float(round(now - self._begun[part])) for part, now in self._sums().items()}
+        """Return the used energy of each part in whole joules; empty without counters."""
+        return {part: float(round(now - self._start[part])) for part, now in self._sums().items()}
 
     def _sums(self) -> dict[str, float]:
         return {part: sum(counter() for counter in each) for part, each in self._counters.items()}
 
 
-def of_this_machine(gpus: Sequence[str]) -> Energy:
-    """The counters of the CPU and of the GPUs of these UUIDs, as far as there are any that may be read."""
+def measure_energy(gpus: Sequence[str]) -> Energy:
+    """Start measuring the CPU and the GPUs with these UUIDs, as far as they have readable counters."""
     return Energy({"gpu": gpu_counters(gpus), "cpu": cpu_counters()})
 
 
 def cpu_counters(folder: Path = POWERCAP) -> list[Counter]:
-    """One for each package of RAPL. They start again at zero now and then (at 100 W, every 40 minutes)."""
+    """Return a counter for each RAPL package. They handle the wraparound (at 100 W, every 40 minutes)."""
     found: list[Counter] = []
     for package in sorted(folder.glob("intel-rapl:[0-9]*")):
         if package.name.count(":") == 1:
             try:
                 found.append(_Wrapping(package / "energy_uj", int((package / "max_energy_range_uj").read_text())))
             except (OSError, ValueError):
-                continue  # only root may read it on most machines
+                continue  # on most machines only root may read it
     return found
 
 
 class _Wrapping:
     def __init__(self, file: Path, largest: int) -> None:
         self._file, self._largest = file, largest
-        self._last, self._turns = int(file.read_text()), 0
+        self._last, self._wraps = int(file.read_text()), 0
 
     def __call__(self) -> float:
         try:
             now = int(self._file.read_text())
         except (OSError, ValueError):
             now = self._last
-        self._turns += now < self._last
+        self._wraps += now < self._last
         self._last = now
-        return (self._turns * self._largest + now) / 1e6
+        return (self._wraps * self._largest + now) / 1e6
 
 
 class _Gpu(NamedTuple):
@@ -74,7 +74,7 @@ class _Gpu(NamedTuple):
 
 
 def gpu_counters(uuids: Sequence[str], library: str = _NVML) -> list[Counter]:
-    """One for each GPU that counts its energy."""
+    """Return a counter for each GPU that counts its energy."""
     if not uuids:
         return []
     try:

@@ -1,39 +1,34 @@
-"""The engine: update, report, validate, checkpoint, stop; exact from wherever it was interrupted.
+"""The training loop: update, report, validate, checkpoint, stop.
 
-It trains any `Seq2Seq` on any `BatchOrder`, in one process or several. What a hypothesis is worth is asked of a
-function (`quality`), what happens is told to listeners; it knows no text, no DVC, no MLflow. All that changes over time
-is in `RunState`, which every checkpoint holds, so that an interrupted run ends with the same bytes as an undisturbed
-one.
+The engine trains any `Seq2Seq` on any `BatchOrder`, in one process or several. It calls a function for the validation
+score and listeners for everything that happens. All of its changing numbers are in `RunState`, which every checkpoint
+contains, so an interrupted run ends with the same bytes as an uninterrupted one.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors.torch import save_file
 
-from seqloom.batching.batches import Batch, BatchOrder
+from seqloom.batching.batches import Batch
 from seqloom.batching.prefetch import Prefetcher
 from seqloom.errors import TrainingError
+from seqloom.files import replacing
 from seqloom.models.catalogue import weights
-from seqloom.models.seq2seq import Seq2Seq
-from seqloom.models.settings import SIDES, Side
 from seqloom.training.averaging import MovingAverage, Snapshots, load_into
-from seqloom.training.checkpoint import Checkpoint, Checkpoints
-from seqloom.training.device import Placement
-from seqloom.training.divergence import Divergence
-from seqloom.training.evidence import save_batches
+from seqloom.training.checkpoint import Checkpoint
 from seqloom.training.gradients import Gradients, random_state, restore_random_state
-from seqloom.training.listening import Listeners
-from seqloom.training.moments import moments, restore_moments
+from seqloom.training.job import Job
 from seqloom.training.objective import Objective
-from seqloom.training.optimizer import build_optimizers
-from seqloom.training.processes import ALONE, Processes
+from seqloom.training.optimizer import build_optimizers, optimizer_state, restore_optimizer_state
 from seqloom.training.reports import (
     CheckpointReport,
-    ReportListener,
+    Listeners,
     SkippedReport,
     SplitReport,
     StepReport,
@@ -41,106 +36,81 @@ from seqloom.training.reports import (
     WarningReport,
 )
 from seqloom.training.schedule import learning_rate, share_done
-from seqloom.training.settings import TrainSettings
 from seqloom.training.sharding import gathered, wholes
-from seqloom.training.state import HistoryRow, RunState
+from seqloom.training.state import Divergence, HistoryRow, RunState
 
-SKIPPED_AT_MOST = 10  # updates in a row without a finite gradient before training gives up
+SKIPPED_AT_MOST = 10  # consecutive updates without a finite gradient; then training fails
 
 
-class Outcome(NamedTuple):
-    """How a run ended. The model holds the weights that it recommends."""
+class TrainingResult(NamedTuple):
+    """How a run ended. The final weights are in the model."""
 
     reason: str
     steps: int
     best_step: int
     best_bleu: float
-    averaged: list[int]  # the steps whose weights were averaged; only the best one's where that scored higher
-    final_bleu: float  # of the weights that were kept, on the same validation segments
+    averaged: list[int]  # the steps whose weights were averaged; only the best step if that scored higher
+    final_bleu: float  # of the final weights, on the same validation segments
     skipped: int
     history: list[HistoryRow]
 
 
 class InterruptError(Exception):
-    """Training was asked to stop; everything needed to go on is in the newest checkpoint."""
+    """Training stopped on request. The newest checkpoint has everything that a later run needs to resume."""
 
 
 class Engine:
-    """Trains one model.
+    """Runs one training job. If several processes train together, each has an engine, and only the first one writes."""
 
-    `quality` returns the validation BLEU of the model as it is; `should_stop` is asked after every update and ends the
-    run with `InterruptError`, checkpoint written. During the first `frozen_steps` updates the tables of embeddings of
-    the `frozen_sides` stay as they are, an output layer tied to them included. Word dropout leaves special ids and
-    those in `kept` alone. Of several processes each makes an engine, with its own share of `training` and the whole of
-    `validation`; the first one alone writes.
-    """
-
-    def __init__(
-        self,
-        model: Seq2Seq,
-        training: BatchOrder,
-        validation: list[Batch],
-        settings: TrainSettings,
-        placement: Placement,
-        *,
-        quality: Callable[[Seq2Seq], float],
-        checkpoints: Checkpoints,
-        listeners: Sequence[ReportListener],
-        should_stop: Callable[[], bool],
-        frozen_steps: int = 0,
-        frozen_sides: Sequence[Side] = SIDES,
-        kept: Sequence[int] = (),
-        processes: Processes = ALONE,
-    ) -> None:
+    def __init__(self, job: Job) -> None:
+        model, data, settings, placement = job.model, job.data, job.settings, job.placement
         self.model = model.to(placement.device)
-        self.training = training
-        self.validation = validation
+        self.training, self.validation = data.training, data.validation
         self.settings = settings
         self.placement = placement
-        self.processes = processes
-        self.quality = quality
-        self.checkpoints = checkpoints
-        self.listen = Listeners(listeners)
-        self.should_stop = should_stop
-        self.frozen_steps = frozen_steps
+        self.processes = job.processes
+        self.checkpoints = job.checkpoints
+        self.quality, self.should_stop = job.hooks.quality, job.hooks.should_stop
+        self.listen = Listeners(job.hooks.listeners)
+        self.frozen_steps = job.freezing.steps
         self.state = RunState(loss_scale=placement.first_loss_scale)
         self.objective = Objective(
             model,
             label_smoothing=settings.label_smoothing,
             r_drop=settings.r_drop,
             word_dropout=settings.word_dropout,
-            unk=training.symbols.unk,
-            kept=torch.tensor([*training.symbols, *kept]),
+            unk=data.training.symbols.unk,
+            kept=torch.tensor([*data.training.symbols, *data.never_dropped]),
         )
         self.gradients = Gradients(
             self.objective,
             placement,
-            processes,
+            job.processes,
             clip_norm=settings.clip_norm,
             split=lambda parts: self.listen(SplitReport(self.state.step + 1, parts)),
         )
-        # Sharding has made the parameters anew.
-        self.frozen = [getattr(model, f"{side}_embedding").weight for side in frozen_sides]
+        # Read from the model only now: sharding in `Gradients` replaces its parameters.
+        self.frozen = [getattr(model, f"{side}_embedding").weight for side in job.freezing.sides]
         self.optimizers = build_optimizers(model, settings)
         self.moving = None if settings.ema_decay is None else MovingAverage(model, settings.ema_decay)
-        self.snapshots = Snapshots(checkpoints, settings.average)
+        self.snapshots = Snapshots(job.checkpoints, settings.average)
         self.divergence = Divergence()
         self._ahead: Prefetcher | None = None
 
-    def run(self) -> Outcome:
-        """Train until a bound is reached, resuming where a checkpoint is found.
+    def run(self) -> TrainingResult:
+        """Train until a bound is reached, starting from the newest checkpoint if there is one.
 
         Raises:
-            InterruptError: `should_stop` said so; a rerun goes on from here.
-            TrainingError: gradients are no longer finite, or a batch does not fit into memory.
-            CheckpointError: a checkpoint cannot be written; the one before is whole.
+            InterruptError: `should_stop` returned true; the next run resumes from here.
+            TrainingError: too many gradients in a row are not finite, or a batch does not fit into memory.
+            CheckpointError: a checkpoint cannot be written; the previous one is intact.
         """
         self._resume()
         before, started = self.state.minutes, time.monotonic()
         try:
             while (reason := self._reason_to_stop()) is None:
                 self._update()
-                self._look()
+                self._report_and_validate()
                 minutes = before + (time.monotonic() - started) / 60
                 stopping, self.state.minutes = self.processes.largest([float(self.should_stop()), minutes])
                 if stopping or self.state.step % self.settings.checkpoint_every == 0:
@@ -171,7 +141,7 @@ class Engine:
         return None
 
     def _update(self) -> None:
-        """One step of the optimiser over `accumulate` batches, weighted by their tokens as one large batch would be."""
+        """Make one optimiser step from `accumulate` batches, with the gradient of one large batch."""
         started = time.monotonic()
         state, epoch, epochs = self.state, self.state.epoch, self._epochs()
         batches = [self._next_batch() for _ in range(self.settings.accumulate)]
@@ -210,21 +180,21 @@ class Engine:
     def _skip(self, batches: list[Batch]) -> None:
         state = self.state
         if self.placement.precision == "fp16" and state.note_overflow():
-            return  # it was the scale that was too large
+            return  # the loss scale was too large
         state.skipped += 1
         state.skipped_in_a_row += 1
-        file = save_batches(batches, self.checkpoints.folder / f"not-finite-{self.processes.rank}.safetensors")
+        file = _save_batches(batches, self.checkpoints.folder / f"not-finite-{self.processes.rank}.safetensors")
         self.listen(SkippedReport(state.step, state.skipped_in_a_row, str(file)))
         if state.skipped_in_a_row >= SKIPPED_AT_MOST:
             self.checkpoints.wait()
             raise TrainingError(
                 f"the gradient was not finite in {SKIPPED_AT_MOST} updates in a row, up to step {state.step}; lower "
                 f"train.lr ({self.settings.lr:g}) or lengthen train.warmup_steps ({self.settings.warmup_steps}); the "
-                f"ids of the last batch are in {file}"
+                f"token ids of the last update are in {file}"
             )
 
-    def _look(self) -> None:
-        """Report and validate where it is due."""
+    def _report_and_validate(self) -> None:
+        """Report and validate if this step is due for it."""
         settings, state = self.settings, self.state
         last = state.step == settings.max_steps
         if last or state.step % settings.report_every == 0:
@@ -240,7 +210,7 @@ class Engine:
         return self.divergence.note(row.step, row.loss, row.lr, self.checkpoints.steps)
 
     def _averaged(self) -> AbstractContextManager[None]:
-        """Where the model holds the weights that are validated and kept: the moving average, if there is one."""
+        """Put the weights that are validated and kept into the model: the moving average, if there is one."""
         return nullcontext() if self.moving is None else self.moving.in_place()
 
     def _validate(self) -> None:
@@ -249,7 +219,7 @@ class Engine:
         with self._averaged():
             with gathered(self.objective):
                 loss, bleu = self.validation_loss(), self._quality()
-            # What one process finds may differ in the last bits from what another one does.
+            # All processes must decide alike, and their results can differ in the last bits.
             loss, bleu = self.processes.largest([loss, bleu])
             best = state.note_validation(loss, bleu)
             every = wholes(weights(self.model))
@@ -262,7 +232,7 @@ class Engine:
 
     @torch.inference_mode()
     def validation_loss(self) -> float:
-        """Nats per target token of the validation batches, without label smoothing."""
+        """Return the loss on the validation batches, in nats per target token, without label smoothing."""
         self.objective.eval()
         total, tokens = 0.0, 0
         for batch in self.validation:
@@ -276,10 +246,10 @@ class Engine:
         with torch.inference_mode(), self.placement.autocast():
             return self.quality(self.model)
 
-    def _finish(self, reason: str) -> Outcome:
-        """Put the averaged weights into the model, or the best ones where averaging did not help."""
+    def _finish(self, reason: str) -> TrainingResult:
+        """Put the averaged weights into the model, or the best ones if they score higher."""
         state = self.state
-        self.processes.wait()  # the first one has written what all read
+        self.processes.wait()  # until the first one has written the snapshots that all read
         steps = self.snapshots.up_to(state.best_step, state.snapshots)
         load_into(self.model, self.snapshots.mean(steps))
         bleu = state.best_bleu
@@ -290,7 +260,7 @@ class Engine:
             steps, bleu = [state.best_step], state.best_bleu
             load_into(self.model, self.snapshots.mean(steps))
         self.model.eval()
-        return Outcome(
+        return TrainingResult(
             reason, state.step, state.best_step, state.best_bleu, steps, bleu, state.skipped, list(state.history)
         )
 
@@ -298,11 +268,11 @@ class Engine:
         generators = {
             f"{kind}.{rank}": state
             for kind, own in random_state(self.placement.device).items()
-            for rank, state in enumerate(self.processes.of_each(own))
+            for rank, state in enumerate(self.processes.gather(own))
         }
         average = {} if self.moving is None else wholes(self.moving.tensors)
         checkpoint = Checkpoint(
-            wholes(weights(self.model)), average, moments(self.optimizers), generators, asdict(self.state)
+            wholes(weights(self.model)), average, optimizer_state(self.optimizers), generators, asdict(self.state)
         )
         if self.processes.first:
             self.checkpoints.write(self.state.step, checkpoint)
@@ -310,19 +280,31 @@ class Engine:
 
     def _resume(self) -> None:
         checkpoint = self.checkpoints.newest(
-            lambda broken: self.listen(WarningReport(0, f"{broken.folder} is passed over: {broken.reason}"))
+            lambda broken: self.listen(WarningReport(0, f"{broken.folder} is skipped: {broken.reason}"))
         )
         if checkpoint is None:
             return
         load_into(self.model, checkpoint.weights)
         if self.moving is not None:
             self.moving.restore(checkpoint.average)
-        restore_moments(self.optimizers, checkpoint.optimizer)
+        restore_optimizer_state(self.optimizers, checkpoint.optimizer)
         kinds = random_state(self.placement.device)
         own = {kind: checkpoint.generators[f"{kind}.{self.processes.rank}"] for kind in kinds}
         restore_random_state(own, self.placement.device)
         self.state = RunState(**checkpoint.state)
         self.state.history = [HistoryRow(*row) for row in self.state.history]
         for row in self.state.history:
-            self._diverges(row)  # what there was to tell is told
+            self._diverges(row)  # the warnings were reported before the interruption
         self.listen(CheckpointReport(self.state.step, resumed=True))
+
+
+def _save_batches(batches: Sequence[Batch], file: Path) -> Path:
+    """Write the tensors of the batches as `number.field`, such as `0.source`, for a person to examine."""
+    tensors = {
+        f"{number}.{name}": tensor.contiguous()
+        for number, batch in enumerate(batches)
+        for name, tensor in batch._asdict().items()
+    }
+    with replacing(file) as beside:
+        save_file(tensors, beside)
+    return file

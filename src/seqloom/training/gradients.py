@@ -1,8 +1,8 @@
-"""From batches to the gradient of their mean loss: backward passes, over all processes, unscaled and clipped.
+"""The gradient of the mean loss of several batches, over all processes, unscaled and clipped.
 
-The loss of a token weighs the same whatever batch, process or part of a batch it falls into: gradients are summed over
-tokens and divided once, by all of them. So accumulated batches, shares of several processes and a batch that memory
-forced into parts make the very update of one large batch.
+Gradients are summed over tokens and divided once by the number of all tokens, so every token has the same weight
+whatever its batch, process or part of a batch. Accumulated batches, several processes and batches that are computed in
+parts thus give the update of one large batch.
 """
 
 import math
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from seqloom.batching.batches import Batch
 from seqloom.errors import TrainingError
 from seqloom.training.device import Placement
-from seqloom.training.processes import Processes, apart
+from seqloom.training.processes import Processes, without_sync
 from seqloom.training.sharding import whole
 
 
 class Gradient(NamedTuple):
-    """What the parameters' `.grad` hold after a backward pass, clipped."""
+    """The figures of a gradient that is in the parameters' `.grad`, clipped."""
 
     loss: float  # nats per token, as trained on
     tokens: int
@@ -28,12 +28,12 @@ class Gradient(NamedTuple):
 
     @property
     def finite(self) -> bool:
-        """Whether an update can be made with it."""
+        """Whether loss and norm are finite, so that the gradient can be used for an update."""
         return math.isfinite(self.loss) and math.isfinite(self.norm)
 
 
 class Gradients:
-    """Computes the gradient of an objective. `split` is told into how many parts memory forced the batches."""
+    """Computes gradients of an objective. `split` is called with the number of parts if a batch exceeds memory."""
 
     def __init__(
         self,
@@ -45,26 +45,26 @@ class Gradients:
         split: Callable[[int], None],
     ) -> None:
         self._objective = objective
-        self._whole = processes.together(objective)
+        self._whole = processes.wrap(objective)
         self._parameters = [each for each in objective.parameters() if each.requires_grad]
         self._placement, self._processes = placement, processes
         self._clip_norm = clip_norm
         self._split = split
 
     def of(self, batches: Sequence[Batch], scale: float, frozen: Sequence[nn.Parameter] = ()) -> Gradient:
-        """The gradient of the mean loss of all tokens of all batches, computed with the loss times `scale`.
+        """Compute the gradient of the mean loss over all tokens of all batches, with the loss multiplied by `scale`.
 
-        Parameters in `frozen` get none, and so no update, no decay and no moments.
+        Parameters in `frozen` get no gradient, and therefore no update, decay or optimiser state.
 
         Raises:
-            TrainingError: a single pair does not fit into memory, or of several processes one ran out of it.
+            TrainingError: a single pair does not fit into memory, or one of several processes ran out of memory.
         """
         self._objective.train()
         smoothed, tokens = self._processes.total(self._backward_in_parts(batches, scale))
         for parameter in frozen:
             parameter.grad = None
         gradients = [each.grad for each in self._parameters if each.grad is not None]
-        # Over several processes the sums were divided by their number on the way.
+        # With several processes, the backward pass averages over them instead of summing.
         unit = self._processes.size / (tokens * scale)
         norm = float(whole(nn.utils.get_total_norm(gradients))) * unit
         clipped = 1.0 if self._clip_norm is None else min(1.0, self._clip_norm / (norm + 1e-6))
@@ -73,7 +73,7 @@ class Gradients:
         return Gradient(smoothed / tokens, int(tokens), norm)
 
     def _backward_in_parts(self, batches: Sequence[Batch], scale: float) -> tuple[float, float]:
-        """Backward through every batch, and anew in twice as many parts each time that memory does not suffice."""
+        """Run the backward pass; each time memory does not suffice, repeat it in twice as many parts."""
         generators = random_state(self._placement.device)
         parts = 1
         while True:
@@ -88,10 +88,10 @@ class Gradients:
                     pairs, source, target = *longest.source.shape, longest.target_out.shape[1]
                     raise TrainingError(
                         f"out of memory on {self._placement.device} with {pairs} pairs of {source} source and {target} "
-                        "target tokens; lower train.tokens_per_batch (and raise train.accumulate by as much, for the "
-                        "same updates), tokenizer.max_length, or the size of the model"
+                        "target tokens; lower train.tokens_per_batch (and raise train.accumulate by the same factor "
+                        "for the same updates), tokenizer.max_length, or the size of the model"
                     ) from error
-            # Outside of the handler, whose traceback holds the tensors that did not fit.
+            # Outside the except block, because the traceback references the tensors that did not fit.
             for parameter in self._parameters:
                 parameter.grad = None
             restore_random_state(generators, self._placement.device)
@@ -100,11 +100,11 @@ class Gradients:
             self._split(parts)
 
     def _backward(self, batches: Sequence[Batch], parts: int, scale: float) -> tuple[float, float]:
-        """The summed loss and the tokens of this process, gradients left in the parameters."""
+        """Add gradients to the parameters; return the summed loss and the number of tokens of this process."""
         pieces = [piece for batch in batches for piece in portions(batch, parts)]
         summed: list[Tensor] = []
         for number, piece in enumerate(pieces, start=1):
-            with apart(self._whole, number < len(pieces)):
+            with without_sync(self._whole, number < len(pieces)):
                 with self._placement.autocast():
                     loss = self._whole(piece).smoothed
                 torch.autograd.backward(loss * scale)
@@ -113,7 +113,7 @@ class Gradients:
 
 
 def portions(batch: Batch, parts: int) -> Iterator[Batch]:
-    """The batch in at most so many parts of almost equally many pairs, each without columns of padding alone."""
+    """Split a batch into at most `parts` parts of about equally many pairs; columns of nothing but padding are cut."""
     if parts == 1:
         yield batch
         return
@@ -128,7 +128,7 @@ def portions(batch: Batch, parts: int) -> Iterator[Batch]:
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
-    """The generators that training draws from, by kind of device."""
+    """Return the states of the generators that training draws from, by kind of device."""
     states = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -136,12 +136,12 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def restore_random_state(states: dict[str, Tensor], device: torch.device) -> None:
-    """Put the generators where `random_state` found them."""
+    """Restore what `random_state` returned."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def _out_of_memory(error: Exception) -> bool:
-    # The allocator of the CPU has no class of its own for it.
+    # The CPU allocator raises a plain RuntimeError.
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)

@@ -1,7 +1,7 @@
-"""Listens to the engine for a person: every report becomes a line of a file, and progress to be shown.
+"""A listener of the engine that writes every report to a file and shows progress.
 
-Each line has the time of day; when a process begins and ends it says so, and in the lines that are no updates it says
-how much energy it has used so far, where that can be read. A process that was killed leaves no end.
+The file has one JSON object per line, with the time. A process adds a line when it begins and one when it ends; if it
+is killed, the latter is missing. Lines other than those of updates have the energy used so far, if it is measured.
 """
 
 import json
@@ -29,9 +29,9 @@ _LOG = logging.getLogger(__name__)
 
 
 class Journal:
-    """Adds a line of JSON per report to `file` and tells `listen`; a context manager.
+    """Appends a JSON line per report to `file` and calls `listen` with progress; a context manager.
 
-    What a person should know even after the next update is a warning in the log.
+    Reports that need attention are also logged as warnings, so that the next progress line does not replace them.
     """
 
     def __init__(
@@ -45,27 +45,27 @@ class Journal:
     ) -> None:
         self._path, self._listen = file, listen
         self._device, self._processes = device, processes
-        self._used = used  # joules since this process began
+        self._used = used  # returns joules since this process began
         self._note = ""
         self._rate = 0.0  # target tokens per second, smoothed over about 20 updates
-        self._steps: int | None = None  # that the run will have, as far as can be foreseen
+        self._steps: int | None = None  # estimated total
 
     def __enter__(self) -> Self:
         self._file = self._path.open("a", encoding="utf-8", buffering=1)
         if self._file.tell() and not _ends_a_line(self._path):
-            self._file.write("\n")  # a kill has cut the last one off
+            self._file.write("\n")  # a kill has truncated the last line
         self._write(
             "begin", pid=os.getpid(), host=socket.gethostname(), device=self._device, processes=self._processes
         )  # fmt: skip
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
-        with suppress(OSError):  # what ended training, such as a full disk, shall be told, not this
+        with suppress(OSError):  # must not replace the error that ended training, such as a full disk
             self._write("end", because=None if kind is None else kind.__name__, joules=self._used())
         self._file.close()
 
     def __call__(self, report: Report) -> None:
-        """Write the report down and show it."""
+        """Write and show a report."""
         kind = type(report).__name__.removesuffix("Report").lower()
         self._write(kind, **report._asdict(), **({} if kind == "step" else {"joules": self._used()}))
         match report:
@@ -79,11 +79,13 @@ class Journal:
                 self._show(step, f"validation loss {loss:.3f}{self._note}")
             case SkippedReport(step, in_a_row, saved):
                 _LOG.warning(
-                    "step %d: the gradient is not finite; the update is left out (%d in a row), its batch is in %s",
+                    "step %d: the gradient is not finite; the update is skipped (%d in a row), its batches are in %s",
                     step, in_a_row, saved,
                 )  # fmt: skip
             case SplitReport(step, parts):
-                _LOG.warning("step %d: out of memory; the batch is computed in %d parts, to the same end", step, parts)
+                _LOG.warning(
+                    "step %d: out of memory; the batch is computed in %d parts, with the same result", step, parts
+                )
             case WarningReport(step, message):
                 _LOG.warning("step %d: %s", step, message)
             case CheckpointReport(step, resumed) if resumed:

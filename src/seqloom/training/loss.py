@@ -1,8 +1,8 @@
-"""The output layer and its loss as one operation that never holds the logits of a batch.
+"""The output layer and its loss as one operation that never materialises all logits of a batch.
 
-Half of the work of a small model is its output layer, and the logits of a batch (tokens x vocabulary) are by far its
-largest tensor. Here they are made a few hundred rows at a time, turned into the gradient in place, and forgotten: the
-gradients are ready when the forward pass ends. It knows no model, only hidden vectors and a weight.
+The output layer is half of a small model's work, and the logits of a batch (tokens x vocabulary) are by far its largest
+tensor. Here they are computed a few hundred rows at a time and turned into the gradient in place, so the gradients are
+complete when the forward pass ends. The functions take hidden vectors and a weight, not a model.
 
 Shapes: M target tokens (no padding), P passes over them (1, or 2 for R-Drop), R rows of a chunk, D width, V vocabulary.
 """
@@ -15,14 +15,14 @@ from torch import Tensor
 
 
 class Loss(NamedTuple):
-    """`smoothed` is what is trained on, `nll` the plain negative log-likelihood; sums over tokens, in nats."""
+    """The training loss `smoothed` and the plain negative log-likelihood `nll`; sums over tokens, in nats."""
 
     smoothed: Tensor
     nll: Tensor
 
 
 class _Terms(NamedTuple):
-    """What a chunk of logits comes to; its gradient takes the place of the logits."""
+    """The loss of a chunk of logits, and its gradient, which overwrites the logits."""
 
     smoothed: Tensor
     nll: Tensor
@@ -30,16 +30,16 @@ class _Terms(NamedTuple):
 
 
 _Score = Callable[[Tensor, Tensor, float, bool], _Terms]
-"""Of logits (P x R, V) in fp32, labels (R, 1), label smoothing, and whether the gradient is wanted."""
+"""Takes logits (P x R, V) in fp32, labels (R, 1), label smoothing, and whether the gradient is needed."""
 
 
 def _label_share(logits_RV: Tensor, label_R1: Tensor, smoothing: float, wanted: bool) -> _Terms:
-    """Cross-entropy with a target distribution that gives 1 - `smoothing` to the label and, as yet, the rest to no id.
+    """Cross-entropy with a target of 1 - `smoothing` for the label and 0 for all other ids.
 
-    What the ids share is linear in the logits; `fused_cross_entropy` adds it without a logit.
+    The share that smoothing gives to all ids is linear in the logits; `fused_cross_entropy` adds it without logits.
     """
     p = torch.softmax(logits_RV, dim=-1)
-    # log sum exp, as the likeliest id tells it: one exp per logit where log_softmax and exp take two.
+    # log sum exp = logit - log p, here of the likeliest id: one exp per logit; log_softmax and exp would take two.
     normalizer_R = logits_RV.amax(1) - p.amax(1).log_()
     of_labels = logits_RV.gather(1, label_R1).sum()
     total = normalizer_R.sum()
@@ -53,8 +53,8 @@ def _label_share(logits_RV: Tensor, label_R1: Tensor, smoothing: float, wanted: 
 def _r_drop(alpha: float) -> _Score:
     """Half of equation 4 of Liang et al. 2021: mean cross-entropy of both passes + alpha / 4 * (KL(p|q) + KL(q|p)).
 
-    With d = log p - log q the two divergences are sum(p * d) and -sum(q * d); by the logits of the first pass their
-    sum has the gradient p * (d - KL(p|q)) + p - q, by those of the second q * (-d - KL(q|p)) + q - p.
+    With d = log p - log q the two divergences are sum(p * d) and -sum(q * d). The gradient of their sum is
+    p * (d - KL(p|q)) + p - q with respect to the logits of the first pass and q * (-d - KL(q|p)) + q - p to the second.
     """
 
     def score(logits: Tensor, label_R1: Tensor, smoothing: float, wanted: bool) -> _Terms:
@@ -64,7 +64,7 @@ def _r_drop(alpha: float) -> _Score:
         nll = -(log_p.gather(1, label_R1).sum() + log_q.gather(1, label_R1).sum()) / 2
         smoothed = (1 - smoothing) * nll - floor / 2 * log_both.sum()
         d = log_p - log_q
-        both = log_both.exp_()  # log_p and log_q are views of it, p and q from here on
+        both = log_both.exp_()  # in place: log_p and log_q, its views, now contain p and q
         p, q = both.chunk(2)
         from_p, from_q = torch.linalg.vecdot(p, d).unsqueeze(1), -torch.linalg.vecdot(q, d).unsqueeze(1)
         smoothed = smoothed + weight * (from_p.sum() + from_q.sum())
@@ -140,13 +140,13 @@ def fused_cross_entropy(
 ) -> Loss:
     """Label-smoothed cross-entropy (Szegedy et al. 2016, section 7) of the output layer, summed over tokens.
 
-    The target distribution gives `smoothing / V` to every id and the rest to the label. `rows` bounds the logits that
-    exist at once and changes nothing else. Gradients reach `hidden_MD`, `weight_VD` and `bias_V`, once.
+    The target distribution gives `smoothing / V` to every id and the rest to the label. `rows` limits the logits that
+    exist at once; the result does not depend on it. `hidden_MD`, `weight_VD` and `bias_V` get gradients, once.
     """
     loss = _fused(hidden_MD.unsqueeze(0), weight_VD, bias_V, label_M, smoothing, rows, _label_share)
     if smoothing == 0:
         return loss
-    # The sum of all logits of all tokens.
+    # The sum of all logits of all tokens, without computing them.
     logits = hidden_MD.sum(0, dtype=torch.float32) * weight_VD.sum(0, dtype=torch.float32)
     total = logits.sum() if bias_V is None else logits.sum() + len(label_M) * bias_V.sum(dtype=torch.float32)
     return loss._replace(smoothed=loss.smoothed - smoothing / len(weight_VD) * total)
@@ -162,12 +162,12 @@ def fused_r_drop(
     *,
     rows: int = 512,
 ) -> Loss:
-    """R-Drop (Liang et al. 2021, equation 4) of two passes over the same tokens with other dropout, (2, M, D).
+    """R-Drop (Liang et al. 2021, equation 4) of two passes over the same tokens with different dropout, (2, M, D).
 
-    The paper adds the cross-entropies of both passes to alpha / 2 times the sum of the two Kullback-Leibler
-    divergences between them. This is half of that, label-smoothed: alpha weighs as in the paper, while the gradient is
-    of the size that one pass has, so that a learning rate means what it does without R-Drop. `nll` is the mean of both
-    passes; `rows` bounds the logits of both together that exist at once.
+    The paper's loss is the sum of both cross-entropies plus alpha / 2 times the sum of the two Kullback-Leibler
+    divergences. This is half of it, label-smoothed: alpha has the same meaning, and the gradient has the size of a
+    single pass, so that learning rates carry over from training without R-Drop. `nll` is the mean of both passes.
+    `rows` limits the logits of both passes that exist at once.
     """
     return _fused(hidden_2MD, weight_VD, bias_V, label_M, smoothing, rows // 2 or 1, _r_drop(alpha))
 

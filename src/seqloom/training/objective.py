@@ -1,6 +1,7 @@
-"""What training minimises: a batch in, its loss out, with every recipe that changes what is read or compared.
+"""The training objective: the loss of a batch, with R-Drop, word dropout and label smoothing.
 
-Network, recipes and output layer are one module, so that whatever wraps a module for several processes wraps all of it.
+Network, output layer and loss are one module, so that distributed wrappers cover all of it. Everything random is drawn
+on the host from torch's global generator, whose state every checkpoint contains.
 """
 
 import torch
@@ -9,13 +10,12 @@ from torch import Tensor, nn
 from seqloom.batching.batches import Batch
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.training.loss import Loss, fused_cross_entropy, fused_r_drop
-from seqloom.training.noise import drop_words, twice
 
 
 class Objective(nn.Module):
-    """The loss of a network on a batch: as trained on in training mode, plain cross-entropy in evaluation mode.
+    """The loss of a network on a batch: the full objective in training mode, plain cross-entropy in evaluation mode.
 
-    `unk` and the ids in `kept` belong to word dropout: what words become, and what never does.
+    Word dropout replaces ids by `unk`, except the ids in `kept`.
     """
 
     def __init__(
@@ -26,10 +26,13 @@ class Objective(nn.Module):
         self.label_smoothing = label_smoothing
         self.r_drop = r_drop
         self.word_dropout = word_dropout
-        self.unk, self.kept = unk, kept  # `kept` stays on the host, where batches are made
+        self.unk, self.kept = unk, kept  # `kept` stays on the host, as batches do
 
     def forward(self, batch: Batch) -> Loss:
-        """Summed over the real target tokens of the batch, which is on the host; each token counts once."""
+        """Return the loss summed over the target tokens without padding; `batch` is on the host.
+
+        With R-Drop each token counts once, not once per pass.
+        """
         if not self.training:
             return self._loss(batch, 0.0, 0.0)
         if self.r_drop:
@@ -54,3 +57,27 @@ class Objective(nn.Module):
         if r_drop:
             return fused_r_drop(hidden.unflatten(0, (2, -1)), weight, bias, labels[: len(rows) // 2], smoothing, r_drop)
         return fused_cross_entropy(hidden, weight, bias, labels, smoothing)
+
+
+def twice(batch: Batch) -> Batch:
+    """Return the batch followed by itself, (2 B, ...): both passes of R-Drop (Liang et al. 2021, algorithm 1)."""
+    return Batch(*(torch.cat((tensor, tensor)) for tensor in batch))
+
+
+def drop_words(batch: Batch, share: float, unk: int, kept: Tensor) -> Batch:
+    """Replace each input id of encoder and decoder by `unk` with probability `share`; labels stay as they are.
+
+    Decoder: Bowman et al. 2016, section 3.1. Both sides: Sennrich et al. 2016, "Edinburgh Neural Machine Translation
+    Systems for WMT 16". BOS, padding and the ids in `kept`, a vector, are never replaced.
+    """
+    return batch._replace(
+        source=_dropped(batch.source, 0, batch.source_lengths, share, unk, kept),
+        target_in=_dropped(batch.target_in, 1, batch.target_lengths, share, unk, kept),
+    )
+
+
+def _dropped(ids_BT: Tensor, first: int, lengths_B: Tensor, share: float, unk: int, kept: Tensor) -> Tensor:
+    """Replace ids from column `first` on."""
+    column = torch.arange(ids_BT.shape[1])
+    chosen = (torch.rand(ids_BT.shape) < share) & (column >= first) & (column < lengths_B.unsqueeze(1))
+    return ids_BT.masked_fill(chosen & ~torch.isin(ids_BT, kept), unk)

@@ -1,8 +1,8 @@
-"""The processes that train one model together, and what they tell each other. One process alone tells nobody.
+"""The processes that train one model together, and their collective operations, which do nothing for a single process.
 
-They are started by torch's launcher (`torchrun`), which names them in the environment. Each computes the gradient of
-its share of every batch; the sum over all shares is the gradient of the batch. Each holds the whole network, or a part
-of every weight (see `sharding.py`).
+torch's launcher (`torchrun`) starts them and sets their ranks in the environment. Each computes the gradient of its
+share of every batch; the sum over all shares is the gradient of the batch. Each has the whole network, or a shard of
+every weight (see `sharding.py`).
 """
 
 import os
@@ -24,20 +24,20 @@ class Processes(NamedTuple):
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")  # where numbers travel
-    sharded: bool = False  # each holds a part of the weights
+    device: torch.device = torch.device("cpu")  # of the tensors that processes exchange
+    sharded: bool = False  # each process has a shard of every weight
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes."""
+        """Whether this is the process that writes."""
         return self.rank == 0
 
     def total(self, values: Sequence[float]) -> list[float]:
-        """The sums over all processes, the same in each."""
+        """Return the sums over all processes, the same in each."""
         return self._reduced(values, dist.ReduceOp.SUM)
 
     def largest(self, values: Sequence[float]) -> list[float]:
-        """The largest over all processes, the same in each."""
+        """Return the maxima over all processes, the same in each."""
         return self._reduced(values, dist.ReduceOp.MAX)
 
     def _reduced(self, values: Sequence[float], how: dist.ReduceOp.RedOpType) -> list[float]:
@@ -47,8 +47,8 @@ class Processes(NamedTuple):
         dist.all_reduce(tensor, how)
         return cast(list[float], tensor.tolist())
 
-    def of_each(self, tensor: Tensor) -> list[Tensor]:
-        """What every process has, by rank: a host tensor of one shape and kind."""
+    def gather(self, tensor: Tensor) -> list[Tensor]:
+        """Return the host tensors of all processes by rank; they must have the same shape and type."""
         if self.size == 1:
             return [tensor]
         own = tensor.to(self.device)
@@ -57,12 +57,12 @@ class Processes(NamedTuple):
         return [each.cpu() for each in every]
 
     def wait(self) -> None:
-        """Go on when all have come here."""
+        """Wait until all processes have called this."""
         if self.size > 1:
             dist.barrier()
 
-    def together(self, module: nn.Module) -> nn.Module:
-        """The module, whose gradients become the mean over the processes in each backward pass."""
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """Wrap a module so that each backward pass averages its gradients over the processes."""
         if self.sharded:
             return shard(module, init_device_mesh(self.device.type, (self.size,)))
         return module if self.size == 1 else DistributedDataParallel(module, gradient_as_bucket_view=True)
@@ -71,8 +71,8 @@ class Processes(NamedTuple):
 ALONE = Processes()
 
 
-def apart(module: nn.Module, on: bool) -> AbstractContextManager[None]:
-    """While `on`, gradients stay in each process: more of the batch follows."""
+def without_sync(module: nn.Module, on: bool) -> AbstractContextManager[None]:
+    """If `on`, keep gradients local in this context, because more parts of the update follow."""
     if is_sharded(module):
         module.set_requires_gradient_sync(not on)
     if on and isinstance(module, DistributedDataParallel):
@@ -82,7 +82,7 @@ def apart(module: nn.Module, on: bool) -> AbstractContextManager[None]:
 
 @contextmanager
 def joined(device: torch.device, *, sharded: bool = False) -> Iterator[Processes]:
-    """Meet the processes that the launcher started with this one; alone where there was no launcher."""
+    """Join the processes that the launcher started; yield `ALONE` without a launcher."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield ALONE

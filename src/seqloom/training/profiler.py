@@ -1,4 +1,4 @@
-"""Listens to the engine and looks closely at some of its updates: where their time goes."""
+"""A listener of the engine that profiles some updates with torch's profiler."""
 
 from pathlib import Path
 from typing import Self
@@ -8,14 +8,14 @@ from torch.profiler import ProfilerActivity, profile, schedule
 
 from seqloom.training.reports import Report, StepReport
 
-SKIPPED, WARMING, LOOKED_AT = 10, 2, 8  # updates
+SKIPPED, WARMING, LOOKED_AT = 10, 2, 8  # updates, in this order
 ROWS = 40
 
 
 class Profiler:
     """Writes `trace.json` (for chrome://tracing or Perfetto) and `table.txt` into `folder` after 20 updates.
 
-    A context manager and a listener. The updates that it looks at take longer than others.
+    A context manager and a listener. The profiled updates take longer than others.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,7 +36,7 @@ class Profiler:
         self._profile.stop()
 
     def __call__(self, report: Report) -> None:
-        """Take note of the end of an update."""
+        """Advance the profiler at the end of each update."""
         if isinstance(report, StepReport):
             self._profile.step()
 

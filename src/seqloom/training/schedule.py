@@ -1,7 +1,7 @@
-"""The learning rate as a function of how far a run is, so that a resumed run needs no state for it.
+"""The learning rate as a function of a run's progress, so that resuming needs no state for it.
 
-A run is bounded by steps, epochs or minutes, or by several of them; what decays to zero does so at the bound that comes
-first. The rate is continuous: where the warm-up ends, and where another bound becomes the nearest.
+A run is limited by steps, epochs or minutes, or several of them. Schedules that decay to zero do so at the limit that
+is reached first. The rate has no jumps, neither at the end of the warm-up nor when another limit becomes the nearest.
 """
 
 import math
@@ -9,18 +9,18 @@ from collections.abc import Iterator
 
 from seqloom.training.settings import TrainSettings
 
-WARMUP_SHARE = 0.5  # of max_minutes, after which the warm-up is over even if steps of it are left
+WARMUP_SHARE = 0.5  # of max_minutes, after which the warm-up ends even before warmup_steps
 
 
 def learning_rate(
     settings: TrainSettings, step: int, minutes: float = 0.0, factor: float = 1.0, epochs: float = 0.0
 ) -> float:
-    """The rate of the update number `step`, counted from 1, before which `minutes` and `epochs` of training passed.
+    """Return the learning rate of update `step`, counted from 1, after `minutes` and `epochs` of training.
 
-    It rises linearly to `settings.lr` over the warm-up. Then `constant` stays there; `inverse_sqrt` falls with the
-    square root of the step (Vaswani et al. 2017, section 5.3); `linear` and `cosine` (Loshchilov and Hutter 2017,
-    without restarts) fall to zero just after the last step, or when the last epoch or minute is over; `plateau` is
-    `factor` times the peak, a factor that whoever watches the validation loss lowers.
+    It rises linearly to `settings.lr` during the warm-up. Then `constant` keeps it; `inverse_sqrt` divides it by the
+    square root of the step relative to the warm-up (Vaswani et al. 2017, section 5.3); `linear` and `cosine`
+    (Loshchilov and Hutter 2017, without restarts) lower it to zero just after the last step, or at the end of the last
+    epoch or minute; `plateau` multiplies it by `factor`, which the engine lowers if the validation loss stalls.
     """
     limit = math.inf if settings.max_minutes is None else WARMUP_SHARE * settings.max_minutes
     risen = max(step / max(settings.warmup_steps, 1), minutes / limit)
@@ -33,7 +33,7 @@ def learning_rate(
             return settings.lr * factor
         case "inverse_sqrt":
             return settings.lr / math.sqrt(risen)
-    # Of what has passed, the warm-up's share; steps take about equally long, so that it is one in steps and minutes.
+    # The warm-up's share of the run so far. Steps take about equally long, so it is the same in steps and minutes.
     warming = min(1.0, settings.warmup_steps / max(step - 1, 1), limit / minutes if minutes > limit else 1.0)
     left = 1 - max(
         1.0 if passed >= end else passed * (1 - warming) / (end - passed * warming)
@@ -43,12 +43,12 @@ def learning_rate(
 
 
 def share_done(settings: TrainSettings, steps: int, minutes: float = 0.0, epochs: float = 0.0) -> float:
-    """How much of the way to the nearest bound a run has gone after so many steps, minutes and epochs: 0 to 1."""
+    """Return the completed share of a run, 0 to 1, with respect to the nearest limit."""
     return min(1.0, max(passed / end for passed, end in _bounds(settings, steps, minutes, epochs)))
 
 
 def _bounds(settings: TrainSettings, steps: int, minutes: float, epochs: float) -> Iterator[tuple[float, float]]:
-    """What has passed, and where it ends the run."""
+    """Yield for each limit of the run the current value and the limit."""
     for passed, end in (
         (steps, settings.max_steps),
         (epochs, settings.max_epochs),

@@ -78,11 +78,11 @@ class TrainSettings(Settings):
 
     @property
     def decays_to_the_end(self) -> bool:
-        """Whether the learning rate falls to zero where the run ends."""
+        """Whether the learning rate falls to zero at the end of the run."""
         return self.schedule in ("linear", "cosine")
 
     def used(self) -> dict[str, Any]:
-        """What shapes a run, as plain data: without `start` where it is null, as runs are that never knew of it."""
+        """Return the settings for a run's identity, as plain data. A null `start` is left out, as in older versions."""
         return self.model_dump(mode="json", exclude={"start"} if self.start is None else None)
 
     @field_validator("start")
@@ -113,8 +113,10 @@ class TrainSettings(Settings):
     @check
     def _warmed_up(self) -> Faults:
         if self.max_steps is not None and self.decays_to_the_end and self.warmup_steps >= self.max_steps:
-            said = f"is {self.warmup_steps}, but schedule {self.schedule} needs it below max_steps ({self.max_steps})"
-            yield "warmup_steps", said
+            message = (
+                f"is {self.warmup_steps}, but schedule {self.schedule} needs it below max_steps ({self.max_steps})"
+            )
+            yield "warmup_steps", message
 
     @check
     def _shardable(self) -> Faults:

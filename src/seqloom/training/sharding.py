@@ -1,10 +1,10 @@
-"""Weights shared out among processes, for a model that does not fit one device: fully sharded data parallel training.
+"""Fully sharded data parallel training, for models that do not fit one device.
 
-Each process holds a part of every weight, of its gradient and of its moments (Rajbhandari et al. 2020, ZeRO, stage 3);
-a layer is gathered while it computes. torch's `fully_shard` (FSDP2) does it; here stands what the engine must know of
-it. All functions leave alone what is not sharded, and have to be called by all processes.
+Each process has a shard of every weight, its gradient and its optimiser state (Rajbhandari et al. 2020, ZeRO, stage 3);
+a layer is gathered while it computes. torch's `fully_shard` (FSDP2) does the work. The functions here leave unsharded
+modules and tensors unchanged, and all processes must call them.
 
-FSDP2 takes seconds to import, so it is only where something is sharded; what is, is known by what it can do.
+FSDP2 takes seconds to import, so it is imported only if needed, and sharded objects are recognised by their attributes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def is_sharded(module: nn.Module) -> "TypeGuard[FSDPModule]":
-    """Whether `shard` made this module one whose weights are shared out."""
+    """Return whether `shard` has sharded this module."""
     return hasattr(module, "reshard")
 
 
@@ -31,7 +31,7 @@ def _is_part(tensor: Tensor) -> "TypeGuard[DTensor]":
 
 
 def shard(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
-    """The module with its weights shared out: each block of the network in it for itself, the rest together."""
+    """Shard a module: each block of the network in it separately, and the rest together."""
     from torch.distributed.fsdp import fully_shard
 
     for network in [each for each in module.modules() if isinstance(each, Seq2Seq)]:
@@ -43,7 +43,7 @@ def shard(module: nn.Module, mesh: DeviceMesh) -> nn.Module:
 
 @contextmanager
 def gathered(module: nn.Module) -> Iterator[None]:
-    """Where every process holds all weights of the module, to read and not to change them."""
+    """Give every process all weights of the module, read-only, until the context ends."""
     parts = [each for each in module.modules() if is_sharded(each)]
     for part in parts:
         part.set_reshard_after_forward(False, recurse=False)
@@ -53,21 +53,21 @@ def gathered(module: nn.Module) -> Iterator[None]:
     finally:
         for part in parts:
             part.reshard()
-            part.set_reshard_after_forward(part is not parts[0], recurse=False)  # which is the module itself
+            part.set_reshard_after_forward(part is not parts[0], recurse=False)  # parts[0] is the module itself
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor of which this process holds a part."""
+    """Return the full tensor of a sharded one."""
     return tensor.full_tensor() if _is_part(tensor) else tensor
 
 
 def wholes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`whole` of each, by name."""
+    """Return the full tensors, by name."""
     return {name: whole(tensor) for name, tensor in tensors.items()}
 
 
 def part_like(stored: Tensor, part: Tensor) -> Tensor:
-    """Of a whole tensor that every process has, the part that this one holds of `part`."""
+    """Shard the full tensor `stored`, which every process has, in the way `part` is sharded."""
     if not _is_part(part):
         return stored
     from torch.distributed.tensor import distribute_tensor

@@ -1,14 +1,19 @@
-"""Where a run stands: all that changes over time but weights, moments and generators. Every checkpoint holds it."""
+"""The state of a run besides weights, optimiser state and random generators, and the check for a diverging loss."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-GROW_AFTER = 2000  # updates without an overflow
+GROW_AFTER = 2000  # updates without an overflow, after which the loss scale doubles
+
+RISE = 1.0  # nats above its minimum at which the smoothed loss counts as diverging; noise stays far below
+OVER = 0.5  # nats above its minimum below which an episode is over
+HORIZON = 50  # updates: the time constant of the smoothing
 
 
 class HistoryRow(NamedTuple):
-    """A row of the learning curve; None where nothing was measured. Losses in nats per target token."""
+    """A row of the learning curve; None if not measured. Losses are in nats per target token."""
 
     step: int
     epoch: int
@@ -21,7 +26,7 @@ class HistoryRow(NamedTuple):
 
 @dataclass
 class RunState:
-    """The engine's own numbers."""
+    """The numbers that the engine updates. Every checkpoint contains them."""
 
     step: int = 0
     epoch: int = 0
@@ -29,17 +34,17 @@ class RunState:
     best_bleu: float = -math.inf
     best_step: int = 0
     stale: int = 0  # validations since the best one
-    skipped: int = 0  # updates left out
+    skipped: int = 0  # updates whose gradient was not finite
     skipped_in_a_row: int = 0
-    minutes: float = 0.0  # of training, those before an interruption included
+    minutes: float = 0.0  # of training, including those before an interruption
     lr: float = 0.0  # of the last update
-    lr_factor: float = 1.0  # what plateaus have left of the learning rate
+    lr_factor: float = 1.0  # of schedule plateau
     best_loss: float = math.inf  # of a validation
-    stale_loss: int = 0  # validations since the best one, or since the rate was lowered for it
+    stale_loss: int = 0  # validations since the lowest loss, or since the learning rate was last lowered
     loss_scale: float = 1.0
     scaled_updates: int = 0  # updates since the scale was changed
     history: list[HistoryRow] = field(default_factory=list)
-    snapshots: list[int] = field(default_factory=list)  # the steps whose weights are kept for averaging
+    snapshots: list[int] = field(default_factory=list)  # steps whose weights are kept for averaging
     # Sums since the last report: smoothed loss, tokens, gradient norm, updates.
     loss_sum: float = 0.0
     token_sum: int = 0
@@ -55,7 +60,7 @@ class RunState:
         self.updates += 1
 
     def note_report(self) -> HistoryRow | None:
-        """Turn the sums since the last report into a row of the history; None where there was no update."""
+        """Append the means since the last report to the history and return that row, or None without any update."""
         if not self.updates:
             return None
         loss, norm = self.loss_sum / self.token_sum, self.norm_sum / self.updates
@@ -65,7 +70,7 @@ class RunState:
         return row
 
     def note_plateau(self, loss: float, factor: float, patience: int) -> None:
-        """Lower the learning rate each time that `patience` validations in a row have not had a lower loss."""
+        """Multiply the learning rate by `factor` after every `patience` validations without a lower loss."""
         if loss < self.best_loss:
             self.best_loss, self.stale_loss = loss, 0
             return
@@ -74,13 +79,13 @@ class RunState:
             self.lr_factor, self.stale_loss = self.lr_factor * factor, 0
 
     def note_scaled(self) -> None:
-        """Double the scale of the loss after enough updates (dynamic loss scaling: Micikevicius et al. 2018)."""
+        """Double the loss scale after `GROW_AFTER` updates (dynamic loss scaling, Micikevicius et al. 2018)."""
         self.scaled_updates += 1
         if self.scaled_updates == GROW_AFTER:
             self.loss_scale, self.scaled_updates = self.loss_scale * 2, 0
 
     def note_overflow(self) -> bool:
-        """Halve the scale of the loss; False where it cannot be the reason, for it is 1 already."""
+        """Halve the loss scale and return True; return False if it is 1 already and so not the cause."""
         self.scaled_updates = 0
         if self.loss_scale == 1:
             return False
@@ -88,7 +93,7 @@ class RunState:
         return True
 
     def note_validation(self, loss: float, bleu: float) -> bool:
-        """Add a validation to the history and return whether it is the best one so far."""
+        """Add a validation to the history; return whether its BLEU is the highest so far."""
         best = bleu > self.best_bleu
         if best:
             self.best_bleu, self.best_step, self.stale = bleu, self.step, 0
@@ -99,3 +104,45 @@ class RunState:
             row = self.history.pop()._replace(valid_loss=loss, valid_bleu=bleu)
         self.history.append(row)
         return best
+
+
+class Divergence:
+    """Detects a training loss that grows. Not part of a checkpoint: after a resume, pass it the history again."""
+
+    def __init__(self) -> None:
+        self._step = 0
+        self._smoothed = self._lowest = math.inf
+        self._lowest_step = 0
+        self._warned = False
+
+    def note(self, step: int, loss: float, lr: float, checkpoints: Iterable[int] = ()) -> str | None:
+        """Add the mean loss since the last call, in nats per token; return a warning if the loss diverges.
+
+        There is one warning per episode. It names the newest of the steps `checkpoints` from before the loss began to
+        grow. A loss that is not finite counts as infinite.
+        """
+        if math.isfinite(self._smoothed) and math.isfinite(loss):
+            old = math.exp(-(step - self._step) / HORIZON)
+            self._smoothed = old * self._smoothed + (1 - old) * loss
+        else:
+            self._smoothed = loss if math.isfinite(loss) else math.inf
+        self._step = step
+        if self._smoothed <= self._lowest:
+            self._lowest, self._lowest_step = self._smoothed, step
+        rise = self._smoothed - self._lowest
+        if rise < OVER:
+            self._warned = False
+        if self._warned or not rise > RISE:
+            return None
+        self._warned = True
+        good = max((each for each in checkpoints if each <= self._lowest_step), default=None)
+        kept = (
+            "there is no checkpoint from before"
+            if good is None
+            else f"the last checkpoint from before is that of step {good}"
+        )
+        return (
+            f"the training loss diverges: {self._smoothed:.2f} nats per token, {rise:.1f} above its minimum (about "
+            f"step {self._lowest_step}), at learning rate {lr:.2g}; {kept}. Lower train.lr, lengthen "
+            "train.warmup_steps, or set train.clip_norm to 1"
+        )

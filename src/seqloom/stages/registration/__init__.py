@@ -1,1 +1,1 @@
-"""What register_model is made of: how a result is described, and how a version is judged beside the champion."""
+"""Parts of register_model: the description of a result, and the comparison of a version with the champion."""

@@ -1,4 +1,4 @@
-"""A result in words, numbers and files, as the registry keeps it: out of the places that the stages before wrote."""
+"""Collects what MLflow stores of a result: params, tags, metrics and files, from the outputs of earlier stages."""
 
 import csv
 import time
@@ -23,12 +23,12 @@ JOURNAL = "journal.jsonl"
 SHAPING = [Path(name) for name in ("src", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")]
 HASHED = (places.RAW, places.CORPUS, places.TOKENS, places.TOKENIZER, places.CANDIDATE, places.REPORT)
 LIBRARIES = ("torch", "sentencepiece", "sentencex", "sacrebleu", "numpy", "transformers")
-PRETRAINED_NEEDS = ("transformers", "protobuf", "sacremoses")  # the extra hf, but for what reaches the hub
+PRETRAINED_NEEDS = ("transformers", "protobuf", "sacremoses")  # the extra hf without the hub's client
 _EXAMPLE = "Hello, world!"
 
 
-def describe(params: Params, results: Results, identity: str) -> TrainingRun:
-    """All that is known of the run, out of the places that the stages before wrote."""
+def collect_run(params: Params, results: Results, identity: str) -> TrainingRun:
+    """Return the record of a run to log, from params.yaml and the outputs of earlier stages."""
     family, preset = params.model.name, params.model.preset
     kind = {"task": params.task, "direction": ", ".join(map(str, params.languages.directions)), "model.name": family}
     if preset is not None:
@@ -37,7 +37,7 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
     if params.train.tokens_per_batch == "auto":
         settings["train.tokens_per_batch"] = results.training["tokens_per_batch"]
     name = model_name(params.task, params.languages.sources, params.languages.targets)
-    told = params.languages.target_languages
+    targets = params.languages.target_languages
     journal = places.SCRATCH / str(results.training.get("fingerprint")) / JOURNAL
     curves = read_curves(places.TRAINING_PLOT, journal if journal.is_file() else None)
     spent, numbers = costs(journal), _numbers(results)
@@ -60,7 +60,7 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
             places.CANDIDATE,
             search=params.search.model_dump(mode="json"),
             example=_example(),
-            language=told[0] if len(told) > 1 else "",
+            language=targets[0] if len(targets) > 1 else "",
             needs=PRETRAINED_NEEDS if family == "pretrained" else (),
             description=kind,
         ),
@@ -71,7 +71,7 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
 
 
 def version_tags(params: Params, record: TrainingRun, results: Results) -> dict[str, str]:
-    """What a version says of itself, so that the registry can be read without its runs."""
+    """Return the tags of a version, so that the registry can be read without the runs."""
     kept = ("task", "direction", "model.name", "model.preset", "git.commit", "git.dirty", "corpora", "label")
     tags = {name: record.tags[name] for name in kept if name in record.tags}
     tags |= {FINGERPRINT: record.fingerprint, "pairs": str(results.pairs["train"])}
@@ -84,7 +84,7 @@ def version_tags(params: Params, record: TrainingRun, results: Results) -> dict[
 
 
 def summary(params: Params, results: Results) -> str:
-    """A sentence or two about a result, for the pages of its run and of its version."""
+    """Return one or two sentences about a result, for the pages of its run and its version."""
     scores = []
     for score in METRICS[params.task]:
         if numbers := results.evaluation.get(score):
@@ -101,7 +101,7 @@ def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[s
     if params.register_.label is not None:
         tags["label"] = params.register_.label
     if (head := commit(Path.cwd(), SHAPING)) is not None:
-        # MLflow's page shows a commit under its own name
+        # MLflow's page shows the commit only under MLflow's own name.
         tags |= {"git.commit": head.sha, "git.dirty": str(head.dirty).lower(), "mlflow.source.git.commit": head.sha}
     tags |= {f"version.{library}": number for library, number in versions(LIBRARIES).items()}
     tags |= {f"dvc.{place}": content for place, content in hashes.items()}
@@ -111,7 +111,7 @@ def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[s
 
 
 def _work(spent: Costs | None) -> dict[str, str]:
-    """The tags of what training cost, and of the Prefect flow run that this process is part of."""
+    """Return the tags about the cost of training and the Prefect flow run that this process belongs to."""
     flow = flow_run()
     return (spent.tags() if spent is not None else {}) | ({FLOW_RUN: flow} if flow is not None else {})
 
@@ -150,7 +150,7 @@ def _artifacts() -> Iterator[tuple[Path, str]]:
 
 
 def _example() -> str:
-    """A sentence that the model was tested on."""
+    """Return a source sentence of the test split."""
     try:
         with (places.REPORT / "hypotheses.tsv").open(encoding="utf-8", newline="") as file:
             return next(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))["source"]

@@ -1,7 +1,7 @@
-"""The gate at work: a version and the champion, both as the registry holds them, on the test split that lies here.
+"""Compares a version with the champion, both as stored in the registry, on the test split in data/corpus.
 
-A version is judged once; the verdict is written down before the alias moves, so that a judgement that was cut off is
-finished and not repeated. A person may move the alias at any time, and no stage takes that back.
+A version is judged once. The verdict is stored before the alias moves, so that an interrupted run completes the
+promotion instead of judging again. A person may move the alias at any time, and no stage reverts that.
 """
 
 import json
@@ -38,24 +38,24 @@ _LOG = logging.getLogger(__name__)
 _BOUNDS = "settings"  # of the gate, kept as the tag gate.settings of a version
 
 
-class Outcome(NamedTuple):
-    """What became of a version."""
+class Judgement(NamedTuple):
+    """Whether a version is champion now, and why or why not."""
 
-    champion: bool  # now
+    champion: bool
     reason: str
 
 
 class _Champion(NamedTuple):
     number: str
     contestant: Contestant
-    trained_on: TrainingTexts | None  # of versions from before it was kept it is not known
+    trained_on: TrainingTexts | None  # None for old versions, which were registered without it
 
 
-def settle(store: Store, version: Any, params: Params, listen: Listener) -> Outcome:
-    """Judge a version that was never judged, and make it champion if it deserves that.
+def settle(store: Store, version: Any, params: Params, listen: Listener) -> Judgement:
+    """Judge a version unless it has a verdict, and make it champion if the verdict says so.
 
     Raises:
-        RegistryError: the registry refuses.
+        RegistryError: the registry reports an error.
     """
     number = str(version.version)
     said = version.tags.get(VERDICT)
@@ -65,22 +65,22 @@ def settle(store: Store, version: Any, params: Params, listen: Listener) -> Outc
         said = f"{PROMOTED if verdict.promoted else ''}{verdict.reason}"
     elif not said.startswith(PROMOTED) and (others := _other_bounds(version, params.gate)):
         _LOG.warning(
-            "version %s was refused under other settings (%s), and a version is judged once; "
+            "version %s was refused under other settings (%s), and a version is judged only once; "
             "`seqloom promote %s` makes it champion without the gate", number, "; ".join(others), number,
         )  # fmt: skip
     reason = said.removeprefix(PROMOTED)
     champion = reigning(store, version.name)
     if said.startswith(PROMOTED) and champion != number:
         if any(move.version == number and move.made for move in history(store, version.name)):
-            return Outcome(False, f"version {champion} is, since then")
+            return Judgement(False, f"version {champion} has replaced it since")
         champion = crown(store, version.name, number, "gate", reason).version
     if champion == number and not said.startswith(PROMOTED):
-        reason = "somebody chose it"
-    return Outcome(champion == number, reason)
+        reason = "chosen by a person"
+    return Judgement(champion == number, reason)
 
 
 def _judge(store: Store, version: Any, params: Params, listen: Listener) -> tuple[str | None, Verdict]:
-    """The champion that a version was compared with, and the verdict; once more, if another one reigns by then."""
+    """Return the champion's number and the verdict; compare again if the champion has changed meanwhile."""
     while True:
         before = reigning(store, version.name)
         verdict = _compare(store, version, before, params, listen)
@@ -110,7 +110,7 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
     if before == str(version.version):
         return Verdict(True, "it was made champion before it was judged", (some,))
     if not is_whole(store, store.client.get_model_version(version.name, before)):
-        return Verdict(True, f"the files of the champion, version {before}, are gone", (some,))
+        return Verdict(True, f"the files of the champion, version {before}, are missing", (some,))
     try:
         champion = _champion(store, version.name, before, params.train.device)
         apart = _fresh(pairs, champion, params)
@@ -125,8 +125,8 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
     except _BROKEN as error:
         return Verdict(
             False,
-            f"the champion, version {before}, cannot be compared with ({error}); "
-            f"`seqloom promote {version.version}` makes this version champion all the same",
+            f"comparing with the champion, version {before}, failed ({error}); "
+            f"`seqloom promote {version.version}` makes this version champion anyway",
         )
     ours = _performance(contest, [written[row] for row in rows], challenger, params)
     verdict = judge(
@@ -143,13 +143,11 @@ def _champion(store: Store, name: str, number: str, device: str) -> _Champion:
 
 
 def _fresh(pairs: Sequence[Pair], champion: _Champion, params: Params) -> tuple[list[int], Rule] | Verdict:
-    """The rows of the test split that neither version was trained on; or the verdict, where there are too few."""
+    """Return the rows of the test split that neither version was trained on, or a verdict if there are too few."""
     directions, apart = params.languages.directions, params.prepare.split.apart
     own = TrainingTexts.of(read_split(places.CORPUS / "train.tsv"), directions)
     if leaked := sum(own.holds(pairs, directions, apart)):
-        return Verdict(
-            False, f"{leaked:,} segments of the test split stand in the training data of the new version, too"
-        )
+        return Verdict(False, f"{leaked:,} segments of the test split are also in the training data of the new version")
     shared = [False] * len(pairs)
     if champion.trained_on is not None:
         shared = champion.trained_on.holds(pairs, directions, apart)
@@ -160,7 +158,7 @@ def _fresh(pairs: Sequence[Pair], champion: _Champion, params: Params) -> tuple[
     if not rule.ok:
         return Verdict(
             False,
-            f"{len(pairs) - len(rows):,} of {len(pairs):,} test segments stand in the training data of the champion, "
+            f"{len(pairs) - len(rows):,} of {len(pairs):,} test segments are in the training data of the champion, "
             f"version {champion.number}; a comparison would favour it (gate.max_shared is {most:g})",
             (rule,),
         )
@@ -175,7 +173,7 @@ def _performance(contest: Contest, hypotheses: Sequence[str], contestant: Contes
 
 
 def _keep(store: Store, version: Any, before: str | None, verdict: Verdict, settings: GateSettings) -> None:
-    """The verdict as tags, as artifacts of the run, and for whoever ran the stage."""
+    """Store the verdict as tags of the version, as artifacts of its run, and in reports/gate."""
     name, number = version.name, str(version.version)
     files = {
         "verdict.json": json.dumps({"model": name, "version": number, "champion": before} | verdict.record(), indent=2)
@@ -192,14 +190,14 @@ def _keep(store: Store, version: Any, before: str | None, verdict: Verdict, sett
 
 
 def _other_bounds(version: Any, settings: GateSettings) -> list[str]:
-    """How the gate's settings differ from those that the version was judged by; nothing where these are not known."""
+    """Return how the gate's settings differ from those of the verdict; empty if these were not stored."""
     kept, now = version.tags.get(f"gate.{_BOUNDS}"), settings.model_dump(mode="json")
     then = now if kept is None else json.loads(kept)
     return [f"gate.{name} was {then.get(name)}, is {value}" for name, value in now.items() if then.get(name) != value]
 
 
 def keep_texts(params: Params) -> Path:
-    """Write the keys of the texts that this result was trained on, for later comparisons; return the file."""
+    """Write hashes of the training texts, which later comparisons need; return the file."""
     texts = TrainingTexts.of(read_split(places.CORPUS / "train.tsv"), params.languages.directions)
     texts.save(places.GATE / TEXTS)
     return places.GATE / TEXTS

@@ -1,4 +1,4 @@
-"""What the stages before register_model left behind: their metrics, read and checked."""
+"""Reads and checks the metrics of the stages before register_model."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ SPLITS = ("train", "valid", "test")
 
 
 class Results(NamedTuple):
-    """What the stages before measured."""
+    """The metrics of the earlier stages."""
 
     corpus: dict[str, Any]
     tokens: dict[str, Any]
@@ -24,26 +24,30 @@ class Results(NamedTuple):
 
 
 def read_results() -> Results:
-    """The metrics of the stages before. Raises `RegistryError` naming the file, and the stage that makes it."""
+    """Return the metrics of the earlier stages.
+
+    Raises:
+        RegistryError: one is missing or invalid; the message names the file and the stage that writes it.
+    """
     corpus = _read(places.CORPUS_METRICS, "prepare_corpus")
     tokens = _read(places.TOKENS / "counts.json", "train_tokenizer")
     training = _read(places.TRAINING_METRICS, "train_model")
     evaluation = _read(places.EVALUATION_METRICS, "evaluate_model")
     if not (places.CANDIDATE / "model.json").is_file():
-        raise RegistryError(f"{places.CANDIDATE}: holds no model; `dvc repro train_model` makes it")
+        raise RegistryError(f"{places.CANDIDATE}: has no model; `dvc repro train_model` writes it")
     try:
         pairs = {split: int(corpus["splits"][split]) for split in SPLITS}
     except (KeyError, TypeError, ValueError) as error:
-        raise RegistryError(f"{places.CORPUS_METRICS}: has no splits; `dvc repro prepare_corpus` makes it") from error
+        raise RegistryError(f"{places.CORPUS_METRICS}: has no splits; `dvc repro prepare_corpus` writes it") from error
     try:
         leading = str(evaluation["leading"])
         score, test_sha256 = float(evaluation[leading]["score"]), str(evaluation["test_sha256"])
     except (KeyError, TypeError, ValueError) as error:
         raise RegistryError(
-            f"{places.EVALUATION_METRICS}: has no leading score or no test_sha256; `dvc repro evaluate_model` makes it"
+            f"{places.EVALUATION_METRICS}: has no leading score or no test_sha256; `dvc repro evaluate_model` writes it"
         ) from error
     return Results(corpus, tokens, training, evaluation, pairs, leading, score, test_sha256)
 
 
 def _read(path: Path, stage: str) -> dict[str, Any]:
-    return read_object(path, RegistryError, f"`dvc repro {stage}` makes it")
+    return read_object(path, RegistryError, f"`dvc repro {stage}` writes it")

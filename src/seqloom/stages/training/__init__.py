@@ -1,1 +1,1 @@
-"""What train_model has around the engine: what a run is of, what it validates with, how it is launched and stopped."""
+"""Parts of train_model: identity of a run, inputs, starting point, checks, validation, processes and outputs."""

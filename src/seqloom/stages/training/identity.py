@@ -1,7 +1,7 @@
 """The identity of a training run: every input that determines its weights. The same identity gives the same bytes.
 
-Its fingerprint names the folder of the run's checkpoints, so no run resumes from those of another. If a run starts
-anew beside an unfinished one, `differences` says in words how the two differ.
+Its fingerprint is the name of the run's folder in scratch, so no run resumes from the checkpoints of another. If there
+is an unfinished run with another identity, `differences` says how the two differ.
 """
 
 import hashlib
@@ -23,15 +23,15 @@ from seqloom.training.device import Placement
 
 STAGE = "seqloom.stages.train_model"
 FILE, FINISHED = "identity.json", "finished"
-MOST_NAMED = 3  # files that a message names
+MOST_NAMED = 3  # changed files that a message lists
 
-# Libraries that shape weights without an import in our code: Hugging Face's are loaded by `huggingface.library`, and
-# sacreBLEU uses the last two for Japanese if they are installed.
+# Libraries that affect the weights although our code does not import them: `huggingface.library` loads Hugging Face's,
+# and sacreBLEU uses the last two for Japanese if they are installed.
 _PRETRAINED = ("transformers", "tokenizers", "sacremoses", "protobuf")
 _JAPANESE = ("mecab-python3", "ipadic")
 
 Identity = Mapping[str, Any]
-"""Sections of params.yaml, hashes and versions by name, as JSON has them."""
+"""Sections of params.yaml, hashes and versions by name, as plain JSON data."""
 
 
 def identify(params: Params, placement: Placement) -> Identity:
@@ -64,14 +64,14 @@ def used_libraries(*, pretrained: bool) -> dict[str, str]:
 
 def machine(placement: Placement) -> dict[str, str]:
     """Return the device and, if that is a CPU, the instruction set that torch chose its kernels for."""
-    described = {"device": placement.describe()}
+    described = {"device": placement.summary()}
     if placement.device.type == "cpu":
         described["instructions"] = torch.backends.cpu.get_cpu_capability()
     return described
 
 
 def fingerprint(identity: Identity) -> str:
-    """SHA-256 of an identity."""
+    """Return the SHA-256 of an identity."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
@@ -81,7 +81,7 @@ def write_identity(identity: Identity, scratch: Path) -> None:
 
 
 def differences(identity: Identity, scratch: Path) -> list[str]:
-    """Say how this run differs from the newest unfinished one beside `scratch`; an empty list if there is none."""
+    """Return how this run differs from the newest unfinished run next to `scratch`; empty if there is none."""
     begun = [file for file in scratch.parent.glob(f"*/{FILE}") if file.parent != scratch]
     unfinished = [file for file in begun if not (file.parent / FINISHED).exists()]
     if not unfinished:
@@ -91,21 +91,21 @@ def differences(identity: Identity, scratch: Path) -> list[str]:
         other = json.loads(newest.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return []
-    return _told(theirs=other, mine=identity)
+    return _differences(theirs=other, mine=identity)
 
 
 def check_unchanged(identity: Identity, params: Params, placement: Placement) -> None:
-    """Compare the inputs as they are on the disk now with those that training started from.
+    """Check that the inputs on the disk are still those that training started from.
 
-    DVC hashes a stage's dependencies when the stage has ended. What was edited meanwhile, it would record as the input
-    of a result that was made without it.
+    DVC hashes a stage's dependencies after the stage has ended, so it would record an edit made during training as an
+    input of the result.
 
     Raises:
-        TrainingError: something changed.
-        ParamsError: params.yaml cannot be read any more.
+        TrainingError: an input changed.
+        ParamsError: params.yaml is no longer valid.
     """
     now = load_params() if PARAMS_FILE.is_file() else params
-    if changed := _told(theirs=identity, mine=identify(now, placement)):
+    if changed := _differences(theirs=identity, mine=identify(now, placement)):
         raise TrainingError(
             f"inputs changed while the model was trained ({'; '.join(changed)}), and DVC would record the new ones as "
             "those of this result. Undo the change and run again to keep the result, which takes seconds; or run again "
@@ -113,17 +113,17 @@ def check_unchanged(identity: Identity, params: Params, placement: Placement) ->
         )
 
 
-def _told(*, theirs: Identity, mine: Identity) -> list[str]:
-    """How two identities differ, in words."""
+def _differences(*, theirs: Identity, mine: Identity) -> list[str]:
+    """Return the differences of two identities as text."""
     mine, theirs = _shown(mine), _shown(theirs)
     different = [name for name in mine | theirs if theirs.get(name) != mine.get(name)]
     hashed = [name.partition(".")[2] for name in different if name.startswith(("code.", "data."))]
     values = [name for name in different if not name.startswith(("code.", "data."))]
-    told = [f"{name} was {theirs.get(name, 'not there')}, is {mine.get(name, 'not there')}" for name in values]
-    told += [f"{name} changed" for name in hashed[:MOST_NAMED]]
+    found = [f"{name} was {theirs.get(name, 'not there')}, is {mine.get(name, 'not there')}" for name in values]
+    found += [f"{name} changed" for name in hashed[:MOST_NAMED]]
     if len(hashed) > MOST_NAMED:
-        told.append(f"{len(hashed) - MOST_NAMED} more files changed")
-    return told
+        found.append(f"{len(hashed) - MOST_NAMED} more files changed")
+    return found
 
 
 def _shown(tree: Mapping[str, Any]) -> dict[str, str]:
@@ -131,7 +131,7 @@ def _shown(tree: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _content(root: Path) -> str:
-    """SHA-256 of the names and contents of a file, or of all files of a folder."""
+    """Return the SHA-256 of the name and content of a file, or of all files in a folder."""
     digest = hashlib.sha256()
     for file in _files(root):
         digest.update(f"\n{file.relative_to(root.parent)} ".encode())

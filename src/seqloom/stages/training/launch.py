@@ -1,4 +1,4 @@
-"""Runs a stage as several processes that train one model, through torch's own launcher (`torchrun`)."""
+"""The processes of a training run: started by torch's launcher (`torchrun`), stopped by signals."""
 
 import ctypes
 import os
@@ -6,27 +6,30 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from seqloom.errors import TrainingError
+from seqloom.training.engine import InterruptError
 
-GRACE = 90.0  # seconds for the last checkpoint, after which the launcher is ended
+GRACE = 90.0  # seconds for the last checkpoint before the launcher is killed
 
 
 def launched() -> bool:
-    """Whether this process is one of those that a launcher started."""
+    """Return whether a launcher started this process."""
     return "WORLD_SIZE" in os.environ
 
 
 def launch(processes: int, arguments: Sequence[str]) -> None:
     """Run `python -m seqloom.stages` with these arguments in several processes and wait for them.
 
-    However this process ends, they end too: asked first, so that a checkpoint is written.
+    If this process ends, they get SIGTERM, so that they write a checkpoint and end too.
 
     Raises:
-        TrainingError: one of them failed, and said on stderr why; the others were ended.
+        TrainingError: one of them failed, with the reason on stderr; the others were stopped.
     """
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs:  # its launcher never cleans up
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs:  # the launcher does not remove its logs
         status = _wait_for(_start(processes, arguments, logs))
     if status:
         raise TrainingError(f"one of {processes} processes failed (above); run again to go on from the last checkpoint")
@@ -39,7 +42,7 @@ def _start(processes: int, arguments: Sequence[str], logs: str) -> subprocess.Po
         [sys.executable, *launcher, "-m", "seqloom.stages", *arguments],
         env={**os.environ, "OMP_NUM_THREADS": threads},
         stdin=subprocess.DEVNULL,
-        # Ctrl-C on a terminal reaches a whole group of processes; it shall reach this one alone, which passes it on.
+        # Ctrl-C on a terminal reaches the whole process group. Only this process should get it; it stops the others.
         start_new_session=True,
         preexec_fn=_end_with_parent if sys.platform == "linux" else None,
     )
@@ -59,3 +62,38 @@ def _wait_for(process: subprocess.Popen[bytes]) -> int:
 
 def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+@contextmanager
+def stop_requests(*, insist: bool) -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether SIGINT or SIGTERM has arrived.
+
+    If the block raises `InterruptError`, the signal is raised again with its original handler. With `insist`, a second
+    signal takes effect at once. Do not use it with several processes: the launcher forwards signals that they may have
+    received already.
+    """
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        if insist:
+            restore()
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(received)
+    except InterruptError:
+        restore()
+        # The checkpoint is written, so end as the signal would have. Another process may have received it instead.
+        asked = received[0] if received else int(signal.SIGTERM)
+        if before[signal.Signals(asked)] is signal.SIG_IGN:  # as in a script's background job
+            raise KeyboardInterrupt from None
+        signal.raise_signal(asked)
+    finally:
+        restore()

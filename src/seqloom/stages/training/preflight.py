@@ -1,4 +1,4 @@
-"""What train_model looks at before the first update: whether the data fit the model, and what the settings ask for."""
+"""Before the first update: check the token ids, warn about settings, and find the batch size."""
 
 import logging
 from pathlib import Path
@@ -13,8 +13,8 @@ from seqloom.params import Params
 from seqloom.tokenization.pretrained import PretrainedTokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 from seqloom.training.advice import Facts, advise
+from seqloom.training.batch_size import tokens_that_fit
 from seqloom.training.device import Placement
-from seqloom.training.memory import tokens_that_fit
 from seqloom.training.processes import Processes
 from seqloom.training.settings import TrainSettings
 
@@ -22,14 +22,18 @@ _LOG = logging.getLogger(__name__)
 
 
 def check(stores: list[TokenStore], tokenizer: Tokenizer) -> None:
-    """Raise `CorpusError` where tokens are not what this tokenizer made."""
+    """Check that the token ids can come from this tokenizer.
+
+    Raises:
+        CorpusError: they cannot.
+    """
     for store in stores:
-        bare = not isinstance(tokenizer, PretrainedTokenizer)  # some of those frame each segment in their own way
+        bare = not isinstance(tokenizer, PretrainedTokenizer)  # pretrained tokenizers may add special ids
         check_store(store, tokenizer.source_vocab_size, tokenizer.target_vocab_size, bare=bare)
 
 
 def warn(params: Params, training: TokenStore, segments: int, placement: Placement) -> None:
-    """Say which settings are known to fail, and what to do."""
+    """Log a warning for each setting that is known to train badly."""
     source, target = (side.counts() for side in training.columns)
     joint = params.tokenizer.joint and len(source) == len(target)
     counts = source + target if joint else target
@@ -60,7 +64,7 @@ def with_batch_size(
     processes: Processes,
     scratch: Path,
 ) -> TrainSettings:
-    """The settings with `tokens_per_batch` as a number: found once for a run, and kept in its folder."""
+    """Return the settings with `tokens_per_batch` as a number; `auto` is resolved once and stored in `scratch`."""
     if settings.tokens_per_batch != "auto":
         return settings
     file = scratch / "tokens_per_batch"

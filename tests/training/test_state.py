@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from seqloom.training.divergence import Divergence
+from seqloom.training.state import Divergence
 
 
 def told(losses: list[float], every: int = 1, checkpoints: tuple[int, ...] = ()) -> list[tuple[int, str]]:
@@ -18,13 +18,13 @@ def falling(updates: int) -> list[float]:
 
 
 @pytest.mark.parametrize("every", [1, 10, 50, 500])
-def test_a_loss_that_falls_with_noise_is_good(every: int) -> None:
+def test_no_warning_for_a_noisy_loss_that_falls(every: int) -> None:
     draw = random.Random(1)
     noise = 0.6 / math.sqrt(every)
     assert told([loss + draw.gauss(0, noise) for loss in falling(3000)[::every]], every) == []
 
 
-def test_it_is_told_early_and_once_and_names_what_helps() -> None:
+def test_one_early_warning_names_the_remedies() -> None:
     grown = [5.0] * 30 + [8.0] * 100
     (only,) = told(falling(600) + grown, checkpoints=(200, 400, 600, 650))
     step, message = only
@@ -33,26 +33,26 @@ def test_it_is_told_early_and_once_and_names_what_helps() -> None:
         assert part in message
 
 
-def test_rows_that_are_means_of_many_updates_tell_at_once() -> None:
+def test_means_of_many_updates_give_a_warning_at_once() -> None:
     ((step, message),) = told([6.0, 4.0, 3.5, 9.0, 9.0, 9.0], every=500)
     assert step == 2000
     assert "about step 1500" in message
-    assert "no checkpoint is older" in message
+    assert "there is no checkpoint from before" in message
 
 
-def test_a_second_episode_is_told_again() -> None:
+def test_a_second_episode_gives_another_warning() -> None:
     episode = [7.0] * 5 + [3.0] * 10
     assert len(told([3.0] * 10 + episode + episode, every=50)) == 2
-    assert len(told([3.0] * 10 + [7.0] * 20 + [4.2] * 5 + [7.0] * 5, every=50)) == 1  # it never came back
+    assert len(told([3.0] * 10 + [7.0] * 20 + [4.2] * 5 + [7.0] * 5, every=50)) == 1  # the first episode never ended
 
 
 @pytest.mark.parametrize("loss", [math.inf, math.nan])
-def test_a_loss_that_is_not_finite_is_told_and_forgotten_after(loss: float) -> None:
+def test_a_loss_that_is_not_finite_gives_a_warning_and_resets(loss: float) -> None:
     messages = told([3.0, loss, 3.0, 3.0, 7.0, 7.0], every=100)
     assert [step for step, _ in messages] == [200, 500]
 
 
-def test_noted_again_it_goes_on_as_if_never_interrupted() -> None:
+def test_after_replaying_the_history_the_warnings_are_the_same() -> None:
     losses = falling(100) + [9.0] * 100
     through, again = Divergence(), Divergence()
     first = [through.note(step, loss, 1e-3) for step, loss in enumerate(losses, 1)]

@@ -1,10 +1,9 @@
 import pytest
 
-from seqloom.training.listening import Listeners
-from seqloom.training.reports import CheckpointReport, Report
+from seqloom.training.reports import CheckpointReport, Listeners, Report
 
 
-def test_a_listener_that_fails_is_told_of_once_and_the_others_hear_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_listener_is_logged_once_and_the_others_continue(caplog: pytest.LogCaptureFixture) -> None:
     heard: list[Report] = []
     calls = 0
 
@@ -23,7 +22,7 @@ def test_a_listener_that_fails_is_told_of_once_and_the_others_hear_on(caplog: py
     assert "the pipe is broken" in record.message
 
 
-def test_who_ends_the_process_is_not_held_up() -> None:
+def test_keyboard_interrupt_passes_through() -> None:
     def interrupted(report: Report) -> None:
         raise KeyboardInterrupt
 

@@ -3,12 +3,12 @@ import torch
 
 from seqloom.batching.batches import Batch
 from seqloom.symbols import OWN
-from seqloom.training.noise import drop_words, twice
+from seqloom.training.objective import drop_words, twice
 
 
 @pytest.fixture
 def batch() -> Batch:
-    """200 pairs of 9 and 7 ids or fewer, padded."""
+    """200 padded pairs of at most 9 and 7 ids."""
     torch.manual_seed(4)
     source, target = torch.randint(4, 50, (200, 9)), torch.randint(4, 50, (200, 8))
     source_lengths, target_lengths = torch.randint(1, 10, (200,)), torch.randint(2, 9, (200,))
@@ -24,14 +24,14 @@ def batch() -> Batch:
 NOTHING = torch.tensor([], dtype=torch.int64)
 
 
-def test_twice_is_the_batch_and_the_batch(batch: Batch) -> None:
+def test_twice_repeats_the_batch(batch: Batch) -> None:
     assert twice(batch).tokens == 2 * batch.tokens
     for tensor, double in zip(batch, twice(batch), strict=True):
         assert torch.equal(double[:200], tensor)
         assert torch.equal(double[200:], tensor)
 
 
-def test_words_that_are_read_become_unknown_and_nothing_else_changes(batch: Batch) -> None:
+def test_word_dropout_replaces_input_ids_and_nothing_else(batch: Batch) -> None:
     dropped = drop_words(batch, 0.3, OWN.unk, NOTHING)
     for before, after, words in (
         (batch.source, dropped.source, batch.source > 3), (batch.target_in, dropped.target_in, batch.target_in > 3),
@@ -45,21 +45,21 @@ def test_words_that_are_read_become_unknown_and_nothing_else_changes(batch: Batc
     assert torch.equal(dropped.target_lengths, batch.target_lengths)
 
 
-def test_padding_with_the_id_of_bos_stays_too(batch: Batch) -> None:
-    """As in networks whose decoder starts with the padding."""
+def test_padding_with_the_id_of_bos_is_not_replaced(batch: Batch) -> None:
+    """Some networks start the decoder with padding."""
     same = batch._replace(target_in=batch.target_in.masked_fill(batch.target_in == OWN.bos, OWN.pad))
     dropped = drop_words(same, 0.9, OWN.unk, NOTHING)
     assert torch.equal(dropped.target_in == OWN.pad, same.target_in == OWN.pad)
 
 
-def test_ids_that_are_to_be_kept_are_kept(batch: Batch) -> None:
+def test_kept_ids_are_not_replaced(batch: Batch) -> None:
     dropped = drop_words(batch, 0.9, OWN.unk, torch.tensor([7, 9]))
     assert torch.equal(dropped.source == 7, batch.source == 7)
     assert torch.equal(dropped.target_in == 9, batch.target_in == 9)
     assert (batch.source == 7).any()
 
 
-def test_the_draws_come_from_the_generator_that_checkpoints_hold(batch: Batch) -> None:
+def test_word_dropout_draws_from_the_generator_in_checkpoints(batch: Batch) -> None:
     state = torch.get_rng_state()
     first = drop_words(batch, 0.3, OWN.unk, NOTHING)
     second = drop_words(batch, 0.3, OWN.unk, NOTHING)

@@ -1,11 +1,11 @@
-"""A request to stop ends a training with the signal that asked for it."""
+"""A stopped training ends with the signal that requested it."""
 
 import signal
 from collections.abc import Iterator
 
 import pytest
 
-from seqloom.stages.training.stopping import stop_requests
+from seqloom.stages.training.launch import stop_requests
 from seqloom.training.engine import InterruptError
 
 
@@ -24,7 +24,7 @@ def interrupted() -> None:
         raise InterruptError
 
 
-def test_an_interrupted_training_ends_as_interrupted_even_if_the_signal_was_ignored_before(before: object) -> None:
+def test_an_interrupted_training_raises_the_signal_even_if_it_was_ignored_before(before: object) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert signal.getsignal(signal.SIGINT) is before
