@@ -62,7 +62,7 @@ def test_lines_come_out_as_they_went_in(
 
 def test_a_folder_and_a_beam(workspace: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     greedy = TextTranslator.load(places.CANDIDATE, "cpu")
-    greedy = greedy.searching(greedy.search.model_copy(update={"beam": 1}))
+    greedy = greedy.with_search(greedy.search.model_copy(update={"beam": 1}))
     cli.main(["translate", "--model", str(places.CANDIDATE), "--beam", "1", "--device", "cpu", "Hi"])
     assert capfdbinary.readouterr().out.decode() == greedy.translate(["Hi"])[0].text + "\n"
 

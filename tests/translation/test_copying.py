@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.text import placeholders
-from seqloom.translation.copying import CopyRules, fixed_parts, lead, says_something
+from seqloom.translation.copying import CopyRules, fixed_parts, has_content, lead
 
 LATIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZäöüÄÖÜß–°€")
 
@@ -128,8 +128,8 @@ def test_finding_parts_takes_linear_time(piece):
 
 
 @pytest.mark.parametrize(
-    ("copied", "says"),
+    ("copied", "expected"),
     [("12", True), ("👋", True), ("好", True), ("1.", False), ("-", False), ("...", False), ("", False), ("1.5", True)],
 )
-def test_only_marks_and_punctuation_say_nothing(copied, says):
-    assert says_something(copied) is says
+def test_only_marks_and_punctuation_are_not_content(copied, expected):
+    assert has_content(copied) is expected

@@ -76,8 +76,11 @@ def test_a_line_with_many_sentences_is_split_at_each():
 
 def test_a_placeholder_is_never_split():
     text = 'See <a title="One. Two">this. That</a> now'
-    whole = [(4, 24), (34, 38)]
-    assert [each.text for each in split_text(text, "en", whole)] == ['See <a title="One. Two">this.', "That</a> now"]
+    protected = [(4, 24), (34, 38)]
+    assert [each.text for each in split_text(text, "en", protected)] == [
+        'See <a title="One. Two">this.',
+        "That</a> now",
+    ]
     assert [each.text for each in split_text("a" * 3 + "{" + "b. " * WINDOW + "}", "en", [(3, 5 + 3 * WINDOW)])] == [
         "a" * 3 + "{" + "b. " * WINDOW + "}"
     ]
@@ -164,12 +167,12 @@ def test_random_protected_spans_are_not_split():
     for _ in range(200):
         text = "".join(draw.choice(["a. ", "b, ", "c ", "好。", "d"]) for _ in range(60))
         cuts = sorted(draw.sample(range(len(text)), 6))
-        whole = list(zip(cuts[::2], cuts[1::2], strict=True))
-        segments = split_text(text, "en", whole)
+        protected = list(zip(cuts[::2], cuts[1::2], strict=True))
+        segments = split_text(text, "en", protected)
         position, ends = 0, []
         for segment in segments[:-1]:
             ends.append(position + len(segment.text))
             position += len(segment.text + segment.gap)
         # White space at the end of a span may become the gap after it.
-        inside = [(start, stop) for end in ends for start, stop in whole if start < end < len(text[:stop].rstrip())]
+        inside = [(start, stop) for end in ends for start, stop in protected if start < end < len(text[:stop].rstrip())]
         assert not inside

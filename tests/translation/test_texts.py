@@ -226,9 +226,9 @@ def test_progress_counts_the_sentences_of_all_chunks(scripted, monkeypatch):
 
 def test_another_search_does_not_change_the_original(scripted):
     ours = TextTranslator(scripted())
-    other = ours.searching(DEFAULT_SEARCH.model_copy(update={"beam": 2}))
+    other = ours.with_search(DEFAULT_SEARCH.model_copy(update={"beam": 2}))
     assert (ours.search.beam, other.search.beam) == (5, 2)
-    assert ours.searching(ours.search) is ours
+    assert ours.with_search(ours.search) is ours
 
 
 def test_placeholders_of_the_whole_text_are_kept_and_tags_across_sentences_nest(scripted):

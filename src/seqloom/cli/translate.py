@@ -219,7 +219,7 @@ def _load(options: argparse.Namespace) -> "TextTranslator":
     from seqloom.translation.texts import TextTranslator
 
     translator = TextTranslator.load(first, options.device, others=others)
-    return translator.searching(_searching(translator.search, options))
+    return translator.with_search(_searching(translator.search, options))
 
 
 def _folder(name: str) -> Path:

@@ -57,7 +57,7 @@ def lead(sentence: str) -> int:
     return match.end() if match else 0
 
 
-def says_something(copied: str) -> bool:
+def has_content(copied: str) -> bool:
     """Return whether a copied text is more than punctuation or a list mark."""
     return lead(f"{copied} x") <= len(copied) and not all(character in string.punctuation for character in copied)
 
@@ -89,12 +89,11 @@ class Copied(NamedTuple):
 class CopyRules:
     """Decides which parts of a sentence are copied.
 
-    `knows` returns whether a character is in the model's vocabulary; the model translates placeholders of `forms`
-    itself.
+    `in_vocabulary` returns whether the model's vocabulary has a character; placeholders of `forms` are left to the model.
     """
 
-    def __init__(self, knows: Callable[[str], bool], forms: Forms = STANDARD_FORMS) -> None:
-        self._knows, self._forms = knows, forms
+    def __init__(self, in_vocabulary: Callable[[str], bool], forms: Forms = STANDARD_FORMS) -> None:
+        self._in_vocabulary, self._forms = in_vocabulary, forms
         self._seen: dict[str, bool] = {}
 
     def apply(self, sentence: str) -> Copied:
@@ -156,7 +155,7 @@ class CopyRules:
 
     def _is_seen(self, character: str) -> bool:
         if character not in self._seen:
-            self._seen[character] = self._knows(character)
+            self._seen[character] = self._in_vocabulary(character)
         return self._seen[character]
 
 

@@ -35,11 +35,11 @@ class Segment(NamedTuple):
     forced: bool = False  # the sentence was too long and was split here
 
 
-def split_text(text: str, language: str, whole: Sequence[Span] = ()) -> list[Segment]:
+def split_text(text: str, language: str, protected: Sequence[Span] = ()) -> list[Segment]:
     """Split a text into sentences. Joining their texts and gaps gives the original text.
 
     `language` is an ISO 639 code; the rules for English apply to a language that sentencex does not support. No span of
-    `whole`, which must be sorted and must not overlap, is split.
+    `protected`, which must be sorted and must not overlap, is split.
     """
     segments: list[Segment] = []
     for match in _LINE.finditer(text):
@@ -47,19 +47,21 @@ def split_text(text: str, language: str, whole: Sequence[Span] = ()) -> list[Seg
             segments.append(Segment("", match[0]))
             continue
         start = match.start()
-        for end, forced in _boundaries(text, start, match.end(), language, whole):
+        for end, forced in _boundaries(text, start, match.end(), language, protected):
             segments.extend(_stripped(text[start:end], forced))
             start = end
     return _merged(segments)
 
 
-def split_clauses(sentence: str, most: int, count: Callable[[str], int], whole: Sequence[Span] = ()) -> list[Segment]:
+def split_clauses(
+    sentence: str, most: int, count: Callable[[str], int], protected: Sequence[Span] = ()
+) -> list[Segment]:
     """Split a sentence into as few parts of similar length as possible, each with a `count` of at most `most`.
 
-    Parts end at clause marks, or else between words, or else anywhere. No span of `whole` is split, even if its count
-    is above `most`.
+    Parts end at clause marks, or else between words, or else anywhere. No span of `protected` is split, even if its
+    count is above `most`.
     """
-    atoms = list(_atoms(sentence, (0, len(sentence)), most, count, whole))
+    atoms = list(_atoms(sentence, (0, len(sentence)), most, count, protected))
     total = sum(size for _, size in atoms)
     parts = -(-total // most)
     goal = total / parts  # aim at equal parts: two halves translate better than a long part and a short rest
@@ -74,12 +76,14 @@ def split_clauses(sentence: str, most: int, count: Callable[[str], int], whole: 
     return _merged(segments)
 
 
-def _boundaries(text: str, start: int, end: int, language: str, whole: Sequence[Span]) -> Iterator[tuple[int, bool]]:
+def _boundaries(
+    text: str, start: int, end: int, language: str, protected: Sequence[Span]
+) -> Iterator[tuple[int, bool]]:
     """Yield the end of each sentence in a line, and whether the window forced it."""
     while start < end:
         stop = min(start + WINDOW, end)
         ends = [start + each for each in _sentence_ends(text[start:stop], language)]
-        ends = [each for each in ends if not _inside(each, whole)]
+        ends = [each for each in ends if not _inside(each, protected)]
         if stop == end:
             yield from ((each, False) for each in ends)
             yield end, False
@@ -88,7 +92,7 @@ def _boundaries(text: str, start: int, end: int, language: str, whole: Sequence[
             yield from ((each, False) for each in ends)
             start = ends[-1]
             continue
-        start = _forced_end(text, start, stop, whole)
+        start = _forced_end(text, start, stop, protected)
         yield min(start, end), start < end
 
 
@@ -112,20 +116,20 @@ def _sentence_ends(window: str, language: str) -> list[int]:
     return ends if position + sum(map(len, sentences[-1:])) == len(window) else []
 
 
-def _forced_end(text: str, start: int, stop: int, whole: Sequence[Span]) -> int:
+def _forced_end(text: str, start: int, stop: int, protected: Sequence[Span]) -> int:
     """Return where to split a sentence that is longer than the window: after the last clause, word or character."""
     window = text[start:stop]
     for pattern in (_CLAUSE_END, _SPACE):
         ends = [start + match.end() for match in pattern.finditer(window)]
         for end in reversed(ends):
-            if end > start + WINDOW // 2 and not _inside(end, whole):
+            if end > start + WINDOW // 2 and not _inside(end, protected):
                 return end
-    span = _span_around(stop, whole)
+    span = _span_around(stop, protected)
     return stop if span is None else span[1]
 
 
 def _atoms(
-    sentence: str, span: Span, most: int, count: Callable[[str], int], whole: Sequence[Span], level: int = 0
+    sentence: str, span: Span, most: int, count: Callable[[str], int], protected: Sequence[Span], level: int = 0
 ) -> Iterator[tuple[Span, int]]:
     """Yield the smallest parts of a sentence, each with its count, which is at most `most` if possible."""
     start, end = span
@@ -133,35 +137,35 @@ def _atoms(
     if (size <= most and level) or end - start <= 1:
         yield span, size
         return
-    for inner in _divided(sentence, span, level, whole):
+    for inner in _divided(sentence, span, level, protected):
         if inner == span and level > len(_LEVELS):  # a span that must not be split
             yield span, size
         else:
-            yield from _atoms(sentence, inner, most, count, whole, level + 1)
+            yield from _atoms(sentence, inner, most, count, protected, level + 1)
 
 
 _LEVELS = (_CLAUSE_END, _SPACE)
 
 
-def _divided(sentence: str, span: Span, level: int, whole: Sequence[Span]) -> list[Span]:
+def _divided(sentence: str, span: Span, level: int, protected: Sequence[Span]) -> list[Span]:
     """Split a span at clause marks (level 0), between words (level 1) or in the middle (level 2 and above)."""
     start, end = span
     if level < len(_LEVELS):
         cuts = [start + match.end() for match in _LEVELS[level].finditer(sentence[start:end])]
     else:
         cuts = [(start + end) // 2]
-    cuts = [cut for cut in cuts if start < cut < end and not _inside(cut, whole)]
+    cuts = [cut for cut in cuts if start < cut < end and not _inside(cut, protected)]
     return list(zip([start, *cuts], [*cuts, end], strict=True))
 
 
-def _inside(position: int, whole: Sequence[Span]) -> bool:
-    return _span_around(position, whole) is not None
+def _inside(position: int, protected: Sequence[Span]) -> bool:
+    return _span_around(position, protected) is not None
 
 
-def _span_around(position: int, whole: Sequence[Span]) -> Span | None:
-    index = bisect_left(whole, (position, 0)) - 1
-    if index >= 0 and whole[index][0] < position < whole[index][1]:
-        return whole[index]
+def _span_around(position: int, protected: Sequence[Span]) -> Span | None:
+    index = bisect_left(protected, (position, 0)) - 1
+    if index >= 0 and protected[index][0] < position < protected[index][1]:
+        return protected[index]
     return None
 
 

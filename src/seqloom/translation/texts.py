@@ -33,7 +33,7 @@ from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress, ignore
 from seqloom.text import Forms
 from seqloom.translation.casing import Case, CaseRules
-from seqloom.translation.copying import Copied, CopyRules, fixed_parts, lead, says_something
+from seqloom.translation.copying import Copied, CopyRules, fixed_parts, has_content, lead
 from seqloom.translation.looping import loops
 from seqloom.translation.results import Flag, Result
 from seqloom.translation.segmenting import Segment, Span, split_clauses, split_text
@@ -94,7 +94,7 @@ class _Draft:
     def copy(self, part: _Part) -> None:
         """Add a part that is copied."""
         self.text.append(part.source)
-        if says_something(part.source):
+        if has_content(part.source):
             self.flags.add(Flag.COPIED)
         if part.split:
             self.flags.add(Flag.SPLIT)
@@ -151,7 +151,7 @@ class TextTranslator:
         """The settings of the search."""
         return self.translator.search
 
-    def searching(self, search: SearchSettings) -> Self:
+    def with_search(self, search: SearchSettings) -> Self:
         """Return a translator with the same model and other search settings."""
         if search == self.search:
             return self
@@ -211,7 +211,9 @@ class TextTranslator:
             def tell(progress: Progress, start: int = start) -> None:
                 listen(progress._replace(done=start + progress.done, total=total))
 
-            for request, best in zip(chunk, self._ask(self.translator, chunk, n_best, tell, language), strict=True):
+            for request, best in zip(
+                chunk, self._hypotheses(self.translator, chunk, n_best, tell, language), strict=True
+            ):
                 found[request] = _Found(best)
             if check:
                 found |= self._again({request: found[request] for request in chunk}, n_best, language)
@@ -226,7 +228,7 @@ class TextTranslator:
                 break
             search = self.search.model_copy(update={"no_repeat_ngram": size})
             blocking = _with_search(self.translator, search)
-            tried = self._ask(blocking, looping, n_best, ignore, language)
+            tried = self._hypotheses(blocking, looping, n_best, ignore, language)
             for request, best in zip(looping, tried, strict=True):
                 text, before = best[0].text, better[request].best[0].text
                 still = not text or loops(request.text, text)
@@ -236,7 +238,7 @@ class TextTranslator:
         return better
 
     @staticmethod
-    def _ask(
+    def _hypotheses(
         translator: Translator, requests: Sequence[_Request], n_best: int, listen: Listener, language: str | None
     ) -> list[list[Translation]]:
         texts = [request.text for request in requests]
@@ -254,7 +256,7 @@ class _Rules:
         self.whole = list(translator.languages.directions) == [Direction(target, target)]
         self._source, written = _base(sources[0] if len(sources) == 1 else ""), _base(target)
         self._spaced = written not in _WITHOUT_SPACES
-        self._copying = CopyRules(self._knows, self._tokenizer.forms)
+        self._copying = CopyRules(self._in_vocabulary, self._tokenizer.forms)
         self._casing = CaseRules(self._count, self._source, written, self._tokenizer.forms)
 
     def parts(self, text: str, prefix: str) -> Iterator[_Part]:
@@ -300,7 +302,7 @@ class _Rules:
     def _count(self, text: str) -> int:
         return len(self._tokenizer.encode_source(text, self._language).ids)
 
-    def _knows(self, character: str) -> bool:
+    def _in_vocabulary(self, character: str) -> bool:
         """Return whether the source vocabulary has a piece for the character."""
         ids = self._tokenizer.encode_source(character, self._language).ids
         pieces = self._tokenizer.source_pieces(ids)
