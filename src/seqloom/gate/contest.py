@@ -1,8 +1,8 @@
-"""Two versions at work on one test set: what they write, how well, how fast and how large they are.
+"""Measure versions on one test set: their translations, scores, speed and size.
 
-A contestant is loaded from the folder that everybody who uses the version loads, with its own settings of the search,
-so that what is judged is what will be served. Speed is measured on a part of the test set, by turns, and of each the
-best turn counts: what else a machine does can only slow a turn down.
+Each version is loaded from the folder that its users load, with its own search settings, so that the gate judges what
+will be served. Speed is measured on a sample of the test set, in alternating rounds. The fastest round of each version
+counts, because other work on the machine can only slow a round down.
 """
 
 import time
@@ -22,14 +22,14 @@ SPEED_SEGMENTS, TURNS = 200, 3
 
 
 class Contest(NamedTuple):
-    """The test set that both have to translate: sources, references and directions in one order."""
+    """The test set that both versions translate: one source, reference and direction per segment."""
 
     sources: Sequence[str]
     references: Sequence[str]
     directions: Sequence[Direction]
 
     def take(self, rows: Sequence[int]) -> "Contest":
-        """The segments of those indices."""
+        """Return the segments with the given indices."""
         return Contest(
             [self.sources[row] for row in rows],
             [self.references[row] for row in rows],
@@ -38,26 +38,36 @@ class Contest(NamedTuple):
 
 
 class Contestant(NamedTuple):
-    """A version that is loaded."""
+    """A loaded model version."""
 
     translator: TextTranslator
     size: int  # bytes of its folder
 
     @classmethod
     def load(cls, folder: Path, device: str) -> Self:
-        """Load a model folder. Raises `ModelError` or `TokenizerError` where it is broken."""
+        """Load a model folder.
+
+        Raises:
+            ModelError: the model cannot be loaded.
+            TokenizerError: its tokenizer cannot be loaded.
+        """
         translator = TextTranslator.load(folder, device)
         return cls(translator, sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
 
     def write(self, sources: Sequence[str], directions: Sequence[Direction], listen: Listener = ignore) -> list[str]:
-        """Translate. Raises `EvaluationError` where the output is not a number, and `ModelError`."""
+        """Translate each source in its direction.
+
+        Raises:
+            EvaluationError: the model's output is not a number.
+            ModelError: the model does not support one of the directions.
+        """
         if strange := set(directions) - set(self.translator.languages.directions):
-            raise ModelError(f"it does not translate {', '.join(sorted(map(str, strange)))}")
+            raise ModelError(f"the model does not translate {', '.join(sorted(map(str, strange)))}")
         return [found.text for found in translate_each(self.translator, sources, directions, listen)]
 
 
 class Performance(NamedTuple):
-    """What a contestant showed."""
+    """The measurements of a version."""
 
     segments: Segments
     scores: Scores
@@ -65,7 +75,7 @@ class Performance(NamedTuple):
 
 
 def speeds(contestants: Sequence[Contestant], contest: Contest) -> list[float]:
-    """How many segments a second each contestant translates, measured by turns."""
+    """Return how many segments per second each version translates, measured in alternating rounds."""
     step = max(1, len(contest.sources) // SPEED_SEGMENTS)
     sources, directions = contest.sources[::step], contest.directions[::step]
     best = [float("inf")] * len(contestants)

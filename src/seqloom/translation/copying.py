@@ -89,7 +89,8 @@ class Copied(NamedTuple):
 class CopyRules:
     """Decides which parts of a sentence are copied.
 
-    `in_vocabulary` returns whether the model's vocabulary has a character; placeholders of `forms` are left to the model.
+    `in_vocabulary` returns whether the model's vocabulary has a character. Placeholders of `forms` are not copied but
+    left to the model.
     """
 
     def __init__(self, in_vocabulary: Callable[[str], bool], forms: Forms = STANDARD_FORMS) -> None:
