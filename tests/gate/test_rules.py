@@ -5,7 +5,7 @@ import pytest
 
 from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Segments
-from seqloom.gate.contest import Performance
+from seqloom.gate.performance import Performance
 from seqloom.gate.report import markdown
 from seqloom.gate.rules import Verdict, judge
 from seqloom.gate.settings import GateSettings
@@ -84,7 +84,9 @@ def test_a_version_that_is_better_by_chance_is_rarely_promoted() -> None:
         ({"speed": (3, 9)}, {}, "segments/s"),
     ],
 )
-def test_a_better_version_must_pass_the_other_rules_too(challenger: dict[str, Any], bounds: dict[str, Any], rule: str) -> None:
+def test_a_better_version_must_pass_the_other_rules_too(
+    challenger: dict[str, Any], bounds: dict[str, Any], rule: str
+) -> None:
     speed = challenger.pop("speed", (9, 9))
     champion = performance(0.5)
     found = verdict(performance(0.1, **challenger), champion, speed, **bounds)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from seqloom.evaluation.settings import TITLES, EvaluateSettings
 from seqloom.evaluation.significance import Difference, compare
-from seqloom.gate.contest import Performance
+from seqloom.gate.performance import Performance
 from seqloom.gate.settings import GateSettings
 
 
@@ -53,22 +53,22 @@ def judge(
         *_placeholders(challenger, champion, settings),
         *_directions(challenger, champion, settings),
         *_buckets(challenger, champion, settings),
-        empty(challenger.segments.hypotheses, settings),
+        empty_rule(challenger.segments.hypotheses, settings),
         *_costs(challenger, champion, speed, settings),
     )
     failed = [rule for rule in rules if not rule.ok]
-    reason = "; ".join(map(describe, failed or rules[:1]))
+    reason = "; ".join(map(explain_rule, failed or rules[:1]))
     return Verdict(not failed, reason, rules)
 
 
-def describe(rule: Rule) -> str:
+def explain_rule(rule: Rule) -> str:
     """Return a rule in a few words: the measurements of both versions, and the bound."""
     against = "" if rule.champion is None else f" against {rule.champion:.4g}"
     sure = "" if rule.p is None else f", p = {rule.p:.3f}"
     return f"{rule.name} {rule.challenger:.4g}{against}{sure} ({rule.bound}{'' if rule.ok else ': no'})"
 
 
-def empty(hypotheses: Sequence[str], settings: GateSettings) -> Rule:
+def empty_rule(hypotheses: Sequence[str], settings: GateSettings) -> Rule:
     """Return the rule that limits the share of segments with an empty translation."""
     share = sum(not text.strip() for text in hypotheses) / len(hypotheses)
     return Rule("empty share", share <= settings.max_empty, share, None, f"at most {settings.max_empty:g}")

@@ -18,26 +18,26 @@ from seqloom.progress import Listener, ignore
 from seqloom.translation.directions import translate_each
 from seqloom.translation.texts import TextTranslator
 
-SPEED_SEGMENTS, TURNS = 200, 3
+SPEED_SEGMENTS, ROUNDS = 200, 3
 
 
-class Contest(NamedTuple):
+class EvaluationSet(NamedTuple):
     """The test set that both versions translate: one source, reference and direction per segment."""
 
     sources: Sequence[str]
     references: Sequence[str]
     directions: Sequence[Direction]
 
-    def take(self, rows: Sequence[int]) -> "Contest":
+    def take(self, rows: Sequence[int]) -> "EvaluationSet":
         """Return the segments with the given indices."""
-        return Contest(
+        return EvaluationSet(
             [self.sources[row] for row in rows],
             [self.references[row] for row in rows],
             [self.directions[row] for row in rows],
         )
 
 
-class Contestant(NamedTuple):
+class LoadedVersion(NamedTuple):
     """A loaded model version."""
 
     translator: TextTranslator
@@ -54,15 +54,17 @@ class Contestant(NamedTuple):
         translator = TextTranslator.load(folder, device)
         return cls(translator, sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
 
-    def write(self, sources: Sequence[str], directions: Sequence[Direction], listen: Listener = ignore) -> list[str]:
+    def translate(
+        self, sources: Sequence[str], directions: Sequence[Direction], listen: Listener = ignore
+    ) -> list[str]:
         """Translate each source in its direction.
 
         Raises:
             EvaluationError: the model's output is not a number.
             ModelError: the model does not support one of the directions.
         """
-        if strange := set(directions) - set(self.translator.languages.directions):
-            raise ModelError(f"the model does not translate {', '.join(sorted(map(str, strange)))}")
+        if unsupported := set(directions) - set(self.translator.languages.directions):
+            raise ModelError(f"the model does not translate {', '.join(sorted(map(str, unsupported)))}")
         return [found.text for found in translate_each(self.translator, sources, directions, listen)]
 
 
@@ -74,14 +76,14 @@ class Performance(NamedTuple):
     size: int  # bytes
 
 
-def speeds(contestants: Sequence[Contestant], contest: Contest) -> list[float]:
+def speeds(versions: Sequence[LoadedVersion], test_set: EvaluationSet) -> list[float]:
     """Return how many segments per second each version translates, measured in alternating rounds."""
-    step = max(1, len(contest.sources) // SPEED_SEGMENTS)
-    sources, directions = contest.sources[::step], contest.directions[::step]
-    best = [float("inf")] * len(contestants)
-    for _ in range(TURNS):
-        for place, contestant in enumerate(contestants):
+    step = max(1, len(test_set.sources) // SPEED_SEGMENTS)
+    sources, directions = test_set.sources[::step], test_set.directions[::step]
+    best = [float("inf")] * len(versions)
+    for _ in range(ROUNDS):
+        for place, version in enumerate(versions):
             began = time.perf_counter()
-            contestant.write(sources, directions)
+            version.translate(sources, directions)
             best[place] = min(best[place], time.perf_counter() - began)
     return [len(sources) / seconds for seconds in best]
