@@ -35,7 +35,7 @@ def test_a_subset_scores_like_a_test_set_of_its_own(segments, ours, theirs):
 
 
 def test_single_segments_score_like_sentence_scores(segments):
-    each = CountedMetric(chrf(), segments.hypotheses, segments.references).of_each()
+    each = CountedMetric(chrf(), segments.hypotheses, segments.references).segment_scores()
     for index, score in enumerate(each):
         expected = CHRF().sentence_score(segments.hypotheses[index], [segments.references[index]]).score
         assert score == pytest.approx(expected)
@@ -81,5 +81,5 @@ def test_counts_of_two_test_sets_can_be_joined(segments):
     whole = CountedMetric(bleu("de"), segments.hypotheses, segments.references)
     joined = first.with_segments_of([second])
     assert joined.score() == whole.score()
-    assert joined.of_each() == whole.of_each()
+    assert joined.segment_scores() == whole.segment_scores()
     assert first.score() == CountedMetric(bleu("de"), halves[0][0], halves[1][0]).score()  # it is unchanged

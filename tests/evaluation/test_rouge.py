@@ -43,16 +43,16 @@ def test_scores_equal_rouge_scores(segments):
     found = rouge(segments.hypotheses, segments.references, "en")
     for kind in TYPES:
         each = [score[kind].fmeasure * 100 for score in expected]
-        assert found[kind].of_each() == pytest.approx(each)
+        assert found[kind].segment_scores() == pytest.approx(each)
         assert found[kind].score() == pytest.approx(sum(each) / len(each))
 
 
 def test_a_worked_example():
     """Lin 2004, section 3: "police killed the gunman" and "police kill the gunman" share 3 of 4 words, in order."""
     found = rouge(["police kill the gunman", "the gunman kill police"], ["police killed the gunman"] * 2, "de")
-    assert found["rouge1"].of_each() == pytest.approx([75, 75])
-    assert found["rouge2"].of_each() == pytest.approx([100 / 3, 100 / 3])
-    assert found["rougeL"].of_each() == pytest.approx([75, 50])
+    assert found["rouge1"].segment_scores() == pytest.approx([75, 75])
+    assert found["rouge2"].segment_scores() == pytest.approx([100 / 3, 100 / 3])
+    assert found["rougeL"].segment_scores() == pytest.approx([75, 50])
 
 
 def test_letters_outside_ascii_count():

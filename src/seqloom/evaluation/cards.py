@@ -40,9 +40,9 @@ class Cards:
         kept = self._scores.placeholders
         if kept is None or kept.accuracy is None:
             return ""
-        told = [f"{counted(len(kept.failures), 'segment')} of {kept.segments:,} with placeholders lost at least one"]
+        told = [f"{count_noun(len(kept.failures), 'segment')} of {kept.segments:,} with placeholders lost at least one"]
         if kept.invented:
-            told.append(f"{counted(kept.invented, 'translation')} with a placeholder that the source does not have")
+            told.append(f"{count_noun(kept.invented, 'translation')} with a placeholder that the source does not have")
         shown = kept.failures[:most]
         if len(shown) < len(kept.failures):
             told.append(f"the first {most} are shown below; all are marked in hypotheses.tsv")
@@ -81,6 +81,6 @@ def _shown(text: str) -> str:
     return f"{escape(text[:_MOST_SHOWN])}… <small>({rest:,} more characters are in hypotheses.tsv)</small>"
 
 
-def counted(number: int, thing: str) -> str:
+def count_noun(number: int, thing: str) -> str:
     """Return a number and its noun, in the plural unless the number is 1."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -43,20 +43,20 @@ class Counted(ABC):
         """Return the corpus score, 0 to 100 (TER: 0 and above), of the segments `rows`, or of all if None."""
         return self._score(self._counts if rows is None else self._counts[rows])
 
-    def of_each(self) -> list[float]:
+    def segment_scores(self) -> list[float]:
         """Return the score of each single segment."""
         return [self._score(counts[None]) for counts in self._counts]
 
     def resampled(self, resamples: int, seed: int) -> list[float]:
         """Return the scores of bootstrap resamples: test sets of the same size, drawn with replacement (Koehn 2004)."""
-        self._note(resamples, seed)
+        self._record_bootstrap(resamples, seed)
         generator = np.random.default_rng(seed)
         segments = len(self._counts)
         return [self.score(generator.choice(segments, size=segments)) for _ in range(resamples)]
 
     def interval(self, resamples: int, seed: int) -> Interval:
         """Return the 95% bootstrap interval."""
-        return middle(self.resampled(resamples, seed))
+        return middle_95(self.resampled(resamples, seed))
 
     def with_segments_of(self, others: Sequence[Self]) -> Self:
         """Return the same metric over the segments of this test set followed by those of others."""
@@ -73,7 +73,7 @@ class Counted(ABC):
         """Return the corpus score from counts of shape (segments, counts)."""
 
     @abstractmethod
-    def _note(self, resamples: int, seed: int) -> None:
+    def _record_bootstrap(self, resamples: int, seed: int) -> None:
         """Record the bootstrap settings, which are part of the signature."""
 
 
@@ -97,11 +97,11 @@ class CountedMetric(Counted):
     def _score(self, counts: NDArray[np.float64]) -> float:
         return float(self._metric._compute_score_from_stats(counts.sum(axis=0).tolist()).score)
 
-    def _note(self, resamples: int, seed: int) -> None:
+    def _record_bootstrap(self, resamples: int, seed: int) -> None:
         self._metric.n_bootstrap, self._metric.seed = resamples, str(seed)
 
 
-def middle(scores: Sequence[float]) -> Interval:
+def middle_95(scores: Sequence[float]) -> Interval:
     """Return the middle 95% of resampled scores."""
     outside = len(scores) // 40
     ordered = sorted(scores)

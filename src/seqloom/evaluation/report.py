@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqloom.errors import EvaluationError
-from seqloom.evaluation.cards import Cards, counted
+from seqloom.evaluation.cards import Cards, count_noun
 from seqloom.evaluation.charts import Line, Series, bars, histogram, lines
 from seqloom.evaluation.scores import Scores
 from seqloom.evaluation.segments import Segments
@@ -103,7 +103,7 @@ def _lead(scores: Scores) -> str:
         mean = f"mean of {len(scores.directions)} directions, "
     simple = "copying the source gives" if scores.task == "translation" else "the beginning of the source gives"
     return (
-        f'<p class="lead">{best.score:.1f} {TITLES[scores.leading]} on {counted(scores.segments, "test segment")} '
+        f'<p class="lead">{best.score:.1f} {TITLES[scores.leading]} on {count_noun(scores.segments, "test segment")} '
         f"({mean}95% interval {best.low:.1f} to {best.high:.1f}); {simple} {scores.baseline[scores.leading]:.1f}.</p>"
     )
 
@@ -132,7 +132,7 @@ def _scores(scores: Scores) -> str:
     kept = scores.placeholders
     if kept is not None and kept.accuracy is not None:
         said.append(
-            f"In {kept.accuracy:.1%} of the {counted(kept.segments, 'segment')} with placeholders, all are kept."
+            f"In {kept.accuracy:.1%} of the {count_noun(kept.segments, 'segment')} with placeholders, all are kept."
         )
     simple = "Copied source" if translated else "Beginning of the source"
     return (

@@ -40,7 +40,7 @@ class Rouge(Counted):
     def _score(self, counts: NDArray[np.float64]) -> float:
         return float(counts.mean())
 
-    def _note(self, resamples: int, seed: int) -> None:
+    def _record_bootstrap(self, resamples: int, seed: int) -> None:
         self._made_with = f"|bs:{resamples}|seed:{seed}"
 
 

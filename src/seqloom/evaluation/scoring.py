@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqloom.errors import EvaluationError
-from seqloom.evaluation.metrics import Counted, CountedMetric, bleu, chrf, middle, ter
+from seqloom.evaluation.metrics import Counted, CountedMetric, bleu, chrf, middle_95, ter
 from seqloom.evaluation.rouge import rouge
 from seqloom.evaluation.scores import DirectionScores, LengthScore, Score, Scores
 from seqloom.evaluation.segments import Placeholders, Segments, kept_placeholders
@@ -53,7 +53,7 @@ def score(segments: Segments, *, task: Task, settings: EvaluateSettings, listen:
     whole = {name: first.counted[name].with_segments_of([part.counted[name] for part in others]) for name in metrics}
     ours, theirs = (sum(side) for side in zip(*(_lengths(part) for part in parts.values()), strict=True))
     segment_chrf = np.zeros(len(order))
-    segment_chrf[order] = whole["chrf"].of_each()
+    segment_chrf[order] = whole["chrf"].segment_scores()
     words = np.array([len(segments.sources[row].split()) for row in order])
     return Scores(
         task=task,
@@ -68,7 +68,7 @@ def score(segments: Segments, *, task: Task, settings: EvaluateSettings, listen:
         empty=sum(not hypothesis.strip() for hypothesis in segments.hypotheses),
         segment_chrf=[_rounded(each) for each in segment_chrf],
         test_sha256=_digest(segments),
-        directions={each: DirectionScores(len(part.rows), _alone(part, metrics)) for each, part in parts.items()},
+        directions={each: DirectionScores(len(part.rows), _scores(part, metrics)) for each, part in parts.items()},
     )
 
 
@@ -79,12 +79,12 @@ def _parts(segments: Segments, task: Task, settings: EvaluateSettings, listen: L
     for direction, here in rows.items():
         sources, references, hypotheses = ([texts[row] for row in here] for texts in segments[:3])
         counted, resampled = {}, {}
-        for name, metric in count(METRICS[task], hypotheses, references, direction.target):
+        for name, metric in count_metrics(METRICS[task], hypotheses, references, direction.target):
             listen(Progress("score", done, total, "metrics", TITLES[name]))
             counted[name], resampled[name] = metric, metric.resampled(settings.bootstrap, settings.seed)
             done += 1
         names = [name for name in METRICS[task] if name != "ter"]  # lower is better, which would mislead
-        simple = count(names, _simple(task, sources, references), references, direction.target)
+        simple = count_metrics(names, _baseline_texts(task, sources, references), references, direction.target)
         parts[direction] = _Part(here, counted, resampled, {name: metric.score() for name, metric in simple})
     scores = _means(parts, METRICS[task])
     said = "  ".join(f"{TITLES[name]} {each.score:.1f}" for name, each in scores.items())
@@ -92,7 +92,7 @@ def _parts(segments: Segments, task: Task, settings: EvaluateSettings, listen: L
     return parts
 
 
-def _simple(task: Task, sources: Sequence[str], references: Sequence[str]) -> Sequence[str]:
+def _baseline_texts(task: Task, sources: Sequence[str], references: Sequence[str]) -> Sequence[str]:
     """Return the baseline hypotheses: the source itself for translation, or else its beginning.
 
     The beginning is as long as the average reference, like the lead baseline of summarisation (See et al. 2017).
@@ -111,7 +111,7 @@ def _beginning(text: str, most: int) -> str:
     return text[: end if end > 0 else most]
 
 
-def count(
+def count_metrics(
     names: Sequence[str], texts: Sequence[str], references: Sequence[str], language: str
 ) -> Iterator[tuple[str, Counted]]:
     """Yield the metrics of the given names with their counts."""
@@ -127,7 +127,7 @@ def _short(task: Task) -> list[str]:
     return list(dict.fromkeys((LEADING[task], "bleu", "chrf")))
 
 
-def _alone(part: _Part, metrics: Sequence[str]) -> dict[str, Score]:
+def _scores(part: _Part, metrics: Sequence[str]) -> dict[str, Score]:
     return {
         name: _score(part.counted[name].score(), part.resampled[name], part.counted[name].signature())
         for name in metrics
@@ -137,7 +137,7 @@ def _alone(part: _Part, metrics: Sequence[str]) -> dict[str, Score]:
 def _means(parts: Mapping[Direction, _Part], metrics: Sequence[str]) -> dict[str, Score]:
     """Return the unweighted mean scores over directions; a resample of the mean is the mean of one resample of each."""
     if len(parts) == 1:
-        return _alone(next(iter(parts.values())), metrics)
+        return _scores(next(iter(parts.values())), metrics)
     found = {}
     for name in metrics:
         mean = _mean([part.counted[name].score() for part in parts.values()])
@@ -151,7 +151,7 @@ def _means(parts: Mapping[Direction, _Part], metrics: Sequence[str]) -> dict[str
 
 
 def _score(score: float, resampled: Sequence[float], signature: str) -> Score:
-    low, high = middle(resampled)
+    low, high = middle_95(resampled)
     return Score(_rounded(score), _rounded(low), _rounded(high), signature)
 
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqloom.evaluation.metrics import middle
-from seqloom.evaluation.scoring import count
+from seqloom.evaluation.metrics import middle_95
+from seqloom.evaluation.scoring import count_metrics
 from seqloom.evaluation.segments import Segments
 from seqloom.evaluation.settings import EvaluateSettings
 
@@ -50,7 +50,9 @@ def compare(
         references = [ours.references[row] for row in rows]
         sides = []
         for system in (ours, theirs):
-            counted = dict(count(metrics, [system.hypotheses[row] for row in rows], references, direction.target))
+            counted = dict(
+                count_metrics(metrics, [system.hypotheses[row] for row in rows], references, direction.target)
+            )
             # The same seed and number of segments give the same resamples for both systems.
             sides.append({
                 name: _Resampled(metric.score(), metric.resampled(settings.bootstrap, settings.seed))
@@ -78,5 +80,5 @@ def _difference(ours: _Resampled, theirs: _Resampled) -> Difference:
     gain = ours.score - theirs.score
     # If both systems write the same, all differences are 0 and none is larger, which would give a tiny p-value.
     further = int(np.sum(strayed > abs(gain))) if drawn.any() or gain else len(drawn)
-    low, high = middle(drawn.tolist())
+    low, high = middle_95(drawn.tolist())
     return Difference(ours.score, theirs.score, low, high, (further + 1) / (len(drawn) + 1))
