@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.naming import PARAMS, default_model
-from seqloom.cli.table import table
 from seqloom.errors import CorpusError
+from seqloom.table import table
 
 if TYPE_CHECKING:
     from seqloom.corpus.guard import Finding

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from seqloom.cli.naming import add_model, default_model
+from seqloom.table import table
 
 NAME = "history"
 HELP = "show which versions were champion, and why"
@@ -32,7 +33,8 @@ def run(options: argparse.Namespace) -> None:
         return
     if not moves:
         print(f"{name} has never had a champion")
+    rows = []
     for move in moves:
-        way = f"{move.before or '-'} -> {move.version}"
         unmade = "" if move.made else "  (interrupted; run the same command again to finish it)"
-        print(f"{move.at}  {way:<12}  {move.how:<8}  {move.by:<12}  {move.because}{unmade}")
+        rows.append((move.at, f"{move.before or '-'} -> {move.version}", move.how, move.by, move.because + unmade))
+    print("\n".join(table(rows)))

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqloom.table import table
+
 if TYPE_CHECKING:
     from seqloom.tracking.ancestry import Lineage
 
@@ -62,10 +64,10 @@ def _told(found: "Lineage") -> Iterator[str]:
 
 
 def _section(title: str, facts: Mapping[str, Any]) -> Iterator[str]:
-    width = max(map(len, facts), default=0)
     if facts:
-        yield f"{title}"
-        yield from (f"  {name:<{width}}  {'not recorded' if fact is None else fact}" for name, fact in facts.items())
+        yield title
+        rows = [(name, "not recorded" if fact is None else str(fact)) for name, fact in facts.items()]
+        yield from (f"  {line}" for line in table(rows))
 
 
 def _source(source: Any) -> str:

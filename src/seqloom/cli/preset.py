@@ -5,6 +5,7 @@ from pathlib import Path
 
 from seqloom.cli.naming import PARAMS
 from seqloom.errors import ParamsError
+from seqloom.table import table
 
 NAME = "preset"
 HELP = "change params.yaml for a task, a corpus or a recipe"
@@ -32,8 +33,7 @@ def run(options: argparse.Namespace) -> None:
         found = presets()
         if not found:
             raise ParamsError(f"there is no folder {FOLDER} here; run this in a clone of seqloom")
-        width = max(len(preset.name) for preset in found)
-        print("\n".join(f"{preset.name:<{width}}  {preset.purpose}" for preset in found))
+        print("\n".join(table([(preset.name, preset.purpose) for preset in found])))
         return
     text = read_text(PARAMS)
     for name in options.names:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqloom.errors import ReproductionError
+from seqloom.table import table
 
 if TYPE_CHECKING:
     from seqloom.tracking.reproduction import Reproduction
@@ -47,21 +48,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _told(found: "Reproduction") -> list[str]:
-    width = max(len(each.path) for each in found.artefacts)
-    lines = [
-        f"{'same' if each.same else 'DIFFERS':8} {each.path:<{width}}  {each.recorded}"
-        + ("" if each.same else f" recorded, {each.made or 'nothing'} now")
-        for each in found.artefacts
-    ]
+    pairs = [(each.path, each.recorded, each.made or "nothing") for each in found.artefacts]
     if found.fingerprint and found.recorded_fingerprint:
-        same = found.fingerprint == found.recorded_fingerprint
-        shown = (
-            found.fingerprint[:16]
-            if same
-            else f"{found.recorded_fingerprint[:16]} recorded, {found.fingerprint[:16]} now"
-        )
-        lines.append(f"{'same' if same else 'DIFFERS':8} {'fingerprint':<{width}}  {shown}")
-    return lines
+        pairs.append(("fingerprint", found.recorded_fingerprint[:16], found.fingerprint[:16]))
+    return table([
+        ("same", name, now) if recorded == now else ("DIFFERS", name, f"{recorded} recorded, {now} now")
+        for name, recorded, now in pairs
+    ])  # fmt: skip
 
 
 def _verdict(found: "Reproduction") -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from seqloom.cli.naming import PARAMS
 from seqloom.errors import ParamsError
+from seqloom.table import table
 
 NAME = "ui"
 HELP = "serve MLflow's page, and print links that compare runs"
@@ -44,8 +45,8 @@ def run(options: argparse.Namespace) -> None:
         check_port(options.port)
         print(f"MLflow will be ready in about 15 seconds; Ctrl-C stops it. If your browser cannot find {NAME},")
         print(f"use {HOST} instead.")
-    for name, link in links.items():
-        print(f"  {name:<8}{link}")
+    for row in table(list(links.items())):
+        print(f"  {row}")
     if not served:
         sys.stdout.flush()
         line = command(options.port)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqloom.cli.naming import PARAMS
-from seqloom.cli.table import table
+from seqloom.table import table
 
 if TYPE_CHECKING:
     from seqloom.corpus.watching.news import News
