@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _NULL = "tag:yaml.org,2002:null"
 # Sections whose records may omit settings, so a new name can be added to them; everywhere else all names are present.
-_OPEN = ("corpora",)
+_OPTIONAL = ("corpora",)
 
 
 class Change(NamedTuple):
@@ -163,7 +163,7 @@ def _find(tree: Any, parts: list[str], name: str) -> tuple[MutableMapping[str, A
         if not isinstance(record, MutableMapping):
             raise ParamsError(f"{name}: {'.'.join(parts)} is not a setting: {above or 'the file'} is not a section")
         last = depth == len(parts) - 1
-        if part not in record and not (last and parts[0] in _OPEN and depth):
+        if part not in record and not (last and parts[0] in _OPTIONAL and depth):
             there = f"valid in {above} are" if above else "valid are"
             raise ParamsError(f"{name}: {'.'.join(parts)} is not a setting; {there} {', '.join(map(str, record))}")
         if last:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqloom.cli.naming import PARAMS, default_model
+from seqloom.cli.model_names import PARAMS, default_model
 from seqloom.table import table
 
 if TYPE_CHECKING:

@@ -36,10 +36,10 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(found._asdict(), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(_told(found)))
+        print("\n".join(_lines(found)))
 
 
-def _told(found: "Lineage") -> Iterator[str]:
+def _lines(found: "Lineage") -> Iterator[str]:
     aliases = "".join(f" @{alias}" for alias in found.aliases)
     name = f"{found.model} version {found.version}{aliases}" if found.model else f"run {found.run_name}"
     state = {True: " with uncommitted changes", False: "", None: ""}[found.dirty]
