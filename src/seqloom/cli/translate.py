@@ -78,9 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--n-best", metavar="N", type=_positive, help="write N lines each: number, TAB, score, TAB, text")
     form.add_argument("--attention", metavar="PNG", type=Path, help="draw the attention weights for one TEXT")
     search = parser.add_argument_group("search")
-    for option, kind, setting, said in _SEARCH:
+    for option, kind, setting, help_text in _SEARCH:
         search.add_argument(
-            option, type=kind, dest=setting, metavar=option.strip("-").split("-")[-1].upper(), help=said
+            option, type=kind, dest=setting, metavar=option.strip("-").split("-")[-1].upper(), help=help_text
         )
     faster = "stop when no open hypothesis would win if it ended now: faster, but can change a translation"
     search.add_argument("--early-stopping", action=argparse.BooleanOptionalAction, help=faster)
