@@ -57,10 +57,10 @@ def test_all_faults_are_reported_together() -> None:
     ]
     with pytest.raises(ParamsError) as caught:
         change(TEXT, {"train.lr": "fast", "search.beam": 0, "corpora.home_assistant.vresion": "1"})
-    said = str(caught.value).splitlines()
-    assert len(said) == 3
-    assert all(line.startswith("params.yaml after the change: line ") for line in said)
-    assert {line.split(": ")[2] for line in said} == {"train.lr", "search.beam", "corpora.home_assistant.vresion"}
+    messages = str(caught.value).splitlines()
+    assert len(messages) == 3
+    assert all(line.startswith("params.yaml after the change: line ") for line in messages)
+    assert {line.split(": ")[2] for line in messages} == {"train.lr", "search.beam", "corpora.home_assistant.vresion"}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_an_alias_bomb_is_rejected_quickly(bomb: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("a: &a [*a]\n", "line 1: .*is inside its own anchor"),
         ("a: &a\n  b: *a\n", "line 2: .*is inside its own anchor"),
@@ -89,9 +89,9 @@ def test_an_alias_bomb_is_rejected_quickly(bomb: str) -> None:
         ("\n".join(f"a{n}: 1" for n in range(30_000)), "more than 20,000 values"),
     ],
 )
-def test_an_error_is_one_line(text: str, said: str) -> None:
+def test_an_error_is_one_line(text: str, message: str) -> None:
     line = refused(text)
-    assert re.search(said, line), line
+    assert re.search(message, line), line
     assert len(line) < 400
 
 
@@ -153,7 +153,7 @@ def test_arbitrary_bytes_raise_only_params_error(tmp_path_factory: pytest.TempPa
     try:
         load_params(file)
     except SeqloomError as error:
-        said = str(error)
+        message = str(error)
     else:
         return
-    assert all(line.isprintable() for line in said.splitlines())
+    assert all(line.isprintable() for line in message.splitlines())

@@ -55,7 +55,7 @@ def test_corpora_are_replaced_as_a_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("trian:\n  lr: 1\n", "preset mine: 'trian' is not a section of params.yaml"),
         ("train:\n  lrr: 1\n", r"preset mine: train\.lrr is not a setting of params\.yaml; valid are seed, "),
@@ -63,8 +63,8 @@ def test_corpora_are_replaced_as_a_whole() -> None:
         ("train: [\n", "not valid YAML"),
     ],
 )
-def test_an_invalid_preset_is_an_error(text: str, said: str) -> None:
-    with pytest.raises(ParamsError, match=said):
+def test_an_invalid_preset_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
         merge(TEXT, Preset("mine", "", text))
 
 

@@ -81,7 +81,7 @@ def test_custom_expressions_take_precedence_over_forms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "said"),
+    ("pattern", "message"),
     [
         ("(", "is not a valid regular expression: missing \\)"),
         ("a*", "matches the empty string"),
@@ -89,8 +89,8 @@ def test_custom_expressions_take_precedence_over_forms() -> None:
         ("(?P<x>a)", "has named groups"),
     ],
 )
-def test_an_expression_that_cannot_be_a_form_is_an_error(pattern: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_an_expression_that_cannot_be_a_form_is_an_error(pattern: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Forms([], [pattern])
 
 

@@ -34,14 +34,14 @@ def test_significance_and_differences_are_printed(store: Store, capsys: pytest.C
     poor = log(store, "poor <b>", ["das ist <b>nicht</b> hier"] * 24, lr="0.001")
     good = log(store, "good", REFERENCES, lr="0.002")
     cli.main(["compare", poor, good, "--html", "page.html", "--segments", "1"])
-    told = capsys.readouterr().out.splitlines()
-    assert told[0].split() == ["24", "segments", "poor", "<b>", "good"]
-    bleu = next(line for line in told if line.startswith("BLEU"))
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == ["24", "segments", "poor", "<b>", "good"]
+    bleu = next(line for line in printed if line.startswith("BLEU"))
     assert "100.00 (+" in bleu
     assert bleu.endswith("*)")
-    assert [line.split() for line in told if line.startswith("train.")] == [["train.lr", "0.001", "0.002"]]
-    assert not [line for line in told if line.startswith("languages.")]
-    assert [line.split(maxsplit=1)[1] for line in told if line.startswith("source")] == ["text 0"]
+    assert [line.split() for line in printed if line.startswith("train.")] == [["train.lr", "0.001", "0.002"]]
+    assert not [line for line in printed if line.startswith("languages.")]
+    assert [line.split(maxsplit=1)[1] for line in printed if line.startswith("source")] == ["text 0"]
     html = Path("page.html").read_text(encoding="utf-8")
     assert "das ist &lt;b&gt;nicht&lt;/b&gt; hier" in html
     assert "poor &lt;b&gt;" in html
@@ -69,14 +69,14 @@ def test_runs_that_are_not_comparable_are_an_error(store: Store, fails: Callable
     bare = str(store.client.create_run(experiment_id(store, "x")).info.run_id)
     broken = log(store, "broken", REFERENCES, lr="1")
     store.client.log_text(broken, "source\ttext\na\tb\n", "report/hypotheses.tsv")
-    for name, said in (
+    for name, message in (
         (shorter, "another test set (9 segments) than"),
         (other, "is for summarization"),
         (bare, "has no report/hypotheses.tsv"),
         (broken, "cannot be read as a table"),
         ("ab" * 16, "is no run there"),
     ):
-        assert said in fails("compare", first, name)
+        assert message in fails("compare", first, name)
 
 
 def test_a_single_run_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,9 +21,9 @@ def corpus(workspace: Path, tmp_path: Path) -> Path:
 
 def test_unchanged_data_pass(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["guard", "--json"])
-    said = json.loads(capsys.readouterr().out)
-    assert (said["ok"], said["baseline"]) == (True, "models:/seqloom-en-de/1")
-    assert {"what": "kept", "now": 12, "before": 12, "low": 9.6, "high": 48.0, "ok": True} in said["findings"]
+    record = json.loads(capsys.readouterr().out)
+    assert (record["ok"], record["baseline"]) == (True, "models:/seqloom-en-de/1")
+    assert {"what": "kept", "now": 12, "before": 12, "low": 9.6, "high": 48.0, "ok": True} in record["findings"]
 
 
 def test_data_out_of_bounds_are_refused_with_their_numbers(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

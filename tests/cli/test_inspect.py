@@ -21,8 +21,8 @@ def inspected(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_pairs_and_skipped_entries_are_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "p.tsv").write_text("source\ttarget\none\teins\n\n" + "x\ty\n" * 20, encoding="utf-8")
-    said = inspected(capsys, "p.tsv", "--pairs", "2")
-    assert said.splitlines() == [
+    output = inspected(capsys, "p.tsv", "--pairs", "2")
+    assert output.splitlines() == [
         "p.tsv",
         "  read as    tsv, en to de",
         "  pairs      22",
@@ -40,9 +40,9 @@ def test_one_file_per_language_is_read(folder: Path, capsys: pytest.CaptureFixtu
     for language, text in (("en", "one\n\n"), ("de", "eins\n\n")):
         (folder / language).mkdir()
         (folder / language / "t.txt").write_text(text, encoding="utf-8")
-    said = inspected(capsys, "{lang}/t.txt")
-    assert "read as    moses" in said
-    assert "pairs      1" in said
+    output = inspected(capsys, "{lang}/t.txt")
+    assert "read as    moses" in output
+    assert "pairs      1" in output
 
 
 def test_an_unreadable_file_does_not_stop_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +74,6 @@ def test_an_invalid_option_is_an_error_with_the_valid_values(
     folder: Path, option: str, valid: str, fails: Fails
 ) -> None:
     (folder / "p.tsv").write_text("a\tb\n", encoding="utf-8")
-    said = fails("inspect", "--source", "en", "--target", "de", option, "klingon", "p.tsv")
-    assert "klingon" in said
-    assert valid in said
+    message = fails("inspect", "--source", "en", "--target", "de", option, "klingon", "p.tsv")
+    assert "klingon" in message
+    assert valid in message

@@ -68,11 +68,11 @@ def test_omitted_runs_are_mentioned(store: Store, capsys: pytest.CaptureFixture[
     old = "nrefs:1|bs:200|seed:1|case:mixed|eff:no|tok:intl|smooth:exp|version:2.0"
     log_run(store, "old", GOOD, signature=old)
     cli.main(list(ASKED))
-    told = capsys.readouterr().out
-    assert "seqloom-en-de has no champion" in told
-    assert "not shown, other test sets (number of systems): " in told
-    assert "not ranked, because another metric" in told
-    assert old in told
+    printed = capsys.readouterr().out
+    assert "seqloom-en-de has no champion" in printed
+    assert "not shown, other test sets (number of systems): " in printed
+    assert "not ranked, because another metric" in printed
+    assert old in printed
 
 
 def test_the_html_page_is_written(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

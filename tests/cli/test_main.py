@@ -37,7 +37,7 @@ def test_a_server_that_is_down_means_status_75(workspace: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "COMMAND"),
         (["translte"], "translte"),
@@ -49,11 +49,11 @@ def test_a_server_that_is_down_means_status_75(workspace: Path, monkeypatch: pyt
         (["translate", "--input", "x", "Hi"], "not both"),
     ],
 )
-def test_wrong_usage_means_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_means_status_2(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(arguments)
     assert left.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_debug_shows_a_traceback(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

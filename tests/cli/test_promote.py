@@ -41,12 +41,12 @@ def test_promotions_and_rollbacks_are_in_the_history(store: Store, capsys: pytes
 
     capsys.readouterr()
     cli.main(["history", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert [(move["before"], move["version"], move["how"]) for move in told] == [
+    printed = json.loads(capsys.readouterr().out)
+    assert [(move["before"], move["version"], move["how"]) for move in printed] == [
         (None, "1", "gate"), ("1", "2", "promote"), ("2", "3", "promote"),
         ("3", "2", "rollback"), ("2", "1", "rollback"), ("1", "3", "rollback"),
     ]  # fmt: skip
-    assert all(move["made"] for move in told)
+    assert all(move["made"] for move in printed)
     cli.main(["history"])
     assert "1 -> 2" in capsys.readouterr().out
 

@@ -30,7 +30,7 @@ def test_changed_settings_are_written_and_printed(params: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["train.lr=1e-3", "search.beam=none"], "search.beam"),
         (["train.lr=1e-3", "train.lr=2e-3"], "train.lr is given twice"),
@@ -38,9 +38,9 @@ def test_changed_settings_are_written_and_printed(params: Path, capsys: pytest.C
         (["train.lr=1e-3", "--corpora", "other"], "corpora has no other"),
     ],
 )
-def test_one_error_changes_nothing(params: Path, fails: Callable[..., str], arguments: list[str], said: str) -> None:
+def test_one_error_changes_nothing(params: Path, fails: Callable[..., str], arguments: list[str], message: str) -> None:
     before = params.read_bytes()
-    assert said in fails("set", *arguments)
+    assert message in fails("set", *arguments)
     assert params.read_bytes() == before
 
 
@@ -48,13 +48,13 @@ def test_all_errors_are_reported(params: Path, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         cli.main(["set", "oops", "train.lrr=1", "train.lr=[", "search.beam=0", "train.max_steps=9", "--corpora", "x"])
     lines = capsys.readouterr().err.splitlines()
-    said = [
+    messages = [
         "'oops': write a setting as KEY=VALUE", "the value of train.lr: not valid YAML", "corpora has no x",
         "train.lrr is not a setting", ": train.warmup_steps: is 100", ": train.validate_every: is 300, but",
         ": search.beam: ",
     ]  # fmt: skip
-    assert len(lines) == len(said)
-    assert all(part in line for part, line in zip(said, lines, strict=True))
+    assert len(lines) == len(messages)
+    assert all(part in line for part, line in zip(messages, lines, strict=True))
 
 
 def test_check_writes_nothing(params: Path, capsys: pytest.CaptureFixture[str], fails: Callable[..., str]) -> None:

@@ -27,11 +27,11 @@ def test_links_open_the_experiment_of_params_yaml(
     workspace: Path, started: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["ui", "--port", "5123"])
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     home = connect(workspace, create=False).client.get_experiment_by_name("seqloom").experiment_id
     link = f"http://seqloom.localhost:5123/#/experiments/{home}/runs?workflowType=machine_learning&viewStateShareKey=scores"
-    assert f"  runs    {link}\n" in said
-    assert f"  curves  {link}&compareRunsMode=CHART\n" in said
+    assert f"  runs    {link}\n" in output
+    assert f"  curves  {link}&compareRunsMode=CHART\n" in output
     ((line, environment),) = started
     assert line[line.index("--port") + 1] == "5123"
     assert environment["MLFLOW_BACKEND_STORE_URI"] == "sqlite:///mlflow.db"
@@ -61,9 +61,9 @@ def test_with_a_remote_server_only_links_are_printed(
     elsewhere = local._replace(uri="https://me:secret@mlflow.example.com/")
     monkeypatch.setattr("seqloom.tracking.store.connect", lambda *_, **__: elsewhere)
     cli.main(["ui"])
-    said = capsys.readouterr().out
-    assert said.startswith("  runs    https://***@mlflow.example.com/#/experiments/")
-    assert "secret" not in said
+    output = capsys.readouterr().out
+    assert output.startswith("  runs    https://***@mlflow.example.com/#/experiments/")
+    assert "secret" not in output
     assert started == []
 
 

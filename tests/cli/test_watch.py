@@ -53,12 +53,12 @@ def test_new_data_are_printed_and_pinned(clone: Path, capsys: pytest.CaptureFixt
     file = write(clone, mine=MINE, words=WORDS)
     before = file.read_text(encoding="utf-8")
     cli.main(["watch", "--json"])
-    said = json.loads(capsys.readouterr().out)
-    assert [(each["corpus"], each["kind"], each["changed"]) for each in said["sources"]] == [
+    record = json.loads(capsys.readouterr().out)
+    assert [(each["corpus"], each["kind"], each["changed"]) for each in record["sources"]] == [
         ("mine", "file", True), ("words", "package", True),
     ]  # fmt: skip
-    assert set(said["sources"][0]) == {"corpus", "kind", "changed", "known", "found", "why"}
-    assert (said["changed"], said["pinned"]) == (True, [])
+    assert set(record["sources"][0]) == {"corpus", "kind", "changed", "known", "found", "why"}
+    assert (record["changed"], record["pinned"]) == (True, [])
     assert file.read_text(encoding="utf-8") == before
 
     cli.main(["watch", "--json", "--pin"])

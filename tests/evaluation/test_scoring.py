@@ -124,10 +124,10 @@ def test_metrics_are_plain_data_and_reproducible(segments, settings):
 
 
 def test_progress_ends_with_the_scores(segments, settings):
-    heard = []
-    scored(segments.hypotheses, segments.references, segments.sources, settings, listen=heard.append)
-    assert heard[-1].done == heard[-1].total
-    assert "BLEU" in heard[-1].note
+    reports = []
+    scored(segments.hypotheses, segments.references, segments.sources, settings, listen=reports.append)
+    assert reports[-1].done == reports[-1].total
+    assert "BLEU" in reports[-1].note
 
 
 def test_an_empty_or_incomplete_test_set_is_an_error(settings):

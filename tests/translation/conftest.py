@@ -29,12 +29,12 @@ class Words:
 
 
 class Scripted:
-    """A `Translator` that returns `say(text, search)`; `asked` records the texts of each call."""
+    """A `Translator` that returns `say(text, search)`; `requests` records the texts of each call."""
 
     def __init__(self, say: Say, languages: Languages, log_probability: float) -> None:
         self.say, self.languages, self.log_probability = say, languages, log_probability
         self.tokenizer, self.search, self.model = Words(), DEFAULT_SEARCH, None
-        self.asked: list[list[str]] = []
+        self.requests: list[list[str]] = []
 
     def hypotheses(
         self,
@@ -47,7 +47,7 @@ class Scripted:
         assert prefixes is not None
         if not texts:
             return []
-        self.asked.append(list(texts))
+        self.requests.append(list(texts))
         listen(Progress("translate", len(texts), len(texts), "sentences"))
         return [
             [

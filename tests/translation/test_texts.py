@@ -71,7 +71,7 @@ def test_equal_sentences_of_a_line_are_translated_once(scripted):
     translator = scripted()
     (result,) = TextTranslator(translator).translate(["Turn on the light in the kitchen. " * 300])
     assert result.text == "«Turn on the light in the kitchen.» " * 300
-    assert translator.asked == [["Turn on the light in the kitchen."]]  # equal sentences are translated once
+    assert translator.requests == [["Turn on the light in the kitchen."]]  # equal sentences are translated once
     assert result.flags == ()
 
 
@@ -125,7 +125,7 @@ def test_copied_texts_are_flagged(translated, text, flags):
 def test_capitals_are_translated_in_ordinary_case_and_restored(scripted):
     translator = scripted()
     (result,) = TextTranslator(translator).translate(["TURN ON {Name} AT HTTPS://A.B/c"])
-    assert translator.asked == [["Turn on {Name} at {0}"]]
+    assert translator.requests == [["Turn on {Name} at {0}"]]
     assert result.text == "«TURN ON {Name} AT HTTPS://A.B/c»"
 
 
@@ -137,7 +137,7 @@ def test_a_loop_is_translated_again_with_repetitions_blocked(scripted):
     ours = TextTranslator(translator)
     results = ours.translate(["yes", "good"])
     assert [(result.text, result.flags) for result in results] == [("ja nein", (Flag.LOOPED,)), ("gut", ())]
-    assert translator.asked == [["yes", "good"], ["yes"], ["yes"]]
+    assert translator.requests == [["yes", "good"], ["yes"], ["yes"]]
     assert translator.search == DEFAULT_SEARCH
 
 
@@ -209,17 +209,17 @@ def test_spaces_separate_sentences_if_the_target_language_uses_them(scripted):
 def test_a_monolingual_model_gets_the_whole_text(scripted):
     translator = scripted(lambda text, search: "ja " * 9, sources=("en",), targets=("en",))
     (result,) = TextTranslator(translator).translate(["ONE. Two\nhttps://a.b 12. "])
-    assert translator.asked == [["ONE. Two\nhttps://a.b 12. "]]
+    assert translator.requests == [["ONE. Two\nhttps://a.b 12. "]]
     assert (result.text, result.flags) == ("ja " * 9, ())
 
 
 def test_progress_counts_the_sentences_of_all_chunks(scripted, monkeypatch):
     monkeypatch.setattr(module, "CHUNK", 2)
-    heard = []
+    reports = []
     translator = scripted()
-    TextTranslator(translator).translate(["Go. Stay. Come.", "See. 12. Turn."], heard.append)
-    assert [len(asked) for asked in translator.asked] == [2, 2, 1]
-    assert [(each.task, each.done, each.total) for each in heard] == [
+    TextTranslator(translator).translate(["Go. Stay. Come.", "See. 12. Turn."], reports.append)
+    assert [len(requests) for requests in translator.requests] == [2, 2, 1]
+    assert [(each.task, each.done, each.total) for each in reports] == [
         ("translate", 2, 5), ("translate", 4, 5), ("translate", 5, 5)
     ]  # fmt: skip
 

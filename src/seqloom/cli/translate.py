@@ -24,7 +24,7 @@ HELP = "translate texts, or lines"
 DESCRIPTION = """\
 Translate texts, or standard input line by line. The output has the same number of lines in the same order, and empty
 lines stay empty. Texts can have any length: they are translated sentence by sentence, and their white space and line
-breaks are kept. Placeholders and markup such as {name}, %s and <b> occur in the translation exactly as in the text.
+breaks are kept. Placeholders and markup such as {name}, %s and <b> are kept, each exactly as often as in the text.
 """
 EPILOG = """\
 models:
