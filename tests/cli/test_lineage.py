@@ -40,7 +40,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register_model.run(params, ignore)
 
 
-def test_lineage_for_programs_and_for_people(registered: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lineage_prints_text_and_json(registered: None, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["lineage", "models:/seqloom-en-de/1", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert (found["model"], found["version"], found["training"]) == ("seqloom-en-de", "1", "f00d")
@@ -55,15 +55,17 @@ def test_lineage_for_programs_and_for_people(registered: None, capsys: pytest.Ca
     assert found["device"] == "cpu"
 
     cli.main(["lineage", found["run_id"]])
-    told = capsys.readouterr().out
-    assert told.startswith(f"run {found['run_name']}\n")
-    lines = [" ".join(line.split()) for line in told.splitlines()]
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"run {found['run_name']}\n")
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
     for line in ("commit not recorded", "flow run a-flow-run", "models/candidate 44.dir", "energy, GPUs 2.00 Wh"):
         assert line in lines
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("models:/seqloom-en-de/7", "names no version"), ("ab" * 16, "is no run there")]
+    ("name", "message"), [("models:/seqloom-en-de/7", "names no version"), ("ab" * 16, "is no run there")]
 )
-def test_what_is_not_there_is_named(workspace: Path, fails: Callable[..., str], name: str, said: str) -> None:
-    assert said in fails("lineage", name)
+def test_an_unknown_model_or_run_is_an_error(
+    workspace: Path, fails: Callable[..., str], name: str, message: str
+) -> None:
+    assert message in fails("lineage", name)

@@ -220,7 +220,7 @@ def test_only_a_pinned_version_is_accepted(workplace: Path, start: str, said: st
 
 def test_vectors_and_a_start_cannot_be_combined(workplace: Path) -> None:
     embeddings = tree()["model"]["embeddings"] | {"source": "data/local/x.vec"}
-    with pytest.raises(ParamsError, match=r"train\.start names a model, which has embeddings"):
+    with pytest.raises(ParamsError, match=r"must be null if train\.start is set"):
         write_params(VERSION, model={"embeddings": embeddings})
 
 

@@ -1,43 +1,43 @@
-"""`seqloom compare`: runs beside each other, with what is sure about their scores."""
+"""`seqloom compare`: compare runs side by side, with significance tests."""
 
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqloom.cli.table import table
 from seqloom.files import write_text
+from seqloom.table import table
 
 if TYPE_CHECKING:
     from seqloom.evaluation.significance import Difference
     from seqloom.tracking.comparison import Comparison
 
 NAME = "compare"
-HELP = "compare runs: scores with significance, params, texts"
+HELP = "compare runs: scores with significance, params, translations"
 DESCRIPTION = """\
-Compare runs on the test set that they share: the scores with the paired bootstrap (Koehn 2004) against the first one,
-the params that differ, and the segments whose translations differ most, side by side.
+Compare runs on their common test set: scores with a paired bootstrap test (Koehn 2004) against the first run, the
+params that differ, and the segments whose translations differ most, side by side.
 """
-EPILOG = "A p below 0.05 says that a difference as large would seldom be luck. Of TER, less is better.\n"
-_SURE = 0.05
+EPILOG = "A difference with p below 0.05 is marked * and is unlikely to be chance. For TER, lower is better.\n"
+_ALPHA = 0.05
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="models:/NAME@ALIAS, models:/NAME/NUMBER or id of a run")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as one page, too")
-    parser.add_argument("--segments", type=int, default=5, metavar="N", help="that are shown here (default: 5)")
+    """Define the arguments of the command."""
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="models:/NAME@ALIAS, models:/NAME/NUMBER or a run id")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write the comparison as an HTML page")
+    parser.add_argument("--segments", type=int, default=5, metavar="N", help="segments to print (default: 5)")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the comparison, and write the page if one is asked for."""
+    """Print the comparison, and write the page if requested."""
     if len(options.runs) < 2:
-        options.misused("name two runs at least")
+        options.usage_error("give at least two runs")
     from seqloom.tracking.comparison import compare_runs
     from seqloom.tracking.store import connect
 
     found = compare_runs(connect(Path.cwd(), create=False), options.runs, most=max(50, options.segments))
-    print("\n".join(_told(found, options.segments)))
+    print("\n".join(_lines(found, options.segments)))
     if options.html is not None:
         from seqloom.tracking.comparison_page import page
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"\n{options.html}")
 
 
-def _told(found: "Comparison", segments: int) -> Iterator[str]:
+def _lines(found: "Comparison", segments: int) -> Iterator[str]:
     from seqloom.evaluation.settings import TITLES
 
     titles = [run.title for run in found.runs]
@@ -68,6 +68,6 @@ def _told(found: "Comparison", segments: int) -> Iterator[str]:
 
 
 def _score(difference: "Difference") -> str:
-    sure = "*" if difference.p < _SURE else ""
+    sure = "*" if difference.p < _ALPHA else ""
     low, high = f"{difference.low:+.2f}", f"{difference.high:+.2f}"
     return f"{difference.ours:.2f} ({difference.gain:+.2f} [{low}, {high}], p {difference.p:.3f}{sure})"

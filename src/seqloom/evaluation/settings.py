@@ -7,7 +7,7 @@ from pydantic import Field
 from seqloom.settings import Settings
 
 Task = Literal["translation", "summarization", "generation"]
-"""What a model is for. Metrics follow from it: translation has BLEU, chrF and TER, the others ROUGE beside BLEU."""
+"""The purpose of a model. It determines the metrics."""
 
 _ROUGE_FIRST = ("rouge1", "rouge2", "rougeL", "bleu", "chrf")
 METRICS: dict[Task, tuple[str, ...]] = {
@@ -15,13 +15,13 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "summarization": _ROUGE_FIRST,
     "generation": _ROUGE_FIRST,
 }
-"""The metrics of a task, by the names of metrics/evaluation.json, in the order in which they are shown."""
+"""The metrics of each task, by their names in metrics/evaluation.json, in display order."""
 
 LEADING: dict[Task, str] = {"translation": "bleu", "summarization": "rougeL", "generation": "rougeL"}
-"""The score of a task that decides which of two models is better."""
+"""The metric of each task that decides which of two models is better."""
 
 TITLES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
-"""How people write the names."""
+"""The display names of the metrics."""
 
 
 class EvaluateSettings(Settings):
@@ -32,4 +32,4 @@ class EvaluateSettings(Settings):
     length_buckets: Annotated[
         list[Annotated[int, Field(ge=1, le=10**9)]], Field(max_length=100)
     ]  # upper bounds, in source words; one more bucket is open-ended
-    examples: Annotated[int, Field(ge=1, le=10_000)]  # best, median and worst segments, each, in the report
+    examples: Annotated[int, Field(ge=1, le=10_000)]  # number of best, of median and of worst segments in the report
