@@ -3,14 +3,12 @@
 import os
 import shutil
 import signal
-import socket
 import tempfile
-from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.no_network.sitecustomize import NO_NETWORK  # which refuses connections that leave this machine
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,7 +20,8 @@ os.environ.update(
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
     PREFECT_HOME=tempfile.mkdtemp(prefix="seqloom-prefect-"),
     PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL",
-    PYTHONPATH=os.pathsep.join([str(ROOT / "src"), str(ROOT)]),  # processes that tests start see this tree
+    # Processes that tests start see this tree, and do not leave this machine either.
+    PYTHONPATH=os.pathsep.join([NO_NETWORK, str(ROOT / "src"), str(ROOT)]),
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -46,29 +45,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def root() -> Path:
     """The repository."""
     return ROOT
-
-
-def _is_here(address: Any) -> bool:
-    if not isinstance(address, tuple):
-        return True  # a socket file
-    host = address[0]
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host in ("localhost", "")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def offline() -> Iterator[None]:
-    """A test that leaves this machine fails, wherever it is run."""
-    patch = pytest.MonkeyPatch()
-    connect = socket.socket.connect
-
-    def guarded(self: socket.socket, address: Any) -> None:
-        if not _is_here(address):
-            raise OSError(101, f"tests must not leave this machine, and one wanted to reach {address!r}")
-        connect(self, address)
-
-    patch.setattr(socket.socket, "connect", guarded)
-    yield
-    patch.undo()

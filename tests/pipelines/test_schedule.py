@@ -24,6 +24,7 @@ from pipelines.client import API, NOTE, find_schedule
 from pipelines.deployments import When, read_deployments, settle
 from pipelines.schedule import PORT_VARIABLE, read_port
 from pipelines.server import ScheduleError
+from tests.no_network.sitecustomize import NO_NETWORK
 from tests.pipelines.test_recovery import marked
 
 DAG = """
@@ -169,7 +170,7 @@ class Schedule:
         self.clone, self.said, self.url = clone, clone / "said", ""
         own = {name: value for name, value in os.environ.items() if name != API}
         own |= {"PREFECT_HOME": str(clone / ".prefect"), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
-        own |= {"PYTHONPATH": f"{package}{os.pathsep}{root}", **environment}
+        own |= {"PYTHONPATH": os.pathsep.join([NO_NETWORK, str(package), str(root)]), **environment}
         with self.said.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pipelines", "schedule", *words, "--root", str(clone)],

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_clone import README, STAGES, Clone, use_own_pairs
+from tests.small_clone import README, STAGES, Clone, clone_path, use_own_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,7 @@ def test_another_clone_pulls_the_results_and_has_nothing_to_do(clone: Clone, tmp
     clone.type(f"git clone --quiet {clone.folder} {tmp_path / 'second'}")
     second = object.__new__(Clone)
     second.folder = tmp_path / "second"
-    second.environment = clone.environment | {"PYTHONPATH": f"{second.folder / 'src'}{os.pathsep}{second.folder}"}
+    second.environment = clone.environment | {"PYTHONPATH": clone_path(second.folder)}
     shutil.copy(clone.folder / "data/local/pairs.tsv", second.folder / "data/local/pairs.tsv")
     clone.type(f".venv/bin/dvc remote add --force --local shared {tmp_path / 'remote'}")
     clone.type(".venv/bin/dvc push --remote shared")
@@ -122,7 +122,7 @@ def test_the_same_inputs_give_the_same_lock(clone: Clone, tmp_path: Path) -> Non
     clone.type(f"git clone --quiet {clone.folder} {again}")
     third = object.__new__(Clone)
     third.folder = again
-    third.environment = clone.environment | {"PYTHONPATH": f"{again / 'src'}{os.pathsep}{again}"}
+    third.environment = clone.environment | {"PYTHONPATH": clone_path(again)}
     shutil.copy(clone.folder / "data/local/pairs.tsv", again / "data/local/pairs.tsv")
     lock = (again / "dvc.lock").read_text(encoding="utf-8")
     third.type(".venv/bin/dvc repro --force")

@@ -34,6 +34,7 @@ from seqloom.stages.training.samples import Samples
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import place
 from seqloom.training.reports import CheckpointReport, ValidationReport
+from tests.no_network.sitecustomize import NO_NETWORK
 from tests.records import merge, tree
 
 CHANGES: dict[str, Any] = {
@@ -137,7 +138,10 @@ def test_other_code_starts_from_nothing(workplace: Path) -> None:
 
     def train() -> str:
         command = [sys.executable, "-m", "seqloom.stages", "train_model"]
-        environment = os.environ | {"PYTHONPATH": str(copied.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = os.environ | {
+            "PYTHONPATH": f"{NO_NETWORK}{os.pathsep}{copied.parent}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 
     assert "from a checkpoint" not in train()

@@ -23,6 +23,7 @@ from seqloom.tracking.store import connect
 from seqloom.tracking.versions import Reference, fetch
 from seqloom.translation.texts import TextTranslator
 from tests.finished import REPOSITORY, finish, give_store
+from tests.no_network.sitecustomize import NO_NETWORK
 
 URI = "models:/seqloom-en-de@champion"
 TEXTS = ["Turn on the light", "", "Hello {name}, the light is on in the kitchen"]
@@ -214,7 +215,7 @@ def test_a_clean_process_with_the_wheel_translates(
     workspace: Path, expected: list[str], unpacked_wheel: Path, tmp_path: Path
 ) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")} | {
-        "PYTHONPATH": str(unpacked_wheel),
+        "PYTHONPATH": f"{NO_NETWORK}{os.pathsep}{unpacked_wheel}",
         "MLFLOW_TRACKING_URI": f"sqlite:///{workspace}/mlflow.db",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
