@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.no_network.sitecustomize import NO_NETWORK  # which refuses connections that leave this machine
+from tests.templates import VARIABLE as TEMPLATES
 
 ROOT = Path(__file__).resolve().parents[1]
+
+TEMPORARY = [tempfile.mkdtemp(prefix="seqloom-prefect-")]
+if TEMPLATES not in os.environ:  # else this is a worker process, and they are shared
+    os.environ[TEMPLATES] = tempfile.mkdtemp(prefix="seqloom-templates-")
+    TEMPORARY.append(os.environ[TEMPLATES])
 
 # Read when Prefect and others are imported, so before any test module is.
 os.environ.update(
@@ -18,7 +24,7 @@ os.environ.update(
     DVC_NO_ANALYTICS="1",
     MLFLOW_DISABLE_TELEMETRY="true",
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
-    PREFECT_HOME=tempfile.mkdtemp(prefix="seqloom-prefect-"),
+    PREFECT_HOME=TEMPORARY[0],
     PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL",
     # Processes that tests start see this tree, and do not leave this machine either.
     PYTHONPATH=os.pathsep.join([NO_NETWORK, str(ROOT / "src"), str(ROOT)]),
@@ -32,7 +38,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
-    shutil.rmtree(os.environ["PREFECT_HOME"], ignore_errors=True)
+    for folder in TEMPORARY:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

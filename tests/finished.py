@@ -1,9 +1,7 @@
 """A workspace in which every stage before register_model has run: a real, tiny, untrained model and made-up scores."""
 
-import functools
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from seqloom.stages import places
 from seqloom.tokenization.catalogue import train_tokenizer
 from seqloom.tracking.store import connect
 from tests.records import tree
+from tests.templates import template
 
 REPOSITORY = Path(__file__).parents[1]
 PAIRS = [("Turn on the light in the kitchen", "Schalte das Licht in der Küche ein"), ("Hello {name}", "Hallo {name}")]
@@ -75,16 +74,14 @@ def _evaluation(params: Params, bleu: float) -> dict[str, Any]:
 
 def give_store(root: Path) -> None:
     """Put an empty store into `root`: made once in seconds, copied in milliseconds."""
-    (root / "mlflow.db").write_bytes(_empty_database())
+    shutil.copy(template("mlflow", _make_store) / "mlflow.db", root)
 
 
-@functools.cache
-def _empty_database() -> bytes:
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+def _make_store(folder: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.chdir(folder)  # MLflow's own experiment "Default" keeps its files in the working folder
-        connect(Path(folder), create=True)
-        return (Path(folder) / "mlflow.db").read_bytes()
+        connect(folder, create=True)
 
 
 def _model(folder: Path, params: Params) -> None:

@@ -26,6 +26,7 @@ from pipelines.schedule import PORT_VARIABLE, read_port
 from pipelines.server import ScheduleError
 from tests.no_network.sitecustomize import NO_NETWORK
 from tests.pipelines.test_recovery import marked
+from tests.templates import give_prefect_database
 
 DAG = """
 stages:
@@ -167,6 +168,7 @@ class Schedule:
 
     def __init__(self, clone: Path, package: Path, root: Path, *words: str, **environment: str) -> None:
         shutil.copy(root / "prefect.yaml", clone)
+        give_prefect_database(clone / ".prefect")
         self.clone, self.said, self.url = clone, clone / "said", ""
         own = {name: value for name, value in os.environ.items() if name != API}
         own |= {"PREFECT_HOME": str(clone / ".prefect"), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
