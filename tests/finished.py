@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from seqloom.languages import Direction
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.params import Params, load_params
 from seqloom.progress import ignore
-from seqloom.stages import places
+from seqloom.stages import places, register_model
 from seqloom.tokenization.catalogue import train_tokenizer
 from seqloom.tracking.store import connect
 from tests.records import tree
@@ -78,10 +79,28 @@ def give_store(root: Path) -> None:
 
 
 def _make_store(folder: Path) -> None:
+    with _working_in(folder):  # MLflow's own experiment "Default" keeps its files in the working folder
+        connect(folder, create=True)
+
+
+def give_registered(root: Path) -> Params:
+    """Put the workspace of `finish(root)` into `root`, with a store in which it is registered as version 1."""
+    shutil.copytree(template("registered", _register), root, dirs_exist_ok=True)
+    return load_params(root / "params.yaml")
+
+
+def _register(folder: Path) -> None:
+    with _working_in(folder):
+        give_store(folder)
+        register_model.run(finish(folder), ignore)
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(folder)  # MLflow's own experiment "Default" keeps its files in the working folder
-        connect(folder, create=True)
+        patch.chdir(folder)
+        yield
 
 
 def _model(folder: Path, params: Params) -> None:

@@ -16,13 +16,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seqloom.progress import ignore
-from seqloom.stages import places, register_model
+from seqloom.stages import places
 from seqloom.tracking.library import MlflowException, mlflow
 from seqloom.tracking.store import connect
 from seqloom.tracking.versions import Reference, fetch
 from seqloom.translation.texts import TextTranslator
-from tests.finished import REPOSITORY, finish, give_store
+from tests.finished import REPOSITORY, give_registered
 from tests.no_network.sitecustomize import NO_NETWORK
 
 URI = "models:/seqloom-en-de@champion"
@@ -35,8 +34,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        give_store(root)
-        register_model.run(finish(root), ignore)
+        give_registered(root)
         yield root
 
 
