@@ -14,7 +14,7 @@ import pytest
 from pipelines.leftovers import CLONE
 from tests.templates import give_prefect_database
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
 # The first try of the stage waits, writing its `checkpoint` when it is asked to end; the second goes on from there.
 SLOW = "stages: {first: {cmd: sh work.sh, deps: [params.yaml], outs: [first]}}"

@@ -208,6 +208,7 @@ class Schedule:
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_a_scheduled_run_completes_and_nothing_outlives_a_schedule_that_is_killed(
     make_repository: Callable[[str], Path], package: Path, root: Path
 ) -> None:
@@ -253,6 +254,7 @@ stages:
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_schedule_that_is_told_to_end_cancels_the_run_at_work_and_leaves_nobody(
     number: signal.Signals, status: int, make_repository: Callable[[str], Path], package: Path, root: Path

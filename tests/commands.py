@@ -1,0 +1,20 @@
+"""Commands run in the process of the test: one of their own takes a second, most of it for imports."""
+
+import contextlib
+from pathlib import Path
+
+from dvc.cli import main as run_dvc
+
+from seqloom.cli.main import main as run_seqloom
+
+
+def dvc(root: Path, *words: str) -> None:
+    """Run a command of DVC quietly in `root`; fail if it fails."""
+    with contextlib.chdir(root):
+        assert run_dvc([*words, "-q"]) == 0, words
+
+
+def seqloom(root: Path, *words: str) -> None:
+    """Run a command of seqloom in `root`; if it fails, it raises `SystemExit`."""
+    with contextlib.chdir(root):
+        run_seqloom(words)
