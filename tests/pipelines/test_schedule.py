@@ -263,7 +263,7 @@ def test_a_schedule_that_is_told_to_end_cancels_the_run_at_work_and_leaves_nobod
     schedule = Schedule(clone, package, root, **{PORT_VARIABLE: "0"})
     try:
         once = schedule.deployments()["once"]["id"]
-        ask(schedule.url, f"deployments/{once}/create_flow_run", {})
+        schedule.wait_for(lambda: ask(schedule.url, f"deployments/{once}/create_flow_run", {}))
         schedule.wait_for(lambda: (clone / "at_work").exists())
         schedule.process.send_signal(number)
         assert schedule.process.wait(120) == status
