@@ -1,5 +1,6 @@
 """What every test may rely on: no network but this machine's own, no telemetry, no file left in the home folder."""
 
+import gc
 import os
 import shutil
 import signal
@@ -53,6 +54,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (order.get(item.path, len(order)), item.path not in slow))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the modules, which stay until the end, out of every later search for garbage."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
