@@ -14,7 +14,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run schedule prefect test check services ui clean
+.PHONY: help run schedule prefect test drills check services ui clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -30,8 +30,13 @@ prefect: .venv/.run ## Prefect's own commands at the server of make schedule: ma
 	@$(BIN)/python -m pipelines prefect $(ARGS)
 
 # More workers than two cores have: many tests wait for processes that they started.
-test: .venv/.test ## run every test
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+test: .venv/.test ## run every test but the drills
+	@$(PYTEST) -m 'not drill'
+
+drills: .venv/.test ## run the drills, which kill flows, schedules and trainings and look at what the next run makes of it
+	@$(PYTEST) -m drill
 
 check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check .

@@ -1,18 +1,23 @@
 """The environment of all tests: network access only to this machine, no telemetry, no files in the home folder."""
 
+import gc
 import os
 import shutil
 import signal
-import socket
 import tempfile
-from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.no_network.sitecustomize import NO_NETWORK  # which refuses connections that leave this machine
+from tests.templates import VARIABLE as TEMPLATES
+
 ROOT = Path(__file__).resolve().parents[1]
+
+TEMPORARY = [tempfile.mkdtemp(prefix="seqloom-prefect-")]
+if TEMPLATES not in os.environ:  # else this is a worker process, and they are shared
+    os.environ[TEMPLATES] = tempfile.mkdtemp(prefix="seqloom-templates-")
+    TEMPORARY.append(os.environ[TEMPLATES])
 
 # Prefect and others read these when they are imported, so set them before any test module is imported.
 os.environ.update(
@@ -20,9 +25,10 @@ os.environ.update(
     DVC_NO_ANALYTICS="1",
     MLFLOW_DISABLE_TELEMETRY="true",
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
-    PREFECT_HOME=tempfile.mkdtemp(prefix="seqloom-prefect-"),
+    PREFECT_HOME=TEMPORARY[0],
     PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL",
-    PYTHONPATH=os.pathsep.join([str(ROOT / "src"), str(ROOT)]),  # subprocesses import this working tree, too
+    # Processes that tests start import this working tree, and cannot reach other machines either.
+    PYTHONPATH=os.pathsep.join([NO_NETWORK, str(ROOT / "src"), str(ROOT)]),
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -32,43 +38,30 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_unconfigure() -> None:
-    """Remove the temporary Prefect home."""
-    shutil.rmtree(os.environ["PREFECT_HOME"], ignore_errors=True)
+    """Remove the temporary folders."""
+    for folder in TEMPORARY:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+LONGEST = [
+    "repository/test_walkthrough.py", "repository/test_month.py", "pipelines/test_retrain.py",
+    "stages/test_register_model.py", "pipelines/test_schedule.py", "pipelines/test_sweep.py", "pipelines/test_train.py",
+]  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with slow tests first, so that parallel runs do not end waiting for one of them."""
+    """Run the longest files first, then those with slow tests, so that no worker is left with a long file at the end."""
+    order = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (order.get(item.path, len(order)), item.path not in slow))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the modules, which stay until the end, out of every later search for garbage."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The root of the repository."""
     return ROOT
-
-
-def _is_here(address: Any) -> bool:
-    if not isinstance(address, tuple):
-        return True  # a Unix socket
-    host = address[0]
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host in ("localhost", "")
-
-
-@pytest.fixture(autouse=True, scope="session")
-def offline() -> Iterator[None]:
-    """Fail any test that connects to another machine from this process."""
-    patch = pytest.MonkeyPatch()
-    connect = socket.socket.connect
-
-    def guarded(self: socket.socket, address: Any) -> None:
-        if not _is_here(address):
-            raise OSError(101, f"a test tried to connect to {address!r}; tests must not use the network")
-        connect(self, address)
-
-    patch.setattr(socket.socket, "connect", guarded)
-    yield
-    patch.undo()

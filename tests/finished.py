@@ -1,10 +1,9 @@
 """A workspace as it is before register_model runs: a real, tiny, untrained model with made-up scores."""
 
-import functools
 import json
 import shutil
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,11 @@ from seqloom.languages import Direction
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.params import Params, load_params
 from seqloom.progress import ignore
+from seqloom.stages import register_model
 from seqloom.tokenization.catalogue import train_tokenizer
 from seqloom.tracking.store import connect
 from tests.records import tree
+from tests.templates import template
 
 REPOSITORY = Path(__file__).parents[1]
 PAIRS = [("Turn on the light in the kitchen", "Schalte das Licht in der Küche ein"), ("Hello {name}", "Hallo {name}")]
@@ -74,17 +75,33 @@ def _evaluation(params: Params, bleu: float) -> dict[str, Any]:
 
 
 def give_store(root: Path) -> None:
-    """Write an empty MLflow database to `root`. It is built once, which takes seconds, and then copied."""
-    (root / "mlflow.db").write_bytes(_empty_database())
+    """Put an empty store into `root`: made once in seconds, copied in milliseconds."""
+    shutil.copy(template("mlflow", _make_store) / "mlflow.db", root)
 
 
-@functools.cache
-def _empty_database() -> bytes:
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+def _make_store(folder: Path) -> None:
+    with _working_in(folder):  # MLflow's own experiment "Default" keeps its files in the working folder
+        connect(folder, create=True)
+
+
+def give_registered(root: Path) -> Params:
+    """Put the workspace of `finish(root)` into `root`, with a store in which it is registered as version 1."""
+    shutil.copytree(template("registered", _register), root, dirs_exist_ok=True)
+    return load_params(root / "params.yaml")
+
+
+def _register(folder: Path) -> None:
+    with _working_in(folder):
+        give_store(folder)
+        register_model.run(finish(folder), ignore)
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(folder)  # MLflow's experiment "Default" stores its files in the working folder
-        connect(Path(folder), create=True)
-        return (Path(folder) / "mlflow.db").read_bytes()
+        patch.chdir(folder)
+        yield
 
 
 def _model(folder: Path, params: Params) -> None:

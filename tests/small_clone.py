@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tests.no_network.sitecustomize import NO_NETWORK
 from tests.records import merge
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +39,26 @@ STAGES = [
 ]  # fmt: skip
 
 
+def clone_environment(folder: Path) -> dict[str, str]:
+    """The environment of commands in a clone: they import its code, and its home folder is one beside it."""
+    home = folder.parent / "home"
+    home.mkdir(exist_ok=True)
+    environment = os.environ | {
+        "HOME": str(home), "PYTHONPATH": clone_path(folder), "OMP_NUM_THREADS": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "A Newcomer",
+        "GIT_CONFIG_KEY_1": "user.email", "GIT_CONFIG_VALUE_1": "newcomer@example.org",
+    }  # fmt: skip
+    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"):
+        environment.pop(name, None)
+    return environment
+
+
+def clone_path(folder: Path) -> str:
+    """PYTHONPATH of commands in a clone."""
+    return os.pathsep.join([NO_NETWORK, str(folder / "src"), str(folder)])
+
+
 class Clone:
     """A Git repository with the working tree's tracked files, and a method to run commands in it."""
 
@@ -49,16 +70,7 @@ class Clone:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
         (folder / "dvc.lock").unlink(missing_ok=True)  # the lock belongs to the default run, which has other inputs
-        home = folder.parent / "home"
-        home.mkdir(exist_ok=True)
-        self.environment = os.environ | {
-            "HOME": str(home), "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}", "OMP_NUM_THREADS": "1",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "GIT_CONFIG_COUNT": "2", "GIT_CONFIG_KEY_0": "user.name", "GIT_CONFIG_VALUE_0": "A Newcomer",
-            "GIT_CONFIG_KEY_1": "user.email", "GIT_CONFIG_VALUE_1": "newcomer@example.org",
-        }  # fmt: skip
-        for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_HOME"):
-            self.environment.pop(name, None)
+        self.environment = clone_environment(folder)
         self.type("git init --quiet")
         self.commit("Begin")
 

@@ -6,21 +6,15 @@ from pathlib import Path
 import pytest
 
 from seqloom.cli import main as cli
-from seqloom.progress import ignore
-from seqloom.stages import register_model
 from seqloom.translation.texts import TextTranslator
-from tests.finished import finish, give_store
+from tests.finished import give_registered
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace, built once per session."""
     root = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        give_store(root)
-        register_model.run(finish(root), ignore)
+    give_registered(root)
     return root
 
 

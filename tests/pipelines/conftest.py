@@ -1,5 +1,6 @@
 """Small repositories with a DAG of shell commands, and one Prefect server for all tests of a process."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 from dvc.repo import Repo
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from tests.templates import give_prefect_database
 
 MakeRepository = Callable[[str], Path]
 
@@ -36,6 +39,7 @@ def make_repository(tmp_path: Path, root: Path) -> MakeRepository:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server on a free port of this machine, with a database of its own; flows of tests report to it."""
+    give_prefect_database(Path(os.environ["PREFECT_HOME"]))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,8 +1,6 @@
 """A broken object of DVC's cache is found by its hash and replaced; DVC alone would check it out as a result."""
 
 import hashlib
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import pytest
 
 from pipelines.cache import mend
 from pipelines.dag import changed_stages
+from tests.commands import dvc
 
 DAG = """
 stages:
@@ -23,10 +22,6 @@ def clone(make_repository: Callable[[str], Path]) -> Path:
     (root / "given").write_text("whole", encoding="utf-8")
     dvc(root, "repro")
     return root
-
-
-def dvc(root: Path, *words: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", *words, "-q"], cwd=root, check=True)
 
 
 def spoil(root: Path) -> Path:

@@ -1,7 +1,5 @@
 """The graph as dvc.yaml has it."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import pytest
 from dvc.exceptions import DvcException
 
 from pipelines.dag import changed_stages, read_stages
+from tests.commands import dvc
 
 DIAMOND = """
 stages:
@@ -51,7 +50,7 @@ def test_a_stage_comes_after_what_it_reads_and_ties_keep_the_order_of_the_file(d
 
 def test_changed_stages_are_those_that_dvc_would_run(diamond: Path) -> None:
     assert changed_stages(diamond) == {"first", "left", "right", "last"}
-    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=diamond, check=True)
+    dvc(diamond, "repro")
     assert changed_stages(diamond) == set()
     (diamond / "given").write_text("2", encoding="utf-8")
     assert changed_stages(diamond) == {"first"}

@@ -25,6 +25,7 @@ from pipelines.package import (
     set_params,
     watch,
 )  # fmt: skip
+from tests.no_network.sitecustomize import NO_NETWORK
 
 ECHO = """
 import json, os, pathlib, sys
@@ -46,7 +47,7 @@ def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Says:
         folder.mkdir(parents=True)
         (folder / "__main__.py").write_text(ECHO.format(clone=CLONE), encoding="utf-8")
         (folder.parent / "__init__.py").touch()
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "package"))
+    monkeypatch.setenv("PYTHONPATH", f"{NO_NETWORK}{os.pathsep}{tmp_path / 'package'}")
 
     def say(out: object = "", err: str = "", status: int = 0) -> None:
         text = out if isinstance(out, str) else json.dumps(out)

@@ -2,13 +2,13 @@
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipelines.publish import Publication, PublishError, is_published, publish
+from tests.commands import dvc
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
@@ -22,10 +22,6 @@ stages:
 def git(root: Path, *words: str) -> str:
     done = subprocess.run(["git", *words], cwd=root, check=True, capture_output=True, text=True)
     return done.stdout.strip()
-
-
-def dvc(root: Path, *words: str) -> None:
-    subprocess.run([sys.executable, "-m", "dvc", *words, "-q"], cwd=root, check=True)
 
 
 @pytest.fixture

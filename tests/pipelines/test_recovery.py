@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.leftovers import CLONE
+from tests.templates import give_prefect_database
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
 # The first try of the stage waits, writing its `checkpoint` when it is asked to end; the second goes on from there.
 SLOW = "stages: {first: {cmd: sh work.sh, deps: [params.yaml], outs: [first]}}"
@@ -63,6 +64,7 @@ def states(root: Path) -> list[str]:
 
 def test_the_run_after_a_killed_one_cleans_up_and_ends_what_it_began(make_repository: Callable[[str], Path]) -> None:
     root = make_repository(SLOW)
+    give_prefect_database(root / ".prefect")
     (root / "work.sh").write_text(WORK, encoding="utf-8")
     flow = start(root)
     end = time.monotonic() + 180

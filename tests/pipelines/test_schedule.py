@@ -24,7 +24,9 @@ from pipelines.client import API, NOTE, find_schedule
 from pipelines.deployments import When, read_deployments, settle
 from pipelines.schedule import PORT_VARIABLE, read_port
 from pipelines.server import ScheduleError
+from tests.no_network.sitecustomize import NO_NETWORK
 from tests.pipelines.test_recovery import marked
+from tests.templates import give_prefect_database
 
 DAG = """
 stages:
@@ -166,10 +168,11 @@ class Schedule:
 
     def __init__(self, clone: Path, package: Path, root: Path, *words: str, **environment: str) -> None:
         shutil.copy(root / "prefect.yaml", clone)
+        give_prefect_database(clone / ".prefect")
         self.clone, self.said, self.url = clone, clone / "said", ""
         own = {name: value for name, value in os.environ.items() if name != API}
         own |= {"PREFECT_HOME": str(clone / ".prefect"), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
-        own |= {"PYTHONPATH": f"{package}{os.pathsep}{root}", **environment}
+        own |= {"PYTHONPATH": os.pathsep.join([NO_NETWORK, str(package), str(root)]), **environment}
         with self.said.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pipelines", "schedule", *words, "--root", str(clone)],
@@ -205,6 +208,7 @@ class Schedule:
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_a_scheduled_run_completes_and_nothing_outlives_a_schedule_that_is_killed(
     make_repository: Callable[[str], Path], package: Path, root: Path
 ) -> None:
@@ -250,6 +254,7 @@ stages:
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_schedule_that_is_told_to_end_cancels_the_run_at_work_and_leaves_nobody(
     number: signal.Signals, status: int, make_repository: Callable[[str], Path], package: Path, root: Path
@@ -258,7 +263,7 @@ def test_a_schedule_that_is_told_to_end_cancels_the_run_at_work_and_leaves_nobod
     schedule = Schedule(clone, package, root, **{PORT_VARIABLE: "0"})
     try:
         once = schedule.deployments()["once"]["id"]
-        ask(schedule.url, f"deployments/{once}/create_flow_run", {})
+        schedule.wait_for(lambda: ask(schedule.url, f"deployments/{once}/create_flow_run", {}))
         schedule.wait_for(lambda: (clone / "at_work").exists())
         schedule.process.send_signal(number)
         assert schedule.process.wait(120) == status

@@ -18,6 +18,7 @@ from pipelines.sweep import sweep
 from pipelines.sweeping import records as records_module
 from pipelines.sweeping.space import Sweep
 from pipelines.sweeping.study import Study, Trial
+from tests.commands import dvc, seqloom
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -130,8 +131,8 @@ def test_it_tries_each_point_once_and_leaves_the_best_as_a_preset(
     assert not list(clone.glob("scratch/sweeps/toy/clone/scratch/*/checkpoint"))
     # The clone is what it was; from its cache DVC restores the winner without training.
     assert files(clone) | {clone / "toy.yaml": b""} == before | {clone / "toy.yaml": b""}
-    subprocess.run([sys.executable, "-m", "seqloom.cli", "preset", best], cwd=clone, check=True, capture_output=True)
-    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q", "train_model"], cwd=clone, check=True)
+    seqloom(clone, "preset", str(best))
+    dvc(clone, "repro", "train_model")
     assert (clone / "model").read_text(encoding="utf-8") == "0.004 0"
     assert len(runs(clone)) == 8
     # Once more there is nothing to do, and under the same name there is no other sweep.
@@ -183,6 +184,7 @@ s.sweep(Path.cwd(), "toy.yaml")
 """
 
 
+@pytest.mark.drill
 def test_killed_in_the_middle_it_goes_on_as_if_nothing_had_been(
     clone: Path, untold: list[dict[str, Any]], prefect_server: str, tmp_path: Path
 ) -> None:

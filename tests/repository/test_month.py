@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.simulated_month import SHORT, simulate
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
 
 def test_each_day_ends_as_it_must_and_what_was_killed_is_made_up_for(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ Every command in the README is run here, but for the four `make` targets: contin
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_clone import README, STAGES, Clone, use_own_pairs
+from tests.commands import seqloom
+from tests.small_clone import README, STAGES, Clone, clone_path, use_own_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -63,8 +65,13 @@ def test_every_command_of_the_readme_works(clone: Clone) -> None:
         pytest.fail("the flow did not run before; run this file as a whole")
     typed = [line for line in readme_commands() if not re.match(r"make|git clone|\.venv/bin/mlflow", line)]
     assert any("exp run" in line for line in typed)
+    given = "the light is red\n\nthe new house\n"
     for line in typed:
-        clone.type(line, given="the light is red\n\nthe new house\n")
+        program, *words = shlex.split(line)
+        if program == ".venv/bin/seqloom":  # which other tests of this file run as a process
+            seqloom(clone.folder, *words, given=given)
+        else:
+            clone.type(line, given=given)
     assert "seed: 2" in clone.type("git diff params.yaml")
     clone.commit("Keep the other seed")
 
@@ -106,7 +113,7 @@ def test_another_clone_pulls_the_results_and_has_nothing_to_do(clone: Clone, tmp
     clone.type(f"git clone --quiet {clone.folder} {tmp_path / 'second'}")
     second = object.__new__(Clone)
     second.folder = tmp_path / "second"
-    second.environment = clone.environment | {"PYTHONPATH": f"{second.folder / 'src'}{os.pathsep}{second.folder}"}
+    second.environment = clone.environment | {"PYTHONPATH": clone_path(second.folder)}
     shutil.copy(clone.folder / "data/local/pairs.tsv", second.folder / "data/local/pairs.tsv")
     clone.type(f".venv/bin/dvc remote add --force --local shared {tmp_path / 'remote'}")
     clone.type(".venv/bin/dvc push --remote shared")
@@ -122,7 +129,7 @@ def test_the_same_inputs_give_the_same_lock(clone: Clone, tmp_path: Path) -> Non
     clone.type(f"git clone --quiet {clone.folder} {again}")
     third = object.__new__(Clone)
     third.folder = again
-    third.environment = clone.environment | {"PYTHONPATH": f"{again / 'src'}{os.pathsep}{again}"}
+    third.environment = clone.environment | {"PYTHONPATH": clone_path(again)}
     shutil.copy(clone.folder / "data/local/pairs.tsv", again / "data/local/pairs.tsv")
     lock = (again / "dvc.lock").read_text(encoding="utf-8")
     third.type(".venv/bin/dvc repro --force")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.small_clone import STAGES
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
 PROGRAM = """
 import json, os, subprocess, sys

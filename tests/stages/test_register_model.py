@@ -18,6 +18,7 @@ from seqloom.corpus.splits import Pair, SplitWriter, read_split
 from seqloom.errors import RegistryError, SeqloomError
 from seqloom.gate.performance import LoadedVersion
 from seqloom.languages import Direction
+from seqloom.params import Params, load_params
 from seqloom.progress import Progress, ignore
 from seqloom.stages import register_model
 from seqloom.stages.register_model import run
@@ -32,7 +33,7 @@ from seqloom.tracking.store import Store, connect
 from seqloom.tracking.versions import Reference, Version, fetch, versions
 from seqloom.tracking.view import TAG, columns
 from seqloom.translation.texts import TextTranslator
-from tests.finished import finish, give_store, made_pairs
+from tests.finished import finish, give_registered, give_store, made_pairs
 
 MODEL = Reference("seqloom-en-de")
 DE, FR = Direction("en", "de"), Direction("en", "fr")
@@ -44,6 +45,21 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     give_store(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def registered_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `run(finish(workspace), ignore)` leaves in an empty workspace; made before a test replaces any function."""
+    folder = tmp_path_factory.mktemp("registered")
+    give_registered(folder)
+    return folder
+
+
+@pytest.fixture
+def version_1(registered_once: Path, workspace: Path) -> Params:
+    """The params of the workspace, in which version 1 is registered."""
+    shutil.copytree(registered_once, workspace, dirs_exist_ok=True)
+    return load_params(workspace / "params.yaml")
 
 
 @pytest.fixture
@@ -170,19 +186,15 @@ def test_a_summary_is_judged_by_rouge(workspace: Path) -> None:
     assert [version.aliases for version in found] == [("candidate", "champion"), ()]
 
 
-def test_the_second_time_nothing_is_new(workspace: Path) -> None:
-    params = finish(workspace)
-    run(params, ignore)
+def test_the_second_time_nothing_is_new(workspace: Path, version_1: Params) -> None:
     before, first = places.REGISTRATION.read_bytes(), registered(workspace)
-    run(params, ignore)
+    run(version_1, ignore)
     assert registered(workspace) == first
     assert len(logged_runs(connect(workspace, create=False))) == 1
     assert places.REGISTRATION.read_bytes() == before
 
 
-def test_an_empty_store_gets_the_same_registration(workspace: Path) -> None:
-    params = finish(workspace)
-    run(params, ignore)
+def test_an_empty_store_gets_the_same_registration(workspace: Path, version_1: Params) -> None:
     before = places.REGISTRATION.read_bytes()
     elsewhere = workspace / "clone"
     for name in ("models", "data", "metrics", "plots", "reports", "params.yaml"):
@@ -192,7 +204,7 @@ def test_an_empty_store_gets_the_same_registration(workspace: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(elsewhere)
         give_store(elsewhere)
-        run(params, ignore)
+        run(version_1, ignore)
         assert places.REGISTRATION.read_bytes() == before
         assert [version.aliases for version in registered(elsewhere).values()] == [("candidate", "champion")]
 
@@ -202,8 +214,9 @@ def test_an_empty_store_gets_the_same_registration(workspace: Path) -> None:
     [(60.0, "2", "BLEU "), (12.5, "1", "(better at p < 0.05: no)"), (5.0, "1", "chrF ")],
 )
 @pytest.mark.usefixtures("skilled")
-def test_only_a_better_model_is_champion(workspace: Path, bleu: float, champion: str, why: str) -> None:
-    run(finish(workspace), ignore)
+def test_only_a_better_model_is_champion(
+    workspace: Path, version_1: Params, bleu: float, champion: str, why: str
+) -> None:
     told: list[Progress] = []
     run(finish(workspace, bleu=bleu, seed=2), told.append)
     aliases = {alias: number for number, version in registered(workspace).items() for alias in version.aliases}
@@ -230,9 +243,8 @@ def test_only_a_better_model_is_champion(workspace: Path, bleu: float, champion:
 
 @pytest.mark.usefixtures("skilled")
 def test_a_verdict_stands_and_other_bounds_than_it_was_found_by_are_told(
-    workspace: Path, caplog: pytest.LogCaptureFixture
+    workspace: Path, version_1: Params, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run(finish(workspace), ignore)
     params = finish(workspace, bleu=5.0, seed=2)
     run(params, ignore)
     run(params, ignore)
@@ -274,8 +286,7 @@ def test_a_test_set_that_favours_the_champion_decides_nothing(workspace: Path) -
 
 
 @pytest.mark.usefixtures("skilled")
-def test_a_version_that_was_trained_on_the_test_set_is_refused(workspace: Path) -> None:
-    run(finish(workspace), ignore)
+def test_a_version_that_was_trained_on_the_test_set_is_refused(workspace: Path, version_1: Params) -> None:
     params = finish(workspace, bleu=90.0, seed=2)
     teach(made_pairs(params.languages.directions)[:1])
     told: list[Progress] = []
@@ -311,8 +322,9 @@ def _spoil_tokenizer(folder: Path) -> None:
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), "model.safetensors"),
     ],
 )
-def test_a_broken_version_is_refused_by_name(workspace: Path, spoil: Callable[[Path], object], said: str) -> None:
-    run(finish(workspace), ignore)
+def test_a_broken_version_is_refused_by_name(
+    workspace: Path, version_1: Params, spoil: Callable[[Path], object], said: str
+) -> None:
     params = finish(workspace, bleu=90.0, seed=2)
     spoil(places.CANDIDATE)
     told: list[Progress] = []
@@ -334,8 +346,9 @@ def test_nothing_to_say_is_no_translation(workspace: Path) -> None:
 
 
 @pytest.mark.usefixtures("skilled")
-def test_of_two_challengers_the_second_meets_the_first(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(finish(workspace), ignore)
+def test_of_two_challengers_the_second_meets_the_first(
+    workspace: Path, version_1: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     compare, met = judging._compare, []
 
     def interrupted(store: Store, version: Any, before: str, *rest: Any) -> Any:
@@ -352,8 +365,7 @@ def test_of_two_challengers_the_second_meets_the_first(workspace: Path, monkeypa
 
 
 @pytest.mark.usefixtures("skilled")
-def test_an_earlier_result_is_candidate_again_without_a_new_version(workspace: Path) -> None:
-    run(finish(workspace), ignore)
+def test_an_earlier_result_is_candidate_again_without_a_new_version(workspace: Path, version_1: Params) -> None:
     run(finish(workspace, bleu=60.0, seed=2), ignore)
     run(finish(workspace), ignore)
     found = registered(workspace)
@@ -361,8 +373,7 @@ def test_an_earlier_result_is_candidate_again_without_a_new_version(workspace: P
 
 
 @pytest.mark.usefixtures("skilled")
-def test_a_champion_that_a_person_chose_stays(workspace: Path) -> None:
-    run(finish(workspace), ignore)
+def test_a_champion_that_a_person_chose_stays(workspace: Path, version_1: Params) -> None:
     params = finish(workspace, bleu=60.0, seed=2)
     run(params, ignore)
     connect(workspace, create=False).client.set_registered_model_alias("seqloom-en-de", "champion", "1")
@@ -416,8 +427,9 @@ register_model.run(load_params(), lambda progress: None)
     assert [each.info.status for each in logged_runs(connect(workspace, create=False))] == ["FINISHED"]
 
 
-def test_a_clock_that_was_set_back_changes_no_order(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(finish(workspace), ignore)
+def test_a_clock_that_was_set_back_changes_no_order(
+    workspace: Path, version_1: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = time.time()
     with monkeypatch.context() as patch:
         patch.setattr("time.time", lambda: now - 90_000)
@@ -441,14 +453,12 @@ def test_a_run_that_a_power_cut_left_open_is_closed(workspace: Path, monkeypatch
     assert sorted(each.info.status for each in logged_runs(connect(workspace, create=False))) == ["FINISHED", "KILLED"]
 
 
-def test_the_files_of_a_moved_folder_are_registered_anew(workspace: Path) -> None:
-    params = finish(workspace)
-    run(params, ignore)
+def test_the_files_of_a_moved_folder_are_registered_anew(workspace: Path, version_1: Params) -> None:
     shutil.rmtree(workspace / "mlartifacts")
     with pytest.raises(RegistryError, match="make run"):
         fetch(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion"))
-    run(params, ignore)
-    run(params, ignore)
+    run(version_1, ignore)
+    run(version_1, ignore)
     assert (
         fetch(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion")) / "model.json"
     ).is_file()
@@ -457,10 +467,8 @@ def test_the_files_of_a_moved_folder_are_registered_anew(workspace: Path) -> Non
     }  # fmt: skip
 
 
-def test_a_label_is_put_on_what_is_registered(workspace: Path) -> None:
-    params = finish(workspace)
-    run(params, ignore)
-    run(params.model_copy(update={"register_": params.register_.model_copy(update={"label": "night"})}), ignore)
+def test_a_label_is_put_on_what_is_registered(workspace: Path, version_1: Params) -> None:
+    run(version_1.model_copy(update={"register_": version_1.register_.model_copy(update={"label": "night"})}), ignore)
     store = connect(workspace, create=False)
     (logged,) = logged_runs(store)
     assert logged.data.tags["label"] == "night"

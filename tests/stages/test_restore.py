@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import dvc
+
 STAGE = """
     import os, signal, sys
     from pathlib import Path
@@ -51,9 +53,9 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     identity = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     for name, value in identity.items():
         monkeypatch.setenv(name, value)
-    for words in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(words, check=True)
-    assert repro().returncode == 0
+    subprocess.run(["git", "init", "-q"], check=True)
+    dvc(tmp_path, "init")
+    dvc(tmp_path, "repro")
     subprocess.run(["git", "add", "--all"], check=True)
     subprocess.run(["git", "commit", "-q", "-m", "A run"], check=True)
     return tmp_path

@@ -36,6 +36,7 @@ from seqloom.stages.training.validation import Samples
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import place
 from seqloom.training.reports import CheckpointReport, ValidationReport
+from tests.no_network.sitecustomize import NO_NETWORK
 from tests.records import merge, tree
 
 CHANGES: dict[str, Any] = {
@@ -139,7 +140,10 @@ def test_other_code_starts_a_new_run(workplace: Path) -> None:
 
     def train() -> str:
         command = [sys.executable, "-m", "seqloom.stages", "train_model"]
-        environment = os.environ | {"PYTHONPATH": str(copied.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = os.environ | {
+            "PYTHONPATH": f"{NO_NETWORK}{os.pathsep}{copied.parent}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
 
     assert "from a checkpoint" not in train()

@@ -10,6 +10,7 @@ from seqloom.errors import ReproductionError
 from seqloom.tracking.ancestry import Lineage, lineage
 from seqloom.tracking.reproduction import reproduce
 from seqloom.tracking.store import Store, connect, experiment_id
+from tests.commands import dvc
 from tests.finished import give_store
 
 GIT = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
@@ -42,13 +43,10 @@ class Clone:
         (root / ".gitignore").write_text("/data\n/models\n/reports\n/mlflow.db*\n/mlartifacts\n")
         (root / "data" / "local").mkdir(parents=True)
         (root / "data" / "local" / "pairs").write_text("a\tb\n")
-        for command in (
-            ["git", "init", "-q"],
-            ["dvc", "init", "-q"],
-            ["dvc", "repro", "-q", "evaluate_model"],
-            ["git", "add", "."],
-            [*GIT, "commit", "-qm", "x"],
-        ):
+        subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+        dvc(root, "init")
+        dvc(root, "repro", "evaluate_model")
+        for command in (["git", "add", "."], [*GIT, "commit", "-qm", "x"]):
             subprocess.run(command, cwd=root, check=True, capture_output=True)
 
     def register(self, **changed: str) -> Lineage:

@@ -17,13 +17,12 @@ import pandas as pd
 import pytest
 
 from seqloom import places
-from seqloom.progress import ignore
-from seqloom.stages import register_model
 from seqloom.tracking.library import MlflowException, mlflow
 from seqloom.tracking.store import connect
 from seqloom.tracking.versions import Reference, fetch
 from seqloom.translation.texts import TextTranslator
-from tests.finished import REPOSITORY, finish, give_store
+from tests.finished import REPOSITORY, give_registered
+from tests.no_network.sitecustomize import NO_NETWORK
 
 URI = "models:/seqloom-en-de@champion"
 TEXTS = ["Turn on the light", "", "Hello {name}, the light is on in the kitchen"]
@@ -35,8 +34,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        give_store(root)
-        register_model.run(finish(root), ignore)
+        give_registered(root)
         yield root
 
 
@@ -215,7 +213,7 @@ def test_a_clean_process_with_the_wheel_translates(
     workspace: Path, expected: list[str], unpacked_wheel: Path, tmp_path: Path
 ) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")} | {
-        "PYTHONPATH": str(unpacked_wheel),
+        "PYTHONPATH": f"{NO_NETWORK}{os.pathsep}{unpacked_wheel}",
         "MLFLOW_TRACKING_URI": f"sqlite:///{workspace}/mlflow.db",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
