@@ -20,7 +20,7 @@ from seqloom.models.catalogue import build_model, save_model
 from seqloom.params import Params, load_params
 from seqloom.progress import ignore
 from seqloom.tokenization.catalogue import train_tokenizer
-from seqloom.tracking.store import connect
+from seqloom.tracking.client.store import connect
 from tests.records import tree
 
 REPOSITORY = Path(__file__).parents[1]

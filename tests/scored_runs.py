@@ -10,11 +10,11 @@ from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Segments
 from seqloom.evaluation.settings import Task
 from seqloom.languages import Direction
-from seqloom.tracking.artifacts import read_artifact
-from seqloom.tracking.library import mlflow
-from seqloom.tracking.lineage import flat
-from seqloom.tracking.names import CHAMPION, FINGERPRINT
-from seqloom.tracking.store import Store, experiment_id
+from seqloom.tracking.client.library import mlflow
+from seqloom.tracking.client.names import CHAMPION, FINGERPRINT
+from seqloom.tracking.client.run_data import read_artifact
+from seqloom.tracking.client.store import Store, experiment_id
+from seqloom.tracking.runs.provenance import flat
 from tests.records import evaluate_settings
 
 MODEL, EXPERIMENT = "seqloom-en-de", "seqloom"

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from seqloom.cli import main as cli
-from seqloom.tracking.store import Store, connect, experiment_id
+from seqloom.tracking.client.store import Store, connect, experiment_id
 from tests.finished import give_store
 
 REFERENCES = [f"das {word} ist hier im Haus" for word in ("Licht", "Fenster", "Wasser", "Dach", "Tor", "Bad") * 4]

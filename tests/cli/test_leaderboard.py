@@ -6,8 +6,8 @@ import pytest
 
 from seqloom import places
 from seqloom.cli import main as cli
-from seqloom.tracking.board_records import PLACE
-from seqloom.tracking.store import Store, connect
+from seqloom.tracking.client.store import Store, connect
+from seqloom.tracking.registry.leaderboard_records import PLACE
 from tests.finished import give_store
 from tests.scored_runs import GOOD, MODEL, POOR, REFERENCES, log_run, register
 

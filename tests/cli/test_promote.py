@@ -7,9 +7,9 @@ import pytest
 
 from seqloom.cli import main as cli
 from seqloom.errors import RegistryError
-from seqloom.tracking import champion
-from seqloom.tracking.champion import crown, history, reigning
-from seqloom.tracking.store import Store, connect
+from seqloom.tracking.client.store import Store, connect
+from seqloom.tracking.registry import champion
+from seqloom.tracking.registry.champion import crown, history, reigning
 
 MODEL = "seqloom-en-de"
 

@@ -23,14 +23,14 @@ from seqloom.stages import register_model
 from seqloom.stages.register_model import run
 from seqloom.stages.registration import judging
 from seqloom.stages.registration.results import read_results
-from seqloom.tracking import registry
-from seqloom.tracking import run as runs
-from seqloom.tracking.artifacts import read_artifact
-from seqloom.tracking.champion import history
-from seqloom.tracking.library import mlflow
-from seqloom.tracking.store import Store, connect
-from seqloom.tracking.versions import Reference, Version, fetch, versions
-from seqloom.tracking.view import TAG, columns
+from seqloom.tracking.client.library import mlflow
+from seqloom.tracking.client.run_data import read_artifact
+from seqloom.tracking.client.store import Store, connect
+from seqloom.tracking.registry import registration as registry
+from seqloom.tracking.registry.champion import history
+from seqloom.tracking.registry.versions import Reference, Version, fetch, versions
+from seqloom.tracking.runs import training_run as runs
+from seqloom.tracking.runs.view import TAG, columns
 from seqloom.translation.texts import TextTranslator
 from tests.finished import finish, give_store, made_pairs
 

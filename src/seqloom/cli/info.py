@@ -10,7 +10,7 @@ from seqloom.cli.naming import PARAMS, default_model
 from seqloom.cli.table import table
 
 if TYPE_CHECKING:
-    from seqloom.tracking.versions import Interval, Version
+    from seqloom.tracking.registry.versions import Interval, Version
 
 NAME = "info"
 HELP = "show what is registered"
@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the versions as a table, or as JSON."""
-    from seqloom.tracking.store import NothingRegisteredError, connect
-    from seqloom.tracking.versions import parse, versions
+    from seqloom.tracking.client.store import NothingRegisteredError, connect
+    from seqloom.tracking.registry.versions import parse, versions
 
     name = options.model or (default_model() if PARAMS.exists() else None)
     wanted = parse(name if name.startswith("models:") else f"models:/{name}") if name else None

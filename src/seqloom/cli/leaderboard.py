@@ -11,8 +11,8 @@ from seqloom.cli.table import table
 from seqloom.files import write_text
 
 if TYPE_CHECKING:
-    from seqloom.tracking.leaderboard import Board, Row
-    from seqloom.tracking.store import Store
+    from seqloom.tracking.client.store import Store
+    from seqloom.tracking.registry.leaderboard import Board, Row
 
 NAME = "leaderboard"
 HELP = "rank all versions and runs on one test set, with significance, speed, size and cost"
@@ -52,10 +52,10 @@ def run(options: argparse.Namespace) -> None:
     """Print the leaderboard, and write the page if one is asked for."""
     if options.keep and not options.rival:
         options.misused("--keep keeps rivals: name one with --rival NAME=FILE")
-    from seqloom.tracking.board_records import PLACE
-    from seqloom.tracking.leaderboard import Asked, leaderboard
-    from seqloom.tracking.rivals import read_rival
-    from seqloom.tracking.store import NothingRegisteredError, connect
+    from seqloom.tracking.client.store import NothingRegisteredError, connect
+    from seqloom.tracking.registry.leaderboard import Asked, leaderboard
+    from seqloom.tracking.registry.leaderboard_records import PLACE
+    from seqloom.tracking.registry.rivals import read_rival
 
     experiment, model = _subject(options)
     rivals = [read_rival(named) for named in options.rival]
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     else:
         print(nothing if board is None else "\n".join(_told(board, wide=options.wide)))
     if board is not None and options.html is not None:
-        from seqloom.tracking.leaderboard_page import page
+        from seqloom.tracking.registry.leaderboard_page import page
 
         write_text(options.html, page(board))
         if not options.json:

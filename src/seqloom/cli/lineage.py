@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seqloom.tracking.ancestry import Lineage
+    from seqloom.tracking.registry.lineage import Lineage
 
 NAME = "lineage"
 HELP = "show where a model comes from"
@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the lineage as text, or as JSON."""
-    from seqloom.tracking.ancestry import lineage
-    from seqloom.tracking.store import connect
+    from seqloom.tracking.client.store import connect
+    from seqloom.tracking.registry.lineage import lineage
 
     found = lineage(connect(Path.cwd(), create=False), options.model)
     if options.json:

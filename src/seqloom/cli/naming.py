@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from seqloom.errors import ParamsError, RegistryError
 
 if TYPE_CHECKING:
-    from seqloom.tracking.versions import Reference
+    from seqloom.tracking.registry.versions import Reference
 
 PARAMS = Path("params.yaml")
 
@@ -19,7 +19,7 @@ def default_model() -> str:
         ParamsError: there is no such file, or a section that names the model is wrong.
     """
     from seqloom.params import load_purpose
-    from seqloom.tracking.names import model_name
+    from seqloom.tracking.client.names import model_name
 
     if not PARAMS.exists():
         raise ParamsError("there is no params.yaml here that says which model; name one with --model (see --help)")
@@ -39,7 +39,7 @@ def version_of(text: str, model: str | None) -> "Reference":
         ParamsError: no model is named, and there is no params.yaml.
         RegistryError: it names no version.
     """
-    from seqloom.tracking.versions import parse
+    from seqloom.tracking.registry.versions import parse
 
     if text.startswith("models:"):
         found = parse(text)

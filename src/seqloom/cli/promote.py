@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Move the alias."""
-    from seqloom.tracking.champion import crown
-    from seqloom.tracking.store import connect, exclusive
-    from seqloom.tracking.versions import the_version
+    from seqloom.tracking.client.store import connect, exclusive
+    from seqloom.tracking.registry.champion import crown
+    from seqloom.tracking.registry.versions import the_version
 
     wanted = version_of(options.version, options.model)
     store = connect(Path.cwd(), create=False)

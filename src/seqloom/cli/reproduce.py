@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from seqloom.errors import ReproductionError
 
 if TYPE_CHECKING:
-    from seqloom.tracking.reproduction import Reproduction
+    from seqloom.tracking.registry.reproduction import Reproduction
 
 NAME = "reproduce"
 HELP = "make a registered model again, and say whether it is the same"
@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Reproduce, print what is the same, and fail if the model is not."""
-    from seqloom.tracking.ancestry import lineage
-    from seqloom.tracking.reproduction import reproduce
-    from seqloom.tracking.store import connect
+    from seqloom.tracking.client.store import connect
+    from seqloom.tracking.registry.lineage import lineage
+    from seqloom.tracking.registry.reproduction import reproduce
 
     store = connect(Path.cwd(), create=False)
     wanted = lineage(store, options.model)

@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Move the alias back."""
-    from seqloom.tracking.champion import crown, former, history, reigning
-    from seqloom.tracking.store import connect, exclusive
-    from seqloom.tracking.versions import Reference, the_version
+    from seqloom.tracking.client.store import connect, exclusive
+    from seqloom.tracking.registry.champion import crown, former, history, reigning
+    from seqloom.tracking.registry.versions import Reference, the_version
 
     store = connect(Path.cwd(), create=False)
     with exclusive(store):

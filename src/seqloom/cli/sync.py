@@ -40,8 +40,8 @@ def run(options: argparse.Namespace) -> None:
     for name, value in _IN_A_HURRY.items():
         os.environ.setdefault(name, value)
     from seqloom.params import load_purpose
-    from seqloom.tracking.sending import send_all
-    from seqloom.tracking.store import Store, connect
+    from seqloom.tracking.client.store import Store, connect
+    from seqloom.tracking.sync.sending import send_all
 
     experiment = load_purpose(PARAMS).register_.experiment
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     if not options.follow:
         send_all(open_store(), experiment, SCRATCH, print)
         return
-    from seqloom.tracking.following import follow
+    from seqloom.tracking.sync.following import follow
 
     with suppress(RegistryError):  # it is told of when there is something to send
         open_store()  # others wait for whoever makes the database, so that is done at full speed

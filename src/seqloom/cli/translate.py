@@ -220,8 +220,8 @@ def _load(options: argparse.Namespace) -> "TextTranslator":
 
 def _folder(name: str) -> Path:
     if name.startswith("models:"):
-        from seqloom.tracking.store import connect
-        from seqloom.tracking.versions import fetch, parse
+        from seqloom.tracking.client.store import connect
+        from seqloom.tracking.registry.versions import fetch, parse
 
         wanted = parse(name)
         return fetch(connect(Path.cwd(), create=False), wanted)

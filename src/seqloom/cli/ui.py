@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the links, then become the server."""
-    from seqloom.tracking.server import HOST, NAME, address, check_port, command, environment
-    from seqloom.tracking.store import connect, without_password
-    from seqloom.tracking.view import CHARTS, find, page
+    from seqloom.tracking.client.server import HOST, NAME, address, check_port, command, environment
+    from seqloom.tracking.client.store import connect, without_password
+    from seqloom.tracking.runs.view import CHARTS, find, page
 
     if not 0 < options.port < 65536:
         options.misused(f"--port: {options.port} is no port; valid are 1 to 65535")

@@ -139,8 +139,8 @@ def take_version(version: str, into: Path, listen: Listener) -> None:
     Raises:
         RegistryError: there is no such version, its files are gone, or the registry cannot be asked.
     """
-    from seqloom.tracking.store import connect  # and with it MLflow, which others need not wait for
-    from seqloom.tracking.versions import fetch, parse
+    from seqloom.tracking.client.store import connect  # and with it MLflow, which others need not wait for
+    from seqloom.tracking.registry.versions import fetch, parse
 
     try:
         folder = fetch(connect(Path.cwd(), create=False), parse(version))

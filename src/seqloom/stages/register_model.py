@@ -14,13 +14,13 @@ from seqloom.progress import Listener, Progress
 from seqloom.stages.registration.description import describe, version_tags
 from seqloom.stages.registration.judging import settle
 from seqloom.stages.registration.results import Results, read_results
-from seqloom.tracking.lineage import fingerprint
-from seqloom.tracking.names import model_name
-from seqloom.tracking.registry import find, label, nominate, register
-from seqloom.tracking.run import log_run
-from seqloom.tracking.store import connect, exclusive
+from seqloom.tracking.client.names import model_name
+from seqloom.tracking.client.store import connect, exclusive
+from seqloom.tracking.registry.registration import find, label, nominate, register
+from seqloom.tracking.runs.provenance import fingerprint
+from seqloom.tracking.runs.training_run import log_run
 
-SERVED = Path(seqloom.__file__).parent / "tracking" / "served_model.py"  # a copy of it is part of each version
+SERVED = Path(seqloom.__file__).parent / "tracking" / "runs" / "served_model.py"  # a copy of it is part of each version
 
 
 def run(params: Params, listen: Listener) -> None:

@@ -11,12 +11,12 @@ from seqloom.evaluation.settings import METRICS, TITLES
 from seqloom.params import PARAMS_FILE, Params
 from seqloom.stages.registration.judging import keep_texts
 from seqloom.stages.registration.results import Results
-from seqloom.tracking.costs import FLOW_RUN, Costs, costs, flow_run
-from seqloom.tracking.curves import read_curves
-from seqloom.tracking.lineage import commit, dvc_hashes, flat, versions
-from seqloom.tracking.names import FINGERPRINT, model_name
-from seqloom.tracking.page import metrics_of, read_samples
-from seqloom.tracking.run import Dataset, Model, TrainingRun
+from seqloom.tracking.client.names import FINGERPRINT, model_name
+from seqloom.tracking.runs.costs import FLOW_RUN, Costs, costs, flow_run
+from seqloom.tracking.runs.curves import read_curves
+from seqloom.tracking.runs.page import metrics_of, read_samples
+from seqloom.tracking.runs.provenance import commit, dvc_hashes, flat, versions
+from seqloom.tracking.runs.training_run import Dataset, Model, TrainingRun
 
 LOCK = Path("dvc.lock")
 JOURNAL = "journal.jsonl"

@@ -24,12 +24,12 @@ from seqloom.gate.rules import Rule, Verdict, describe, empty, judge
 from seqloom.gate.settings import GateSettings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
-from seqloom.tracking.artifacts import read_artifact
-from seqloom.tracking.champion import crown, history, reigning
-from seqloom.tracking.names import PROMOTED, VERDICT
-from seqloom.tracking.registry import keep_speed, keep_verdict
-from seqloom.tracking.store import Store
-from seqloom.tracking.versions import Reference, fetch, is_whole
+from seqloom.tracking.client.names import PROMOTED, VERDICT
+from seqloom.tracking.client.run_data import read_artifact
+from seqloom.tracking.client.store import Store
+from seqloom.tracking.registry.champion import crown, history, reigning
+from seqloom.tracking.registry.registration import keep_speed, keep_verdict
+from seqloom.tracking.registry.versions import Reference, fetch, is_whole
 
 TEXTS = "training_texts.safetensors"
 _BROKEN = (ModelError, TokenizerError, EvaluationError)

@@ -1,0 +1,1 @@
+"""The connection to MLflow: the library, the store, its server, and the names that are used in it."""

@@ -1,0 +1,275 @@
+"""Where runs and versions are kept: MLflow's server, or a SQLite file with a folder beside it.
+
+`MLFLOW_TRACKING_URI` names the store; without it, it is `mlflow.db` beside `mlartifacts/` at the repository's root.
+That store moves with its clone: the locations of artifacts in it are relative. This module knows no runs and no
+versions. Whatever MLflow raises leaves this room as a `RegistryError` of one line, without the password that a URI may
+hold.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import create_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from seqloom.errors import RegistryError, SilentError
+from seqloom.tracking.client.library import MlflowClient, MlflowException, mlflow
+from seqloom.tracking.client.local_files import (
+    ARTIFACTS as ARTIFACTS,  # for others: local_files must not be imported first
+)
+from seqloom.tracking.client.local_files import SQLITE
+from seqloom.tracking.client.relocation import make_relative
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # as `mlflow server` reads it; for stores that are a database
+DATABASE = "mlflow.db"
+_COPIES = ".dvc/tmp/exps"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's page looks for prompts and agents in it
+_HEADER = b"SQLite format 3"  # how a database begins
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_SILENCE = ("Max retries exceeded", "timed out", "timeout expired", "Connection refused")
+_LOCKED = "database is locked"
+# What SQLite says, and what a person can do about it.
+_SQLITE = {
+    _LOCKED: "another process holds it locked; wait until that process has ended (`fuser mlflow.db` names it)",
+    "database or disk is full": "no space is left on its disk; make room",
+    "disk I/O error": "its disk cannot be read or written; look at the disk, and whether it is full",
+    "readonly database": "it may be read only; make the file and its folder writable for this user",
+    "unable to open database file": "it cannot be opened; make the file and its folder writable for this user",
+    "malformed": "it is damaged; restore it from a backup",
+    "file is not a database": "it is damaged; restore it from a backup",
+}
+_PATIENCE = 5  # seconds for a first answer
+
+
+class NothingRegisteredError(RegistryError):
+    """There is no store yet."""
+
+
+class Store(NamedTuple):
+    """An open store."""
+
+    client: MlflowClient
+    uri: str  # may hold a password: show `shown`
+    shown: str
+    artifacts: str | None  # where new experiments keep their files; None: as the server says
+    lock: Path
+    movable: bool  # it is the clone's own, so what it holds must not depend on where the clone is
+
+
+def connect(root: Path, *, create: bool) -> Store:
+    """Open the store of the repository at `root`, and make MLflow's own calls use it.
+
+    Where it is a SQLite file that does not exist, it is made if `create` says so: whole or not at all, and once,
+    however many processes ask at the same time.
+
+    Raises:
+        NothingRegisteredError: there is no store yet, and none is to be made.
+        RegistryError: it does not answer (within seconds), or it is of another MLflow.
+    """
+    given = os.environ.get(URI_VARIABLE)
+    home = _clone(root.absolute())
+    own = home / DATABASE
+    uri = given or f"{SQLITE}{own}"
+    if uri.startswith(SQLITE):
+        database = Path(uri.removeprefix(SQLITE)).absolute()
+        uri, home = f"{SQLITE}{database}", database.parent
+        _make(database, create=create, own=database == own)
+    artifacts = None
+    if not uri.startswith(("http:", "https:")):
+        artifacts = os.environ.get(ARTIFACTS_VARIABLE) or (home / ARTIFACTS).as_uri()
+    client = _answering(uri)
+    movable = uri == f"{SQLITE}{own}" and not os.environ.get(ARTIFACTS_VARIABLE)
+    if movable:
+        _settle(own)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    if given is None:  # MLflow hands its choice on to child processes; for another folder it would be the wrong one
+        os.environ.pop(URI_VARIABLE, None)
+    return Store(client, uri, without_password(uri), artifacts, home / f"{DATABASE}.lock", movable)
+
+
+def _clone(root: Path) -> Path:
+    """Return the clone that `root` is a copy of: DVC deletes the copies in which it runs queued experiments."""
+    return next((folder for folder in root.parents if root.is_relative_to(folder / _COPIES)), root)
+
+
+def without_password(uri: str) -> str:
+    """`uri` with `***` for a user's name and password."""
+    return uri.replace(f"{_userinfo(uri)}@", "***@") if _userinfo(uri) else uri
+
+
+@contextmanager
+def refusals(store: Store) -> Iterator[None]:
+    """Turn what MLflow raises inside the block into a `RegistryError`."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        said = _explained(str(error), store.uri)
+        if said in _SQLITE.values():
+            said = f"{store.shown}: {said}, and run again"
+        raise _kind(error)(said) from error
+
+
+@contextmanager
+def exclusive(store: Store) -> Iterator[None]:
+    """Keep other processes of this machine that ask for the same out, until the block ends."""
+    with _locked(store.lock):
+        yield
+
+
+def experiment_id(store: Store, name: str) -> str:
+    """The id of the experiment of that name, made where there is none."""
+    with refusals(store):
+        found = store.client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                made = store.client.create_experiment(name, artifact_location=store.artifacts, tags=_KIND)
+                if store.movable:
+                    _settle(store.lock.with_name(DATABASE))
+                return str(made)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            found = store.client.get_experiment_by_name(name)  # another machine was faster
+        if found is None or found.lifecycle_stage != "active":
+            raise RegistryError(
+                f"the experiment {name!r} was deleted in {store.shown}: restore it there, or give register.experiment "
+                "in params.yaml another name"
+            )
+        return str(found.experiment_id)
+
+
+def local_folder(store: Store, uri: str) -> Path | None:
+    """The folder of artifacts if they lie on this machine, else None; a relative one is relative to the database."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("", "file"):
+        return None
+    return store.lock.parent / (unquote(parts.path) if parts.scheme else uri)
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether the files of a logged model are in `folder`: a database remembers it after it was moved or removed."""
+    return (folder / "MLmodel").is_file()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise  # told as what befalls any file
+        raise RegistryError(
+            f"{path}: cannot be written ({error.strerror}): make the folder writable for this user, or set "
+            f"{URI_VARIABLE} to a store elsewhere"
+        ) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the kernel lets go of it when the process ends, however it ends
+        yield
+
+
+def _make(database: Path, *, create: bool, own: bool) -> None:
+    if database.exists():
+        with database.open("rb") as file:
+            start = file.read(len(_HEADER))
+        if start != _HEADER:
+            what = "is not a SQLite database" if start else "is empty (0 bytes)"
+            raise RegistryError(
+                f"{database}: {what}, so its runs and versions are lost; restore it from a backup, or remove it and "
+                f"{ARTIFACTS}/ to begin with an empty registry"
+            )
+        return
+    if own and any((database.parent / ARTIFACTS / "models").glob("*/artifacts/MLmodel")):
+        raise RegistryError(
+            f"{database}: is missing, but {ARTIFACTS}/ holds models that were registered in it; restore it from a "
+            f"backup, or remove {ARTIFACTS}/ to begin with an empty registry"
+        )
+    if not create:
+        raise NothingRegisteredError(f"nothing is registered yet: there is no {database}; `make run` fills it")
+    with _locked(database.with_name(f"{DATABASE}.lock")):
+        if database.exists():
+            return
+        # MLflow makes a database in some hundred steps, and one that was stopped in between stays broken.
+        beside = database.with_name(f"{database.name}.part")
+        beside.unlink(missing_ok=True)
+        try:
+            MlflowClient(f"{SQLITE}{beside}").search_experiments(max_results=1)
+        except (MlflowException, SQLAlchemyError) as error:
+            said = _explained(str(error), f"{SQLITE}{database}")
+            raise RegistryError(f"{database}: cannot be made: {said}") from error
+        beside.replace(database)
+
+
+def _settle(database: Path) -> None:
+    """Make its locations relative. Where that cannot be written, as in a read-only copy, they stay as they are."""
+    if not os.access(database, os.W_OK):
+        return
+    try:
+        make_relative(database)
+    except sqlite3.Error as error:
+        said = _explained(str(error), f"{SQLITE}{database}")
+        raise _kind(error)(f"{database}: its artifact locations cannot be made relative: {said}") from error
+
+
+def _answering(uri: str) -> MlflowClient:
+    """A client of the store, after it has answered something small; MLflow's own patience is minutes."""
+    parts = urlsplit(uri)
+    dialect = parts.scheme.partition("+")[0]
+    limited = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "PGCONNECT_TIMEOUT")
+    hurry = dict.fromkeys(limited, str(_PATIENCE)) | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+    usual = {name: os.environ[name] for name in hurry}
+    os.environ.update(hurry)
+    try:
+        if dialect in _PORTS and parts.hostname:
+            socket.create_connection((parts.hostname, parts.port or _PORTS[dialect]), timeout=_PATIENCE).close()
+            create_engine(uri, poolclass=NullPool).connect().close()  # whom it turns away MLflow sends again, ten times
+        client = MlflowClient(uri, uri)
+        client.search_experiments(max_results=1)
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+        raise _kind(error)(
+            f"the tracking store {without_password(uri)} cannot be used: {_explained(str(error), uri)}; put that "
+            f"right, or set {URI_VARIABLE} to another store (unset, it is {DATABASE} in this folder), and run again"
+        ) from error
+    finally:
+        os.environ.update(usual)
+    return client
+
+
+def _kind(error: Exception) -> type[RegistryError]:
+    silent = isinstance(error, OSError) or any(sign in str(error) for sign in (*_SILENCE, _LOCKED))
+    return SilentError if silent else RegistryError
+
+
+def _explained(message: str, uri: str) -> str:
+    said = _first_line(message)
+    if any(sign in message for sign in _SILENCE):
+        said = "it does not answer"
+    if uri.startswith(SQLITE) and (known := next((_SQLITE[sign] for sign in _SQLITE if sign in message), None)):
+        said = known
+    if userinfo := _userinfo(uri):
+        for secret in (userinfo, userinfo.partition(":")[2]):
+            said = said.replace(secret, "***") if secret else said
+    if any(code in said for code in ("401", "403", "PERMISSION_DENIED", "UNAUTHENTICATED")):
+        said += " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN)"
+    return said
+
+
+def _first_line(message: str) -> str:
+    line = next((line.strip() for line in message.splitlines() if line.strip()), "no reason given")
+    return line.rstrip(".") if len(line) <= 300 else f"{line[:300]}..."
+
+
+def _userinfo(uri: str) -> str:
+    location = urlsplit(uri).netloc
+    return location.rpartition("@")[0]

@@ -1,0 +1,156 @@
+"""Compares runs on one test set: which scores differ for sure, which params differ, and where the texts differ most.
+
+The first run is the one that the others are compared with. What each wrote is among its artifacts; nothing is
+translated anew. It knows no terminal and no page.
+"""
+
+import ast
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, cast, get_args
+
+from seqloom.errors import RegistryError
+from seqloom.evaluation.segments import Segments
+from seqloom.evaluation.settings import METRICS, EvaluateSettings, Task
+from seqloom.evaluation.significance import Difference, compare
+from seqloom.languages import Direction
+from seqloom.tracking.client.run_data import read_artifact
+from seqloom.tracking.client.store import Store
+from seqloom.tracking.registry.lineage import Lineage, lineage
+
+TEXTS = "report/hypotheses.tsv"  # artifact of a run
+_BOOTSTRAP, _SEED = 1000, 12345  # where the first run does not say
+
+
+class UnreadableTextsError(RegistryError):
+    """A run's texts are no table, or of no known task."""
+
+
+class Tested(NamedTuple):
+    """A run, and what it made of the test set."""
+
+    origin: Lineage
+    task: Task
+    segments: Segments
+    chrf: Sequence[float]  # of each segment
+
+    @property
+    def title(self) -> str:
+        """How people tell it from the others."""
+        if self.origin.model is None:
+            return self.origin.run_name
+        return f"{self.origin.model}/{self.origin.version}"
+
+
+class Comparison(NamedTuple):
+    """What differs between the first run and the others."""
+
+    runs: Sequence[Tested]
+    scores: Mapping[str, Sequence[Difference]]  # by metric: of each run but the first, less the first
+    params: Mapping[str, Sequence[str | None]]  # those that differ, with the value of each run; None: it has none
+    furthest: Sequence[int]  # the segments whose chrF differs most, from the largest difference
+
+
+def compare_runs(store: Store, names: Sequence[str], *, most: int = 20) -> Comparison:
+    """Compare runs or versions by their names, with `most` segments at the most.
+
+    Raises:
+        RegistryError: one of them is not there or has no texts, or they were not tested on the same test set.
+    """
+    first, *others = runs = [tested(store, name) for name in names]
+    for other in others:
+        if other.segments[:2] != first.segments[:2] or other.segments.directions != first.segments.directions:
+            raise RegistryError(
+                f"{other.origin.named} was tested on another test set ({len(other.segments.sources):,} segments) than "
+                f"{first.origin.named} ({len(first.segments.sources):,}): scores of different test sets do not compare"
+            )
+        if other.task != first.task:
+            raise RegistryError(
+                f"{other.origin.named} is for {other.task}, {first.origin.named} for {first.task}: they do not compare"
+            )
+    settings = bootstrap_settings(first.origin.params)
+    found = [compare(other.segments, first.segments, METRICS[first.task], settings) for other in others]
+    return Comparison(
+        runs,
+        {metric: [each[metric] for each in found] for metric in METRICS[first.task]},
+        _differing([run.origin.params for run in runs]),
+        _furthest([run.chrf for run in runs], [run.segments.hypotheses for run in runs], most),
+    )
+
+
+def tested(store: Store, name: str) -> Tested:
+    """A run or version by its name, with its texts. Raises `RegistryError`."""
+    origin = lineage(store, name)
+    found = read_texts(store, origin.run_id, origin.params, name)
+    if found is None:
+        raise RegistryError(f"{name}: its run has no {TEXTS}; only what register_model logged can be compared")
+    return Tested(origin, *found)
+
+
+def read_texts(
+    store: Store, run_id: str, params: Mapping[str, str], named: str
+) -> tuple[Task, Segments, Sequence[float]] | None:
+    """The task of a run, its test set with what it wrote, and the chrF of each segment; None if it has no texts.
+
+    Raises:
+        UnreadableTextsError: they are no table; the message calls the run `named`.
+        RegistryError: the store refuses.
+    """
+    content = read_artifact(store, run_id, TEXTS)
+    if content is None:
+        return None
+    task = params.get("task", "translation")
+    known = _directions(params)
+    segments = Segments(sources := [], references := [], hypotheses := [], directions := [])
+    chrf: list[float] = []
+    try:
+        for row in csv.DictReader(io.StringIO(content.decode()), delimiter="\t", quoting=csv.QUOTE_NONE):
+            sources.append(row["source"])
+            references.append(row["reference"])
+            hypotheses.append(row["hypothesis"])
+            directions.append(known[row["direction"]] if "direction" in row else next(iter(known.values())))
+            chrf.append(float(row["chrf"]))
+    except (KeyError, TypeError, ValueError, StopIteration) as error:
+        raise UnreadableTextsError(f"{named}: {TEXTS} of its run cannot be read as a table") from error
+    if task not in get_args(Task) or not chrf:
+        raise UnreadableTextsError(f"{named}: has no texts of a known task")
+    return cast("Task", task), segments, chrf
+
+
+def _directions(params: Mapping[str, str]) -> dict[str, Direction]:
+    """The directions of a run by how a table writes them; a param with several languages is a list as Python has it."""
+    sides = []
+    for side in ("source", "target"):
+        value = params.get(f"languages.{side}", "")
+        sides.append(ast.literal_eval(value) if value.startswith("[") else [value])
+    every = [Direction(source, target) for source in sides[0] for target in sides[1]]
+    return {str(direction): direction for direction in every}
+
+
+def bootstrap_settings(params: Mapping[str, str]) -> EvaluateSettings:
+    """How a run was resampled, as its params say; what they do not say is as in a default params.yaml."""
+
+    def number(name: str, otherwise: int) -> int:
+        value = params.get(f"evaluate.{name}", "")
+        return int(value) if value.isdigit() else otherwise
+
+    return EvaluateSettings(
+        bootstrap=number("bootstrap", _BOOTSTRAP), seed=number("seed", _SEED), length_buckets=[], examples=1
+    )
+
+
+def _differing(params: Sequence[Mapping[str, str]]) -> dict[str, list[str | None]]:
+    names = sorted({name for each in params for name in each})
+    values = {name: [each.get(name) for each in params] for name in names}
+    return {name: each for name, each in values.items() if len(set(each)) > 1}
+
+
+def _furthest(chrf: Sequence[Sequence[float]], texts: Sequence[Sequence[str]], most: int) -> list[int]:
+    different = [index for index, each in enumerate(zip(*texts, strict=True)) if len(set(each)) > 1]
+
+    def spread(index: int) -> float:
+        scores = [each[index] for each in chrf]
+        return max(scores) - min(scores)
+
+    return sorted(different, key=lambda index: (-spread(index), index))[:most]

@@ -1,0 +1,189 @@
+"""Runs that can be on the leaderboard: their recorded scores, size, speed and cost, and the texts that they wrote."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast, get_args
+
+from pydantic import ValidationError
+
+from seqloom.errors import ParamsError
+from seqloom.evaluation.segments import Segments
+from seqloom.evaluation.settings import LEADING, METRICS, Task
+from seqloom.plain_yaml import read
+from seqloom.tracking.client.library import MlflowException
+from seqloom.tracking.client.names import FINGERPRINT, SPEED
+from seqloom.tracking.client.run_data import read_artifact
+from seqloom.tracking.client.store import Store, refusals
+from seqloom.tracking.registry.comparison import UnreadableTextsError, read_texts
+from seqloom.tracking.registry.leaderboard_records import Result, texts_hash
+from seqloom.tracking.registry.lineage import LOCK
+from seqloom.tracking.registry.versions import Reference, Version, versions
+
+_EVALUATION, _TRAINING, _MODEL = "metrics/evaluation.json", "metrics/training.json", "models/candidate"
+_PAGE = 200
+
+
+class Entrant(NamedTuple):
+    """A finished run with its scores."""
+
+    result: Result
+    run_id: str
+    params: Mapping[str, str]
+    versions: tuple[str, ...]  # NAME/NUMBER, the newest first
+    aliases: tuple[str, ...]
+    speed: float | None  # segments per second, as the run is tagged now
+
+
+def entrants(
+    store: Store, experiment: str | None, model: str | None, known: Iterable[Result]
+) -> tuple[list[Entrant], int]:
+    """The finished runs of an experiment and the versions of a model, one for each fingerprint.
+
+    A run whose result is among the `known` ones is not read again. The number beside the list is that of finished runs
+    that have no recorded scores: trials of a sweep, and runs of other tools.
+
+    Raises:
+        RegistryError: the store refuses.
+    """
+    recorded = {result.fingerprint: result for result in known if result.fingerprint}
+    found: list[Entrant] = []
+    unscored = 0
+    for group in _groups(store, experiment, model):
+        run, own = group
+        result = recorded.get(run.data.tags.get(FINGERPRINT)) or _read(store, run, own)
+        if result is None:
+            unscored += 1
+            continue
+        aliases = tuple(sorted({alias for version in own for alias in version.aliases}))
+        names = tuple(f"{version.name}/{version.version}" for version in own)
+        tags = run.data.tags
+        found.append(Entrant(result, str(run.info.run_id), run.data.params, names, aliases, _number(tags.get(SPEED))))
+    return found, unscored
+
+
+def read_segments(store: Store, entrant: Entrant) -> Segments | None:
+    """The test set of a run with the texts that it wrote, or None if it has none. Raises `RegistryError`."""
+    return _texts(store, entrant.run_id, entrant.params)
+
+
+def _groups(store: Store, experiment: str | None, model: str | None) -> list[tuple[Any, list[Version]]]:
+    """A run for each fingerprint, the newest, with its versions; runs without a fingerprint each by themselves."""
+    with refusals(store):
+        runs = {str(run.info.run_id): run for run in _finished(store, experiment)}
+        owned = versions(store, Reference(model)) if model else []
+        for version in owned:
+            if version.run_id and version.run_id not in runs:
+                try:
+                    runs[version.run_id] = store.client.get_run(version.run_id)
+                except MlflowException as error:
+                    if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                        raise
+    groups: dict[str, tuple[Any, list[Version]]] = {}
+    for run_id, run in runs.items():
+        key = run.data.tags.get(FINGERPRINT, run_id)
+        mine = [version for version in owned if version.run_id == run_id]
+        first, others = groups.get(key, (run, []))
+        groups[key] = (run if mine and not others else first, [*others, *mine])
+    return [(run, sorted(mine, key=lambda version: -int(version.version))) for run, mine in groups.values()]
+
+
+def _finished(store: Store, experiment: str | None) -> list[Any]:
+    home = None if experiment is None else store.client.get_experiment_by_name(experiment)
+    if home is None:
+        return []
+    found: list[Any] = []
+    token = None
+    while True:
+        page = store.client.search_runs(
+            [home.experiment_id], "attributes.status = 'FINISHED'", max_results=_PAGE, page_token=token
+        )
+        found.extend(page)
+        if not (token := page.token):
+            return found
+
+
+def _read(store: Store, run: Any, own: Sequence[Version]) -> Result | None:
+    """What a run recorded of its result; None if it has no scores, or some that cannot be read."""
+    run_id, tags, params = str(run.info.run_id), run.data.tags, run.data.params
+    if FINGERPRINT not in tags:
+        return None
+    named = params.get("task", "translation")
+    if named not in get_args(Task):
+        return None
+    task = cast("Task", named)
+    evaluation = _object(read_artifact(store, run_id, _EVALUATION))
+    scores = _scores(evaluation, task)
+    if LEADING[task] not in scores:
+        return None
+    directions = evaluation.get("by_direction")
+    segments = _texts(store, run_id, params)
+    with refusals(store):
+        experiment = store.client.get_experiment(run.info.experiment_id).name
+    record = {
+        "kind": "run",
+        "name": run.info.run_name,
+        "experiment": experiment,
+        "model": own[0].name if own else None,
+        "version": own[0].version if own else None,
+        "fingerprint": tags[FINGERPRINT],
+        "hypotheses_sha256": None if segments is None else texts_hash(segments.hypotheses),
+        "test_sha256": evaluation.get("test_sha256"),
+        "task": task,
+        "segments": evaluation.get("segments"),
+        "scores": scores,
+        "by_direction": {name: _scores(each, task) for name, each in directions.items()} if directions else {},
+        "params_sha256": hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest(),
+        "commit": tags.get("git.commit"),
+        "device": tags.get("device"),
+        "parameters": _object(read_artifact(store, run_id, _TRAINING)).get("parameters"),
+        "size_bytes": _size(read_artifact(store, run_id, LOCK)),
+        "costs": {
+            name.removeprefix("cost."): number
+            for name, value in tags.items()
+            if name.startswith("cost.") and (number := _number(value)) is not None
+        },
+        "segments_per_s": _number(tags.get(SPEED)),
+        "training_tokens_per_s": run.data.metrics.get("train/tokens_per_s"),
+    }
+    try:
+        return Result.model_validate_json(json.dumps(record))
+    except ValidationError:
+        return None
+
+
+def _texts(store: Store, run_id: str, params: Mapping[str, str]) -> Segments | None:
+    try:
+        found = read_texts(store, run_id, params, run_id)
+    except UnreadableTextsError:  # the scores stand without them; only significance is not known then
+        return None
+    return None if found is None else found[1]
+
+
+def _scores(content: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    return {name: content[name] for name in METRICS[task] if isinstance(content.get(name), dict)}
+
+
+def _object(content: bytes | None) -> dict[str, Any]:
+    try:
+        found = None if content is None else json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _size(lock: bytes | None) -> int | None:
+    """The bytes of the model folder, as dvc.lock has them."""
+    try:
+        stages = read((lock or b"").decode("utf-8", "replace"), "dvc.lock").content["stages"]
+        sizes = [out.get("size") for stage in stages.values() for out in stage["outs"] if out["path"] == _MODEL]
+    except (ParamsError, KeyError, TypeError, AttributeError):
+        return None
+    return sizes[0] if sizes and isinstance(sizes[0], int) else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,124 @@
+"""Where a registered version or a run comes from: everything that was recorded of it, gathered in one record.
+
+It only reads: tags, params and files of the run. What was not recorded is None or empty, and nothing is guessed.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from seqloom.errors import ParamsError, RegistryError
+from seqloom.plain_yaml import read
+from seqloom.tracking.client.library import MlflowException
+from seqloom.tracking.client.names import FINGERPRINT
+from seqloom.tracking.client.run_data import read_artifact
+from seqloom.tracking.client.store import Store, refusals
+from seqloom.tracking.registry.versions import Version, parse, the_version
+from seqloom.tracking.runs.costs import FLOW_RUN
+from seqloom.tracking.runs.training_run import TRAINING
+
+PARAMS, LOCK = "params.yaml", "dvc.lock"  # artifacts of a run
+
+
+class Lineage(NamedTuple):
+    """Where a model comes from."""
+
+    named: str  # as it was asked for
+    model: str | None  # the registered model and its version, where it is one
+    version: str | None
+    aliases: tuple[str, ...]
+    fingerprint: str | None
+    run_id: str
+    run_name: str
+    status: str
+    training: str | None  # the folder in scratch
+    flow_run: str | None  # of Prefect
+    commit: str | None
+    dirty: bool | None  # whether code or params differed from the commit
+    device: str | None
+    libraries: Mapping[str, str]
+    sources: Mapping[str, Any]  # the corpora of params.yaml, with versions and hashes
+    artefacts: Mapping[str, str]  # DVC's hash of each output, by path
+    inputs: Mapping[str, str]  # ... and of what came from outside of the pipeline
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]  # the scores of the test
+    costs: Mapping[str, float]
+
+
+def lineage(store: Store, name: str) -> Lineage:
+    """The lineage of `models:/NAME@ALIAS`, `models:/NAME/NUMBER`, or of the run of that id.
+
+    Raises:
+        RegistryError: there is no such version or run, or the store refuses.
+    """
+    version, run = find(store, name)
+    tags, run_id = run.data.tags, str(run.info.run_id)
+    stages = _stages(read_artifact(store, run_id, LOCK))
+    made = {str(out["path"]): _hash(out) for stage in stages for out in stage.get("outs", [])}
+    read = {str(dep["path"]): _hash(dep) for stage in stages for dep in stage.get("deps", [])}
+    return Lineage(
+        named=name,
+        model=None if version is None else version.name,
+        version=None if version is None else version.version,
+        aliases=() if version is None else version.aliases,
+        fingerprint=tags.get(FINGERPRINT),
+        run_id=run_id,
+        run_name=str(run.info.run_name),
+        status=str(run.info.status),
+        training=tags.get(TRAINING),
+        flow_run=tags.get(FLOW_RUN),
+        commit=tags.get("git.commit"),
+        dirty={"true": True, "false": False}.get(tags.get("git.dirty", "")),
+        device=tags.get("device"),
+        libraries=_below(tags, "version."),
+        sources=_sources(read_artifact(store, run_id, PARAMS)),
+        artefacts=made,
+        inputs={path: content for path, content in read.items() if path not in made and not path.startswith("src/")},
+        params=dict(sorted(run.data.params.items())),
+        metrics={name: value for name, value in sorted(run.data.metrics.items()) if name.startswith("test/")},
+        costs={name: float(value) for name, value in _below(tags, "cost.").items()},
+    )
+
+
+def find(store: Store, name: str) -> tuple[Version | None, Any]:
+    """The version of that name, if it is one of a version, and its run as MLflow has it. Raises `RegistryError`."""
+    version = the_version(store, parse(name)) if name.startswith("models:") else None
+    run_id = name if version is None else version.run_id
+    if not run_id:
+        raise RegistryError(f"{name}: has no run; it was not registered by seqloom")
+    with refusals(store):
+        try:
+            return version, store.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+    of = "its run is gone" if version else "is no run there"
+    raise RegistryError(
+        f"{name}: {of} in {store.shown}; valid are ids of runs, models:/NAME@ALIAS, models:/NAME/NUMBER"
+    )
+
+
+def _below(tags: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {name.removeprefix(prefix): tags[name] for name in sorted(tags) if name.startswith(prefix)}
+
+
+def _hash(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("md5") or entry.get("etag") or "")
+
+
+def _stages(lock: bytes | None) -> list[dict[str, Any]]:
+    content = _yaml(lock)
+    stages = content.get("stages") if isinstance(content, dict) else None
+    return [stage for stage in stages.values() if isinstance(stage, dict)] if isinstance(stages, dict) else []
+
+
+def _sources(params: bytes | None) -> dict[str, Any]:
+    content = _yaml(params)
+    corpora = content.get("corpora") if isinstance(content, dict) else None
+    return dict(corpora) if isinstance(corpora, dict) else {}
+
+
+def _yaml(content: bytes | None) -> Any:
+    try:
+        return None if content is None else read(content.decode("utf-8", "replace"), "an artifact").content
+    except ParamsError:
+        return None

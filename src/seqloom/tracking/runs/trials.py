@@ -1,0 +1,110 @@
+"""Trials of a sweep as MLflow keeps them: a run for the sweep, and below it a run for each point that was tried.
+
+A record may come again, after a kill or a server that did not answer: the runs are found by their tags, and what they
+hold already is not written twice. It knows no sampler and no pruner.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from seqloom.errors import RegistryError
+from seqloom.settings import Settings
+from seqloom.tracking.client.library import mlflow
+from seqloom.tracking.client.store import Store, experiment_id, refusals
+from seqloom.tracking.runs.view import save_view
+
+SWEEP, POINT = "seqloom.sweep", "seqloom.point"  # tags: which sweep, and which of its points; the sweep itself is ...
+_WHOLE = "all"
+_AT_ONCE = {"params": 100, "metrics": 1000}  # what MLflow takes in one request
+
+
+class TrialRecord(Settings):
+    """How a sweep, or a trial of it, stands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=True)
+
+    sweep: str = Field(min_length=1)  # the same for all records of a sweep
+    experiment: str
+    point: str | None  # which trial; None: the sweep itself
+    name: str
+    state: Literal["RUNNING", "FINISHED", "KILLED", "FAILED"]
+    time: float  # seconds since the epoch
+    params: dict[str, str]
+    metrics: dict[str, float]
+    # Metric, step, value. JSON has arrays, which a strict tuple refuses behind the validator of `Settings`.
+    curves: list[Annotated[tuple[str, int, float], Field(strict=False)]]
+    tags: dict[str, str]
+
+
+def read_record(path: Path) -> TrialRecord:
+    """Read a record. Raises `RegistryError`."""
+    try:
+        return TrialRecord.model_validate_json(path.read_bytes())
+    except (ValueError, ValidationError) as error:
+        raise RegistryError(f"{path}: is no record of a trial: {' '.join(str(error).split())}") from error
+
+
+def log_trial(store: Store, record: TrialRecord) -> str:
+    """Bring a record to the store and return the id of its run. Raises `RegistryError`."""
+    with refusals(store):
+        home = experiment_id(store, record.experiment)
+        parent = None
+        if record.point is not None:
+            parent = _find(store, home, record.sweep, _WHOLE) or _create(store, home, record, _WHOLE, None)
+        point = record.point or _WHOLE
+        run_id = _find(store, home, record.sweep, point) or _create(store, home, record, point, parent)
+        _write(store, run_id, record)
+        return run_id
+
+
+def _find(store: Store, home: str, sweep: str, point: str) -> str | None:
+    found = store.client.search_runs(
+        [home], f"tags.`{SWEEP}` = '{sweep}' and tags.`{POINT}` = '{point}'", max_results=1
+    )
+    return str(found[0].info.run_id) if found else None
+
+
+def _create(store: Store, home: str, record: TrialRecord, point: str, parent: str | None) -> str:
+    tags = {SWEEP: record.sweep, POINT: point} | ({"mlflow.parentRunId": parent} if parent else {})
+    name = record.name if point != _WHOLE or record.point is None else record.name.rpartition(" ")[0]
+    run = store.client.create_run(home, start_time=round(record.time * 1000), run_name=name, tags=tags)
+    save_view(store, home)
+    return str(run.info.run_id)
+
+
+def _write(store: Store, run_id: str, record: TrialRecord) -> None:
+    client, time = store.client, round(record.time * 1000)
+    known = client.get_run(run_id).data
+    new = {name: value for name, value in record.params.items() if name not in known.params}
+    for part in _parts([mlflow.entities.Param(name, value) for name, value in new.items()], "params"):
+        client.log_batch(run_id, params=part)
+    values = [
+        *_unknown(store, run_id, known.metrics, record),
+        *((name, 0, record.metrics[name]) for name in record.metrics),
+    ]
+    points = [mlflow.entities.Metric(metric, value, time, step) for metric, step, value in values]
+    for part in _parts(points, "metrics"):
+        client.log_batch(run_id, metrics=part)
+    for name, value in record.tags.items():
+        client.set_tag(run_id, name, value)
+    if record.state == "RUNNING":
+        client.update_run(run_id, status=record.state)
+    else:
+        client.set_terminated(run_id, record.state, time)
+
+
+def _unknown(
+    store: Store, run_id: str, known: Mapping[str, float], record: TrialRecord
+) -> list[tuple[str, int, float]]:
+    """The points of the curves that the run does not have."""
+    metrics = {metric for metric, _, _ in record.curves}
+    there = {(m, each.step) for m in metrics & known.keys() for each in store.client.get_metric_history(run_id, m)}
+    return [(metric, step, value) for metric, step, value in record.curves if (metric, step) not in there]
+
+
+def _parts(entities: Sequence[Any], kind: str) -> list[Sequence[Any]]:
+    size = _AT_ONCE[kind]
+    return [entities[first : first + size] for first in range(0, len(entities), size)]

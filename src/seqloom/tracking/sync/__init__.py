@@ -1,0 +1,1 @@
+"""Sends what a training writes to MLflow while it goes on."""

@@ -1,0 +1,265 @@
+"""Sends what trainings write down to MLflow while they go on, from a process of its own.
+
+Training knows nothing of this: it writes files and never waits. What was sent stands in
+`scratch/<training>/sync.json`, so that nothing is sent twice and nothing is lost where the server is down or slow, or
+this process is killed. A run whose training has died is closed; one that register_model has taken over is left alone.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from seqloom.errors import RegistryError
+from seqloom.tracking.client.library import mlflow
+from seqloom.tracking.client.names import FINGERPRINT, model_name
+from seqloom.tracking.client.store import DATABASE, Store, experiment_id, refusals
+from seqloom.tracking.runs.page import log_table
+from seqloom.tracking.runs.provenance import flat
+from seqloom.tracking.runs.training_run import AT_ONCE, TRAINING, live_run
+from seqloom.tracking.runs.view import save_view
+from seqloom.tracking.sync import system_metrics
+from seqloom.tracking.sync.journal_reader import FINISHED, JOURNAL, Journal, Observation, read_identity, read_samples
+
+PLACE = "seqloom.place"  # tag of runs: the folder in scratch that their training has, see `place`
+POSITION, LOCK, SYSTEM = "sync.json", "sync.lock", "system.jsonl"
+TABLE = "learning.json"  # sentences of the validation split, as each validation translated them
+_HEADS = ("source", "reference", "step", "hypothesis")
+_MOST_STEPS = 40  # of the table
+_INTERRUPTED = ("InterruptError", "KeyboardInterrupt", "SystemExit")
+_LOOK_EVERY = 10.0  # seconds between two looks at the machine
+
+
+class Live:
+    """One training and the run that shows it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.identity = read_identity(folder)
+        every = self.identity.get("train", {}).get("report_every", 1)
+        self.journal = Journal(folder / JOURNAL, every)
+        self._position = _read_position(folder)
+        self._waiting: dict[tuple[str, int], Observation] = {}
+        self._opened = False
+        self._looked = 0.0
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is nothing left to do: what there was is sent, and the run has the status that it will keep."""
+        return bool(self._position.get("closed")) and not self._waiting
+
+    def look(self) -> None:
+        """Read what is new, and while training goes on see how busy this machine is."""
+        for point in self.journal.read():
+            self._waiting[point.metric, point.step] = point
+        work = self.journal.work
+        if work is None or work.host != socket.gethostname() or not self.journal.alive():
+            return
+        if time.monotonic() - self._looked >= _LOOK_EVERY:
+            self._looked = time.monotonic()
+            with (self.folder / SYSTEM).open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"at": round(time.time(), 3), **system_metrics.look()}) + "\n")
+
+    def send(self, store: Store, experiment: str) -> None:
+        """Send what is not sent yet; close the run if the training has ended.
+
+        Raises:
+            RegistryError: the store refuses or does not answer. What it took is remembered.
+        """
+        self.look()
+        if self.journal.work is None:
+            return
+        alive = self.journal.alive()
+        if alive and self._opened and not self._news():
+            return
+        self.look()  # and what was written since then, before it ended
+        with refusals(store), _as_refusal():
+            run_id = self._run(store, experiment)
+            if run_id is None:
+                return
+            if alive and not self._opened:
+                store.client.update_run(run_id, status="RUNNING")
+            self._opened = True
+            self._send_points(store, run_id)
+            self._send_system(store, run_id)
+            self._send_samples(store, run_id)
+            if not alive:
+                store.client.set_terminated(run_id, self._status())
+                self._remember(closed=True)
+
+    def _news(self) -> bool:
+        """Whether there is anything to send but the last look at the machine, which can wait for company."""
+        sent: dict[str, int] = self._position.get("sent", {})
+        return any(point.step > sent.get(point.metric, -1) for point in self._waiting.values())
+
+    def _run(self, store: Store, experiment: str) -> str | None:
+        """The run of this training, made where there is none; None where it is register_model's by now."""
+        home = experiment_id(store, experiment)
+        address = DATABASE if store.movable else store.uri
+        where = hashlib.sha256(f"{address} {home}".encode()).hexdigest()[:16]  # a URI may hold a password
+        if self._position.get("store") != where:
+            self._position = {"store": where}
+        run_id = self._position.get("run_id")
+        if run_id is not None:
+            found = store.client.search_runs([home], f"attributes.run_id = '{run_id}'")
+            if found and FINGERPRINT not in found[0].data.tags:
+                return str(run_id)
+        elif (live := live_run(store, home, self.folder.name)) is not None:
+            self._position |= {"run_id": live.info.run_id, "sent": _sent(store, live)}  # its position was lost
+            self._remember(closed=False)
+            return str(live.info.run_id)
+        elif not store.client.search_runs([home], f"tags.`{TRAINING}` = '{self.folder.name}'", max_results=1):
+            made = self._make(store, home)
+            self._position |= {"run_id": made, "sent": {}}
+            self._remember(closed=False)
+            return made
+        self._waiting.clear()
+        self._remember(closed=True)
+        return None
+
+    def _make(self, store: Store, home: str) -> str:
+        work, family = self.journal.work, self.identity.get("model", {})
+        kind = {"model.name": family.get("name"), "device": work.device if work else None}
+        kind["model.preset"] = family.get(family.get("name"), {}).get("preset")
+        languages = [_listed(self.identity.get("languages", {}).get(side, [])) for side in ("source", "target")]
+        direction = model_name("translation", *languages).removeprefix("seqloom-")
+        tags = {name: str(value) for name, value in kind.items() if value}
+        tags |= {TRAINING: self.folder.name, "direction": direction, "mlflow.source.name": "seqloom sync"}
+        tags[PLACE] = place(store, self.folder)
+        name = "-".join(filter(None, (kind["model.name"], kind["model.preset"])))
+        made = store.client.create_run(
+            home,
+            start_time=round((work.at if work else time.time()) * 1000),
+            run_name=f"{name} {direction} {self.folder.name[:8]}",
+            tags=tags,
+        ).info.run_id
+        known = {
+            name: self.identity[name] for name in ("languages", "tokenizer", "model", "train") if name in self.identity
+        }
+        params = [
+            mlflow.entities.Param(name, str(value))
+            for name, value in flat(known).items()
+            if value is not None and value != "auto"  # register_model knows what it was
+        ]
+        for first in range(0, len(params), AT_ONCE["params"]):
+            store.client.log_batch(made, params=params[first : first + AT_ONCE["params"]])
+        save_view(store, home)
+        return str(made)
+
+    def _send_points(self, store: Store, run_id: str) -> None:
+        sent: dict[str, int] = self._position["sent"]
+        new = sorted(
+            (point for point in self._waiting.values() if point.step > sent.get(point.metric, -1)),
+            key=lambda point: point.step,
+        )
+        for first in range(0, len(new), AT_ONCE["metrics"]):
+            batch = new[first : first + AT_ONCE["metrics"]]
+            # Where the answer is lost and this is sent again, MLflow sees that it has these very points.
+            store.client.log_batch(run_id, metrics=[_metric(*point) for point in batch])
+            for point in batch:
+                sent[point.metric] = max(point.step, sent.get(point.metric, -1))
+            self._remember(closed=False)
+        self._waiting.clear()
+
+    def _send_system(self, store: Store, run_id: str) -> None:
+        done = int(self._position.get("system", 0))
+        file = self.folder / SYSTEM
+        lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+        metrics = []
+        for number, line in enumerate(lines[done:], done):
+            try:
+                figures: dict[str, float] = json.loads(line)
+                at = figures.pop("at")
+            except (ValueError, KeyError, AttributeError):
+                continue
+            metrics += [_metric(name, number, value, at) for name, value in figures.items()]
+        for first in range(0, len(metrics), AT_ONCE["metrics"]):
+            store.client.log_batch(run_id, metrics=metrics[first : first + AT_ONCE["metrics"]])
+        if len(lines) > done:
+            self._position["system"] = len(lines)
+            self._remember(closed=False)
+
+    def _send_samples(self, store: Store, run_id: str) -> None:
+        rows = read_samples(self.folder)
+        newest = max((step for step, *_ in rows), default=0)
+        if newest > self._position.get("samples", 0):
+            shown = _spread(sorted({step for step, *_ in rows}))
+            table = [(source, reference, step, text) for step, source, reference, text in rows if step in shown]
+            log_table(store, run_id, TABLE, _HEADS, table)
+            self._position["samples"] = newest
+            self._remember(closed=False)
+
+    def _status(self) -> str:
+        if (self.folder / FINISHED).exists():
+            return "FINISHED"
+        because = self.journal.work.because if self.journal.work else None
+        return "KILLED" if because is None or because in _INTERRUPTED else "FAILED"
+
+    def _remember(self, *, closed: bool) -> None:
+        self._position["closed"] = closed
+        beside = self.folder / f"{POSITION}.part"
+        beside.write_text(json.dumps(self._position) + "\n", encoding="utf-8")
+        beside.replace(self.folder / POSITION)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Whether this process alone sends what the training in `folder` writes, until the block ends."""
+    with (folder / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
+def _as_refusal() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # of an upload of files, which MLflow lets through
+        raise RegistryError(f"the tracking store cannot be used: {error}") from error
+
+
+def place(store: Store, folder: Path) -> str:
+    """The tag of a training's run. A store that moves with its clone needs the folder within the clone only."""
+    if store.movable:
+        return os.path.relpath(folder, store.lock.parent)
+    return f"{socket.gethostname()}:{folder.absolute()}"
+
+
+def _spread(steps: list[int]) -> set[int]:
+    """The first, the last and some in between."""
+    if len(steps) <= _MOST_STEPS:
+        return set(steps)
+    return {steps[round(number * (len(steps) - 1) / (_MOST_STEPS - 1))] for number in range(_MOST_STEPS)}
+
+
+def _metric(name: str, step: int, value: float, at: float) -> Any:
+    return mlflow.entities.Metric(name, value, round(at * 1000), step)
+
+
+def _sent(store: Store, run: Any) -> dict[str, int]:
+    curves = [name for name in run.data.metrics if name.startswith(("train/", "valid/"))]
+    return {
+        name: max(point.step for point in store.client.get_metric_history(run.info.run_id, name)) for name in curves
+    }
+
+
+def _read_position(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / POSITION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else [str(value)]

@@ -1,0 +1,24 @@
+"""Whether a training of another machine is taken to be alive, by the time of its journal."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from seqloom.tracking.sync.journal_reader import Journal
+
+
+@pytest.mark.parametrize(("ahead", "alive"), [(0.0, True), (-7200.0, False), (7200.0, False)])
+def test_a_journal_from_before_the_clock_was_set_back_is_no_sign_of_life(
+    tmp_path: Path, ahead: float, alive: bool
+) -> None:
+    file = tmp_path / "journal.jsonl"
+    begin = {"kind": "begin", "at": time.time(), "pid": 1, "host": "another machine", "device": "cpu"}
+    file.write_text(json.dumps(begin) + "\n", encoding="utf-8")
+    os.utime(file, (time.time() + ahead,) * 2)
+    journal = Journal(file, 1)
+    journal.read()
+    assert journal.work is not None
+    assert journal.alive() is alive
