@@ -30,7 +30,7 @@ from seqloom.tracking.registry import registration as registry
 from seqloom.tracking.registry.champion import history
 from seqloom.tracking.registry.versions import Reference, Version, fetch, versions
 from seqloom.tracking.runs import training_run as runs
-from seqloom.tracking.runs.view import TAG, columns
+from seqloom.tracking.runs.page import VIEW_TAG, view_columns
 from seqloom.translation.texts import TextTranslator
 from tests.finished import finish, give_store, made_pairs
 
@@ -107,7 +107,7 @@ def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
     assert ["corpus", "splits.train", 8.0] in numbers
     assert ["tokens", "train.too_long", 1.0] in numbers
     assert ["test", "bleu.low", 11.5] in numbers
-    assert columns("translation")[0] in store.client.get_experiment(logged.info.experiment_id).tags[TAG]
+    assert view_columns("translation")[0] in store.client.get_experiment(logged.info.experiment_id).tags[VIEW_TAG]
     loss = store.client.get_metric_history(logged.info.run_id, "train/loss")
     assert [(point.step, point.value) for point in loss] == [(10, 5.5), (20, 4.5)]
     assert loss[1].timestamp - loss[0].timestamp == 5000  # ten steps of half a second

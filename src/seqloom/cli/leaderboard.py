@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> None:
         options.misused("--keep keeps rivals: name one with --rival NAME=FILE")
     from seqloom.tracking.client.store import NothingRegisteredError, connect
     from seqloom.tracking.registry.leaderboard import Asked, leaderboard
+    from seqloom.tracking.registry.leaderboard_entries import read_rival
     from seqloom.tracking.registry.leaderboard_records import PLACE
-    from seqloom.tracking.registry.rivals import read_rival
 
     experiment, model = _subject(options)
     rivals = [read_rival(named) for named in options.rival]

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     if not options.follow:
         send_all(open_store(), experiment, SCRATCH, print)
         return
-    from seqloom.tracking.sync.following import follow
+    from seqloom.tracking.sync.sending import follow
 
     with suppress(RegistryError):  # it is told of when there is something to send
         open_store()  # others wait for whoever makes the database, so that is done at full speed

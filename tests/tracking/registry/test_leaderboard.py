@@ -10,9 +10,9 @@ from seqloom.errors import EvaluationError, RegistryError
 from seqloom.tracking.client.store import Store, connect, experiment_id
 from seqloom.tracking.registry import leaderboard, leaderboard_entries, leaderboard_records
 from seqloom.tracking.registry.leaderboard import Asked, Board
+from seqloom.tracking.registry.leaderboard_entries import Rival, read_rival
 from seqloom.tracking.registry.leaderboard_page import page
 from seqloom.tracking.registry.leaderboard_records import read_results
-from seqloom.tracking.registry.rivals import Rival, read_rival
 from tests.finished import give_store
 from tests.scored_runs import EXPERIMENT, GOOD, MODEL, POOR, REFERENCES, log_run, recorded_score, register
 

@@ -15,8 +15,7 @@ from seqloom.errors import RegistryError
 from seqloom.tracking.client.store import Store, connect
 from seqloom.tracking.runs.curves import Point
 from seqloom.tracking.runs.training_run import Model, TrainingRun, log_run
-from seqloom.tracking.sync.following import follow
-from seqloom.tracking.sync.sending import send_all
+from seqloom.tracking.sync.sending import follow, send_all
 from seqloom.tracking.sync.training_sync import Live, held
 from tests.finished import finish, give_store
 

@@ -26,8 +26,7 @@ from seqloom.tracking.client.library import MlflowClient, MlflowException, mlflo
 from seqloom.tracking.client.local_files import (
     ARTIFACTS as ARTIFACTS,  # for others: local_files must not be imported first
 )
-from seqloom.tracking.client.local_files import SQLITE
-from seqloom.tracking.client.relocation import make_relative
+from seqloom.tracking.client.local_files import SQLITE, make_relative
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # as `mlflow server` reads it; for stores that are a database

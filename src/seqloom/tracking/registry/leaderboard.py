@@ -17,7 +17,7 @@ from seqloom.evaluation.significance import compare
 from seqloom.tracking.client.names import CHAMPION
 from seqloom.tracking.client.store import Store
 from seqloom.tracking.registry.comparison import bootstrap_settings
-from seqloom.tracking.registry.leaderboard_entries import Entrant, entrants, read_segments
+from seqloom.tracking.registry.leaderboard_entries import Entrant, Rival, entrants, read_segments, score_rival
 from seqloom.tracking.registry.leaderboard_records import (
     Pair,
     Result,
@@ -27,7 +27,6 @@ from seqloom.tracking.registry.leaderboard_records import (
     read_results,
     texts_hash,
 )
-from seqloom.tracking.registry.rivals import Rival, score_rival
 
 _RESAMPLING = re.compile(r"\bbs:\d+\|seed:\d+\|?")  # it shapes the interval, not the score
 _SHOWN = 16  # digits of a hash

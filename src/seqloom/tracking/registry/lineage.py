@@ -3,20 +3,22 @@
 It only reads: tags, params and files of the run. What was not recorded is None or empty, and nothing is guessed.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from seqloom.errors import ParamsError, RegistryError
 from seqloom.plain_yaml import read
 from seqloom.tracking.client.library import MlflowException
-from seqloom.tracking.client.names import FINGERPRINT
+from seqloom.tracking.client.names import CANDIDATE, FINGERPRINT
 from seqloom.tracking.client.run_data import read_artifact
 from seqloom.tracking.client.store import Store, refusals
-from seqloom.tracking.registry.versions import Version, parse, the_version
+from seqloom.tracking.registry.versions import Reference, Version, parse, the_version, versions
 from seqloom.tracking.runs.costs import FLOW_RUN
 from seqloom.tracking.runs.training_run import TRAINING
 
 PARAMS, LOCK = "params.yaml", "dvc.lock"  # artifacts of a run
+_CORPUS_METRICS = "metrics/corpus.json"
 
 
 class Lineage(NamedTuple):
@@ -95,6 +97,36 @@ def find(store: Store, name: str) -> tuple[Version | None, Any]:
     raise RegistryError(
         f"{name}: {of} in {store.shown}; valid are ids of runs, models:/NAME@ALIAS, models:/NAME/NUMBER"
     )
+
+
+class Baseline(NamedTuple):
+    """A version, as `models:/NAME/NUMBER`, and what its corpus counts."""
+
+    version: str
+    corpus: dict[str, Any]
+
+
+def last_registered(store: Store, name: str) -> Baseline | None:
+    """The version with the alias `candidate`, or None where there is none yet.
+
+    Raises:
+        RegistryError: its run has no such artifact, or the registry refuses.
+    """
+    found = versions(store, Reference(name, alias=CANDIDATE))
+    if not found:
+        return None
+    version = f"models:/{name}/{found[0].version}"
+    content = read_artifact(store, found[0].run_id, _CORPUS_METRICS) if found[0].run_id else None
+    try:
+        corpus = json.loads(content) if content is not None else None
+    except ValueError:
+        corpus = None
+    if not isinstance(corpus, dict):
+        raise RegistryError(
+            f"{version}: its run has no {_CORPUS_METRICS} to compare with; `make run` registers the model of this folder "
+            "again"
+        )
+    return Baseline(version, corpus)
 
 
 def _below(tags: Mapping[str, str], prefix: str) -> dict[str, str]:

@@ -10,9 +10,10 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from seqloom.errors import RegistryError
-from seqloom.evaluation.settings import TITLES
+from seqloom.evaluation.settings import LEADING, METRICS, TITLES, Task
 from seqloom.tracking.client.store import Store, refusals
 
 TABLE = "samples.json"  # sentences of the test split, from the worst to the best translated
@@ -21,6 +22,16 @@ _NUMBERS_HEADS = ("group", "name", "value")
 _KEPT = "placeholder_accuracy"  # a score of the test that has no interval
 _TABLES = "mlflow.loggedArtifacts"  # the tag by which MLflow's page knows which artifacts are tables
 _MOST_CHARACTERS = 1000  # of a text in a table
+_VIEW, _VIEW_NAME = "scores", "Scores"
+VIEW_TAG = f"mlflow.sharedViewState.{_VIEW}"  # of experiments
+CHARTS = "CHART"  # a mode of the runs page
+_VIEW_CURVES = ("valid/bleu", "train/tokens_per_s", "train/seconds")
+_VIEW_PARAMS = (
+    "train.lr",
+    "train.max_steps",
+    "train.seed",
+)  # more would not fit 1600 pixels
+_TRAINING = {"workflowType": "machine_learning"}
 
 
 class Sample(NamedTuple):
@@ -95,3 +106,58 @@ def log_table(store: Store, run_id: str, file: str, heads: Sequence[str], rows: 
 
 def _short(text: str) -> str:
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
+
+
+def view_columns(task: Task) -> list[str]:
+    """Return the columns of the view, as MLflow's page names them."""
+    metrics = [f"metrics.`{name}`" for name in (*(f"test/{score}" for score in METRICS[task]), *_VIEW_CURVES)]
+    return [*metrics, *(f"params.`{name}`" for name in _VIEW_PARAMS)]
+
+
+def save_view(store: Store, experiment: str, task: Task | None = None) -> None:
+    """Save the view in the experiment of that id, unless it is there already.
+
+    Without a task, any view that is there stays; a new one is sorted by validation BLEU, as nothing is tested yet.
+
+    Raises:
+        RegistryError: the store refuses.
+    """
+    with refusals(store):
+        found = store.client.get_experiment(experiment)
+        if task is None and VIEW_TAG in found.tags:
+            return
+        view = _view(task, found.creation_time or 0)
+        if found.tags.get(VIEW_TAG) != view:
+            store.client.set_experiment_tag(experiment, VIEW_TAG, view)
+
+
+def find_experiment(store: Store, name: str | None) -> str | None:
+    """Return the id of the experiment of that name with the view saved in it, or None if there is none yet.
+
+    Raises:
+        RegistryError: the store refuses.
+    """
+    with refusals(store):
+        found = None if name is None else store.client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage != "active":
+        return None
+    save_view(store, found.experiment_id)
+    return str(found.experiment_id)
+
+
+def view_url(server: str, experiment: str | None = None, mode: str | None = None) -> str:
+    """Return the address of the view on the MLflow server at `server`; without an experiment, of the list of them."""
+    if experiment is None:
+        return f"{server}/#/experiments?{urlencode(_TRAINING)}"
+    query = _TRAINING | {"viewStateShareKey": _VIEW} | ({"compareRunsMode": mode} if mode is not None else {})
+    return f"{server}/#/experiments/{experiment}/runs?{urlencode(query)}"
+
+
+def _view(task: Task | None, created: int) -> str:
+    first = "valid/bleu" if task is None else f"test/{LEADING[task]}"
+    state: dict[str, Any] = {
+        "orderByKey": f"metrics.`{first}`",
+        "orderByAsc": False,
+        "selectedColumns": view_columns(task or "translation"),
+    }
+    return json.dumps({"name": _VIEW_NAME, "createdAt": created, "updatedAt": created, "state": json.dumps(state)})

@@ -21,8 +21,7 @@ from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.names import ARTIFACT, FINGERPRINT
 from seqloom.tracking.client.store import Store, experiment_id, holds_model, local_folder, refusals
 from seqloom.tracking.runs.curves import Point
-from seqloom.tracking.runs.page import TABLE, Sample, is_score, log_numbers, log_table
-from seqloom.tracking.runs.view import save_view
+from seqloom.tracking.runs.page import TABLE, Sample, is_score, log_numbers, log_table, save_view
 
 _CODE = Path(__file__).with_name("served_model.py")  # handed over as a file: importing it would import torch
 TRAINING = "seqloom.training"  # tag of runs: the folder in scratch that their training had

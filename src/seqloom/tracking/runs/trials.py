@@ -14,7 +14,7 @@ from seqloom.errors import RegistryError
 from seqloom.settings import Settings
 from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.store import Store, experiment_id, refusals
-from seqloom.tracking.runs.view import save_view
+from seqloom.tracking.runs.page import save_view
 
 SWEEP, POINT = "seqloom.sweep", "seqloom.point"  # tags: which sweep, and which of its points; the sweep itself is ...
 _WHOLE = "all"

@@ -20,10 +20,9 @@ from seqloom.errors import RegistryError
 from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.names import FINGERPRINT, model_name
 from seqloom.tracking.client.store import DATABASE, Store, experiment_id, refusals
-from seqloom.tracking.runs.page import log_table
+from seqloom.tracking.runs.page import log_table, save_view
 from seqloom.tracking.runs.provenance import flat
 from seqloom.tracking.runs.training_run import AT_ONCE, TRAINING, live_run
-from seqloom.tracking.runs.view import save_view
 from seqloom.tracking.sync import system_metrics
 from seqloom.tracking.sync.journal_reader import FINISHED, JOURNAL, Journal, Observation, read_identity, read_samples
 

@@ -16,8 +16,7 @@ from seqloom.params import Params, load_params
 from seqloom.progress import ignore
 from seqloom.stages import register_model
 from seqloom.tracking.client.library import MlflowClient, mlflow
-from seqloom.tracking.client.local_files import LocalFiles
-from seqloom.tracking.client.relocation import make_relative
+from seqloom.tracking.client.local_files import LocalFiles, make_relative
 from seqloom.tracking.client.store import connect, experiment_id
 from seqloom.tracking.registry.versions import Reference, fetch, versions
 from tests.finished import finish, give_store
