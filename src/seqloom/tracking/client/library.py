@@ -3,17 +3,17 @@
 What the environment already says wins. It knows nothing of seqloom.
 """
 
-import gc
 import logging
 import os
 import warnings
 from typing import Any
 
+from seqloom import telemetry
+from seqloom.collector import importing
+
 # MLflow reads these when it is imported, or later on every request. Its own patience with a server that does not
 # answer is seven tries of two minutes each; a person wants to hear of it sooner.
 _DEFAULTS = {
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -24,9 +24,9 @@ _DEFAULTS = {
 }
 for _name, _value in _DEFAULTS.items():
     os.environ.setdefault(_name, _value)
+telemetry.switch_off()
 
-gc.disable()
-with warnings.catch_warnings():
+with importing(), warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MLflow and what it imports warn of their own future
     import mlflow
     import mlflow.artifacts
@@ -37,10 +37,6 @@ with warnings.catch_warnings():
     from mlflow.store.artifact import artifact_repository_registry
 
     from seqloom.tracking.client.local_files import LocalFiles
-# Its thousand modules live as long as the process. Looking through them for garbage, again and again and at the exit,
-# is a third of the time that a command like `seqloom info` takes.
-gc.freeze()
-gc.enable()
 
 # As the entry point in pyproject.toml does; an environment that was installed by an earlier version has none.
 _registry: Any = artifact_repository_registry._artifact_repository_registry
