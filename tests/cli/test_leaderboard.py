@@ -7,7 +7,6 @@ import pytest
 from seqloom import places
 from seqloom.cli import main as cli
 from seqloom.tracking.client.store import Store, connect
-from seqloom.tracking.registry.leaderboard_records import PLACE
 from tests.finished import give_store
 from tests.scored_runs import GOOD, MODEL, POOR, REFERENCES, log_run, register
 
@@ -107,7 +106,7 @@ def test_nothing_to_rank_is_no_fault(
     give_store(tmp_path)
     cli.main(list(ASKED))
     assert capsys.readouterr().out.startswith("no finished run with scores in experiment 'seqloom' of ")
-    assert not PLACE.exists()
+    assert not places.LEADERBOARD.exists()
     (tmp_path / "other.txt").write_text("a\n")
     assert "nothing is on this leaderboard" in fails(*ASKED, "--rival", "other=other.txt")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seqloom.cli.naming import PARAMS, add_model, default_model
 from seqloom.cli.table import table
 from seqloom.files import write_text
+from seqloom.places import LEADERBOARD
 
 if TYPE_CHECKING:
     from seqloom.tracking.client.store import Store
@@ -55,7 +56,6 @@ def run(options: argparse.Namespace) -> None:
     from seqloom.tracking.client.store import NothingRegisteredError, connect
     from seqloom.tracking.registry.leaderboard import Asked, leaderboard
     from seqloom.tracking.registry.leaderboard_entries import read_rival
-    from seqloom.tracking.registry.leaderboard_records import PLACE
 
     experiment, model = _subject(options)
     rivals = [read_rival(named) for named in options.rival]
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
         if rivals:
             raise
         nothing = str(error)
-    board = leaderboard(store, PLACE, asked)
+    board = leaderboard(store, LEADERBOARD, asked)
     if options.json:
         print(json.dumps(_record(board), indent=2, ensure_ascii=False))
     else:

@@ -29,7 +29,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_embedded_store_lies_at_the_root_with_its_files_beside_it(tmp_path: Path) -> None:
     root = tmp_path / "with a space"
     root.mkdir()
-    (root / "mlflow.db.part").write_bytes(b"half of a database, of a process that was killed")
+    (root / ".mlflow.db.part").write_bytes(b"half of a database, of a process that was killed")
     store = connect(root, create=True)
     assert store.uri == f"sqlite:///{root}/mlflow.db"
     assert mlflow.get_tracking_uri() == store.uri

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seqloom.tracking.runs.provenance import commit, dvc_hashes, fingerprint, flat, versions
+from seqloom.tracking.runs.provenance import commit, dvc_hashes, fingerprint, versions
 
 LOCK = """
 schema: '2.0'
@@ -82,7 +82,3 @@ def test_the_fingerprint_is_of_names_contents_and_facts(tmp_path: Path) -> None:
     assert fingerprint(tmp_path, {"y": 2, "x": 1}) == by_hand
     (tmp_path / "a").rename(tmp_path / "c")
     assert fingerprint(tmp_path, {"y": 2, "x": 1}) != by_hand
-
-
-def test_nested_data_gets_names_with_dots() -> None:
-    assert flat({"a": {"b": 1, "c": {"d": [2]}}, "e": None}) == {"a.b": 1, "a.c.d": [2], "e": None}

@@ -8,6 +8,7 @@ from pathlib import Path
 import seqloom
 from seqloom import places
 from seqloom.evaluation.settings import METRICS, TITLES
+from seqloom.files import flatten
 from seqloom.params import PARAMS_FILE, Params
 from seqloom.stages.registration.judging import keep_texts
 from seqloom.stages.registration.results import Results
@@ -15,7 +16,7 @@ from seqloom.tracking.client.names import FINGERPRINT, model_name
 from seqloom.tracking.runs.costs import FLOW_RUN, Costs, costs, flow_run
 from seqloom.tracking.runs.curves import read_curves
 from seqloom.tracking.runs.page import metrics_of, read_samples
-from seqloom.tracking.runs.provenance import commit, dvc_hashes, flat, versions
+from seqloom.tracking.runs.provenance import commit, dvc_hashes, versions
 from seqloom.tracking.runs.training_run import Dataset, Model, TrainingRun
 
 LOCK = Path("dvc.lock")
@@ -33,7 +34,9 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
     kind = {"task": params.task, "direction": ", ".join(map(str, params.languages.directions)), "model.name": family}
     if preset is not None:
         kind["model.preset"] = preset
-    settings = flat(params.model_dump(mode="json", by_alias=True, exclude={"guard"}) | {"model": params.model.used()})
+    settings = flatten(
+        params.model_dump(mode="json", by_alias=True, exclude={"guard"}) | {"model": params.model.used()}
+    )
     if params.train.tokens_per_batch == "auto":
         settings["train.tokens_per_batch"] = results.training["tokens_per_batch"]
     name = model_name(params.task, params.languages.sources, params.languages.targets)
@@ -124,7 +127,7 @@ def _numbers(results: Results) -> dict[str, float]:
     groups = {"test": test, **directions}
     groups |= {"training": results.training, "corpus": results.corpus, "tokens": results.tokens}
     for group, tree in groups.items():
-        for name, value in flat(tree).items():
+        for name, value in flatten(tree).items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 found[f"{group}/{name.removesuffix('.score')}"] = float(value)
     return found

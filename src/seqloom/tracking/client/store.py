@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from seqloom.errors import RegistryError, SilentError
+from seqloom.files import replacing
 from seqloom.tracking.client.library import MlflowClient, MlflowException, mlflow
 from seqloom.tracking.client.local_files import (
     ARTIFACTS as ARTIFACTS,  # for others: local_files must not be imported first
@@ -200,14 +201,13 @@ def _make(database: Path, *, create: bool, own: bool) -> None:
         if database.exists():
             return
         # MLflow makes a database in some hundred steps, and one that was stopped in between stays broken.
-        beside = database.with_name(f"{database.name}.part")
-        beside.unlink(missing_ok=True)
-        try:
-            MlflowClient(f"{SQLITE}{beside}").search_experiments(max_results=1)
-        except (MlflowException, SQLAlchemyError) as error:
-            said = _explained(str(error), f"{SQLITE}{database}")
-            raise RegistryError(f"{database}: cannot be made: {said}") from error
-        beside.replace(database)
+        with replacing(database) as beside:
+            beside.unlink(missing_ok=True)
+            try:
+                MlflowClient(f"{SQLITE}{beside}").search_experiments(max_results=1)
+            except (MlflowException, SQLAlchemyError) as error:
+                said = _explained(str(error), f"{SQLITE}{database}")
+                raise RegistryError(f"{database}: cannot be made: {said}") from error
 
 
 def _settle(database: Path) -> None:

@@ -21,7 +21,6 @@ from seqloom.evaluation.scores import Score
 from seqloom.evaluation.settings import LEADING, Task
 from seqloom.settings import Settings
 
-PLACE = Path("reports/leaderboard")
 _PAIRS, _OWN_HASH = "pairs", "sha256"
 _DIGITS = 16  # of a SHA-256, in names of files
 _Hash = Field(pattern=r"^[0-9a-f]{64}$")

@@ -123,8 +123,8 @@ def last_registered(store: Store, name: str) -> Baseline | None:
         corpus = None
     if not isinstance(corpus, dict):
         raise RegistryError(
-            f"{version}: its run has no {_CORPUS_METRICS} to compare with; `make run` registers the model of this folder "
-            "again"
+            f"{version}: its run has no {_CORPUS_METRICS} to compare with; `make run` registers the model of this "
+            "folder again"
         )
     return Baseline(version, corpus)
 

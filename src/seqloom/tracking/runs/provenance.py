@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from seqloom.files import hashes_of
+
 _GIT_PATIENCE = 10  # seconds
 
 
@@ -61,22 +63,9 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 def fingerprint(folder: Path, facts: Mapping[str, Any]) -> str:
     """SHA-256 over every file of `folder`, by name and content, and over `facts`, which must be plain data."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode())
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"\n{path.relative_to(folder).as_posix()} {content}".encode())
+    for path, content in hashes_of(folder).items():
+        digest.update(f"\n{path} {content}".encode())
     return digest.hexdigest()
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested data as `{"train.lr": 0.002}`; lists stay as they are."""
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            leaves |= flat(value, f"{prefix}{key}.")
-        else:
-            leaves[f"{prefix}{key}"] = value
-    return leaves
 
 
 def _git(root: Path, *arguments: str) -> str | None:

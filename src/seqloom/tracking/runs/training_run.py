@@ -19,6 +19,7 @@ from seqloom import __version__
 from seqloom.evaluation.settings import Task
 from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.names import ARTIFACT, FINGERPRINT
+from seqloom.tracking.client.run_data import log_metrics, log_params, log_tags, logged_steps
 from seqloom.tracking.client.store import Store, experiment_id, holds_model, local_folder, refusals
 from seqloom.tracking.runs.curves import Point
 from seqloom.tracking.runs.page import TABLE, Sample, is_score, log_numbers, log_table, save_view
@@ -26,7 +27,6 @@ from seqloom.tracking.runs.page import TABLE, Sample, is_score, log_numbers, log
 _CODE = Path(__file__).with_name("served_model.py")  # handed over as a file: importing it would import torch
 TRAINING = "seqloom.training"  # tag of runs: the folder in scratch that their training had
 _MODEL_NAME = "model"
-AT_ONCE = {"params": 100, "metrics": 1000}  # what MLflow takes in one request
 _REQUIRED = ("torch", "sentencepiece", "sentencex", "safetensors", "numpy", "pydantic", "pyyaml")
 
 
@@ -120,7 +120,7 @@ def _taken_over(store: Store, home: str, run: TrainingRun, tags: Mapping[str, st
         return None
     run_id = str(found.info.run_id)
     store.client.update_run(run_id, status="RUNNING", name=run.name)
-    store.client.log_batch(run_id, tags=[mlflow.entities.RunTag(name, value) for name, value in tags.items()])
+    log_tags(store, run_id, tags)
     return run_id
 
 
@@ -163,21 +163,14 @@ def _closed(store: Store, run_id: str) -> Iterator[None]:
 def _log_facts(store: Store, run_id: str, run: TrainingRun) -> None:
     """Log params, curves and datasets, but for what is there: a param cannot change, a point would be there twice."""
     known = store.client.get_run(run_id).data
-    params = [mlflow.entities.Param(name, str(value)) for name, value in run.params.items() if name not in known.params]
-    for first in range(0, len(params), AT_ONCE["params"]):
-        store.client.log_batch(run_id, params=params[first : first + AT_ONCE["params"]])
-    there = {
-        (metric, point.step)
-        for metric in {point.metric for point in run.curves} & known.metrics.keys()
-        for point in store.client.get_metric_history(run_id, metric)
-    }
+    log_params(store, run_id, {name: value for name, value in run.params.items() if name not in known.params})
+    there = logged_steps(store, run_id, {point.metric for point in run.curves} & known.metrics.keys())
     metrics = [
         mlflow.entities.Metric(point.metric, point.value, round((run.began + point.seconds) * 1000), point.step)
         for point in run.curves
         if (point.metric, point.step) not in there
     ]
-    for first in range(0, len(metrics), AT_ONCE["metrics"]):
-        store.client.log_batch(run_id, metrics=metrics[first : first + AT_ONCE["metrics"]])
+    log_metrics(store, run_id, metrics)
     if run.datasets:
         store.client.log_inputs(run_id, datasets=[_input(dataset) for dataset in run.datasets])
 
@@ -188,8 +181,7 @@ def _log_metrics(store: Store, run_id: str, model_id: str, metrics: Mapping[str,
         mlflow.entities.Metric(name, value, _now(), 0, model_id=model_id if is_score(name) else None)
         for name, value in metrics.items()
     ]
-    for first in range(0, len(entities), AT_ONCE["metrics"]):
-        store.client.log_batch(run_id, metrics=entities[first : first + AT_ONCE["metrics"]])
+    log_metrics(store, run_id, entities)
 
 
 def _input(dataset: Dataset) -> Any:

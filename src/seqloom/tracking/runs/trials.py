@@ -4,21 +4,21 @@ A record may come again, after a kill or a server that did not answer: the runs 
 hold already is not written twice. It knows no sampler and no pruner.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from seqloom.errors import RegistryError
 from seqloom.settings import Settings
 from seqloom.tracking.client.library import mlflow
+from seqloom.tracking.client.run_data import log_metrics, log_params, logged_steps
 from seqloom.tracking.client.store import Store, experiment_id, refusals
 from seqloom.tracking.runs.page import save_view
 
 SWEEP, POINT = "seqloom.sweep", "seqloom.point"  # tags: which sweep, and which of its points; the sweep itself is ...
 _WHOLE = "all"
-_AT_ONCE = {"params": 100, "metrics": 1000}  # what MLflow takes in one request
 
 
 class TrialRecord(Settings):
@@ -78,16 +78,12 @@ def _create(store: Store, home: str, record: TrialRecord, point: str, parent: st
 def _write(store: Store, run_id: str, record: TrialRecord) -> None:
     client, time = store.client, round(record.time * 1000)
     known = client.get_run(run_id).data
-    new = {name: value for name, value in record.params.items() if name not in known.params}
-    for part in _parts([mlflow.entities.Param(name, value) for name, value in new.items()], "params"):
-        client.log_batch(run_id, params=part)
+    log_params(store, run_id, {name: value for name, value in record.params.items() if name not in known.params})
     values = [
         *_unknown(store, run_id, known.metrics, record),
         *((name, 0, record.metrics[name]) for name in record.metrics),
     ]
-    points = [mlflow.entities.Metric(metric, value, time, step) for metric, step, value in values]
-    for part in _parts(points, "metrics"):
-        client.log_batch(run_id, metrics=part)
+    log_metrics(store, run_id, [mlflow.entities.Metric(metric, value, time, step) for metric, step, value in values])
     for name, value in record.tags.items():
         client.set_tag(run_id, name, value)
     if record.state == "RUNNING":
@@ -101,10 +97,5 @@ def _unknown(
 ) -> list[tuple[str, int, float]]:
     """The points of the curves that the run does not have."""
     metrics = {metric for metric, _, _ in record.curves}
-    there = {(m, each.step) for m in metrics & known.keys() for each in store.client.get_metric_history(run_id, m)}
+    there = logged_steps(store, run_id, metrics & known.keys())
     return [(metric, step, value) for metric, step, value in record.curves if (metric, step) not in there]
-
-
-def _parts(entities: Sequence[Any], kind: str) -> list[Sequence[Any]]:
-    size = _AT_ONCE[kind]
-    return [entities[first : first + size] for first in range(0, len(entities), size)]

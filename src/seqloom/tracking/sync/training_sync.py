@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from seqloom.errors import RegistryError
+from seqloom.files import flatten, write_json
 from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.names import FINGERPRINT, model_name
+from seqloom.tracking.client.run_data import METRICS_AT_ONCE, batches, log_metrics, log_params
 from seqloom.tracking.client.store import DATABASE, Store, experiment_id, refusals
 from seqloom.tracking.runs.page import log_table, save_view
-from seqloom.tracking.runs.provenance import flat
-from seqloom.tracking.runs.training_run import AT_ONCE, TRAINING, live_run
+from seqloom.tracking.runs.training_run import TRAINING, live_run
 from seqloom.tracking.sync import system_metrics
 from seqloom.tracking.sync.journal_reader import FINISHED, JOURNAL, Journal, Observation, read_identity, read_samples
 
@@ -141,13 +142,9 @@ class Live:
         known = {
             name: self.identity[name] for name in ("languages", "tokenizer", "model", "train") if name in self.identity
         }
-        params = [
-            mlflow.entities.Param(name, str(value))
-            for name, value in flat(known).items()
-            if value is not None and value != "auto"  # register_model knows what it was
-        ]
-        for first in range(0, len(params), AT_ONCE["params"]):
-            store.client.log_batch(made, params=params[first : first + AT_ONCE["params"]])
+        # A param cannot be changed: register_model logs the value that "auto" became.
+        params = {name: value for name, value in flatten(known).items() if value is not None and value != "auto"}
+        log_params(store, made, params)
         save_view(store, home)
         return str(made)
 
@@ -157,10 +154,9 @@ class Live:
             (point for point in self._waiting.values() if point.step > sent.get(point.metric, -1)),
             key=lambda point: point.step,
         )
-        for first in range(0, len(new), AT_ONCE["metrics"]):
-            batch = new[first : first + AT_ONCE["metrics"]]
+        for batch in batches(new, METRICS_AT_ONCE):
             # Where the answer is lost and this is sent again, MLflow sees that it has these very points.
-            store.client.log_batch(run_id, metrics=[_metric(*point) for point in batch])
+            log_metrics(store, run_id, [_metric(*point) for point in batch])
             for point in batch:
                 sent[point.metric] = max(point.step, sent.get(point.metric, -1))
             self._remember(closed=False)
@@ -178,8 +174,7 @@ class Live:
             except (ValueError, KeyError, AttributeError):
                 continue
             metrics += [_metric(name, number, value, at) for name, value in figures.items()]
-        for first in range(0, len(metrics), AT_ONCE["metrics"]):
-            store.client.log_batch(run_id, metrics=metrics[first : first + AT_ONCE["metrics"]])
+        log_metrics(store, run_id, metrics)
         if len(lines) > done:
             self._position["system"] = len(lines)
             self._remember(closed=False)
@@ -202,9 +197,7 @@ class Live:
 
     def _remember(self, *, closed: bool) -> None:
         self._position["closed"] = closed
-        beside = self.folder / f"{POSITION}.part"
-        beside.write_text(json.dumps(self._position) + "\n", encoding="utf-8")
-        beside.replace(self.folder / POSITION)
+        write_json(self.folder / POSITION, self._position)
 
 
 @contextmanager
