@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # The modules that may be left out, written again: one more in EXEMPT has to be argued for here, too.
 DECIDING = {
     "seqloom.errors", "seqloom.params", "seqloom.plain_yaml", "seqloom.printable", "seqloom.progress",
-    "seqloom.settings", "seqloom.stages.console", "seqloom.places", "seqloom.exits", "seqloom.telemetry", "seqloom.collector",
+    "seqloom.settings", "seqloom.stages.console", "seqloom.places", "seqloom.exits", "seqloom.telemetry",
+    "seqloom.collector",
 }  # fmt: skip
 CPU = Placement(torch.device("cpu"), "fp32")
 

@@ -19,7 +19,7 @@ Compare runs on the test set that they share: the scores with the paired bootstr
 the params that differ, and the segments whose translations differ most, side by side.
 """
 EPILOG = "A p below 0.05 says that a difference as large would seldom be luck. Of TER, less is better.\n"
-_SURE = 0.05
+_SIGNIFICANT = 0.05
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +68,6 @@ def _told(found: "Comparison", segments: int) -> Iterator[str]:
 
 
 def _score(difference: "Difference") -> str:
-    sure = "*" if difference.p < _SURE else ""
+    sure = "*" if difference.p < _SIGNIFICANT else ""
     low, high = f"{difference.low:+.2f}", f"{difference.high:+.2f}"
     return f"{difference.ours:.2f} ({difference.gain:+.2f} [{low}, {high}], p {difference.p:.3f}{sure})"

@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the versions as a table, or as JSON."""
     from seqloom.tracking.client.store import NothingRegisteredError, connect
-    from seqloom.tracking.registry.versions import parse, versions
+    from seqloom.tracking.registry.versions import list_versions, parse_reference
 
     name = options.model or (default_model() if PARAMS.exists() else None)
-    wanted = parse(name if name.startswith("models:") else f"models:/{name}") if name else None
+    wanted = parse_reference(name if name.startswith("models:") else f"models:/{name}") if name else None
     found: list[Version] = []
     try:
         store = connect(Path.cwd(), create=False)
-        found = versions(store, wanted)
+        found = list_versions(store, wanted)
         said = f"{_table(found)}\n\n{store.shown}" if found else f"no version of {name or 'any model'} in {store.shown}"
     except NothingRegisteredError as error:
         said = str(error)

@@ -30,7 +30,7 @@ examples:
 
 The sources for another system: tail -n +2 data/corpus/test.tsv | cut -f1
 """
-_SURE = 0.05
+_SIGNIFICANT = 0.05
 _COLUMNS = 80
 _SHORTEST = 12  # characters of a name that are always shown
 _HASH = 16  # digits shown
@@ -50,16 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the leaderboard, and write the page if one is asked for."""
+    """Print the leaderboard, and write the page if one is requested."""
     if options.keep and not options.rival:
         options.misused("--keep keeps rivals: name one with --rival NAME=FILE")
     from seqloom.tracking.client.store import NothingRegisteredError, connect
-    from seqloom.tracking.registry.leaderboard import Asked, leaderboard
+    from seqloom.tracking.registry.leaderboard import LeaderboardQuery, leaderboard
     from seqloom.tracking.registry.leaderboard_entries import read_rival
 
     experiment, model = _subject(options)
     rivals = [read_rival(named) for named in options.rival]
-    asked = Asked(experiment, model, options.test, _last_test_set(), rivals, options.keep)
+    query = LeaderboardQuery(experiment, model, options.test, _last_test_set(), rivals, options.keep)
     store: Store | None = None
     try:
         store = connect(Path.cwd(), create=False)
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
         if rivals:
             raise
         nothing = str(error)
-    board = leaderboard(store, LEADERBOARD, asked)
+    board = leaderboard(store, LEADERBOARD, query)
     if options.json:
         print(json.dumps(_record(board), indent=2, ensure_ascii=False))
     else:
@@ -126,7 +126,7 @@ def _told(board: "Board", *, wide: bool) -> Iterator[str]:
 def _notes(board: "Board") -> Iterator[str]:
     who = _system(board, board.reference)
     if any(row.difference for row in board.rows):
-        yield f"gain and p: against {who}; paired bootstrap, * is p < {_SURE}"
+        yield f"gain and p: against {who}; paired bootstrap, * is p < {_SIGNIFICANT}"
     if not board.reference.champion:
         if board.champion_on is None:
             yield f"{board.model or 'the model'} has no champion"
@@ -185,7 +185,7 @@ def _right(heads: tuple[str, ...]) -> list[int]:
 
 def _system(board: "Board", row: "Row") -> str:
     title = row.title
-    if board.model and title.startswith(f"{board.model}/") and row.entrant is not None:
+    if board.model and title.startswith(f"{board.model}/") and row.entry is not None:
         title = f"version {title.removeprefix(f'{board.model}/')}"
     if row.champion:
         title += " @champion"
@@ -208,7 +208,9 @@ def _score(row: "Row") -> str:
 
 def _difference(row: "Row") -> tuple[str, str]:
     pair = row.difference
-    return ("-", "- ") if pair is None else (f"{pair.gain:+.2f}", f"{pair.p:.3f}{'*' if pair.p < _SURE else ' '}")
+    return (
+        ("-", "- ") if pair is None else (f"{pair.gain:+.2f}", f"{pair.p:.3f}{'*' if pair.p < _SIGNIFICANT else ' '}")
+    )
 
 
 def _speed(row: "Row") -> str:
@@ -246,14 +248,14 @@ def _record(board: "Board | None") -> dict[str, Any]:
 
 
 def _row_record(row: "Row") -> dict[str, Any]:
-    entrant = row.entrant
+    entry = row.entry
     return {
         "rank": row.rank,
         "system": row.title,
         "champion": row.champion,
-        "run_id": entrant.run_id if entrant else None,
-        "versions": list(entrant.versions) if entrant else [],
-        "aliases": list(entrant.aliases) if entrant else [],
+        "run_id": entry.run_id if entry else None,
+        "versions": list(entry.versions) if entry else [],
+        "aliases": list(entry.aliases) if entry else [],
         "kept": row.kept,
         "difference": None if row.difference is None else row.difference.model_dump(mode="json"),
         **row.result.model_dump(mode="json", exclude={"hypotheses", "format"}),

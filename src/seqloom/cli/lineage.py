@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the lineage as text, or as JSON."""
     from seqloom.tracking.client.store import connect
-    from seqloom.tracking.registry.lineage import lineage
+    from seqloom.tracking.registry.lineage import read_lineage
 
-    found = lineage(connect(Path.cwd(), create=False), options.model)
+    found = read_lineage(connect(Path.cwd(), create=False), options.model)
     if options.json:
         print(json.dumps(found._asdict(), indent=2, ensure_ascii=False))
     else:

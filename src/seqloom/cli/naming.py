@@ -39,12 +39,12 @@ def version_of(text: str, model: str | None) -> "Reference":
         ParamsError: no model is named, and there is no params.yaml.
         RegistryError: it names no version.
     """
-    from seqloom.tracking.registry.versions import parse
+    from seqloom.tracking.registry.versions import parse_reference
 
     if text.startswith("models:"):
-        found = parse(text)
+        found = parse_reference(text)
     else:
-        found = parse(f"models:/{model or default_model()}{text if text.startswith('@') else f'/{text}'}")
+        found = parse_reference(f"models:/{model or default_model()}{text if text.startswith('@') else f'/{text}'}")
     if found.number is None and found.alias is None:
         raise RegistryError(f"{text} names no version; valid are a number, @ALIAS and models:/NAME/NUMBER")
     return found

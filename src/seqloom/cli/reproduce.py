@@ -34,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Reproduce, print what is the same, and fail if the model is not."""
     from seqloom.tracking.client.store import connect
-    from seqloom.tracking.registry.lineage import lineage
+    from seqloom.tracking.registry.lineage import read_lineage
     from seqloom.tracking.registry.reproduction import reproduce
 
     store = connect(Path.cwd(), create=False)
-    wanted = lineage(store, options.model)
+    wanted = read_lineage(store, options.model)
     into = options.into or DEFAULT / wanted.run_id
     _tell(f"commit {str(wanted.commit)[:12]} in {into}; its code is run")
     found = reproduce(store, wanted, Path.cwd(), into, _tell)

@@ -140,10 +140,10 @@ def take_version(version: str, into: Path, listen: Listener) -> None:
         RegistryError: there is no such version, its files are gone, or the registry cannot be asked.
     """
     from seqloom.tracking.client.store import connect  # and with it MLflow, which others need not wait for
-    from seqloom.tracking.registry.versions import fetch, parse
+    from seqloom.tracking.registry.versions import fetch_model, parse_reference
 
     try:
-        folder = fetch(connect(Path.cwd(), create=False), parse(version))
+        folder = fetch_model(connect(Path.cwd(), create=False), parse_reference(version))
     except RegistryError as error:
         raise RegistryError(f"train.start: {error}") from error
     for path in sorted(folder.rglob("*")):

@@ -18,7 +18,7 @@ from seqloom.stages import register_model
 from seqloom.tracking.client.library import MlflowClient, mlflow
 from seqloom.tracking.client.local_files import LocalFiles, make_relative
 from seqloom.tracking.client.store import connect, experiment_id
-from seqloom.tracking.registry.versions import Reference, fetch, versions
+from seqloom.tracking.registry.versions import Reference, fetch_model, list_versions
 from tests.finished import finish, give_store
 
 URI = "models:/seqloom-en-de@champion"
@@ -129,10 +129,10 @@ def test_a_clone_uses_its_own_files_wherever_it_is(
 
     store = connect(here, create=False)
     assert all(location.startswith("file:ml") for location in locations(here))
-    assert fetch(store, Reference("seqloom-en-de", alias="champion")).is_relative_to(here)
+    assert fetch_model(store, Reference("seqloom-en-de", alias="champion")).is_relative_to(here)
     assert {file.path for file in store.client.list_artifacts(version["run_id"])} >= {"params.yaml", "gate", "report"}
     register_model.run(load_params(Path("params.yaml")), ignore)
-    assert [found.version for found in versions(store, Reference("seqloom-en-de"))] == ["1"]
+    assert [found.version for found in list_versions(store, Reference("seqloom-en-de"))] == ["1"]
     assert original.exists() == (request.node.callspec.params["away"] == "copied")
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from seqloom.tracking.client.names import model_name
-from seqloom.tracking.registry.versions import Reference, parse
+from seqloom.tracking.registry.versions import Reference, parse_reference
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,4 @@ def test_a_model_is_named_by_its_task_and_languages(
     task: str, sources: list[str], targets: list[str], name: str
 ) -> None:
     assert model_name(task, sources, targets) == name
-    assert parse(f"models:/{name}@champion") == Reference(name, alias="champion")
+    assert parse_reference(f"models:/{name}@champion") == Reference(name, alias="champion")

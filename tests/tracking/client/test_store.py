@@ -15,7 +15,7 @@ from seqloom.tracking.client.store import (
     connect,
     experiment_id,
     local_folder,
-    refusals,
+    registry_errors,
     without_password,
 )
 from tests.finished import give_store
@@ -151,7 +151,7 @@ def test_a_server_that_refuses_is_told_with_the_way_in(
 def test_what_mlflow_raises_becomes_one_line_without_secrets(tmp_path: Path) -> None:
     give_store(tmp_path)
     store = connect(tmp_path, create=False)._replace(uri="http://me:pa55word@host")
-    with pytest.raises(RegistryError) as caught, refusals(store):
+    with pytest.raises(RegistryError) as caught, registry_errors(store):
         raise MlflowException("\n  no luck at http://me:pa55word@host.\nTraceback: ...")
     assert str(caught.value) == "no luck at http://***@host"
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloom.tracking.registry.champion import Move, former
+from seqloom.tracking.registry.champion import Move, previous_champion
 
 
 def moves(*steps: str) -> list[Move]:
@@ -30,18 +30,18 @@ def moves(*steps: str) -> list[Move]:
 )
 def test_a_rollback_goes_back_as_if_what_it_takes_back_had_never_been(steps: list[str], leads_to: str | None) -> None:
     made = moves(*steps)
-    assert former(made, made[-1].version if made else None) == leads_to
+    assert previous_champion(made, made[-1].version if made else None) == leads_to
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=12, unique=True))
 def test_rollbacks_visit_every_champion_once_from_the_last_to_the_first(order: list[int]) -> None:
     made = moves(*map(str, order))
     visited = [made[-1].version]
-    while (number := former(made, visited[-1])) is not None:
+    while (number := previous_champion(made, visited[-1])) is not None:
         made.append(Move("now", "rollback", number, visited[-1], "", "me", True))
         visited.append(number)
     assert visited == [str(each) for each in reversed(order)]
 
 
 def test_a_champion_that_others_set_can_be_left_too() -> None:
-    assert former(moves("1", "2"), "7") == "2"
+    assert previous_champion(moves("1", "2"), "7") == "2"

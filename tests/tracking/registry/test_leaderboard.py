@@ -9,7 +9,7 @@ import pytest
 from seqloom.errors import EvaluationError, RegistryError
 from seqloom.tracking.client.store import Store, connect, experiment_id
 from seqloom.tracking.registry import leaderboard, leaderboard_entries, leaderboard_records
-from seqloom.tracking.registry.leaderboard import Asked, Board
+from seqloom.tracking.registry.leaderboard import Board, LeaderboardQuery
 from seqloom.tracking.registry.leaderboard_entries import Rival, read_rival
 from seqloom.tracking.registry.leaderboard_page import page
 from seqloom.tracking.registry.leaderboard_records import read_results
@@ -28,7 +28,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def board(store: Store | None, **asked: Any) -> Board:
-    found = leaderboard.leaderboard(store, PLACE, Asked(EXPERIMENT, MODEL, **asked))
+    found = leaderboard.leaderboard(store, PLACE, LeaderboardQuery(EXPERIMENT, MODEL, **asked))
     assert found is not None
     return found
 
@@ -151,11 +151,11 @@ def test_an_existing_file_is_never_rewritten(store: Store, monkeypatch: pytest.M
     (file,) = PLACE.glob("*/*.json")
     before = file.read_bytes()
     (result,) = read_results(PLACE)
-    leaderboard_records.keep_result(PLACE, result.model_copy(update={"name": "other"}))
+    leaderboard_records.write_result(PLACE, result.model_copy(update={"name": "other"}))
     assert file.read_bytes() == before
     # Another process writes the file between the look and the link.
     monkeypatch.setattr(Path, "exists", lambda _: False)
-    leaderboard_records.keep_result(PLACE, result.model_copy(update={"name": "other"}))
+    leaderboard_records.write_result(PLACE, result.model_copy(update={"name": "other"}))
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
 
@@ -175,8 +175,8 @@ def test_a_fingerprint_is_one_row(store: Store) -> None:
     again = log_run(store, "good again", GOOD, fingerprint="a" * 64)
     register(store, again)
     (row,) = board(store).rows
-    assert row.entrant is not None
-    assert row.entrant.versions == ("seqloom-en-de/2", "seqloom-en-de/1")
+    assert row.entry is not None
+    assert row.entry.versions == ("seqloom-en-de/2", "seqloom-en-de/1")
     assert row.champion
     assert len(files()) == 1
 
@@ -329,7 +329,7 @@ def test_records_are_a_leaderboard_without_the_store(store: Store) -> None:
     found = board(None)
     assert [(row.rank, row.title) for row in found.rows] == [(1, "good"), (2, "other")]
     assert found.rows[1].difference is not None
-    assert leaderboard.leaderboard(None, PLACE / "nowhere", Asked(EXPERIMENT, MODEL)) is None
+    assert leaderboard.leaderboard(None, PLACE / "nowhere", LeaderboardQuery(EXPERIMENT, MODEL)) is None
 
 
 @pytest.mark.parametrize(

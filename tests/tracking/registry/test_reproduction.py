@@ -8,7 +8,7 @@ import yaml
 
 from seqloom.errors import ReproductionError
 from seqloom.tracking.client.store import Store, connect, experiment_id
-from seqloom.tracking.registry.lineage import Lineage, lineage
+from seqloom.tracking.registry.lineage import Lineage, read_lineage
 from seqloom.tracking.registry.reproduction import reproduce
 from tests.finished import give_store
 
@@ -59,7 +59,7 @@ class Clone:
         )
         for name in ("params.yaml", "dvc.lock"):
             self.store.client.log_artifact(run.info.run_id, str(self.root / name))
-        return lineage(self.store, run.info.run_id)
+        return read_lineage(self.store, run.info.run_id)
 
 
 @pytest.fixture
@@ -113,16 +113,16 @@ def test_what_is_not_the_same_is_named(store: Store, tmp_path: Path) -> None:
 def test_what_was_not_recorded_cannot_be_made_again(store: Store, tmp_path: Path) -> None:
     run = store.client.create_run(experiment_id(store, "x"), tags={})
     with pytest.raises(ReproductionError, match="a commit was not recorded"):
-        told(lineage(store, run.info.run_id), store, tmp_path / "again")
+        told(read_lineage(store, run.info.run_id), store, tmp_path / "again")
     store.client.set_tag(run.info.run_id, "git.commit", "ab" * 20)
     with pytest.raises(ReproductionError, match=r"params\.yaml or dvc\.lock"):
-        told(lineage(store, run.info.run_id), store, tmp_path / "again")
+        told(read_lineage(store, run.info.run_id), store, tmp_path / "again")
     for name, content in (
         ("params.yaml", "corpora: {}"),
         ("dvc.lock", json.dumps({"stages": {"train_model": {"outs": [{"path": "models/candidate", "md5": "1"}]}}})),
     ):
         store.client.log_text(run.info.run_id, content, name)
-    wanted = lineage(store, run.info.run_id)
+    wanted = read_lineage(store, run.info.run_id)
     subprocess.run(["git", "init", "-q"], check=True)
     with pytest.raises(ReproductionError, match=r"commit abababababab cannot be checked out of .*fetch it"):
         told(wanted, store, tmp_path / "again")

@@ -10,7 +10,7 @@ import pytest
 from seqloom.errors import RegistryError
 from seqloom.stages.download_pretrained import take_version
 from seqloom.tracking.client.store import connect
-from seqloom.tracking.registry.versions import Reference, fetch, versions
+from seqloom.tracking.registry.versions import Reference, fetch_model, list_versions
 from tests.finished import give_store
 
 
@@ -44,12 +44,12 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_pickled_python_model_is_never_loaded(workspace: Path) -> None:
     store = connect(workspace, create=False)
-    assert [version.version for version in versions(store, Reference("theirs"))] == ["1"]
+    assert [version.version for version in list_versions(store, Reference("theirs"))] == ["1"]
     for wanted in (Reference("theirs", alias="champion"), Reference("theirs", number="1")):
         with pytest.raises(
             RegistryError, match="theirs version 1 was not registered by seqloom: it holds no model folder"
         ):
-            fetch(store, wanted)
+            fetch_model(store, wanted)
     with pytest.raises(RegistryError, match=r"train\.start: theirs version 1 was not registered by seqloom"):
         take_version("models:/theirs/1", workspace / "into", lambda progress: None)
     assert not (workspace / "ran").exists()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from seqloom.tracking.runs.costs import costs, flow_run
+from seqloom.tracking.runs.costs import current_flow_run, read_costs
 
 BEGIN = {"kind": "begin", "pid": 1, "host": "h", "device": "cuda (X), bf16", "processes": 2}
 
@@ -16,7 +16,7 @@ def journal(folder: Path, *records: dict[str, Any]) -> Path:
 
 
 def test_every_process_counts_as_far_as_it_wrote(tmp_path: Path) -> None:
-    spent = costs(
+    spent = read_costs(
         journal(
             tmp_path,
             {**BEGIN, "at": 100.0},
@@ -36,21 +36,21 @@ def test_every_process_counts_as_far_as_it_wrote(tmp_path: Path) -> None:
 
 
 def test_a_cpu_costs_no_time_of_gpus(tmp_path: Path) -> None:
-    spent = costs(journal(tmp_path, {**BEGIN, "device": "cpu", "at": 1.0}, {"kind": "step", "at": 3.0}))
+    spent = read_costs(journal(tmp_path, {**BEGIN, "device": "cpu", "at": 1.0}, {"kind": "step", "at": 3.0}))
     assert spent == (2.0, 0.0, 1, {})
     assert spent.metrics() == {"train/seconds": 2.0}
 
 
 def test_what_was_not_written_down_is_not_known(tmp_path: Path) -> None:
-    assert costs(tmp_path / "none.jsonl") is None
-    assert costs(journal(tmp_path, {"kind": "step", "step": 1, "seconds": 1.0})) is None
+    assert read_costs(tmp_path / "none.jsonl") is None
+    assert read_costs(journal(tmp_path, {"kind": "step", "step": 1, "seconds": 1.0})) is None
 
 
 def test_the_flow_run_is_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SEQLOOM_FLOW_RUN", "PREFECT__FLOW_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
-    assert flow_run() is None
+    assert current_flow_run() is None
     monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "of Prefect")
-    assert flow_run() == "of Prefect"
+    assert current_flow_run() == "of Prefect"
     monkeypatch.setenv("SEQLOOM_FLOW_RUN", "given")
-    assert flow_run() == "given"
+    assert current_flow_run() == "given"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seqloom.tracking.runs.provenance import commit, dvc_hashes, fingerprint, versions
+from seqloom.tracking.runs.provenance import current_commit, dvc_hashes, fingerprint, library_versions
 
 LOCK = """
 schema: '2.0'
@@ -38,21 +38,21 @@ def repository(tmp_path: Path) -> Path:
 def test_a_commit_is_dirty_by_what_shapes_a_result(repository: Path) -> None:
     shaping = [Path("src"), Path("not-there.txt")]
     (repository / "dvc.lock").write_text("2")
-    clean = commit(repository, shaping)
+    clean = current_commit(repository, shaping)
     assert clean is not None
     head = subprocess.run(
         ["git", "-C", str(repository), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
     )
     assert clean == (head.stdout.strip(), False)
     (repository / "src" / "new.py").write_text("")
-    assert commit(repository, shaping) == (clean.sha, True)
+    assert current_commit(repository, shaping) == (clean.sha, True)
 
 
 def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert commit(tmp_path, []) is None
+    assert current_commit(tmp_path, []) is None
     monkeypatch.setenv("PATH", "")
-    assert commit(tmp_path, []) is None
+    assert current_commit(tmp_path, []) is None
 
 
 def test_hashes_come_from_the_lock(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_lock_that_is_missing_or_broken_stops_nothing(tmp_path: Path, content:
 
 
 def test_only_what_is_installed_has_a_version() -> None:
-    assert list(versions(["pytest", "no-such-library"])) == ["pytest"]
+    assert list(library_versions(["pytest", "no-such-library"])) == ["pytest"]
 
 
 def test_the_fingerprint_is_of_names_contents_and_facts(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from seqloom.progress import ignore
 from seqloom.stages import register_model
 from seqloom.tracking.client.library import MlflowException, mlflow
 from seqloom.tracking.client.store import connect
-from seqloom.tracking.registry.versions import Reference, fetch
+from seqloom.tracking.registry.versions import Reference, fetch_model
 from seqloom.translation.texts import TextTranslator
 from tests.finished import REPOSITORY, finish, give_store
 
@@ -42,7 +42,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def expected(workspace: Path) -> list[str]:
-    folder = fetch(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion"))
+    folder = fetch_model(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion"))
     assert folder != workspace / places.CANDIDATE
     translations = _texts(TextTranslator.load(folder))
     assert translations == _texts(TextTranslator.load(workspace / places.CANDIDATE, search=_search(folder)))
@@ -100,7 +100,7 @@ def test_another_column_is_translated_and_pointed_at_once(
 
 
 def test_the_search_can_be_changed_for_a_call(model: Any, workspace: Path, expected: list[str]) -> None:
-    folder = fetch(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion"))
+    folder = fetch_model(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion"))
     greedy = TextTranslator.load(folder, search=_search(folder).model_copy(update={"beam": 1, "length_penalty": 0.0}))
     params = {"beam": 1, "length_penalty": 0.0, "language": "de"}
     assert model.predict(TEXTS, params=params) == _texts(greedy)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from seqloom.tracking.sync.journal_reader import Journal
+from seqloom.tracking.sync.journal_reader import JournalReader
 
 
 @pytest.mark.parametrize(("ahead", "alive"), [(0.0, True), (-7200.0, False), (7200.0, False)])
@@ -18,7 +18,7 @@ def test_a_journal_from_before_the_clock_was_set_back_is_no_sign_of_life(
     begin = {"kind": "begin", "at": time.time(), "pid": 1, "host": "another machine", "device": "cpu"}
     file.write_text(json.dumps(begin) + "\n", encoding="utf-8")
     os.utime(file, (time.time() + ahead,) * 2)
-    journal = Journal(file, 1)
+    journal = JournalReader(file, 1)
     journal.read()
-    assert journal.work is not None
+    assert journal.process is not None
     assert journal.alive() is alive

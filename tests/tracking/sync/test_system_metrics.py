@@ -1,8 +1,8 @@
-from seqloom.tracking.sync.system_metrics import look, read_gpus
+from seqloom.tracking.sync.system_metrics import measure, read_gpus
 
 
 def test_a_machine_has_processors_and_memory() -> None:
-    figures = look()
+    figures = measure()
     assert 0 <= figures["system/cpu_utilization_percentage"] <= 100
     assert 0 < figures["system/system_memory_usage_percentage"] <= 100
 

@@ -16,7 +16,7 @@ from seqloom.tracking.client.store import Store, connect
 from seqloom.tracking.runs.curves import Point
 from seqloom.tracking.runs.training_run import Model, TrainingRun, log_run
 from seqloom.tracking.sync.sending import follow, send_all
-from seqloom.tracking.sync.training_sync import Live, held
+from seqloom.tracking.sync.training_sync import TrainingSync, sync_lock
 from tests.finished import finish, give_store
 
 NAME = "f00d" * 16
@@ -73,8 +73,8 @@ def curve(store: Store, name: str) -> list[tuple[int, float]]:
     return [(point.step, point.value) for point in store.client.get_metric_history(run.info.run_id, name)]
 
 
-def send(store: Store, training: Training) -> Live:
-    live = Live(training.folder)
+def send(store: Store, training: Training) -> TrainingSync:
+    live = TrainingSync(training.folder)
     live.send(store, "x")
     return live
 
@@ -138,7 +138,7 @@ def test_a_run_whose_training_died_is_closed_and_goes_on_with_it(store: Store, t
     training.steps(3, 4)
     live = send(store, training)
     assert [run.info.status for run in runs(store)] == ["RUNNING"]
-    assert not live.whole
+    assert not live.complete
     training.begin(dead=True)
     training.write("end", because="TrainingError")
     live.send(store, "x")
@@ -193,9 +193,9 @@ def test_a_copy_takes_no_part_in_a_training_of_the_original(
     shutil.copytree(tmp_path / "scratch", copy / "scratch")
     shutil.copyfile("mlflow.db", copy / "mlflow.db")
     training.steps(3, 4)
-    assert Live(training.folder).journal.read()
-    live = Live(copy / "scratch" / NAME)
-    live.look()
+    assert TrainingSync(training.folder).journal.read()
+    live = TrainingSync(copy / "scratch" / NAME)
+    live.read_new()
     assert not live.journal.alive()  # the process works in the original, and writes there
     send_all(connect(copy, create=False), "x", copy / "scratch", print)
     assert [run.info.status for run in runs(connect(copy, create=False))] == ["KILLED"]
@@ -218,7 +218,7 @@ def test_after_a_move_nothing_is_sent_again(
             (tmp_path / name).rename(here / name)
     monkeypatch.chdir(here)
     position = json.loads((here / "scratch" / NAME / "sync.json").read_text())
-    live = Live(here / "scratch" / NAME)
+    live = TrainingSync(here / "scratch" / NAME)
     live.send(connect(here, create=False), "x")
     assert json.loads((here / "scratch" / NAME / "sync.json").read_text()) == position
     assert len(runs(connect(here, create=False))) == 1
@@ -255,9 +255,9 @@ def test_the_result_takes_over_the_run_of_its_training(store: Store, training: T
     assert curve(store, "test/bleu") == [(0, 12.5)]
     assert "corpus/kept" not in run.data.metrics
     training.write("validation", step=6, loss=2.5, bleu=12.5)
-    for late in (live, Live(training.folder)):
+    for late in (live, TrainingSync(training.folder)):
         late.send(store, "x")
-        assert late.whole
+        assert late.complete
     assert [run.info.status for run in runs(store)] == ["FINISHED"]
     assert "valid/bleu" not in runs(store)[0].data.metrics
     assert log_run(store, "x", registered(tmp_path, training=NAME)) == logged
@@ -273,7 +273,7 @@ def test_without_such_a_run_a_result_makes_its_own(store: Store, training: Train
 def test_one_process_sends_a_training(store: Store, training: Training) -> None:
     training.begin()
     said: list[str] = []
-    with held(training.folder) as ours:
+    with sync_lock(training.folder) as ours:
         assert ours
         send_all(store, "x", training.folder.parent, said.append)
     assert said == [f"{training.folder}: another process sends this"]

@@ -13,10 +13,10 @@ from seqloom.params import PARAMS_FILE, Params
 from seqloom.stages.registration.judging import keep_texts
 from seqloom.stages.registration.results import Results
 from seqloom.tracking.client.names import FINGERPRINT, model_name
-from seqloom.tracking.runs.costs import FLOW_RUN, Costs, costs, flow_run
+from seqloom.tracking.runs.costs import FLOW_RUN, Costs, current_flow_run, read_costs
 from seqloom.tracking.runs.curves import read_curves
 from seqloom.tracking.runs.page import metrics_of, read_samples
-from seqloom.tracking.runs.provenance import commit, dvc_hashes, versions
+from seqloom.tracking.runs.provenance import current_commit, dvc_hashes, library_versions
 from seqloom.tracking.runs.training_run import Dataset, Model, TrainingRun
 
 LOCK = Path("dvc.lock")
@@ -43,7 +43,7 @@ def describe(params: Params, results: Results, identity: str) -> TrainingRun:
     told = params.languages.target_languages
     journal = places.SCRATCH / str(results.training.get("fingerprint")) / JOURNAL
     curves = read_curves(places.TRAINING_PLOT, journal if journal.is_file() else None)
-    spent, numbers = costs(journal), _numbers(results)
+    spent, numbers = read_costs(journal), _numbers(results)
     hashes = dvc_hashes(LOCK, HASHED)
     took = max((point.seconds for point in curves), default=0.0)
     ended = journal.stat().st_mtime if journal.is_file() else time.time()
@@ -103,10 +103,10 @@ def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[s
     tags = {"corpora": ", ".join(params.corpora)}
     if params.register_.label is not None:
         tags["label"] = params.register_.label
-    if (head := commit(Path.cwd(), SHAPING)) is not None:
+    if (head := current_commit(Path.cwd(), SHAPING)) is not None:
         # MLflow's page shows a commit under its own name
         tags |= {"git.commit": head.sha, "git.dirty": str(head.dirty).lower(), "mlflow.source.git.commit": head.sha}
-    tags |= {f"version.{library}": number for library, number in versions(LIBRARIES).items()}
+    tags |= {f"version.{library}": number for library, number in library_versions(LIBRARIES).items()}
     tags |= {f"dvc.{place}": content for place, content in hashes.items()}
     tags |= {"version.seqloom": seqloom.__version__, "mlflow.source.name": "seqloom.stages.register_model"}
     tags |= {name: str(results.training[name]) for name in ("device", "stopped_because") if name in results.training}
@@ -115,7 +115,7 @@ def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[s
 
 def _work(spent: Costs | None) -> dict[str, str]:
     """The tags of what training cost, and of the Prefect flow run that this process is part of."""
-    flow = flow_run()
+    flow = current_flow_run()
     return (spent.tags() if spent is not None else {}) | ({FLOW_RUN: flow} if flow is not None else {})
 
 

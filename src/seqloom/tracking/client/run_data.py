@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from seqloom.tracking.client.library import MlflowException, mlflow
-from seqloom.tracking.client.store import Store, refusals
+from seqloom.tracking.client.store import Store, registry_errors
 
 METRICS_AT_ONCE = 1000
 _PARAMS_AT_ONCE, _TAGS_AT_ONCE = 100, 100
@@ -22,7 +22,7 @@ def read_artifact(store: Store, run_id: str, path: str) -> bytes | None:
     Raises:
         RegistryError: the store refuses.
     """
-    with refusals(store), tempfile.TemporaryDirectory(prefix="seqloom-") as folder:
+    with registry_errors(store), tempfile.TemporaryDirectory(prefix="seqloom-") as folder:
         parent = path.rpartition("/")[0]
         if not any(file.path == path for file in store.client.list_artifacts(run_id, parent or None)):
             return None

@@ -36,7 +36,7 @@ _COPIES = ".dvc/tmp/exps"
 _KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's page looks for prompts and agents in it
 _HEADER = b"SQLite format 3"  # how a database begins
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-_SILENCE = ("Max retries exceeded", "timed out", "timeout expired", "Connection refused")
+_NO_ANSWER = ("Max retries exceeded", "timed out", "timeout expired", "Connection refused")
 _LOCKED = "database is locked"
 # What SQLite says, and what a person can do about it.
 _SQLITE = {
@@ -87,10 +87,10 @@ def connect(root: Path, *, create: bool) -> Store:
     artifacts = None
     if not uri.startswith(("http:", "https:")):
         artifacts = os.environ.get(ARTIFACTS_VARIABLE) or (home / ARTIFACTS).as_uri()
-    client = _answering(uri)
+    client = _connected_client(uri)
     movable = uri == f"{SQLITE}{own}" and not os.environ.get(ARTIFACTS_VARIABLE)
     if movable:
-        _settle(own)
+        _make_locations_relative(own)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     if given is None:  # MLflow hands its choice on to child processes; for another folder it would be the wrong one
@@ -109,12 +109,12 @@ def without_password(uri: str) -> str:
 
 
 @contextmanager
-def refusals(store: Store) -> Iterator[None]:
+def registry_errors(store: Store) -> Iterator[None]:
     """Turn what MLflow raises inside the block into a `RegistryError`."""
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
-        said = _explained(str(error), store.uri)
+        said = _explain(str(error), store.uri)
         if said in _SQLITE.values():
             said = f"{store.shown}: {said}, and run again"
         raise _kind(error)(said) from error
@@ -129,13 +129,13 @@ def exclusive(store: Store) -> Iterator[None]:
 
 def experiment_id(store: Store, name: str) -> str:
     """The id of the experiment of that name, made where there is none."""
-    with refusals(store):
+    with registry_errors(store):
         found = store.client.get_experiment_by_name(name)
         if found is None:
             try:
                 made = store.client.create_experiment(name, artifact_location=store.artifacts, tags=_KIND)
                 if store.movable:
-                    _settle(store.lock.with_name(DATABASE))
+                    _make_locations_relative(store.lock.with_name(DATABASE))
                 return str(made)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -206,22 +206,22 @@ def _make(database: Path, *, create: bool, own: bool) -> None:
             try:
                 MlflowClient(f"{SQLITE}{beside}").search_experiments(max_results=1)
             except (MlflowException, SQLAlchemyError) as error:
-                said = _explained(str(error), f"{SQLITE}{database}")
+                said = _explain(str(error), f"{SQLITE}{database}")
                 raise RegistryError(f"{database}: cannot be made: {said}") from error
 
 
-def _settle(database: Path) -> None:
+def _make_locations_relative(database: Path) -> None:
     """Make its locations relative. Where that cannot be written, as in a read-only copy, they stay as they are."""
     if not os.access(database, os.W_OK):
         return
     try:
         make_relative(database)
     except sqlite3.Error as error:
-        said = _explained(str(error), f"{SQLITE}{database}")
+        said = _explain(str(error), f"{SQLITE}{database}")
         raise _kind(error)(f"{database}: its artifact locations cannot be made relative: {said}") from error
 
 
-def _answering(uri: str) -> MlflowClient:
+def _connected_client(uri: str) -> MlflowClient:
     """A client of the store, after it has answered something small; MLflow's own patience is minutes."""
     parts = urlsplit(uri)
     dialect = parts.scheme.partition("+")[0]
@@ -237,7 +237,7 @@ def _answering(uri: str) -> MlflowClient:
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         raise _kind(error)(
-            f"the tracking store {without_password(uri)} cannot be used: {_explained(str(error), uri)}; put that "
+            f"the tracking store {without_password(uri)} cannot be used: {_explain(str(error), uri)}; put that "
             f"right, or set {URI_VARIABLE} to another store (unset, it is {DATABASE} in this folder), and run again"
         ) from error
     finally:
@@ -246,13 +246,13 @@ def _answering(uri: str) -> MlflowClient:
 
 
 def _kind(error: Exception) -> type[RegistryError]:
-    silent = isinstance(error, OSError) or any(sign in str(error) for sign in (*_SILENCE, _LOCKED))
+    silent = isinstance(error, OSError) or any(sign in str(error) for sign in (*_NO_ANSWER, _LOCKED))
     return SilentError if silent else RegistryError
 
 
-def _explained(message: str, uri: str) -> str:
+def _explain(message: str, uri: str) -> str:
     said = _first_line(message)
-    if any(sign in message for sign in _SILENCE):
+    if any(sign in message for sign in _NO_ANSWER):
         said = "it does not answer"
     if uri.startswith(SQLITE) and (known := next((_SQLITE[sign] for sign in _SQLITE if sign in message), None)):
         said = known

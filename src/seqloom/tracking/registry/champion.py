@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 from seqloom.errors import RegistryError
 from seqloom.tracking.client.names import CHAMPION, MOVE
-from seqloom.tracking.client.store import Store, refusals
-from seqloom.tracking.registry.versions import is_whole
+from seqloom.tracking.client.store import Store, registry_errors
+from seqloom.tracking.registry.versions import has_files
 
 How = Literal["gate", "promote", "rollback"]
 
@@ -31,23 +31,23 @@ class Move(NamedTuple):
     made: bool  # False: written down, and cut off before it was done
 
 
-def reigning(store: Store, name: str) -> str | None:
+def current_champion(store: Store, name: str) -> str | None:
     """The number of the champion, or None."""
-    with refusals(store):
+    with registry_errors(store):
         number = store.client.get_registered_model(name).aliases.get(CHAMPION)
     return None if number is None else str(number)
 
 
-def crown(store: Store, name: str, number: str, how: How, because: str) -> Move:
+def set_champion(store: Store, name: str, number: str, how: How, because: str) -> Move:
     """Make a version champion, and write it down. The same again changes nothing.
 
     Raises:
         RegistryError: there is no such version, or its files are gone, or the registry refuses.
     """
-    with refusals(store):
-        if not is_whole(store, store.client.get_model_version(name, number)):
+    with registry_errors(store):
+        if not has_files(store, store.client.get_model_version(name, number)):
             raise RegistryError(f"the files of {name} version {number} are gone; it cannot be the champion")
-        before = reigning(store, name)
+        before = current_champion(store, name)
         moves = history(store, name)
         last = moves[-1] if moves else None
         if before == number and last is not None and last.version == number and last.made:
@@ -64,25 +64,25 @@ def crown(store: Store, name: str, number: str, how: How, because: str) -> Move:
 
 def history(store: Store, name: str) -> list[Move]:
     """Every move of the alias, the oldest first; what other tools did to it is not in here."""
-    with refusals(store):
+    with registry_errors(store):
         model = store.client.get_registered_model(name)
     written = sorted((key, value) for key, value in model.tags.items() if key.startswith(MOVE))
     return [_read(value) for _, value in written]
 
 
-def former(moves: Iterable[Move], champion: str | None) -> str | None:
+def previous_champion(moves: Iterable[Move], champion: str | None) -> str | None:
     """The version that a rollback leads to: the champion before this one, as if what was rolled back had never been."""
-    throne: list[str] = []
+    champions: list[str] = []
     for move in moves:
-        if move.how == "rollback" and move.version in throne:
-            del throne[throne.index(move.version) + 1 :]
+        if move.how == "rollback" and move.version in champions:
+            del champions[champions.index(move.version) + 1 :]
         else:
-            if move.before is not None and not throne:
-                throne.append(move.before)
-            throne.append(move.version)
-    while throne and throne[-1] == champion:
-        throne.pop()
-    return throne[-1] if throne else None
+            if move.before is not None and not champions:
+                champions.append(move.before)
+            champions.append(move.version)
+    while champions and champions[-1] == champion:
+        champions.pop()
+    return champions[-1] if champions else None
 
 
 def _write(store: Store, name: str, number: int, move: Move) -> None:

@@ -17,7 +17,7 @@ from seqloom.evaluation.significance import Difference, compare
 from seqloom.languages import Direction
 from seqloom.tracking.client.run_data import read_artifact
 from seqloom.tracking.client.store import Store
-from seqloom.tracking.registry.lineage import Lineage, lineage
+from seqloom.tracking.registry.lineage import Lineage, read_lineage
 
 TEXTS = "report/hypotheses.tsv"  # artifact of a run
 _BOOTSTRAP, _SEED = 1000, 12345  # where the first run does not say
@@ -27,7 +27,7 @@ class UnreadableTextsError(RegistryError):
     """A run's texts are no table, or of no known task."""
 
 
-class Tested(NamedTuple):
+class TestedRun(NamedTuple):
     """A run, and what it made of the test set."""
 
     origin: Lineage
@@ -46,7 +46,7 @@ class Tested(NamedTuple):
 class Comparison(NamedTuple):
     """What differs between the first run and the others."""
 
-    runs: Sequence[Tested]
+    runs: Sequence[TestedRun]
     scores: Mapping[str, Sequence[Difference]]  # by metric: of each run but the first, less the first
     params: Mapping[str, Sequence[str | None]]  # those that differ, with the value of each run; None: it has none
     furthest: Sequence[int]  # the segments whose chrF differs most, from the largest difference
@@ -58,7 +58,7 @@ def compare_runs(store: Store, names: Sequence[str], *, most: int = 20) -> Compa
     Raises:
         RegistryError: one of them is not there or has no texts, or they were not tested on the same test set.
     """
-    first, *others = runs = [tested(store, name) for name in names]
+    first, *others = runs = [read_tested_run(store, name) for name in names]
     for other in others:
         if other.segments[:2] != first.segments[:2] or other.segments.directions != first.segments.directions:
             raise RegistryError(
@@ -79,13 +79,13 @@ def compare_runs(store: Store, names: Sequence[str], *, most: int = 20) -> Compa
     )
 
 
-def tested(store: Store, name: str) -> Tested:
+def read_tested_run(store: Store, name: str) -> TestedRun:
     """A run or version by its name, with its texts. Raises `RegistryError`."""
-    origin = lineage(store, name)
+    origin = read_lineage(store, name)
     found = read_texts(store, origin.run_id, origin.params, name)
     if found is None:
         raise RegistryError(f"{name}: its run has no {TEXTS}; only what register_model logged can be compared")
-    return Tested(origin, *found)
+    return TestedRun(origin, *found)
 
 
 def read_texts(

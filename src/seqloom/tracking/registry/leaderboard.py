@@ -17,22 +17,22 @@ from seqloom.evaluation.significance import compare
 from seqloom.tracking.client.names import CHAMPION
 from seqloom.tracking.client.store import Store
 from seqloom.tracking.registry.comparison import bootstrap_settings
-from seqloom.tracking.registry.leaderboard_entries import Entrant, Rival, entrants, read_segments, score_rival
+from seqloom.tracking.registry.leaderboard_entries import Entry, Rival, read_entries, read_segments, score_rival
 from seqloom.tracking.registry.leaderboard_records import (
-    Pair,
     Result,
-    keep_pair,
-    keep_result,
-    read_pair,
+    StoredDifference,
+    read_difference,
     read_results,
     texts_hash,
+    write_difference,
+    write_result,
 )
 
 _RESAMPLING = re.compile(r"\bbs:\d+\|seed:\d+\|?")  # it shapes the interval, not the score
 _SHOWN = 16  # digits of a hash
 
 
-class Asked(NamedTuple):
+class LeaderboardQuery(NamedTuple):
     """Which leaderboard."""
 
     experiment: str | None
@@ -48,24 +48,24 @@ class Row(NamedTuple):
 
     rank: int | None  # the same for equal scores; None: it was counted otherwise
     result: Result
-    entrant: Entrant | None  # its run in this store; None for a rival, or a run recorded in another clone
-    difference: Pair | None  # to the first run; None for that run itself, or if there are no texts
+    entry: Entry | None  # its run in this store; None for a rival, or a run recorded in another clone
+    difference: StoredDifference | None  # to the first run; None for that run itself, or if there are no texts
     kept: bool = True  # False: a rival that is shown this time only
 
     @property
     def champion(self) -> bool:
         """Whether it is the champion of the model."""
-        return self.entrant is not None and CHAMPION in self.entrant.aliases
+        return self.entry is not None and CHAMPION in self.entry.aliases
 
     @property
     def title(self) -> str:
         """How people tell it from the others."""
-        return self.entrant.versions[0] if self.entrant and self.entrant.versions else self.result.name
+        return self.entry.versions[0] if self.entry and self.entry.versions else self.result.name
 
     @property
     def speed(self) -> float | None:
         """Segments per second of decoding, if it was measured; the gate may measure it after the run was entered."""
-        measured = self.entrant.speed if self.entrant else None
+        measured = self.entry.speed if self.entry else None
         return measured or self.result.segments_per_s
 
 
@@ -93,49 +93,49 @@ class Board(NamedTuple):
         return self.reference.result.segments
 
 
-def leaderboard(store: Store | None, place: Path, asked: Asked) -> Board | None:
+def leaderboard(store: Store | None, place: Path, query: LeaderboardQuery) -> Board | None:
     """Read the leaderboard, entering runs that are new; None if nothing is on it.
 
     Args:
         store: None if this folder has no store; results that were kept are shown all the same.
         place: the folder of the records.
-        asked: what to show.
+        query: what to show.
 
     Raises:
         RegistryError: the store refuses, a record was changed, there is no such test set, or a rival does not fit it.
     """
     known = {(result.test_sha256, result.key): result for result in read_results(place)}
-    found, unscored = ([], 0) if store is None else entrants(store, asked.experiment, asked.model, known.values())
-    for entrant in found:
-        if (entrant.result.test_sha256, entrant.result.key) not in known:
-            keep_result(place, entrant.result)
-    rows = [Row(None, entrant.result, entrant, None) for entrant in found]
+    found, unscored = ([], 0) if store is None else read_entries(store, query.experiment, query.model, known.values())
+    for entry in found:
+        if (entry.result.test_sha256, entry.result.key) not in known:
+            write_result(place, entry.result)
+    rows = [Row(None, entry.result, entry, None) for entry in found]
     ours = {row.result.key for row in rows}
-    rows += [Row(None, each, None, None) for each in known.values() if each.key not in ours and _belongs(each, asked)]
+    rows += [Row(None, each, None, None) for each in known.values() if each.key not in ours and _belongs(each, query)]
     if not rows:
-        if asked.rivals:
+        if query.rivals:
             raise RegistryError("nothing is on this leaderboard: a rival is scored on the test set of a run")
         return None
     champion = next((row for row in rows if row.champion), None)
     sizes = Counter(row.result.test_sha256 for row in rows)
-    test = _chosen(sizes, asked, champion)
+    test = _chosen(sizes, query, champion)
     here = [row for row in rows if row.result.test_sha256 == test]
-    judge = _Judge(store, place, here)
-    for rival in asked.rivals:
-        if (row := _scored(rival, here, judge, asked.keep)) is not None:
+    comparer = _Comparer(store, place, here)
+    for rival in query.rivals:
+        if (row := _scored(rival, here, comparer, query.keep)) is not None:
             here.append(row)
             if row.kept:
-                keep_result(place, row.result)
+                write_result(place, row.result)
     reference = champion if champion in here else max(here, key=lambda row: row.result.leader.score)
     counted = _way(reference.result)
     same = sorted((row for row in here if _way(row.result) == counted), key=_order)
     scores = [row.result.leader.score for row in same]
     ranked = [
-        row._replace(rank=scores.index(row.result.leader.score) + 1, difference=judge.difference(row, reference))
+        row._replace(rank=scores.index(row.result.leader.score) + 1, difference=comparer.difference(row, reference))
         for row in same
     ]
     return Board(
-        model=asked.model,
+        model=query.model,
         test_sha256=test,
         task=reference.result.task,
         rows=ranked,
@@ -147,7 +147,7 @@ def leaderboard(store: Store | None, place: Path, asked: Asked) -> Board | None:
     )
 
 
-class _Judge:
+class _Comparer:
     """Compares systems of one test set by their texts, which it reads when they are needed."""
 
     def __init__(self, store: Store | None, place: Path, rows: Sequence[Row]) -> None:
@@ -159,29 +159,29 @@ class _Judge:
         """The texts of the test set with those of any run, if a run has them."""
         return next((texts for row in self._rows if (texts := self._of_run(row)) is not None), None)
 
-    def difference(self, row: Row, reference: Row) -> Pair | None:
+    def difference(self, row: Row, reference: Row) -> StoredDifference | None:
         """The difference of a row to the reference, read if it was computed before."""
         test, ours, theirs = row.result.test_sha256, row.result.key, reference.result.key
         if row is reference:
             return None
         both_kept = row.kept and reference.kept
-        if both_kept and (pair := read_pair(self._place, test, ours, theirs)) is not None:
+        if both_kept and (pair := read_difference(self._place, test, ours, theirs)) is not None:
             return pair
         texts = self._segments(row), self._segments(reference)
         if texts[0] is None or texts[1] is None or not _same_test(texts[0], texts[1]):
             return None
         metric = LEADING[row.result.task]
-        settings = bootstrap_settings(reference.entrant.params if reference.entrant else {})
+        settings = bootstrap_settings(reference.entry.params if reference.entry else {})
         found = compare(texts[0], texts[1], [metric], settings)[metric]
         low, high, p = round(found.low, 4), round(found.high, 4), round(found.p, 6)
         gain = round(row.result.leader.score - reference.result.leader.score, 4)
         signature = reference.result.leader.signature
-        pair = Pair(
+        pair = StoredDifference(
             test_sha256=test, ours=ours, theirs=theirs, metric=metric, signature=signature, gain=gain, low=low,
             high=high, p=p,
         )  # fmt: skip
         if both_kept:
-            keep_pair(self._place, pair)
+            write_difference(self._place, pair)
         return pair
 
     def _segments(self, row: Row) -> Segments | None:
@@ -191,16 +191,16 @@ class _Judge:
         return None if test is None else test._replace(hypotheses=row.result.hypotheses)
 
     def _of_run(self, row: Row) -> Segments | None:
-        if self._store is None or row.entrant is None:
+        if self._store is None or row.entry is None:
             return None
         if row.result.key not in self._texts:
-            self._texts[row.result.key] = read_segments(self._store, row.entrant)
+            self._texts[row.result.key] = read_segments(self._store, row.entry)
         return self._texts[row.result.key]
 
 
-def _scored(rival: Rival, here: Sequence[Row], judge: _Judge, keep: bool) -> Row | None:
+def _scored(rival: Rival, here: Sequence[Row], comparer: _Comparer, keep: bool) -> Row | None:
     """The row of a rival, or None if it was kept on the leaderboard before."""
-    test = judge.test_set
+    test = comparer.test_set
     if test is None:
         raise RegistryError(f"rival {rival.name}: no run of this store has the texts of the test set to score it with")
     own = texts_hash(rival.hypotheses)
@@ -212,9 +212,9 @@ def _scored(rival: Rival, here: Sequence[Row], judge: _Judge, keep: bool) -> Row
             raise RegistryError(f"rival {rival.name}: its texts are on the leaderboard already, as {row.title}")
         if row.title == rival.name:
             raise RegistryError(f"rival {rival.name}: another system on the leaderboard has this name")
-    runs = [row for row in here if row.entrant is not None]
+    runs = [row for row in here if row.entry is not None]
     like = next((row for row in runs if row.champion), runs[0])
-    settings = bootstrap_settings(like.entrant.params if like.entrant else {})
+    settings = bootstrap_settings(like.entry.params if like.entry else {})
     return Row(None, score_rival(rival, test, like.result, settings), None, None, kept=keep)
 
 
@@ -222,29 +222,29 @@ def _same_test(ours: Segments, theirs: Segments) -> bool:
     return ours[:2] == theirs[:2] and ours.directions == theirs.directions
 
 
-def _belongs(result: Result, asked: Asked) -> bool:
+def _belongs(result: Result, query: LeaderboardQuery) -> bool:
     """Whether a kept result that is not in this store belongs on this leaderboard."""
     if result.kind == "rival":
         return True
-    return (result.experiment is not None and result.experiment == asked.experiment) or (
-        result.model is not None and result.model == asked.model
+    return (result.experiment is not None and result.experiment == query.experiment) or (
+        result.model is not None and result.model == query.model
     )
 
 
-def _chosen(sizes: Mapping[str, int], asked: Asked, champion: Row | None) -> str:
+def _chosen(sizes: Mapping[str, int], query: LeaderboardQuery, champion: Row | None) -> str:
     """The test set to show."""
-    if asked.test is None:
+    if query.test is None:
         if champion is not None:
             return champion.result.test_sha256
-        if asked.here in sizes:
-            return str(asked.here)
+        if query.here in sizes:
+            return str(query.here)
         return max(sizes, key=lambda test: sizes[test])
-    matching = [test for test in sizes if test.startswith(asked.test.lower())]
+    matching = [test for test in sizes if test.startswith(query.test.lower())]
     if len(matching) == 1:
         return matching[0]
     said = "begins more than one test set" if matching else "is no test set on this leaderboard"
     there = ", ".join(f"{test[:_SHOWN]} ({count})" for test, count in (Counter(sizes)).most_common())
-    raise RegistryError(f"{asked.test!r} {said}; there are (with the number of systems): {there}")
+    raise RegistryError(f"{query.test!r} {said}; there are (with the number of systems): {there}")
 
 
 def _way(result: Result) -> tuple[str, str]:

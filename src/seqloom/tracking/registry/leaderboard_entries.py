@@ -16,18 +16,18 @@ from seqloom.plain_yaml import read
 from seqloom.tracking.client.library import MlflowException
 from seqloom.tracking.client.names import FINGERPRINT, SPEED
 from seqloom.tracking.client.run_data import read_artifact
-from seqloom.tracking.client.store import Store, refusals
+from seqloom.tracking.client.store import Store, registry_errors
 from seqloom.tracking.registry.comparison import UnreadableTextsError, read_texts
-from seqloom.tracking.registry.leaderboard_records import Measured, Result, texts_hash
+from seqloom.tracking.registry.leaderboard_records import Result, StoredScore, texts_hash
 from seqloom.tracking.registry.lineage import LOCK
-from seqloom.tracking.registry.versions import Reference, Version, versions
+from seqloom.tracking.registry.versions import Reference, Version, list_versions
 
 _EVALUATION, _TRAINING, _MODEL = "metrics/evaluation.json", "metrics/training.json", "models/candidate"
 _PAGE = 200
 _LONGEST_NAME = 60  # characters of a name
 
 
-class Entrant(NamedTuple):
+class Entry(NamedTuple):
     """A finished run with its scores."""
 
     result: Result
@@ -38,9 +38,9 @@ class Entrant(NamedTuple):
     speed: float | None  # segments per second, as the run is tagged now
 
 
-def entrants(
+def read_entries(
     store: Store, experiment: str | None, model: str | None, known: Iterable[Result]
-) -> tuple[list[Entrant], int]:
+) -> tuple[list[Entry], int]:
     """The finished runs of an experiment and the versions of a model, one for each fingerprint.
 
     A run whose result is among the `known` ones is not read again. The number beside the list is that of finished runs
@@ -50,7 +50,7 @@ def entrants(
         RegistryError: the store refuses.
     """
     recorded = {result.fingerprint: result for result in known if result.fingerprint}
-    found: list[Entrant] = []
+    found: list[Entry] = []
     unscored = 0
     for group in _groups(store, experiment, model):
         run, own = group
@@ -61,13 +61,13 @@ def entrants(
         aliases = tuple(sorted({alias for version in own for alias in version.aliases}))
         names = tuple(f"{version.name}/{version.version}" for version in own)
         tags = run.data.tags
-        found.append(Entrant(result, str(run.info.run_id), run.data.params, names, aliases, _number(tags.get(SPEED))))
+        found.append(Entry(result, str(run.info.run_id), run.data.params, names, aliases, _number(tags.get(SPEED))))
     return found, unscored
 
 
-def read_segments(store: Store, entrant: Entrant) -> Segments | None:
+def read_segments(store: Store, entry: Entry) -> Segments | None:
     """The test set of a run with the texts that it wrote, or None if it has none. Raises `RegistryError`."""
-    return _texts(store, entrant.run_id, entrant.params)
+    return _texts(store, entry.run_id, entry.params)
 
 
 class Rival(NamedTuple):
@@ -130,9 +130,9 @@ def score_rival(rival: Rival, test: Segments, like: Result, settings: EvaluateSe
         test_sha256=like.test_sha256,
         task=like.task,
         segments=like.segments,
-        scores={name: Measured.of(each) for name, each in scores.scores.items()},
+        scores={name: StoredScore.of(each) for name, each in scores.scores.items()},
         by_direction={
-            str(direction): {name: Measured.of(each) for name, each in found.scores.items()}
+            str(direction): {name: StoredScore.of(each) for name, each in found.scores.items()}
             for direction, found in several.items()
         },
         hypotheses=rival.hypotheses,
@@ -141,9 +141,9 @@ def score_rival(rival: Rival, test: Segments, like: Result, settings: EvaluateSe
 
 def _groups(store: Store, experiment: str | None, model: str | None) -> list[tuple[Any, list[Version]]]:
     """A run for each fingerprint, the newest, with its versions; runs without a fingerprint each by themselves."""
-    with refusals(store):
+    with registry_errors(store):
         runs = {str(run.info.run_id): run for run in _finished(store, experiment)}
-        owned = versions(store, Reference(model)) if model else []
+        owned = list_versions(store, Reference(model)) if model else []
         for version in owned:
             if version.run_id and version.run_id not in runs:
                 try:
@@ -190,7 +190,7 @@ def _read(store: Store, run: Any, own: Sequence[Version]) -> Result | None:
         return None
     directions = evaluation.get("by_direction")
     segments = _texts(store, run_id, params)
-    with refusals(store):
+    with registry_errors(store):
         experiment = store.client.get_experiment(run.info.experiment_id).name
     record = {
         "kind": "run",

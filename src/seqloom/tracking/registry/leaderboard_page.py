@@ -6,9 +6,9 @@ from html import escape
 from seqloom.evaluation.settings import METRICS, TITLES
 from seqloom.pages.frame import document, table
 from seqloom.tracking.registry.leaderboard import Board, Row
-from seqloom.tracking.registry.leaderboard_records import Measured
+from seqloom.tracking.registry.leaderboard_records import StoredScore
 
-_SURE = 0.05
+_SIGNIFICANT = 0.05
 _JOULES_PER_WATT_HOUR = 3600
 _CHART = 120  # width of an interval's picture
 _NONE = "–"
@@ -91,7 +91,7 @@ def _system(row: Row, *, device: bool = False) -> str:
     notes = ["champion"] if row.champion else []
     if row.result.kind == "rival":
         notes.append("rival" if row.kept else "rival, not kept")
-    elif row.entrant is None:
+    elif row.entry is None:
         notes.append("recorded in another clone")
     if row.title != row.result.name:
         notes.append(row.result.name)
@@ -116,7 +116,7 @@ def _difference(row: Row) -> str:
     pair = row.difference
     if pair is None:
         return _NONE
-    kind = "" if pair.p >= _SURE else ' class="better"' if pair.gain > 0 else ' class="worse"'
+    kind = "" if pair.p >= _SIGNIFICANT else ' class="better"' if pair.gain > 0 else ' class="worse"'
     return (
         f"<span{kind}>{pair.gain:+.2f}</span><br><small>[{pair.low:+.2f}, {pair.high:+.2f}]</small>"
         f"<br><small>p {pair.p:.3f}</small>"
@@ -142,7 +142,7 @@ def _scale(rows: Sequence[Row]) -> tuple[float, float]:
     return (low, high) if high > low else (low - 1, high + 1)
 
 
-def _picture(score: Measured, reference: float, scale: tuple[float, float]) -> str:
+def _picture(score: StoredScore, reference: float, scale: tuple[float, float]) -> str:
     """The interval as a line, with a dot at the score."""
 
     def x(value: float) -> str:

@@ -26,7 +26,7 @@ _DIGITS = 16  # of a SHA-256, in names of files
 _Hash = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class Measured(Settings):
+class StoredScore(Settings):
     """A score with its 95% interval, and how it was counted."""
 
     score: float
@@ -35,7 +35,7 @@ class Measured(Settings):
     signature: str
 
     @classmethod
-    def of(cls, score: Score) -> "Measured":
+    def of(cls, score: Score) -> "StoredScore":
         """The same score as a record."""
         return cls(**score._asdict())
 
@@ -54,8 +54,8 @@ class Result(Settings):
     test_sha256: str = _Hash
     task: Task
     segments: int
-    scores: dict[str, Measured]
-    by_direction: dict[str, dict[str, Measured]] = Field(default_factory=dict)
+    scores: dict[str, StoredScore]
+    by_direction: dict[str, dict[str, StoredScore]] = Field(default_factory=dict)
     params_sha256: str | None = None
     commit: str | None = None
     device: str | None = None
@@ -85,12 +85,12 @@ class Result(Settings):
         return self.key[:_DIGITS]
 
     @property
-    def leader(self) -> Measured:
+    def leader(self) -> StoredScore:
         """The score that decides which of two systems is better."""
         return self.scores[LEADING[self.task]]
 
 
-class Pair(Settings):
+class StoredDifference(Settings):
     """The difference of two systems in the leading score, by paired bootstrap resampling."""
 
     format: Literal[1] = 1
@@ -110,7 +110,7 @@ class Pair(Settings):
         return f"{self.ours[:_DIGITS]}-{self.theirs[:_DIGITS]}"
 
 
-_Record = TypeVar("_Record", Result, Pair)
+_Record = TypeVar("_Record", Result, StoredDifference)
 
 
 def texts_hash(texts: Sequence[str]) -> str:
@@ -123,18 +123,18 @@ def read_results(place: Path) -> list[Result]:
     return [_read(file, Result, file.parent.name, file.stem) for file in _files(place)]
 
 
-def read_pair(place: Path, test: str, ours: str, theirs: str) -> Pair | None:
+def read_difference(place: Path, test: str, ours: str, theirs: str) -> StoredDifference | None:
     """The stored difference of two systems, or None. Raises `RegistryError` as `read_results` does."""
     file = _pair_file(place, test, ours, theirs)
-    return _read(file, Pair, test[:_DIGITS], file.stem) if file.is_file() else None
+    return _read(file, StoredDifference, test[:_DIGITS], file.stem) if file.is_file() else None
 
 
-def keep_result(place: Path, result: Result) -> None:
+def write_result(place: Path, result: Result) -> None:
     """Write a result, unless there is one of the same system and test set."""
     _write(place / result.test_sha256[:_DIGITS] / f"{result.stem}.json", result)
 
 
-def keep_pair(place: Path, pair: Pair) -> None:
+def write_difference(place: Path, pair: StoredDifference) -> None:
     """Write a difference, unless there is one of the same two systems and test set."""
     _write(_pair_file(place, pair.test_sha256, pair.ours, pair.theirs), pair)
 
@@ -173,7 +173,7 @@ def _refusal(file: Path, said: str) -> RegistryError:
     return RegistryError(f"{file}: {said}; restore it from Git, or delete it and run `seqloom leaderboard` again")
 
 
-def _write(file: Path, record: Result | Pair) -> None:
+def _write(file: Path, record: Result | StoredDifference) -> None:
     if file.exists():
         return
     content = record.model_dump(mode="json", exclude_none=True)

@@ -12,8 +12,8 @@ from seqloom.plain_yaml import read
 from seqloom.tracking.client.library import MlflowException
 from seqloom.tracking.client.names import CANDIDATE, FINGERPRINT
 from seqloom.tracking.client.run_data import read_artifact
-from seqloom.tracking.client.store import Store, refusals
-from seqloom.tracking.registry.versions import Reference, Version, parse, the_version, versions
+from seqloom.tracking.client.store import Store, registry_errors
+from seqloom.tracking.registry.versions import Reference, Version, get_version, list_versions, parse_reference
 from seqloom.tracking.runs.costs import FLOW_RUN
 from seqloom.tracking.runs.training_run import TRAINING
 
@@ -46,7 +46,7 @@ class Lineage(NamedTuple):
     costs: Mapping[str, float]
 
 
-def lineage(store: Store, name: str) -> Lineage:
+def read_lineage(store: Store, name: str) -> Lineage:
     """The lineage of `models:/NAME@ALIAS`, `models:/NAME/NUMBER`, or of the run of that id.
 
     Raises:
@@ -83,11 +83,11 @@ def lineage(store: Store, name: str) -> Lineage:
 
 def find(store: Store, name: str) -> tuple[Version | None, Any]:
     """The version of that name, if it is one of a version, and its run as MLflow has it. Raises `RegistryError`."""
-    version = the_version(store, parse(name)) if name.startswith("models:") else None
+    version = get_version(store, parse_reference(name)) if name.startswith("models:") else None
     run_id = name if version is None else version.run_id
     if not run_id:
         raise RegistryError(f"{name}: has no run; it was not registered by seqloom")
-    with refusals(store):
+    with registry_errors(store):
         try:
             return version, store.client.get_run(run_id)
         except MlflowException as error:
@@ -112,7 +112,7 @@ def last_registered(store: Store, name: str) -> Baseline | None:
     Raises:
         RegistryError: its run has no such artifact, or the registry refuses.
     """
-    found = versions(store, Reference(name, alias=CANDIDATE))
+    found = list_versions(store, Reference(name, alias=CANDIDATE))
     if not found:
         return None
     version = f"models:/{name}/{found[0].version}"

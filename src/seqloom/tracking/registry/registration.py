@@ -10,18 +10,18 @@ from typing import Any
 from seqloom.errors import RegistryError
 from seqloom.tracking.client.library import MlflowException
 from seqloom.tracking.client.names import CANDIDATE, FINGERPRINT, PROMOTED, SPEED, VERDICT
-from seqloom.tracking.client.store import Store, refusals
-from seqloom.tracking.registry.versions import is_whole
+from seqloom.tracking.client.store import Store, registry_errors
+from seqloom.tracking.registry.versions import has_files
 from seqloom.tracking.runs.training_run import Logged
 
 _GATE = "\n\nThe gate: "  # in a version's description, what it says after the scores
 
 
-def find(store: Store, name: str, fingerprint: str) -> Any | None:
+def find_version(store: Store, name: str, fingerprint: str) -> Any | None:
     """The latest version of that fingerprint whose files are still where MLflow keeps them, or None."""
-    with refusals(store):
+    with registry_errors(store):
         found = store.client.search_model_versions(f"name = '{name}' and tags.`{FINGERPRINT}` = '{fingerprint}'")
-        whole = (version for version in found if is_whole(store, version))
+        whole = (version for version in found if has_files(store, version))
         return max(whole, key=lambda version: int(version.version), default=None)
 
 
@@ -33,8 +33,8 @@ def register(store: Store, name: str, logged: Logged, tags: Mapping[str, str], d
     Raises:
         RegistryError: the registry refuses.
     """
-    with refusals(store):
-        version = find(store, name, tags[FINGERPRINT])
+    with registry_errors(store):
+        version = find_version(store, name, tags[FINGERPRINT])
         if version is not None:
             return version
         _make_model(store, name)
@@ -48,33 +48,33 @@ def register(store: Store, name: str, logged: Logged, tags: Mapping[str, str], d
         )
 
 
-def nominate(store: Store, version: Any) -> None:
+def set_candidate(store: Store, version: Any) -> None:
     """Give a version the alias `candidate`."""
-    with refusals(store):
+    with registry_errors(store):
         aliases = store.client.get_registered_model(version.name).aliases
         if str(aliases.get(CANDIDATE)) != str(version.version):
             store.client.set_registered_model_alias(version.name, CANDIDATE, str(version.version))
 
 
-def label(store: Store, version: Any, word: str) -> None:
+def set_label(store: Store, version: Any, word: str) -> None:
     """Tag a version and its run with a word of the user's."""
-    with refusals(store):
+    with registry_errors(store):
         if version.tags.get("label") != word:
             store.client.set_model_version_tag(version.name, version.version, "label", word)
             store.client.set_tag(version.run_id, "label", word)
 
 
-def keep_speed(store: Store, version: Any, rate: float) -> None:
+def log_speed(store: Store, version: Any, rate: float) -> None:
     """Tag a version's run with the segments per second that it translates on this machine."""
-    with refusals(store):
+    with registry_errors(store):
         store.client.set_tag(version.run_id, SPEED, f"{rate:.1f}")
 
 
-def keep_verdict(
+def log_verdict(
     store: Store, version: Any, promoted: bool, reason: str, rules: Mapping[str, str], files: Mapping[str, str]
 ) -> None:
     """Write down what was found of a version: files for its run, a note and tags for itself, the verdict last."""
-    with refusals(store):
+    with registry_errors(store):
         name, number = version.name, str(version.version)
         note = f"{(version.description or '').partition(_GATE)[0]}{_GATE}{'' if promoted else 'not '}promoted. {reason}"
         store.client.update_model_version(name, number, description=note)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from seqloom.errors import RegistryError
 from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.names import ARTIFACT, FINGERPRINT, VERDICT
-from seqloom.tracking.client.store import Store, holds_model, local_folder, refusals
+from seqloom.tracking.client.store import Store, holds_model, local_folder, registry_errors
 
 _REFERENCE = re.compile(r"models:/(?P<name>[^/@'\"`]+)(?:@(?P<alias>[^/@]+)|/(?P<number>[1-9][0-9]*))?")
 _PAGE = 100
@@ -60,19 +60,19 @@ class Version(NamedTuple):
     rouge_l: Interval | None
 
 
-def parse(uri: str) -> Reference:
+def parse_reference(uri: str) -> Reference:
     """Read `models:/NAME`, `models:/NAME@ALIAS` or `models:/NAME/NUMBER`. Raises `RegistryError` for anything else."""
     if (match := _REFERENCE.fullmatch(uri)) is None:
         raise RegistryError(f"{uri!r} names no registered model; valid are models:/NAME@ALIAS and models:/NAME/NUMBER")
     return Reference(match["name"], match["alias"], match["number"])
 
 
-def versions(store: Store, wanted: Reference | None = None) -> list[Version]:
+def list_versions(store: Store, wanted: Reference | None = None) -> list[Version]:
     """The versions of a model, or the one that is named, or those of all models; the newest first.
 
     A model or version that does not exist gives an empty list. Raises `RegistryError` where the registry refuses.
     """
-    with refusals(store):
+    with registry_errors(store):
         condition = "" if wanted is None else f"name = '{wanted.name}'"
         models = {model.name: dict(model.aliases) for model in _all(store.client.search_registered_models, condition)}
         found = [
@@ -87,22 +87,22 @@ def versions(store: Store, wanted: Reference | None = None) -> list[Version]:
     return sorted(found, key=lambda version: (version.name, -int(version.version)))
 
 
-def the_version(store: Store, wanted: Reference) -> Version:
+def get_version(store: Store, wanted: Reference) -> Version:
     """The version of that number or alias. Raises `RegistryError` that lists those there are."""
-    found = versions(store, wanted)
+    found = list_versions(store, wanted)
     if not found or (wanted.alias is None and wanted.number is None):
         raise RegistryError(_unknown(store, wanted))
     return found[0]
 
 
-def fetch(store: Store, wanted: Reference) -> Path:
+def fetch_model(store: Store, wanted: Reference) -> Path:
     """The model folder of a version, which a `Translator` loads; fetched once where it lies on a server.
 
     Raises:
         RegistryError: there is no such version, or its files are gone, or the registry refuses.
     """
-    found = the_version(store, wanted)
-    with refusals(store):
+    found = get_version(store, wanted)
+    with registry_errors(store):
         version = store.client.get_model_version(found.name, found.version)
         place = location(store, version) or _downloaded(store, version)
     folder: Path = place / "artifacts" / ARTIFACT
@@ -119,7 +119,7 @@ def fetch(store: Store, wanted: Reference) -> Path:
     return folder
 
 
-def is_whole(store: Store, version: Any) -> bool:
+def has_files(store: Store, version: Any) -> bool:
     """Whether the files of a version are there; those of a server are taken to be."""
     place = location(store, version)
     return place is None or holds_model(place)
@@ -200,9 +200,9 @@ def _number(text: str | None) -> float | None:
 
 
 def _unknown(store: Store, wanted: Reference) -> str:
-    there = versions(store, Reference(wanted.name))
+    there = list_versions(store, Reference(wanted.name))
     if not there:
-        names = sorted({version.name for version in versions(store)})
+        names = sorted({version.name for version in list_versions(store)})
         known = f"registered are {', '.join(names)}" if names else "nothing is registered yet"
         return f"no model {wanted.name!r} in {store.shown}: {known}; `make run` trains and registers one"
     aliases = [f"@{alias}" for version in there for alias in version.aliases]

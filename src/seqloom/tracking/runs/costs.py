@@ -42,7 +42,7 @@ class Costs(NamedTuple):
         return found
 
 
-def costs(journal: Path) -> Costs | None:
+def read_costs(journal: Path) -> Costs | None:
     """Add up what the processes have written down; None where there is no journal, or it is older than such lines."""
     try:
         lines = journal.read_bytes().splitlines()
@@ -72,7 +72,7 @@ def costs(journal: Path) -> Costs | None:
     )
 
 
-def flow_run() -> str | None:
+def current_flow_run() -> str | None:
     """The Prefect flow run that this process is part of, as the environment names it."""
     return next((os.environ[name] for name in _FLOW_RUNS if os.environ.get(name)), None)
 

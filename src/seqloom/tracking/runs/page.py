@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from seqloom.errors import RegistryError
 from seqloom.evaluation.settings import LEADING, METRICS, TITLES, Task
-from seqloom.tracking.client.store import Store, refusals
+from seqloom.tracking.client.store import Store, registry_errors
 
 TABLE = "samples.json"  # sentences of the test split, from the worst to the best translated
 NUMBERS = "numbers.json"  # every number of the result
@@ -95,7 +95,7 @@ def log_table(store: Store, run_id: str, file: str, heads: Sequence[str], rows: 
 
     MLflow's own call adds to the table that is there, so that logging twice shows every row twice.
     """
-    with refusals(store):
+    with registry_errors(store):
         content = {"columns": list(heads), "data": [list(row) for row in rows]}
         store.client.log_text(run_id, json.dumps(content, ensure_ascii=False), file)
         known = json.loads(store.client.get_run(run_id).data.tags.get(_TABLES, "[]"))
@@ -122,7 +122,7 @@ def save_view(store: Store, experiment: str, task: Task | None = None) -> None:
     Raises:
         RegistryError: the store refuses.
     """
-    with refusals(store):
+    with registry_errors(store):
         found = store.client.get_experiment(experiment)
         if task is None and VIEW_TAG in found.tags:
             return
@@ -137,7 +137,7 @@ def find_experiment(store: Store, name: str | None) -> str | None:
     Raises:
         RegistryError: the store refuses.
     """
-    with refusals(store):
+    with registry_errors(store):
         found = None if name is None else store.client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage != "active":
         return None

@@ -26,7 +26,7 @@ class Commit(NamedTuple):
     dirty: bool
 
 
-def commit(root: Path, shaping: Iterable[Path]) -> Commit | None:
+def current_commit(root: Path, shaping: Iterable[Path]) -> Commit | None:
     """The commit of the repository at `root`; `dirty` looks at the files and folders `shaping` alone.
 
     The stages themselves change metrics and dvc.lock; a commit is not "dirty" because of what it made.
@@ -49,7 +49,7 @@ def dvc_hashes(lock: Path, outputs: Iterable[Path]) -> dict[str, str]:
     return {path: str(value) for path, value in hashes.items() if value}
 
 
-def versions(libraries: Iterable[str]) -> dict[str, str]:
+def library_versions(libraries: Iterable[str]) -> dict[str, str]:
     """The installed version of each library; those that are not installed are left out."""
     found = {}
     for library in libraries:

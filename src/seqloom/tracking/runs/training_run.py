@@ -20,7 +20,7 @@ from seqloom.evaluation.settings import Task
 from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.names import ARTIFACT, FINGERPRINT
 from seqloom.tracking.client.run_data import log_metrics, log_params, log_tags, logged_steps
-from seqloom.tracking.client.store import Store, experiment_id, holds_model, local_folder, refusals
+from seqloom.tracking.client.store import Store, experiment_id, holds_model, local_folder, registry_errors
 from seqloom.tracking.runs.curves import Point
 from seqloom.tracking.runs.page import TABLE, Sample, is_score, log_numbers, log_table, save_view
 
@@ -84,7 +84,7 @@ def log_run(store: Store, experiment: str, run: TrainingRun) -> Logged:
     Raises:
         RegistryError: the store refuses. What was begun is closed as failed, or by the next call.
     """
-    with refusals(store):
+    with registry_errors(store):
         home = experiment_id(store, experiment)
         if (found := _finished(store, home, run.fingerprint)) is not None:
             return found
@@ -109,7 +109,7 @@ def log_run(store: Store, experiment: str, run: TrainingRun) -> Logged:
 
 def live_run(store: Store, home: str, training: str) -> Any | None:
     """The run of a training that no result has taken over yet; the newest, should there be several."""
-    with refusals(store):
+    with registry_errors(store):
         found = store.client.search_runs([home], f"tags.`{TRAINING}` = '{training}'")
         return next((run for run in found if FINGERPRINT not in run.data.tags), None)
 
@@ -136,12 +136,12 @@ def _finished(store: Store, home: str, fingerprint: str) -> Logged | None:
         if run.info.status in ("RUNNING", "SCHEDULED"):
             store.client.set_terminated(run.info.run_id, "KILLED")
         outputs = run.outputs.model_outputs if run.outputs else []
-        if run.info.status == "FINISHED" and outputs and found is None and _is_whole(store, outputs[0].model_id):
+        if run.info.status == "FINISHED" and outputs and found is None and _has_files(store, outputs[0].model_id):
             found = Logged(run.info.run_id, outputs[0].model_id)
     return found
 
 
-def _is_whole(store: Store, model_id: str) -> bool:
+def _has_files(store: Store, model_id: str) -> bool:
     folder = local_folder(store, store.client.get_logged_model(model_id).artifact_location)
     return folder is None or holds_model(folder)
 

@@ -14,7 +14,7 @@ from seqloom.errors import RegistryError
 from seqloom.settings import Settings
 from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.run_data import log_metrics, log_params, logged_steps
-from seqloom.tracking.client.store import Store, experiment_id, refusals
+from seqloom.tracking.client.store import Store, experiment_id, registry_errors
 from seqloom.tracking.runs.page import save_view
 
 SWEEP, POINT = "seqloom.sweep", "seqloom.point"  # tags: which sweep, and which of its points; the sweep itself is ...
@@ -49,7 +49,7 @@ def read_record(path: Path) -> TrialRecord:
 
 def log_trial(store: Store, record: TrialRecord) -> str:
     """Bring a record to the store and return the id of its run. Raises `RegistryError`."""
-    with refusals(store):
+    with registry_errors(store):
         home = experiment_id(store, record.experiment)
         parent = None
         if record.point is not None:

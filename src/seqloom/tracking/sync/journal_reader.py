@@ -27,7 +27,7 @@ class Observation(NamedTuple):
     at: float
 
 
-class Work(NamedTuple):
+class TrainingProcess(NamedTuple):
     """The process that trains, or has trained."""
 
     pid: int
@@ -45,14 +45,14 @@ class _Update(NamedTuple):
     lr: float
 
 
-class Journal:
+class JournalReader:
     """Reads a journal as it grows. Updates become one point per `every` of them, as in plots/training.csv."""
 
     def __init__(self, file: Path, every: int) -> None:
         self._file, self._every = file, every
         self._offset = 0
         self._updates: dict[int, _Update] = {}  # since the last point
-        self.work: Work | None = None  # the last one; None where there is none, or it is older than such lines
+        self.process: TrainingProcess | None = None  # the last one
 
     def read(self) -> list[Observation]:
         """What is new since the last call. A step that is done again after a resumption is given again."""
@@ -66,17 +66,17 @@ class Journal:
 
     def alive(self) -> bool:
         """Whether the process that writes is there."""
-        if self.work is None:
+        if self.process is None:
             return False
-        if self.work.host != socket.gethostname():
+        if self.process.host != socket.gethostname():
             # A time ahead of ours is of before the clock was set back, and says as little as one long past.
             return abs(time.time() - self._file.stat().st_mtime) < _SILENCE
         try:
-            process = psutil.Process(self.work.pid)
+            process = psutil.Process(self.process.pid)
             return bool(
-                process.create_time() <= self.work.at + _CLOCKS  # or a younger process has its number
+                process.create_time() <= self.process.at + _CLOCKS  # or a younger process has its number
                 and process.status() != psutil.STATUS_ZOMBIE
-                and self._is_here(self.work.pid)
+                and self._is_here(self.process.pid)
             )
         except psutil.Error:
             return False
@@ -105,9 +105,9 @@ class Journal:
         at = float(record.get("at", 0))
         match record.get("kind"):
             case "begin":
-                self.work = Work(int(record["pid"]), str(record["host"]), str(record["device"]), at)
-            case "end" if self.work is not None:
-                self.work = self.work._replace(because=record["because"])
+                self.process = TrainingProcess(int(record["pid"]), str(record["host"]), str(record["device"]), at)
+            case "end" if self.process is not None:
+                self.process = self.process._replace(because=record["because"])
             case "validation":
                 step = int(record["step"])
                 return [Observation(f"valid/{name}", step, float(record[name]), at) for name in ("loss", "bleu")]
@@ -141,7 +141,7 @@ def read_identity(folder: Path) -> Mapping[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def read_samples(folder: Path) -> list[tuple[int, str, str, str]]:
+def read_translations(folder: Path) -> list[tuple[int, str, str, str]]:
     """Step, source, reference and translation of the sentences that are watched, by sentence and then by step."""
     try:
         content = (folder / SAMPLES).read_bytes()

@@ -10,10 +10,10 @@ from typing import Any
 
 from seqloom.errors import RegistryError
 from seqloom.tracking.client.names import FINGERPRINT
-from seqloom.tracking.client.store import Store, experiment_id, refusals
+from seqloom.tracking.client.store import Store, experiment_id, registry_errors
 from seqloom.tracking.runs.training_run import TRAINING
-from seqloom.tracking.sync.journal_reader import JOURNAL, Journal
-from seqloom.tracking.sync.training_sync import PLACE, Live, held, place
+from seqloom.tracking.sync.journal_reader import JOURNAL, JournalReader
+from seqloom.tracking.sync.training_sync import PLACE, TrainingSync, place_tag, sync_lock
 
 _LONGEST = 60.0  # seconds between two attempts to reach a store that is down
 _NEWS = 24 * 3600.0  # seconds; a journal that has not changed for longer belongs to no process that lives
@@ -31,17 +31,17 @@ def send_all(store: Store, experiment: str, scratch: Path, tell: Callable[[str],
         RegistryError: the store refuses or does not answer.
     """
     for folder in trainings(scratch):
-        with held(folder) as ours:
+        with sync_lock(folder) as ours:
             if not ours:
                 tell(f"{folder}: another process sends this")
                 continue
-            live = Live(folder)
-            live.look()
-            if live.journal.work is not None:
+            live = TrainingSync(folder)
+            live.read_new()
+            if live.journal.process is not None:
                 live.send(store, experiment)
                 tell(f"{folder}: sent")
     for run_id in _abandoned(store, experiment, scratch):
-        with refusals(store):
+        with registry_errors(store):
             store.client.set_terminated(run_id, "KILLED")
         tell(f"run {run_id}: closed, its training is gone")
 
@@ -61,19 +61,19 @@ def follow(
     Where none begins, it ends with the process that started it. Returns whether everything was sent; waits for a store
     that is down for `patience` seconds at the end.
     """
-    door, parent, begun = _Door(open_store, tell), os.getppid(), time.time()
+    door, parent, begun = _Connection(open_store, tell), os.getppid(), time.time()
     with ExitStack() as stack:
-        followed: dict[Path, Live] = {}
+        followed: dict[Path, TrainingSync] = {}
         while True:
             last = stop.is_set()
             for folder in _going_on(scratch, begun, followed):
                 with ExitStack() as attempt:
-                    if attempt.enter_context(held(folder)):
+                    if attempt.enter_context(sync_lock(folder)):
                         stack.push(attempt.pop_all())
-                        followed[folder] = Live(folder)
+                        followed[folder] = TrainingSync(folder)
                         tell(f"following {folder}")
             for live in followed.values():
-                live.look()
+                live.read_new()
             ended = bool(followed) and not any(live.journal.alive() for live in followed.values())
             if last or ended or (not followed and os.getppid() != parent):
                 return _finish(door, list(followed.values()), experiment, patience)
@@ -81,7 +81,7 @@ def follow(
             stop.wait(every)
 
 
-class _Door:
+class _Connection:
     """The store, opened when it answers."""
 
     def __init__(self, open_store: Callable[[], Store], tell: Callable[[str], None]) -> None:
@@ -110,12 +110,12 @@ class _Door:
         return True
 
 
-def _send(trainings: list[Live], store: Store, experiment: str) -> None:
+def _send(trainings: list[TrainingSync], store: Store, experiment: str) -> None:
     for live in trainings:
         live.send(store, experiment)
 
 
-def _finish(door: _Door, followed: list[Live], experiment: str, patience: float) -> bool:
+def _finish(door: _Connection, followed: list[TrainingSync], experiment: str, patience: float) -> bool:
     """Send the rest, and close the runs."""
     until = time.monotonic() + patience
     while followed and not door.use(lambda store: _send(followed, store, experiment), now=True):
@@ -125,23 +125,23 @@ def _finish(door: _Door, followed: list[Live], experiment: str, patience: float)
     return True
 
 
-def _going_on(scratch: Path, since: float, followed: dict[Path, Live]) -> list[Path]:
+def _going_on(scratch: Path, since: float, followed: dict[Path, TrainingSync]) -> list[Path]:
     """Folders whose training is alive, or was since then, and that are not followed yet."""
     found = []
     for folder in trainings(scratch):
         written = (folder / JOURNAL).stat().st_mtime
         if folder in followed or time.time() - written > _NEWS:
             continue
-        journal = Journal(folder / JOURNAL, 1)
+        journal = JournalReader(folder / JOURNAL, 1)
         journal.read()
-        if journal.alive() or (journal.work is not None and written >= since):
+        if journal.alive() or (journal.process is not None and written >= since):
             found.append(folder)
     return found
 
 
 def _abandoned(store: Store, experiment: str, scratch: Path) -> list[str]:
     """Runs that are going on by what MLflow knows, of trainings that were here and whose folder was removed."""
-    with refusals(store):
+    with registry_errors(store):
         home = experiment_id(store, experiment)
         running = store.client.search_runs([home], "attributes.status = 'RUNNING'")
     found = []
@@ -156,4 +156,4 @@ def _is_of(store: Store, run: Any, folder: Path) -> bool:
     """Whether the training of the run has, or had, this folder."""
     tag = run.data.tags.get(PLACE, "")
     # Earlier versions wrote an absolute folder into the clone's own store, too: the clone may have been moved since.
-    return tag == place(store, folder) or (store.movable and tag.endswith(f"/{folder}"))
+    return tag == place_tag(store, folder) or (store.movable and tag.endswith(f"/{folder}"))

@@ -10,7 +10,7 @@ _PATIENCE = 5.0  # seconds for nvidia-smi
 _MEGABYTE = 1e6
 
 
-def look() -> dict[str, float]:
+def measure() -> dict[str, float]:
     """The figures of this moment; the processors' are means since the last look."""
     memory = psutil.virtual_memory()
     found = {

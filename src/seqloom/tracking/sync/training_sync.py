@@ -21,11 +21,18 @@ from seqloom.files import flatten, write_json
 from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.names import FINGERPRINT, model_name
 from seqloom.tracking.client.run_data import METRICS_AT_ONCE, batches, log_metrics, log_params
-from seqloom.tracking.client.store import DATABASE, Store, experiment_id, refusals
+from seqloom.tracking.client.store import DATABASE, Store, experiment_id, registry_errors
 from seqloom.tracking.runs.page import log_table, save_view
 from seqloom.tracking.runs.training_run import TRAINING, live_run
 from seqloom.tracking.sync import system_metrics
-from seqloom.tracking.sync.journal_reader import FINISHED, JOURNAL, Journal, Observation, read_identity, read_samples
+from seqloom.tracking.sync.journal_reader import (
+    FINISHED,
+    JOURNAL,
+    JournalReader,
+    Observation,
+    read_identity,
+    read_translations,
+)
 
 PLACE = "seqloom.place"  # tag of runs: the folder in scratch that their training has, see `place`
 POSITION, LOCK, SYSTEM = "sync.json", "sync.lock", "system.jsonl"
@@ -33,38 +40,38 @@ TABLE = "learning.json"  # sentences of the validation split, as each validation
 _HEADS = ("source", "reference", "step", "hypothesis")
 _MOST_STEPS = 40  # of the table
 _INTERRUPTED = ("InterruptError", "KeyboardInterrupt", "SystemExit")
-_LOOK_EVERY = 10.0  # seconds between two looks at the machine
+_MEASURE_EVERY = 10.0  # seconds between two looks at the machine
 
 
-class Live:
+class TrainingSync:
     """One training and the run that shows it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.identity = read_identity(folder)
         every = self.identity.get("train", {}).get("report_every", 1)
-        self.journal = Journal(folder / JOURNAL, every)
+        self.journal = JournalReader(folder / JOURNAL, every)
         self._position = _read_position(folder)
         self._waiting: dict[tuple[str, int], Observation] = {}
         self._opened = False
-        self._looked = 0.0
+        self._measured = 0.0
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether there is nothing left to do: what there was is sent, and the run has the status that it will keep."""
         return bool(self._position.get("closed")) and not self._waiting
 
-    def look(self) -> None:
+    def read_new(self) -> None:
         """Read what is new, and while training goes on see how busy this machine is."""
         for point in self.journal.read():
             self._waiting[point.metric, point.step] = point
-        work = self.journal.work
-        if work is None or work.host != socket.gethostname() or not self.journal.alive():
+        process = self.journal.process
+        if process is None or process.host != socket.gethostname() or not self.journal.alive():
             return
-        if time.monotonic() - self._looked >= _LOOK_EVERY:
-            self._looked = time.monotonic()
+        if time.monotonic() - self._measured >= _MEASURE_EVERY:
+            self._measured = time.monotonic()
             with (self.folder / SYSTEM).open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"at": round(time.time(), 3), **system_metrics.look()}) + "\n")
+                file.write(json.dumps({"at": round(time.time(), 3), **system_metrics.measure()}) + "\n")
 
     def send(self, store: Store, experiment: str) -> None:
         """Send what is not sent yet; close the run if the training has ended.
@@ -72,14 +79,14 @@ class Live:
         Raises:
             RegistryError: the store refuses or does not answer. What it took is remembered.
         """
-        self.look()
-        if self.journal.work is None:
+        self.read_new()
+        if self.journal.process is None:
             return
         alive = self.journal.alive()
-        if alive and self._opened and not self._news():
+        if alive and self._opened and not self._has_new_points():
             return
-        self.look()  # and what was written since then, before it ended
-        with refusals(store), _as_refusal():
+        self.read_new()  # and what was written since then, before it ended
+        with registry_errors(store), _as_refusal():
             run_id = self._run(store, experiment)
             if run_id is None:
                 return
@@ -93,7 +100,7 @@ class Live:
                 store.client.set_terminated(run_id, self._status())
                 self._remember(closed=True)
 
-    def _news(self) -> bool:
+    def _has_new_points(self) -> bool:
         """Whether there is anything to send but the last look at the machine, which can wait for company."""
         sent: dict[str, int] = self._position.get("sent", {})
         return any(point.step > sent.get(point.metric, -1) for point in self._waiting.values())
@@ -124,18 +131,18 @@ class Live:
         return None
 
     def _make(self, store: Store, home: str) -> str:
-        work, family = self.journal.work, self.identity.get("model", {})
-        kind = {"model.name": family.get("name"), "device": work.device if work else None}
+        process, family = self.journal.process, self.identity.get("model", {})
+        kind = {"model.name": family.get("name"), "device": process.device if process else None}
         kind["model.preset"] = family.get(family.get("name"), {}).get("preset")
         languages = [_listed(self.identity.get("languages", {}).get(side, [])) for side in ("source", "target")]
         direction = model_name("translation", *languages).removeprefix("seqloom-")
         tags = {name: str(value) for name, value in kind.items() if value}
         tags |= {TRAINING: self.folder.name, "direction": direction, "mlflow.source.name": "seqloom sync"}
-        tags[PLACE] = place(store, self.folder)
+        tags[PLACE] = place_tag(store, self.folder)
         name = "-".join(filter(None, (kind["model.name"], kind["model.preset"])))
         made = store.client.create_run(
             home,
-            start_time=round((work.at if work else time.time()) * 1000),
+            start_time=round((process.at if process else time.time()) * 1000),
             run_name=f"{name} {direction} {self.folder.name[:8]}",
             tags=tags,
         ).info.run_id
@@ -180,7 +187,7 @@ class Live:
             self._remember(closed=False)
 
     def _send_samples(self, store: Store, run_id: str) -> None:
-        rows = read_samples(self.folder)
+        rows = read_translations(self.folder)
         newest = max((step for step, *_ in rows), default=0)
         if newest > self._position.get("samples", 0):
             shown = _spread(sorted({step for step, *_ in rows}))
@@ -192,7 +199,7 @@ class Live:
     def _status(self) -> str:
         if (self.folder / FINISHED).exists():
             return "FINISHED"
-        because = self.journal.work.because if self.journal.work else None
+        because = self.journal.process.because if self.journal.process else None
         return "KILLED" if because is None or because in _INTERRUPTED else "FAILED"
 
     def _remember(self, *, closed: bool) -> None:
@@ -201,7 +208,7 @@ class Live:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[bool]:
+def sync_lock(folder: Path) -> Iterator[bool]:
     """Whether this process alone sends what the training in `folder` writes, until the block ends."""
     with (folder / LOCK).open("a") as file:
         try:
@@ -220,7 +227,7 @@ def _as_refusal() -> Iterator[None]:
         raise RegistryError(f"the tracking store cannot be used: {error}") from error
 
 
-def place(store: Store, folder: Path) -> str:
+def place_tag(store: Store, folder: Path) -> str:
     """The tag of a training's run. A store that moves with its clone needs the folder within the clone only."""
     if store.movable:
         return os.path.relpath(folder, store.lock.parent)
