@@ -1,6 +1,6 @@
-"""The one place that imports MLflow: with telemetry off, without progress bars and without chatter.
+"""Imports MLflow with telemetry, progress bars and warnings switched off. Other modules import it from here.
 
-What the environment already says wins. It knows nothing of seqloom.
+Environment variables that are set already keep their values.
 """
 
 import logging
@@ -11,15 +11,15 @@ from typing import Any
 from seqloom import telemetry
 from seqloom.collector import importing
 
-# MLflow reads these when it is imported, or later on every request. Its own patience with a server that does not
-# answer is seven tries of two minutes each; a person wants to hear of it sooner.
+# MLflow reads these on import or before each request. By default it tries seven times, for two minutes each, to reach
+# a server that does not answer.
 _DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "PGCONNECT_TIMEOUT": "30",  # of PostgreSQL's own library, which waits for ever
+    "PGCONNECT_TIMEOUT": "30",  # libpq waits for ever by default
     "GIT_PYTHON_REFRESH": "quiet",
 }
 for _name, _value in _DEFAULTS.items():
@@ -27,7 +27,7 @@ for _name, _value in _DEFAULTS.items():
 telemetry.switch_off()
 
 with importing(), warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # MLflow and what it imports warn of their own future
+    warnings.simplefilter("ignore")  # MLflow and its dependencies raise deprecation warnings on import
     import mlflow
     import mlflow.artifacts
     import mlflow.models
@@ -38,12 +38,14 @@ with importing(), warnings.catch_warnings():
 
     from seqloom.tracking.client.local_files import LocalFiles
 
-# As the entry point in pyproject.toml does; an environment that was installed by an earlier version has none.
+# The same as the entry point in pyproject.toml, for environments that were installed before it existed.
 _registry: Any = artifact_repository_registry._artifact_repository_registry
 _registry.register("file", LocalFiles)
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.ERROR)
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it prints the traceback of what it raises, too
+logging.getLogger("mlflow.store.db.utils").setLevel(
+    logging.CRITICAL
+)  # it logs the traceback of errors that it also raises
 
 __all__ = ["MlflowClient", "MlflowException", "mlflow"]

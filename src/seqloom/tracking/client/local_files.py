@@ -1,8 +1,11 @@
-"""How MLflow finds artifacts whose location is relative: beside the SQLite file that names them.
+"""Relative artifact locations, so that a clone with its own SQLite store can be moved and copied.
 
-The store in a clone names its files by locations such as `file:mlartifacts/...`, so that the clone can be moved and
-copied. MLflow itself would look for them in the working folder. It loads this class by its entry point in every Python
-that has seqloom installed. This module must not import the rest of seqloom: MLflow is only half imported by then.
+The store of a clone holds locations such as `file:mlartifacts/...`, relative to its database; MLflow itself would
+resolve them in the working directory. MLflow writes absolute locations when it creates an experiment, and runs, models
+and versions inherit them; stores of earlier versions of seqloom hold absolute locations throughout.
+
+MLflow loads `LocalFiles` through its entry point while it is itself only partly imported, so this module must not
+import the rest of seqloom.
 """
 
 import os
@@ -18,8 +21,8 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 SQLITE = "sqlite:///"
 ARTIFACTS = "mlartifacts"
-FOLDERS = (ARTIFACTS, "mlruns")  # beside the database; MLflow keeps the experiment "Default" in the second one
-_SERVER = "_MLFLOW_SERVER_FILE_STORE"  # in a process of `mlflow server`: the URI of its database
+FOLDERS = (ARTIFACTS, "mlruns")  # beside the database; MLflow creates the experiment "Default" in mlruns
+_SERVER = "_MLFLOW_SERVER_FILE_STORE"  # set in processes of `mlflow server` to the URI of its database
 _COLUMNS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -27,11 +30,11 @@ _COLUMNS = (
     ("model_versions", "storage_location"),
 )
 _ABSOLUTE = re.compile(rf"(?P<scheme>file://)?(?P<home>/.*)/(?P<rest>(?:{'|'.join(FOLDERS)})(?:/.*)?)")
-_PATIENCE = 30  # seconds to wait for another process that writes
+_PATIENCE = 30  # seconds to wait for another process's write lock
 
 
 class LocalFiles(LocalArtifactRepository):
-    """Artifacts in a folder of this machine."""
+    """Artifacts on the local disk; a relative location is resolved beside the database that holds it."""
 
     def __init__(self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
         if artifact_uri.removeprefix("file:").partition("/")[0] in FOLDERS:
@@ -40,7 +43,7 @@ class LocalFiles(LocalArtifactRepository):
 
 
 def _home(store_uri: str) -> Path:
-    """The folder of a SQLite file; for any other store the working folder."""
+    """Return the folder of a SQLite database, or the working directory for any other store."""
     return Path(store_uri.removeprefix(SQLITE)).absolute().parent if store_uri.startswith(SQLITE) else Path.cwd()
 
 
@@ -51,7 +54,7 @@ def _default_store() -> str:
 
 
 class _Location(NamedTuple):
-    """An absolute location: the row that holds it, the folder that it is in, and what is below that."""
+    """An absolute location: the row that holds it, the folder of its store, and the path below that folder."""
 
     table: str
     column: str
@@ -61,10 +64,10 @@ class _Location(NamedTuple):
 
 
 def make_relative(database: Path) -> None:
-    """Rewrite each absolute location of a file that lies beside `database`, in one transaction.
+    """Make the absolute locations in a SQLite store relative, in one transaction.
 
-    A location counts as such if it names the folder of `database`, or another folder whose files lie here now: then the
-    clone was moved or copied. Other locations stay as they are.
+    A location is rewritten if it is in the folder of `database`, or in another folder whose files are here now because
+    the clone was moved or copied. Other locations stay as they are.
     """
     with closing(sqlite3.connect(database, timeout=_PATIENCE, isolation_level=None)) as store:
         if next(_absolute(store), None) is None:
@@ -89,5 +92,5 @@ def _absolute(store: sqlite3.Connection) -> Iterator[_Location]:
 
 
 def _is_here(folder: Path, location: _Location) -> bool:
-    """Whether the files of a location are in `folder`. Only a run and a model have a folder of their own."""
+    """Return whether the files of a location are in `folder`. Only runs and models have their own folders."""
     return location.home == folder or (location.rest.endswith("/artifacts") and (folder / location.rest).is_dir())

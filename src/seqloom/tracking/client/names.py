@@ -1,21 +1,21 @@
-"""The names under which this room files things in MLflow, for those who look for them. It imports nothing of ours."""
+"""Names of tags, aliases and registered models in MLflow."""
 
 from collections.abc import Sequence
 
 FINGERPRINT = "seqloom.fingerprint"  # tag of runs, logged models and versions
-VERDICT = "seqloom.verdict"  # tag of versions: why it is champion, or is not
-PROMOTED = "promoted: "  # what the verdict of a version that became champion begins with
-SPEED = "speed.segments_per_s"  # tag of runs: segments per second when the gate translated the test split
-MOVE = "seqloom.move."  # tags of registered models: the moves of champion, numbered
+VERDICT = "seqloom.verdict"  # tag of versions: the gate's verdict and its reason
+PROMOTED = "promoted: "  # prefix of the verdict of a version that became champion
+SPEED = "speed.segments_per_s"  # tag of runs: decoding speed on the test split, measured by the gate
+MOVE = "seqloom.move."  # prefix of tags of registered models: the numbered moves of the alias champion
 CANDIDATE, CHAMPION = "candidate", "champion"  # aliases
-ARTIFACT = "model"  # the model folder among a logged model's artifacts
+ARTIFACT = "model"  # the artifact of a logged model that holds the model folder
 
 
 def model_name(task: str, sources: Sequence[str], targets: Sequence[str]) -> str:
-    """The registered model of a task and its languages, in letters that a `models:/` URI takes as they are.
+    """Return the name of the registered model for a task and its languages, which needs no quoting in a `models:/` URI.
 
-    A translation of one direction is `seqloom-en-de`, of several `seqloom-en-to-de-fr-es`. Another task is named:
-    `seqloom-summarization-en`, and `seqloom-summarization-en-de` where it writes another language than it reads.
+    Translation gives `seqloom-en-de` for one direction and `seqloom-en-to-de-fr-es` for several. Other tasks are part
+    of the name: `seqloom-summarization-en`, or `seqloom-summarization-en-de` if source and target languages differ.
     """
     named = [] if task == "translation" else [task]
     if len(sources) > 1 or len(targets) > 1:

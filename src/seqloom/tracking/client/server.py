@@ -1,7 +1,7 @@
-"""How MLflow's own server is started, so that people of this machine can look at the store.
+"""The command and environment of MLflow's own server, for the users of this machine.
 
-The page is opened as http://seqloom.localhost: browsers send every name below `localhost` to this machine. On a host
-called localhost or 127.0.0.1, MLflow 3.17 opens its assistant over the page; no setting of the server prevents that.
+Its URL is http://seqloom.localhost, since browsers resolve every name below `localhost` to this machine. If the host is
+localhost or 127.0.0.1, MLflow 3.17 opens its assistant over the page, and no server setting prevents that.
 """
 
 import errno
@@ -17,24 +17,27 @@ HOST, NAME = "127.0.0.1", "seqloom.localhost"
 
 
 def address(port: int) -> str:
-    """Return the address under which a browser opens the page."""
+    """Return the URL of the page."""
     return f"http://{NAME}:{port}"
 
 
 def command(port: int) -> list[str]:
-    """Return the command that serves the store that `environment` names, to this machine only."""
+    """Return the command that serves, on the loopback interface only, the store set in `environment`."""
     return [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
 
 
 def environment(store: Store, port: int, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of `command`: what is `given`, with the store and the hosts that a browser may name.
+    """Return the environment of `command`: `given`, the store, and the host names that a browser may use.
 
-    The store is not an argument of the command, because other users can read arguments and its URI may hold a password.
+    The store is not a command-line argument, since other users can read those and its URI may contain a password.
     """
     if given.get(URI_VARIABLE):
         uri, artifacts = store.uri, store.artifacts or ARTIFACTS
     else:
-        uri, artifacts = f"sqlite:///{DATABASE}", ARTIFACTS  # relative: MLflow takes any folder name that way
+        uri, artifacts = (
+            f"sqlite:///{DATABASE}",
+            ARTIFACTS,
+        )  # relative, so that no character of a folder's name needs quoting
     ours = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_ARTIFACTS_DESTINATION": artifacts}
     defaults = {
         "PYTHONWARNINGS": "ignore",
@@ -46,9 +49,9 @@ def environment(store: Store, port: int, given: Mapping[str, str]) -> dict[str, 
 
 
 def check_port(port: int) -> None:
-    """Raise `RegistryError` if the port cannot be had."""
+    """Raise `RegistryError` if the server could not listen on the port."""
     with closing(socket.socket()) as test:
-        test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the server sets it, too
         try:
             test.bind((HOST, port))
         except OSError as error:

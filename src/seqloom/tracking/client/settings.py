@@ -8,7 +8,7 @@ from seqloom.settings import Settings
 
 
 class RegisterSettings(Settings):
-    """Where runs and versions go. The server itself is named by MLFLOW_TRACKING_URI: it is no part of a result."""
+    """Where runs are logged. The server is set by MLFLOW_TRACKING_URI, since no result depends on it."""
 
     experiment: Annotated[str, StringConstraints(min_length=1)]
-    label: str | None  # a word of yours that the run is tagged with
+    label: str | None  # a tag of your choice for the run and the version

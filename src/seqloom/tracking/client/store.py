@@ -1,9 +1,8 @@
-"""Where runs and versions are kept: MLflow's server, or a SQLite file with a folder beside it.
+"""The store of runs and versions: an MLflow server, or a database with a folder of artifacts.
 
-`MLFLOW_TRACKING_URI` names the store; without it, it is `mlflow.db` beside `mlartifacts/` at the repository's root.
-That store moves with its clone: the locations of artifacts in it are relative. This module knows no runs and no
-versions. Whatever MLflow raises leaves this room as a `RegistryError` of one line, without the password that a URI may
-hold.
+`MLFLOW_TRACKING_URI` selects the store. By default it is `mlflow.db` beside `mlartifacts/` in the root of the clone,
+and its artifact locations are relative, so that the clone can be moved. Errors of MLflow become a `RegistryError` with
+a message of one line, without the password that a URI may contain.
 """
 
 import errno
@@ -25,20 +24,22 @@ from seqloom.errors import RegistryError, SilentError
 from seqloom.files import replacing
 from seqloom.tracking.client.library import MlflowClient, MlflowException, mlflow
 from seqloom.tracking.client.local_files import (
-    ARTIFACTS as ARTIFACTS,  # for others: local_files must not be imported first
+    ARTIFACTS as ARTIFACTS,  # re-exported: library must be imported before local_files
 )
 from seqloom.tracking.client.local_files import SQLITE, make_relative
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
-ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # as `mlflow server` reads it; for stores that are a database
+ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # `mlflow server` reads it, too; for stores that are databases
 DATABASE = "mlflow.db"
 _COPIES = ".dvc/tmp/exps"
-_KIND = {"mlflow.experimentKind": "custom_model_development"}  # or MLflow's page looks for prompts and agents in it
-_HEADER = b"SQLite format 3"  # how a database begins
+_KIND = {
+    "mlflow.experimentKind": "custom_model_development"
+}  # else MLflow's page shows it as one for prompts and agents
+_HEADER = b"SQLite format 3"  # the first bytes of a database
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _NO_ANSWER = ("Max retries exceeded", "timed out", "timeout expired", "Connection refused")
 _LOCKED = "database is locked"
-# What SQLite says, and what a person can do about it.
+# Errors of SQLite, and what the user can do about each.
 _SQLITE = {
     _LOCKED: "another process holds it locked; wait until that process has ended (`fuser mlflow.db` names it)",
     "database or disk is full": "no space is left on its disk; make room",
@@ -48,33 +49,33 @@ _SQLITE = {
     "malformed": "it is damaged; restore it from a backup",
     "file is not a database": "it is damaged; restore it from a backup",
 }
-_PATIENCE = 5  # seconds for a first answer
+_PATIENCE = 5  # seconds to wait for the first answer
 
 
 class NothingRegisteredError(RegistryError):
-    """There is no store yet."""
+    """The store does not exist yet."""
 
 
 class Store(NamedTuple):
     """An open store."""
 
     client: MlflowClient
-    uri: str  # may hold a password: show `shown`
+    uri: str  # may contain a password: print `shown` instead
     shown: str
-    artifacts: str | None  # where new experiments keep their files; None: as the server says
+    artifacts: str | None  # artifact location of new experiments; None: the server chooses
     lock: Path
-    movable: bool  # it is the clone's own, so what it holds must not depend on where the clone is
+    movable: bool  # it is the clone's own store, whose locations are relative
 
 
 def connect(root: Path, *, create: bool) -> Store:
-    """Open the store of the repository at `root`, and make MLflow's own calls use it.
+    """Open the store of the clone at `root`, and set it as the default of MLflow's own functions.
 
-    Where it is a SQLite file that does not exist, it is made if `create` says so: whole or not at all, and once,
-    however many processes ask at the same time.
+    A SQLite database that does not exist is created if `create` is true: completely or not at all, and only once even
+    if several processes do this at the same time.
 
     Raises:
-        NothingRegisteredError: there is no store yet, and none is to be made.
-        RegistryError: it does not answer (within seconds), or it is of another MLflow.
+        NothingRegisteredError: the store does not exist and `create` is false.
+        RegistryError: the store does not answer within seconds, or was written by another version of MLflow.
     """
     given = os.environ.get(URI_VARIABLE)
     home = _clone(root.absolute())
@@ -93,24 +94,24 @@ def connect(root: Path, *, create: bool) -> Store:
         _make_locations_relative(own)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    if given is None:  # MLflow hands its choice on to child processes; for another folder it would be the wrong one
+    if given is None:  # MLflow sets it for child processes, which may run in another clone
         os.environ.pop(URI_VARIABLE, None)
     return Store(client, uri, without_password(uri), artifacts, home / f"{DATABASE}.lock", movable)
 
 
 def _clone(root: Path) -> Path:
-    """Return the clone that `root` is a copy of: DVC deletes the copies in which it runs queued experiments."""
+    """Return the clone of which `root` is DVC's temporary copy for a queued experiment, or `root` itself."""
     return next((folder for folder in root.parents if root.is_relative_to(folder / _COPIES)), root)
 
 
 def without_password(uri: str) -> str:
-    """`uri` with `***` for a user's name and password."""
+    """Return `uri` with `***` in place of user name and password."""
     return uri.replace(f"{_userinfo(uri)}@", "***@") if _userinfo(uri) else uri
 
 
 @contextmanager
 def registry_errors(store: Store) -> Iterator[None]:
-    """Turn what MLflow raises inside the block into a `RegistryError`."""
+    """Turn errors of MLflow inside the block into `RegistryError`."""
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
@@ -122,13 +123,13 @@ def registry_errors(store: Store) -> Iterator[None]:
 
 @contextmanager
 def exclusive(store: Store) -> Iterator[None]:
-    """Keep other processes of this machine that ask for the same out, until the block ends."""
+    """Hold the store's lock during the block; other processes of this machine wait for it."""
     with _locked(store.lock):
         yield
 
 
 def experiment_id(store: Store, name: str) -> str:
-    """The id of the experiment of that name, made where there is none."""
+    """Return the id of the experiment of that name, creating it if there is none."""
     with registry_errors(store):
         found = store.client.get_experiment_by_name(name)
         if found is None:
@@ -140,7 +141,7 @@ def experiment_id(store: Store, name: str) -> str:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-            found = store.client.get_experiment_by_name(name)  # another machine was faster
+            found = store.client.get_experiment_by_name(name)  # another machine created it meanwhile
         if found is None or found.lifecycle_stage != "active":
             raise RegistryError(
                 f"the experiment {name!r} was deleted in {store.shown}: restore it there, or give register.experiment "
@@ -150,7 +151,7 @@ def experiment_id(store: Store, name: str) -> str:
 
 
 def local_folder(store: Store, uri: str) -> Path | None:
-    """The folder of artifacts if they lie on this machine, else None; a relative one is relative to the database."""
+    """Return the folder of an artifact location, which may be relative to the database, or None if it is remote."""
     parts = urlsplit(uri)
     if parts.scheme not in ("", "file"):
         return None
@@ -158,7 +159,7 @@ def local_folder(store: Store, uri: str) -> Path | None:
 
 
 def holds_model(folder: Path) -> bool:
-    """Whether the files of a logged model are in `folder`: a database remembers it after it was moved or removed."""
+    """Return whether `folder` holds a logged model; the database may list one that was moved or deleted."""
     return (folder / "MLmodel").is_file()
 
 
@@ -169,13 +170,13 @@ def _locked(path: Path) -> Iterator[None]:
         file = path.open("a")
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise  # told as what befalls any file
+            raise  # reported like any full disk
         raise RegistryError(
             f"{path}: cannot be written ({error.strerror}): make the folder writable for this user, or set "
             f"{URI_VARIABLE} to a store elsewhere"
         ) from error
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # the kernel lets go of it when the process ends, however it ends
+        fcntl.flock(file, fcntl.LOCK_EX)  # the kernel releases it when the process ends, for whatever reason
         yield
 
 
@@ -200,7 +201,7 @@ def _make(database: Path, *, create: bool, own: bool) -> None:
     with _locked(database.with_name(f"{DATABASE}.lock")):
         if database.exists():
             return
-        # MLflow makes a database in some hundred steps, and one that was stopped in between stays broken.
+        # MLflow creates the tables in some hundred migrations; if they are interrupted, the database is unusable.
         with replacing(database) as beside:
             beside.unlink(missing_ok=True)
             try:
@@ -211,7 +212,7 @@ def _make(database: Path, *, create: bool, own: bool) -> None:
 
 
 def _make_locations_relative(database: Path) -> None:
-    """Make its locations relative. Where that cannot be written, as in a read-only copy, they stay as they are."""
+    """Make the locations in a store relative; in a read-only copy they stay as they are."""
     if not os.access(database, os.W_OK):
         return
     try:
@@ -222,7 +223,7 @@ def _make_locations_relative(database: Path) -> None:
 
 
 def _connected_client(uri: str) -> MlflowClient:
-    """A client of the store, after it has answered something small; MLflow's own patience is minutes."""
+    """Return a client of the store after a small request, with a timeout of seconds instead of MLflow's minutes."""
     parts = urlsplit(uri)
     dialect = parts.scheme.partition("+")[0]
     limited = ("MLFLOW_HTTP_REQUEST_TIMEOUT", "PGCONNECT_TIMEOUT")
@@ -232,13 +233,15 @@ def _connected_client(uri: str) -> MlflowClient:
     try:
         if dialect in _PORTS and parts.hostname:
             socket.create_connection((parts.hostname, parts.port or _PORTS[dialect]), timeout=_PATIENCE).close()
-            create_engine(uri, poolclass=NullPool).connect().close()  # whom it turns away MLflow sends again, ten times
+            create_engine(
+                uri, poolclass=NullPool
+            ).connect().close()  # fail fast: MLflow retries a refused login ten times
         client = MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         raise _kind(error)(
-            f"the tracking store {without_password(uri)} cannot be used: {_explain(str(error), uri)}; put that "
-            f"right, or set {URI_VARIABLE} to another store (unset, it is {DATABASE} in this folder), and run again"
+            f"the tracking store {without_password(uri)} cannot be used: {_explain(str(error), uri)}; fix this, "
+            f"or set {URI_VARIABLE} to another store (default: {DATABASE} in this folder), and run again"
         ) from error
     finally:
         os.environ.update(usual)
