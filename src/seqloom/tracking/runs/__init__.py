@@ -1,1 +1,1 @@
-"""Runs in MLflow: what is logged of a training or a trial, and how MLflow's page shows it."""
+"""Logs training runs and the trials of sweeps, with their models, curves, costs and provenance."""

@@ -1,7 +1,7 @@
-"""What a training has cost, from its journal: time, time of GPUs, and energy where the machine counts it.
+"""The costs of a training run, from its journal: time, GPU time, and energy if the machine measures it.
 
-All processes that worked on it count, those too that were killed; of those only what they wrote down. It knows no
-MLflow. A journal that is gone has no costs.
+The costs of all processes that worked on the run are added up. A process that was killed counts up to the last line
+that it wrote.
 """
 
 import json
@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 _FLOW_RUNS = ("SEQLOOM_FLOW_RUN", "PREFECT__FLOW_RUN_ID")
-FLOW_RUN = "seqloom.flow_run"  # tag of runs
+FLOW_RUN = "seqloom.flow_run"  # tag of runs: the id of the Prefect flow run
 
 
 class Costs(NamedTuple):
-    """What was spent; `joules` by part of the machine ("gpu", "cpu"), empty where nothing counts."""
+    """The costs; `joules` by device ("gpu", "cpu"), empty if the machine does not measure energy."""
 
     seconds: float
     gpu_seconds: float
-    processes: int  # that worked one after the other: 1 where training was never interrupted
+    processes: int  # one after the other: 1 if training was never interrupted
     joules: Mapping[str, float]
 
     def tags(self) -> dict[str, str]:
-        """The tags of a run that keep it."""
+        """Return the costs as tags of a run."""
         joules = {f"cost.joules.{part}": f"{value:.0f}" for part, value in self.joules.items()}
         return {
             "cost.seconds": f"{self.seconds:.1f}",
@@ -33,7 +33,7 @@ class Costs(NamedTuple):
         }
 
     def metrics(self) -> dict[str, float]:
-        """Return the metrics of a run; no GPU seconds without a GPU, and no joules if nothing counts them."""
+        """Return the costs as metrics of a run; GPU seconds and joules only if there are any."""
         found = {"train/seconds": round(self.seconds, 1)}
         if self.gpu_seconds:
             found["train/gpu_seconds"] = round(self.gpu_seconds, 1)
@@ -43,7 +43,7 @@ class Costs(NamedTuple):
 
 
 def read_costs(journal: Path) -> Costs | None:
-    """Add up what the processes have written down; None where there is no journal, or it is older than such lines."""
+    """Return the costs, or None if the journal does not exist or was written before it held times and devices."""
     try:
         lines = journal.read_bytes().splitlines()
     except OSError:
@@ -73,7 +73,7 @@ def read_costs(journal: Path) -> Costs | None:
 
 
 def current_flow_run() -> str | None:
-    """The Prefect flow run that this process is part of, as the environment names it."""
+    """Return the id of the Prefect flow run that started this process, or None."""
     return next((os.environ[name] for name in _FLOW_RUNS if os.environ.get(name)), None)
 
 

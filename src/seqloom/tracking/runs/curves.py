@@ -1,7 +1,7 @@
-"""The learning curves of a run, out of what train_model leaves: a table over steps, and a journal with durations.
+"""The learning curves of a run, from the table that train_model writes and the journal with the durations of steps.
 
-The table is a result and repeats to the byte; the journal is of one machine on one day and may be missing. Without it
-the curves have no times and no speed.
+The table is reproducible byte for byte. The journal is not, and may be missing; then the curves have no times and no
+speed.
 """
 
 import csv
@@ -16,7 +16,7 @@ _OVER_WHAT = ("step", "epoch")
 
 
 class Point(NamedTuple):
-    """One value of a curve. `seconds` since training began; 0 where that is not known."""
+    """One value of a curve; `seconds` is the training time until then, 0 if it is not known."""
 
     metric: str
     step: int
@@ -25,17 +25,17 @@ class Point(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """How far training was after so many seconds of work; time between a stop and its resumption does not count."""
+    """The progress at a step: seconds of training, without the time between a stop and its resumption, and tokens."""
 
     seconds: float
-    tokens: int  # of the target, since the beginning
+    tokens: int  # target tokens since the beginning
 
 
 def read_curves(table: Path, journal: Path | None) -> list[Point]:
-    """The curves: `train/loss`, `train/lr`, `train/tokens_per_s`, `valid/bleu` and whatever else the table holds.
+    """Return the curves: `train/tokens_per_s` and a curve for each column, such as `train/loss` and `valid/bleu`.
 
     Raises:
-        RegistryError: the table is missing or not one.
+        RegistryError: the table is missing or cannot be read.
     """
     pace = dict(_pace(journal)) if journal is not None else {}
     points: list[Point] = []
@@ -65,7 +65,7 @@ def _metric(column: str) -> str:
 
 
 def _pace(journal: Path) -> Iterator[tuple[int, Pace]]:
-    """The pace at every step. A step that was done twice, for a run was cut off behind a checkpoint, counts once."""
+    """Yield the pace at every step; a step that was repeated after a resumption counts once."""
     done: dict[int, tuple[float, int]] = {}
     for record in _records(journal):
         if record.get("kind") == "step":
@@ -86,7 +86,7 @@ def _records(journal: Path) -> Iterator[dict[str, Any]]:
                 try:
                     record = json.loads(line)
                 except ValueError:
-                    continue  # the line at which a process was killed
+                    continue  # cut off by a kill
                 if isinstance(record, dict):
                     yield record
     except OSError:

@@ -1,8 +1,13 @@
-"""What MLflow's page shows of a run: which numbers are metrics, and the tables among its artifacts.
+"""What MLflow's page shows of runs: metrics, tables among the artifacts, and the saved view of an experiment.
 
-MLflow groups charts by the part of a metric's name before the last slash and sorts the groups and the columns by name.
-A run has few metrics, so that people find them: `test/` the scores, `train/` and `valid/` the curves and the cost.
-Every number, these included, is a row of the table numbers.json.
+MLflow groups charts by the part of a metric's name before the last slash, and sorts groups and columns by name. To keep
+the page clear a run has few metrics: scores below `test/`, curves and costs below `train/` and `valid/`. The table
+numbers.json has every number of the result.
+
+The saved view "Scores" is the table of runs with the columns that matter, best first; by default that table has no
+metrics. MLflow 3.17 stores saved views as tags of the experiment, lists them in its menu "Views", and opens one by a
+link. Only a link sets the mode "Model training", too: a new browser opens the experiment in the mode for GenAI,
+whatever its tag `mlflow.experimentKind` is.
 """
 
 import csv
@@ -16,26 +21,26 @@ from seqloom.errors import RegistryError
 from seqloom.evaluation.settings import LEADING, METRICS, TITLES, Task
 from seqloom.tracking.client.store import Store, registry_errors
 
-TABLE = "samples.json"  # sentences of the test split, from the worst to the best translated
-NUMBERS = "numbers.json"  # every number of the result
+TABLE = "samples.json"  # segments of the test split, from the worst chrF to the best
+NUMBERS = "numbers.json"  # all numbers of the result
 _NUMBERS_HEADS = ("group", "name", "value")
-_KEPT = "placeholder_accuracy"  # a score of the test that has no interval
-_TABLES = "mlflow.loggedArtifacts"  # the tag by which MLflow's page knows which artifacts are tables
-_MOST_CHARACTERS = 1000  # of a text in a table
+_KEPT = "placeholder_accuracy"  # a test score without an interval
+_TABLES = "mlflow.loggedArtifacts"  # tag of runs: the artifacts that MLflow's page shows as tables
+_MOST_CHARACTERS = 1000  # of a text in a table; the rest is cut off
 _VIEW, _VIEW_NAME = "scores", "Scores"
 VIEW_TAG = f"mlflow.sharedViewState.{_VIEW}"  # of experiments
-CHARTS = "CHART"  # a mode of the runs page
+CHARTS = "CHART"  # the mode of the page that shows charts
 _VIEW_CURVES = ("valid/bleu", "train/tokens_per_s", "train/seconds")
 _VIEW_PARAMS = (
     "train.lr",
     "train.max_steps",
     "train.seed",
-)  # more would not fit 1600 pixels
+)  # more columns do not fit on 1600 pixels
 _TRAINING = {"workflowType": "machine_learning"}
 
 
 class Sample(NamedTuple):
-    """A segment of the test split and what the model made of it."""
+    """A segment of the test split with the model's output."""
 
     source: str
     reference: str
@@ -44,7 +49,7 @@ class Sample(NamedTuple):
 
 
 def metrics_of(numbers: Mapping[str, float], leading: str) -> dict[str, float]:
-    """Return the numbers that are metrics: the scores of the test split, and the leading one of each direction."""
+    """Return the numbers to log as metrics: the test scores, and the leading score of each direction."""
     shown = {f"test/{score}" for score in (*TITLES, _KEPT)}
     return {
         name: value
@@ -54,18 +59,18 @@ def metrics_of(numbers: Mapping[str, float], leading: str) -> dict[str, float]:
 
 
 def is_score(name: str) -> bool:
-    """Return whether a metric is a score of the model, and not a curve or a cost of its training."""
+    """Return whether a metric is a score of the model, as opposed to a curve or a cost of training."""
     return name.startswith("test/")
 
 
 def log_numbers(store: Store, run_id: str, numbers: Mapping[str, float]) -> None:
-    """Write the table numbers.json: a row per number, with the part of its name before the last slash as its group."""
+    """Log the table numbers.json. The group of a number is the part of its name before the last slash."""
     rows = [(*name.rpartition("/")[::2], value) for name, value in numbers.items()]
     log_table(store, run_id, NUMBERS, _NUMBERS_HEADS, rows)
 
 
 def read_samples(table: Path, most: int = 50) -> list[Sample]:
-    """Some segments of reports/evaluation/hypotheses.tsv, spread evenly from the worst chrF to the best.
+    """Return up to `most` segments of reports/evaluation/hypotheses.tsv, evenly spaced by rank from worst to best chrF.
 
     Raises:
         RegistryError: the table cannot be read.
@@ -91,9 +96,9 @@ def read_samples(table: Path, most: int = 50) -> list[Sample]:
 
 
 def log_table(store: Store, run_id: str, file: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Keep a table among a run's artifacts, in place of the one before, where the page shows it as one.
+    """Log a table that MLflow's page shows, replacing the one logged before.
 
-    MLflow's own call adds to the table that is there, so that logging twice shows every row twice.
+    MLflow's own function appends to a table, so that logging it again would repeat its rows.
     """
     with registry_errors(store):
         content = {"columns": list(heads), "data": [list(row) for row in rows]}
@@ -109,15 +114,15 @@ def _short(text: str) -> str:
 
 
 def view_columns(task: Task) -> list[str]:
-    """Return the columns of the view, as MLflow's page names them."""
+    """Return the columns of the saved view, in the names of MLflow's page."""
     metrics = [f"metrics.`{name}`" for name in (*(f"test/{score}" for score in METRICS[task]), *_VIEW_CURVES)]
     return [*metrics, *(f"params.`{name}`" for name in _VIEW_PARAMS)]
 
 
 def save_view(store: Store, experiment: str, task: Task | None = None) -> None:
-    """Save the view in the experiment of that id, unless it is there already.
+    """Save the view in the experiment of that id, unless it is saved already.
 
-    Without a task, any view that is there stays; a new one is sorted by validation BLEU, as nothing is tested yet.
+    Without a task a view that exists is kept, and a new one is sorted by validation BLEU, as there are no test scores.
 
     Raises:
         RegistryError: the store refuses.
@@ -132,7 +137,7 @@ def save_view(store: Store, experiment: str, task: Task | None = None) -> None:
 
 
 def find_experiment(store: Store, name: str | None) -> str | None:
-    """Return the id of the experiment of that name with the view saved in it, or None if there is none yet.
+    """Return the id of the experiment of that name after saving the view in it, or None if it does not exist.
 
     Raises:
         RegistryError: the store refuses.
@@ -146,7 +151,7 @@ def find_experiment(store: Store, name: str | None) -> str | None:
 
 
 def view_url(server: str, experiment: str | None = None, mode: str | None = None) -> str:
-    """Return the address of the view on the MLflow server at `server`; without an experiment, of the list of them."""
+    """Return the URL of the saved view, or of the list of experiments if `experiment` is None."""
     if experiment is None:
         return f"{server}/#/experiments?{urlencode(_TRAINING)}"
     query = _TRAINING | {"viewStateShareKey": _VIEW} | ({"compareRunsMode": mode} if mode is not None else {})

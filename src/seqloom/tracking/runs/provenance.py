@@ -1,7 +1,6 @@
-"""Where a model comes from: the git commit, DVC's hashes, the libraries, and a fingerprint over it all.
+"""Where a result comes from: the Git commit, DVC's hashes, library versions, and a fingerprint.
 
-It reads files and asks git; it knows nothing of MLflow. What cannot be found out is left out: a missing git or dvc.lock
-does not stop a registration.
+What cannot be determined is left out, so a registration succeeds without Git and without dvc.lock.
 """
 
 import hashlib
@@ -20,16 +19,16 @@ _GIT_PATIENCE = 10  # seconds
 
 
 class Commit(NamedTuple):
-    """The commit that is checked out, and whether what shapes a result differs from it."""
+    """The commit that is checked out, and whether files that affect results differ from it."""
 
     sha: str
     dirty: bool
 
 
 def current_commit(root: Path, shaping: Iterable[Path]) -> Commit | None:
-    """The commit of the repository at `root`; `dirty` looks at the files and folders `shaping` alone.
+    """Return the commit of the repository at `root`, or None without Git.
 
-    The stages themselves change metrics and dvc.lock; a commit is not "dirty" because of what it made.
+    Only changes of the files and folders in `shaping` make it dirty: the stages themselves write metrics and dvc.lock.
     """
     sha = _git(root, "rev-parse", "HEAD")
     if sha is None:
@@ -39,7 +38,7 @@ def current_commit(root: Path, shaping: Iterable[Path]) -> Commit | None:
 
 
 def dvc_hashes(lock: Path, outputs: Iterable[Path]) -> dict[str, str]:
-    """The hash that dvc.lock holds of each output, by its path; those that it does not know are left out."""
+    """Return the hash of each output in dvc.lock, by path, without outputs that it does not list."""
     try:
         stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"]
         known = {str(out["path"]): out for stage in stages.values() for out in stage.get("outs", [])}
@@ -50,7 +49,7 @@ def dvc_hashes(lock: Path, outputs: Iterable[Path]) -> dict[str, str]:
 
 
 def library_versions(libraries: Iterable[str]) -> dict[str, str]:
-    """The installed version of each library; those that are not installed are left out."""
+    """Return the version of each library that is installed."""
     found = {}
     for library in libraries:
         try:
@@ -61,7 +60,7 @@ def library_versions(libraries: Iterable[str]) -> dict[str, str]:
 
 
 def fingerprint(folder: Path, facts: Mapping[str, Any]) -> str:
-    """SHA-256 over every file of `folder`, by name and content, and over `facts`, which must be plain data."""
+    """Return a SHA-256 of the names and contents of all files in `folder`, and of `facts`, which must be plain data."""
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode())
     for path, content in hashes_of(folder).items():
         digest.update(f"\n{path} {content}".encode())

@@ -1,8 +1,7 @@
-"""One training run as MLflow keeps it: written once, whole, and found again by its fingerprint.
+"""Logs a training run and its model once, and finds it again by its fingerprint.
 
-A run is a record of plain data; what a stage measured and where it lies is the caller's affair. Where `seqloom sync`
-has sent the curves while training went on, its run is taken over and gets what is missing; else a run is made. A run
-that was cut off while it was written is closed and written anew, so that a finished run is always complete.
+If `seqloom sync` sent the curves during training, its run is completed; otherwise a run is created. A run whose logging
+was interrupted is closed and logged again, so a finished run is always complete.
 """
 
 import importlib.metadata
@@ -24,65 +23,65 @@ from seqloom.tracking.client.store import Store, experiment_id, holds_model, loc
 from seqloom.tracking.runs.curves import Point
 from seqloom.tracking.runs.page import TABLE, Sample, is_score, log_numbers, log_table, save_view
 
-_CODE = Path(__file__).with_name("served_model.py")  # handed over as a file: importing it would import torch
-TRAINING = "seqloom.training"  # tag of runs: the folder in scratch that their training had
+_CODE = Path(__file__).with_name("served_model.py")  # passed as a file: importing it would import torch
+TRAINING = "seqloom.training"  # tag of runs: the name of the training's folder in scratch
 _MODEL_NAME = "model"
 _REQUIRED = ("torch", "sentencepiece", "sentencex", "safetensors", "numpy", "pydantic", "pyyaml")
 
 
 class Dataset(NamedTuple):
-    """A split that the run used."""
+    """A split of the corpus that the run used."""
 
     name: str
     context: str  # train, valid or test
-    digest: str  # DVC's hash, or another that names the content
+    digest: str  # DVC's hash or another hash of the content
     place: str
     pairs: int
 
 
 class Model(NamedTuple):
-    """The model folder that train_model wrote, and what the registry adds to it."""
+    """The model folder that train_model wrote, and what is logged with it."""
 
     folder: Path
-    search: Mapping[str, Any]  # the settings of the search, as the model folder keeps them
+    search: Mapping[str, Any]  # search settings, written to search.json
     example: str  # a source sentence
-    language: str  # what the example is translated into where the model has to be told, else empty
-    needs: Sequence[str]  # libraries that this model needs to run, beside those that every one does
-    description: Mapping[str, str]  # shown beside the logged model
+    language: str  # target language of the example if the model needs one, else empty
+    needs: Sequence[str]  # libraries that this model needs besides those that all models need
+    description: Mapping[str, str]  # tags of the logged model
 
 
 class TrainingRun(NamedTuple):
-    """Everything that is known of a run."""
+    """Everything that is logged of a run."""
 
     name: str
-    note: str  # a sentence or two for its page
+    note: str  # its description on MLflow's page
     fingerprint: str
     began: float  # seconds since the epoch
-    params: Mapping[str, Any]  # flat
+    params: Mapping[str, Any]  # with dotted names
     tags: Mapping[str, str]
     curves: Sequence[Point]
-    metrics: Mapping[str, float]  # single numbers: scores of the test split, and costs
-    numbers: Mapping[str, float]  # every number of the result, for the table
+    metrics: Mapping[str, float]  # test scores and costs
+    numbers: Mapping[str, float]  # all numbers of the result, for the table numbers.json
     datasets: Sequence[Dataset]
-    artifacts: Sequence[tuple[Path, str]]  # files and folders, each with its folder in the run; "" is the top
+    artifacts: Sequence[tuple[Path, str]]  # files and folders, each with its artifact folder; "" is the root
     model: Model
     task: Task
-    training: str | None = None  # the folder in scratch that the training had
+    training: str | None = None  # the name of the training's folder in scratch
     samples: Sequence[Sample] = ()
 
 
 class Logged(NamedTuple):
-    """A finished run and the model that it logged."""
+    """The ids of a finished run and its logged model."""
 
     run_id: str
     model_id: str
 
 
 def log_run(store: Store, experiment: str, run: TrainingRun) -> Logged:
-    """Write the run and its model, unless a finished run of the same fingerprint is there.
+    """Log a run and its model, unless a finished run with the same fingerprint exists; return their ids.
 
     Raises:
-        RegistryError: the store refuses. What was begun is closed as failed, or by the next call.
+        RegistryError: the store refuses. The unfinished run is marked as failed, now or by the next call.
     """
     with registry_errors(store):
         home = experiment_id(store, experiment)
@@ -108,7 +107,7 @@ def log_run(store: Store, experiment: str, run: TrainingRun) -> Logged:
 
 
 def live_run(store: Store, home: str, training: str) -> Any | None:
-    """The run of a training that no result has taken over yet; the newest, should there be several."""
+    """Return the newest run of a training that only `seqloom sync` has written, or None."""
     with registry_errors(store):
         found = store.client.search_runs([home], f"tags.`{TRAINING}` = '{training}'")
         return next((run for run in found if FINGERPRINT not in run.data.tags), None)
@@ -130,7 +129,7 @@ def _made(store: Store, home: str, run: TrainingRun, tags: Mapping[str, str]) ->
 
 
 def _finished(store: Store, home: str, fingerprint: str) -> Logged | None:
-    """The finished run of that fingerprint; those that were cut off are closed on the way."""
+    """Return the finished run with that fingerprint, or None. Interrupted ones are marked as killed."""
     found = None
     for run in store.client.search_runs([home], f"tags.`{FINGERPRINT}` = '{fingerprint}'"):
         if run.info.status in ("RUNNING", "SCHEDULED"):
@@ -148,7 +147,7 @@ def _has_files(store: Store, model_id: str) -> bool:
 
 @contextmanager
 def _closed(store: Store, run_id: str) -> Iterator[None]:
-    """Give the run the status that tells how the block ended."""
+    """Set the run's status when the block ends: finished, failed, or killed."""
     try:
         yield
     except Exception:
@@ -161,7 +160,7 @@ def _closed(store: Store, run_id: str) -> Iterator[None]:
 
 
 def _log_facts(store: Store, run_id: str, run: TrainingRun) -> None:
-    """Log params, curves and datasets, but for what is there: a param cannot change, a point would be there twice."""
+    """Log params, curves and datasets, without logging any param (MLflow refuses) or point (MLflow repeats it) twice."""
     known = store.client.get_run(run_id).data
     log_params(store, run_id, {name: value for name, value in run.params.items() if name not in known.params})
     there = logged_steps(store, run_id, {point.metric for point in run.curves} & known.metrics.keys())
@@ -176,7 +175,7 @@ def _log_facts(store: Store, run_id: str, run: TrainingRun) -> None:
 
 
 def _log_metrics(store: Store, run_id: str, model_id: str, metrics: Mapping[str, float]) -> None:
-    """Log single numbers. Scores are also logged for the model, so that its page shows them."""
+    """Log metrics. Scores are also linked to the model, so that its page shows them."""
     entities = [
         mlflow.entities.Metric(name, value, _now(), 0, model_id=model_id if is_score(name) else None)
         for name, value in metrics.items()
@@ -187,7 +186,7 @@ def _log_metrics(store: Store, run_id: str, model_id: str, metrics: Mapping[str,
 def _input(dataset: Dataset) -> Any:
     described = mlflow.entities.Dataset(
         name=dataset.name,
-        digest=dataset.digest[:36],  # MLflow keeps no more
+        digest=dataset.digest[:36],  # MLflow's limit
         source_type="local",
         source=json.dumps({"uri": dataset.place}),
         profile=json.dumps({"num_rows": dataset.pairs}),
@@ -196,7 +195,7 @@ def _input(dataset: Dataset) -> Any:
 
 
 def _log_model(store: Store, home: str, run_id: str, run: TrainingRun) -> str:
-    """Log the model folder with its search settings, without pickle; return the model's id."""
+    """Log the model folder and search settings as a model from code, without pickle; return the model's id."""
     model_id = store.client.create_logged_model(
         experiment_id=home,
         name=_MODEL_NAME,
@@ -207,7 +206,7 @@ def _log_model(store: Store, home: str, run_id: str, run: TrainingRun) -> str:
     with tempfile.TemporaryDirectory(prefix="seqloom-") as scratch:
         folder = shutil.copytree(run.model.folder, Path(scratch) / ARTIFACT)
         (folder / "search.json").write_text(json.dumps(run.model.search, indent=2) + "\n", encoding="utf-8")
-        mlflow.models.Model.log(  # mlflow.pyfunc.log_model would end the run, which is not all written yet
+        mlflow.models.Model.log(  # mlflow.pyfunc.log_model would end the run too early
             artifact_path=None,
             flavor=_Movable,
             name=_MODEL_NAME,
@@ -223,7 +222,7 @@ def _log_model(store: Store, home: str, run_id: str, run: TrainingRun) -> str:
 
 
 class _Movable:
-    """MLflow's flavor for Python models, without the absolute paths that it writes into MLmodel and never reads."""
+    """MLflow's pyfunc flavor, without the absolute paths that it writes to MLmodel and never reads."""
 
     @staticmethod
     def save_model(path: str, mlflow_model: Any, **arguments: Any) -> None:
@@ -237,7 +236,7 @@ class _Movable:
 
 
 def _signature(search: Mapping[str, Any]) -> Any:
-    """A column of strings to a column of strings. Without a name, MLflow takes lists and frames alike."""
+    """Return the signature: strings to strings, in a column without a name, so that MLflow accepts lists and frames."""
     types = mlflow.types
     strings = types.Schema([types.ColSpec(types.DataType.string)])
     params = [
@@ -249,13 +248,13 @@ def _signature(search: Mapping[str, Any]) -> Any:
 
 
 def _example(model: Model) -> Any:
-    """What the model can be called with: a list of texts, and what has to be told beside it."""
+    """Return an input example: a list of texts, with params if the model needs a target language."""
     texts = [model.example]
     return (texts, {"language": model.language}) if model.language else texts
 
 
 def requirements(more: Sequence[str] = ()) -> list[str]:
-    """What a process needs beside MLflow to load the model, pinned; a local build (`2.13.0+cpu`) is its release."""
+    """Return pinned requirements for loading the model, besides MLflow, without local versions such as `+cpu`."""
     pins = [f"{name}=={importlib.metadata.version(name).partition('+')[0]}" for name in (*_REQUIRED, *more)]
     return [f"seqloom=={__version__}", *pins]
 

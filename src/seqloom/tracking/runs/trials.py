@@ -1,7 +1,6 @@
-"""Trials of a sweep as MLflow keeps them: a run for the sweep, and below it a run for each point that was tried.
+"""Logs sweeps: a run for the sweep, with a child run for each trial.
 
-A record may come again, after a kill or a server that did not answer: the runs are found by their tags, and what they
-hold already is not written twice. It knows no sampler and no pruner.
+A record may be sent again after a kill or a failed request. Runs are found by their tags, and nothing is logged twice.
 """
 
 from collections.abc import Mapping
@@ -17,38 +16,38 @@ from seqloom.tracking.client.run_data import log_metrics, log_params, logged_ste
 from seqloom.tracking.client.store import Store, experiment_id, registry_errors
 from seqloom.tracking.runs.page import save_view
 
-SWEEP, POINT = "seqloom.sweep", "seqloom.point"  # tags: which sweep, and which of its points; the sweep itself is ...
-_WHOLE = "all"
+SWEEP, POINT = "seqloom.sweep", "seqloom.point"  # tags of runs
+_WHOLE = "all"  # the point of the run of the sweep itself
 
 
 class TrialRecord(Settings):
-    """How a sweep, or a trial of it, stands."""
+    """The state of a sweep or of one of its trials."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=True)
 
-    sweep: str = Field(min_length=1)  # the same for all records of a sweep
+    sweep: str = Field(min_length=1)  # id of the sweep
     experiment: str
-    point: str | None  # which trial; None: the sweep itself
+    point: str | None  # id of the trial; None: the sweep itself
     name: str
     state: Literal["RUNNING", "FINISHED", "KILLED", "FAILED"]
     time: float  # seconds since the epoch
     params: dict[str, str]
     metrics: dict[str, float]
-    # Metric, step, value. JSON has arrays, which a strict tuple refuses behind the validator of `Settings`.
+    # Metric, step, value. Not strict, because JSON has arrays instead of tuples.
     curves: list[Annotated[tuple[str, int, float], Field(strict=False)]]
     tags: dict[str, str]
 
 
 def read_record(path: Path) -> TrialRecord:
-    """Read a record. Raises `RegistryError`."""
+    """Read a record from a JSON file. Raises `RegistryError` if it is not one."""
     try:
         return TrialRecord.model_validate_json(path.read_bytes())
     except (ValueError, ValidationError) as error:
-        raise RegistryError(f"{path}: is no record of a trial: {' '.join(str(error).split())}") from error
+        raise RegistryError(f"{path}: is not a record of a trial: {' '.join(str(error).split())}") from error
 
 
 def log_trial(store: Store, record: TrialRecord) -> str:
-    """Bring a record to the store and return the id of its run. Raises `RegistryError`."""
+    """Log a record and return the id of its run. Raises `RegistryError` if the store refuses."""
     with registry_errors(store):
         home = experiment_id(store, record.experiment)
         parent = None
@@ -95,7 +94,7 @@ def _write(store: Store, run_id: str, record: TrialRecord) -> None:
 def _unknown(
     store: Store, run_id: str, known: Mapping[str, float], record: TrialRecord
 ) -> list[tuple[str, int, float]]:
-    """The points of the curves that the run does not have."""
+    """Return the points of the curves that the run does not have yet."""
     metrics = {metric for metric, _, _ in record.curves}
     there = logged_steps(store, run_id, metrics & known.keys())
     return [(metric, step, value) for metric, step, value in record.curves if (metric, step) not in there]
