@@ -1,1 +1,1 @@
-"""The registered versions: the champion, where a version comes from, and how runs and versions compare."""
+"""The model registry: versions, the champion, lineage and reproduction, and comparisons of runs and versions."""

@@ -1,8 +1,8 @@
-"""Who is champion: moving the alias, and a history of its moves that is kept with the registered model.
+"""Sets the alias `champion` and keeps a history of its moves in tags of the registered model.
 
-The alias itself moves in one transaction of the registry, to a version that is whole: at every instant whoever loads
-`@champion` gets a whole model. A move is written down before it is made, so that none of ours can happen unseen; one
-that was cut off in between is finished when it is asked for again, and shown as not made until then.
+The registry moves the alias atomically, and only to a version whose files exist, so `@champion` always loads a complete
+model. A move is recorded before it is made. If it is interrupted in between, the history shows it as not made, and the
+next call for the same version completes it.
 """
 
 import getpass
@@ -23,26 +23,26 @@ class Move(NamedTuple):
     """One move of the alias `champion`."""
 
     at: str  # ISO 8601, UTC
-    how: How  # who moved it: the gate, or a person by one of the commands
+    how: How  # by the gate, or by a person with a command
     version: str
-    before: str | None  # the champion until then
+    before: str | None  # the previous champion
     because: str
-    by: str  # the user's name on the machine
-    made: bool  # False: written down, and cut off before it was done
+    by: str  # user name
+    made: bool  # False: recorded, but interrupted before the alias moved
 
 
 def current_champion(store: Store, name: str) -> str | None:
-    """The number of the champion, or None."""
+    """Return the version number of the champion, or None."""
     with registry_errors(store):
         number = store.client.get_registered_model(name).aliases.get(CHAMPION)
     return None if number is None else str(number)
 
 
 def set_champion(store: Store, name: str, number: str, how: How, because: str) -> Move:
-    """Make a version champion, and write it down. The same again changes nothing.
+    """Make a version the champion and record the move. Does nothing if the last move made it champion already.
 
     Raises:
-        RegistryError: there is no such version, or its files are gone, or the registry refuses.
+        RegistryError: the version does not exist, its files are gone, or the registry refuses.
     """
     with registry_errors(store):
         if not has_files(store, store.client.get_model_version(name, number)):
@@ -63,7 +63,7 @@ def set_champion(store: Store, name: str, number: str, how: How, because: str) -
 
 
 def history(store: Store, name: str) -> list[Move]:
-    """Every move of the alias, the oldest first; what other tools did to it is not in here."""
+    """Return every move of the alias that seqloom made, oldest first."""
     with registry_errors(store):
         model = store.client.get_registered_model(name)
     written = sorted((key, value) for key, value in model.tags.items() if key.startswith(MOVE))
@@ -71,7 +71,7 @@ def history(store: Store, name: str) -> list[Move]:
 
 
 def previous_champion(moves: Iterable[Move], champion: str | None) -> str | None:
-    """The version that a rollback leads to: the champion before this one, as if what was rolled back had never been."""
+    """Return the version to roll back to: the previous champion, ignoring moves that were rolled back, or None."""
     champions: list[str] = []
     for move in moves:
         if move.how == "rollback" and move.version in champions:
@@ -97,5 +97,5 @@ def _read(text: str) -> Move:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number without a name
+    except (KeyError, OSError):  # the user id may have no name, as in a container
         return "unknown"

@@ -1,7 +1,7 @@
-"""Compares runs on one test set: which scores differ for sure, which params differ, and where the texts differ most.
+"""Compares runs on the same test set: scores with their significance, params, and the segments that differ most.
 
-The first run is the one that the others are compared with. What each wrote is among its artifacts; nothing is
-translated anew. It knows no terminal and no page.
+The other runs are compared with the first one. Their translations are read from their artifacts; nothing is translated
+again.
 """
 
 import ast
@@ -20,15 +20,15 @@ from seqloom.tracking.client.store import Store
 from seqloom.tracking.registry.lineage import Lineage, read_lineage
 
 TEXTS = "report/hypotheses.tsv"  # artifact of a run
-_BOOTSTRAP, _SEED = 1000, 12345  # where the first run does not say
+_BOOTSTRAP, _SEED = 1000, 12345  # if the params of the run do not set them
 
 
 class UnreadableTextsError(RegistryError):
-    """A run's texts are no table, or of no known task."""
+    """The table of a run's translations cannot be read, or its task is unknown."""
 
 
 class TestedRun(NamedTuple):
-    """A run, and what it made of the test set."""
+    """A run with its translations of the test set."""
 
     origin: Lineage
     task: Task
@@ -37,26 +37,26 @@ class TestedRun(NamedTuple):
 
     @property
     def title(self) -> str:
-        """How people tell it from the others."""
+        """The registered version, or the name of the run."""
         if self.origin.model is None:
             return self.origin.run_name
         return f"{self.origin.model}/{self.origin.version}"
 
 
 class Comparison(NamedTuple):
-    """What differs between the first run and the others."""
+    """The differences between the first run and the others."""
 
     runs: Sequence[TestedRun]
-    scores: Mapping[str, Sequence[Difference]]  # by metric: of each run but the first, less the first
-    params: Mapping[str, Sequence[str | None]]  # those that differ, with the value of each run; None: it has none
-    furthest: Sequence[int]  # the segments whose chrF differs most, from the largest difference
+    scores: Mapping[str, Sequence[Difference]]  # by metric: each other run minus the first
+    params: Mapping[str, Sequence[str | None]]  # params that differ, with each run's value or None
+    furthest: Sequence[int]  # indices of the segments whose chrF differs most, largest difference first
 
 
 def compare_runs(store: Store, names: Sequence[str], *, most: int = 20) -> Comparison:
-    """Compare runs or versions by their names, with `most` segments at the most.
+    """Compare runs or versions by name, with at most `most` segments.
 
     Raises:
-        RegistryError: one of them is not there or has no texts, or they were not tested on the same test set.
+        RegistryError: one does not exist or has no translations, or their test sets or tasks differ.
     """
     first, *others = runs = [read_tested_run(store, name) for name in names]
     for other in others:
@@ -80,7 +80,7 @@ def compare_runs(store: Store, names: Sequence[str], *, most: int = 20) -> Compa
 
 
 def read_tested_run(store: Store, name: str) -> TestedRun:
-    """A run or version by its name, with its texts. Raises `RegistryError`."""
+    """Return a run or version with its translations. Raises `RegistryError` if it has none."""
     origin = read_lineage(store, name)
     found = read_texts(store, origin.run_id, origin.params, name)
     if found is None:
@@ -91,10 +91,10 @@ def read_tested_run(store: Store, name: str) -> TestedRun:
 def read_texts(
     store: Store, run_id: str, params: Mapping[str, str], named: str
 ) -> tuple[Task, Segments, Sequence[float]] | None:
-    """The task of a run, its test set with what it wrote, and the chrF of each segment; None if it has no texts.
+    """Return a run's task, test set with translations, and chrF of each segment; None if it logged no translations.
 
     Raises:
-        UnreadableTextsError: they are no table; the message calls the run `named`.
+        UnreadableTextsError: the table cannot be read; the message names the run as `named`.
         RegistryError: the store refuses.
     """
     content = read_artifact(store, run_id, TEXTS)
@@ -119,7 +119,7 @@ def read_texts(
 
 
 def _directions(params: Mapping[str, str]) -> dict[str, Direction]:
-    """The directions of a run by how a table writes them; a param with several languages is a list as Python has it."""
+    """Return the directions of a run by name. A param with several languages is a Python list in text form."""
     sides = []
     for side in ("source", "target"):
         value = params.get(f"languages.{side}", "")
@@ -129,7 +129,7 @@ def _directions(params: Mapping[str, str]) -> dict[str, Direction]:
 
 
 def bootstrap_settings(params: Mapping[str, str]) -> EvaluateSettings:
-    """How a run was resampled, as its params say; what they do not say is as in a default params.yaml."""
+    """Return the bootstrap settings in a run's params, with the defaults of params.yaml for those it lacks."""
 
     def number(name: str, otherwise: int) -> int:
         value = params.get(f"evaluate.{name}", "")

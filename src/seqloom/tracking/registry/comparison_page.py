@@ -1,4 +1,4 @@
-"""A comparison as one HTML file that loads nothing. Whatever comes from a corpus, a model or a person is escaped."""
+"""Renders a comparison as one HTML file without external resources. All text from data or users is escaped."""
 
 from collections.abc import Sequence
 from html import escape
@@ -12,7 +12,7 @@ _NUMBERS = '<td class="number">'
 
 
 def page(found: Comparison) -> str:
-    """The page."""
+    """Return the page as HTML."""
     titles = [run.title for run in found.runs]
     heading = " and ".join(titles) if len(titles) == 2 else f"{len(titles)} runs"
     body = "\n".join(

@@ -1,7 +1,7 @@
-"""The leaderboard: every version and finished run of an experiment that was tested on one test set, best first.
+"""The leaderboard: all versions and finished runs of an experiment that were tested on one test set, best first.
 
-Scores are those that the runs recorded; nothing is translated or scored anew. Only texts of other systems are scored,
-and differences are resampled, each once: `board_records` keeps them. It knows no terminal and no page.
+Scores come from the runs; nothing is translated or scored again. Only rivals are scored, and differences are resampled.
+Each result is computed once and kept in files (`leaderboard_records`).
 """
 
 import re
@@ -28,17 +28,17 @@ from seqloom.tracking.registry.leaderboard_records import (
     write_result,
 )
 
-_RESAMPLING = re.compile(r"\bbs:\d+\|seed:\d+\|?")  # it shapes the interval, not the score
-_SHOWN = 16  # digits of a hash
+_RESAMPLING = re.compile(r"\bbs:\d+\|seed:\d+\|?")  # affects the interval, not the score
+_SHOWN = 16  # digits of a hash in messages
 
 
 class LeaderboardQuery(NamedTuple):
-    """Which leaderboard."""
+    """The leaderboard to read."""
 
     experiment: str | None
-    model: str | None  # the registered model, whose champion the others are compared with
-    test: str | None = None  # how the SHA-256 of the test set begins; None: the champion's
-    here: str | None = None  # the test set of this folder's last evaluation, if there is no champion
+    model: str | None  # the registered model; its champion is the reference
+    test: str | None = None  # the first digits of the test set's SHA-256; None: the champion's
+    here: str | None = None  # used without a champion: the last test set of this folder
     rivals: Sequence[Rival] = ()
     keep: bool = False  # keep the rivals on the leaderboard
 
@@ -46,25 +46,25 @@ class LeaderboardQuery(NamedTuple):
 class Row(NamedTuple):
     """A system on the leaderboard."""
 
-    rank: int | None  # the same for equal scores; None: it was counted otherwise
+    rank: int | None  # equal scores share a rank; None: not ranked
     result: Result
-    entry: Entry | None  # its run in this store; None for a rival, or a run recorded in another clone
-    difference: StoredDifference | None  # to the first run; None for that run itself, or if there are no texts
-    kept: bool = True  # False: a rival that is shown this time only
+    entry: Entry | None  # its run in this store; None for a rival or a run of another clone
+    difference: StoredDifference | None  # to the reference; None for the reference itself or without translations
+    kept: bool = True  # False: a rival that is shown only this time
 
     @property
     def champion(self) -> bool:
-        """Whether it is the champion of the model."""
+        """Whether the system is the champion of the model."""
         return self.entry is not None and CHAMPION in self.entry.aliases
 
     @property
     def title(self) -> str:
-        """How people tell it from the others."""
+        """The newest registered version, or the name of the run or rival."""
         return self.entry.versions[0] if self.entry and self.entry.versions else self.result.name
 
     @property
     def speed(self) -> float | None:
-        """Segments per second of decoding, if it was measured; the gate may measure it after the run was entered."""
+        """Decoding speed in segments per second, or None. The gate may measure it after the result was recorded."""
         measured = self.entry.speed if self.entry else None
         return measured or self.result.segments_per_s
 
@@ -76,33 +76,34 @@ class Board(NamedTuple):
     test_sha256: str
     task: Task
     rows: Sequence[Row]  # best first
-    reference: Row  # the one that the others are compared with: the champion, or else the best
-    apart: Sequence[Row]  # scored by another metric or another way of counting it
-    left_out: Mapping[str, int]  # other test sets, and how many systems were tested on each
-    champion_on: str | None  # the champion's test set if it is another one
+    reference: Row  # the champion, or the best system if there is no champion
+    apart: Sequence[Row]  # not ranked: scored by another metric or with another signature
+    left_out: Mapping[str, int]  # the number of systems on each other test set
+    champion_on: str | None  # the champion's test set if it is not this one
     unscored: int  # finished runs without recorded scores
 
     @property
     def leading(self) -> str:
-        """The metric that the rows are sorted by."""
+        """The metric by which the rows are sorted."""
         return LEADING[self.task]
 
     @property
     def segments(self) -> int:
-        """The size of the test set."""
+        """The number of segments in the test set."""
         return self.reference.result.segments
 
 
 def leaderboard(store: Store | None, place: Path, query: LeaderboardQuery) -> Board | None:
-    """Read the leaderboard, entering runs that are new; None if nothing is on it.
+    """Return the leaderboard after recording the results of new runs, or None if it is empty.
 
     Args:
-        store: None if this folder has no store; results that were kept are shown all the same.
+        store: None if there is no store; then only recorded results are shown.
         place: the folder of the records.
-        query: what to show.
+        query: the leaderboard to read, and rivals to add to it.
 
     Raises:
-        RegistryError: the store refuses, a record was changed, there is no such test set, or a rival does not fit it.
+        RegistryError: the store refuses, a record was modified, or the test set or a rival's name is not valid.
+        EvaluationError: a rival has the wrong number of lines.
     """
     known = {(result.test_sha256, result.key): result for result in read_results(place)}
     found, unscored = ([], 0) if store is None else read_entries(store, query.experiment, query.model, known.values())
@@ -148,7 +149,7 @@ def leaderboard(store: Store | None, place: Path, query: LeaderboardQuery) -> Bo
 
 
 class _Comparer:
-    """Compares systems of one test set by their texts, which it reads when they are needed."""
+    """Compares systems on one test set; reads translations when they are needed."""
 
     def __init__(self, store: Store | None, place: Path, rows: Sequence[Row]) -> None:
         self._store, self._place, self._rows = store, place, rows
@@ -156,11 +157,11 @@ class _Comparer:
 
     @property
     def test_set(self) -> Segments | None:
-        """The texts of the test set with those of any run, if a run has them."""
+        """The test set with the translations of some run, or None if no run logged any."""
         return next((texts for row in self._rows if (texts := self._of_run(row)) is not None), None)
 
     def difference(self, row: Row, reference: Row) -> StoredDifference | None:
-        """The difference of a row to the reference, read if it was computed before."""
+        """Return the recorded or else computed difference to the reference, None without translations."""
         test, ours, theirs = row.result.test_sha256, row.result.key, reference.result.key
         if row is reference:
             return None
@@ -199,7 +200,7 @@ class _Comparer:
 
 
 def _scored(rival: Rival, here: Sequence[Row], comparer: _Comparer, keep: bool) -> Row | None:
-    """The row of a rival, or None if it was kept on the leaderboard before."""
+    """Return the row of a rival, or None if it is on the leaderboard already."""
     test = comparer.test_set
     if test is None:
         raise RegistryError(f"rival {rival.name}: no run of this store has the texts of the test set to score it with")
@@ -223,7 +224,7 @@ def _same_test(ours: Segments, theirs: Segments) -> bool:
 
 
 def _belongs(result: Result, query: LeaderboardQuery) -> bool:
-    """Whether a kept result that is not in this store belongs on this leaderboard."""
+    """Return whether a recorded result whose run is not in this store belongs to this leaderboard."""
     if result.kind == "rival":
         return True
     return (result.experiment is not None and result.experiment == query.experiment) or (
@@ -232,7 +233,7 @@ def _belongs(result: Result, query: LeaderboardQuery) -> bool:
 
 
 def _chosen(sizes: Mapping[str, int], query: LeaderboardQuery, champion: Row | None) -> str:
-    """The test set to show."""
+    """Return the SHA-256 of the test set to show."""
     if query.test is None:
         if champion is not None:
             return champion.result.test_sha256
@@ -248,7 +249,7 @@ def _chosen(sizes: Mapping[str, int], query: LeaderboardQuery, champion: Row | N
 
 
 def _way(result: Result) -> tuple[str, str]:
-    """How a result was scored. Two rows share a column only if this is equal."""
+    """Return the metric and signature of a score. Only scores with the same ones can be ranked together."""
     return LEADING[result.task], _RESAMPLING.sub("", result.leader.signature)
 
 

@@ -1,4 +1,7 @@
-"""Runs that can be on the leaderboard: their recorded scores, size, speed and cost, and the texts that they wrote."""
+"""Entries of the leaderboard: finished runs with their scores, size, speed and costs; and rivals.
+
+A rival is another system whose translation of the test set is read from a file and scored like a run's.
+"""
 
 import hashlib
 import json
@@ -28,23 +31,23 @@ _LONGEST_NAME = 60  # characters of a name
 
 
 class Entry(NamedTuple):
-    """A finished run with its scores."""
+    """A finished run with its result."""
 
     result: Result
     run_id: str
     params: Mapping[str, str]
-    versions: tuple[str, ...]  # NAME/NUMBER, the newest first
+    versions: tuple[str, ...]  # NAME/NUMBER, newest first
     aliases: tuple[str, ...]
-    speed: float | None  # segments per second, as the run is tagged now
+    speed: float | None  # segments per second, from the current tag of the run
 
 
 def read_entries(
     store: Store, experiment: str | None, model: str | None, known: Iterable[Result]
 ) -> tuple[list[Entry], int]:
-    """The finished runs of an experiment and the versions of a model, one for each fingerprint.
+    """Return the finished runs of an experiment and of a model's versions, and how many of them have no scores.
 
-    A run whose result is among the `known` ones is not read again. The number beside the list is that of finished runs
-    that have no recorded scores: trials of a sweep, and runs of other tools.
+    There is one entry for each fingerprint. Runs whose result is among the `known` ones are not read again. Trials of
+    sweeps and runs of other tools have no scores.
 
     Raises:
         RegistryError: the store refuses.
@@ -66,12 +69,12 @@ def read_entries(
 
 
 def read_segments(store: Store, entry: Entry) -> Segments | None:
-    """The test set of a run with the texts that it wrote, or None if it has none. Raises `RegistryError`."""
+    """Return the test set with a run's translations, or None if it logged none. Raises `RegistryError`."""
     return _texts(store, entry.run_id, entry.params)
 
 
 class Rival(NamedTuple):
-    """A system and what it wrote, one text per segment of the test set."""
+    """Another system and its translations, one per segment of the test set."""
 
     name: str
     hypotheses: list[str]
@@ -82,7 +85,7 @@ def read_rival(named: str) -> Rival:
     """Read `NAME=FILE`, a UTF-8 file with one translation per line; an empty line is an empty translation.
 
     Raises:
-        EvaluationError: it has another form, or the file cannot be read or is not UTF-8.
+        EvaluationError: `named` has another form, or the file cannot be read or is not UTF-8.
     """
     name, equals, file = named.partition("=")
     name = name.strip()
@@ -99,22 +102,22 @@ def read_rival(named: str) -> Rival:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise EvaluationError(f"{file}: line {line} is not UTF-8; save the file as UTF-8") from error
-    # Not splitlines: a translation may hold U+2028 and the like.
+    # Not splitlines, which also splits at U+2028 and other characters.
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
     return Rival(name, lines, file)
 
 
 def score_rival(rival: Rival, test: Segments, like: Result, settings: EvaluateSettings) -> Result:
-    """Score a rival on the test set of the run `like`, by the metrics of its task.
+    """Score a rival like the run whose result is `like`: on its test set, with the metrics of its task.
 
     Args:
-        rival: the system.
-        test: the test set; its hypotheses are not used.
-        like: the result of a run on it.
-        settings: how that run was resampled.
+        rival: the system to score.
+        test: the test set; its hypotheses are ignored.
+        like: the result of a run on this test set.
+        settings: the bootstrap settings of that run.
 
     Raises:
-        EvaluationError: the file has another number of lines than the test set has segments.
+        EvaluationError: the number of lines is not the number of segments.
     """
     if len(rival.hypotheses) != like.segments:
         raise EvaluationError(
@@ -140,7 +143,7 @@ def score_rival(rival: Rival, test: Segments, like: Result, settings: EvaluateSe
 
 
 def _groups(store: Store, experiment: str | None, model: str | None) -> list[tuple[Any, list[Version]]]:
-    """A run for each fingerprint, the newest, with its versions; runs without a fingerprint each by themselves."""
+    """Return the newest run of each fingerprint with its versions; runs without a fingerprint are separate."""
     with registry_errors(store):
         runs = {str(run.info.run_id): run for run in _finished(store, experiment)}
         owned = list_versions(store, Reference(model)) if model else []
@@ -176,7 +179,7 @@ def _finished(store: Store, experiment: str | None) -> list[Any]:
 
 
 def _read(store: Store, run: Any, own: Sequence[Version]) -> Result | None:
-    """What a run recorded of its result; None if it has no scores, or some that cannot be read."""
+    """Return the result that a run logged, or None if it has no valid scores."""
     run_id, tags, params = str(run.info.run_id), run.data.tags, run.data.params
     if FINGERPRINT not in tags:
         return None
@@ -227,7 +230,7 @@ def _read(store: Store, run: Any, own: Sequence[Version]) -> Result | None:
 def _texts(store: Store, run_id: str, params: Mapping[str, str]) -> Segments | None:
     try:
         found = read_texts(store, run_id, params, run_id)
-    except UnreadableTextsError:  # the scores stand without them; only significance is not known then
+    except UnreadableTextsError:  # then only significance is unknown
         return None
     return None if found is None else found[1]
 
@@ -245,7 +248,7 @@ def _object(content: bytes | None) -> dict[str, Any]:
 
 
 def _size(lock: bytes | None) -> int | None:
-    """The bytes of the model folder, as dvc.lock has them."""
+    """Return the size in bytes of the model folder in dvc.lock, or None."""
     try:
         stages = read((lock or b"").decode("utf-8", "replace"), "dvc.lock").content["stages"]
         sizes = [out.get("size") for stage in stages.values() for out in stage["outs"] if out["path"] == _MODEL]

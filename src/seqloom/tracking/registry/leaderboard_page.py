@@ -1,4 +1,4 @@
-"""The leaderboard as one HTML file that loads nothing. Whatever comes from a run or a person is escaped."""
+"""Renders the leaderboard as one HTML file without external resources. All text from runs or users is escaped."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -10,7 +10,7 @@ from seqloom.tracking.registry.leaderboard_records import StoredScore
 
 _SIGNIFICANT = 0.05
 _JOULES_PER_WATT_HOUR = 3600
-_CHART = 120  # width of an interval's picture
+_CHART = 120  # width of the picture of an interval, in pixels
 _NONE = "–"
 _STYLE = """\
 main { max-width: 76rem; }
@@ -29,7 +29,7 @@ td small { white-space: nowrap; }
 
 
 def page(board: Board) -> str:
-    """The page."""
+    """Return the page as HTML."""
     title = f"Leaderboard: {board.model}" if board.model else "Leaderboard"
     return document(title, "\n".join(part for part in _parts(board) if part), _STYLE)
 
@@ -143,7 +143,7 @@ def _scale(rows: Sequence[Row]) -> tuple[float, float]:
 
 
 def _picture(score: StoredScore, reference: float, scale: tuple[float, float]) -> str:
-    """The interval as a line, with a dot at the score."""
+    """Return an SVG of the interval as a line, with a dot at the score."""
 
     def x(value: float) -> str:
         return f"{6 + (value - scale[0]) / (scale[1] - scale[0]) * (_CHART - 12):.1f}"
@@ -157,7 +157,7 @@ def _picture(score: StoredScore, reference: float, scale: tuple[float, float]) -
 
 
 def _lines(first: object = None, *notes: object) -> str:
-    """Facts below each other, the first one large; those that are missing are left out."""
+    """Return the facts that are not empty, one per line, the first one in larger type."""
     told = [escape(str(fact)) for fact in (first, *notes) if fact]
     return "<br>".join([told[0], *(f"<small>{fact}</small>" for fact in told[1:])]) if told else _NONE
 

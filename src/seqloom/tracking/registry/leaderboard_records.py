@@ -1,9 +1,9 @@
-"""Files of the leaderboard: what a system scored on a test set, and how sure a difference between two systems is.
+"""The files of the leaderboard: results of systems on a test set, and significance of differences between systems.
 
-A file is written once and never changed, so nothing on a leaderboard is computed twice. Its name is its key:
-`<test set>/<system>.json` and `<test set>/pairs/<system>-<other>.json`, each the first 16 digits of a SHA-256. A run is
-keyed by its fingerprint, another system by the hash of its texts. Each file also holds a SHA-256 of its own content.
-No file holds a path, so a team can commit them. This module computes no score.
+A file is written once and never changed, so that nothing is computed twice. Files are named
+`<test set>/<system>.json` and `<test set>/pairs/<system>-<other>.json`, where each part is the first 16 digits of a
+SHA-256: of the test set, a run's fingerprint, or the texts of a rival. Each file contains the SHA-256 of its content.
+Files contain no paths, so a team can commit them.
 """
 
 import hashlib
@@ -22,12 +22,12 @@ from seqloom.evaluation.settings import LEADING, Task
 from seqloom.settings import Settings
 
 _PAIRS, _OWN_HASH = "pairs", "sha256"
-_DIGITS = 16  # of a SHA-256, in names of files
+_DIGITS = 16  # of a SHA-256 in file names
 _Hash = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class StoredScore(Settings):
-    """A score with its 95% interval, and how it was counted."""
+    """A score with its 95% interval and signature."""
 
     score: float
     low: float
@@ -36,18 +36,18 @@ class StoredScore(Settings):
 
     @classmethod
     def of(cls, score: Score) -> "StoredScore":
-        """The same score as a record."""
+        """Return a score as a record."""
         return cls(**score._asdict())
 
 
 class Result(Settings):
-    """What a system scored on a test set, and what was known of it when it was entered."""
+    """The scores of a system on a test set, and other facts that were recorded with them."""
 
     format: Literal[1] = 1
     kind: Literal["run", "rival"]
-    name: str = Field(min_length=1)  # of the run, or as the rival was called
+    name: str = Field(min_length=1)  # of the run or rival
     experiment: str | None = None
-    model: str | None = None  # the registered model and version, if it was one by then
+    model: str | None = None  # the registered model and version, if it was registered by then
     version: str | None = None
     fingerprint: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     hypotheses_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
@@ -61,10 +61,10 @@ class Result(Settings):
     device: str | None = None
     parameters: int | None = None
     size_bytes: int | None = None  # of the model folder
-    costs: dict[str, float] = Field(default_factory=dict)  # as the tags cost.* of the run have them
+    costs: dict[str, float] = Field(default_factory=dict)  # from the tags cost.* of the run
     segments_per_s: float | None = None  # of decoding
     training_tokens_per_s: float | None = None
-    hypotheses: list[str] | None = None  # of a rival, so that it can be compared with later champions
+    hypotheses: list[str] | None = None  # of a rival, so that it can be compared with future champions
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -76,22 +76,22 @@ class Result(Settings):
 
     @property
     def key(self) -> str:
-        """The SHA-256 that names the system."""
+        """The SHA-256 that identifies the system."""
         return self.fingerprint or self.hypotheses_sha256 or ""
 
     @property
     def stem(self) -> str:
-        """The name of its file."""
+        """The name of the file, without its suffix."""
         return self.key[:_DIGITS]
 
     @property
     def leader(self) -> StoredScore:
-        """The score that decides which of two systems is better."""
+        """The leading score, by which systems are ranked."""
         return self.scores[LEADING[self.task]]
 
 
 class StoredDifference(Settings):
-    """The difference of two systems in the leading score, by paired bootstrap resampling."""
+    """The difference of two systems in the leading score, with paired bootstrap resampling (Koehn 2004)."""
 
     format: Literal[1] = 1
     test_sha256: str = _Hash
@@ -99,14 +99,14 @@ class StoredDifference(Settings):
     theirs: str = _Hash
     metric: str
     signature: str
-    gain: float  # ours less theirs
+    gain: float  # ours minus theirs
     low: float  # the middle 95% of the resampled differences
     high: float
     p: float
 
     @property
     def stem(self) -> str:
-        """The name of its file."""
+        """The name of the file, without its suffix."""
         return f"{self.ours[:_DIGITS]}-{self.theirs[:_DIGITS]}"
 
 
@@ -114,28 +114,28 @@ _Record = TypeVar("_Record", Result, StoredDifference)
 
 
 def texts_hash(texts: Sequence[str]) -> str:
-    """SHA-256 over the texts, each followed by a line feed."""
+    """Return the SHA-256 of the texts, each followed by a line feed."""
     return hashlib.sha256("".join(f"{text}\n" for text in texts).encode()).hexdigest()
 
 
 def read_results(place: Path) -> list[Result]:
-    """Every result in the folder. Raises `RegistryError` for a file that is not what its name says."""
+    """Return all results in a folder. Raises `RegistryError` if a file is not valid or was modified."""
     return [_read(file, Result, file.parent.name, file.stem) for file in _files(place)]
 
 
 def read_difference(place: Path, test: str, ours: str, theirs: str) -> StoredDifference | None:
-    """The stored difference of two systems, or None. Raises `RegistryError` as `read_results` does."""
+    """Return the recorded difference of two systems, or None. Raises `RegistryError` like `read_results`."""
     file = _pair_file(place, test, ours, theirs)
     return _read(file, StoredDifference, test[:_DIGITS], file.stem) if file.is_file() else None
 
 
 def write_result(place: Path, result: Result) -> None:
-    """Write a result, unless there is one of the same system and test set."""
+    """Write a result, unless one of the same system and test set exists."""
     _write(place / result.test_sha256[:_DIGITS] / f"{result.stem}.json", result)
 
 
 def write_difference(place: Path, pair: StoredDifference) -> None:
-    """Write a difference, unless there is one of the same two systems and test set."""
+    """Write a difference, unless one of the same systems and test set exists."""
     _write(_pair_file(place, pair.test_sha256, pair.ours, pair.theirs), pair)
 
 
@@ -185,10 +185,10 @@ def _write(file: Path, record: Result | StoredDifference) -> None:
             stream.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
         Path(beside).chmod(0o644)
         try:
-            os.link(beside, file)  # which, other than a rename, never replaces a file
+            os.link(beside, file)  # unlike a rename, a link never replaces a file
         except FileExistsError:
-            pass  # another process was faster; what a system scored is the same for both
-        except OSError:  # a file system without links
+            pass  # another process wrote the same result
+        except OSError:  # a file system without hard links
             Path(beside).replace(file)
     finally:
         Path(beside).unlink(missing_ok=True)

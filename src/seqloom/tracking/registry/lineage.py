@@ -1,6 +1,6 @@
-"""Where a registered version or a run comes from: everything that was recorded of it, gathered in one record.
+"""The lineage of a version or run: commit, data, params and costs, as recorded in the run's tags, params and artifacts.
 
-It only reads: tags, params and files of the run. What was not recorded is None or empty, and nothing is guessed.
+What was not recorded is None or empty.
 """
 
 import json
@@ -24,33 +24,33 @@ _CORPUS_METRICS = "metrics/corpus.json"
 class Lineage(NamedTuple):
     """Where a model comes from."""
 
-    named: str  # as it was asked for
-    model: str | None  # the registered model and its version, where it is one
+    named: str  # the name that was looked up
+    model: str | None  # the registered model and version, None for a run
     version: str | None
     aliases: tuple[str, ...]
     fingerprint: str | None
     run_id: str
     run_name: str
     status: str
-    training: str | None  # the folder in scratch
-    flow_run: str | None  # of Prefect
+    training: str | None  # the name of the training's folder in scratch
+    flow_run: str | None  # id of the Prefect flow run
     commit: str | None
-    dirty: bool | None  # whether code or params differed from the commit
+    dirty: bool | None  # whether code or params had uncommitted changes
     device: str | None
     libraries: Mapping[str, str]
-    sources: Mapping[str, Any]  # the corpora of params.yaml, with versions and hashes
+    sources: Mapping[str, Any]  # the section corpora of params.yaml
     artefacts: Mapping[str, str]  # DVC's hash of each output, by path
-    inputs: Mapping[str, str]  # ... and of what came from outside of the pipeline
+    inputs: Mapping[str, str]  # DVC's hash of each input from outside the pipeline, by path
     params: Mapping[str, str]
-    metrics: Mapping[str, float]  # the scores of the test
+    metrics: Mapping[str, float]  # test scores
     costs: Mapping[str, float]
 
 
 def read_lineage(store: Store, name: str) -> Lineage:
-    """The lineage of `models:/NAME@ALIAS`, `models:/NAME/NUMBER`, or of the run of that id.
+    """Return the lineage of `models:/NAME@ALIAS`, `models:/NAME/NUMBER`, or a run id.
 
     Raises:
-        RegistryError: there is no such version or run, or the store refuses.
+        RegistryError: the version or run does not exist, or the store refuses.
     """
     version, run = find(store, name)
     tags, run_id = run.data.tags, str(run.info.run_id)
@@ -82,7 +82,7 @@ def read_lineage(store: Store, name: str) -> Lineage:
 
 
 def find(store: Store, name: str) -> tuple[Version | None, Any]:
-    """The version of that name, if it is one of a version, and its run as MLflow has it. Raises `RegistryError`."""
+    """Return the version of that name, None for a run id, and MLflow's run. Raises `RegistryError`."""
     version = get_version(store, parse_reference(name)) if name.startswith("models:") else None
     run_id = name if version is None else version.run_id
     if not run_id:
@@ -100,17 +100,17 @@ def find(store: Store, name: str) -> tuple[Version | None, Any]:
 
 
 class Baseline(NamedTuple):
-    """A version, as `models:/NAME/NUMBER`, and what its corpus counts."""
+    """The version that new data is compared with, as `models:/NAME/NUMBER`, and its corpus metrics."""
 
     version: str
     corpus: dict[str, Any]
 
 
 def last_registered(store: Store, name: str) -> Baseline | None:
-    """The version with the alias `candidate`, or None where there is none yet.
+    """Return the version with the alias `candidate` and its metrics/corpus.json, or None if there is none.
 
     Raises:
-        RegistryError: its run has no such artifact, or the registry refuses.
+        RegistryError: its run did not log metrics/corpus.json, or the registry refuses.
     """
     found = list_versions(store, Reference(name, alias=CANDIDATE))
     if not found:

@@ -1,7 +1,6 @@
-"""The registered versions: one for every result, judged once.
+"""Registers versions, one for each result, and records the gate's verdict on them.
 
-`candidate` is the version of the last registration; who becomes `champion` is decided elsewhere, and moved in
-`champion`. This module knows no files of the pipeline and no rules.
+The alias `candidate` is the version that was registered last. The alias `champion` is set in `champion`.
 """
 
 from collections.abc import Mapping
@@ -14,11 +13,11 @@ from seqloom.tracking.client.store import Store, registry_errors
 from seqloom.tracking.registry.versions import has_files
 from seqloom.tracking.runs.training_run import Logged
 
-_GATE = "\n\nThe gate: "  # in a version's description, what it says after the scores
+_GATE = "\n\nThe gate: "  # separates scores and verdict in a version's description
 
 
 def find_version(store: Store, name: str, fingerprint: str) -> Any | None:
-    """The latest version of that fingerprint whose files are still where MLflow keeps them, or None."""
+    """Return MLflow's entity of the newest version with that fingerprint whose files exist, or None."""
     with registry_errors(store):
         found = store.client.search_model_versions(f"name = '{name}' and tags.`{FINGERPRINT}` = '{fingerprint}'")
         whole = (version for version in found if has_files(store, version))
@@ -26,9 +25,9 @@ def find_version(store: Store, name: str, fingerprint: str) -> Any | None:
 
 
 def register(store: Store, name: str, logged: Logged, tags: Mapping[str, str], description: str) -> Any:
-    """Make a version of a logged model, and return it.
+    """Register a logged model as a version, unless one with its fingerprint exists; return MLflow's entity.
 
-    Called again, also after it was cut off at any point, it finishes what is missing and makes no second version.
+    If a call is interrupted, the next one completes the registration.
 
     Raises:
         RegistryError: the registry refuses.
@@ -49,7 +48,7 @@ def register(store: Store, name: str, logged: Logged, tags: Mapping[str, str], d
 
 
 def set_candidate(store: Store, version: Any) -> None:
-    """Give a version the alias `candidate`."""
+    """Set the alias `candidate` to a version."""
     with registry_errors(store):
         aliases = store.client.get_registered_model(version.name).aliases
         if str(aliases.get(CANDIDATE)) != str(version.version):
@@ -57,7 +56,7 @@ def set_candidate(store: Store, version: Any) -> None:
 
 
 def set_label(store: Store, version: Any, word: str) -> None:
-    """Tag a version and its run with a word of the user's."""
+    """Set the user's label as a tag of a version and its run."""
     with registry_errors(store):
         if version.tags.get("label") != word:
             store.client.set_model_version_tag(version.name, version.version, "label", word)
@@ -65,7 +64,7 @@ def set_label(store: Store, version: Any, word: str) -> None:
 
 
 def log_speed(store: Store, version: Any, rate: float) -> None:
-    """Tag a version's run with the segments per second that it translates on this machine."""
+    """Set the decoding speed on this machine, in segments per second, as a tag of a version's run."""
     with registry_errors(store):
         store.client.set_tag(version.run_id, SPEED, f"{rate:.1f}")
 
@@ -73,7 +72,7 @@ def log_speed(store: Store, version: Any, rate: float) -> None:
 def log_verdict(
     store: Store, version: Any, promoted: bool, reason: str, rules: Mapping[str, str], files: Mapping[str, str]
 ) -> None:
-    """Write down what was found of a version: files for its run, a note and tags for itself, the verdict last."""
+    """Record a verdict: artifacts of the run, then description and tags of the version, `VERDICT` last."""
     with registry_errors(store):
         name, number = version.name, str(version.version)
         note = f"{(version.description or '').partition(_GATE)[0]}{_GATE}{'' if promoted else 'not '}promoted. {reason}"

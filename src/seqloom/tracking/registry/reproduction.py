@@ -1,7 +1,7 @@
-"""Makes a registered model again in a new folder, from the commit, params and data that were recorded of it.
+"""Reproduces a registered model in a new folder from its recorded commit, params and data.
 
-The code of that commit is run, by this interpreter and its libraries: reproduce what you trust. Nothing in the clone
-changes; only what DVC's cache holds of the data is read. It knows stages by what dvc.yaml there says of them.
+This runs the code of that commit with the current interpreter and its libraries, so reproduce only commits that you
+trust. The clone is not changed; data is read from its DVC cache. The stages are those of dvc.yaml at that commit.
 """
 
 import importlib.metadata
@@ -23,10 +23,10 @@ from seqloom.tracking.registry.lineage import LOCK, PARAMS, Lineage
 from seqloom.tracking.runs.provenance import dvc_hashes
 
 MODEL, LAST, LOCAL = "models/candidate", "evaluate_model", Path("data/local")
-# Taken from DVC's cache if there. check_params would look for files in data/local that nothing else needs then.
+# Pulled from DVC's cache if possible; then check_params, which requires the files in data/local, need not run.
 FETCHED = {"data/raw": "download_corpus", "data/checked": "check_params"}
 _REMOTE = "recorded"
-# The fingerprint by the code of that commit: it stood in another module once.
+# Computes the fingerprint with the code of that commit; older commits have it in another module.
 _IDENTIFY = """
 from seqloom.params import load_params
 try:
@@ -38,7 +38,7 @@ print(identify(load_params(), read_results()))
 
 
 class Compared(NamedTuple):
-    """DVC's hash of an artefact as it was recorded, and as it was made now."""
+    """DVC's hashes of an artefact, as recorded and as reproduced."""
 
     path: str
     recorded: str
@@ -46,30 +46,32 @@ class Compared(NamedTuple):
 
     @property
     def same(self) -> bool:
-        """Whether the two are the same bytes."""
+        """Whether the artefact is reproduced byte for byte."""
         return self.recorded == self.made
 
 
 class Reproduction(NamedTuple):
-    """What became of it."""
+    """The result of a reproduction."""
 
     folder: Path
-    artefacts: list[Compared]  # in the order in which stages make them
+    artefacts: list[Compared]  # in the order of the stages
     fingerprint: str | None
     recorded_fingerprint: str | None
-    differences: list[str]  # of this machine and its libraries to what was recorded
+    differences: list[str]  # of libraries and code from what was recorded
 
     @property
     def same(self) -> bool:
-        """Whether the model is the same to the byte."""
+        """Whether the model is reproduced byte for byte."""
         return any(each.path == MODEL and each.same for each in self.artefacts)
 
 
 def reproduce(store: Store, wanted: Lineage, root: Path, into: Path, tell: Callable[[str], None]) -> Reproduction:
-    """Check out, fetch or repeat the data, train and score again, compare.
+    """Check out the commit into the folder `into`, run its stages up to evaluation, and compare their outputs.
+
+    Data comes from DVC's cache, or is downloaded and prepared again. `tell` is called with each message on progress.
 
     Raises:
-        ReproductionError: what is needed was not recorded or is not here, or a stage fails.
+        ReproductionError: the commit or files were not recorded or are not available, or a stage fails.
         RegistryError: the store refuses.
     """
     params, lock = (read_artifact(store, wanted.run_id, name) for name in (PARAMS, LOCK))
@@ -96,7 +98,7 @@ def reproduce(store: Store, wanted: Lineage, root: Path, into: Path, tell: Calla
     _dvc(into, environment, "repro", "--single-item", "--force", "--no-run-cache", *stages)
     made = dvc_hashes(into / LOCK, map(Path, wanted.artefacts))
     compared = [Compared(path, recorded, made.get(path)) for path, recorded in wanted.artefacts.items()]
-    after = ("metrics/registration.json",)  # of stages that are not run here
+    after = ("metrics/registration.json",)  # written by a stage that is not run here
     return Reproduction(
         into,
         [each for each in compared if each.path not in after],
@@ -134,7 +136,7 @@ def _differences(wanted: Lineage) -> Iterator[str]:
             here = importlib.metadata.version(library)
         except importlib.metadata.PackageNotFoundError:
             here = "not installed"
-        if here != recorded and library != "seqloom":  # which comes from the commit
+        if here != recorded and library != "seqloom":  # seqloom itself comes from the commit
             yield f"{library} was {recorded}, here it is {here}"
 
 
@@ -143,11 +145,13 @@ def _environment(into: Path, device: str | None) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     environment |= {"PATH": path, "PYTHONPATH": str((into / "src").absolute()), "DVC_NO_ANALYTICS": "1"}
     threads = re.match(r"cpu \((\d+) threads\)", device or "")
-    return environment | ({"OMP_NUM_THREADS": threads[1]} if threads else {})  # on which sums in floating point depend
+    return environment | (
+        {"OMP_NUM_THREADS": threads[1]} if threads else {}
+    )  # floating-point sums depend on the number of threads
 
 
 def _fetch(root: Path, into: Path, environment: Mapping[str, str]) -> set[str]:
-    """Take what was downloaded then from the cache of the clone; return the stages that need not run."""
+    """Pull downloaded data from the clone's DVC cache; return the stages that need not run."""
     where = subprocess.run(
         [sys.executable, "-m", "dvc", "cache", "dir"], cwd=root, env=dict(environment), capture_output=True, text=True,
         check=False,
@@ -166,7 +170,7 @@ def _fetch(root: Path, into: Path, environment: Mapping[str, str]) -> set[str]:
 
 
 def _stages(into: Path) -> list[str]:
-    """The stages up to the last one that makes something to compare, in the order of dvc.yaml."""
+    """Return the stages up to evaluate_model, in the order of dvc.yaml."""
     try:
         names = list(yaml.safe_load((into / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
         return names[: names.index(LAST) + 1]

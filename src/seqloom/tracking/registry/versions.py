@@ -1,6 +1,6 @@
-"""Reading the registry: which versions there are, with which scores and data, and the folder of one of them.
+"""Reads the registry: the versions with their scores and data, and the model folder of a version.
 
-It changes nothing. A version is named as MLflow names it: `models:/seqloom-en-de@champion`, `models:/seqloom-en-de/3`.
+Versions are named by MLflow's URIs, such as `models:/seqloom-en-de@champion` or `models:/seqloom-en-de/3`.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _PAGE = 100
 
 
 class Reference(NamedTuple):
-    """A registered model, or one version of it by number or alias."""
+    """A registered model, or a version of it by number or alias."""
 
     name: str
     alias: str | None = None
@@ -30,7 +30,7 @@ class Reference(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """A score with its 95% interval; None where the version does not say."""
+    """A score with its 95% interval, None if it was not recorded."""
 
     score: float
     low: float | None
@@ -38,7 +38,7 @@ class Interval(NamedTuple):
 
 
 class Version(NamedTuple):
-    """What the registry says of a version; None where it says nothing."""
+    """A registered version; fields that were not recorded are None."""
 
     name: str
     version: str
@@ -50,7 +50,7 @@ class Version(NamedTuple):
     bleu: Interval | None
     chrf: Interval | None
     ter: Interval | None
-    pairs: int | None  # of the training split
+    pairs: int | None  # in the training split
     corpora: str | None
     test_sha256: str | None
     commit: str | None
@@ -68,9 +68,9 @@ def parse_reference(uri: str) -> Reference:
 
 
 def list_versions(store: Store, wanted: Reference | None = None) -> list[Version]:
-    """The versions of a model, or the one that is named, or those of all models; the newest first.
+    """Return the versions of all models, of one model, or the version named by alias or number; newest first.
 
-    A model or version that does not exist gives an empty list. Raises `RegistryError` where the registry refuses.
+    The list is empty if the model or version does not exist. Raises `RegistryError` if the registry refuses.
     """
     with registry_errors(store):
         condition = "" if wanted is None else f"name = '{wanted.name}'"
@@ -88,7 +88,7 @@ def list_versions(store: Store, wanted: Reference | None = None) -> list[Version
 
 
 def get_version(store: Store, wanted: Reference) -> Version:
-    """The version of that number or alias. Raises `RegistryError` that lists those there are."""
+    """Return the version of that number or alias. Raises `RegistryError`, listing the versions, if there is none."""
     found = list_versions(store, wanted)
     if not found or (wanted.alias is None and wanted.number is None):
         raise RegistryError(_unknown(store, wanted))
@@ -96,10 +96,10 @@ def get_version(store: Store, wanted: Reference) -> Version:
 
 
 def fetch_model(store: Store, wanted: Reference) -> Path:
-    """The model folder of a version, which a `Translator` loads; fetched once where it lies on a server.
+    """Return the model folder of a version, for `Translator`. From a server it is downloaded once, to a cache.
 
     Raises:
-        RegistryError: there is no such version, or its files are gone, or the registry refuses.
+        RegistryError: the version does not exist, its files are gone, or the registry refuses.
     """
     found = get_version(store, wanted)
     with registry_errors(store):
@@ -120,13 +120,13 @@ def fetch_model(store: Store, wanted: Reference) -> Path:
 
 
 def has_files(store: Store, version: Any) -> bool:
-    """Whether the files of a version are there; those of a server are taken to be."""
+    """Return whether the files of a version exist. Files on a server are assumed to exist."""
     place = location(store, version)
     return place is None or holds_model(place)
 
 
 def location(store: Store, version: Any) -> Path | None:
-    """The folder of a version's files if they lie on this machine, else None."""
+    """Return the folder of a version's files, or None if they are not on this machine."""
     uri = store.client.get_model_version_download_uri(version.name, version.version)
     if uri.startswith("models:/"):
         uri = store.client.get_logged_model(uri.removeprefix("models:/")).artifact_location
@@ -134,7 +134,7 @@ def location(store: Store, version: Any) -> Path | None:
 
 
 def _downloaded(store: Store, version: Any) -> Path:
-    """A copy of a version's files in the user's cache: a version never changes, so it is fetched once."""
+    """Return a copy of a version's files in the user's cache. Versions never change, so it stays valid."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqloom" / "models"
     shelf: Path = cache / hashlib.sha256(store.uri.encode()).hexdigest()[:16] / version.name
     place = shelf / f"{version.version}-{version.creation_timestamp}"
@@ -146,7 +146,7 @@ def _downloaded(store: Store, version: Any) -> Path:
         uri = f"models:/{version.name}/{version.version}"
         Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(beside))).rename(place)
     except OSError:
-        if not place.is_dir():  # another process was faster
+        if not place.is_dir():  # another process downloaded it meanwhile
             raise
     finally:
         shutil.rmtree(beside, ignore_errors=True)
