@@ -73,5 +73,5 @@ def test_the_command_brings_files(store: Store, tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize("text", ["{", json.dumps({"sweep": "x"})])
 def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text, encoding="utf-8")
-    with pytest.raises(RegistryError, match=r"x\.json: is no record of a trial"):
+    with pytest.raises(RegistryError, match=r"x\.json: is not a record of a trial"):
         read_record(tmp_path / "x.json")

@@ -160,7 +160,7 @@ def _closed(store: Store, run_id: str) -> Iterator[None]:
 
 
 def _log_facts(store: Store, run_id: str, run: TrainingRun) -> None:
-    """Log params, curves and datasets, without logging any param (MLflow refuses) or point (MLflow repeats it) twice."""
+    """Log params, curves and datasets, but no param (MLflow refuses) or point (MLflow repeats it) twice."""
     known = store.client.get_run(run_id).data
     log_params(store, run_id, {name: value for name, value in run.params.items() if name not in known.params})
     there = logged_steps(store, run_id, {point.metric for point in run.curves} & known.metrics.keys())
