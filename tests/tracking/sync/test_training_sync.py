@@ -313,7 +313,7 @@ def test_it_follows_until_the_training_has_ended(store: Store, training: Trainin
     assert [run.info.status for run in runs(store)] == ["KILLED"]
     assert said == [
         f"following {training.folder}",
-        "it does not answer; training goes on, and what it writes is sent later",
+        "it does not answer; training continues, and its data is sent later",
         "the store answers again",
     ]
 

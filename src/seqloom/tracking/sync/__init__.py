@@ -1,1 +1,1 @@
-"""Sends what a training writes to MLflow while it goes on."""
+"""Sends the curves, samples and system metrics of training runs to MLflow, during training or later."""

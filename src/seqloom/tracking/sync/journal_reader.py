@@ -1,7 +1,6 @@
-"""What a training has written down so far, as points of curves: the same ones that its table will hold at the end.
+"""Reads the folder of a training while another process writes to it: journal, sample translations, identity.
 
-It reads a folder of scratch while another process writes to it: the journal, samples of translations, and what kind of
-training it is. It knows no MLflow, and nothing of what was done with the points before.
+The points of curves are the same as those in plots/training.csv, which train_model writes at the end.
 """
 
 import json
@@ -14,12 +13,12 @@ from typing import Any, NamedTuple
 import psutil
 
 JOURNAL, SAMPLES, IDENTITY, FINISHED = "journal.jsonl", "samples.jsonl", "identity.json", "finished"
-_CLOCKS = 5.0  # seconds by which a process may seem to be younger than the first line that it wrote
-_SILENCE = 600.0  # seconds without a line after which a process of another machine is taken to be dead
+_CLOCKS = 5.0  # tolerance in seconds when the start of a process is compared with its first line
+_SILENCE = 600.0  # seconds without a new line until a process on another machine counts as dead
 
 
 class Observation(NamedTuple):
-    """A value that was measured at a time of day."""
+    """A point of a curve; `at` is in seconds since the epoch."""
 
     metric: str
     step: int
@@ -28,13 +27,13 @@ class Observation(NamedTuple):
 
 
 class TrainingProcess(NamedTuple):
-    """The process that trains, or has trained."""
+    """The process that trains or trained."""
 
     pid: int
     host: str
     device: str
-    at: float  # when it began
-    because: str | None = None  # the error that ended it, where it was able to say so
+    at: float  # its start, in seconds since the epoch
+    because: str | None = None  # the error that ended it, if it recorded one
 
 
 class _Update(NamedTuple):
@@ -46,35 +45,35 @@ class _Update(NamedTuple):
 
 
 class JournalReader:
-    """Reads a journal as it grows. Updates become one point per `every` of them, as in plots/training.csv."""
+    """Reads a journal as it grows. Every `every` updates become one point, as in plots/training.csv."""
 
     def __init__(self, file: Path, every: int) -> None:
         self._file, self._every = file, every
         self._offset = 0
         self._updates: dict[int, _Update] = {}  # since the last point
-        self.process: TrainingProcess | None = None  # the last one
+        self.process: TrainingProcess | None = None  # the last one; None if the journal names none
 
     def read(self) -> list[Observation]:
-        """What is new since the last call. A step that is done again after a resumption is given again."""
+        """Return the points since the last call. A step that is repeated after a resumption is returned again."""
         found: list[Observation] = []
         for record in self._new():
             try:
                 found += self._points(record)
             except (KeyError, TypeError, ValueError):
-                continue  # a line that was cut off by a kill, or is of another version
+                continue  # cut off by a kill, or of another version
         return found
 
     def alive(self) -> bool:
-        """Whether the process that writes is there."""
+        """Return whether the training process is running."""
         if self.process is None:
             return False
         if self.process.host != socket.gethostname():
-            # A time ahead of ours is of before the clock was set back, and says as little as one long past.
+            # abs: after a clock was set back, a time in the future is as stale as one in the past.
             return abs(time.time() - self._file.stat().st_mtime) < _SILENCE
         try:
             process = psutil.Process(self.process.pid)
             return bool(
-                process.create_time() <= self.process.at + _CLOCKS  # or a younger process has its number
+                process.create_time() <= self.process.at + _CLOCKS  # a younger process would have reused the pid
                 and process.status() != psutil.STATUS_ZOMBIE
                 and self._is_here(self.process.pid)
             )
@@ -82,7 +81,7 @@ class JournalReader:
             return False
 
     def _is_here(self, pid: int) -> bool:
-        """Whether a process works in this clone: one that works in the original is in the journal of a copy, too."""
+        """Return whether a process works in this clone. The copy of a clone contains the journal of the original, too."""
         try:
             return Path(f"/proc/{pid}/cwd").samefile(self._file.absolute().parents[2])
         except PermissionError:
@@ -97,7 +96,7 @@ class JournalReader:
                 content = file.read()
         except OSError:
             return
-        whole = content[: content.rfind(b"\n") + 1]  # the last line may be half written
+        whole = content[: content.rfind(b"\n") + 1]  # the last line may be incomplete
         self._offset += len(whole)
         yield from _records(whole)
 
@@ -133,7 +132,7 @@ class JournalReader:
 
 
 def read_identity(folder: Path) -> Mapping[str, Any]:
-    """What a training is of, as train_model has written it; empty where that cannot be read."""
+    """Return the content of identity.json, or an empty mapping if it cannot be read."""
     try:
         content = json.loads((folder / IDENTITY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -142,7 +141,7 @@ def read_identity(folder: Path) -> Mapping[str, Any]:
 
 
 def read_translations(folder: Path) -> list[tuple[int, str, str, str]]:
-    """Step, source, reference and translation of the sentences that are watched, by sentence and then by step."""
+    """Return step, source, reference and translation of each sample, sorted by sentence and then by step."""
     try:
         content = (folder / SAMPLES).read_bytes()
     except OSError:

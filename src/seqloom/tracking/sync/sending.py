@@ -1,4 +1,9 @@
-"""Sends what all trainings of a folder have left, and closes the runs of those that are no more."""
+"""Sends the data of all trainings in a folder: once, or until the trainings end.
+
+`follow` can be stopped, killed and restarted at any time. If the store does not answer, it tries again after 1, 2, 4,
+... seconds, at most a minute. Nothing is lost meanwhile, since all data is on disk. At the end it waits a little for
+the store; the next `seqloom sync` sends the rest.
+"""
 
 import os
 import threading
@@ -15,17 +20,17 @@ from seqloom.tracking.runs.training_run import TRAINING
 from seqloom.tracking.sync.journal_reader import JOURNAL, JournalReader
 from seqloom.tracking.sync.training_sync import PLACE, TrainingSync, place_tag, sync_lock
 
-_LONGEST = 60.0  # seconds between two attempts to reach a store that is down
-_NEWS = 24 * 3600.0  # seconds; a journal that has not changed for longer belongs to no process that lives
+_LONGEST = 60.0  # seconds between two attempts to reach the store
+_NEWS = 24 * 3600.0  # seconds; a journal that is unchanged for longer is not checked
 
 
 def trainings(scratch: Path) -> list[Path]:
-    """The folders of trainings, the oldest first."""
+    """Return the folders of trainings, ordered by the last change of their journals."""
     return [file.parent for file in sorted(scratch.glob(f"*/{JOURNAL}"), key=os.path.getmtime)]
 
 
 def send_all(store: Store, experiment: str, scratch: Path, tell: Callable[[str], None]) -> None:
-    """Send what is not sent yet of every training, and close the runs of those that have died.
+    """Send the remaining data of every training, and close the runs of trainings that have ended or are deleted.
 
     Raises:
         RegistryError: the store refuses or does not answer.
@@ -56,10 +61,21 @@ def follow(
     every: float = 10.0,
     patience: float = 20.0,
 ) -> bool:
-    """Send what trainings in `scratch` write until those that were seen have ended, or `stop` is set.
+    """Send what trainings in `scratch` write, until all that were seen have ended or `stop` is set.
 
-    Where none begins, it ends with the process that started it. Returns whether everything was sent; waits for a store
-    that is down for `patience` seconds at the end.
+    If no training begins, this ends with the parent process.
+
+    Args:
+        open_store: opens the store; called again while it raises `RegistryError`.
+        experiment: the name of the experiment for the runs.
+        scratch: the folder with the folders of trainings.
+        stop: ends this function early.
+        tell: called with messages.
+        every: seconds between two attempts to send.
+        patience: seconds to wait at the end for a store that does not answer.
+
+    Returns:
+        Whether everything was sent.
     """
     door, parent, begun = _Connection(open_store, tell), os.getppid(), time.time()
     with ExitStack() as stack:
@@ -82,7 +98,7 @@ def follow(
 
 
 class _Connection:
-    """The store, opened when it answers."""
+    """The store, opened as soon as it answers."""
 
     def __init__(self, open_store: Callable[[], Store], tell: Callable[[str], None]) -> None:
         self._open, self._tell = open_store, tell
@@ -91,7 +107,7 @@ class _Connection:
         self._silent = False
 
     def use(self, work: Callable[[Store], None], *, now: bool = False) -> bool:
-        """Do some work with the store, if it is time to try; whether that went well."""
+        """Call `work` with the store if the pause after a failure is over, or `now`; return whether it succeeded."""
         if not now and time.monotonic() < self._next:
             return False
         try:
@@ -99,7 +115,7 @@ class _Connection:
             work(self._store)
         except RegistryError as error:
             if not self._silent:
-                self._tell(f"{error}; training goes on, and what it writes is sent later")
+                self._tell(f"{error}; training continues, and its data is sent later")
             self._silent = True
             self._next = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, _LONGEST)
@@ -116,7 +132,7 @@ def _send(trainings: list[TrainingSync], store: Store, experiment: str) -> None:
 
 
 def _finish(door: _Connection, followed: list[TrainingSync], experiment: str, patience: float) -> bool:
-    """Send the rest, and close the runs."""
+    """Send the rest and close the runs; return whether that succeeded."""
     until = time.monotonic() + patience
     while followed and not door.use(lambda store: _send(followed, store, experiment), now=True):
         if time.monotonic() >= until:
@@ -126,7 +142,7 @@ def _finish(door: _Connection, followed: list[TrainingSync], experiment: str, pa
 
 
 def _going_on(scratch: Path, since: float, followed: dict[Path, TrainingSync]) -> list[Path]:
-    """Folders whose training is alive, or was since then, and that are not followed yet."""
+    """Return folders that are not followed yet and whose training is running, or wrote its journal after `since`."""
     found = []
     for folder in trainings(scratch):
         written = (folder / JOURNAL).stat().st_mtime
@@ -140,7 +156,7 @@ def _going_on(scratch: Path, since: float, followed: dict[Path, TrainingSync]) -
 
 
 def _abandoned(store: Store, experiment: str, scratch: Path) -> list[str]:
-    """Runs that are going on by what MLflow knows, of trainings that were here and whose folder was removed."""
+    """Return the ids of runs with the status RUNNING whose training's folder was here and is deleted."""
     with registry_errors(store):
         home = experiment_id(store, experiment)
         running = store.client.search_runs([home], "attributes.status = 'RUNNING'")
@@ -153,7 +169,7 @@ def _abandoned(store: Store, experiment: str, scratch: Path) -> list[str]:
 
 
 def _is_of(store: Store, run: Any, folder: Path) -> bool:
-    """Whether the training of the run has, or had, this folder."""
+    """Return whether this is or was the folder of the run's training."""
     tag = run.data.tags.get(PLACE, "")
-    # Earlier versions wrote an absolute folder into the clone's own store, too: the clone may have been moved since.
+    # Earlier versions logged absolute paths to the clone's own store, too; the clone may have been moved since.
     return tag == place_tag(store, folder) or (store.movable and tag.endswith(f"/{folder}"))

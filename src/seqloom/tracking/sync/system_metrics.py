@@ -1,4 +1,4 @@
-"""How busy this machine is: its processors, memory and GPUs, under the names by which MLflow's page shows them."""
+"""The load of this machine's CPUs, memory and GPUs, under MLflow's names for system metrics."""
 
 import shutil
 import subprocess
@@ -6,12 +6,12 @@ import subprocess
 import psutil
 
 _ASKED = "utilization.gpu,memory.used,memory.total,power.draw"
-_PATIENCE = 5.0  # seconds for nvidia-smi
+_PATIENCE = 5.0  # seconds to wait for nvidia-smi
 _MEGABYTE = 1e6
 
 
 def measure() -> dict[str, float]:
-    """The figures of this moment; the processors' are means since the last look."""
+    """Return the current values; CPU utilization is the mean since the last call."""
     memory = psutil.virtual_memory()
     found = {
         "system/cpu_utilization_percentage": psutil.cpu_percent(),
@@ -36,7 +36,7 @@ def _gpus() -> dict[str, float]:
 
 
 def read_gpus(table: str) -> dict[str, float]:
-    """The figures in what nvidia-smi printed; a GPU that does not count something says [N/A]."""
+    """Return the values in a table of nvidia-smi, without those that are [N/A]."""
     found: dict[str, float] = {}
     for index, line in enumerate(table.splitlines()):
         cells = [_number(cell) for cell in line.split(",")]

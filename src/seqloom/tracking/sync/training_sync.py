@@ -1,8 +1,8 @@
-"""Sends what trainings write down to MLflow while they go on, from a process of its own.
+"""Sends the data of a training to its MLflow run while training goes on.
 
-Training knows nothing of this: it writes files and never waits. What was sent stands in
-`scratch/<training>/sync.json`, so that nothing is sent twice and nothing is lost where the server is down or slow, or
-this process is killed. A run whose training has died is closed; one that register_model has taken over is left alone.
+Training only writes files and never waits for a server; this runs in another process. `scratch/<training>/sync.json`
+records what was sent, so that nothing is lost or sent twice if the server is down or this process is killed. The run of
+a training that has ended is closed. A run that register_model has completed is not changed.
 """
 
 import fcntl
@@ -34,17 +34,17 @@ from seqloom.tracking.sync.journal_reader import (
     read_translations,
 )
 
-PLACE = "seqloom.place"  # tag of runs: the folder in scratch that their training has, see `place`
+PLACE = "seqloom.place"  # tag of runs: the folder of the training, see `place_tag`
 POSITION, LOCK, SYSTEM = "sync.json", "sync.lock", "system.jsonl"
-TABLE = "learning.json"  # sentences of the validation split, as each validation translated them
+TABLE = "learning.json"  # samples of the validation split with their translation at each validation
 _HEADS = ("source", "reference", "step", "hypothesis")
-_MOST_STEPS = 40  # of the table
+_MOST_STEPS = 40  # in the table
 _INTERRUPTED = ("InterruptError", "KeyboardInterrupt", "SystemExit")
-_MEASURE_EVERY = 10.0  # seconds between two looks at the machine
+_MEASURE_EVERY = 10.0  # seconds between two measurements of the machine
 
 
 class TrainingSync:
-    """One training and the run that shows it."""
+    """A training and its MLflow run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,11 +58,11 @@ class TrainingSync:
 
     @property
     def complete(self) -> bool:
-        """Whether there is nothing left to do: what there was is sent, and the run has the status that it will keep."""
+        """Whether all data is sent and the run is closed."""
         return bool(self._position.get("closed")) and not self._waiting
 
     def read_new(self) -> None:
-        """Read what is new, and while training goes on see how busy this machine is."""
+        """Read new lines of the journal, and measure this machine while training runs on it."""
         for point in self.journal.read():
             self._waiting[point.metric, point.step] = point
         process = self.journal.process
@@ -85,7 +85,7 @@ class TrainingSync:
         alive = self.journal.alive()
         if alive and self._opened and not self._has_new_points():
             return
-        self.read_new()  # and what was written since then, before it ended
+        self.read_new()  # training may have written more before it ended
         with registry_errors(store), _as_refusal():
             run_id = self._run(store, experiment)
             if run_id is None:
@@ -101,15 +101,17 @@ class TrainingSync:
                 self._remember(closed=True)
 
     def _has_new_points(self) -> bool:
-        """Whether there is anything to send but the last look at the machine, which can wait for company."""
+        """Return whether there are unsent points; system metrics alone are not worth a request."""
         sent: dict[str, int] = self._position.get("sent", {})
         return any(point.step > sent.get(point.metric, -1) for point in self._waiting.values())
 
     def _run(self, store: Store, experiment: str) -> str | None:
-        """The run of this training, made where there is none; None where it is register_model's by now."""
+        """Return the id of the training's run, creating it if needed, or None if register_model has completed it."""
         home = experiment_id(store, experiment)
         address = DATABASE if store.movable else store.uri
-        where = hashlib.sha256(f"{address} {home}".encode()).hexdigest()[:16]  # a URI may hold a password
+        where = hashlib.sha256(f"{address} {home}".encode()).hexdigest()[
+            :16
+        ]  # hashed, since a URI may contain a password
         if self._position.get("store") != where:
             self._position = {"store": where}
         run_id = self._position.get("run_id")
@@ -118,7 +120,7 @@ class TrainingSync:
             if found and FINGERPRINT not in found[0].data.tags:
                 return str(run_id)
         elif (live := live_run(store, home, self.folder.name)) is not None:
-            self._position |= {"run_id": live.info.run_id, "sent": _sent(store, live)}  # its position was lost
+            self._position |= {"run_id": live.info.run_id, "sent": _sent(store, live)}  # sync.json was lost
             self._remember(closed=False)
             return str(live.info.run_id)
         elif not store.client.search_runs([home], f"tags.`{TRAINING}` = '{self.folder.name}'", max_results=1):
@@ -162,7 +164,7 @@ class TrainingSync:
             key=lambda point: point.step,
         )
         for batch in batches(new, METRICS_AT_ONCE):
-            # Where the answer is lost and this is sent again, MLflow sees that it has these very points.
+            # If the response is lost and they are sent again, MLflow ignores points that it has.
             log_metrics(store, run_id, [_metric(*point) for point in batch])
             for point in batch:
                 sent[point.metric] = max(point.step, sent.get(point.metric, -1))
@@ -209,7 +211,7 @@ class TrainingSync:
 
 @contextmanager
 def sync_lock(folder: Path) -> Iterator[bool]:
-    """Whether this process alone sends what the training in `folder` writes, until the block ends."""
+    """Lock a training's folder during the block; yield False if another process sends its data."""
     with (folder / LOCK).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -223,19 +225,19 @@ def sync_lock(folder: Path) -> Iterator[bool]:
 def _as_refusal() -> Iterator[None]:
     try:
         yield
-    except OSError as error:  # of an upload of files, which MLflow lets through
+    except OSError as error:  # MLflow does not wrap errors of file uploads
         raise RegistryError(f"the tracking store cannot be used: {error}") from error
 
 
 def place_tag(store: Store, folder: Path) -> str:
-    """The tag of a training's run. A store that moves with its clone needs the folder within the clone only."""
+    """Return the tag that identifies the folder of a training: relative in a clone's own store, else with the host."""
     if store.movable:
         return os.path.relpath(folder, store.lock.parent)
     return f"{socket.gethostname()}:{folder.absolute()}"
 
 
 def _spread(steps: list[int]) -> set[int]:
-    """The first, the last and some in between."""
+    """Return at most `_MOST_STEPS` steps, evenly spaced, with the first and the last."""
     if len(steps) <= _MOST_STEPS:
         return set(steps)
     return {steps[round(number * (len(steps) - 1) / (_MOST_STEPS - 1))] for number in range(_MOST_STEPS)}
