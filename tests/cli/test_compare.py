@@ -74,7 +74,7 @@ def test_what_does_not_compare_is_refused(store: Store, fails: Callable[..., str
         (other, "is for summarization"),
         (bare, "has no report/hypotheses.tsv"),
         (broken, "cannot be read as a table"),
-        ("ab" * 16, "is no run there"),
+        ("ab" * 16, "is not a run"),
     ):
         assert said in fails("compare", first, name)
 

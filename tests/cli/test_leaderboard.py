@@ -115,7 +115,7 @@ def test_faults_are_one_line(store: Store, fails: Callable[..., str], capsys: py
     log_run(store, "good", GOOD)
     assert "must be NAME=FILE" in fails(*ASKED, "--rival", "other")
     assert "cannot be read" in fails(*ASKED, "--rival", "other=nowhere.txt")
-    assert "is no test set on this leaderboard" in fails(*ASKED, "--test", "zz")
+    assert "is not a test set on this leaderboard" in fails(*ASKED, "--test", "zz")
     with pytest.raises(SystemExit, match="2"):
         cli.main([*ASKED, "--keep"])
     assert "--keep keeps rivals" in capsys.readouterr().err

@@ -63,7 +63,7 @@ def test_lineage_for_programs_and_for_people(registered: None, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("models:/seqloom-en-de/7", "names no version"), ("ab" * 16, "is no run there")]
+    ("name", "said"), [("models:/seqloom-en-de/7", "names no version"), ("ab" * 16, "is not a run")]
 )
 def test_what_is_not_there_is_named(workspace: Path, fails: Callable[..., str], name: str, said: str) -> None:
     assert said in fails("lineage", name)

@@ -236,7 +236,7 @@ def test_test_sets_do_not_mix(store: Store) -> None:
     assert other.champion_on == found.test_sha256
     with pytest.raises(RegistryError, match=rf"'xyz' is no test set .*{found.test_sha256[:16]} \(1\)"):
         board(store, test="xyz")
-    with pytest.raises(RegistryError, match="begins more than one"):
+    with pytest.raises(RegistryError, match="matches several"):
         board(store, test="")
 
 

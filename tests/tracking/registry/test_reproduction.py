@@ -105,8 +105,8 @@ def test_what_is_not_the_same_is_named(store: Store, tmp_path: Path) -> None:
     found, said = told(wanted, store, tmp_path / "again")
     assert not found.same
     assert [each.path for each in found.artefacts if not each.same] == ["models/candidate", "reports/evaluation"]
-    assert "in no commit" in said
-    assert "fetching anew" in said
+    assert "had uncommitted changes" in said
+    assert "downloading it again" in said
     assert (tmp_path / "again" / "data" / "local" / "pairs").is_file()
 
 

@@ -23,18 +23,14 @@ from sqlalchemy.pool import NullPool
 from seqloom.errors import RegistryError, SilentError
 from seqloom.files import replacing
 from seqloom.tracking.client.library import MlflowClient, MlflowException, mlflow
-from seqloom.tracking.client.local_files import (
-    ARTIFACTS as ARTIFACTS,  # re-exported: library must be imported before local_files
-)
+from seqloom.tracking.client.local_files import ARTIFACTS as ARTIFACTS  # only after library, which imports MLflow
 from seqloom.tracking.client.local_files import SQLITE, make_relative
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # `mlflow server` reads it, too; for stores that are databases
 DATABASE = "mlflow.db"
 _COPIES = ".dvc/tmp/exps"
-_KIND = {
-    "mlflow.experimentKind": "custom_model_development"
-}  # else MLflow's page shows it as one for prompts and agents
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # by default MLflow shows the page for GenAI
 _HEADER = b"SQLite format 3"  # the first bytes of a database
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _NO_ANSWER = ("Max retries exceeded", "timed out", "timeout expired", "Connection refused")
@@ -233,9 +229,8 @@ def _connected_client(uri: str) -> MlflowClient:
     try:
         if dialect in _PORTS and parts.hostname:
             socket.create_connection((parts.hostname, parts.port or _PORTS[dialect]), timeout=_PATIENCE).close()
-            create_engine(
-                uri, poolclass=NullPool
-            ).connect().close()  # fail fast: MLflow retries a refused login ten times
+            # Fail fast: MLflow retries a refused login ten times.
+            create_engine(uri, poolclass=NullPool).connect().close()
         client = MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:

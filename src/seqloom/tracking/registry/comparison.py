@@ -84,7 +84,7 @@ def read_tested_run(store: Store, name: str) -> TestedRun:
     origin = read_lineage(store, name)
     found = read_texts(store, origin.run_id, origin.params, name)
     if found is None:
-        raise RegistryError(f"{name}: its run has no {TEXTS}; only what register_model logged can be compared")
+        raise RegistryError(f"{name}: its run has no {TEXTS}; only runs that register_model logged can be compared")
     return TestedRun(origin, *found)
 
 
@@ -114,7 +114,7 @@ def read_texts(
     except (KeyError, TypeError, ValueError, StopIteration) as error:
         raise UnreadableTextsError(f"{named}: {TEXTS} of its run cannot be read as a table") from error
     if task not in get_args(Task) or not chrf:
-        raise UnreadableTextsError(f"{named}: has no texts of a known task")
+        raise UnreadableTextsError(f"{named}: its run has no translations or an unknown task")
     return cast("Task", task), segments, chrf
 
 

@@ -29,9 +29,9 @@ def _scores(found: Comparison, titles: Sequence[str]) -> str:
     count = len(found.runs[0].segments.sources)
     return (
         f"<h2>Scores</h2>\n{table(['Metric', *titles], rows)}\n"
-        f'<p class="muted">On {count:,} segments. Below each the difference to {escape(titles[0])} with its 95% '
+        f'<p class="muted">On {count:,} segments. Below each score: the difference to {escape(titles[0])}, its 95% '
         "interval, and p: how often a difference as large would be luck (paired bootstrap resampling, Koehn 2004). "
-        "Where p is below 0.05 the figure is bold. Of TER, less is better.</p>"
+        "Scores with p below 0.05 are bold. For TER, lower is better.</p>"
     )
 
 

@@ -115,7 +115,9 @@ def leaderboard(store: Store | None, place: Path, query: LeaderboardQuery) -> Bo
     rows += [Row(None, each, None, None) for each in known.values() if each.key not in ours and _belongs(each, query)]
     if not rows:
         if query.rivals:
-            raise RegistryError("nothing is on this leaderboard: a rival is scored on the test set of a run")
+            raise RegistryError(
+                "nothing is on this leaderboard; rivals are scored on the test set of a run, so register a model first"
+            )
         return None
     champion = next((row for row in rows if row.champion), None)
     sizes = Counter(row.result.test_sha256 for row in rows)
@@ -203,14 +205,16 @@ def _scored(rival: Rival, here: Sequence[Row], comparer: _Comparer, keep: bool) 
     """Return the row of a rival, or None if it is on the leaderboard already."""
     test = comparer.test_set
     if test is None:
-        raise RegistryError(f"rival {rival.name}: no run of this store has the texts of the test set to score it with")
+        raise RegistryError(
+            f"rival {rival.name}: no run in this store logged the texts of the test set, which are needed to score it"
+        )
     own = texts_hash(rival.hypotheses)
     for row in here:
         same = row.result.kind == "rival" and row.result.key == own
         if same and row.title == rival.name:
             return None
         if same:
-            raise RegistryError(f"rival {rival.name}: its texts are on the leaderboard already, as {row.title}")
+            raise RegistryError(f"rival {rival.name}: its translations are on the leaderboard already, as {row.title}")
         if row.title == rival.name:
             raise RegistryError(f"rival {rival.name}: another system on the leaderboard has this name")
     runs = [row for row in here if row.entry is not None]
@@ -243,9 +247,9 @@ def _chosen(sizes: Mapping[str, int], query: LeaderboardQuery, champion: Row | N
     matching = [test for test in sizes if test.startswith(query.test.lower())]
     if len(matching) == 1:
         return matching[0]
-    said = "begins more than one test set" if matching else "is no test set on this leaderboard"
+    said = "matches several test sets" if matching else "is not a test set on this leaderboard"
     there = ", ".join(f"{test[:_SHOWN]} ({count})" for test, count in (Counter(sizes)).most_common())
-    raise RegistryError(f"{query.test!r} {said}; there are (with the number of systems): {there}")
+    raise RegistryError(f"{query.test!r} {said}; valid are (with the number of systems): {there}")
 
 
 def _way(result: Result) -> tuple[str, str]:

@@ -143,7 +143,7 @@ def score_rival(rival: Rival, test: Segments, like: Result, settings: EvaluateSe
 
 
 def _groups(store: Store, experiment: str | None, model: str | None) -> list[tuple[Any, list[Version]]]:
-    """Return the newest run of each fingerprint with its versions; runs without a fingerprint are separate."""
+    """Return one run for each fingerprint, if possible a registered one, with its versions, newest first."""
     with registry_errors(store):
         runs = {str(run.info.run_id): run for run in _finished(store, experiment)}
         owned = list_versions(store, Reference(model)) if model else []

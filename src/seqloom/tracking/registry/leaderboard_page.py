@@ -171,8 +171,8 @@ def _apart(board: Board) -> str:
         for row in board.apart
     ]
     return (
-        "<h2>Counted otherwise</h2>\n<p>These were scored by another metric or another way of counting it, so they are "
-        f"not ranked.</p>\n{table(['System', 'Score', 'Signature'], rows)}"
+        "<h2>Not ranked</h2>\n<p>These were scored by another metric or with another signature.</p>\n"
+        f"{table(['System', 'Score', 'Signature'], rows)}"
     )
 
 

@@ -151,14 +151,14 @@ def _read(file: Path, kind: type[_Record], folder: str, stem: str) -> _Record:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(content, dict):
-            raise ValueError("it holds no object")
+            raise ValueError("it is not a JSON object")
         own = content.pop(_OWN_HASH, None)
         record = kind.model_validate_json(json.dumps(content))
         named = (record.test_sha256[:_DIGITS], record.stem) == (folder, stem)
     except ValidationError as error:
-        raise _refusal(file, f"is no record of the leaderboard ({_reason(error)})") from error
+        raise _refusal(file, f"is not a leaderboard record ({_reason(error)})") from error
     except (OSError, ValueError) as error:
-        raise _refusal(file, f"cannot be read as a record of the leaderboard ({error})") from error
+        raise _refusal(file, f"cannot be read as a leaderboard record ({error})") from error
     if not named or own != _hash(content):
         raise _refusal(file, "was changed after it was written: its content does not match its name and SHA-256")
     return record

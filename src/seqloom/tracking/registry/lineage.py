@@ -93,10 +93,8 @@ def find(store: Store, name: str) -> tuple[Version | None, Any]:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-    of = "its run is gone" if version else "is no run there"
-    raise RegistryError(
-        f"{name}: {of} in {store.shown}; valid are ids of runs, models:/NAME@ALIAS, models:/NAME/NUMBER"
-    )
+    fault = "its run was deleted" if version else "is not a run"
+    raise RegistryError(f"{name}: {fault} in {store.shown}; valid are run ids, models:/NAME@ALIAS, models:/NAME/NUMBER")
 
 
 class Baseline(NamedTuple):

@@ -77,7 +77,10 @@ def reproduce(store: Store, wanted: Lineage, root: Path, into: Path, tell: Calla
     params, lock = (read_artifact(store, wanted.run_id, name) for name in (PARAMS, LOCK))
     if wanted.commit is None or params is None or lock is None or MODEL not in wanted.artefacts:
         missing = "a commit" if wanted.commit is None else f"{PARAMS} or {LOCK} with {MODEL}"
-        raise ReproductionError(f"{wanted.named}: {missing} was not recorded; only what `dvc repro` made in Git has it")
+        raise ReproductionError(
+            f"{wanted.named}: {missing} was not recorded; only results that `dvc repro` made in a "
+            "Git repository can be reproduced"
+        )
     _check_out(root, wanted.commit, into)
     (into / PARAMS).write_bytes(params)
     (into / LOCK).write_bytes(lock)
@@ -87,9 +90,9 @@ def reproduce(store: Store, wanted: Lineage, root: Path, into: Path, tell: Calla
     environment = _environment(into, wanted.device)
     fetched = _fetch(root, into, environment)
     tell(
-        "data/raw is what was recorded, from DVC's cache"
+        "data/raw is the recorded data, from DVC's cache"
         if "download_corpus" in fetched
-        else "the data is not in DVC's cache: fetching anew"
+        else "the data is not in DVC's cache; downloading it again"
     )
     if len(fetched) < len(FETCHED) and (root / LOCAL).is_dir():
         shutil.copytree(root / LOCAL, into / LOCAL, dirs_exist_ok=True)
@@ -128,8 +131,8 @@ def _check_out(root: Path, commit: str, into: Path) -> None:
 def _differences(wanted: Lineage) -> Iterator[str]:
     if wanted.dirty:
         yield (
-            f"code or params differed from commit {str(wanted.commit)[:12]} when this was registered, and such code is "
-            "in no commit: if the hashes differ, that may be why, and nothing is shown by it"
+            f"code or params had uncommitted changes to {str(wanted.commit)[:12]} when this was registered; "
+            "they are lost, so hashes that differ prove nothing"
         )
     for library, recorded in wanted.libraries.items():
         try:

@@ -109,12 +109,12 @@ def fetch_model(store: Store, wanted: Reference) -> Path:
     if not folder.is_dir() and holds_model(place):
         raise RegistryError(
             f"{found.name} version {found.version} was not registered by seqloom: it holds no model folder, and "
-            "nothing else of it is loaded"
+            "only such a folder can be loaded"
         )
     if not folder.is_dir():
         raise RegistryError(
-            f"the files of {found.name} version {found.version} are not in {place}: a store that is a database "
-            "remembers where its folder was; `make run` registers the model of this folder anew"
+            f"the files of {found.name} version {found.version} are not in {place}: they were moved or "
+            "deleted; `make run` registers the model of this folder again"
         )
     return folder
 

@@ -81,7 +81,7 @@ class JournalReader:
             return False
 
     def _is_here(self, pid: int) -> bool:
-        """Return whether a process works in this clone. The copy of a clone contains the journal of the original, too."""
+        """Return whether a process works in this clone: the copy of a clone has the journal of the original, too."""
         try:
             return Path(f"/proc/{pid}/cwd").samefile(self._file.absolute().parents[2])
         except PermissionError:

@@ -74,10 +74,10 @@ class TrainingSync:
                 file.write(json.dumps({"at": round(time.time(), 3), **system_metrics.measure()}) + "\n")
 
     def send(self, store: Store, experiment: str) -> None:
-        """Send what is not sent yet; close the run if the training has ended.
+        """Send all data that is not sent yet, and close the run if training has ended.
 
         Raises:
-            RegistryError: the store refuses or does not answer. What it took is remembered.
+            RegistryError: the store refuses or does not answer. The data that it accepted is not sent again.
         """
         self.read_new()
         if self.journal.process is None:
@@ -109,9 +109,8 @@ class TrainingSync:
         """Return the id of the training's run, creating it if needed, or None if register_model has completed it."""
         home = experiment_id(store, experiment)
         address = DATABASE if store.movable else store.uri
-        where = hashlib.sha256(f"{address} {home}".encode()).hexdigest()[
-            :16
-        ]  # hashed, since a URI may contain a password
+        # Hashed, since a URI may contain a password.
+        where = hashlib.sha256(f"{address} {home}".encode()).hexdigest()[:16]
         if self._position.get("store") != where:
             self._position = {"store": where}
         run_id = self._position.get("run_id")
