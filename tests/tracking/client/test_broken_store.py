@@ -1,4 +1,4 @@
-"""A database that is locked, read-only, damaged or on a full disk: one line that says what to do, and no traceback."""
+"""A locked, read-only or damaged database or a full disk gives one line with a remedy and no traceback."""
 
 import signal
 import sqlite3
@@ -33,7 +33,7 @@ def noise(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [half, noise, lambda content: content[:500]], ids=["half", "noise", "header"])
-def test_a_damaged_database_is_told_with_the_way_on(root: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_database_is_reported_with_a_remedy(root: Path, damage: Callable[[bytes], bytes]) -> None:
     database = root / "mlflow.db"
     database.write_bytes(damage(database.read_bytes()))
     with pytest.raises(RegistryError, match=r"mlflow\.db .*: it is damaged; restore it from a backup") as raised:
@@ -43,7 +43,7 @@ def test_a_damaged_database_is_told_with_the_way_on(root: Path, damage: Callable
 
 
 @pytest.mark.slow
-def test_a_locked_database_may_answer_later(root: Path) -> None:
+def test_a_locked_database_is_a_temporary_error(root: Path) -> None:
     other = sqlite3.connect(root / "mlflow.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(SilentError, match=r"another process holds it locked; wait until that process has ended"):
@@ -70,7 +70,7 @@ print("free", flush=True)
 
 
 @pytest.mark.slow
-def test_a_process_that_is_stopped_keeps_others_waiting_and_goes_on(root: Path) -> None:
+def test_a_stopped_process_keeps_the_lock_and_continues_later(root: Path) -> None:
     command = [sys.executable, "-c", HOLD]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
@@ -123,7 +123,7 @@ print(experiment_id(store, "new") != "0")
 
 
 def on_a_disk(root: Path, then: str, program: str) -> list[str]:
-    """Run a program in a folder on a small disk of its own, which holds the store; return its lines."""
+    """Run a program in a folder with a store on a small disk of its own; return the lines it prints."""
     shell = f'mount -t tmpfs -o size=3m none "$0" && cp -a "$1"/. "$0" && cd "$0" && {then} && exec "$2" -c "$3"'
     disk = root.parent / f"disk-{root.name}"
     disk.mkdir()
@@ -138,7 +138,7 @@ def on_a_disk(root: Path, then: str, program: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_read_only_database_is_read_and_not_written(root: Path) -> None:
+def test_a_read_only_database_can_be_read_but_not_written(root: Path) -> None:
     count, written, locked = on_a_disk(root, 'mount -o remount,ro "$0"', READ_ONLY)
     assert count == "1"
     assert "mlflow.db: it may be read only; make the file and its folder writable for this user, and run" in written
@@ -146,7 +146,7 @@ def test_a_read_only_database_is_read_and_not_written(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_told_and_room_lets_it_go_on(root: Path) -> None:
+def test_a_full_disk_is_reported_and_work_continues_once_there_is_space(root: Path) -> None:
     full, after = on_a_disk(root, "true", FULL)
     assert full.endswith("mlflow.db: no space is left on its disk; make room, and run again")
     assert after == "True"

@@ -37,7 +37,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params]:
-    """A clone in which every stage has run."""
+    """A clone in which all stages have run."""
     root = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -58,7 +58,7 @@ def expected(finished: tuple[Path, Params]) -> list[str]:
 
 
 def write_as_before(root: Path) -> None:
-    """Make the store of `root` what versions before this one wrote: every location is absolute."""
+    """Make every location in the store of `root` absolute, as earlier versions wrote them."""
     with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as store, store:
         for table, column in LOCATIONS:
             store.execute(
@@ -75,7 +75,7 @@ def locations(root: Path) -> Iterator[str]:
 
 
 def spoil(root: Path) -> None:
-    """Whoever reads a file of this clone's models fails."""
+    """Make every read of this clone's model files fail."""
     for path in (root / "mlartifacts").rglob("*"):
         if path.is_file():
             path.write_bytes(b"\0")
@@ -83,7 +83,7 @@ def spoil(root: Path) -> None:
 
 @pytest.fixture(params=["moved", "copied", "copied, original deleted"])
 def away(request: pytest.FixtureRequest, finished: tuple[Path, Params], tmp_path: Path) -> tuple[Path, Path]:
-    """An original that is still to be moved or copied, and where to: `go` does it."""
+    """A clone and its destination; `go` moves or copies it."""
     original = tmp_path / "original"
     shutil.copytree(finished[0], original)
     return original, tmp_path / "on the möve"
@@ -102,7 +102,7 @@ def go(request: pytest.FixtureRequest, original: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["", "of an earlier version"])
-def test_a_clone_uses_its_own_files_wherever_it_is(
+def test_a_moved_or_copied_clone_uses_its_own_files(
     request: pytest.FixtureRequest,
     away: tuple[Path, Path],
     before: bool,
@@ -143,7 +143,7 @@ print(json.dumps(mlflow.pyfunc.load_model(sys.argv[1]).predict(json.loads(sys.ar
 
 
 @pytest.mark.slow
-def test_mlflow_alone_reads_the_files_of_the_copy(
+def test_mlflow_without_seqloom_code_reads_the_files_of_the_copy(
     finished: tuple[Path, Params], expected: list[str], tmp_path: Path
 ) -> None:
     original, copy = tmp_path / "original", tmp_path / "a copy"
@@ -160,7 +160,7 @@ def test_mlflow_alone_reads_the_files_of_the_copy(
     assert json.loads(done.stdout.splitlines()[-1]) == expected
 
 
-def test_a_registration_writes_no_path_of_this_machine(finished: tuple[Path, Params]) -> None:
+def test_a_registration_writes_no_absolute_path(finished: tuple[Path, Params]) -> None:
     root, _ = finished
     assert sorted(set(locations(root)))[0].startswith("file:ml")
     assert str(root).encode() not in (root / "mlflow.db").read_bytes()
@@ -188,7 +188,7 @@ def test_a_store_elsewhere_keeps_absolute_locations(tmp_path: Path, monkeypatch:
     assert store.client.get_experiment(experiment_id(store, "x")).artifact_location == f"file://{tmp_path}/mlartifacts"
 
 
-def test_only_files_that_lie_beside_the_store_are_relative(tmp_path: Path) -> None:
+def test_only_locations_beside_the_store_become_relative(tmp_path: Path) -> None:
     give_store(tmp_path)
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     elsewhere = {"s3": "s3://bucket/mlartifacts", "disk": "file:///disk/mlartifacts", "odd": "/disk/files"}
@@ -200,12 +200,12 @@ def test_only_files_that_lie_beside_the_store_are_relative(tmp_path: Path) -> No
     assert found == elsewhere | {"ours": "file:mlartifacts/ours", "Default": "file:mlruns/0"}
 
 
-def test_relative_locations_are_those_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_locations_are_resolved_beside_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     uri = "sqlite:////a clone/mlflow.db"
     assert LocalFiles("file:mlartifacts/1/artifacts", uri).artifact_dir == "/a clone/mlartifacts/1/artifacts"
     assert LocalFiles("file:mlartifacts/1", "http://host").artifact_dir == f"{tmp_path}/mlartifacts/1"
     assert LocalFiles("file:///b/mlartifacts/1", uri).artifact_dir == "/b/mlartifacts/1"
     assert LocalFiles("file:other/1", uri).artifact_dir == "other/1"
-    monkeypatch.setenv("_MLFLOW_SERVER_FILE_STORE", uri)  # in a process of `mlflow server`
+    monkeypatch.setenv("_MLFLOW_SERVER_FILE_STORE", uri)  # as in a process of `mlflow server`
     assert LocalFiles("file:mlartifacts/1").artifact_dir == "/a clone/mlartifacts/1"

@@ -17,7 +17,7 @@ from seqloom.tracking.registry.versions import Reference, parse_reference
         ("generation", ["en"], ["en"], "seqloom-generation-en"),
     ],
 )
-def test_a_model_is_named_by_its_task_and_languages(
+def test_a_model_is_named_after_its_task_and_languages(
     task: str, sources: list[str], targets: list[str], name: str
 ) -> None:
     assert model_name(task, sources, targets) == name

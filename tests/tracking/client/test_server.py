@@ -18,14 +18,14 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return connect(tmp_path, create=False)
 
 
-def test_the_server_is_for_this_machine_only() -> None:
+def test_the_server_listens_on_the_loopback_interface_only() -> None:
     line = command(5001)
     assert line[:4] == [sys.executable, "-m", "mlflow", "server"]
     assert line[line.index("--host") + 1] == "127.0.0.1"
     assert line[line.index("--port") + 1] == "5001"
 
 
-def test_a_browser_may_name_the_host_of_the_link(store: Store) -> None:
+def test_the_server_accepts_the_host_of_the_link(store: Store) -> None:
     given = environment(store, 5001, {"PATH": "/bin"})
     assert address(5001) == "http://seqloom.localhost:5001"
     assert "seqloom.localhost:5001" in given["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
@@ -35,13 +35,13 @@ def test_a_browser_may_name_the_host_of_the_link(store: Store) -> None:
     assert environment(store, 5001, {"MLFLOW_SERVER_ALLOWED_HOSTS": "a"})["MLFLOW_SERVER_ALLOWED_HOSTS"] == "a"
 
 
-def test_the_store_of_the_folder_is_served_from_wherever_it_lies(store: Store) -> None:
+def test_the_store_of_a_clone_is_served_whatever_its_folder_is_called(store: Store) -> None:
     given = environment(store, 5001, {})
     assert given["MLFLOW_BACKEND_STORE_URI"] == "sqlite:///mlflow.db"
     assert given["MLFLOW_ARTIFACTS_DESTINATION"] == "mlartifacts"
 
 
-def test_another_database_is_served_without_its_password_among_the_arguments(store: Store) -> None:
+def test_a_password_is_not_among_the_arguments_of_the_server(store: Store) -> None:
     uri = "postgresql://me:secret@host/mlflow"
     given = environment(store._replace(uri=uri, artifacts="s3://bucket"), 5001, {"MLFLOW_TRACKING_URI": uri})
     assert given["MLFLOW_BACKEND_STORE_URI"] == uri
@@ -59,8 +59,8 @@ def test_a_port_in_use_is_refused() -> None:
     check_port(port)
 
 
-def test_it_can_be_imported_first() -> None:
-    """MLflow loads our artifact repository while it is imported, so the order of imports matters."""
+def test_the_module_can_be_imported_first() -> None:
+    """The order of imports matters: MLflow imports our artifact repository while it is itself imported."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", "import seqloom.tracking.client.server"],
         capture_output=True,

@@ -26,7 +26,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
-def test_the_embedded_store_lies_at_the_root_with_its_files_beside_it(tmp_path: Path) -> None:
+def test_the_default_store_is_in_the_root_with_its_files_beside_it(tmp_path: Path) -> None:
     root = tmp_path / "with a space"
     root.mkdir()
     (root / ".mlflow.db.part").write_bytes(b"half of a database, of a process that was killed")
@@ -40,7 +40,7 @@ def test_the_embedded_store_lies_at_the_root_with_its_files_beside_it(tmp_path: 
     assert {path.name for path in root.iterdir()} <= {"mlflow.db", "mlflow.db.lock", "mlartifacts"}
 
 
-def test_reading_makes_no_store(tmp_path: Path) -> None:
+def test_reading_creates_no_store(tmp_path: Path) -> None:
     with pytest.raises(NothingRegisteredError, match="make run"):
         connect(tmp_path, create=False)
     assert list(tmp_path.iterdir()) == []
@@ -51,7 +51,7 @@ def _open(root: Path) -> str:
 
 
 @pytest.mark.slow
-def test_processes_that_open_a_fresh_store_at_once_share_it(tmp_path: Path) -> None:
+def test_processes_that_create_the_store_at_the_same_time_share_it(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         ids = pool.map(_open, [tmp_path] * 3, chunksize=1)
     assert len(set(ids)) == 1
@@ -65,7 +65,7 @@ def test_processes_that_open_a_fresh_store_at_once_share_it(tmp_path: Path) -> N
     ("content", "said"),
     [("", r"is empty \(0 bytes\)"), ("no table " * 99, "is not a SQLite database"), (None, "is missing")],
 )
-def test_a_store_that_was_lost_is_not_taken_for_a_new_one(
+def test_a_lost_store_is_not_replaced_by_a_new_one(
     tmp_path: Path, content: str | None, said: str, create: bool
 ) -> None:
     if content is None:
@@ -81,7 +81,7 @@ def test_a_store_that_was_lost_is_not_taken_for_a_new_one(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_what_runs_left_without_a_model_is_no_lost_store(tmp_path: Path) -> None:
+def test_artifacts_without_a_model_do_not_count_as_a_lost_store(tmp_path: Path) -> None:
     (tmp_path / "mlartifacts" / "models").mkdir(parents=True)
     with pytest.raises(NothingRegisteredError):
         connect(tmp_path, create=False)
@@ -96,7 +96,7 @@ def test_a_deleted_experiment_is_not_written_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("uri", ["http://me:pa55word@127.0.0.1:9", "postgresql://me:pa55word@127.0.0.1:9/mlflow"])
-def test_a_server_that_is_down_is_told_at_once_and_without_its_password(
+def test_a_server_that_is_down_is_reported_at_once_without_its_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -107,7 +107,7 @@ def test_a_server_that_is_down_is_told_at_once_and_without_its_password(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_of_files_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_store_is_refused_with_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path / "mlruns"))
     with pytest.raises(RegistryError, match="mlruns"):
         connect(tmp_path, create=True)
@@ -140,7 +140,7 @@ def refusing_server() -> Iterator[str]:
     server.server_close()
 
 
-def test_a_server_that_refuses_is_told_with_the_way_in(
+def test_a_refused_login_names_the_variables_to_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusing_server: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", refusing_server)
@@ -148,7 +148,7 @@ def test_a_server_that_refuses_is_told_with_the_way_in(
         connect(tmp_path, create=True)
 
 
-def test_what_mlflow_raises_becomes_one_line_without_secrets(tmp_path: Path) -> None:
+def test_errors_of_mlflow_become_one_line_without_secrets(tmp_path: Path) -> None:
     give_store(tmp_path)
     store = connect(tmp_path, create=False)._replace(uri="http://me:pa55word@host")
     with pytest.raises(RegistryError) as caught, registry_errors(store):
@@ -178,7 +178,7 @@ def test_passwords_are_not_shown(uri: str, shown: str) -> None:
         ("s3://bucket/key", None),
     ],
 )
-def test_which_files_lie_here(tmp_path: Path, uri: str, folder: Path | None) -> None:
+def test_local_locations_have_a_folder(tmp_path: Path, uri: str, folder: Path | None) -> None:
     give_store(tmp_path)
     assert local_folder(connect(tmp_path, create=False), uri) == folder
 

@@ -6,7 +6,7 @@ from seqloom.tracking.registry.champion import Move, previous_champion
 
 
 def moves(*steps: str) -> list[Move]:
-    """`3` is a promotion to version 3, `<1` a rollback to version 1."""
+    """Return moves: `3` promotes version 3, `<1` rolls back to version 1."""
     made: list[Move] = []
     for step in steps:
         before = made[-1].version if made else None
@@ -21,14 +21,14 @@ def moves(*steps: str) -> list[Move]:
         ([], None),
         (["1"], None),
         (["1", "2"], "1"),
-        (["1", "2", "5", "<2"], "1"),  # again, it goes back one more
+        (["1", "2", "5", "<2"], "1"),  # a second rollback goes back one more
         (["1", "2", "<1", "3"], "1"),
         (["1", "2", "<1", "2", "4"], "2"),
         (["1", "2", "3", "<1"], None),
-        (["4", "<2"], "4"),  # to a version that never reigned: what it took the place of is the way back
+        (["4", "<2"], "4"),  # a rollback to a version that was never champion
     ],
 )
-def test_a_rollback_goes_back_as_if_what_it_takes_back_had_never_been(steps: list[str], leads_to: str | None) -> None:
+def test_a_rollback_ignores_moves_that_were_rolled_back(steps: list[str], leads_to: str | None) -> None:
     made = moves(*steps)
     assert previous_champion(made, made[-1].version if made else None) == leads_to
 
@@ -43,5 +43,5 @@ def test_rollbacks_visit_every_champion_once_from_the_last_to_the_first(order: l
     assert visited == [str(each) for each in reversed(order)]
 
 
-def test_a_champion_that_others_set_can_be_left_too() -> None:
+def test_a_champion_that_another_tool_set_can_be_rolled_back() -> None:
     assert previous_champion(moves("1", "2"), "7") == "2"

@@ -58,7 +58,7 @@ def test_rows_are_sorted_by_the_scores_of_their_runs(store: Store) -> None:
     assert found.reference.title == "seqloom-en-de/1"
 
 
-def test_a_record_holds_what_a_team_needs_and_no_path(store: Store, tmp_path: Path) -> None:
+def test_a_record_holds_no_path(store: Store, tmp_path: Path) -> None:
     register(store, log_run(store, "good", GOOD), champion=True)
     log_run(store, "poor", POOR)
     board(store)
@@ -84,7 +84,7 @@ def test_a_record_holds_what_a_team_needs_and_no_path(store: Store, tmp_path: Pa
     assert result.leader.signature.startswith("nrefs:1|bs:200|seed:1|")
 
 
-def test_the_second_time_nothing_is_read_or_computed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_time_nothing_is_read_from_runs_or_computed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     register(store, log_run(store, "good", GOOD), champion=True)
     log_run(store, "poor", POOR)
     first, written = board(store), files()
@@ -99,7 +99,7 @@ def test_the_second_time_nothing_is_read_or_computed(store: Store, monkeypatch: 
     assert files() == written
 
 
-def test_another_champion_is_another_comparison(store: Store) -> None:
+def test_a_new_champion_is_compared_with_all_systems(store: Store) -> None:
     numbers = [register(store, log_run(store, name, texts)) for name, texts in (("good", GOOD), ("poor", POOR))]
     store.client.set_registered_model_alias(MODEL, "champion", numbers[0])
     before, written = board(store), files()
@@ -124,7 +124,7 @@ def test_another_champion_is_another_comparison(store: Store) -> None:
         lambda record: record.pop("sha256"),
     ],
 )
-def test_a_record_that_was_changed_is_refused(store: Store, damage: Callable[[dict[str, Any]], object]) -> None:
+def test_a_modified_record_is_refused(store: Store, damage: Callable[[dict[str, Any]], object]) -> None:
     log_run(store, "good", GOOD)
     board(store)
     (file,) = PLACE.glob("*/*.json")
@@ -138,7 +138,7 @@ def test_a_record_that_was_changed_is_refused(store: Store, damage: Callable[[di
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "null"])
-def test_a_record_that_is_none_is_refused(store: Store, content: str) -> None:
+def test_an_invalid_record_is_refused(store: Store, content: str) -> None:
     (PLACE / "a").mkdir(parents=True)
     (PLACE / "a" / "b.json").write_text(content)
     with pytest.raises(RegistryError, match="record of the leaderboard"):
@@ -153,14 +153,14 @@ def test_an_existing_file_is_never_rewritten(store: Store, monkeypatch: pytest.M
     (result,) = read_results(PLACE)
     leaderboard_records.write_result(PLACE, result.model_copy(update={"name": "other"}))
     assert file.read_bytes() == before
-    # Another process writes the file between the look and the link.
+    # Another process writes the file between the check and the link.
     monkeypatch.setattr(Path, "exists", lambda _: False)
     leaderboard_records.write_result(PLACE, result.model_copy(update={"name": "other"}))
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_file_system_without_links_is_written_to_all_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_hard_links_works(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError
 
@@ -170,7 +170,7 @@ def test_a_file_system_without_links_is_written_to_all_the_same(store: Store, mo
     assert [result.name for result in read_results(PLACE)] == ["good"]
 
 
-def test_a_fingerprint_is_one_row(store: Store) -> None:
+def test_each_fingerprint_has_one_row(store: Store) -> None:
     register(store, log_run(store, "good", GOOD, fingerprint="a" * 64), champion=True)
     again = log_run(store, "good again", GOOD, fingerprint="a" * 64)
     register(store, again)
@@ -181,7 +181,7 @@ def test_a_fingerprint_is_one_row(store: Store) -> None:
     assert len(files()) == 1
 
 
-def test_versions_of_other_experiments_are_on_it_and_their_other_runs_are_not(store: Store) -> None:
+def test_versions_of_other_experiments_are_listed_but_not_their_other_runs(store: Store) -> None:
     register(store, log_run(store, "good", GOOD, experiment="elsewhere"), champion=True)
     log_run(store, "poor", POOR, experiment="elsewhere")
     log_run(store, "home", POOR)
@@ -198,7 +198,7 @@ def test_runs_without_scores_are_counted(store: Store) -> None:
     assert len(board(store).rows) == 1
 
 
-def test_without_texts_nothing_is_said_of_significance(store: Store) -> None:
+def test_without_translations_there_is_no_significance(store: Store) -> None:
     register(store, log_run(store, "good", GOOD), champion=True)
     log_run(store, "bare", POOR, texts=False)
     broken = log_run(store, "broken", POOR, texts=False)
@@ -208,7 +208,7 @@ def test_without_texts_nothing_is_said_of_significance(store: Store) -> None:
     assert {row.title for row in found.rows} == {"seqloom-en-de/1", "bare", "broken"}
 
 
-def test_without_champion_the_best_one_is_compared_with(store: Store) -> None:
+def test_without_a_champion_the_best_system_is_the_reference(store: Store) -> None:
     log_run(store, "poor", POOR)
     log_run(store, "good", GOOD)
     found = board(store)
@@ -240,7 +240,7 @@ def test_test_sets_do_not_mix(store: Store) -> None:
         board(store, test="")
 
 
-def test_without_champion_the_test_set_of_this_folder_is_shown(store: Store) -> None:
+def test_without_a_champion_the_test_set_of_this_folder_is_shown(store: Store) -> None:
     log_run(store, "good", GOOD[:12], references=REFERENCES[:12])
     for name in ("poor", "other"):
         log_run(store, name, POOR)
@@ -249,7 +249,7 @@ def test_without_champion_the_test_set_of_this_folder_is_shown(store: Store) -> 
     assert board(store, here=next(iter(most.left_out))).segments == 12
 
 
-def test_ways_of_counting_do_not_share_a_column(store: Store) -> None:
+def test_scores_with_another_signature_are_not_ranked(store: Store) -> None:
     register(store, log_run(store, "good", GOOD), champion=True)
     log_run(store, "old", POOR, signature="nrefs:1|bs:200|seed:1|case:mixed|eff:no|tok:intl|smooth:exp|version:2.0")
     log_run(store, "other seed", POOR, seed=2)
@@ -259,7 +259,7 @@ def test_ways_of_counting_do_not_share_a_column(store: Store) -> None:
     assert "tok:intl" in page(found)
 
 
-def test_of_several_directions_the_mean_counts(store: Store) -> None:
+def test_several_directions_are_ranked_by_their_mean(store: Store) -> None:
     run_id = log_run(store, "both", GOOD, targets=["de", "fr"])
     log_run(store, "poor", POOR, targets=["de", "fr"])
     found = board(store)
@@ -280,7 +280,7 @@ def test_a_summary_is_ranked_by_rouge(store: Store) -> None:
     assert found.rows[0].result.leader.score == recorded_score(store, run_id, "rougeL")
 
 
-def test_a_rival_with_the_texts_of_a_run_has_its_score(store: Store) -> None:
+def test_a_rival_with_the_translations_of_a_run_has_its_score(store: Store) -> None:
     run_id = log_run(store, "good", GOOD)
     register(store, run_id, champion=True)
     found = board(store, rivals=[rival("copy", GOOD)])
@@ -311,19 +311,19 @@ def test_a_kept_rival_stays(store: Store) -> None:
     assert row.difference.theirs == board(store).reference.result.key
 
 
-def test_a_rival_has_a_line_for_each_segment(store: Store) -> None:
+def test_a_rival_needs_one_line_per_segment(store: Store) -> None:
     log_run(store, "good", GOOD)
     with pytest.raises(EvaluationError, match=r"short.txt: has 3 lines, the test set 24 segments"):
         board(store, rivals=[rival("short", GOOD[:3])])
 
 
-def test_a_rival_needs_the_texts_of_the_test_set(store: Store) -> None:
+def test_a_rival_needs_a_run_that_logged_the_test_set(store: Store) -> None:
     log_run(store, "good", GOOD, texts=False)
     with pytest.raises(RegistryError, match="no run of this store has the texts"):
         board(store, rivals=[rival("other", GOOD)])
 
 
-def test_records_are_a_leaderboard_without_the_store(store: Store) -> None:
+def test_records_suffice_without_a_store(store: Store) -> None:
     register(store, log_run(store, "good", GOOD), champion=True)
     board(store, rivals=[rival("other", POOR)], keep=True)
     found = board(None)
@@ -343,12 +343,12 @@ def test_records_are_a_leaderboard_without_the_store(store: Store) -> None:
         (b"", []),
     ],
 )
-def test_a_line_of_the_file_is_a_text(tmp_path: Path, content: bytes, texts: list[str]) -> None:
+def test_each_line_of_a_rival_s_file_is_a_translation(tmp_path: Path, content: bytes, texts: list[str]) -> None:
     (tmp_path / "a=b.txt").write_bytes(content)
     assert read_rival(f" x =={tmp_path}"[:3] + f"={tmp_path / 'a=b.txt'}").hypotheses == texts
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_rival_s_file_must_be_utf8(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"a\nb\n\xff\n")
     with pytest.raises(EvaluationError, match="x: line 3 is not UTF-8"):
         read_rival(f"x={tmp_path / 'x'}")
@@ -359,7 +359,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
             read_rival(named)
 
 
-def test_the_page_escapes_and_loads_nothing(store: Store) -> None:
+def test_the_page_escapes_text_and_has_no_external_resources(store: Store) -> None:
     register(store, log_run(store, "good", GOOD), champion=True)
     log_run(store, "<b>poor</b>", POOR)
     html = page(board(store, rivals=[rival('<i>other "', ["", *POOR[1:]])]))

@@ -13,7 +13,7 @@ from seqloom.tracking.registry.reproduction import reproduce
 from tests.finished import give_store
 
 GIT = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
-# Two stages that stand for all of them: DVC hashes what they write, and that is what is compared.
+# Two stages stand for all: the hashes of their outputs are compared.
 MAKE = "import pathlib, sys\nout = pathlib.Path(sys.argv[1])\nout.parent.mkdir(exist_ok=True)\n"
 TRAIN = MAKE + "out.mkdir()\nout.joinpath('w').write_text(pathlib.Path('params.yaml').read_text() + {suffix})\n"
 STAGES = {
@@ -32,7 +32,7 @@ STAGES = {
 
 
 class Clone:
-    """A repository with a tiny pipeline that has run, and a run of it in a store."""
+    """A repository with a tiny pipeline that has run, and its run in a store."""
 
     def __init__(self, root: Path, store: Store, *, suffix: str = "''") -> None:
         self.root, self.store = root, store
@@ -98,7 +98,7 @@ def test_the_same_commit_data_and_params_make_the_same_model(store: Store, tmp_p
 
 
 @pytest.mark.slow
-def test_what_is_not_the_same_is_named(store: Store, tmp_path: Path) -> None:
+def test_artefacts_that_differ_are_named(store: Store, tmp_path: Path) -> None:
     clone = Clone(tmp_path / "clone", store, suffix="str(__import__('time').time_ns())")
     wanted = clone.register(**{"git.dirty": "true"})
     subprocess.run(["rm", "-rf", ".dvc/cache"], check=True)
@@ -110,7 +110,7 @@ def test_what_is_not_the_same_is_named(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / "again" / "data" / "local" / "pairs").is_file()
 
 
-def test_what_was_not_recorded_cannot_be_made_again(store: Store, tmp_path: Path) -> None:
+def test_a_run_without_recorded_inputs_cannot_be_reproduced(store: Store, tmp_path: Path) -> None:
     run = store.client.create_run(experiment_id(store, "x"), tags={})
     with pytest.raises(ReproductionError, match="a commit was not recorded"):
         told(read_lineage(store, run.info.run_id), store, tmp_path / "again")

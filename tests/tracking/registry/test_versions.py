@@ -1,4 +1,4 @@
-"""A version that a stranger registered: nothing of it is executed, whatever it holds."""
+"""A version from an untrusted source: none of its code is executed."""
 
 import os
 import pickle
@@ -23,7 +23,7 @@ class Stranger:
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store with the version of a stranger, whose python_model is a pickle."""
+    """A store with an untrusted version whose python_model is a pickle."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     give_store(tmp_path)
@@ -55,7 +55,7 @@ def test_a_pickled_python_model_is_never_loaded(workspace: Path) -> None:
     assert not (workspace / "ran").exists()
 
 
-def test_translating_with_it_is_one_line(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_translating_with_it_fails_with_one_line(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from seqloom.cli import main as cli
 
     with pytest.raises(SystemExit) as left:

@@ -15,7 +15,7 @@ def journal(folder: Path, *records: dict[str, Any]) -> Path:
     return file
 
 
-def test_every_process_counts_as_far_as_it_wrote(tmp_path: Path) -> None:
+def test_every_process_counts_up_to_its_last_line(tmp_path: Path) -> None:
     spent = read_costs(
         journal(
             tmp_path,
@@ -35,18 +35,18 @@ def test_every_process_counts_as_far_as_it_wrote(tmp_path: Path) -> None:
     assert spent.metrics() == {"train/seconds": 30.0, "train/gpu_seconds": 60.0, "train/joules": 123.0}
 
 
-def test_a_cpu_costs_no_time_of_gpus(tmp_path: Path) -> None:
+def test_training_on_a_cpu_costs_no_gpu_time(tmp_path: Path) -> None:
     spent = read_costs(journal(tmp_path, {**BEGIN, "device": "cpu", "at": 1.0}, {"kind": "step", "at": 3.0}))
     assert spent == (2.0, 0.0, 1, {})
     assert spent.metrics() == {"train/seconds": 2.0}
 
 
-def test_what_was_not_written_down_is_not_known(tmp_path: Path) -> None:
+def test_without_a_journal_there_are_no_costs(tmp_path: Path) -> None:
     assert read_costs(tmp_path / "none.jsonl") is None
     assert read_costs(journal(tmp_path, {"kind": "step", "step": 1, "seconds": 1.0})) is None
 
 
-def test_the_flow_run_is_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flow_run_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SEQLOOM_FLOW_RUN", "PREFECT__FLOW_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
     assert current_flow_run() is None

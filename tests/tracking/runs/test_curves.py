@@ -16,7 +16,7 @@ def journal(path: Path, steps: list[int]) -> Path:
     return path
 
 
-def test_every_cell_is_a_point(tmp_path: Path) -> None:
+def test_every_cell_becomes_a_point(tmp_path: Path) -> None:
     table = tmp_path / "training.csv"
     table.write_text(TABLE)
     assert read_curves(table, None) == [
@@ -35,7 +35,7 @@ def test_the_journal_adds_time_and_speed(tmp_path: Path, steps: list[int]) -> No
     assert [point.seconds for point in points if point.metric == "train/loss"] == [4.0, 8.0]
 
 
-def test_a_journal_in_disorder_adds_nothing(tmp_path: Path) -> None:
+def test_a_broken_journal_adds_nothing(tmp_path: Path) -> None:
     table, journal = tmp_path / "training.csv", tmp_path / "journal.jsonl"
     table.write_text(TABLE)
     journal.write_bytes(b'\xff\n[1]\n{"kind": "step"}\n{"kind": "step", "step": "x", "seconds": 1, "tokens": 1}\n')
@@ -43,7 +43,7 @@ def test_a_journal_in_disorder_adds_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "a,b\n1,2\n", "step,loss\n1,high\n", "step,loss\nx,1\n", "step\n1,2\n"])
-def test_a_table_that_is_none_is_named(tmp_path: Path, content: str | None) -> None:
+def test_an_invalid_table_is_named_in_the_error(tmp_path: Path, content: str | None) -> None:
     table = tmp_path / "training.csv"
     if content is not None:
         table.write_text(content)

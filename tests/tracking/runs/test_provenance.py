@@ -35,7 +35,7 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_commit_is_dirty_by_what_shapes_a_result(repository: Path) -> None:
+def test_only_files_that_affect_results_make_a_commit_dirty(repository: Path) -> None:
     shaping = [Path("src"), Path("not-there.txt")]
     (repository / "dvc.lock").write_text("2")
     clean = current_commit(repository, shaping)
@@ -62,18 +62,18 @@ def test_hashes_come_from_the_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", "stages: [", "stages: 3", "[]", "stages: {a: 1}"])
-def test_a_lock_that_is_missing_or_broken_stops_nothing(tmp_path: Path, content: str | None) -> None:
+def test_a_missing_or_broken_lock_gives_no_hashes(tmp_path: Path, content: str | None) -> None:
     lock = tmp_path / "dvc.lock"
     if content is not None:
         lock.write_text(content)
     assert dvc_hashes(lock, [Path("data/corpus")]) == {}
 
 
-def test_only_what_is_installed_has_a_version() -> None:
+def test_only_installed_libraries_have_versions() -> None:
     assert list(library_versions(["pytest", "no-such-library"])) == ["pytest"]
 
 
-def test_the_fingerprint_is_of_names_contents_and_facts(tmp_path: Path) -> None:
+def test_the_fingerprint_depends_on_names_contents_and_facts(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "b").write_bytes(b"2")
     (tmp_path / "a").write_bytes(b"1")

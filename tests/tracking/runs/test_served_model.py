@@ -1,4 +1,4 @@
-"""The model as others load it: by MLflow, from its registered name, and away from the source tree."""
+"""The registered model, loaded by MLflow from its name, also without the source tree."""
 
 import importlib.util
 import json
@@ -64,7 +64,7 @@ def _search(folder: Path) -> Any:
 @pytest.fixture(scope="module")
 def model(workspace: Path) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # whoever loads it is not to be bothered
+        warnings.simplefilter("error")  # loading must not warn
         return mlflow.pyfunc.load_model(URI)
 
 
@@ -86,11 +86,11 @@ def test_lists_and_frames_are_translated(model: Any, expected: list[str], texts:
     assert model.predict(texts) == expected
 
 
-def test_a_frame_without_rows_gives_nothing(model: Any) -> None:
+def test_a_frame_without_rows_gives_an_empty_list(model: Any) -> None:
     assert model.predict(pd.DataFrame({"source": pd.Series([], dtype=str)})) == []
 
 
-def test_another_column_is_translated_and_pointed_at_once(
+def test_another_column_is_translated_with_one_warning(
     model: Any, expected: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
@@ -128,13 +128,11 @@ def test_the_search_can_be_changed_for_a_call(model: Any, workspace: Path, expec
         ),
     ],
 )
-def test_what_cannot_be_translated_is_refused_in_one_line(
-    model: Any, texts: Any, params: dict[str, Any], said: str
-) -> None:
+def test_invalid_input_is_refused_with_one_line(model: Any, texts: Any, params: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=r".") as raised:
         model.predict(texts, params=params)
     assert str(raised.value) == said
-    assert raised.value.__suppress_context__ or raised.value.__context__ is None  # no dump in the traceback
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None  # no second traceback
 
 
 @pytest.mark.parametrize(
@@ -160,7 +158,7 @@ def test_mlflow_ignores_an_unknown_param_with_a_warning(
     assert any("Unrecognized params ['beams']" in record.getMessage() for record in caplog.records)
 
 
-def test_an_unknown_param_is_refused_where_mlflow_lets_it_through(model: Any) -> None:
+def test_an_unknown_param_is_refused_in_direct_calls(model: Any) -> None:
     with pytest.raises(ValueError, match=r"^params: beams is not known; valid are beam, length_penalty, language$"):
         model.unwrap_python_model().predict(None, pd.DataFrame({"source": ["a"]}), {"beams": 5})
 

@@ -1,4 +1,4 @@
-"""A sweep and its trials as runs of MLflow."""
+"""Sweeps and trials as MLflow runs."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def record(**changes: Any) -> TrialRecord:
     return TrialRecord.model_validate_json(json.dumps(content | changes))
 
 
-def test_a_trial_is_a_run_below_that_of_its_sweep_and_comes_to_its_end_once(store: Store) -> None:
+def test_a_trial_is_a_child_run_of_its_sweep_and_is_logged_once(store: Store) -> None:
     sweep_id = log_trial(store, record(point=None, name="toy", params={"trials": "2"}))
     run_id = log_trial(store, record())
     curves = [["valid/bleu", 300, 20.5], ["valid/bleu", 600, 21.5]]
@@ -47,7 +47,7 @@ def test_a_trial_is_a_run_below_that_of_its_sweep_and_comes_to_its_end_once(stor
     assert store.client.get_run(sweep_id).info.status == "RUNNING"
 
 
-def test_a_trial_that_is_tried_again_stays_the_same_run(store: Store) -> None:
+def test_a_repeated_trial_stays_the_same_run(store: Store) -> None:
     run_id = log_trial(store, record(state="KILLED", curves=[["valid/bleu", 300, 20.5]]))
     assert store.client.get_run(run_id).info.status == "KILLED"
     assert log_trial(store, record()) == run_id
@@ -56,14 +56,14 @@ def test_a_trial_that_is_tried_again_stays_the_same_run(store: Store) -> None:
     assert [point.step for point in store.client.get_metric_history(run_id, "valid/bleu")] == [300, 600]
 
 
-def test_a_trial_that_comes_before_its_sweep_has_one_all_the_same(store: Store) -> None:
+def test_a_trial_that_is_logged_before_its_sweep_creates_the_sweep_s_run(store: Store) -> None:
     run = store.client.get_run(log_trial(store, record()))
     parent = log_trial(store, record(point=None, name="toy"))
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert store.client.get_run(parent).info.run_name == "toy"
 
 
-def test_the_command_brings_files(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_logs_records_from_files(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "1.json").write_text(record().model_dump_json(), encoding="utf-8")
     cli.main(["trial", "1.json"])
     assert capsys.readouterr().out.startswith("toy 1: running, run ")
@@ -71,7 +71,7 @@ def test_the_command_brings_files(store: Store, tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize("text", ["{", json.dumps({"sweep": "x"})])
-def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_record_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text, encoding="utf-8")
     with pytest.raises(RegistryError, match=r"x\.json: is not a record of a trial"):
         read_record(tmp_path / "x.json")

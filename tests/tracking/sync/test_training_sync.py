@@ -28,7 +28,7 @@ IDENTITY = {
 
 
 class Training:
-    """Writes what train_model writes. It lives as long as this process, unless it began before the dawn of time."""
+    """Writes the files of train_model. After `begin(dead=True)` its process does not count as running."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root / "scratch" / NAME
@@ -79,7 +79,7 @@ def send(store: Store, training: Training) -> TrainingSync:
     return live
 
 
-def test_a_run_shows_what_the_training_has_written(store: Store, training: Training) -> None:
+def test_a_run_shows_the_data_of_its_training(store: Store, training: Training) -> None:
     training.begin()
     training.steps(1, 3)
     training.write("validation", step=3, loss=2.5, bleu=12.5)
@@ -93,7 +93,7 @@ def test_a_run_shows_what_the_training_has_written(store: Store, training: Train
     assert run.info.run_name == "transformer-tiny en-to-de-fr f00df00d"
     assert run.data.tags["seqloom.training"] == NAME
     assert run.data.params["train.lr"] == "0.002"
-    assert "train.tokens_per_batch" not in run.data.params  # known at the end
+    assert "train.tokens_per_batch" not in run.data.params  # known only at the end of training
     assert curve(store, "train/loss") == [(2, pytest.approx((9 * 100 + 8 * 200) / 300))]
     assert curve(store, "train/tokens_per_s") == [(2, 150)]
     assert curve(store, "train/grad_norm") == [(2, 1.5)]
@@ -117,7 +117,7 @@ def test_nothing_is_sent_twice(store: Store, training: Training, lost: bool) -> 
     assert [step for step, _ in curve(store, "train/loss")] == [2, 4, 6]
 
 
-def test_what_arrived_without_an_answer_is_there_once(store: Store, training: Training) -> None:
+def test_points_whose_response_was_lost_are_logged_once(store: Store, training: Training) -> None:
     training.begin()
     training.steps(1, 4)
     send(store, training)
@@ -127,7 +127,7 @@ def test_what_arrived_without_an_answer_is_there_once(store: Store, training: Tr
     assert [step for step, _ in curve(store, "train/loss")] == [2, 4]
 
 
-def test_a_run_whose_training_died_is_closed_and_goes_on_with_it(store: Store, training: Training) -> None:
+def test_a_run_is_closed_when_its_training_dies_and_reopened_when_it_resumes(store: Store, training: Training) -> None:
     said: list[str] = []
     scratch = training.folder.parent
     training.begin(dead=True)
@@ -151,7 +151,7 @@ def test_a_run_whose_training_died_is_closed_and_goes_on_with_it(store: Store, t
     assert said == [f"{training.folder}: sent"] * 2
 
 
-def test_a_run_whose_training_was_removed_is_closed(store: Store, training: Training) -> None:
+def test_a_run_whose_training_was_deleted_is_closed(store: Store, training: Training) -> None:
     training.begin()
     send(store, training)
     scratch = training.folder.parent
@@ -163,7 +163,7 @@ def test_a_run_whose_training_was_removed_is_closed(store: Store, training: Trai
 
 
 @pytest.mark.parametrize("before", [False, True], ids=["", "tagged by an earlier version"])
-def test_a_run_whose_training_was_removed_is_closed_after_a_move(
+def test_a_run_whose_training_was_deleted_is_closed_after_a_move(
     store: Store, training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
     training.begin()
@@ -183,7 +183,7 @@ def test_a_run_whose_training_was_removed_is_closed_after_a_move(
     assert [run.info.status for run in runs(moved)] == ["KILLED"]
 
 
-def test_a_copy_takes_no_part_in_a_training_of_the_original(
+def test_a_copy_of_a_clone_does_not_send_trainings_of_the_original(
     store: Store, training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training.begin()
@@ -196,7 +196,7 @@ def test_a_copy_takes_no_part_in_a_training_of_the_original(
     assert TrainingSync(training.folder).journal.read()
     live = TrainingSync(copy / "scratch" / NAME)
     live.read_new()
-    assert not live.journal.alive()  # the process works in the original, and writes there
+    assert not live.journal.alive()  # the process works in the original clone
     send_all(connect(copy, create=False), "x", copy / "scratch", print)
     assert [run.info.status for run in runs(connect(copy, create=False))] == ["KILLED"]
     assert [step for step, _ in curve(connect(copy, create=False), "train/loss")] == [2]
@@ -224,7 +224,7 @@ def test_after_a_move_nothing_is_sent_again(
     assert len(runs(connect(here, create=False))) == 1
 
 
-def test_a_journal_from_before_processes_signed_it_is_left_alone(store: Store, training: Training) -> None:
+def test_a_journal_without_a_process_is_ignored(store: Store, training: Training) -> None:
     training.steps(1, 4)
     send_all(store, "x", training.folder.parent, print)
     assert runs(store) == []
@@ -240,7 +240,7 @@ def registered(root: Path, **changes: Any) -> TrainingRun:
     )  # fmt: skip
 
 
-def test_the_result_takes_over_the_run_of_its_training(store: Store, training: Training, tmp_path: Path) -> None:
+def test_register_model_completes_the_run_of_the_training(store: Store, training: Training, tmp_path: Path) -> None:
     training.begin()
     training.steps(1, 5)
     live = send(store, training)
@@ -250,7 +250,7 @@ def test_the_result_takes_over_the_run_of_its_training(store: Store, training: T
     assert run.data.params.items() >= {"train.lr": "0.002", "search.beam": "5", "languages.source": "en"}.items()
     loss = dict(curve(store, "train/loss"))
     assert sorted(loss) == [2, 4, 5]
-    assert loss[2] != loss[5] == 5.0  # the first is what was sent while it was trained
+    assert loss[2] != loss[5] == 5.0  # the first was sent during training
     assert curve(store, "valid/loss") == [(4, 2.0)]
     assert curve(store, "test/bleu") == [(0, 12.5)]
     assert "corpus/kept" not in run.data.metrics
@@ -263,14 +263,14 @@ def test_the_result_takes_over_the_run_of_its_training(store: Store, training: T
     assert log_run(store, "x", registered(tmp_path, training=NAME)) == logged
 
 
-def test_without_such_a_run_a_result_makes_its_own(store: Store, training: Training, tmp_path: Path) -> None:
+def test_without_such_a_run_register_model_creates_one(store: Store, training: Training, tmp_path: Path) -> None:
     training.begin()
     send(store, training)
     log_run(store, "x", registered(tmp_path, training="another"))
     assert len(runs(store)) == 2
 
 
-def test_one_process_sends_a_training(store: Store, training: Training) -> None:
+def test_only_one_process_sends_a_training(store: Store, training: Training) -> None:
     training.begin()
     said: list[str] = []
     with sync_lock(training.folder) as ours:
@@ -281,7 +281,7 @@ def test_one_process_sends_a_training(store: Store, training: Training) -> None:
 
 
 def opening(*answers: Store | None) -> Callable[[], Store]:
-    """A store that does not answer as often as there is None, and then stays the last one."""
+    """Opens stores in turn: None does not answer, and the last one stays."""
     left = list(answers)
 
     def open_store() -> Store:
@@ -293,7 +293,7 @@ def opening(*answers: Store | None) -> Callable[[], Store]:
     return open_store
 
 
-def test_it_follows_until_the_training_has_ended(store: Store, training: Training) -> None:
+def test_following_ends_with_the_training(store: Store, training: Training) -> None:
     said: list[str] = []
     training.begin()
     stop = threading.Event()
@@ -318,7 +318,7 @@ def test_it_follows_until_the_training_has_ended(store: Store, training: Trainin
     ]
 
 
-def test_what_a_store_did_not_take_is_sent_the_next_time(store: Store, training: Training) -> None:
+def test_data_that_the_store_did_not_accept_is_sent_later(store: Store, training: Training) -> None:
     training.begin(dead=True)
     stop = threading.Event()
     threading.Timer(0.2, lambda: (training.steps(1, 2), stop.set())).start()
@@ -330,7 +330,7 @@ def test_what_a_store_did_not_take_is_sent_the_next_time(store: Store, training:
 
 
 @pytest.mark.slow
-def test_a_server_that_never_answers_holds_nobody_up(
+def test_a_server_that_never_answers_blocks_nothing(
     training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -34,10 +34,8 @@ def environment(store: Store, port: int, given: Mapping[str, str]) -> dict[str, 
     if given.get(URI_VARIABLE):
         uri, artifacts = store.uri, store.artifacts or ARTIFACTS
     else:
-        uri, artifacts = (
-            f"sqlite:///{DATABASE}",
-            ARTIFACTS,
-        )  # relative, so that no character of a folder's name needs quoting
+        # Relative, so that no character of a folder's name needs quoting.
+        uri, artifacts = f"sqlite:///{DATABASE}", ARTIFACTS
     ours = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_ARTIFACTS_DESTINATION": artifacts}
     defaults = {
         "PYTHONWARNINGS": "ignore",
