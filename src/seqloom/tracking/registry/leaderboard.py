@@ -19,8 +19,8 @@ from seqloom.tracking.client.store import Store
 from seqloom.tracking.registry.comparison import bootstrap_settings
 from seqloom.tracking.registry.leaderboard_entries import Entry, Rival, read_entries, read_segments, score_rival
 from seqloom.tracking.registry.leaderboard_records import (
-    Result,
     StoredDifference,
+    SystemResult,
     read_difference,
     read_results,
     texts_hash,
@@ -47,7 +47,7 @@ class Row(NamedTuple):
     """A system on the leaderboard."""
 
     rank: int | None  # equal scores share a rank; None: not ranked
-    result: Result
+    result: SystemResult
     entry: Entry | None  # its run in this store; None for a rival or a run of another clone
     difference: StoredDifference | None  # to the reference; None for the reference itself or without translations
     kept: bool = True  # False: a rival that is shown only this time
@@ -227,7 +227,7 @@ def _same_test(ours: Segments, theirs: Segments) -> bool:
     return ours[:2] == theirs[:2] and ours.directions == theirs.directions
 
 
-def _belongs(result: Result, query: LeaderboardQuery) -> bool:
+def _belongs(result: SystemResult, query: LeaderboardQuery) -> bool:
     """Return whether a recorded result whose run is not in this store belongs to this leaderboard."""
     if result.kind == "rival":
         return True
@@ -252,7 +252,7 @@ def _chosen(sizes: Mapping[str, int], query: LeaderboardQuery, champion: Row | N
     raise RegistryError(f"{query.test!r} {said}; valid are (with the number of systems): {there}")
 
 
-def _way(result: Result) -> tuple[str, str]:
+def _way(result: SystemResult) -> tuple[str, str]:
     """Return the metric and signature of a score. Only scores with the same ones can be ranked together."""
     return LEADING[result.task], _RESAMPLING.sub("", result.leader.signature)
 

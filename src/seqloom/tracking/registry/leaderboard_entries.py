@@ -21,7 +21,7 @@ from seqloom.tracking.client.names import FINGERPRINT, SPEED
 from seqloom.tracking.client.run_data import read_artifact
 from seqloom.tracking.client.store import Store, registry_errors
 from seqloom.tracking.registry.comparison import UnreadableTextsError, read_texts
-from seqloom.tracking.registry.leaderboard_records import Result, StoredScore, texts_hash
+from seqloom.tracking.registry.leaderboard_records import StoredScore, SystemResult, texts_hash
 from seqloom.tracking.registry.lineage import LOCK
 from seqloom.tracking.registry.versions import Reference, Version, list_versions
 
@@ -33,7 +33,7 @@ _LONGEST_NAME = 60  # characters of a name
 class Entry(NamedTuple):
     """A finished run with its result."""
 
-    result: Result
+    result: SystemResult
     run_id: str
     params: Mapping[str, str]
     versions: tuple[str, ...]  # NAME/NUMBER, newest first
@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
 
 def read_entries(
-    store: Store, experiment: str | None, model: str | None, known: Iterable[Result]
+    store: Store, experiment: str | None, model: str | None, known: Iterable[SystemResult]
 ) -> tuple[list[Entry], int]:
     """Return the finished runs of an experiment and of a model's versions, and how many of them have no scores.
 
@@ -107,7 +107,7 @@ def read_rival(named: str) -> Rival:
     return Rival(name, lines, file)
 
 
-def score_rival(rival: Rival, test: Segments, like: Result, settings: EvaluateSettings) -> Result:
+def score_rival(rival: Rival, test: Segments, like: SystemResult, settings: EvaluateSettings) -> SystemResult:
     """Score a rival like the run whose result is `like`: on its test set, with the metrics of its task.
 
     Args:
@@ -126,7 +126,7 @@ def score_rival(rival: Rival, test: Segments, like: Result, settings: EvaluateSe
         )
     scores = score(test._replace(hypotheses=rival.hypotheses), task=like.task, settings=settings)
     several = scores.directions if len(scores.directions) > 1 else {}
-    return Result(
+    return SystemResult(
         kind="rival",
         name=rival.name,
         hypotheses_sha256=texts_hash(rival.hypotheses),
@@ -178,7 +178,7 @@ def _finished(store: Store, experiment: str | None) -> list[Any]:
             return found
 
 
-def _read(store: Store, run: Any, own: Sequence[Version]) -> Result | None:
+def _read(store: Store, run: Any, own: Sequence[Version]) -> SystemResult | None:
     """Return the result that a run logged, or None if it has no valid scores."""
     run_id, tags, params = str(run.info.run_id), run.data.tags, run.data.params
     if FINGERPRINT not in tags:
@@ -222,7 +222,7 @@ def _read(store: Store, run: Any, own: Sequence[Version]) -> Result | None:
         "training_tokens_per_s": run.data.metrics.get("train/tokens_per_s"),
     }
     try:
-        return Result.model_validate_json(json.dumps(record))
+        return SystemResult.model_validate_json(json.dumps(record))
     except ValidationError:
         return None
 

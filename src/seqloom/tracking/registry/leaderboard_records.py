@@ -40,7 +40,7 @@ class StoredScore(Settings):
         return cls(**score._asdict())
 
 
-class Result(Settings):
+class SystemResult(Settings):
     """The scores of a system on a test set, and other facts that were recorded with them."""
 
     format: Literal[1] = 1
@@ -110,7 +110,7 @@ class StoredDifference(Settings):
         return f"{self.ours[:_DIGITS]}-{self.theirs[:_DIGITS]}"
 
 
-_Record = TypeVar("_Record", Result, StoredDifference)
+_Record = TypeVar("_Record", SystemResult, StoredDifference)
 
 
 def texts_hash(texts: Sequence[str]) -> str:
@@ -118,9 +118,9 @@ def texts_hash(texts: Sequence[str]) -> str:
     return hashlib.sha256("".join(f"{text}\n" for text in texts).encode()).hexdigest()
 
 
-def read_results(place: Path) -> list[Result]:
+def read_results(place: Path) -> list[SystemResult]:
     """Return all results in a folder. Raises `RegistryError` if a file is not valid or was modified."""
-    return [_read(file, Result, file.parent.name, file.stem) for file in _files(place)]
+    return [_read(file, SystemResult, file.parent.name, file.stem) for file in _files(place)]
 
 
 def read_difference(place: Path, test: str, ours: str, theirs: str) -> StoredDifference | None:
@@ -129,7 +129,7 @@ def read_difference(place: Path, test: str, ours: str, theirs: str) -> StoredDif
     return _read(file, StoredDifference, test[:_DIGITS], file.stem) if file.is_file() else None
 
 
-def write_result(place: Path, result: Result) -> None:
+def write_result(place: Path, result: SystemResult) -> None:
     """Write a result, unless one of the same system and test set exists."""
     _write(place / result.test_sha256[:_DIGITS] / f"{result.stem}.json", result)
 
@@ -173,7 +173,7 @@ def _refusal(file: Path, said: str) -> RegistryError:
     return RegistryError(f"{file}: {said}; restore it from Git, or delete it and run `seqloom leaderboard` again")
 
 
-def _write(file: Path, record: Result | StoredDifference) -> None:
+def _write(file: Path, record: SystemResult | StoredDifference) -> None:
     if file.exists():
         return
     content = record.model_dump(mode="json", exclude_none=True)

@@ -21,7 +21,7 @@ from seqloom.tracking.sync.journal_reader import JOURNAL, JournalReader
 from seqloom.tracking.sync.training_sync import PLACE, TrainingSync, place_tag, sync_lock
 
 _LONGEST = 60.0  # seconds between two attempts to reach the store
-_NEWS = 24 * 3600.0  # seconds; a journal that is unchanged for longer is not checked
+_STALE = 24 * 3600.0  # seconds; a journal that is unchanged for longer is not checked
 
 
 def trainings(scratch: Path) -> list[Path]:
@@ -77,7 +77,7 @@ def follow(
     Returns:
         Whether everything was sent.
     """
-    door, parent, begun = _Connection(open_store, tell), os.getppid(), time.time()
+    connection, parent, begun = _Connection(open_store, tell), os.getppid(), time.time()
     with ExitStack() as stack:
         followed: dict[Path, TrainingSync] = {}
         while True:
@@ -92,8 +92,8 @@ def follow(
                 live.read_new()
             ended = bool(followed) and not any(live.journal.alive() for live in followed.values())
             if last or ended or (not followed and os.getppid() != parent):
-                return _finish(door, list(followed.values()), experiment, patience)
-            door.use(lambda store: _send(list(followed.values()), store, experiment))
+                return _finish(connection, list(followed.values()), experiment, patience)
+            connection.use(lambda store: _send(list(followed.values()), store, experiment))
             stop.wait(every)
 
 
@@ -131,10 +131,10 @@ def _send(trainings: list[TrainingSync], store: Store, experiment: str) -> None:
         live.send(store, experiment)
 
 
-def _finish(door: _Connection, followed: list[TrainingSync], experiment: str, patience: float) -> bool:
+def _finish(connection: _Connection, followed: list[TrainingSync], experiment: str, patience: float) -> bool:
     """Send the rest and close the runs; return whether that succeeded."""
     until = time.monotonic() + patience
-    while followed and not door.use(lambda store: _send(followed, store, experiment), now=True):
+    while followed and not connection.use(lambda store: _send(followed, store, experiment), now=True):
         if time.monotonic() >= until:
             return False
         time.sleep(1.0)
@@ -146,7 +146,7 @@ def _going_on(scratch: Path, since: float, followed: dict[Path, TrainingSync]) -
     found = []
     for folder in trainings(scratch):
         written = (folder / JOURNAL).stat().st_mtime
-        if folder in followed or time.time() - written > _NEWS:
+        if folder in followed or time.time() - written > _STALE:
             continue
         journal = JournalReader(folder / JOURNAL, 1)
         journal.read()
