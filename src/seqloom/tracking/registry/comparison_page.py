@@ -30,7 +30,7 @@ def _scores(found: Comparison, titles: Sequence[str]) -> str:
     return (
         f"<h2>Scores</h2>\n{table(['Metric', *titles], rows)}\n"
         f'<p class="muted">On {count:,} segments. Below each score: the difference to {escape(titles[0])}, its 95% '
-        "interval, and p: how often a difference as large would be luck (paired bootstrap resampling, Koehn 2004). "
+        "interval, and p: how often chance gives such a difference (paired bootstrap resampling, Koehn 2004). "
         "Scores with p below 0.05 are bold. For TER, lower is better.</p>"
     )
 

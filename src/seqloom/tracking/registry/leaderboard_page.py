@@ -51,8 +51,8 @@ def _parts(board: Board) -> Iterator[str]:
     yield table(heads, [_row(board, row, others, scale) for row in board.rows])
     yield (
         '<p class="muted">The interval holds the middle 95% of the scores of resampled test sets; the dashed line is '
-        f"the score of {reference}. Below a difference stand its 95% interval and p: how often a difference as large "
-        "would be luck (paired bootstrap resampling, Koehn 2004). It is coloured if p is below 0.05. Decoding was "
+        f"the score of {reference}. Below a difference are its 95% interval and p: how often chance gives such a "
+        "difference (paired bootstrap resampling, Koehn 2004). It is coloured if p is below 0.05. Decoding was "
         f"timed over the test set once, on the machine that registered the version.{trained}</p>"
     )
     yield _apart(board)

@@ -100,7 +100,7 @@ class StoredDifference(Settings):
     metric: str
     signature: str
     gain: float  # ours minus theirs
-    low: float  # the middle 95% of the resampled differences
+    low: float  # to high: the middle 95% of the resampled differences
     high: float
     p: float
 

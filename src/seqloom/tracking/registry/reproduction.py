@@ -131,7 +131,7 @@ def _check_out(root: Path, commit: str, into: Path) -> None:
 def _differences(wanted: Lineage) -> Iterator[str]:
     if wanted.dirty:
         yield (
-            f"code or params had uncommitted changes to {str(wanted.commit)[:12]} when this was registered; "
+            f"code or params had uncommitted changes on top of {str(wanted.commit)[:12]} when this was registered; "
             "they are lost, so hashes that differ prove nothing"
         )
     for library, recorded in wanted.libraries.items():
@@ -148,9 +148,8 @@ def _environment(into: Path, device: str | None) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     environment |= {"PATH": path, "PYTHONPATH": str((into / "src").absolute()), "DVC_NO_ANALYTICS": "1"}
     threads = re.match(r"cpu \((\d+) threads\)", device or "")
-    return environment | (
-        {"OMP_NUM_THREADS": threads[1]} if threads else {}
-    )  # floating-point sums depend on the number of threads
+    # Sums in floating point depend on the number of threads.
+    return environment | ({"OMP_NUM_THREADS": threads[1]} if threads else {})
 
 
 def _fetch(root: Path, into: Path, environment: Mapping[str, str]) -> set[str]:

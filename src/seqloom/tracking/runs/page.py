@@ -31,11 +31,7 @@ _VIEW, _VIEW_NAME = "scores", "Scores"
 VIEW_TAG = f"mlflow.sharedViewState.{_VIEW}"  # of experiments
 CHARTS = "CHART"  # the mode of the page that shows charts
 _VIEW_CURVES = ("valid/bleu", "train/tokens_per_s", "train/seconds")
-_VIEW_PARAMS = (
-    "train.lr",
-    "train.max_steps",
-    "train.seed",
-)  # more columns do not fit on 1600 pixels
+_VIEW_PARAMS = ("train.lr", "train.max_steps", "train.seed")  # more do not fit on 1600 pixels
 _TRAINING = {"workflowType": "machine_learning"}
 
 
