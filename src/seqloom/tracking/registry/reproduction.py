@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from seqloom import telemetry
 from seqloom.errors import ReproductionError
 from seqloom.tracking.client.run_data import read_artifact
 from seqloom.tracking.client.store import Store
@@ -146,7 +147,7 @@ def _differences(wanted: Lineage) -> Iterator[str]:
 def _environment(into: Path, device: str | None) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("WORLD_SIZE", "LOCAL_RANK")}
     path = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
-    environment |= {"PATH": path, "PYTHONPATH": str((into / "src").absolute()), "DVC_NO_ANALYTICS": "1"}
+    environment = {**telemetry.OFF, **environment, "PATH": path, "PYTHONPATH": str((into / "src").absolute())}
     threads = re.match(r"cpu \((\d+) threads\)", device or "")
     # Sums in floating point depend on the number of threads.
     return environment | ({"OMP_NUM_THREADS": threads[1]} if threads else {})
