@@ -1,6 +1,5 @@
 """What every flow has around it where it is a command: signals that end all, an exit status."""
 
-import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from prefect.client.schemas.objects import State
 from pipelines.endings import EXPECTED, exit_status
 from pipelines.leftovers import adopt
 from pipelines.zombies import run_tags
+from seqloom.collector import exempt_modules
 
 INTERRUPTED = 130
 
@@ -33,7 +33,7 @@ def run_here(root: Path, flow: Callable[[], State[Any]]) -> None:
 
     signal.signal(signal.SIGINT, interrupt)
     adopt(root)
-    gc.freeze()  # Prefect's and DVC's modules stay until the end: no collection has to look through them
+    exempt_modules()
     print("seqloom: starting; Prefect's embedded server takes some seconds", flush=True)
     try:
         with tags(*run_tags(root)):

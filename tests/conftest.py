@@ -50,7 +50,7 @@ LONGEST = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest files first, then those with slow tests, so that no worker is left with a long file at the end."""
+    """Run the longest files first, then those with slow tests, so that no worker ends with a long file."""
     order = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (order.get(item.path, len(order)), item.path not in slow))

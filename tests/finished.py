@@ -20,7 +20,7 @@ from seqloom.params import Params, load_params
 from seqloom.progress import ignore
 from seqloom.stages import register_model
 from seqloom.tokenization.catalogue import train_tokenizer
-from seqloom.tracking.store import connect
+from seqloom.tracking.client.store import connect
 from tests.records import tree
 from tests.templates import template
 

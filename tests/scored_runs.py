@@ -9,12 +9,12 @@ from seqloom.evaluation.cards import segment_table
 from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Segments
 from seqloom.evaluation.settings import Task
+from seqloom.files import flatten
 from seqloom.languages import Direction
-from seqloom.tracking.artifacts import read_artifact
-from seqloom.tracking.library import mlflow
-from seqloom.tracking.lineage import flat
-from seqloom.tracking.names import CHAMPION, FINGERPRINT
-from seqloom.tracking.store import Store, experiment_id
+from seqloom.tracking.client.library import mlflow
+from seqloom.tracking.client.names import CHAMPION, FINGERPRINT
+from seqloom.tracking.client.run_data import read_artifact
+from seqloom.tracking.client.store import Store, experiment_id
 from tests.records import evaluate_settings
 
 MODEL, EXPERIMENT = "seqloom-en-de", "seqloom"
@@ -57,7 +57,7 @@ def log_run(
     params |= {"evaluate": {"bootstrap": 200, "seed": settings.seed}}
     if len(directions) == 1:
         params["languages"] = {"source": "en", "target": directions[0].target}
-    logged = [mlflow.entities.Param(param, str(value)) for param, value in flat(params).items()]
+    logged = [mlflow.entities.Param(param, str(value)) for param, value in flatten(params).items()]
     store.client.log_batch(run_id, params=logged, metrics=[mlflow.entities.Metric("train/tokens_per_s", 4000, 0, 0)])
     store.client.log_text(run_id, json.dumps(evaluation), "metrics/evaluation.json")
     store.client.log_text(run_id, json.dumps({"parameters": 872320}), "metrics/training.json")

@@ -22,7 +22,7 @@ from seqloom.plain_yaml import read, read_text
 from seqloom.settings import Faults, Settings, check
 from seqloom.text import FORMS, STANDARD, Forms, check_pattern
 from seqloom.tokenization.settings import TokenizerSettings
-from seqloom.tracking.settings import RegisterSettings
+from seqloom.tracking.client.settings import RegisterSettings
 from seqloom.training.settings import TrainSettings
 
 PARAMS_FILE = Path("params.yaml")

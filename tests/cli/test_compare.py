@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from seqloom.cli import main as cli
-from seqloom.tracking.store import Store, connect, experiment_id
+from seqloom.tracking.client.store import Store, connect, experiment_id
 from tests.finished import give_store
 
 REFERENCES = [f"das {word} ist hier im Haus" for word in ("Licht", "Fenster", "Wasser", "Dach", "Tor", "Bad") * 4]
@@ -74,7 +74,7 @@ def test_runs_that_are_not_comparable_are_an_error(store: Store, fails: Callable
         (other, "is for summarization"),
         (bare, "has no report/hypotheses.tsv"),
         (broken, "cannot be read as a table"),
-        ("ab" * 16, "is no run there"),
+        ("ab" * 16, "is not a run"),
     ):
         assert message in fails("compare", first, name)
 

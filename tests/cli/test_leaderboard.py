@@ -6,8 +6,7 @@ import pytest
 
 from seqloom import places
 from seqloom.cli import main as cli
-from seqloom.tracking.board_records import PLACE
-from seqloom.tracking.store import Store, connect
+from seqloom.tracking.client.store import Store, connect
 from tests.finished import give_store
 from tests.scored_runs import GOOD, MODEL, POOR, REFERENCES, log_run, register
 
@@ -107,7 +106,7 @@ def test_nothing_to_rank_is_not_an_error(
     give_store(tmp_path)
     cli.main(list(ASKED))
     assert capsys.readouterr().out.startswith("no finished run with scores in experiment 'seqloom' of ")
-    assert not PLACE.exists()
+    assert not places.LEADERBOARD.exists()
     (tmp_path / "other.txt").write_text("a\n")
     assert "nothing is on this leaderboard" in fails(*ASKED, "--rival", "other=other.txt")
 
@@ -116,7 +115,7 @@ def test_errors_are_one_line(store: Store, fails: Callable[..., str], capsys: py
     log_run(store, "good", GOOD)
     assert "must be NAME=FILE" in fails(*ASKED, "--rival", "other")
     assert "cannot be read" in fails(*ASKED, "--rival", "other=nowhere.txt")
-    assert "is no test set on this leaderboard" in fails(*ASKED, "--test", "zz")
+    assert "is not a test set on this leaderboard" in fails(*ASKED, "--test", "zz")
     with pytest.raises(SystemExit, match="2"):
         cli.main([*ASKED, "--keep"])
     assert "--keep needs --rival" in capsys.readouterr().err

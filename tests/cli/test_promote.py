@@ -7,9 +7,9 @@ import pytest
 
 from seqloom.cli import main as cli
 from seqloom.errors import RegistryError
-from seqloom.tracking import champion
-from seqloom.tracking.champion import crown, history, reigning
-from seqloom.tracking.store import Store, connect
+from seqloom.tracking.client.store import Store, connect
+from seqloom.tracking.registry import champion
+from seqloom.tracking.registry.champion import current_champion, history, set_champion
 
 MODEL = "seqloom-en-de"
 
@@ -31,13 +31,13 @@ def test_promotions_and_rollbacks_are_in_the_history(store: Store, capsys: pytes
     cli.main(["promote", "2", "--because", "units are right"])
     assert capsys.readouterr().out == f"{MODEL}: version 2 is the champion (before: version 1)\n"
     cli.main(["promote", f"models:/{MODEL}/3", "--because", "new terms"])
-    assert reigning(store, MODEL) == "3"
+    assert current_champion(store, MODEL) == "3"
     cli.main(["rollback", "--because", "worse"])
     assert capsys.readouterr().out.endswith("version 2 is the champion again (before: version 3)\n")
     cli.main(["rollback", "--because", "worse, too"])
-    assert reigning(store, MODEL) == "1"
+    assert current_champion(store, MODEL) == "1"
     cli.main(["rollback", "3", "--because", "no, it was not"])
-    assert reigning(store, MODEL) == "3"
+    assert current_champion(store, MODEL) == "3"
 
     capsys.readouterr()
     cli.main(["history", "--json"])
@@ -62,7 +62,7 @@ def test_an_unknown_version_is_an_error(store: Store, fails: Callable[..., str])
     assert "names no version; valid are" in fails("promote", "9", "--because", "x")
     assert "no model 'other'" in fails("promote", "1", "--model", "other", "--because", "x")
     assert "had no champion before version 1" in fails("rollback", "--because", "x")
-    assert reigning(store, MODEL) == "1"
+    assert current_champion(store, MODEL) == "1"
 
 
 @pytest.mark.parametrize("at", ["alias", "second write"])
@@ -84,22 +84,22 @@ def test_an_interrupted_move_is_shown_and_can_be_finished(
         else:
             patch.setattr(champion, "_write", cut)
         with pytest.raises(KeyboardInterrupt):
-            crown(store, MODEL, "2", "promote", "x")
-    assert reigning(store, MODEL) == ("1" if at == "alias" else "2")  # never in between
+            set_champion(store, MODEL, "2", "promote", "x")
+    assert current_champion(store, MODEL) == ("1" if at == "alias" else "2")  # never in between
     assert not history(store, MODEL)[-1].made
     cli.main(["history"])
     assert "(interrupted; run the same command again" in capsys.readouterr().out
-    crown(store, MODEL, "2", "promote", "x")
-    assert reigning(store, MODEL) == "2"
+    set_champion(store, MODEL, "2", "promote", "x")
+    assert current_champion(store, MODEL) == "2"
     assert [move.version for move in history(store, MODEL)] == ["1", "2"]
     assert history(store, MODEL)[-1].made
 
 
 def test_a_version_without_files_cannot_be_champion(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(champion, "is_whole", lambda *_: False)
+    monkeypatch.setattr(champion, "has_files", lambda *_: False)
     with pytest.raises(RegistryError, match="the files of seqloom-en-de version 2 are gone"):
-        crown(store, MODEL, "2", "promote", "x")
-    assert reigning(store, MODEL) == "1"
+        set_champion(store, MODEL, "2", "promote", "x")
+    assert current_champion(store, MODEL) == "1"
 
 
 def _interrupt() -> None:

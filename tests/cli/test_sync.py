@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from seqloom.cli import main as cli
-from seqloom.tracking.store import connect
+from seqloom.tracking.client.store import connect
 
 
 def test_sync_sends_the_records_of_training(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from seqloom.cli import main as cli
-from seqloom.tracking.store import connect
+from seqloom.tracking.client.store import connect
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, 
         found.append((line, environment))
 
     monkeypatch.setattr(os, "execve", become)
-    monkeypatch.setattr("seqloom.tracking.server.check_port", lambda port: None)
+    monkeypatch.setattr("seqloom.tracking.client.server.check_port", lambda port: None)
     return found
 
 
@@ -59,7 +59,7 @@ def test_with_a_remote_server_only_links_are_printed(
 ) -> None:
     local = connect(workspace, create=False)
     elsewhere = local._replace(uri="https://me:secret@mlflow.example.com/")
-    monkeypatch.setattr("seqloom.tracking.store.connect", lambda *_, **__: elsewhere)
+    monkeypatch.setattr("seqloom.tracking.client.store.connect", lambda *_, **__: elsewhere)
     cli.main(["ui"])
     output = capsys.readouterr().out
     assert output.startswith("  runs    https://***@mlflow.example.com/#/experiments/")

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DECIDING = {
     "seqloom.errors", "seqloom.params", "seqloom.plain_yaml", "seqloom.printable", "seqloom.progress",
     "seqloom.settings", "seqloom.stages.console", "seqloom.places", "seqloom.exits", "seqloom.telemetry",
+    "seqloom.collector",
 }  # fmt: skip
 CPU = Placement(torch.device("cpu"), "fp32")
 
@@ -101,7 +102,7 @@ def test_a_change_of_any_of_them_makes_another_identity(tmp_path: Path, shaping:
 def test_a_module_that_training_does_not_need_makes_the_same_identity(tmp_path: Path) -> None:
     copied = tmp_path / PACKAGE.name
     shutil.copytree(PACKAGE, copied, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("evaluation/report.py", "tracking/run.py", "stages/register_model.py", "places.py"):
+    for name in ("evaluation/report.py", "tracking/runs/training_run.py", "stages/register_model.py", "places.py"):
         with (copied / name).open("a") as file:
             file.write("\nprint('changed')\n")
     assert identity.code(copied) == identity.code()

@@ -24,14 +24,14 @@ from seqloom.stages import register_model
 from seqloom.stages.register_model import run
 from seqloom.stages.registration import judging
 from seqloom.stages.registration.results import read_results
-from seqloom.tracking import registry
-from seqloom.tracking import run as runs
-from seqloom.tracking.artifacts import read_artifact
-from seqloom.tracking.champion import history
-from seqloom.tracking.library import mlflow
-from seqloom.tracking.store import Store, connect
-from seqloom.tracking.versions import Reference, Version, fetch, versions
-from seqloom.tracking.view import TAG, columns
+from seqloom.tracking.client.library import mlflow
+from seqloom.tracking.client.run_data import read_artifact
+from seqloom.tracking.client.store import Store, connect
+from seqloom.tracking.registry import registration as registry
+from seqloom.tracking.registry.champion import history
+from seqloom.tracking.registry.versions import Reference, Version, fetch_model, list_versions
+from seqloom.tracking.runs import training_run as runs
+from seqloom.tracking.runs.page import VIEW_TAG, view_columns
 from seqloom.translation.texts import TextTranslator
 from tests.finished import finish, give_registered, give_store, made_pairs
 
@@ -80,7 +80,7 @@ def skilled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def registered(workspace: Path) -> dict[str, Version]:
-    return {version.version: version for version in versions(connect(workspace, create=False), MODEL)}
+    return {version.version: version for version in list_versions(connect(workspace, create=False), MODEL)}
 
 
 def logged_runs(store: Store) -> list[Any]:
@@ -123,7 +123,7 @@ def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
     assert ["corpus", "splits.train", 8.0] in numbers
     assert ["tokens", "train.too_long", 1.0] in numbers
     assert ["test", "bleu.low", 11.5] in numbers
-    assert columns("translation")[0] in store.client.get_experiment(logged.info.experiment_id).tags[TAG]
+    assert view_columns("translation")[0] in store.client.get_experiment(logged.info.experiment_id).tags[VIEW_TAG]
     loss = store.client.get_metric_history(logged.info.run_id, "train/loss")
     assert [(point.step, point.value) for point in loss] == [(10, 5.5), (20, 4.5)]
     assert loss[1].timestamp - loss[0].timestamp == 5000  # ten steps of half a second
@@ -161,10 +161,10 @@ def test_several_directions_are_one_model_with_scores_of_each(workspace: Path) -
     for name in ("test/bleu", "test/en-de/bleu", "test/en-fr/bleu"):
         assert name in logged.data.metrics
     assert "test/en-fr/chrf" not in logged.data.metrics
-    (version,) = versions(store, Reference("seqloom-en-to-de-fr"))
+    (version,) = list_versions(store, Reference("seqloom-en-to-de-fr"))
     assert (version.direction, version.aliases) == ("en-de, en-fr", ("candidate", "champion"))
     model = mlflow.pyfunc.load_model("models:/seqloom-en-to-de-fr@champion")
-    folder = fetch(store, Reference("seqloom-en-to-de-fr", alias="champion"))
+    folder = fetch_model(store, Reference("seqloom-en-to-de-fr", alias="champion"))
     (expected,) = TextTranslator.load(folder).translate(["Turn on the light"], language="fr")
     assert model.predict(["Turn on the light"], params={"language": "fr"}) == [expected.text]
     with pytest.raises(SeqloomError, match="this model writes de, fr"):
@@ -181,7 +181,7 @@ def test_a_summary_is_judged_by_rouge(workspace: Path) -> None:
     run(finish(workspace, bleu=50.0, seed=2, **changes), told.append)
     assert "champion: ROUGE-L" in told[-1].note
     assert json.loads(places.REGISTRATION.read_text())["rougeL"] == 60.0
-    found = versions(connect(workspace, create=False), Reference("seqloom-summarization-en"))
+    found = list_versions(connect(workspace, create=False), Reference("seqloom-summarization-en"))
     assert [(version.rouge_l, version.ter) for version in found] == [((60, 59, 61), None), ((22.5, 21.5, 23.5), None)]
     assert [version.aliases for version in found] == [("candidate", "champion"), ()]
 
@@ -392,8 +392,8 @@ def test_a_champion_that_a_person_chose_stays(workspace: Path, version_1: Params
         (registry, "_make_model"),
         (register_model, "settle"),
         (judging, "_judge"),
-        (judging, "keep_verdict"),
-        (judging, "crown"),
+        (judging, "log_verdict"),
+        (judging, "set_champion"),
         (register_model, "write_json"),
     ],
 )
@@ -417,7 +417,7 @@ def test_a_kill_between_the_model_and_its_alias_leaves_no_second_version(workspa
 import os, signal
 from seqloom.params import load_params
 from seqloom.stages import register_model
-register_model.nominate = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
+register_model.set_candidate = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
 register_model.run(load_params(), lambda progress: None)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
@@ -434,7 +434,7 @@ def test_a_clock_that_was_set_back_changes_no_order(
     with monkeypatch.context() as patch:
         patch.setattr("time.time", lambda: now - 90_000)
         run(finish(workspace, bleu=60.0, seed=2), ignore)
-    found = versions(connect(workspace, create=False), MODEL)
+    found = list_versions(connect(workspace, create=False), MODEL)
     assert [version.version for version in found] == ["2", "1"]
     assert [version.aliases for version in found if "candidate" in version.aliases] == [found[0].aliases]
     assert [move.version for move in history(connect(workspace, create=False), "seqloom-en-de")][:1] == ["1"]
@@ -456,11 +456,11 @@ def test_a_run_that_a_power_cut_left_open_is_closed(workspace: Path, monkeypatch
 def test_the_files_of_a_moved_folder_are_registered_anew(workspace: Path, version_1: Params) -> None:
     shutil.rmtree(workspace / "mlartifacts")
     with pytest.raises(RegistryError, match="make run"):
-        fetch(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion"))
+        fetch_model(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion"))
     run(version_1, ignore)
     run(version_1, ignore)
     assert (
-        fetch(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion")) / "model.json"
+        fetch_model(connect(workspace, create=False), Reference("seqloom-en-de", alias="champion")) / "model.json"
     ).is_file()
     assert {number: version.aliases for number, version in registered(workspace).items()} == {
         "1": (), "2": ("candidate", "champion")

@@ -10,7 +10,7 @@ from seqloom.table import table
 
 if TYPE_CHECKING:
     from seqloom.evaluation.significance import Difference
-    from seqloom.tracking.comparison import Comparison
+    from seqloom.tracking.registry.comparison import Comparison
 
 NAME = "compare"
 HELP = "compare runs: scores with significance, params, translations"
@@ -33,13 +33,13 @@ def run(options: argparse.Namespace) -> None:
     """Print the comparison, and write the page if requested."""
     if len(options.runs) < 2:
         options.usage_error("give at least two runs")
-    from seqloom.tracking.comparison import compare_runs
-    from seqloom.tracking.store import connect
+    from seqloom.tracking.client.store import connect
+    from seqloom.tracking.registry.comparison import compare_runs
 
     found = compare_runs(connect(Path.cwd(), create=False), options.runs, most=max(50, options.segments))
     print("\n".join(_lines(found, options.segments)))
     if options.html is not None:
-        from seqloom.tracking.comparison_page import page
+        from seqloom.tracking.registry.comparison_page import page
 
         write_text(options.html, page(found))
         print(f"\n{options.html}")

@@ -13,7 +13,7 @@ from seqloom.table import table
 
 if TYPE_CHECKING:
     from seqloom.corpus.guard import Finding
-    from seqloom.tracking.baseline import Baseline
+    from seqloom.tracking.registry.lineage import Baseline
 
 NAME = "guard"
 HELP = "compare this folder's data with those of the last registered version"
@@ -58,8 +58,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _baseline() -> "Baseline | None":
-    from seqloom.tracking.baseline import last_registered
-    from seqloom.tracking.store import NothingRegisteredError, connect
+    from seqloom.tracking.client.store import NothingRegisteredError, connect
+    from seqloom.tracking.registry.lineage import last_registered
 
     try:
         return last_registered(connect(Path.cwd(), create=False), default_model())

@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the moves."""
-    from seqloom.tracking.champion import history
-    from seqloom.tracking.store import connect
+    from seqloom.tracking.client.store import connect
+    from seqloom.tracking.registry.champion import history
 
     name = options.model or default_model()
     moves = history(connect(Path.cwd(), create=False), name)

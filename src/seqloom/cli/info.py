@@ -10,7 +10,7 @@ from seqloom.cli.model_names import PARAMS, default_model
 from seqloom.table import table
 
 if TYPE_CHECKING:
-    from seqloom.tracking.versions import Interval, Version
+    from seqloom.tracking.registry.versions import Interval, Version
 
 NAME = "info"
 HELP = "list registered versions"
@@ -28,15 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the versions as a table, or as JSON."""
-    from seqloom.tracking.store import NothingRegisteredError, connect
-    from seqloom.tracking.versions import parse, versions
+    from seqloom.tracking.client.store import NothingRegisteredError, connect
+    from seqloom.tracking.registry.versions import list_versions, parse_reference
 
     name = options.model or (default_model() if PARAMS.exists() else None)
-    wanted = parse(name if name.startswith("models:") else f"models:/{name}") if name else None
+    wanted = parse_reference(name if name.startswith("models:") else f"models:/{name}") if name else None
     found: list[Version] = []
     try:
         store = connect(Path.cwd(), create=False)
-        found = versions(store, wanted)
+        found = list_versions(store, wanted)
         output = (
             f"{_table(found)}\n\n{store.shown}" if found else f"no version of {name or 'any model'} in {store.shown}"
         )

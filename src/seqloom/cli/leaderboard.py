@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.model_names import PARAMS, add_model, default_model
 from seqloom.files import write_text
+from seqloom.places import LEADERBOARD
 from seqloom.table import table
 
 if TYPE_CHECKING:
-    from seqloom.tracking.leaderboard import Board, Row
-    from seqloom.tracking.store import Store
+    from seqloom.tracking.client.store import Store
+    from seqloom.tracking.registry.leaderboard import Board, Row
 
 NAME = "leaderboard"
 HELP = "rank all versions and runs on one test set, with significance, speed, size and cost"
@@ -53,14 +54,13 @@ def run(options: argparse.Namespace) -> None:
     """Print the leaderboard, and write the page if requested."""
     if options.keep and not options.rival:
         options.usage_error("--keep needs --rival NAME=FILE")
-    from seqloom.tracking.board_records import PLACE
-    from seqloom.tracking.leaderboard import Asked, leaderboard
-    from seqloom.tracking.rivals import read_rival
-    from seqloom.tracking.store import NothingRegisteredError, connect
+    from seqloom.tracking.client.store import NothingRegisteredError, connect
+    from seqloom.tracking.registry.leaderboard import LeaderboardQuery, leaderboard
+    from seqloom.tracking.registry.leaderboard_entries import read_rival
 
     experiment, model = _subject(options)
     rivals = [read_rival(named) for named in options.rival]
-    asked = Asked(experiment, model, options.test, _last_test_set(), rivals, options.keep)
+    query = LeaderboardQuery(experiment, model, options.test, _last_test_set(), rivals, options.keep)
     store: Store | None = None
     try:
         store = connect(Path.cwd(), create=False)
@@ -69,13 +69,13 @@ def run(options: argparse.Namespace) -> None:
         if rivals:
             raise
         empty_message = str(error)
-    board = leaderboard(store, PLACE, asked)
+    board = leaderboard(store, LEADERBOARD, query)
     if options.json:
         print(json.dumps(_record(board), indent=2, ensure_ascii=False))
     else:
         print(empty_message if board is None else "\n".join(_lines(board, wide=options.wide)))
     if board is not None and options.html is not None:
-        from seqloom.tracking.leaderboard_page import page
+        from seqloom.tracking.registry.leaderboard_page import page
 
         write_text(options.html, page(board))
         if not options.json:
@@ -186,7 +186,7 @@ def _right(heads: tuple[str, ...]) -> list[int]:
 
 def _system(board: "Board", row: "Row") -> str:
     title = row.title
-    if board.model and title.startswith(f"{board.model}/") and row.entrant is not None:
+    if board.model and title.startswith(f"{board.model}/") and row.entry is not None:
         title = f"version {title.removeprefix(f'{board.model}/')}"
     if row.champion:
         title += " @champion"
@@ -247,14 +247,14 @@ def _record(board: "Board | None") -> dict[str, Any]:
 
 
 def _row_record(row: "Row") -> dict[str, Any]:
-    entrant = row.entrant
+    entry = row.entry
     return {
         "rank": row.rank,
         "system": row.title,
         "champion": row.champion,
-        "run_id": entrant.run_id if entrant else None,
-        "versions": list(entrant.versions) if entrant else [],
-        "aliases": list(entrant.aliases) if entrant else [],
+        "run_id": entry.run_id if entry else None,
+        "versions": list(entry.versions) if entry else [],
+        "aliases": list(entry.aliases) if entry else [],
         "kept": row.kept,
         "difference": None if row.difference is None else row.difference.model_dump(mode="json"),
         **row.result.model_dump(mode="json", exclude={"hypotheses", "format"}),

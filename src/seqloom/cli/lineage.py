@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seqloom.table import table
 
 if TYPE_CHECKING:
-    from seqloom.tracking.ancestry import Lineage
+    from seqloom.tracking.registry.lineage import Lineage
 
 NAME = "lineage"
 HELP = "show what a model was made from"
@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the lineage as text, or as JSON."""
-    from seqloom.tracking.ancestry import lineage
-    from seqloom.tracking.store import connect
+    from seqloom.tracking.client.store import connect
+    from seqloom.tracking.registry.lineage import read_lineage
 
-    found = lineage(connect(Path.cwd(), create=False), options.model)
+    found = read_lineage(connect(Path.cwd(), create=False), options.model)
     if options.json:
         print(json.dumps(found._asdict(), indent=2, ensure_ascii=False))
     else:

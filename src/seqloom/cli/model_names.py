@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from seqloom.errors import ParamsError, RegistryError
 
 if TYPE_CHECKING:
-    from seqloom.tracking.versions import Reference
+    from seqloom.tracking.registry.versions import Reference
 
 PARAMS = Path("params.yaml")
 
@@ -19,7 +19,7 @@ def default_model() -> str:
         ParamsError: there is no params.yaml, or a section that affects the name is invalid.
     """
     from seqloom.params import load_purpose
-    from seqloom.tracking.names import model_name
+    from seqloom.tracking.client.names import model_name
 
     if not PARAMS.exists():
         raise ParamsError("there is no params.yaml here to take the model from; give one with --model (see --help)")
@@ -39,12 +39,12 @@ def version_of(text: str, model: str | None) -> "Reference":
         ParamsError: no model is given, and there is no params.yaml.
         RegistryError: `text` does not name a version.
     """
-    from seqloom.tracking.versions import parse
+    from seqloom.tracking.registry.versions import parse_reference
 
     if text.startswith("models:"):
-        found = parse(text)
+        found = parse_reference(text)
     else:
-        found = parse(f"models:/{model or default_model()}{text if text.startswith('@') else f'/{text}'}")
+        found = parse_reference(f"models:/{model or default_model()}{text if text.startswith('@') else f'/{text}'}")
     if found.number is None and found.alias is None:
         raise RegistryError(f"{text} does not name a version; valid are a number, @ALIAS and models:/NAME/NUMBER")
     return found

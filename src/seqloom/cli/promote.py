@@ -26,14 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Move the alias `champion`."""
-    from seqloom.tracking.champion import crown
-    from seqloom.tracking.store import connect, exclusive
-    from seqloom.tracking.versions import the_version
+    from seqloom.tracking.client.store import connect, exclusive
+    from seqloom.tracking.registry.champion import set_champion
+    from seqloom.tracking.registry.versions import get_version
 
     wanted = version_of(options.version, options.model)
     store = connect(Path.cwd(), create=False)
     with exclusive(store):
-        version = the_version(store, wanted)
-        move = crown(store, version.name, version.version, "promote", options.because)
+        version = get_version(store, wanted)
+        move = set_champion(store, version.name, version.version, "promote", options.because)
     before = f" (before: version {move.before})" if move.before not in (None, move.version) else ""
     print(f"{version.name}: version {move.version} is the champion{before}")

@@ -9,7 +9,7 @@ from seqloom.errors import ReproductionError
 from seqloom.table import table
 
 if TYPE_CHECKING:
-    from seqloom.tracking.reproduction import Reproduction
+    from seqloom.tracking.registry.reproduction import Reproduction
 
 NAME = "reproduce"
 HELP = "train a registered model again, and check that it is identical"
@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Reproduce the model, print the comparison, and raise an error if the model differs."""
-    from seqloom.tracking.ancestry import lineage
-    from seqloom.tracking.reproduction import reproduce
-    from seqloom.tracking.store import connect
+    from seqloom.tracking.client.store import connect
+    from seqloom.tracking.registry.lineage import read_lineage
+    from seqloom.tracking.registry.reproduction import reproduce
 
     store = connect(Path.cwd(), create=False)
-    wanted = lineage(store, options.model)
+    wanted = read_lineage(store, options.model)
     into = options.into or DEFAULT / wanted.run_id
     _log(f"running the code of commit {str(wanted.commit)[:12]} in {into}")
     found = reproduce(store, wanted, Path.cwd(), into, _log)

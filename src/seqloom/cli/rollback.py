@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Move the alias `champion` back."""
-    from seqloom.tracking.champion import crown, former, history, reigning
-    from seqloom.tracking.store import connect, exclusive
-    from seqloom.tracking.versions import Reference, the_version
+    from seqloom.tracking.client.store import connect, exclusive
+    from seqloom.tracking.registry.champion import current_champion, history, previous_champion, set_champion
+    from seqloom.tracking.registry.versions import Reference, get_version
 
     store = connect(Path.cwd(), create=False)
     with exclusive(store):
@@ -38,15 +38,15 @@ def run(options: argparse.Namespace) -> None:
             wanted = version_of(options.version, options.model)
         else:
             name = options.model or default_model()
-            champion = reigning(store, name)
-            number = former(history(store, name), champion)
+            champion = current_champion(store, name)
+            number = previous_champion(history(store, name), champion)
             if number is None:
                 raise RegistryError(
                     f"{name} had no champion before {f'version {champion}' if champion else 'now'}; `seqloom info` "
                     "lists its versions, and `seqloom rollback VERSION` goes back to one of them"
                 )
             wanted = Reference(name, number=number)
-        version = the_version(store, wanted)
-        move = crown(store, version.name, version.version, "rollback", options.because)
+        version = get_version(store, wanted)
+        move = set_champion(store, version.name, version.version, "rollback", options.because)
     before = f" (before: version {move.before})" if move.before not in (None, move.version) else ""
     print(f"{version.name}: version {move.version} is the champion again{before}")

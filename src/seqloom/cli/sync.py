@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> None:
     for name, value in _NO_RETRIES.items():
         os.environ.setdefault(name, value)
     from seqloom.params import load_purpose
-    from seqloom.tracking.sending import send_all
-    from seqloom.tracking.store import Store, connect
+    from seqloom.tracking.client.store import Store, connect
+    from seqloom.tracking.sync.sending import send_all
 
     experiment = load_purpose(PARAMS).register_.experiment
 
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     if not options.follow:
         send_all(open_store(), experiment, SCRATCH, print)
         return
-    from seqloom.tracking.following import follow
+    from seqloom.tracking.sync.sending import follow
 
     with suppress(RegistryError):  # reported later, when there is something to send
         open_store()  # create the database before lowering the priority: other processes wait for it

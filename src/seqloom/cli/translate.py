@@ -221,11 +221,11 @@ def _load(options: argparse.Namespace) -> "TextTranslator":
 
 def _folder(name: str) -> Path:
     if name.startswith("models:"):
-        from seqloom.tracking.store import connect
-        from seqloom.tracking.versions import fetch, parse
+        from seqloom.tracking.client.store import connect
+        from seqloom.tracking.registry.versions import fetch_model, parse_reference
 
-        wanted = parse(name)
-        return fetch(connect(Path.cwd(), create=False), wanted)
+        wanted = parse_reference(name)
+        return fetch_model(connect(Path.cwd(), create=False), wanted)
     if not Path(name).is_dir():
         raise SeqloomError(f"{name}: is neither a model folder nor a registered model (models:/NAME@ALIAS)")
     return Path(name)

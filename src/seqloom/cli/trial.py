@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Read all records, then send them."""
-    from seqloom.tracking.store import connect
-    from seqloom.tracking.trials import log_trial, read_record
+    from seqloom.tracking.client.store import connect
+    from seqloom.tracking.runs.trials import log_trial, read_record
 
     records = [read_record(path) for path in options.records]
     store = connect(Path.cwd(), create=True)

@@ -28,19 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the links, then replace this process by the server."""
-    from seqloom.tracking.server import HOST, NAME, address, check_port, command, environment
-    from seqloom.tracking.store import connect, without_password
-    from seqloom.tracking.view import CHARTS, find, page
+    from seqloom.tracking.client.server import HOST, NAME, address, check_port, command, environment
+    from seqloom.tracking.client.store import connect, without_password
+    from seqloom.tracking.runs.page import CHARTS, find_experiment, view_url
 
     if not 0 < options.port < 65536:
         options.usage_error(f"--port: {options.port} is not a port; valid are 1 to 65535")
     store = connect(Path.cwd(), create=True)
-    experiment = find(store, options.experiment or _experiment())
+    experiment = find_experiment(store, options.experiment or _experiment())
     served = store.uri.startswith(("http:", "https:"))
     server = without_password(store.uri).rstrip("/") if served else address(options.port)
-    links = {"runs": page(server, experiment)}
+    links = {"runs": view_url(server, experiment)}
     if experiment is not None:
-        links["curves"] = page(server, experiment, CHARTS)
+        links["curves"] = view_url(server, experiment, CHARTS)
     if not served:
         check_port(options.port)
         print(f"MLflow will be ready in about 15 seconds; Ctrl-C stops it. If your browser cannot find {NAME},")

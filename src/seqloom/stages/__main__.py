@@ -3,11 +3,11 @@
 The stage's module is imported inside `run_stage`, which handles Ctrl-C: importing torch and MLflow takes seconds.
 """
 
-import gc
 import sys
 from importlib import import_module
 from pathlib import Path
 
+from seqloom.collector import importing
 from seqloom.params import Params
 from seqloom.progress import Listener
 from seqloom.stages.console import run_stage
@@ -27,10 +27,8 @@ def main(arguments: list[str]) -> None:
 
     def run(params: Params, listen: Listener) -> None:
         given = {switch.removeprefix("--"): True for switch in switches}
-        gc.disable()
-        stage = import_module(f"seqloom.stages.{name}")
-        gc.freeze()  # modules stay: looking through them for garbage, up to the exit, costs a short stage half a second
-        gc.enable()
+        with importing():
+            stage = import_module(f"seqloom.stages.{name}")
         stage.run(params, listen, **given)
 
     run_stage(name, run)

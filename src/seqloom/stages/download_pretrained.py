@@ -145,11 +145,11 @@ def take_version(version: str, into: Path, listen: Listener) -> None:
     Raises:
         RegistryError: there is no such version, its files are missing, or the registry cannot be reached.
     """
-    from seqloom.tracking.store import connect  # and with it MLflow, which others need not wait for
-    from seqloom.tracking.versions import fetch, parse
+    from seqloom.tracking.client.store import connect  # and with it MLflow, which others need not wait for
+    from seqloom.tracking.registry.versions import fetch_model, parse_reference
 
     try:
-        folder = fetch(connect(Path.cwd(), create=False), parse(version))
+        folder = fetch_model(connect(Path.cwd(), create=False), parse_reference(version))
     except RegistryError as error:
         raise RegistryError(f"train.start: {error}") from error
     for path in sorted(folder.rglob("*")):

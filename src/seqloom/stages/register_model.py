@@ -14,13 +14,13 @@ from seqloom.progress import Listener, Progress
 from seqloom.stages.registration.description import collect_run, version_tags
 from seqloom.stages.registration.judging import settle
 from seqloom.stages.registration.results import Results, read_results
-from seqloom.tracking.lineage import fingerprint
-from seqloom.tracking.names import model_name
-from seqloom.tracking.registry import find, label, nominate, register
-from seqloom.tracking.run import log_run
-from seqloom.tracking.store import connect, exclusive
+from seqloom.tracking.client.names import model_name
+from seqloom.tracking.client.store import connect, exclusive
+from seqloom.tracking.registry.registration import find_version, register, set_candidate, set_label
+from seqloom.tracking.runs.provenance import fingerprint
+from seqloom.tracking.runs.training_run import log_run
 
-SERVED = Path(seqloom.__file__).parent / "tracking" / "served_model.py"  # each version has a copy
+SERVED = Path(seqloom.__file__).parent / "tracking" / "runs" / "served_model.py"  # a copy of it is part of each version
 
 
 def run(params: Params, listen: Listener) -> None:
@@ -35,7 +35,7 @@ def run(params: Params, listen: Listener) -> None:
     listen(Progress("register", 0, 4, "steps", "opening the store"))
     store = connect(Path.cwd(), create=True)
     with exclusive(store):
-        version = find(store, name, identity)
+        version = find_version(store, name, identity)
         if version is None:
             listen(Progress("register", 1, 4, "steps", "logging the run and the model"))
             record = collect_run(params, results, identity)
@@ -43,8 +43,8 @@ def run(params: Params, listen: Listener) -> None:
             listen(Progress("register", 2, 4, "steps", "registering the version"))
             version = register(store, name, logged, version_tags(params, record, results), record.note)
         elif params.register_.label is not None:
-            label(store, version, params.register_.label)
-        nominate(store, version)
+            set_label(store, version, params.register_.label)
+        set_candidate(store, version)
         listen(Progress("register", 3, 4, "steps", f"judging version {version.version}"))
         judgement = settle(store, version, params, listen)
     said = "champion" if judgement.champion else "not champion"

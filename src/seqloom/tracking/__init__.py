@@ -1,1 +1,1 @@
-"""The only room that knows MLflow: runs, the registry, the model that it serves."""
+"""Everything that uses MLflow: the store, runs, the model registry, and sending curves during training."""

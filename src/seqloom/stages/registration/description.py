@@ -8,15 +8,16 @@ from pathlib import Path
 import seqloom
 from seqloom import places
 from seqloom.evaluation.settings import METRICS, TITLES
+from seqloom.files import flatten
 from seqloom.params import PARAMS_FILE, Params
 from seqloom.stages.registration.judging import keep_texts
 from seqloom.stages.registration.results import Results
-from seqloom.tracking.costs import FLOW_RUN, Costs, costs, flow_run
-from seqloom.tracking.curves import read_curves
-from seqloom.tracking.lineage import commit, dvc_hashes, flat, versions
-from seqloom.tracking.names import FINGERPRINT, model_name
-from seqloom.tracking.page import metrics_of, read_samples
-from seqloom.tracking.run import Dataset, Model, TrainingRun
+from seqloom.tracking.client.names import FINGERPRINT, model_name
+from seqloom.tracking.runs.costs import FLOW_RUN, Costs, current_flow_run, read_costs
+from seqloom.tracking.runs.curves import read_curves
+from seqloom.tracking.runs.page import metrics_of, read_samples
+from seqloom.tracking.runs.provenance import current_commit, dvc_hashes, library_versions
+from seqloom.tracking.runs.training_run import Dataset, Model, TrainingRun
 
 LOCK = Path("dvc.lock")
 JOURNAL = "journal.jsonl"
@@ -33,14 +34,16 @@ def collect_run(params: Params, results: Results, identity: str) -> TrainingRun:
     kind = {"task": params.task, "direction": ", ".join(map(str, params.languages.directions)), "model.name": family}
     if preset is not None:
         kind["model.preset"] = preset
-    settings = flat(params.model_dump(mode="json", by_alias=True, exclude={"guard"}) | {"model": params.model.used()})
+    settings = flatten(
+        params.model_dump(mode="json", by_alias=True, exclude={"guard"}) | {"model": params.model.used()}
+    )
     if params.train.tokens_per_batch == "auto":
         settings["train.tokens_per_batch"] = results.training["tokens_per_batch"]
     name = model_name(params.task, params.languages.sources, params.languages.targets)
     targets = params.languages.target_languages
     journal = places.SCRATCH / str(results.training.get("fingerprint")) / JOURNAL
     curves = read_curves(places.TRAINING_PLOT, journal if journal.is_file() else None)
-    spent, numbers = costs(journal), _numbers(results)
+    spent, numbers = read_costs(journal), _numbers(results)
     hashes = dvc_hashes(LOCK, HASHED)
     took = max((point.seconds for point in curves), default=0.0)
     ended = journal.stat().st_mtime if journal.is_file() else time.time()
@@ -100,10 +103,10 @@ def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[s
     tags = {"corpora": ", ".join(params.corpora)}
     if params.register_.label is not None:
         tags["label"] = params.register_.label
-    if (head := commit(Path.cwd(), SHAPING)) is not None:
+    if (head := current_commit(Path.cwd(), SHAPING)) is not None:
         # MLflow's page shows the commit only under MLflow's own name.
         tags |= {"git.commit": head.sha, "git.dirty": str(head.dirty).lower(), "mlflow.source.git.commit": head.sha}
-    tags |= {f"version.{library}": number for library, number in versions(LIBRARIES).items()}
+    tags |= {f"version.{library}": number for library, number in library_versions(LIBRARIES).items()}
     tags |= {f"dvc.{place}": content for place, content in hashes.items()}
     tags |= {"version.seqloom": seqloom.__version__, "mlflow.source.name": "seqloom.stages.register_model"}
     tags |= {name: str(results.training[name]) for name in ("device", "stopped_because") if name in results.training}
@@ -112,7 +115,7 @@ def _tags(params: Params, results: Results, hashes: Mapping[str, str]) -> dict[s
 
 def _work(spent: Costs | None) -> dict[str, str]:
     """Return the tags about the cost of training and the Prefect flow run that this process belongs to."""
-    flow = flow_run()
+    flow = current_flow_run()
     return (spent.tags() if spent is not None else {}) | ({FLOW_RUN: flow} if flow is not None else {})
 
 
@@ -124,7 +127,7 @@ def _numbers(results: Results) -> dict[str, float]:
     groups = {"test": test, **directions}
     groups |= {"training": results.training, "corpus": results.corpus, "tokens": results.tokens}
     for group, tree in groups.items():
-        for name, value in flat(tree).items():
+        for name, value in flatten(tree).items():
             if isinstance(value, int | float) and not isinstance(value, bool):
                 found[f"{group}/{name.removesuffix('.score')}"] = float(value)
     return found

@@ -24,12 +24,12 @@ from seqloom.gate.rules import Rule, Verdict, empty_rule, explain_rule, judge
 from seqloom.gate.settings import GateSettings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
-from seqloom.tracking.artifacts import read_artifact
-from seqloom.tracking.champion import crown, history, reigning
-from seqloom.tracking.names import PROMOTED, VERDICT
-from seqloom.tracking.registry import keep_speed, keep_verdict
-from seqloom.tracking.store import Store
-from seqloom.tracking.versions import Reference, fetch, is_whole
+from seqloom.tracking.client.names import PROMOTED, VERDICT
+from seqloom.tracking.client.run_data import read_artifact
+from seqloom.tracking.client.store import Store
+from seqloom.tracking.registry.champion import current_champion, history, set_champion
+from seqloom.tracking.registry.registration import log_speed, log_verdict
+from seqloom.tracking.registry.versions import Reference, fetch_model, has_files
 
 TEXTS = "training_texts.safetensors"
 _BROKEN = (ModelError, TokenizerError, EvaluationError)
@@ -69,11 +69,11 @@ def settle(store: Store, version: Any, params: Params, listen: Listener) -> Judg
             "`seqloom promote %s` makes it champion without the gate", number, "; ".join(others), number,
         )  # fmt: skip
     reason = said.removeprefix(PROMOTED)
-    champion = reigning(store, version.name)
+    champion = current_champion(store, version.name)
     if said.startswith(PROMOTED) and champion != number:
         if any(move.version == number and move.made for move in history(store, version.name)):
             return Judgement(False, f"version {champion} has replaced it since")
-        champion = crown(store, version.name, number, "gate", reason).version
+        champion = set_champion(store, version.name, number, "gate", reason).version
     if champion == number and not said.startswith(PROMOTED):
         reason = "chosen by a person"
     return Judgement(champion == number, reason)
@@ -82,9 +82,9 @@ def settle(store: Store, version: Any, params: Params, listen: Listener) -> Judg
 def _judge(store: Store, version: Any, params: Params, listen: Listener) -> tuple[str | None, Verdict]:
     """Return the champion's number and the verdict; compare again if the champion has changed meanwhile."""
     while True:
-        before = reigning(store, version.name)
+        before = current_champion(store, version.name)
         verdict = _compare(store, version, before, params, listen)
-        if reigning(store, version.name) == before:
+        if current_champion(store, version.name) == before:
             return before, verdict
 
 
@@ -95,11 +95,11 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
         [pair.source for pair in pairs], [pair.target for pair in pairs], [directions[pair.direction] for pair in pairs]
     )
     try:
-        folder = fetch(store, Reference(version.name, number=str(version.version)))
+        folder = fetch_model(store, Reference(version.name, number=str(version.version)))
         challenger = LoadedVersion.load(folder, params.train.device)
         began = time.perf_counter()
         written = challenger.translate(asked.sources, asked.directions, _telling(listen, "the new version"))
-        keep_speed(store, version, len(pairs) / (time.perf_counter() - began))
+        log_speed(store, version, len(pairs) / (time.perf_counter() - began))
     except _BROKEN as error:
         return Verdict(False, f"the new version is broken: {error}")
     some = empty_rule(written, params.gate)
@@ -109,7 +109,7 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
         return Verdict(True, "the first champion", (some,))
     if before == str(version.version):
         return Verdict(True, "it was made champion before it was judged", (some,))
-    if not is_whole(store, store.client.get_model_version(version.name, before)):
+    if not has_files(store, store.client.get_model_version(version.name, before)):
         return Verdict(True, f"the files of the champion, version {before}, are missing", (some,))
     try:
         champion = _champion(store, version.name, before, params.train.device)
@@ -136,7 +136,7 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
 
 
 def _champion(store: Store, name: str, number: str, device: str) -> _Champion:
-    contestant = LoadedVersion.load(fetch(store, Reference(name, number=number)), device)
+    contestant = LoadedVersion.load(fetch_model(store, Reference(name, number=number)), device)
     run_id = store.client.get_model_version(name, number).run_id
     texts = read_artifact(store, run_id, f"gate/{TEXTS}") if run_id else None
     return _Champion(number, contestant, None if texts is None else TrainingTexts.read(texts))
@@ -186,7 +186,7 @@ def _keep(store: Store, version: Any, before: str | None, verdict: Verdict, sett
     rules[_BOUNDS] = settings.model_dump_json()
     if before is not None:
         rules["champion"] = before
-    keep_verdict(store, version, verdict.promoted, verdict.reason, rules, files)
+    log_verdict(store, version, verdict.promoted, verdict.reason, rules, files)
     for file, text in files.items():
         write_text(places.GATE / file, text)
 

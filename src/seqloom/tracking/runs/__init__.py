@@ -1,0 +1,1 @@
+"""Logs training runs and the trials of sweeps, with their models, curves, costs and provenance."""

@@ -1,0 +1,1 @@
+"""Sends the curves, samples and system metrics of training runs to MLflow, during training or later."""
