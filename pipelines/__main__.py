@@ -13,10 +13,10 @@ from contextlib import nullcontext
 from importlib import import_module
 
 from pipelines import ROOT
-from pipelines.client import API
-from pipelines.leftovers import end_leftovers
-from pipelines.package import looking_ahead
-from pipelines.server import end_with
+from pipelines.cli_client import looking_ahead
+from pipelines.prefect_cli import API
+from pipelines.supervision.prefect_server import end_with
+from pipelines.supervision.processes import end_leftovers
 
 LOOKING, OTHERS = ("train", "retrain"), ("rollback", "sweep")
 SERVICES = ("schedule", "prefect")
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="for the flow")
     given = parser.parse_args()
     if given.flow == "prefect":
-        _call("client", given.arguments)
+        _call("prefect_cli", given.arguments)
     elif given.flow == "schedule":
         launcher = os.getpid()
         _apart(lambda: _call("schedule", given.arguments) if end_with(launcher) else None)

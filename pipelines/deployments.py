@@ -21,11 +21,11 @@ from prefect.runner import Runner
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 
-from pipelines.leftovers import end_leftovers
-from pipelines.server import TOLD_TO_END, ScheduleError
-from pipelines.shift import clean_up
 from pipelines.stage import GPU
-from pipelines.workspace import BusyError, alone
+from pipelines.supervision.clone_lock import BusyError, alone
+from pipelines.supervision.prefect_server import TOLD_TO_END, ScheduleError
+from pipelines.supervision.processes import end_leftovers
+from pipelines.supervision.taking_over import clean_up
 
 PACKAGE = f"{__name__.partition('.')[0]}."
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from pipelines import ROOT, TELEMETRY_OFF
-from pipelines.leftovers import marks
+from pipelines.supervision.processes import marks
 
 
 def environment(root: Path = ROOT) -> dict[str, str]:

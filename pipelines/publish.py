@@ -18,7 +18,7 @@ from dvc.repo import Repo
 
 from pipelines.dag import default_remote
 from pipelines.environment import environment
-from pipelines.process import run_logged
+from pipelines.supervision.logged_command import run_logged
 
 Commit = Literal["no", "branch", "tag", "here"]
 BRANCH = "retrained"

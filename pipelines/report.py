@@ -8,13 +8,13 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from pipelines.cli_client import News
 from pipelines.dag import Outcome
-from pipelines.endings import where
 from pipelines.notify import Notice, notify_once
-from pipelines.package import News
 from pipelines.publish import Publication, PublishError, publish
-from pipelines.steps import step
 from pipelines.summary import publish as publish_summary
+from pipelines.supervision.final_states import where
+from pipelines.tasks import step
 from pipelines.verdict import Verdict
 
 DO = {

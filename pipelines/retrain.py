@@ -13,17 +13,17 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from pipelines import ROOT
-from pipelines.command import run_here
+from pipelines.cli_client import Look, find_champion, look, set_params, watch
 from pipelines.dag import changed_stages, upstream
-from pipelines.endings import conclude
-from pipelines.guarding import guard_data
-from pipelines.naming import dated
-from pipelines.package import Look, find_champion, look, set_params, watch
+from pipelines.data_guard import guard_data
 from pipelines.publish import Commit, Publication, is_published
 from pipelines.report import finish
 from pipelines.run import reconcile, run_stages
-from pipelines.shift import at_work
-from pipelines.steps import step
+from pipelines.run_names import dated
+from pipelines.supervision.final_states import conclude
+from pipelines.supervision.flow_process import run_here
+from pipelines.supervision.taking_over import at_work
+from pipelines.tasks import step
 from pipelines.verdict import read_verdict
 
 GUARDED, TRAINED = (

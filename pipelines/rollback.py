@@ -9,11 +9,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from pipelines import ROOT
-from pipelines.command import run_here
-from pipelines.endings import conclude, where
-from pipelines.naming import dated
+from pipelines.cli_client import roll_back
 from pipelines.notify import Notice, notify
-from pipelines.package import roll_back
+from pipelines.run_names import dated
+from pipelines.supervision.final_states import conclude, where
+from pipelines.supervision.flow_process import run_here
 
 
 @flow(name="rollback", flow_run_name=dated("rollback"), persist_result=False)

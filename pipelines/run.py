@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cache import mend
+from pipelines.cli_client import Look, RefusedError, find_registered, register
 from pipelines.dag import Outcome, changed_stages, read_stages
-from pipelines.package import Look, RefusedError, find_registered, register
 from pipelines.stage import run_stage
 from seqloom.errors import ParamsError
 from seqloom.plain_yaml import read, read_text

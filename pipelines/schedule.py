@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines import ROOT
-from pipelines.client import API, announced
-from pipelines.server import HOST, TOLD_TO_END, ScheduleError, serving
+from pipelines.prefect_cli import API, announced
+from pipelines.supervision.prefect_server import HOST, TOLD_TO_END, ScheduleError, serving
 
 PORT, PORT_VARIABLE = 4200, "PREFECT_SERVER_API_PORT"
 

@@ -16,9 +16,9 @@ from prefect.logging import get_run_logger
 
 from pipelines.dag import Outcome, Stage
 from pipelines.environment import environment
-from pipelines.following import followed
-from pipelines.process import run_logged
-from pipelines.workspace import BusyError
+from pipelines.supervision.clone_lock import BusyError
+from pipelines.supervision.logged_command import run_logged
+from pipelines.supervision.mlflow_sync import followed
 
 GPU = "gpu"  # the concurrency limit of Prefect that stages with `gpu: true` in their meta wait for
 RETRY_DELAY = 5.0  # seconds before another try of a stage that asks for one

@@ -19,18 +19,18 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed
 
 from pipelines import ROOT
-from pipelines.command import run_here
 from pipelines.dag import read_stages
-from pipelines.endings import conclude
-from pipelines.shift import at_work
 from pipelines.stage import GPU
+from pipelines.supervision.clone_lock import alone
+from pipelines.supervision.final_states import conclude
+from pipelines.supervision.flow_process import run_here
+from pipelines.supervision.taking_over import at_work
 from pipelines.sweeping.clone import base_params, make_clone
-from pipelines.sweeping.records import Records
+from pipelines.sweeping.outbox import Records
 from pipelines.sweeping.space import Sweep, SweepError, load_yaml, read_sweep, setting
 from pipelines.sweeping.study import Study, Trial
 from pipelines.sweeping.summary import publish
 from pipelines.sweeping.trial import STAGE, Place, Result, drop_checkpoints, run_trial
-from pipelines.workspace import alone
 
 FOLDER = Path("scratch/sweeps")
 GIVE_UP = (

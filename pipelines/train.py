@@ -10,13 +10,13 @@ from prefect.states import Completed
 from pydantic import Field
 
 from pipelines import ROOT
-from pipelines.command import run_here
-from pipelines.endings import conclude
-from pipelines.naming import dated
-from pipelines.package import look, set_params
+from pipelines.cli_client import look, set_params
 from pipelines.run import reconcile, run_stages
-from pipelines.shift import at_work
+from pipelines.run_names import dated
 from pipelines.summary import describe, publish
+from pipelines.supervision.final_states import conclude
+from pipelines.supervision.flow_process import run_here
+from pipelines.supervision.taking_over import at_work
 
 Override = Annotated[str, Field(pattern=r"^[^=\s]+=", examples=["train.lr=3e-4"])]
 

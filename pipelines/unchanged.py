@@ -6,10 +6,10 @@ busy or that a killed flow left in disorder.
 
 from pathlib import Path
 
+from pipelines.cli_client import RefusedError, look
 from pipelines.dag import Outcome, changed_stages, read_stages
-from pipelines.package import RefusedError, look
 from pipelines.summary import describe, show
-from pipelines.workspace import BusyError, alone
+from pipelines.supervision.clone_lock import BusyError, alone
 
 
 def report_unchanged(root: Path) -> bool:

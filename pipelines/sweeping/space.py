@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from pipelines.package import RefusedError
+from pipelines.cli_client import RefusedError
 from seqloom.errors import ParamsError
 from seqloom.plain_yaml import read, read_text
 

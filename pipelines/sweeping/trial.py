@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from ruamel.yaml import YAML
 
+from pipelines.cli_client import RefusedError, use_preset
 from pipelines.environment import environment
-from pipelines.package import RefusedError, use_preset
-from pipelines.process import run_logged
-from pipelines.sweeping.journal import Value, Watch, journal_curves, table_curves
+from pipelines.supervision.logged_command import run_logged
+from pipelines.sweeping.curves import Value, Watch, journal_curves, table_curves
 from pipelines.sweeping.space import Point, Sweep, as_preset
 
 STAGE = "train_model"

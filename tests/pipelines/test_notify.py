@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from prefect.states import Completed
 
-from pipelines import endings
 from pipelines import notify as notify_module
-from pipelines.endings import conclude, exit_status
-from pipelines.guarding import OutOfBoundsError
+from pipelines.cli_client import Guarded, RefusedError
+from pipelines.data_guard import OutOfBoundsError
 from pipelines.notify import BLOCK, LOG, URLS, Notice, notify, notify_once
-from pipelines.package import Guarded, RefusedError
 from pipelines.publish import PublishError
 from pipelines.stage import StageError
-from pipelines.workspace import BusyError
+from pipelines.supervision import final_states
+from pipelines.supervision.clone_lock import BusyError
+from pipelines.supervision.final_states import conclude, exit_status
 
 NOTICE = Notice("seqloom retrain: Failed", "train_model: no scales", "scratch/logs/train_model.log", "buy scales")
 
@@ -133,7 +133,7 @@ def test_every_failure_has_one_state_one_notice_and_an_exit_status(
     clone: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str, name: str, status: int, told: int
 ) -> None:
     notices: list[Notice] = []
-    for module in (endings, notify_module):
+    for module in (final_states, notify_module):
         monkeypatch.setattr(module, "notify", lambda root, notice: notices.append(notice) or True)
 
     def work() -> Any:
@@ -148,7 +148,7 @@ def test_every_failure_has_one_state_one_notice_and_an_exit_status(
 
 def test_a_defect_is_told_and_keeps_its_traceback(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notices: list[Notice] = []
-    monkeypatch.setattr(endings, "notify", lambda root, notice: notices.append(notice))
+    monkeypatch.setattr(final_states, "notify", lambda root, notice: notices.append(notice))
     with pytest.raises(ZeroDivisionError):
         conclude("train", clone, lambda: Completed(data=1 / 0))
     assert [notice.happened for notice in notices] == ["ZeroDivisionError: division by zero"]

@@ -14,13 +14,14 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 
-from pipelines import endings, notify, package, steps
+from pipelines import cli_client, notify, tasks
 from pipelines import rollback as rollback_module
+from pipelines.cli_client import RefusedError
 from pipelines.notify import Notice
-from pipelines.package import RefusedError
 from pipelines.retrain import retrain
 from pipelines.rollback import rollback
-from pipelines.workspace import alone
+from pipelines.supervision import final_states
+from pipelines.supervision.clone_lock import alone
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -131,14 +132,14 @@ def clone(make_repository: Callable[[str], Path]) -> Path:
 @pytest.fixture
 def commands(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
     stand_in = Package(clone)
-    monkeypatch.setattr(package, "Asked", stand_in)
+    monkeypatch.setattr(cli_client, "Asked", stand_in)
     return stand_in
 
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     notices: list[Notice] = []
-    for module in (notify, endings, rollback_module):
+    for module in (notify, final_states, rollback_module):
         monkeypatch.setattr(module, "notify", lambda root, notice: notices.append(notice) or True)
     return notices
 
@@ -176,9 +177,9 @@ def test_the_report_says_once_what_became_of_each_stage(clone: Path, commands: P
     ]  # fmt: skip
     with get_client(sync_client=True) as client:
         run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-        tasks = [task.name for task in client.read_task_runs(flow_run_filter=run)]
+        names = [task.name for task in client.read_task_runs(flow_run_filter=run)]
         artifacts = {each.key: each.description for each in client.read_artifacts(flow_run_filter=run)}
-    assert sorted(tasks) == [
+    assert sorted(names) == [
         "guard the data", "look for new data", "prepare_corpus", "publish", "register_model", "train_model"
     ]  # fmt: skip
     assert set(artifacts) == {"data-guard", "retraining", "training-result"}
@@ -198,9 +199,9 @@ def test_accepted_data_stays_accepted_when_training_fails_or_is_killed(
 def test_a_source_that_does_not_answer_is_asked_again(
     clone: Path, commands: Package, told: list[Notice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "DELAY", 0.05)
+    monkeypatch.setattr(tasks, "DELAY", 0.05)
     silence = RefusedError("toy: no answer", os.EX_TEMPFAIL)
-    commands.fails += [silence] * steps.TRIES
+    commands.fails += [silence] * tasks.TRIES
     assert day(clone) == ("FAILED", "Unreachable", [])
     assert [notice.happened for notice in told] == ["toy: no answer"]
     commands.fails += [silence]

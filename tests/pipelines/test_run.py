@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.package import RefusedError
+from pipelines.cli_client import RefusedError
 from pipelines.run import run_stages
 from tests.test_plain_yaml import BOMB
 

@@ -20,11 +20,11 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from pipelines import ROOT
-from pipelines.client import API, NOTE, find_schedule
 from pipelines.deployments import When, read_deployments, settle
+from pipelines.prefect_cli import API, NOTE, find_schedule
 from pipelines.schedule import PORT_VARIABLE, read_port
-from pipelines.server import ScheduleError
-from tests.pipelines.test_recovery import marked
+from pipelines.supervision.prefect_server import ScheduleError
+from tests.pipelines.supervision.test_recovery import marked
 
 DAG = """
 stages:

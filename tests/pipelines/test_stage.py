@@ -13,7 +13,7 @@ from prefect import flow
 from pipelines import stage as stage_module
 from pipelines.dag import read_stages
 from pipelines.stage import Outcome, StageError, run_stage
-from pipelines.workspace import BusyError
+from pipelines.supervision.clone_lock import BusyError
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 

@@ -15,7 +15,7 @@ import yaml
 
 from pipelines import sweep as sweep_module
 from pipelines.sweep import sweep
-from pipelines.sweeping import records as records_module
+from pipelines.sweeping import outbox as outbox_module
 from pipelines.sweeping.space import Sweep
 from pipelines.sweeping.study import Study, Trial
 
@@ -90,7 +90,7 @@ def untold(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     def take(root: Path, files: list[Path]) -> None:
         told.extend(json.loads(file.read_text(encoding="utf-8")) for file in files)
 
-    monkeypatch.setattr(records_module, "log_trials", take)
+    monkeypatch.setattr(outbox_module, "log_trials", take)
     return told
 
 
@@ -177,7 +177,7 @@ def test_where_nothing_works_it_stops_and_a_later_start_tries_again(
 
 
 CODE = """
-import pipelines.sweep as s, pipelines.sweeping.records as r; from pathlib import Path
+import pipelines.sweep as s, pipelines.sweeping.outbox as r; from pathlib import Path
 r.log_trials = lambda *_: None
 s.sweep(Path.cwd(), "toy.yaml")
 """

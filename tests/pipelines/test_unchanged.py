@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from pipelines import package
-from pipelines.package import RefusedError
+from pipelines import cli_client
+from pipelines.cli_client import RefusedError
+from pipelines.supervision.clone_lock import alone
 from pipelines.unchanged import report_unchanged
-from pipelines.workspace import alone
 from tests.pipelines.test_retrain import Answer
 
 DAG = """
@@ -38,7 +38,7 @@ class Registry:
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     stand_in = Registry()
-    monkeypatch.setattr(package, "Asked", stand_in)
+    monkeypatch.setattr(cli_client, "Asked", stand_in)
     return stand_in
 
 

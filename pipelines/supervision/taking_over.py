@@ -7,10 +7,10 @@ from pathlib import Path
 from prefect.runtime import flow_run as current
 
 from pipelines.environment import environment
-from pipelines.following import send_rest
 from pipelines.notify import Notice, notify
-from pipelines.workspace import alone
-from pipelines.zombies import MESSAGE, bury, record
+from pipelines.supervision.clone_lock import alone
+from pipelines.supervision.crashed_runs import MESSAGE, bury, record
+from pipelines.supervision.mlflow_sync import send_rest
 
 
 @contextmanager

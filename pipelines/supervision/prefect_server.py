@@ -39,7 +39,7 @@ def serving(root: Path, port: int) -> Iterator[str]:
             raise ScheduleError(f"port {port} is taken ({error.strerror}); {TAKEN}") from error
         port = probe.getsockname()[1]  # where 0 was asked for: any that is free
     with log.open("wb") as out:
-        command = [sys.executable, "-m", "pipelines.server", str(os.getpid()), str(port)]
+        command = [sys.executable, "-m", "pipelines.supervision.prefect_server", str(os.getpid()), str(port)]
         # In a session of its own: Ctrl-C is for the flows, which report to it until they have ended.
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import __main__ as command
-from pipelines.client import API
+from pipelines.prefect_cli import API
 
 
 def says(*arguments: str) -> subprocess.CompletedProcess[str]:

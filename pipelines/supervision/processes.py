@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.process import GRACE, POLL
+from pipelines.supervision.logged_command import GRACE, POLL
 
 CLONE, OWNER = "SEQLOOM_FLOW", "SEQLOOM_FLOW_OWNER"
 

@@ -7,7 +7,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
-from pipelines.package import may_pass
+from pipelines.cli_client import may_pass
 
 TRIES, DELAY = 3, 30.0  # of what did not answer; seconds between two
 P = ParamSpec("P")

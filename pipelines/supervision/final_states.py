@@ -23,13 +23,13 @@ from prefect.runtime import flow_run as current
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Cancelled, Failed
 
+from pipelines.cli_client import RefusedError
+from pipelines.data_guard import OutOfBoundsError, digest
 from pipelines.environment import belong_to
-from pipelines.guarding import OutOfBoundsError, digest
 from pipelines.notify import Notice, notify, notify_once
-from pipelines.package import RefusedError
 from pipelines.publish import PublishError
 from pipelines.stage import StageError
-from pipelines.workspace import BusyError
+from pipelines.supervision.clone_lock import BusyError
 
 BUSY, REFUSED = os.EX_TEMPFAIL, 3
 EXPECTED = (StageError, RefusedError, PublishError, OutOfBoundsError, DvcException, BusyError)

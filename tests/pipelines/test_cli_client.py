@@ -9,10 +9,8 @@ from typing import Any
 import psutil
 import pytest
 
-from pipelines import package
-from pipelines.endings import kind
-from pipelines.leftovers import CLONE
-from pipelines.package import (
+from pipelines import cli_client
+from pipelines.cli_client import (
     News,
     RefusedError,
     find_champion,
@@ -25,6 +23,8 @@ from pipelines.package import (
     set_params,
     watch,
 )  # fmt: skip
+from pipelines.supervision.final_states import kind
+from pipelines.supervision.processes import CLONE
 
 ECHO = """
 import json, os, pathlib, sys
@@ -149,7 +149,7 @@ def begun(root: Path) -> int:
 
 
 def test_a_command_that_hangs_is_stopped(tmp_path: Path, says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package, "LONGEST", 1.5)
+    monkeypatch.setattr(cli_client, "LONGEST", 1.5)
     os.mkfifo(tmp_path / "says.json")  # nobody writes into it
     with pytest.raises(RefusedError, match=r"^seqloom\.cli watch --json --pin took longer than 0\.025 minutes") as late:
         watch(tmp_path)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines import ROOT
-from pipelines.leftovers import lives, parse, this_process
+from pipelines.supervision.processes import lives, parse, this_process
 
 API = "PREFECT_API_URL"
 NOTE = Path("scratch", "schedule.json")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.leftovers import CLONE
+from pipelines.supervision.processes import CLONE
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prefect.artifacts import create_table_artifact
 
-from pipelines.package import Guarded, guard
+from pipelines.cli_client import Guarded, guard
 
 ACCEPTED = Path("scratch", "accepted")  # the digests of what a person accepted, a line each
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.leftovers import end_leftovers
+from pipelines.supervision.processes import end_leftovers
 
 
 class BusyError(Exception):

@@ -20,7 +20,7 @@ from prefect.runtime import flow_run as current
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 
-from pipelines.leftovers import lives, parse, this_process
+from pipelines.supervision.processes import lives, parse, this_process
 
 ALIVE = {StateType.RUNNING, StateType.PENDING, StateType.CANCELLING}
 _FILTER = {"state": {"type": {"any_": [kind.value for kind in ALIVE]}}}

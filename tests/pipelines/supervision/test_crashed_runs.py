@@ -10,9 +10,9 @@ from prefect import flow, get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import Completed, Pending, Running
 
-from pipelines.leftovers import this_process
-from pipelines.shift import at_work
-from pipelines.zombies import bury, run_tags
+from pipelines.supervision.crashed_runs import bury, run_tags
+from pipelines.supervision.processes import this_process
+from pipelines.supervision.taking_over import at_work
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 DEAD = "process:4194305:1"  # above the largest process id of Linux

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.package import RefusedError, log_trials
-from pipelines.sweeping.journal import Value
+from pipelines.cli_client import RefusedError, log_trials
+from pipelines.sweeping.curves import Value
 from pipelines.sweeping.space import Dimension, Point, Sweep, key
 
 STATES = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "stopped": "KILLED"}

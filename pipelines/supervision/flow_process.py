@@ -11,9 +11,9 @@ from typing import Any
 from prefect import tags
 from prefect.client.schemas.objects import State
 
-from pipelines.endings import EXPECTED, exit_status
-from pipelines.leftovers import adopt
-from pipelines.zombies import run_tags
+from pipelines.supervision.crashed_runs import run_tags
+from pipelines.supervision.final_states import EXPECTED, exit_status
+from pipelines.supervision.processes import adopt
 
 INTERRUPTED = 130
 

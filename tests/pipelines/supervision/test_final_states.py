@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from pipelines.endings import PlainWords
 from pipelines.stage import StageError
+from pipelines.supervision.final_states import PlainWords
 
 LOGGERS = ("prefect.engine", "prefect.flow_runs", "prefect.task_runs")
 

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.leftovers import CLONE, OWNER, Process, end_leftovers, find_leftovers, lives, marks, this_process
+from pipelines.supervision.processes import (
+    CLONE,
+    OWNER,
+    Process,
+    end_leftovers,
+    find_leftovers,
+    lives,
+    marks,
+    this_process,
+)
 
 DEAD = "4194305:1"  # above the largest process id of Linux
 SLEEP = [sys.executable, "-c", "import time; print(flush=True); time.sleep(300)"]
@@ -73,7 +82,8 @@ def test_one_that_does_not_listen_is_killed(tmp_path: Path, start: Started) -> N
 
 
 def test_the_one_who_cleans_is_no_leftover_of_the_schedule_that_started_it(tmp_path: Path) -> None:
-    code = "from pathlib import Path; from pipelines.leftovers import end_leftovers; print(end_leftovers(Path.cwd()))"
+    code = "from pathlib import Path; from pipelines.supervision.processes import end_leftovers\n"
+    code += "print(end_leftovers(Path.cwd()))"
     environment = {**os.environ, CLONE: str(tmp_path), OWNER: DEAD}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "[]\n")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import process
-from pipelines.process import run_logged
+from pipelines.supervision import logged_command
+from pipelines.supervision.logged_command import run_logged
 
 
 def run(folder: Path, script: str, told: list[str] | None = None) -> int:
@@ -84,7 +84,7 @@ def test_who_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.Monke
         pids.append(int(line))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(process, "GRACE", 0.3)
+    monkeypatch.setattr(logged_command, "GRACE", 0.3)
     pids: list[int] = []
     script = "trap '' INT; echo $$; while true; do sleep 1; done"
     with pytest.raises(KeyboardInterrupt):
@@ -93,7 +93,7 @@ def test_who_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_child_that_outlives_its_parent_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "GRACE", 1.0)
+    monkeypatch.setattr(logged_command, "GRACE", 1.0)
     told: list[str] = []
     # As when DVC is killed and the trainer goes on.
     assert run(tmp_path, "sleep 300 & echo $!; kill -9 $$", told) == -signal.SIGKILL
@@ -105,7 +105,7 @@ def test_a_child_that_outlives_its_parent_is_ended(tmp_path: Path, monkeypatch: 
 
 def test_a_child_can_be_interrupted_even_where_this_process_was_started_in_the_background(tmp_path: Path) -> None:
     code = (
-        "import os, signal\nfrom pathlib import Path\nfrom pipelines.process import run_logged\n"
+        "import os, signal\nfrom pathlib import Path\nfrom pipelines.supervision.logged_command import run_logged\n"
         "run_logged(['grep', 'SigIgn', '/proc/self/status'],"
         " log=Path('log'), root=Path(), environment=os.environ, tell=print)"
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import client
-from pipelines.client import API, NOTE, announced, find_schedule, main
+from pipelines import prefect_cli
+from pipelines.prefect_cli import API, NOTE, announced, find_schedule, main
 
 URL = "http://127.0.0.1:4321/api"
 
@@ -18,7 +18,7 @@ URL = "http://127.0.0.1:4321/api"
 def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Calls of Prefect's command line for the clone `tmp_path`, as words after the interpreter."""
     calls: list[list[str]] = []
-    monkeypatch.setattr(client, "ROOT", tmp_path)
+    monkeypatch.setattr(prefect_cli, "ROOT", tmp_path)
     monkeypatch.setattr(os, "execv", lambda program, words: calls.append(words[1:]))
     monkeypatch.setenv(API, "")  # restored afterwards, whatever is set meanwhile
     return calls

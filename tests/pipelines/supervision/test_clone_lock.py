@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.workspace import BusyError, alone
+from pipelines.supervision.clone_lock import BusyError, alone
 
 MANY = 2**22 + 1  # above the largest process id of Linux
 
@@ -28,7 +28,7 @@ def test_the_second_flow_is_refused_and_told_by_whom(tmp_path: Path) -> None:
 
 def test_the_lock_goes_with_its_process_however_that_ends(tmp_path: Path) -> None:
     code = (
-        "import os, signal\nfrom pathlib import Path\nfrom pipelines.workspace import alone\n"
+        "import os, signal\nfrom pathlib import Path\nfrom pipelines.supervision.clone_lock import alone\n"
         "with alone(Path()): os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == -9
