@@ -10,6 +10,7 @@ from seqloom import exits
 from seqloom.cli.naming import PARAMS, default_model
 from seqloom.cli.table import table
 from seqloom.errors import CorpusError
+from seqloom.json_output import FindingRecord, GuardOutput
 
 if TYPE_CHECKING:
     from seqloom.corpus.guard import Finding
@@ -44,8 +45,8 @@ def run(options: argparse.Namespace) -> None:
     ok = all(finding.ok for finding in findings)
     if options.json:
         version = None if baseline is None else baseline.version
-        record = {"ok": ok, "baseline": version, "findings": [finding.record() for finding in findings]}
-        print(json.dumps(record, indent=2, ensure_ascii=False))
+        output = GuardOutput(ok=ok, baseline=version, findings=[_record(finding) for finding in findings])
+        print(json.dumps(output, indent=2, ensure_ascii=False))
     elif baseline is None:
         print("nothing is registered yet that the data could be compared with")
     else:
@@ -76,6 +77,17 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CorpusError(f"{path}: is not what prepare_corpus writes: run it again")
     return content
+
+
+def _record(finding: "Finding") -> FindingRecord:
+    return FindingRecord(
+        what=finding.what,
+        now=finding.now,
+        before=finding.before,
+        low=finding.low,
+        high=finding.high,
+        ok=finding.ok,
+    )
 
 
 def _table(findings: "list[Finding]") -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from seqloom import exits
 from seqloom.cli.naming import PARAMS
 from seqloom.cli.table import table
+from seqloom.json_output import SourceRecord, WatchOutput
 
 if TYPE_CHECKING:
     from seqloom.corpus.watching.news import News
@@ -59,8 +60,8 @@ def run(options: argparse.Namespace) -> None:
         write_text(PARAMS, change(PARAMS.read_text(encoding="utf-8"), wanted).text)
     if options.json:
         changed = any(each.changed for each in news)
-        record = {"sources": [each.record() for each in news], "changed": changed, "pinned": list(pinned)}
-        print(json.dumps(record, indent=2, ensure_ascii=False))
+        output = WatchOutput(sources=[_record(each) for each in news], changed=changed, pinned=list(pinned))
+        print(json.dumps(output, indent=2, ensure_ascii=False))
     else:
         print(_table(news, list(pinned)))
     if faults:
@@ -68,6 +69,17 @@ def run(options: argparse.Namespace) -> None:
         for each in faults:
             print(f"seqloom: error: {each}", file=sys.stderr)
         sys.exit(exits.TRY_LATER if all(isinstance(each, OfflineError) for each in faults) else exits.FAILED)
+
+
+def _record(news: "News") -> SourceRecord:
+    return SourceRecord(
+        corpus=news.corpus,
+        kind=news.kind,
+        changed=news.changed,
+        known=news.known,
+        found=news.found,
+        why=news.why,
+    )
 
 
 def _table(news: "list[News]", pinned: list[str]) -> str:

@@ -22,12 +22,6 @@ class News(NamedTuple):
     why: str
     pins: dict[str, Any]
 
-    def record(self) -> dict[str, Any]:
-        """Return the answer as plain data, for programs."""
-        record = self._asdict()
-        del record["pins"]
-        return record
-
 
 class Memory:
     """What earlier answers were, by a name: a cache in a file, which may be lost at any time."""
