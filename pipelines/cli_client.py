@@ -1,34 +1,24 @@
-"""What flows ask of the package: its commands, run apart, since a flow loads neither torch nor MLflow."""
+"""Calls the `seqloom` commands that a flow needs, in processes of their own: a flow loads neither torch nor MLflow."""
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from pipelines.environment import environment
+from pipelines.errors import CommandError
+from seqloom.exits import REFUSED, TIMED_OUT
+from seqloom.json_output import GuardOutput, InfoOutput, VersionRecord, WatchOutput
+from seqloom.places import REGISTRATION
 
-LONGEST = 7200.0  # seconds that a command may take; what hangs must not hold a schedule for ever
-TIMED_OUT = 124
-REFUSED = 3  # the exit status of a command that judged and says no
-
-
-class RefusedError(Exception):
-    """A command of the package failed; the message is its own."""
-
-    def __init__(self, message: str, status: int = 1) -> None:
-        super().__init__(message, status)
-        self.status = status
-
-    def __str__(self) -> str:
-        return str(self.args[0])
+LONGEST = 7200.0  # seconds that a command may take, so that one that hangs does not block a schedule
+_INFO = ("seqloom.cli", "info", "--json")
 
 
-class Asked:
-    """A command of the package that has been started."""
+class Call:
+    """A command that has been started."""
 
     def __init__(self, root: Path, module: str, *arguments: str) -> None:
         self._words = [module, *arguments]
@@ -37,170 +27,123 @@ class Asked:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def answer(self, fine: Sequence[int] = ()) -> str:
-        """Wait, once, and return what it says. Raises `RefusedError` where its exit status is neither 0 nor `fine`."""
+    def output(self, fine: Sequence[int] = ()) -> str:
+        """Wait for the command and return its output. May be called once.
+
+        Raises:
+            CommandError: the exit status is neither 0 nor in `fine`, or the command took longer than `LONGEST`.
+        """
         try:
-            said, complaint = self._process.communicate(timeout=LONGEST)
+            output, errors = self._process.communicate(timeout=LONGEST)
         except subprocess.TimeoutExpired as error:
-            late = f"{' '.join(self._words)} took longer than {LONGEST / 60:g} minutes and was stopped"
-            raise RefusedError(late, TIMED_OUT) from error
+            message = f"{' '.join(self._words)} took longer than {LONGEST / 60:g} minutes and was stopped"
+            raise CommandError(message, TIMED_OUT) from error
         finally:
             self.stop()
         if (status := self._process.returncode) and status not in fine:
-            words = [line.partition("error: ")[2] for line in complaint.splitlines()]
-            why = "\n".join(filter(None, words)) or complaint.strip()
-            raise RefusedError(why or f"{self._words[0]} ended with {status}", status)
-        return said
+            messages = filter(None, (line.partition("error: ")[2] for line in errors.splitlines()))
+            message = "\n".join(messages) or errors.strip()
+            raise CommandError(message or f"{self._words[0]} ended with {status}", status)
+        return output
 
     def stop(self) -> None:
-        """End it if it has not ended."""
+        """Kill the command if it is still running."""
         with self._process:
             self._process.kill()
 
 
-class News(NamedTuple):
-    """What the sources have that the last look did not see: a sentence for each."""
+class WatchResult(NamedTuple):
+    """What is new in the sources of params.yaml."""
 
-    changed: list[str]
-    asked: int  # how many sources
+    changed: list[str]  # a sentence for each source that changed
+    sources: int  # number of sources asked
 
     def __str__(self) -> str:
-        return "; ".join(self.changed) or f"{self.asked} sources asked, none changed"
+        return "; ".join(self.changed) or f"{self.sources} sources asked, none changed"
 
 
-class Guarded(NamedTuple):
-    """What the guard says of the prepared data."""
+class RegistryLookup:
+    """A query of the registry, started when this is made: it takes seconds, in which the caller does other work.
 
-    ok: bool
-    baseline: str | None
-    findings: list[dict[str, Any]]
-
-    def outside(self) -> list[str]:
-        """The findings out of bounds, a sentence for each."""
-        return [
-            f"{each['what']} is {each['now']:g}, was {each['before']:g}; it may be {_bounds(each['low'], each['high'])}"
-            for each in self.findings
-            if not each["ok"]
-        ]
-
-
-def _bounds(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return f"{low:g} or more" if low is not None else f"{high:g} at most"
-    return f"{low:g} to {high:g}"
-
-
-def set_params(root: Path, overrides: Sequence[str] = (), corpora: Sequence[str] | None = None) -> None:
-    """Write overrides, `KEY=VALUE` each, into params.yaml, all of them or none. Raises `RefusedError`."""
-    chosen = ["--corpora", ",".join(corpora)] if corpora else []
-    if overrides or chosen:
-        _forget()  # it may be at another model
-        _run(root, "seqloom.cli", "set", *chosen, *overrides)
-
-
-def use_preset(root: Path, preset: Path) -> None:
-    """Merge a file of settings into params.yaml. Raises `RefusedError`."""
-    _run(root, "seqloom.cli", "preset", str(preset))
-
-
-def log_trials(root: Path, records: Sequence[Path]) -> None:
-    """Bring records of trials to MLflow. Raises `RefusedError`."""
-    _run(root, "seqloom.cli", "trial", *map(str, records))
-
-
-def watch(root: Path) -> News:
-    """Ask every source whether it has something new, and pin that in params.yaml. Raises `RefusedError`."""
-    sources = json.loads(_run(root, "seqloom.cli", "watch", "--json", "--pin"))["sources"]
-    return News([f"{each['corpus']}: {each['why']}" for each in sources if each["changed"]], len(sources))
-
-
-def guard(root: Path) -> Guarded:
-    """Compare the prepared data with that of the last version. Raises `RefusedError` where it cannot judge."""
-    said = json.loads(_run(root, "seqloom.cli", "guard", "--json", fine=(REFUSED,)))
-    return Guarded(said["ok"], said["baseline"], said["findings"])
-
-
-def roll_back(root: Path, version: str | None, because: str) -> str:
-    """Make an older version champion again; return what the command says. Raises `RefusedError`."""
-    return _run(root, "seqloom.cli", "rollback", *([version] if version else []), "--because", because).strip()
-
-
-class Look:
-    """A look at the registry that has begun: opening it takes seconds, in which a flow does other things."""
+    The query is killed when the `with` block ends, if nobody has waited for it.
+    """
 
     def __init__(self, root: Path) -> None:
-        self._registration = root / "metrics" / "registration.json"
-        self._asked = Asked(root, *_VERSIONS) if self._registration.exists() else None
+        self._registration = root / REGISTRATION
+        self._call = Call(root, *_INFO) if self._registration.exists() else None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        if self._asked:
-            self._asked.stop()
+        if self._call:
+            self._call.stop()
 
-    def registered(self) -> dict[str, Any] | None:
-        """Return the registered version of the result that lies in the clone, or None. Raises `RefusedError`."""
-        if self._asked is None:
+    def version(self) -> VersionRecord | None:
+        """Return the registered version of the result in the clone, or None. Raises `CommandError`."""
+        if self._call is None:
             return None
-        wanted = json.loads(self._registration.read_text(encoding="utf-8"))["fingerprint"]
-        return next((version for version in _versions(self._asked) if version["fingerprint"] == wanted), None)
+        fingerprint = json.loads(self._registration.read_text(encoding="utf-8"))["fingerprint"]
+        return next((each for each in _versions(self._call) if each["fingerprint"] == fingerprint), None)
 
 
-_begun: dict[Path, Look] = {}
+def set_params(root: Path, overrides: Sequence[str] = (), corpora: Sequence[str] | None = None) -> None:
+    """Write overrides, `KEY=VALUE` each, into params.yaml: all of them or none. Raises `CommandError`."""
+    chosen = ["--corpora", ",".join(corpora)] if corpora else []
+    if overrides or chosen:
+        _run(root, "seqloom.cli", "set", *chosen, *overrides)
 
 
-@contextmanager
-def looking_ahead(root: Path) -> Iterator[None]:
-    """Begin a look at the registry, which a flow that is still to be imported goes on with; end it if none does."""
-    _begun[root.resolve()] = Look(root)
-    try:
-        yield
-    finally:
-        _forget()
+def use_preset(root: Path, preset: Path) -> None:
+    """Merge a file of settings into params.yaml. Raises `CommandError`."""
+    _run(root, "seqloom.cli", "preset", str(preset))
 
 
-def look(root: Path) -> Look:
-    """The look that began ahead, once, else one that begins now."""
-    return _begun.pop(root.resolve(), None) or Look(root)
+def log_trials(root: Path, records: Sequence[Path]) -> None:
+    """Send records of trials to MLflow. Raises `CommandError`."""
+    _run(root, "seqloom.cli", "trial", *map(str, records))
 
 
-def _forget() -> None:
-    while _begun:
-        with _begun.popitem()[1]:
-            pass
+def watch(root: Path) -> WatchResult:
+    """Look for new data in every source, and pin what was found in params.yaml. Raises `CommandError`."""
+    found: WatchOutput = json.loads(_run(root, "seqloom.cli", "watch", "--json", "--pin"))
+    sources = found["sources"]
+    return WatchResult([f"{each['corpus']}: {each['why']}" for each in sources if each["changed"]], len(sources))
 
 
-def find_registered(root: Path) -> dict[str, Any] | None:
-    """Look, and return the registered version of the result that lies in `root`, or None. Raises `RefusedError`."""
-    with Look(root) as now:
-        return now.registered()
-
-
-def find_champion(root: Path) -> str | None:
-    """Return the champion as `models:/NAME/NUMBER`, or None where there is none yet. Raises `RefusedError`."""
-    versions = _versions(Asked(root, *_VERSIONS))
-    found = next((version for version in versions if "champion" in version["aliases"]), None)
-    return f"models:/{found['name']}/{found['version']}" if found else None
-
-
-def register(root: Path) -> None:
-    """Register the result that lies in `root`. Raises `RefusedError`."""
-    _run(root, "seqloom.stages", "register_model")
-
-
-_VERSIONS = ("seqloom.cli", "info", "--json")
-
-
-def _versions(asked: Asked) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(asked.answer())["versions"]
+def guard(root: Path) -> GuardOutput:
+    """Compare the prepared data with that of the last version. Raises `CommandError` if they cannot be compared."""
+    found: GuardOutput = json.loads(_run(root, "seqloom.cli", "guard", "--json", fine=(REFUSED,)))
     return found
 
 
+def roll_back(root: Path, version: str | None, because: str) -> str:
+    """Make an older version champion again; return the command's output. Raises `CommandError`."""
+    return _run(root, "seqloom.cli", "rollback", *([version] if version else []), "--because", because).strip()
+
+
+def find_registered(root: Path) -> VersionRecord | None:
+    """Return the registered version of the result in `root`, or None. Raises `CommandError`."""
+    with RegistryLookup(root) as lookup:
+        return lookup.version()
+
+
+def find_champion(root: Path) -> str | None:
+    """Return the champion as `models:/NAME/NUMBER`, or None if there is none. Raises `CommandError`."""
+    versions = _versions(Call(root, *_INFO))
+    champion = next((version for version in versions if "champion" in version["aliases"]), None)
+    return f"models:/{champion['name']}/{champion['version']}" if champion else None
+
+
+def register(root: Path) -> None:
+    """Register the result in `root`. Raises `CommandError`."""
+    _run(root, "seqloom.stages", "register_model")
+
+
+def _versions(call: Call) -> list[VersionRecord]:
+    found: InfoOutput = json.loads(call.output())
+    return found["versions"]
+
+
 def _run(root: Path, module: str, *arguments: str, fine: Sequence[int] = ()) -> str:
-    return Asked(root, module, *arguments).answer(fine)
-
-
-def may_pass(error: BaseException) -> bool:
-    """Whether a failure says of itself that another try may help."""
-    return getattr(error, "status", None) == os.EX_TEMPFAIL
+    return Call(root, module, *arguments).output(fine)

@@ -1,4 +1,4 @@
-"""What a flow does beside stages, each as a task of its own name, so that Prefect's page shows where a run is."""
+"""Names of flow runs, and the steps of a flow other than stages as tasks, so that Prefect's page shows them."""
 
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -6,26 +6,32 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run as current
 
-from pipelines.cli_client import may_pass
+from pipelines.errors import is_transient
 
-TRIES, DELAY = 3, 30.0  # of what did not answer; seconds between two
+TRIES, DELAY = 3, 30.0  # of a step that fails for a transient reason; seconds between two
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def step(name: str, work: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-    """Do the work as a task of this name, show what it said, and try again where that may help."""
+def run_name(flow: str) -> Callable[[], str]:
+    """Return a function that names a run after its flow and its scheduled start, in this machine's time zone."""
+    return lambda: f"{flow} {current.scheduled_start_time.astimezone():%Y-%m-%d %H:%M}"
+
+
+def step(name: str, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call `work` as a task, print its result, and try again if it fails for a transient reason."""
     run = task(
         name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False,
-        retries=TRIES - 1, retry_delay_seconds=DELAY, retry_condition_fn=_may_pass,
+        retries=TRIES - 1, retry_delay_seconds=DELAY, retry_condition_fn=_is_transient,
     )(work)  # fmt: skip
-    said: R = run(*given, **named)
-    if said is not None:
-        print(f"{name}: {said}", flush=True)
-    return said
+    result: R = run(*args, **kwargs)
+    if result is not None:
+        print(f"{name}: {result}", flush=True)
+    return result
 
 
-def _may_pass(task: Any, run: Any, state: State[Any]) -> bool:
+def _is_transient(task: Any, run: Any, state: State[Any]) -> bool:
     failure = state.result(raise_on_failure=False)
-    return isinstance(failure, Exception) and may_pass(failure)
+    return isinstance(failure, Exception) and is_transient(failure)

@@ -1,1 +1,41 @@
-"""Who is alive and who cleans up."""
+"""Who is alive and who cleans up: processes, locks and the states of flow runs. It imports no flow.
+
+A flow run, as Prefect shows it:
+
+    Pending ──> Running ──> Completed | Failed | Cancelled    set by the run itself (final_states.py)
+       └───────────┴──────> Crashed                           set by the next flow, if the run was killed
+
+The processes of a run. Those in brackets carry the clone and the flow's process in their environment (processes.py):
+
+    python -m pipelines FLOW      the launcher: passes on signals, exits with the flow's status
+      └─ flow, own session        Prefect's flow; holds scratch/flow.lock
+           ├─ [Prefect's server]  unless PREFECT_API_URL names another
+           ├─ [dvc repro STAGE]   one process group per stage, its output in scratch/logs/STAGE.log (logged_command.py)
+           │    └─ [the stage]
+           ├─ [seqloom sync]      beside a stage with a journal (mlflow_sync.py)
+           └─ [seqloom COMMAND]   info, watch, guard, set, ... (pipelines/cli_client.py)
+
+`make schedule` is another launcher; its child serves the deployments, each flow run is a child of that, and Linux stops
+its Prefect server when the child ends (prefect_server.py).
+
+Files in scratch/, each with one writer:
+
+    flow.lock       locked by the flow at work, which writes its process number; emptied when it ends (clone_lock.py)
+    flow.json       the id and the process of the flow run at work (crashed_runs.py)
+    schedule.json   the URL and the process of the schedule (pipelines/prefect_cli.py)
+    notices.log     every notice; told: the key of the last notice that is sent once (pipelines/notify.py)
+    accepted        digests of data that a person accepted (pipelines/data_guard.py)
+    pushed          the dvc.lock whose data the remote has (pipelines/publish.py)
+    logs/           output of stages, of Prefect's server, of pushes and of syncs
+
+Who cleans up after a kill:
+
+    the stage                 DVC reports a failure; the flow raises StageError. Training goes on from its checkpoint
+    dvc repro                 the flow ends the process group: SIGINT, a minute for a checkpoint, then SIGKILL
+    the flow, or its server   the launcher ends every process that carries the mark, as above
+    the launcher              the flow goes on to its end
+    all of them               the next flow: it takes flow.lock, which the kernel has released, and sees that it is not
+                              empty; ends marked processes; removes stale entries from DVC's lock; sets the run to
+                              Crashed, closes its MLflow run and sends a notice. Then DVC finds what is still to do
+    the schedule              its launcher ends marked processes; a flow run goes on, and the next schedule spares it
+"""

@@ -1,27 +1,33 @@
-"""One flow at a time per clone. Who comes next cleans up after a flow that was killed: its processes, DVC's locks."""
+"""The lock that lets one flow at a time work in a clone. Whoever takes it removes what a killed flow left behind.
+
+This module does not import Prefect.
+"""
 
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.supervision.processes import end_leftovers
-
-
-class BusyError(Exception):
-    """Another flow is at work in this clone."""
+from pipelines.errors import BusyError
+from pipelines.supervision.processes import end_orphans
+from seqloom.files import replacing
+from seqloom.places import SCRATCH
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[bool]:
-    """Hold the clone for one flow, and yield whether the flow before it was killed. Raises `BusyError`.
+def hold_clone(root: Path) -> Iterator[bool]:
+    """Hold the clone for one flow, and yield whether the flow that held it before was killed.
 
-    The lock goes with the process, however it ends.
+    The kernel releases the lock when the process ends, however it ends.
+
+    Raises:
+        BusyError: another flow holds it.
     """
-    path = root / "scratch" / "flow.lock"
+    path = root / SCRATCH / "flow.lock"
     path.parent.mkdir(exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         try:
@@ -31,30 +37,30 @@ def alone(root: Path) -> Iterator[bool]:
             owner = file.read() or "unknown"
             raise BusyError(f"another run (process {owner}) is at work here; wait for it or stop it") from None
         file.seek(0)
-        killed = bool(file.read())  # whoever ends in good order leaves the file empty
+        killed = bool(file.read())  # a flow that ends in good order leaves the file empty
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        if ended := end_leftovers(root):
-            told = ", ".join(str(process.pid) for process in ended)
-            print(f"ended what a killed flow left running: process {told}", flush=True)
-        _drop_dead_locks(root / ".dvc" / "tmp" / "rwlock")
+        if ended := end_orphans(root):
+            numbers = ", ".join(str(process.pid) for process in ended)
+            print(f"ended what a killed flow left running: process {numbers}", flush=True)
+        _drop_stale_locks(root / ".dvc" / "tmp" / "rwlock")
         try:
             yield killed
         finally:
             file.truncate(0)
 
 
-def _drop_dead_locks(path: Path) -> None:
-    """Take out of DVC's lock file what blocks for ever: a file that was cut off, and owners that are no DVC (any more).
+def _drop_stale_locks(path: Path) -> None:
+    """Remove from DVC's lock file the entries that would block for ever, and the file itself if it was cut off.
 
-    DVC itself removes the entries of processes that have ended, and not those whose number another process got since.
+    DVC removes entries of processes that have ended, but not of those whose number another process has got since.
     """
     try:
         locks = json.loads(path.read_bytes())
         kept = {
-            "write": {place: owner for place, owner in locks.get("write", {}).items() if _is_dvc(owner)},
-            "read": {place: [o for o in owners if _is_dvc(o)] for place, owners in locks.get("read", {}).items()},
+            "write": {place: owner for place, owner in locks.get("write", {}).items() if _is_held(owner)},
+            "read": {place: [o for o in owners if _is_held(o)] for place, owners in locks.get("read", {}).items()},
         }
     except FileNotFoundError:
         return
@@ -62,14 +68,38 @@ def _drop_dead_locks(path: Path) -> None:
         path.unlink()
         return
     if kept != {"write": locks.get("write", {}), "read": locks.get("read", {})}:
-        beside = path.with_name(path.name + ".new")
-        beside.write_text(json.dumps(kept), encoding="utf-8")
-        beside.replace(path)
+        with replacing(path) as beside:
+            beside.write_text(json.dumps(kept), encoding="utf-8")
 
 
-def _is_dvc(owner: dict[str, Any]) -> bool:
+def _is_held(owner: dict[str, Any]) -> bool:
+    """Return whether a DVC command runs under the process number in an entry of the lock file."""
     try:
-        command = Path(f"/proc/{owner['pid']}/cmdline").read_bytes()
+        words = Path(f"/proc/{owner['pid']}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     except OSError:
         return False
-    return b"dvc" in command
+    return is_dvc([os.fsdecode(word) for word in words])
+
+
+_MODULE = re.compile(r"-[a-zA-Z]*m(.*)")  # `-m dvc`, `-Im dvc`, `-mdvc`
+_WITH_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
+
+
+def is_dvc(command: Sequence[str]) -> bool:
+    """Return whether a command line is DVC's: `dvc`, `python .../dvc` or `python -m dvc`, with any arguments."""
+    if not command:
+        return False
+    name = Path(command[0]).name
+    if name == "dvc" or not name.startswith("python"):
+        return name == "dvc"
+    words = iter(command[1:])
+    for word in words:
+        if word.startswith("-c"):
+            return False
+        if module := _MODULE.fullmatch(word):
+            return (module[1] or next(words, "")) == "dvc"
+        if not word.startswith("-"):
+            return Path(word).name == "dvc"
+        if word in _WITH_VALUE:
+            next(words, "")
+    return False

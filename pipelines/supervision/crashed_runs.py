@@ -1,14 +1,14 @@
-"""Flow runs that Prefect takes for running though their process has ended: they are told apart and set to Crashed.
+"""Hold a clone for one flow run, and set to Crashed the runs that Prefect shows as running though they were killed.
 
-Only whoever holds the clone (see workspace.py) may ask: then every other flow of this clone has ended or is about to
-find the clone taken. Two things tell whose a run is. Commands tag their run with the clone and their process, from the
-moment when Prefect first hears of it. What a schedule starts has no say in that; the run at work is noted in
-scratch/flow.json, and stays noted: its last state is set after the flow's own code has ended.
+Whose a run is, is known in two ways. A command tags its run with the clone and its process, from the moment that
+Prefect first hears of it. A run started by a schedule cannot be tagged, so the run at work is written to
+scratch/flow.json. The file stays after the flow has ended: Prefect sets a run's last state after the flow's own code.
 """
 
 import json
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -20,37 +20,66 @@ from prefect.runtime import flow_run as current
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Crashed
 
-from pipelines.supervision.processes import lives, parse, this_process
+from pipelines.environment import environment
+from pipelines.notify import Notice, notify
+from pipelines.supervision.clone_lock import hold_clone
+from pipelines.supervision.mlflow_sync import sync_remaining
+from pipelines.supervision.processes import current_process, is_alive, parse
+from seqloom.files import write_json
+from seqloom.places import SCRATCH
 
-ALIVE = {StateType.RUNNING, StateType.PENDING, StateType.CANCELLING}
-_FILTER = {"state": {"type": {"any_": [kind.value for kind in ALIVE]}}}
+UNFINISHED = {StateType.RUNNING, StateType.PENDING, StateType.CANCELLING}
+_FILTER = {"state": {"type": {"any_": [kind.value for kind in UNFINISHED]}}}
 _PROCESS = "process:"
+_NOTE = SCRATCH / "flow.json"
 MESSAGE = "The process of this run was killed. The next run cleans up after it and goes on from where it was."
+ADVICE = "nothing, unless it happens again: then see whether memory ran out (`dmesg`, the log of the service)"
+
+
+@contextmanager
+def exclusive_run(root: Path) -> Iterator[None]:
+    """Hold the clone for this flow run, clean up after a killed one, and note that this run is at work.
+
+    Raises:
+        BusyError: another flow is at work in the clone.
+    """
+    with hold_clone(root):
+        clean_up(root)
+        if current.id is not None:
+            write_json(root / _NOTE, {"flow_run_id": current.id, "process": str(current_process())})
+        yield
+
+
+def clean_up(root: Path, *, everyone: bool | None = None) -> list[str]:
+    """Set killed runs to Crashed, close their runs in MLflow and send a notice. The caller must hold the clone.
+
+    `everyone` is as in `mark_crashed`.
+    """
+    names = mark_crashed(root, everyone=everyone)
+    if names:
+        sync_remaining(root, environment(root))
+        notify(root, Notice("seqloom: Crashed", f"killed while at work: {', '.join(names)}. {MESSAGE}", "", ADVICE))
+    return names
 
 
 def run_tags(root: Path) -> list[str]:
-    """What tells from a flow run which clone, on which machine, and which process it belongs to."""
-    return [_clone_tag(root), f"{_PROCESS}{this_process()}"]
+    """Return the tags of a run: its clone with the machine, and its process."""
+    return [_clone_tag(root), f"{_PROCESS}{current_process()}"]
 
 
 def _clone_tag(root: Path) -> str:
     return f"clone:{socket.gethostname()}:{root.resolve()}"
 
 
-def record(root: Path) -> None:
-    """Note that the flow run at work in `root` is this one."""
-    path = root / "scratch" / "flow.json"
-    content = {"flow_run_id": current.id, "process": str(this_process())}
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(json.dumps(content), encoding="utf-8")
-    beside.replace(path)
+def mark_crashed(root: Path, *, everyone: bool | None = None) -> list[str]:
+    """Set the clone's killed runs to Crashed, and return their names. The caller must hold the clone.
 
+    Holding it shows that every other flow of the clone has ended, or is about to find the clone taken.
 
-def bury(root: Path, *, everyone: bool | None = None) -> list[str]:
-    """Set what runs no more to Crashed, and return the names of those runs.
-
-    `everyone` says that all runs of this server belong to this clone, so that none of them can be alive but this one;
-    left out, that is so where no server is named and Prefect starts one on a database of the clone.
+    Args:
+        root: The clone.
+        everyone: True if all runs of this server belong to this clone, so that only the current one can be alive.
+            None: true if no server is named, for then Prefect starts one on a database of the clone.
     """
     if everyone is None:
         everyone = PREFECT_API_URL.value() is None
@@ -62,15 +91,15 @@ def bury(root: Path, *, everyone: bool | None = None) -> list[str]:
 
 def _recorded(client: SyncPrefectClient, root: Path) -> Iterable[FlowRun]:
     try:
-        content = json.loads((root / "scratch" / "flow.json").read_bytes())
+        content = json.loads((root / _NOTE).read_bytes())
         identity, process = UUID(content["flow_run_id"]), parse(content["process"])
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
-        return []  # no flow has been at work, or not as part of a run, or the machine went down while it was noted
-    if process is not None and lives(process) and process != this_process():
+        return []  # no flow was at work, or not as part of a run, or the machine went down while it was noted
+    if process is not None and is_alive(process) and process != current_process():
         return []
     try:
         return [client.read_flow_run(identity)]
-    except ObjectNotFound:  # of another server
+    except ObjectNotFound:  # a run of another server
         return []
 
 
@@ -78,7 +107,7 @@ def _tagged(client: SyncPrefectClient, root: Path) -> Iterable[FlowRun]:
     for run in _unfinished(client, {"tags": {"all_": [_clone_tag(root)]}}):
         names = [tag.removeprefix(_PROCESS) for tag in run.tags if tag.startswith(_PROCESS)]
         processes = [parse(name) for name in names]
-        if processes and not any(process and lives(process) for process in processes):
+        if processes and not any(process and is_alive(process) for process in processes):
             yield run
 
 
@@ -87,12 +116,12 @@ def _unfinished(client: SyncPrefectClient, more: Mapping[str, object] | None = N
 
 
 def _crash(client: SyncPrefectClient, run: FlowRun) -> bool:
-    """Whether the run had to be told that it has ended."""
-    if run.state is None or run.state.type not in ALIVE:
+    """Set an unfinished run and its tasks to Crashed; return whether it was unfinished."""
+    if run.state is None or run.state.type not in UNFINISHED:
         return False
     client.set_flow_run_state(run.id, Crashed(message=MESSAGE), force=True)
     of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
     for task in client.read_task_runs(flow_run_filter=of_run):
-        if task.state is not None and task.state.type in ALIVE:
+        if task.state is not None and task.state.type in UNFINISHED:
             client.set_task_run_state(task.id, Crashed(message=MESSAGE), force=True)
     return True

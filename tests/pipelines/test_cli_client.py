@@ -11,19 +11,17 @@ import pytest
 
 from pipelines import cli_client
 from pipelines.cli_client import (
-    News,
-    RefusedError,
+    RegistryLookup,
+    WatchResult,
     find_champion,
     find_registered,
     guard,
-    look,
-    looking_ahead,
-    may_pass,
     roll_back,
     set_params,
     watch,
-)  # fmt: skip
-from pipelines.supervision.final_states import kind
+)
+from pipelines.errors import CommandError, is_transient
+from pipelines.supervision.final_states import state_name
 from pipelines.supervision.processes import CLONE
 
 ECHO = """
@@ -70,28 +68,28 @@ def test_settings_corpora_and_a_label_are_set_at_once(tmp_path: Path, says: Says
 
 def test_a_refusal_is_in_the_words_of_the_command(tmp_path: Path, says: Says) -> None:
     says(err="seqloom: error: a is wrong\nseqloom: error: b, too", status=1)
-    with pytest.raises(RefusedError, match=r"^a is wrong\nb, too$") as refused:
+    with pytest.raises(CommandError, match=r"^a is wrong\nb, too$") as refused:
         roll_back(tmp_path, "3", "it is rude")
-    assert not may_pass(refused.value)
+    assert not is_transient(refused.value)
     says(err="error: no answer", status=os.EX_TEMPFAIL)
-    with pytest.raises(RefusedError, match=r"^no answer$") as refused:
+    with pytest.raises(CommandError, match=r"^no answer$") as refused:
         watch(tmp_path)
-    assert may_pass(refused.value)
+    assert is_transient(refused.value)
 
 
 def test_what_is_new_is_said_by_those_that_changed(tmp_path: Path, says: Says) -> None:
     sources = [{"corpus": name, "changed": name == "b", "why": "it grew"} for name in "ab"]
     says({"sources": sources, "changed": True})
-    assert watch(tmp_path) == News(["b: it grew"], 2)
-    assert str(News([], 2)) == "2 sources asked, none changed"
+    assert watch(tmp_path) == WatchResult(["b: it grew"], 2)
+    assert str(WatchResult([], 2)) == "2 sources asked, none changed"
 
 
 @pytest.mark.parametrize("ok", [True, False])
 def test_the_guard_judges_with_its_status_too(tmp_path: Path, says: Says, ok: bool) -> None:
     says({"ok": ok, "baseline": "7", "findings": []}, status=0 if ok else 3)
-    assert guard(tmp_path).ok == ok
+    assert guard(tmp_path)["ok"] == ok
     says(err="error: no metrics", status=1)
-    with pytest.raises(RefusedError, match="no metrics"):
+    with pytest.raises(CommandError, match="no metrics"):
         guard(tmp_path)
 
 
@@ -109,41 +107,21 @@ def test_the_result_and_the_champion_are_found_among_the_versions(tmp_path: Path
     says({"versions": []})
     assert find_registered(tmp_path) is find_champion(tmp_path) is None
     says(err="error: no answer", status=os.EX_TEMPFAIL)
-    with pytest.raises(RefusedError, match=r"^no answer$"):
+    with pytest.raises(CommandError, match=r"^no answer$"):
         find_registered(tmp_path)
 
 
-def test_a_look_that_began_ahead_serves_once_and_not_after_a_change(tmp_path: Path, says: Says) -> None:
+def test_a_lookup_that_nobody_waits_for_is_stopped(tmp_path: Path, says: Says) -> None:
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
-    says({"versions": [old := {"fingerprint": "ff", "version": "1"}]})
-    with looking_ahead(tmp_path), look(tmp_path) as ahead, look(tmp_path) as another:
-        assert ahead.registered() == old
-        assert ahead is not another
-    says({"versions": [new := {"fingerprint": "ff", "version": "2"}]})
-    assert find_registered(tmp_path) == new
-    says({"versions": []})
-    with looking_ahead(tmp_path):
-        set_params(tmp_path, ["register.name=another"])
-        says({"versions": [new]})
-        with look(tmp_path) as now:
-            assert now.registered() == new
+    os.mkfifo(tmp_path / "says.json")  # nobody writes into it, so the command would wait for ever
+    with RegistryLookup(tmp_path):
+        assert running_commands(tmp_path) == 1
+    assert running_commands(tmp_path) == 0
 
 
-def test_a_look_that_nobody_needs_ends_with_the_flow(tmp_path: Path, says: Says) -> None:
-    (tmp_path / "metrics").mkdir()
-    (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
-    os.mkfifo(tmp_path / "says.json")  # nobody writes into it, so that the command would wait for ever
-    with look(tmp_path):
-        assert begun(tmp_path) == 1
-    assert begun(tmp_path) == 0
-    with looking_ahead(tmp_path):
-        assert begun(tmp_path) == 1
-    assert begun(tmp_path) == 0
-
-
-def begun(root: Path) -> int:
-    """How many processes of this one look at the registry of `root`."""
+def running_commands(root: Path) -> int:
+    """Return the number of child processes that work in `root`."""
     children = psutil.Process().children()
     return sum(child.cwd() == str(root) for child in children if child.status() != psutil.STATUS_ZOMBIE)
 
@@ -151,6 +129,6 @@ def begun(root: Path) -> int:
 def test_a_command_that_hangs_is_stopped(tmp_path: Path, says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_client, "LONGEST", 1.5)
     os.mkfifo(tmp_path / "says.json")  # nobody writes into it
-    with pytest.raises(RefusedError, match=r"^seqloom\.cli watch --json --pin took longer than 0\.025 minutes") as late:
+    with pytest.raises(CommandError, match=r"^seqloom\.cli watch --json --pin took longer than 0\.025 minutes") as late:
         watch(tmp_path)
-    assert kind(late.value) == "TimedOut"
+    assert state_name(late.value) == "TimedOut"

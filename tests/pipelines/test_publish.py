@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.publish import Publication, PublishError, is_published, publish
+from pipelines.errors import PublishError
+from pipelines.publish import Publication, is_published, publish
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 

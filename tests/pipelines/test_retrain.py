@@ -16,12 +16,12 @@ from prefect.client.schemas.objects import State
 
 from pipelines import cli_client, notify, tasks
 from pipelines import rollback as rollback_module
-from pipelines.cli_client import RefusedError
+from pipelines.errors import CommandError
 from pipelines.notify import Notice
 from pipelines.retrain import retrain
 from pipelines.rollback import rollback
 from pipelines.supervision import final_states
-from pipelines.supervision.clone_lock import alone
+from pipelines.supervision.clone_lock import hold_clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -53,9 +53,9 @@ class Answer(NamedTuple):
     """What a command says once it is waited for."""
 
     said: str
-    fault: RefusedError | None = None
+    fault: CommandError | None = None
 
-    def answer(self, fine: object = ()) -> str:
+    def output(self, fine: object = ()) -> str:
         if self.fault:
             raise self.fault
         return self.said
@@ -70,7 +70,7 @@ class Package:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.watched: list[str] = ["good 1"]
-        self.fails: list[RefusedError] = []
+        self.fails: list[CommandError] = []
         self.asked: list[tuple[str, ...]] = []
 
     def __call__(self, root: Path, module: str, *arguments: str) -> "Answer":
@@ -78,7 +78,7 @@ class Package:
             return Answer("")
         try:
             said = getattr(self, arguments[0])(*arguments[1:])
-        except RefusedError as error:
+        except CommandError as error:
             return Answer("", error)
         return Answer(said if isinstance(said, str) else json.dumps(said))
 
@@ -132,7 +132,7 @@ def clone(make_repository: Callable[[str], Path]) -> Path:
 @pytest.fixture
 def commands(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
     stand_in = Package(clone)
-    monkeypatch.setattr(cli_client, "Asked", stand_in)
+    monkeypatch.setattr(cli_client, "Call", stand_in)
     return stand_in
 
 
@@ -172,7 +172,7 @@ def test_a_week(clone: Path, commands: Package, told: list[Notice]) -> None:
 
 def test_the_report_says_once_what_became_of_each_stage(clone: Path, commands: Package, told: list[Notice]) -> None:
     state: State[Any] = retrain(clone, return_state=True)
-    assert [(outcome.stage, outcome.what) for outcome in state.result()] == [
+    assert [(result.stage, result.what) for result in state.result()] == [
         ("prepare_corpus", "run"), ("train_model", "run"), ("register_model", "run")
     ]  # fmt: skip
     with get_client(sync_client=True) as client:
@@ -200,7 +200,7 @@ def test_a_source_that_does_not_answer_is_asked_again(
     clone: Path, commands: Package, told: list[Notice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks, "DELAY", 0.05)
-    silence = RefusedError("toy: no answer", os.EX_TEMPFAIL)
+    silence = CommandError("toy: no answer", os.EX_TEMPFAIL)
     commands.fails += [silence] * tasks.TRIES
     assert day(clone) == ("FAILED", "Unreachable", [])
     assert [notice.happened for notice in told] == ["toy: no answer"]
@@ -209,7 +209,7 @@ def test_a_source_that_does_not_answer_is_asked_again(
 
 
 def test_the_second_of_two_at_once_is_busy_and_pages_nobody(clone: Path, commands: Package, told: list[Notice]) -> None:
-    with alone(clone):
+    with hold_clone(clone):
         assert day(clone) == ("CANCELLED", "Busy", [])
     assert told == []
 

@@ -45,9 +45,9 @@ def package(tmp_path: Path) -> Path:
         folder = tmp_path / "package" / "seqloom" / module
         folder.mkdir(parents=True)
         (folder / "__main__.py").write_text(text, encoding="utf-8")
-        (folder.parent / "__init__.py").touch()
-    for name in ("errors.py", "plain_yaml.py", "printable.py"):  # flows read params.yaml in their own process
-        shutil.copy(ROOT / "src" / "seqloom" / name, tmp_path / "package" / "seqloom")
+    # All other modules, which flows import in their own process, are those of the package itself.
+    path = f"__path__.append({str(ROOT / 'src' / 'seqloom')!r})\n"
+    (tmp_path / "package" / "seqloom" / "__init__.py").write_text(path, encoding="utf-8")
     return tmp_path / "package"
 
 
@@ -93,8 +93,11 @@ def test_a_wrong_port_is_told_in_one_line(words: list[str], environment: dict[st
 @pytest.mark.parametrize(
     ("when", "said"),
     [
-        (When(cron="at three"), "'at three' is no cron expression; valid is such as '30 2 * * 1-5'"),
-        (When(timezone="Europe/Bonn"), "'Europe/Bonn' is no time zone; valid are names such as UTC and Europe/Berlin"),
+        (When(cron="at three"), "'at three' is not a cron expression; valid is, for example, '30 2 * * 1-5'"),
+        (
+            When(timezone="Europe/Bonn"),
+            "'Europe/Bonn' is not a time zone; valid are names such as UTC and Europe/Berlin",
+        ),
         (When(every=0), "--every is 0; valid is a number of seconds above 0"),
     ],
 )

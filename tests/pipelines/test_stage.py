@@ -12,14 +12,14 @@ from prefect import flow
 
 from pipelines import stage as stage_module
 from pipelines.dag import read_stages
-from pipelines.stage import Outcome, StageError, run_stage
-from pipelines.supervision.clone_lock import BusyError
+from pipelines.errors import BusyError, StageError
+from pipelines.stage import StageResult, run_stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 @flow(name="toy", persist_result=False)
-def toy(root: Path, changed: bool = True) -> Outcome:
+def toy(root: Path, changed: bool = True) -> StageResult:
     (stage,) = read_stages(root)
     return run_stage(stage, root, changed=changed)
 
@@ -35,7 +35,7 @@ def test_a_stage_is_run_once_and_then_restored_or_up_to_date(make_repository: Ca
     assert toy(root).what == "up to date"
     (root / "out").unlink()
     assert toy(root).what == "restored"
-    assert toy(root, changed=False) == Outcome("only", "up to date", 0.0)
+    assert toy(root, changed=False) == StageResult("only", "up to date", 0.0)
     assert (root / "runs").read_text(encoding="utf-8") == "run\n"
     assert (root / "scratch" / "logs" / "only.log").exists()
 
@@ -62,7 +62,7 @@ def test_what_dvc_itself_says_is_told_whole() -> None:
     said = ["Running", "ERROR: unable to read: 'params.yaml'", "  line 100, column 9"]
     assert stage_module._reason(said) == "unable to read: 'params.yaml' line 100, column 9"
     assert stage_module._reason(["just words"]) == "just words"
-    assert stage_module._reason([]) == "ended without a word"
+    assert stage_module._reason([]) == "ended without a message"
 
 
 def test_what_may_pass_is_tried_again(make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:

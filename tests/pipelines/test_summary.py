@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import committed, summary
-from pipelines.stage import Outcome
+from pipelines.stage import StageResult
 
 
 @pytest.fixture
@@ -21,10 +21,10 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def published(root: Path, outcomes: list[Outcome], registered: str | None, patch: pytest.MonkeyPatch) -> list[dict]:
+def published(root: Path, stages: list[StageResult], registered: str | None, patch: pytest.MonkeyPatch) -> list[dict]:
     tables: list[list[dict]] = []
     patch.setattr("prefect.artifacts.create_table_artifact", lambda key, table, description: tables.append(table))
-    summary.publish(root, outcomes, registered)
+    summary.write_artifact(root, stages, registered)
     (table,) = tables
     return table
 
@@ -32,14 +32,14 @@ def published(root: Path, outcomes: list[Outcome], registered: str | None, patch
 def test_the_artifact_and_the_screen_say_the_same(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outcomes = [Outcome("a", "up to date", 0.0), Outcome("b", "run", 90.0), Outcome("c", "restored", 6.0)]
-    table = published(results, outcomes, "seqloom-en-de version 3 (candidate)", monkeypatch)
+    stages = [StageResult("a", "up to date", 0.0), StageResult("b", "run", 90.0), StageResult("c", "restored", 6.0)]
+    table = published(results, stages, "seqloom-en-de version 3 (candidate)", monkeypatch)
     assert {row["what"]: row["value"] for row in table} == {
         "pairs kept": "1,200 of 1,500 (train 1,100, valid 40, test 60)",
         "BLEU": "31.2  95% [30.0, 32.5]  nrefs:1|v:2",
         "chrF": "31.2  95% [30.0, 32.5]  nrefs:1|v:2",
         "TER": "31.2  95% [30.0, 32.5]  nrefs:1|v:2",
-        "placeholders": "98.8% of the test segments that hold any keep them all",
+        "placeholders": "all are kept in 98.8% of the test segments that have any",
         "registered": "seqloom-en-de version 3 (candidate)",
         "a": "up to date",
         "b": "1.5 min",
@@ -63,12 +63,12 @@ def test_directions_and_what_other_tasks_are_scored_by_have_their_rows(
         ("BLEU", "20.5  95% [19.0, 22.0]  s"),
         ("en-de", "BLEU 20.5  chrF 40.2"),
         ("en-fr", "BLEU 20.5  chrF 40.2"),
-        ("cut", "3 translations reached their greatest length and may lack the end"),
+        ("cut", "3 translations reached the maximum length and may be incomplete"),
     ]
 
 
 def test_a_dag_without_metrics_has_its_minutes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert published(tmp_path, [Outcome("a", "run", 6.0)], None, monkeypatch) == [{"what": "a", "value": "0.1 min"}]
+    assert published(tmp_path, [StageResult("a", "run", 6.0)], None, monkeypatch) == [{"what": "a", "value": "0.1 min"}]
 
 
 @pytest.mark.parametrize("explanation", [None, "The machine is another one."])

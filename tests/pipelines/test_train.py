@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 
-from pipelines.stage import StageError
+from pipelines.errors import StageError
 from pipelines.train import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -50,12 +50,12 @@ def runs(root: Path) -> list[str]:
 
 
 def test_it_does_what_is_needed_and_no_more(line: Path) -> None:
-    assert [outcome.what for outcome in train(line)] == ["run", "run", "run"]
+    assert [result.what for result in train(line)] == ["run", "run", "run"]
     assert runs(line) == ["first", "second", "third"]
-    assert [outcome.what for outcome in train(line)] == ["up to date"] * 3
+    assert [result.what for result in train(line)] == ["up to date"] * 3
     assert runs(line) == []
     (line / "given").write_text("2", encoding="utf-8")  # of the same length, so that `second` writes what it wrote
-    assert [outcome.what for outcome in train(line)] == ["run", "run", "up to date"]
+    assert [result.what for result in train(line)] == ["run", "run", "up to date"]
     assert runs(line) == ["first", "second"]
 
 

@@ -10,8 +10,8 @@ import pytest
 from dvc.repo import Repo
 
 from pipelines import cli_client
-from pipelines.cli_client import RefusedError
-from pipelines.supervision.clone_lock import alone
+from pipelines.errors import CommandError
+from pipelines.supervision.clone_lock import hold_clone
 from pipelines.unchanged import report_unchanged
 from tests.pipelines.test_retrain import Answer
 
@@ -26,7 +26,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.fingerprints = ["f"]
-        self.fault: RefusedError | None = None
+        self.fault: CommandError | None = None
 
     def __call__(self, root: Path, module: str, *arguments: str) -> Answer:
         versions = [
@@ -38,7 +38,7 @@ class Registry:
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     stand_in = Registry()
-    monkeypatch.setattr(cli_client, "Asked", stand_in)
+    monkeypatch.setattr(cli_client, "Call", stand_in)
     return stand_in
 
 
@@ -77,12 +77,12 @@ def test_a_result_that_is_not_registered_is_for_the_flow(clone: Path, registry: 
 
 
 def test_a_registry_that_does_not_answer_is_for_the_flow(clone: Path, registry: Registry) -> None:
-    registry.fault = RefusedError("the registry cannot be reached")
+    registry.fault = CommandError("the registry cannot be reached")
     assert not report_unchanged(clone)
 
 
 def test_a_busy_clone_is_for_the_flow(clone: Path, registry: Registry) -> None:
-    with alone(clone):
+    with hold_clone(clone):
         assert not report_unchanged(clone)
 
 

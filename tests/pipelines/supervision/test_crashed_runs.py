@@ -10,9 +10,8 @@ from prefect import flow, get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import Completed, Pending, Running
 
-from pipelines.supervision.crashed_runs import bury, run_tags
-from pipelines.supervision.processes import this_process
-from pipelines.supervision.taking_over import at_work
+from pipelines.supervision.crashed_runs import exclusive_run, mark_crashed, run_tags
+from pipelines.supervision.processes import current_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 DEAD = "process:4194305:1"  # above the largest process id of Linux
@@ -20,7 +19,7 @@ DEAD = "process:4194305:1"  # above the largest process id of Linux
 
 @flow(name="toy", persist_result=False)
 def toy(root: Path) -> None:
-    with at_work(root):
+    with exclusive_run(root):
         pass
 
 
@@ -38,8 +37,8 @@ def test_a_run_that_was_noted_is_dead_once_its_process_is(tmp_path: Path, client
     toy(tmp_path)
     noted = tmp_path / "scratch" / "flow.json"
     content = json.loads(noted.read_text(encoding="utf-8"))
-    assert content["process"] == str(this_process())
-    assert bury(tmp_path) == []  # it has ended as it should
+    assert content["process"] == str(current_process())
+    assert mark_crashed(tmp_path) == []  # it has ended as it should
     run = client.create_flow_run(toy, parameters={"root": str(tmp_path)}, state=Running())
     note = {"flow_run_id": str(run.id), "process": "1:1"}
     for process, expected in ((content["process"], "Crashed"), ("4194305:1", "Crashed")):
@@ -54,7 +53,7 @@ def test_a_run_that_was_noted_is_dead_once_its_process_is(tmp_path: Path, client
 def test_a_note_that_was_cut_off_is_no_note(tmp_path: Path, content: str) -> None:
     (tmp_path / "scratch").mkdir()
     (tmp_path / "scratch" / "flow.json").write_text(content, encoding="utf-8")
-    assert bury(tmp_path) == []
+    assert mark_crashed(tmp_path) == []
 
 
 def test_a_run_that_names_a_dead_process_is_dead(tmp_path: Path, client: SyncPrefectClient) -> None:
@@ -72,6 +71,6 @@ def test_a_run_that_names_a_dead_process_is_dead(tmp_path: Path, client: SyncPre
         )
     ]  # fmt: skip
     before = [state(client, run) for run in spared]
-    assert sorted(bury(tmp_path)) == ["dead-Pending", "dead-Running"]
+    assert sorted(mark_crashed(tmp_path)) == ["dead-Pending", "dead-Running"]
     assert [state(client, run) for run in dead] == ["Crashed", "Crashed"]
     assert [state(client, run) for run in spared] == before

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from pipelines.stage import StageError
-from pipelines.supervision.final_states import PlainWords
+from pipelines.errors import StageError
+from pipelines.supervision.final_states import DropTraceback
 
 LOGGERS = ("prefect.engine", "prefect.flow_runs", "prefect.task_runs")
 
@@ -23,7 +23,7 @@ def record_of(error: Exception, logger: str) -> logging.LogRecord:
 
 @pytest.mark.parametrize("logger", LOGGERS)
 def test_a_failure_that_a_person_can_put_right_is_logged_without_a_traceback(logger: str) -> None:
-    assert any(isinstance(each, PlainWords) for each in logging.getLogger(logger).filters)
+    assert any(isinstance(each, DropTraceback) for each in logging.getLogger(logger).filters)
     record = record_of(StageError("train_model", "the corpus is empty", 1), logger)
     assert record.exc_info is None
     if logger == "prefect.engine":

@@ -17,7 +17,7 @@ from pipelines.supervision.logged_command import run_logged
 def run(folder: Path, script: str, told: list[str] | None = None) -> int:
     tell = (told if told is not None else []).append
     return run_logged(
-        ["sh", "-c", script], log=folder / "logs" / "x.log", root=folder, environment=os.environ, tell=tell
+        ["sh", "-c", script], log=folder / "logs" / "x.log", root=folder, environment=os.environ, on_line=tell
     )
 
 
@@ -49,7 +49,7 @@ def test_hidden_lines_stay_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixt
     told: list[str] = []
     run_logged(
         ["sh", "-c", "echo one; echo; echo two; echo not two"],
-        log=tmp_path / "log", root=tmp_path, environment=os.environ, tell=told.append, hidden=re.compile("|two"),
+        log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=told.append, hidden=re.compile("|two"),
     )  # fmt: skip
     assert told == ["one", "not two"]
     assert capsys.readouterr().out == "one\nnot two\n"
@@ -62,7 +62,7 @@ def test_lines_are_shown_while_the_command_runs(tmp_path: Path) -> None:
 
     # The command ends only once its line has been seen.
     command = ["sh", "-c", "echo go; while [ ! -e seen ]; do sleep 0.05; done"]
-    assert run_logged(command, log=tmp_path / "log", root=tmp_path, environment=os.environ, tell=tell) == 0
+    assert run_logged(command, log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=tell) == 0
 
 
 def test_an_interrupt_reaches_every_process_of_the_group(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_an_interrupt_reaches_every_process_of_the_group(tmp_path: Path) -> None
     pids: list[int] = []
     script = "trap 'echo asked > asked; exit 130' INT; sh -c 'echo $PPID $$; exec sleep 300'"
     with pytest.raises(KeyboardInterrupt):
-        run_logged(["sh", "-c", script], log=tmp_path / "log", root=tmp_path, environment=os.environ, tell=interrupt)
+        run_logged(["sh", "-c", script], log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=interrupt)
     assert (tmp_path / "asked").exists()  # by SIGINT, before anything harder
     assert len(pids) == 2
     assert not any(map(is_alive, pids))
@@ -88,7 +88,7 @@ def test_who_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.Monke
     pids: list[int] = []
     script = "trap '' INT; echo $$; while true; do sleep 1; done"
     with pytest.raises(KeyboardInterrupt):
-        run_logged(["sh", "-c", script], log=tmp_path / "log", root=tmp_path, environment=os.environ, tell=interrupt)
+        run_logged(["sh", "-c", script], log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=interrupt)
     assert not is_alive(pids[0])
 
 
@@ -107,7 +107,7 @@ def test_a_child_can_be_interrupted_even_where_this_process_was_started_in_the_b
     code = (
         "import os, signal\nfrom pathlib import Path\nfrom pipelines.supervision.logged_command import run_logged\n"
         "run_logged(['grep', 'SigIgn', '/proc/self/status'],"
-        " log=Path('log'), root=Path(), environment=os.environ, tell=print)"
+        " log=Path('log'), root=Path(), environment=os.environ, on_line=print)"
     )
     shell = "trap '' INT; exec $PYTHON -c \"$CODE\""
     environment = {**os.environ, "CODE": code, "PYTHON": sys.executable}
