@@ -96,7 +96,7 @@ def _results(root: Path) -> Iterator[Row]:
     if cut := scores.get("cut_hypotheses"):
         yield Row("cut", f"{cut:,} translations reached the maximum length and may be incomplete")
     if (kept := scores.get("placeholder_accuracy")) is not None:
-        yield Row("placeholders", f"all are kept in {kept:.1%} of the test segments that have any")
+        yield Row("placeholders", f"{kept:.1%} of the test segments with placeholders keep all of them")
 
 
 def _minutes(results: Sequence[StageResult]) -> Iterator[Row]:
