@@ -1,4 +1,4 @@
-"""How the commands of the package are called, and what becomes of what they say: with a stand-in that echoes."""
+"""How `seqloom` commands are called and their output is read, with a stand-in for the package."""
 
 import json
 import os
@@ -38,7 +38,7 @@ Says = Callable[..., None]
 
 @pytest.fixture
 def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Says:
-    """What the package says next, whichever command is asked."""
+    """Set the output of the next command, whichever it is."""
     for module in ("cli", "stages"):
         folder = tmp_path / "package" / "seqloom" / module
         folder.mkdir(parents=True)
@@ -55,18 +55,18 @@ def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Says:
 
 def asked(root: Path) -> list[list[str]]:
     lines = (root / "asked").read_text(encoding="utf-8").splitlines()
-    assert all(json.loads(line)[-1] == str(root) for line in lines)  # whose process it is
+    assert all(json.loads(line)[-1] == str(root) for line in lines)  # the mark of the clone
     return [json.loads(line)[:-1] for line in lines]
 
 
-def test_settings_corpora_and_a_label_are_set_at_once(tmp_path: Path, says: Says) -> None:
+def test_settings_corpora_and_a_label_are_set_by_one_command(tmp_path: Path, says: Says) -> None:
     says("train.lr: 1 -> 2")
     set_params(tmp_path, ["train.lr=2", "register.label=a b"], ["x", "y"])
-    set_params(tmp_path)  # nothing to ask
+    set_params(tmp_path)  # calls nothing
     assert asked(tmp_path) == [["set", "--corpora", "x,y", "train.lr=2", "register.label=a b"]]
 
 
-def test_a_refusal_is_in_the_words_of_the_command(tmp_path: Path, says: Says) -> None:
+def test_an_error_has_the_message_of_the_command(tmp_path: Path, says: Says) -> None:
     says(err="seqloom: error: a is wrong\nseqloom: error: b, too", status=1)
     with pytest.raises(CommandError, match=r"^a is wrong\nb, too$") as refused:
         roll_back(tmp_path, "3", "it is rude")
@@ -77,7 +77,7 @@ def test_a_refusal_is_in_the_words_of_the_command(tmp_path: Path, says: Says) ->
     assert is_transient(refused.value)
 
 
-def test_what_is_new_is_said_by_those_that_changed(tmp_path: Path, says: Says) -> None:
+def test_the_result_of_watch_names_the_sources_that_changed(tmp_path: Path, says: Says) -> None:
     sources = [{"corpus": name, "changed": name == "b", "why": "it grew"} for name in "ab"]
     says({"sources": sources, "changed": True})
     assert watch(tmp_path) == WatchResult(["b: it grew"], 2)
@@ -85,7 +85,7 @@ def test_what_is_new_is_said_by_those_that_changed(tmp_path: Path, says: Says) -
 
 
 @pytest.mark.parametrize("ok", [True, False])
-def test_the_guard_judges_with_its_status_too(tmp_path: Path, says: Says, ok: bool) -> None:
+def test_the_guard_may_exit_with_3_and_nothing_else(tmp_path: Path, says: Says, ok: bool) -> None:
     says({"ok": ok, "baseline": "7", "findings": []}, status=0 if ok else 3)
     assert guard(tmp_path)["ok"] == ok
     says(err="error: no metrics", status=1)
@@ -99,7 +99,7 @@ def test_the_result_and_the_champion_are_found_among_the_versions(tmp_path: Path
         {"name": "m", "version": "1", "fingerprint": "ee", "aliases": ["champion"]},
     ]
     says({"versions": versions})
-    assert find_registered(tmp_path) is None  # nothing has been registered here
+    assert find_registered(tmp_path) is None  # nothing is registered yet
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
     assert find_registered(tmp_path) == versions[0]
@@ -114,7 +114,7 @@ def test_the_result_and_the_champion_are_found_among_the_versions(tmp_path: Path
 def test_a_lookup_that_nobody_waits_for_is_stopped(tmp_path: Path, says: Says) -> None:
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
-    os.mkfifo(tmp_path / "says.json")  # nobody writes into it, so the command would wait for ever
+    os.mkfifo(tmp_path / "says.json")  # nobody writes to it, so the command would wait for ever
     with RegistryLookup(tmp_path):
         assert running_commands(tmp_path) == 1
     assert running_commands(tmp_path) == 0
@@ -128,7 +128,7 @@ def running_commands(root: Path) -> int:
 
 def test_a_command_that_hangs_is_stopped(tmp_path: Path, says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_client, "LONGEST", 1.5)
-    os.mkfifo(tmp_path / "says.json")  # nobody writes into it
+    os.mkfifo(tmp_path / "says.json")  # nobody writes to it
     with pytest.raises(CommandError, match=r"^seqloom\.cli watch --json --pin took longer than 0\.025 minutes") as late:
         watch(tmp_path)
     assert state_name(late.value) == "TimedOut"

@@ -1,4 +1,4 @@
-"""The process beside a stage: it lives as long as the stage, and what it does is its own affair."""
+"""The process beside a stage: it ends with the stage, and its failures are ignored."""
 
 import os
 import sys
@@ -21,7 +21,9 @@ def lines(log: Path, count: int) -> list[str]:
     return found
 
 
-def test_it_is_asked_to_end_with_the_block_and_sends_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_gets_sigterm_when_the_block_ends_and_sends_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(mlflow_sync, "COMMAND", [sys.executable, "-c", WAITS])
     log = tmp_path / "scratch" / "logs" / "sync.log"
     with syncing(tmp_path, os.environ):
@@ -39,7 +41,7 @@ def test_one_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.Mon
     assert time.monotonic() - began < 30
 
 
-def test_one_that_fails_fails_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_sync, "COMMAND", [sys.executable, "-c", "raise SystemExit(1)"])
     with syncing(tmp_path, os.environ):
         pass

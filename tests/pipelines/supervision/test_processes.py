@@ -1,4 +1,4 @@
-"""What a killed flow left running is found by its mark, and ended; nobody else is."""
+"""Orphans of a killed flow are found by their mark and ended; other processes are not."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ SLEEP = [sys.executable, "-c", "import time; print(flush=True); time.sleep(300)"
 
 
 class Started:
-    """Processes that a test starts, none of which outlives it."""
+    """Starts processes that end with the test."""
 
     def __init__(self) -> None:
         self.all: list[subprocess.Popen[bytes]] = []
@@ -34,7 +34,7 @@ class Started:
         process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE)
         self.all.append(process)
         assert process.stdout is not None
-        process.stdout.readline()  # it has set up what it does about signals
+        process.stdout.readline()  # its signal handlers are set
         return _known(process.pid)
 
 
@@ -52,17 +52,17 @@ def start() -> Iterator[Started]:
         process.communicate()
 
 
-def test_a_process_is_left_over_once_its_flow_has_ended(tmp_path: Path, start: Started) -> None:
+def test_a_process_is_an_orphan_once_its_flow_has_ended(tmp_path: Path, start: Started) -> None:
     clone = str(tmp_path)
     orphan = start(SLEEP, **{CLONE: clone, OWNER: DEAD})
     unknown = start(SLEEP, **{CLONE: clone})
-    start(SLEEP, **process_marks(tmp_path))  # of a flow that lives: this process
+    start(SLEEP, **process_marks(tmp_path))  # its flow, this process, is alive
     start(SLEEP, **{CLONE: str(tmp_path / "other"), OWNER: DEAD})
-    reused = start(SLEEP, **{CLONE: clone, OWNER: f"{os.getpid()}:1"})  # the number lives on, the process does not
+    reused = start(SLEEP, **{CLONE: clone, OWNER: f"{os.getpid()}:1"})  # the number belongs to another process now
     assert set(find_orphans(tmp_path)) == {orphan, unknown, reused}
 
 
-def test_leftovers_are_asked_first_and_may_take_their_time(tmp_path: Path, start: Started) -> None:
+def test_orphans_get_sigint_first_and_time_for_a_checkpoint(tmp_path: Path, start: Started) -> None:
     script = f"trap 'sleep 0.5; touch {tmp_path}/checkpoint; exit 1' INT; echo; while true; do sleep 0.1; done"
     orphan = start(["sh", "-c", script], **{CLONE: str(tmp_path), OWNER: DEAD})
     assert orphan in end_orphans(tmp_path)
@@ -70,7 +70,7 @@ def test_leftovers_are_asked_first_and_may_take_their_time(tmp_path: Path, start
     assert not is_alive(orphan)
 
 
-def test_one_that_does_not_listen_is_killed(tmp_path: Path, start: Started) -> None:
+def test_an_orphan_that_ignores_sigint_is_killed(tmp_path: Path, start: Started) -> None:
     script = "trap '' INT TERM; echo; while true; do sleep 0.1; done"
     orphan = start(["sh", "-c", script], **{CLONE: str(tmp_path), OWNER: DEAD})
     other = start(SLEEP)
@@ -81,7 +81,7 @@ def test_one_that_does_not_listen_is_killed(tmp_path: Path, start: Started) -> N
     assert is_alive(other)
 
 
-def test_the_one_who_cleans_is_no_leftover_of_the_schedule_that_started_it(tmp_path: Path) -> None:
+def test_a_flow_does_not_end_itself_if_its_schedule_was_killed(tmp_path: Path) -> None:
     code = "from pathlib import Path; from pipelines.supervision.processes import end_orphans\n"
     code += "print(end_orphans(Path.cwd()))"
     environment = {**os.environ, CLONE: str(tmp_path), OWNER: DEAD}
