@@ -27,15 +27,16 @@ Files in scratch/, each with one writer:
     accepted        digests of data that a person accepted (pipelines/data_guard.py)
     pushed          the dvc.lock whose data the remote has (pipelines/publish.py)
     logs/           output of stages, of Prefect's server, of pushes and of syncs
+    sweeps/NAME/    the study, the clone and the records of a sweep (pipelines/sweeping)
 
 Who cleans up after a kill:
 
-    the stage                 DVC reports a failure; the flow raises StageError. Training goes on from its checkpoint
-    dvc repro                 the flow ends the process group: SIGINT, a minute for a checkpoint, then SIGKILL
-    the flow, or its server   the launcher ends every process that carries the mark, as above
-    the launcher              the flow goes on to its end
-    all of them               the next flow: it takes flow.lock, which the kernel has released, and sees that it is not
-                              empty; ends marked processes; removes stale entries from DVC's lock; sets the run to
-                              Crashed, closes its MLflow run and sends a notice. Then DVC finds what is still to do
-    the schedule              its launcher ends marked processes; a flow run goes on, and the next schedule spares it
+    the stage       DVC fails, so the flow ends as Failed; the next one resumes training from its checkpoint
+    dvc repro       the flow ends the rest of the process group: SIGINT, up to a minute for a checkpoint, then SIGKILL
+    the flow        the launcher ends every marked process in the same way; the next flow does the rest, see below
+    the launcher    nobody has to: the flow goes on to its end
+    all of them     the next flow. The kernel has released flow.lock, which is not empty. The flow ends marked
+                    processes, removes stale entries from DVC's lock, sets the killed run to Crashed, closes its MLflow
+                    run and sends a notice; then it runs the stages that DVC finds changed
+    the schedule    its server ends with it; a flow run at work goes on to its end, and the next schedule spares it
 """
