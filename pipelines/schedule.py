@@ -21,9 +21,17 @@ PORT, PORT_VARIABLE = 4200, "PREFECT_SERVER_API_PORT"
 def main(arguments: list[str]) -> None:
     """Serve the deployments with command-line arguments."""
     parser = argparse.ArgumentParser("python -m pipelines schedule", description="Serve what prefect.yaml describes.")
-    parser.add_argument("--cron", default=os.environ.get("SEQLOOM_CRON") or None, help="such as '30 2 * * 1-5'")
-    parser.add_argument("--every", type=float, metavar="SECONDS", help="an interval instead of a time of day")
-    parser.add_argument("--timezone", default=os.environ.get("SEQLOOM_TIMEZONE") or None, help="such as Europe/Berlin")
+    parser.add_argument(
+        "--cron",
+        default=os.environ.get("SEQLOOM_CRON") or None,
+        help="when to run, such as '30 2 * * 1-5' (default: SEQLOOM_CRON, else as in prefect.yaml)",
+    )
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="run at an interval instead")
+    parser.add_argument(
+        "--timezone",
+        default=os.environ.get("SEQLOOM_TIMEZONE") or None,
+        help="of --cron, such as Europe/Berlin (default: SEQLOOM_TIMEZONE, else as in prefect.yaml)",
+    )
     parser.add_argument(
         "--port", help=f"the port of Prefect's page; 0 takes any free port (default: {PORT_VARIABLE}, else {PORT})"
     )
