@@ -9,6 +9,7 @@ PORT ?= 5000
 # What the tools send home by default is off, and Prefect keeps its database inside the clone.
 export DO_NOT_TRACK := true
 export DVC_NO_ANALYTICS := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_HOME ?= $(CURDIR)/.prefect

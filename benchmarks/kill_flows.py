@@ -1,13 +1,13 @@
-"""Kill everything that retraining runs at random moments, and see what the next scheduled run makes of it.
+"""Kill all processes of a retraining at random moments, and check what the next scheduled run makes of it.
 
     python -m benchmarks.kill_flows --kills 20
 
-In a copy of this clone with a small corpus of its own, `python -m pipelines retrain` is run once without a disturbance.
-Then, each time in a new copy, everything that it started is killed (SIGKILL) at a moment drawn from its whole duration,
-as when a machine loses power, and it is run once more, as a schedule would. One that ended before its moment came is no
-kill, and another one takes its place. The run after a kill has to end, with the same model to the byte, one version and
-no more, and nothing left that Prefect, MLflow or DVC take for alive. The Prefect server is on another machine, so to
-speak, and stays. The exit status is 1 if anything differed.
+In a copy of this clone with a small corpus, `python -m pipelines retrain` is run once undisturbed. Then, each time in a
+new copy, the flow and all of its processes are killed (SIGKILL) at a random moment of that duration, as when a machine
+loses power, and the flow is run again, as a schedule would. A run that ended before its moment is replaced by another.
+The run after a kill must end with the same model to the byte, exactly one version, and nothing that Prefect, MLflow or
+DVC show as running. The Prefect server stands for one on another machine and is not killed. The exit status is 1 if
+anything differed.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.retraining_clone import Clone, Memory, server, zombies
+from benchmarks.retraining_clone import Clone, Memory, left_over, server
 
 
 def kill_after(seconds: float, clone: Clone, flow: psutil.Process) -> None:
-    """Kill all of it at once, so many seconds from now."""
+    """Wait, then kill the flow and all of its processes at once."""
     time.sleep(seconds)
     with contextlib.suppress(psutil.Error):
         for process in [*flow.children(), flow, *clone.processes()]:
@@ -35,10 +35,10 @@ def kill_after(seconds: float, clone: Clone, flow: psutil.Process) -> None:
 
 
 def main() -> None:
-    """Kill, run again, compare, and print a line for each."""
+    """Kill, run again, compare, and print a line for each kill."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1, help="of the moments")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random moments")
     options = parser.parse_args()
     draw = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="seqloom-flows-") as place, server(Path(place)) as api:
@@ -64,7 +64,7 @@ def main() -> None:
             kills += 1
             trained = clone.journal_lines()
             clone.retrain(folder / "again.log", None)
-            left = zombies(clone)
+            left = left_over(clone)
             same = clone.model() == model and len(clone.versions()) == 1 and not left
             good += same
             state = clone.runs()[0]["state"]["name"]

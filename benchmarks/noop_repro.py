@@ -1,15 +1,15 @@
-"""How long `dvc repro` takes with nothing to do, beside an empty pipeline of the same shape.
+"""Measure `dvc repro` with nothing to do, beside an empty pipeline of the same shape.
 
     python -m benchmarks.noop_repro --pairs 15
 
 It needs a clone with a finished run. The empty pipeline is made in a temporary folder. It has the same stages and the
 same edges between them; each stage has one output and one dependency of its own, files of a few bytes, and no params.
-The difference is therefore what our modules, folders of data, params and dvc.lock cost above DVC's own start.
+The difference is therefore the cost of our modules, data folders, params and dvc.lock on top of DVC's own start.
 
-Both run in turn. One line of JSON:
+The two run alternately. The output is one line of JSON:
 
-- seconds, empty_seconds: medians of the wall time; cpu_seconds, empty_cpu_seconds: medians of the processor time, which
-  depends less on what else the machine does.
+- seconds, empty_seconds: medians of the wall time; cpu_seconds, empty_cpu_seconds: medians of the CPU time, which
+  depends less on the load of the machine.
 - ratio, cpu_ratio: the medians of the ratios of each pair.
 """
 
@@ -33,7 +33,7 @@ _DONE = "Data and pipelines are up to date."
 
 
 class Taken(NamedTuple):
-    """What one `dvc repro` took, in seconds."""
+    """The time of one `dvc repro`, in seconds."""
 
     wall: float
     cpu: float
@@ -68,7 +68,7 @@ def make_empty(folder: Path, before: dict[str, list[str]]) -> None:
 
 
 def measure(folder: Path) -> Taken:
-    """Run `dvc repro`, which must have nothing to do, in a process of its own."""
+    """Time one `dvc repro`, which must have nothing to do."""
     began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     said = dvc(folder, "repro")
     wall, now = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -78,7 +78,7 @@ def measure(folder: Path) -> Taken:
 
 
 def dvc(folder: Path, *words: str) -> str:
-    """Run a DVC command and return what it writes. Byte code is kept, or every start would compile DVC anew."""
+    """Run a DVC command and return its output. Byte code is written, or every start would compile DVC again."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-m", "dvc", *words]
     done = subprocess.run(
@@ -103,7 +103,7 @@ def main() -> None:
         make_empty(empty, edges(stages))
         folders = (options.root, empty)
         for folder in folders:
-            measure(folder)  # the first one fills caches
+            measure(folder)  # the first run fills caches
         pairs = []
         for number in range(options.pairs):
             taken = {folder: measure(folder) for folder in folders[:: 1 if number % 2 else -1]}
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def summary(pairs: list[tuple[Taken, Taken]]) -> dict[str, float]:
-    """Return the medians of pairs of the clone's and the empty pipeline's runs."""
+    """Return the medians over pairs of runs: of the clone and of the empty pipeline."""
     ours, theirs = zip(*pairs, strict=True)
     values = {
         "seconds": [each.wall for each in ours],

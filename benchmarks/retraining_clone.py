@@ -1,7 +1,7 @@
-"""A copy of this clone that retrains on a small corpus of its own, to be disturbed: what benchmarks of flows share.
+"""A copy of this clone that retrains on a small corpus; the benchmarks of flows disturb it.
 
-The corpus is a made-up language pair, whose translation memory grows by new words, so that a model of yesterday is
-worse than one of today; a network for it trains in seconds.
+The corpus is a translation memory of a made-up language pair. It grows by new words, so that yesterday's model is worse
+than today's. A network for it trains in seconds.
 """
 
 import contextlib
@@ -25,13 +25,15 @@ import psutil
 import yaml
 
 from benchmarks.workspace import ROOT, Workspace
+from seqloom import telemetry
+from seqloom.files import write_text
 
 COPIED = (
     "src", "pipelines", "dvc.yaml", "prefect.yaml", ".dvcignore", ".gitignore", "pyproject.toml", "constraints.txt",
 )  # fmt: skip
-OLD_WORDS, NEW_WORDS = 40, 12  # that the data begins with, and that come with each growth
+OLD_WORDS, NEW_WORDS = 40, 12  # words in the first data, and new words with each growth
 ALIVE = {"RUNNING", "PENDING", "SCHEDULED", "CANCELLING"}
-NOBODY = ("-c", "user.name=seqloom", "-c", "user.email=seqloom@localhost")  # who commits
+NOBODY = ("-c", "user.name=seqloom", "-c", "user.email=seqloom@localhost")  # the author of commits
 PATIENCE = 900.0  # seconds for one run
 
 PARAMS: dict[str, Any] = {
@@ -53,7 +55,7 @@ PARAMS: dict[str, Any] = {
 
 
 class Memory:
-    """A translation memory of a made-up language pair: each word has one translation, and news bring new words."""
+    """A translation memory of a made-up language pair, in which each word has one translation."""
 
     def __init__(self, file: Path, seed: int) -> None:
         self._file, self._draw = file, random.Random(seed)
@@ -66,7 +68,7 @@ class Memory:
         self.pairs: list[str] = []
 
     def change(self, news: str) -> None:
-        """Make the file what it is after the news."""
+        """Change the file as `news` says: grow, trifle, rubbish or mend."""
         if news == "grow":
             first = self._known
             self._known += NEW_WORDS if first else OLD_WORDS
@@ -75,21 +77,19 @@ class Memory:
         elif news == "trifle":
             self.pairs += [self._pair(self._dictionary[:OLD_WORDS]) for _ in range(3)]
         lines = self.pairs
-        if news == "rubbish":  # a merge that went wrong: most lines are no sentences
+        if news == "rubbish":  # a merge that went wrong: most lines are not sentences
             lines = [pair if row % 10 == 0 else f"<<<<<<< {row}\t{row} =======" for row, pair in enumerate(lines)]
-        beside = self._file.with_name(f"{self._file.name}.part")
-        beside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        beside.replace(self._file)
+        write_text(self._file, "".join(f"{line}\n" for line in lines))
 
     def _pair(self, fresh: list[tuple[str, str]]) -> str:
-        """A sentence with some words that are new and some that are not."""
+        """Return a pair of sentences with some new words and some old ones."""
         chosen = self._draw.choices(fresh, k=3) + self._draw.choices(self._dictionary[: self._known], k=3)
         self._draw.shuffle(chosen)
         return "\t".join(" ".join(side) for side in zip(*chosen, strict=True))
 
 
 class Clone(Workspace):
-    """A copy of this clone with a store, a server and a schedule of its own."""
+    """A copy of this clone with its own MLflow store; its flows report to the Prefect server at `api`."""
 
     def __init__(self, folder: Path, api: str, threads: int = 1) -> None:
         super().__init__(folder, threads)
@@ -100,11 +100,11 @@ class Clone(Workspace):
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PREFECT_API_URL": api,
             "PREFECT_HOME": str(folder / ".prefect"),
-            "DVC_NO_ANALYTICS": "1",
+            **telemetry.OFF,
         }
 
     def prepare(self) -> None:
-        """Copy what a clone has, and make it a repository with a remote for data."""
+        """Copy the files of the clone, and make the copy a Git and DVC repository with a remote."""
         for name in COPIED:
             source, target = ROOT / name, self.folder / name
             if source.is_dir():
@@ -123,14 +123,14 @@ class Clone(Workspace):
             self.call(*command)
 
     def call(self, *command: str) -> str:
-        """Run a command here and return what it says."""
+        """Run a command in the copy and return its output."""
         done = subprocess.run(command, cwd=self.folder, env=self._environment, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"{' '.join(command)} failed in {self.folder}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def retrain(self, log: Path, kill: Callable[["Clone", psutil.Process], None] | None) -> bool:
-        """The run of a day; whether it was killed before its end."""
+        """Run the flow once; return whether it was killed before its end."""
         command = [sys.executable, "-m", "pipelines", "retrain", "--push", "--commit", "tag"]
         with log.open("wb") as out:
             process = psutil.Popen(command, cwd=self.folder, env=self._environment, stdout=out, stderr=out)
@@ -140,7 +140,7 @@ class Clone(Workspace):
         return bool(status < 0 or status == 128 + signal.SIGKILL)
 
     def processes(self) -> list[psutil.Process]:
-        """Whatever flows of this clone have started and still lives."""
+        """Return the living processes that flows of this clone have started."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -149,24 +149,24 @@ class Clone(Workspace):
         return found
 
     def journal_lines(self) -> int:
-        """How far training is: lines of all journals."""
+        """Return the number of lines in all journals, which shows how far training is."""
         return sum(len(file.read_bytes().splitlines()) for file in self.folder.glob("scratch/*/journal.jsonl"))
 
     def model(self) -> str | None:
-        """DVC's hash of the trained model, if there is one."""
+        """Return DVC's hash of the trained model, or None."""
         lock = self.folder / "dvc.lock"
         stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.exists() else {}
         outs = stages.get("train_model", {}).get("outs", [])
         return next((str(out["md5"]) for out in outs if out["path"] == "models/candidate"), None)
 
     def versions(self) -> list[dict[str, Any]]:
-        """What the registry has."""
-        said = self.call(sys.executable, "-m", "seqloom.cli", "info", "--json")
-        found: list[dict[str, Any]] = json.loads(said)["versions"]
+        """Return the registered versions."""
+        output = self.call(sys.executable, "-m", "seqloom.cli", "info", "--json")
+        found: list[dict[str, Any]] = json.loads(output)["versions"]
         return found
 
     def runs(self) -> list[dict[str, Any]]:
-        """The flow runs of the server, the latest first."""
+        """Return the flow runs of the server, the latest first."""
         request = urllib.request.Request(
             f"{self.api}/flow_runs/filter",
             data=json.dumps({"sort": "START_TIME_DESC", "limit": 200}).encode(),
@@ -178,7 +178,7 @@ class Clone(Workspace):
 
 
 def undisturbed(folder: Path, texts: bytes, api: str) -> str | None:
-    """The hash of a model that is trained from these texts in a new clone, without a break."""
+    """Return DVC's hash of a model trained from these texts in a new clone, without a break."""
     clone = Clone(folder, api)
     clone.prepare()
     (folder / "data" / "local" / "memory.tsv").write_bytes(texts)
@@ -186,8 +186,8 @@ def undisturbed(folder: Path, texts: bytes, api: str) -> str | None:
     return clone.model()
 
 
-def zombies(clone: Clone) -> list[str]:
-    """Everything that is taken for alive and is not, or is and should not be."""
+def left_over(clone: Clone) -> list[str]:
+    """List living processes, and the runs that Prefect and MLflow show as unfinished."""
     left = [f"process {process.pid}" for process in clone.processes()]
     left += [f"flow run {run['name']}" for run in clone.runs() if run["state"]["type"] in ALIVE]
     with contextlib.closing(sqlite3.connect(clone.folder / "mlflow.db")) as store:
@@ -197,11 +197,11 @@ def zombies(clone: Clone) -> list[str]:
 
 @contextlib.contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """A Prefect server on a free port of this machine, its database in `folder`."""
+    """Run a Prefect server on a free port of this machine, with its database in `folder`; yield the URL of its API."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "PREFECT_HOME": str(folder / ".prefect"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    environment = {**os.environ, **telemetry.OFF, "PREFECT_HOME": str(folder / ".prefect")}
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)

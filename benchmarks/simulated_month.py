@@ -1,19 +1,18 @@
-"""A month of scheduled retraining in minutes: thirty days on which data comes or not, and things go wrong.
+"""Simulate a month of scheduled retraining in minutes: new data on some days, failures and kills on others.
 
     python -m benchmarks.simulated_month
     python -m benchmarks.simulated_month --days 5 --keep month
 
-In a copy of this clone, with a small corpus of its own and a Prefect server on loopback, `python -m pipelines retrain`
-is run once a day, as a schedule would. What happens to the data and to the processes on each day stands in `MONTH`,
-and so does the state in which that day's run has to end. On three days something is killed (SIGKILL) at a random
-moment: the flow, the stage that trains, or everything on the machine at once. Nobody cleans up but the next run.
+In a copy of this clone, with a small corpus and a Prefect server on loopback, `python -m pipelines retrain` is run once
+for each day. `MONTH` lists what happens to the data and to the processes on each day, and the states in which the
+run may end. On three days something is killed (SIGKILL) at a random moment: the flow, the stage that trains, or every
+process at once. Only the next run cleans up.
 
-Each day is told in a line. At the end: every move of the champion; whether a model that was killed on its way is the
-same, byte for byte, as one trained from the same data without a break; and what was left over. The last line is one
-JSON object. `refused` counts days whose data the guard or whose model the gate refused. `zombies` counts runs that
-Prefect or MLflow take for running, and processes that nobody owns; `lost` counts data that came into no version though
-it should have, and models that differ from the undisturbed ones. The exit status is 1 if a day ended otherwise than it
-had to, or if anything is left over or lost.
+One line is printed for each day. Then follow every move of the champion, and for each kill whether the model is equal,
+byte for byte, to one trained from the same data without a break. The last line is a JSON object. `refused` counts the
+days on which the guard refused the data or the gate refused the model. `left_over` counts orphaned processes, and runs
+that Prefect or MLflow still show as running. `lost` counts new data that is in no version, and models that differ from
+the undisturbed ones. The exit status is 1 if a day ended in another state, or if anything is left over or lost.
 """
 
 import argparse
@@ -30,19 +29,19 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from benchmarks.retraining_clone import Clone, Memory, server, undisturbed, zombies
+from benchmarks.retraining_clone import Clone, Memory, left_over, server, undisturbed
 
 
 class Day(NamedTuple):
-    """What happens on a day, and how the run has to end: one of these states, or none where it is killed."""
+    """What happens on a day, and the states in which the run may end; none if it is killed."""
 
-    news: str  # to the data: none, grow, trifle, rubbish or mend
+    news: str  # what happens to the data: none, grow, trifle, rubbish or mend
     ends: tuple[str, ...]
     killed: str = ""  # flow, stage or machine
 
 
 QUIET, GROW = Day("none", ("Skipped",)), Day("grow", ("Promoted",))
-MENDED = Day("mend", ("Skipped", "Promoted", "NotPromoted"))  # whatever was said of the version of that data
+MENDED = Day("mend", ("Skipped", "Promoted", "NotPromoted"))  # depends on the verdict on the version of that data
 RECOVERED = Day("none", ("Promoted",))
 MONTH = [
     GROW, QUIET, QUIET, QUIET,
@@ -57,13 +56,13 @@ MONTH = [
 SHORT = [GROW, Day("grow", (), "machine"), RECOVERED, QUIET, Day("rubbish", ("Refused",))]
 
 
-class Told(NamedTuple):
-    """What came of a day."""
+class DayResult(NamedTuple):
+    """The result of a day."""
 
     number: int
     day: Day
     state: str  # of the run in Prefect, or Killed
-    said: str
+    message: str
     versions: int
     champion: str
     model: str | None  # DVC's hash of models/candidate
@@ -71,7 +70,7 @@ class Told(NamedTuple):
 
 
 def killer(how: str, draw: random.Random) -> Callable[[Clone, psutil.Process], None]:
-    """Something that kills at a random moment of the training that is to come."""
+    """Return a function that kills at a random moment of the next training; `how` is as in `Day.killed`."""
     lines = draw.randint(3, 60)
 
     def kill(clone: Clone, flow: psutil.Process) -> None:
@@ -95,20 +94,20 @@ def killer(how: str, draw: random.Random) -> Callable[[Clone, psutil.Process], N
     return kill
 
 
-def tell(told: Told) -> None:
-    """A day in a line."""
-    killed = f" [{told.day.killed} killed]" if told.day.killed else ""
-    champion = f"champion {told.champion}" if told.champion else "no champion"
-    said = told.said.splitlines()[0][:110] if told.said else ""
+def print_day(result: DayResult) -> None:
+    """Print a day in one line."""
+    killed = f" [{result.day.killed} killed]" if result.day.killed else ""
+    champion = f"champion {result.champion}" if result.champion else "no champion"
+    message = result.message.splitlines()[0][:110] if result.message else ""
     print(
-        f"day {told.number:2}  {told.day.news:<8}{killed:<17} {told.state:<12} {champion:<12} "
-        f"{told.seconds:5.1f} s  {said}",
+        f"day {result.number:2}  {result.day.news:<8}{killed:<17} {result.state:<12} {champion:<12} "
+        f"{result.seconds:5.1f} s  {message}",
         flush=True,
     )
 
 
-def live(clone: Clone, memory: Memory, days: list[Day], draw: random.Random) -> Iterator[Told]:
-    """Run the days one after another."""
+def live(clone: Clone, memory: Memory, days: list[Day], draw: random.Random) -> Iterator[DayResult]:
+    """Run the days one after another and yield their results."""
     logs = clone.folder / "logs"
     logs.mkdir()
     for number, day in enumerate(days, 1):
@@ -119,14 +118,14 @@ def live(clone: Clone, memory: Memory, days: list[Day], draw: random.Random) -> 
         killed = clone.retrain(logs / f"day-{number:02}.log", killer(day.killed, draw) if day.killed else None)
         fresh = [run for run in clone.runs() if run["id"] not in seen]
         state = "Killed" if killed else (fresh[0]["state"]["name"] if fresh else "none")
-        said = "" if killed or not fresh else str(fresh[0]["state"]["message"] or "")
+        message = "" if killed or not fresh else str(fresh[0]["state"]["message"] or "")
         versions = [] if number == 1 and killed else clone.versions()
         champion = next((version["version"] for version in versions if "champion" in version["aliases"]), "")
-        yield Told(number, day, state, said, len(versions), champion, clone.model(), time.monotonic() - began)
+        yield DayResult(number, day, state, message, len(versions), champion, clone.model(), time.monotonic() - began)
 
 
 def simulate(folder: Path, days: list[Day], seed: int) -> dict[str, Any]:
-    """Live through the days in `folder`; return the figures."""
+    """Run the days in `folder` and return the figures."""
     began = time.monotonic()
     draw = random.Random(seed)
     clone_folder = folder / "clone"
@@ -135,49 +134,52 @@ def simulate(folder: Path, days: list[Day], seed: int) -> dict[str, Any]:
         clone = Clone(clone_folder, api)
         clone.prepare()
         memory = Memory(clone_folder / "data" / "local" / "memory.tsv", seed)
-        story: list[Told] = []
+        story: list[DayResult] = []
         texts: dict[int, bytes] = {}
-        for told in live(clone, memory, days, draw):
-            tell(told)
-            story.append(told)
-            texts[told.number] = (clone_folder / "data" / "local" / "memory.tsv").read_bytes()
+        for result in live(clone, memory, days, draw):
+            print_day(result)
+            story.append(result)
+            texts[result.number] = (clone_folder / "data" / "local" / "memory.tsv").read_bytes()
         print("\n" + clone.call(sys.executable, "-m", "seqloom.cli", "history"))
-        crashed = [told for told in story if told.day.killed]
+        crashed = [result for result in story if result.day.killed]
         recovered, differ = 0, 0
-        for told in crashed:
-            after = story[told.number]
-            alone = undisturbed(folder / f"undisturbed-{told.number}", texts[told.number], api)
+        for result in crashed:
+            after = story[result.number]
+            alone = undisturbed(folder / f"undisturbed-{result.number}", texts[result.number], api)
             same = alone == after.model
             differ += not same
             recovered += after.state in after.day.ends
-            print(f"day {told.number}: {told.day.killed} killed; the model of day {after.number} is "
+            print(f"day {result.number}: {result.day.killed} killed; the model of day {after.number} is "
                   f"{'the same as' if same else 'NOT'} that of an undisturbed training ({alone})")  # fmt: skip
-        left = zombies(clone)
-        wanted = [told for told in story if told.day.news in ("grow", "trifle")]
+        left = left_over(clone)
+        wanted = [result for result in story if result.day.news in ("grow", "trifle")]
         lost = len(wanted) - story[-1].versions + differ
-    wrong = [told for told in story if told.state not in (told.day.ends or ("Killed",))]
-    for told in wrong:
-        print(f"day {told.number} had to end as {' or '.join(told.day.ends) or 'killed'}, not as {told.state}")
+    wrong = [result for result in story if result.state not in (result.day.ends or ("Killed",))]
+    for result in wrong:
+        print(
+            f"day {result.number} ended as {result.state}; it should have been "
+            f"{' or '.join(result.day.ends) or 'killed'}"
+        )
     for each in left:
         print(f"left over: {each}")
-    states = [told.state for told in story]
-    counts = [0, *(told.versions for told in story)]
+    states = [result.state for result in story]
+    counts = [0, *(result.versions for result in story)]
     trained = sum(after > before for before, after in pairwise(counts))
     return {
         "days": len(story), "skipped": states.count("Skipped"), "trained": trained,
-        "promoted": sum(told.state == "Promoted" and told.day.news != "mend" for told in story),
+        "promoted": sum(result.state == "Promoted" and result.day.news != "mend" for result in story),
         "refused": states.count("Refused") + states.count("NotPromoted"), "crashed": len(crashed),
-        "recovered": recovered, "zombies": len(left), "lost": lost, "wrong_days": len(wrong),
+        "recovered": recovered, "left_over": len(left), "lost": lost, "wrong_days": len(wrong),
         "seconds": round(time.monotonic() - began),
     }  # fmt: skip
 
 
 def main() -> None:
-    """Simulate, and print the figures as one JSON object."""
+    """Simulate, and print the figures as a JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=30, choices=(len(SHORT), len(MONTH)), help="5 is a short form")
-    parser.add_argument("--seed", type=int, default=1, help="of the data and of the moments")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where it is simulated, and stays; must be new")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the data and of the moments of kills")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="a new folder to run in, which is kept")
     options = parser.parse_args()
     days = MONTH if options.days == len(MONTH) else SHORT
     if options.keep is not None:
@@ -186,7 +188,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="seqloom-month-") as folder:
             figures = simulate(Path(folder), days, options.seed)
     print(json.dumps(figures))
-    sys.exit(bool(figures["wrong_days"] or figures["zombies"] or figures["lost"]))
+    sys.exit(bool(figures["wrong_days"] or figures["left_over"] or figures["lost"]))
 
 
 if __name__ == "__main__":

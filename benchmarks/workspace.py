@@ -1,4 +1,4 @@
-"""A folder in which the stages of the pipeline run with params of their own, apart from the clone's results."""
+"""A folder in which stages run with their own params.yaml, separately from the clone's results."""
 
 import json
 import os
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Workspace:
-    """Runs stages in `folder`; MLflow runs go to the clone's own store, so that they can be compared there."""
+    """Runs stages in `folder`; MLflow runs go to the clone's store, where they can be compared."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         self.folder = folder
@@ -30,7 +30,7 @@ class Workspace:
         }
 
     def configure(self, presets: Sequence[str], changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Write params.yaml: the clone's, merged with presets and then with `changes`; return it as plain data."""
+        """Write the clone's params.yaml, merged with presets and then with `changes`; return it as plain data."""
         text = (ROOT / "params.yaml").read_text(encoding="utf-8")
         for name in presets:
             text = merge(text, find(name, ROOT / "presets"))
@@ -41,7 +41,7 @@ class Workspace:
         return params
 
     def run(self, *stages: str) -> None:
-        """Run stages in this order, their progress on this terminal. Raises `CalledProcessError`."""
+        """Run stages in this order and show their progress. Raises `CalledProcessError`."""
         for stage in stages:
             print(f"── {stage} ({self.folder.name}) ──", flush=True)
             command = [sys.executable, "-m", "seqloom.stages", stage]
@@ -54,7 +54,7 @@ class Workspace:
             shutil.copytree(other.folder / place, self.folder / place)
 
     def read(self, place: str) -> dict[str, Any]:
-        """A JSON file that a stage wrote."""
+        """Return the content of a JSON file that a stage wrote."""
         content: dict[str, Any] = json.loads((self.folder / place).read_text(encoding="utf-8"))
         return content
 

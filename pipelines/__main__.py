@@ -1,7 +1,7 @@
-"""`python -m pipelines FLOW`: one flow, here and now, in a process of its own.
+"""`python -m pipelines FLOW`: run one flow, here and now, in a process of its own.
 
-`schedule` serves all of them, and `prefect` is Prefect's command line at the server of that schedule. Importing Prefect
-takes as long as a look at the registry, which most flows begin with: the two go side by side.
+`schedule` serves every flow; `prefect` is Prefect's command line, at the server of that schedule. This module does not
+import Prefect.
 """
 
 import argparse
@@ -9,58 +9,55 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from importlib import import_module
 
 from pipelines import ROOT
-from pipelines.client import API
-from pipelines.leftovers import end_leftovers
-from pipelines.package import looking_ahead
-from pipelines.server import end_with
+from pipelines.prefect_cli import API
+from pipelines.supervision.prefect_server import die_with
+from pipelines.supervision.processes import end_orphans
+from seqloom.exits import INTERRUPTED
 
-LOOKING, OTHERS = ("train", "retrain"), ("rollback", "sweep")
+FLOWS = ("train", "retrain", "rollback", "sweep")
 SERVICES = ("schedule", "prefect")
 
 
 def main() -> None:
     """Run the flow that the command line names."""
     parser = argparse.ArgumentParser("python -m pipelines", description="Run a flow, or serve all of them.")
-    parser.add_argument("flow", choices=(*LOOKING, *OTHERS, *SERVICES), help="what to run; FLOW --help tells of it")
-    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="for the flow")
+    parser.add_argument("flow", choices=(*FLOWS, *SERVICES), help="what to run; see FLOW --help")
+    parser.add_argument("arguments", metavar="...", nargs=argparse.REMAINDER, help="arguments of the flow")
     given = parser.parse_args()
     if given.flow == "prefect":
-        _call("client", given.arguments)
+        _call("prefect_cli", given.arguments)
     elif given.flow == "schedule":
         launcher = os.getpid()
-        _apart(lambda: _call("schedule", given.arguments) if end_with(launcher) else None)
+        _in_own_session(lambda: _call("schedule", given.arguments) if die_with(launcher) else None)
     else:
-        _apart(lambda: _begin(given.flow, given.arguments))
+        _in_own_session(lambda: _run(given.flow, given.arguments))
 
 
-def _begin(flow: str, arguments: list[str]) -> None:
-    looks = flow in LOOKING and not {"-h", "--help"} & {*arguments}
+def _run(flow: str, arguments: list[str]) -> None:
     try:
-        with looking_ahead(ROOT) if looks else nullcontext():
-            # A server that the environment names is one that others look at: there every run is recorded.
-            if flow == "train" and not arguments and not os.environ.get(API):
-                from pipelines.unchanged import report_unchanged
+        # A server named by the environment is one that others look at: every run is recorded there.
+        if flow == "train" and not arguments and not os.environ.get(API):
+            from pipelines.unchanged import report_unchanged
 
-                if report_unchanged(ROOT):
-                    return
-            _call(flow, arguments)
-    except KeyboardInterrupt:  # while modules are imported; later the flow itself takes care of it
-        sys.exit(128 + signal.SIGINT)
+            if report_unchanged(ROOT):
+                return
+        _call(flow, arguments)
+    except KeyboardInterrupt:  # while modules are imported; later the flow handles it
+        sys.exit(INTERRUPTED)
 
 
 def _call(name: str, arguments: list[str]) -> None:
     import_module(f"pipelines.{name}").main(arguments)
 
 
-def _apart(work: Callable[[], None]) -> None:
-    """Do the work in a process with a session of its own, and leave with its exit status.
+def _in_own_session(work: Callable[[], None]) -> None:
+    """Run `work` in a child process with a session of its own, and exit with its status.
 
-    Ctrl-C on a terminal reaches every process of the foreground. Prefect's embedded server must not be among them: the
-    flow would wait for minutes for a server that is gone, to tell it that it was interrupted. Nor must the flows of a
+    Ctrl-C on a terminal reaches every process of the foreground. Prefect's embedded server must not be one of them: the
+    flow would wait minutes for a server that is gone, to report that it was interrupted. Nor must the flows of a
     schedule, which cancels them itself.
     """
     flow_run = os.fork()
@@ -71,8 +68,8 @@ def _apart(work: Callable[[], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, frame: os.kill(flow_run, received))
     status = os.waitstatus_to_exitcode(os.waitpid(flow_run, 0)[1])
-    if status < 0:  # killed: what it started would go on for nobody, and Prefect's server with it
-        end_leftovers(ROOT)
+    if status < 0:  # killed: its children, Prefect's server among them, would go on
+        end_orphans(ROOT)
     sys.exit(status if status >= 0 else 128 - status)
 
 

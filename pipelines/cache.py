@@ -1,7 +1,7 @@
-"""Look for objects of DVC's cache that are not what their name says, and take them out.
+"""Remove objects of DVC's cache whose content does not match their hash.
 
-DVC names an object by its hash, makes it read-only, and believes it from then on: a broken one would be checked out as
-a result. Without it DVC fetches or makes the result again.
+DVC names an object by its hash, makes it read-only and does not check it again: a broken one would be checked out as a
+result. If the object is missing, DVC fetches the result or makes it again.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ _FOLDER = ".dir"
 
 
 def mend(root: Path) -> list[str]:
-    """Remove what is broken, get it back from a remote or from what lies in the workspace; return what was broken.
+    """Remove broken objects, restore them from the remote or the workspace, and return their hashes.
 
-    What neither has is made again by whoever runs the stages next.
+    If neither has an object, the next run of the stages makes it again.
     """
     broken = list(_broken(root))
     if broken:
@@ -48,16 +48,16 @@ def _broken(root: Path) -> Iterator[Path]:
 
 
 def _folders_with(broken: Sequence[Path]) -> list[Path]:
-    """The lists of folders that name what is broken: without its list, DVC sees that a folder is not whole."""
+    """Return the listings of folders that name a broken object: without its listing, DVC sees the folder as missing."""
     names = {path.parent.name + path.name for path in broken}
     lists = [path for path in broken[0].parent.parent.glob(f"[0-9a-f][0-9a-f]/*{_FOLDER}") if path not in broken]
     return [path for path in lists if any(entry["md5"] in names for entry in json.loads(path.read_bytes()))]
 
 
 def _only_missing(root: Path) -> list[str]:
-    """Stages of which DVC finds no fault but that the cache lacks what lies in the workspace, just as it was recorded.
+    """Return the stages whose only fault is that the cache lacks outputs, if the workspace has them as recorded.
 
-    DVC says so of an output that the cache lacks whatever lies in the workspace: that is compared here.
+    DVC reports a missing object whatever the workspace holds, so the workspace is compared here.
     """
     with Repo(str(root)) as repo:
         missing = {name.rpartition(":")[2] for name, faults in repo.status().items() if all(map(_is_missing, faults))}
@@ -75,7 +75,7 @@ def _is_missing(fault: object) -> bool:
 
 
 def _dvc(root: Path, *words: str) -> None:
-    # What it could not do shows in what DVC finds changed afterwards.
+    # A failure shows in the stages that DVC finds changed afterwards.
     subprocess.run(
         [sys.executable, "-m", "dvc", *words], cwd=root, env=environment(root), stdin=subprocess.DEVNULL,
         capture_output=True, check=False,

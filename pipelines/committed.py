@@ -1,4 +1,4 @@
-"""How the results in a clone differ from those of its last commit."""
+"""Compares the results in a clone with those of its last commit."""
 
 import json
 import subprocess
@@ -7,19 +7,22 @@ from typing import Any
 
 import yaml
 
+from seqloom.places import EVALUATION_METRICS
+
 RESULTS = ("dvc.lock", "metrics", "plots")
-_LOCK, _SCORES = "dvc.lock", "metrics/evaluation.json"
+_LOCK, _SCORES = "dvc.lock", EVALUATION_METRICS.as_posix()
 
 
 def differ(root: Path) -> bool:
-    """Whether `root` has results that its last commit does not have; False outside Git."""
+    """Return whether `root` has results that its last commit does not have; False outside Git."""
     return bool(_git(root, "status", "--porcelain", "--", *RESULTS))
 
 
 def of_another_machine(root: Path) -> str | None:
-    """Explain why the results differ if no input of theirs differs from the last commit; None if one does.
+    """Return an explanation if the results differ from the last commit but no input does; else None.
 
-    Equal inputs give equal bytes only on the same kind of machine; without a word, a changed dvc.lock looks wrong.
+    Equal inputs give equal bytes only on the same kind of machine. Without the explanation, a changed dvc.lock would
+    look like a mistake.
     """
     committed = _git(root, "show", f"HEAD:./{_LOCK}")
     if committed is None or not differ(root):
@@ -29,14 +32,14 @@ def of_another_machine(root: Path) -> str | None:
         return None
     return (
         f"Results differ from the last commit{_scores(root)},\n"
-        "code, data and params do not: the machine is of another kind, or uses another\n"
-        "number of threads. Commit your results, or discard what Git sees of them:\n"
+        "code, data and params do not: this is another kind of machine, or another\n"
+        "number of threads. Commit your results, or restore the committed ones:\n"
         "git checkout dvc.lock metrics plots"
     )
 
 
 def _same_inputs(committed: Any, here: Any) -> bool:
-    """Whether both locks have the same stages with the same inputs, except for what other stages made."""
+    """Return whether both locks have the same stages with the same inputs, leaving out outputs of other stages."""
     old, new = committed["stages"], here["stages"]
     made = {out["path"] for stage in (*old.values(), *new.values()) for out in stage.get("outs", [])}
 
@@ -50,7 +53,7 @@ def _same_inputs(committed: Any, here: Any) -> bool:
 
 
 def _scores(root: Path) -> str:
-    """The leading score here and in the commit; nothing if one of them is unknown."""
+    """Return the leading score in the commit and here; an empty string if one of them is unknown."""
     try:
         old = json.loads(_git(root, "show", f"HEAD:./{_SCORES}") or "")
         new = json.loads((root / _SCORES).read_text(encoding="utf-8"))
@@ -61,7 +64,7 @@ def _scores(root: Path) -> str:
 
 
 def _git(root: Path, *words: str) -> str | None:
-    """Return what git writes; None if it fails or is not installed."""
+    """Return the output of git; None if it fails or is not installed."""
     try:
         done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
     except OSError:

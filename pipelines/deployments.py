@@ -1,4 +1,4 @@
-"""The deployments of prefect.yaml as one process serves them. Names, times and limits stand there."""
+"""Serves the deployments of prefect.yaml, which holds their names, times and limits, from one process."""
 
 import asyncio
 import signal
@@ -21,17 +21,18 @@ from prefect.runner import Runner
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 
-from pipelines.leftovers import end_leftovers
-from pipelines.server import TOLD_TO_END, ScheduleError
-from pipelines.shift import clean_up
+from pipelines.errors import BusyError
 from pipelines.stage import GPU
-from pipelines.workspace import BusyError, alone
+from pipelines.supervision.clone_lock import hold_clone
+from pipelines.supervision.crashed_runs import clean_up
+from pipelines.supervision.prefect_server import EXIT_STATUS, ScheduleError
+from pipelines.supervision.processes import end_orphans
 
 PACKAGE = f"{__name__.partition('.')[0]}."
 
 
 class When(NamedTuple):
-    """Another time than that of prefect.yaml; None is not given."""
+    """A schedule that replaces the one in prefect.yaml; None keeps its value."""
 
     cron: str | None = None
     every: float | None = None  # seconds
@@ -39,7 +40,7 @@ class When(NamedTuple):
 
 
 def read_deployments(root: Path, when: When) -> list[RunnerDeployment]:
-    """Return what `root`/prefect.yaml describes, for flows that work in `root`."""
+    """Return the deployments of `root`/prefect.yaml, for flows that work in `root`."""
     described = yaml.safe_load((root / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     return [_deployment(each, root, when) for each in described]
 
@@ -64,7 +65,9 @@ def _schedule(described: dict[str, Any], when: When) -> Schedule:
     try:
         ZoneInfo(timezone)
     except (ValueError, OSError, KeyError) as error:
-        raise ScheduleError(f"{timezone!r} is no time zone; valid are names such as UTC and Europe/Berlin") from error
+        raise ScheduleError(
+            f"{timezone!r} is not a time zone; valid are names such as UTC and Europe/Berlin"
+        ) from error
     if when.every is not None:
         if not when.every > 0:
             raise ScheduleError(f"--every is {when.every:g}; valid is a number of seconds above 0")
@@ -73,7 +76,7 @@ def _schedule(described: dict[str, Any], when: When) -> Schedule:
     try:
         return Cron(cron, timezone=timezone)
     except ValueError as error:
-        raise ScheduleError(f"{cron!r} is no cron expression; valid is such as '30 2 * * 1-5'") from error
+        raise ScheduleError(f"{cron!r} is not a cron expression; valid is, for example, '30 2 * * 1-5'") from error
 
 
 def _trigger(described: dict[str, Any]) -> dict[str, Any]:
@@ -81,19 +84,19 @@ def _trigger(described: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve_deployments(root: Path, when: When, *, everyone: bool) -> signal.Signals:
-    """Serve them until this process gets SIGINT or SIGTERM, and return which; first clean up after one that was killed.
+    """Serve the deployments until this process gets SIGINT or SIGTERM, cancel the runs at work, and return the signal.
 
-    `everyone` says that all runs that the server knows belong to this clone. Runs at work are cancelled at the end.
+    Before that, clean up after a killed flow. `everyone` is true if all runs of the server belong to this clone.
 
     Raises:
         ScheduleError: prefect.yaml or `when` is wrong.
     """
     deployments = read_deployments(root, when)
     try:
-        with alone(root):
-            clean_up(root, everyone=everyone)  # a run that is dead would hold its deployment's only place
+        with hold_clone(root):
+            clean_up(root, everyone=everyone)  # a dead run would count against its deployment's limit of one
     except BusyError:
-        pass  # a flow that outlived its schedule, or one started by hand: it is at work, and stays
+        pass  # a flow that outlived its schedule, or was started by hand: it is left to finish
     _limit_gpu()
     settle(root, deployments)
     runner = _Runner(pause_on_shutdown=False)
@@ -101,15 +104,15 @@ def serve_deployments(root: Path, when: When, *, everyone: bool) -> signal.Signa
         runner.add_deployment(deployment)
     signal.signal(signal.SIGINT, runner.handle_sigterm)
     asyncio.run(runner.start())
-    end_leftovers(root)  # a stage whose flow had to be killed because it took longer to end than Prefect waits
+    end_orphans(root)  # a stage may take longer to end than Prefect waits before it kills the flow
     return runner.ended_by
 
 
 class _Runner(Runner):
-    """Prefect's runner, which ends in good order when it is signalled.
+    """Prefect's runner, with a signal handler that cancels the runs at work.
 
-    Prefect 3.8.8 answers SIGTERM by `self.stop()` in the thread of its event loop, where `stop` only returns the
-    coroutine `astop()`, which nobody awaits; `sys.exit` then ends the loop without a word to the runs at work.
+    On SIGTERM, Prefect 3.8.8 calls `self.stop()` in the thread of its event loop. There `stop` only returns the
+    coroutine `astop()`, which is never awaited, and `sys.exit` ends the loop with the runs still at work.
     """
 
     ended_by = signal.SIGTERM
@@ -118,8 +121,8 @@ class _Runner(Runner):
     def handle_sigterm(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
         """Cancel the runs at work, stop looking for new ones, and let `start` return."""
         self.ended_by = signal.Signals(number)
-        if not self.started and self._ending is None:  # it has not begun
-            sys.exit(TOLD_TO_END[self.ended_by])
+        if not self.started and self._ending is None:  # it has not started yet
+            sys.exit(EXIT_STATUS[self.ended_by])
         if self.started:
             print("seqloom: ending; runs at work are cancelled, and training writes a checkpoint", flush=True)
             asyncio.get_running_loop().call_soon_threadsafe(self._end)
@@ -129,10 +132,10 @@ class _Runner(Runner):
 
 
 def settle(root: Path, deployments: Sequence[RunnerDeployment]) -> None:
-    """Bring what the server has from earlier in line: remove what is no longer served, and keep paused what is.
+    """Remove this clone's deployments that are no longer served, and keep paused those that somebody paused.
 
-    Deployments of this clone that an older prefect.yaml named are removed: their schedules would make runs for nobody.
-    Prefect itself would start a paused deployment again each time that it is served.
+    The schedules of deployments from an older prefect.yaml would go on making runs. Prefect itself would resume a
+    paused deployment each time it is served.
     """
     served = {f"{deployment.flow_name}/{deployment.name}": deployment for deployment in deployments}
     with get_client(sync_client=True) as client:
@@ -152,7 +155,7 @@ def settle(root: Path, deployments: Sequence[RunnerDeployment]) -> None:
 
 
 def _limit_gpu() -> None:
-    """See that one stage at a time uses the GPU; a limit that somebody has set is kept."""
+    """Limit the GPU to one stage at a time, unless somebody has set another limit."""
     with get_client(sync_client=True) as client:
         try:
             client.read_global_concurrency_limit_by_name(GPU)

@@ -1,32 +1,32 @@
-"""The environment of what flows start: stages, commands of the package, DVC. It knows no Prefect."""
+"""The environment of the processes that flows start: stages, `seqloom` commands, DVC. It does not import Prefect."""
 
 import os
 import shutil
 import sys
 from pathlib import Path
 
-from pipelines import ROOT, TELEMETRY_OFF
-from pipelines.leftovers import marks
+from pipelines import ROOT
+from pipelines.supervision.processes import process_marks
+
+_FLOW_RUN = "SEQLOOM_FLOW_RUN"
 
 
 def environment(root: Path = ROOT) -> dict[str, str]:
-    """The environment of a stage of `root`: this interpreter comes first, telemetry is off, progress suits its screen.
+    """Return the environment of a process that works in `root`.
 
-    It says whose the stage is, so that the next flow can end it if this one is killed, and of which run of Prefect's.
+    This interpreter comes first on PATH, and progress is drawn as the screen allows. The process is marked with the
+    clone and with this process, so that the next flow can end it if this one is killed.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    shown = {}
+    screen = {}
     if sys.stdout.isatty():
-        shown = {"SEQLOOM_PROGRESS": "live", "COLUMNS": str(shutil.get_terminal_size().columns)}
-    return {**os.environ, **marks(root), **TELEMETRY_OFF, **shown, "PATH": path, "PYTHONUNBUFFERED": "1"}
+        screen = {"SEQLOOM_PROGRESS": "live", "COLUMNS": str(shutil.get_terminal_size().columns)}
+    return {**os.environ, **process_marks(root), **screen, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-def belong_to(flow_run: str | None) -> None:
-    """Let all that is started from now on say that it is of this run of Prefect's; None: of none."""
+def set_flow_run(flow_run: str | None) -> None:
+    """Name the flow run in the environment of every process started from now on; None names none."""
     if flow_run is None:
         os.environ.pop(_FLOW_RUN, None)
     else:
         os.environ[_FLOW_RUN] = flow_run
-
-
-_FLOW_RUN = "SEQLOOM_FLOW_RUN"

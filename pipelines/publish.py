@@ -1,11 +1,12 @@
-"""Publish a result: its data to DVC's remote, its small files as a Git commit. Both can be asked whether they are done.
+"""Publish a result: push its data to DVC's remote, and commit its small files to Git.
 
-A commit goes to a branch or a tag of its own, made from Git's objects without touching the working folder, its index or
-the branch that is checked out; only `here` commits to that branch, and then these files alone. Done is what Git and the
-remote have, so that a publication that failed or was killed is made up for by the next run.
+What is published is read from Git and the remote, so the next run completes a publication that failed or was killed.
+
+A commit goes to a branch or a tag of its own. It is built with Git's plumbing commands: `git commit` needs the working
+folder and the index, which belong to whoever works in the clone, and a temporary worktree for it would stay behind
+after a kill. `here` commits to the branch that is checked out, with `git commit`, and only these files.
 """
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -18,41 +19,40 @@ from dvc.repo import Repo
 
 from pipelines.dag import default_remote
 from pipelines.environment import environment
-from pipelines.process import run_logged
+from pipelines.errors import PublishError
+from pipelines.supervision.logged_command import run_logged
+from seqloom.files import sha256_of, write_text
+from seqloom.places import LOGS, SCRATCH
 
 Commit = Literal["no", "branch", "tag", "here"]
 BRANCH = "retrained"
-PUSHED = Path("scratch", "pushed")  # the sha256 of the dvc.lock whose data the remote has
-AUTHOR = {"name": "seqloom", "email": "seqloom@localhost"}  # where Git knows nobody
-
-
-class PublishError(Exception):
-    """The result stands and is registered, and could not be published."""
+PUSHED = SCRATCH / "pushed"  # the sha256 of the dvc.lock whose data the remote has
+AUTHOR = {"name": "seqloom", "email": "seqloom@localhost"}  # if Git has no user configured
 
 
 class Publication(NamedTuple):
-    """What a person asked for."""
+    """What is to be published, and where."""
 
     push: bool = False
     commit: Commit = "no"
 
 
 def is_published(root: Path, wanted: Publication, version: str) -> bool:
-    """Whether nothing is left to do."""
+    """Return whether everything that is wanted has been published."""
     pushed = not wanted.push or default_remote(root) is None or _pushed(root)
     return pushed and (wanted.commit == "no" or _committed(root, wanted.commit, version))
 
 
 def publish(root: Path, wanted: Publication, version: str, message: str) -> list[str]:
-    """Push and commit what is not yet, and say what was done. One that fails does not keep the other from being tried.
+    """Push and commit what has not been yet, and return a line for each. Both are tried even if one of them fails.
 
     Raises:
-        PublishError: what failed, after everything else was done.
+        PublishError: one failed; the message says what failed and what was done.
     """
     done: list[str] = []
     failed: list[str] = []
-    for asked, act in ((wanted.push, _push), (wanted.commit != "no", _commit)):
-        if asked:
+    for requested, act in ((wanted.push, _push), (wanted.commit != "no", _commit)):
+        if requested:
             try:
                 done.append(act(root, wanted, version, message))
             except (PublishError, OSError) as error:
@@ -71,12 +71,12 @@ def _push(root: Path, wanted: Publication, version: str, message: str) -> str:
     lines: list[str] = []
     status = run_logged(
         [sys.executable, "-m", "dvc", "push", "--run-cache"],
-        log=root / "scratch" / "logs" / "push.log", root=root, environment=environment(root), tell=lines.append,
+        log=root / LOGS / "push.log", root=root, environment=environment(root), on_line=lines.append,
     )  # fmt: skip
     if status:
         last = lines[-1].removeprefix("ERROR: ") if lines else f"ended with {status}"
         raise PublishError(f"dvc push to {remote}: {last}")
-    _write(root / PUSHED, _lock(root))
+    write_text(root / PUSHED, _lock(root))
     return f"pushed to DVC's remote {remote}"
 
 
@@ -87,7 +87,7 @@ def _pushed(root: Path) -> bool:
 
 def _lock(root: Path) -> str:
     path = root / "dvc.lock"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+    return sha256_of(path) if path.exists() else ""
 
 
 def _commit(root: Path, wanted: Publication, version: str, message: str) -> str:
@@ -100,13 +100,13 @@ def _commit(root: Path, wanted: Publication, version: str, message: str) -> str:
     else:
         target = _target(wanted.commit, version)
         head, tip = _git(root, "rev-parse", "HEAD"), _find(root, target)
-        # The branch goes on from its last result and takes up what HEAD has since.
+        # The parents are the last result and, if it is not yet among the ancestors, HEAD.
         parents = [tip] if tip else []
         if not tip or not _is_ancestor(root, head, tip):
             parents.append(head)
         above = [word for parent in parents for word in ("-p", parent)]
         made = _git(root, *_author(root), "commit-tree", _tree(root), *above, "-m", message)
-        # Only if it still is what it was: of two at once, one is told.
+        # Fails if the ref has changed since: of two runs at once, one gets an error.
         _git(root, "update-ref", "-m", "seqloom: publish a result", target, made, tip or "0" * len(made))
     return f"committed ({_target(wanted.commit, version)})"
 
@@ -117,7 +117,7 @@ def _committed(root: Path, how: Commit, version: str) -> bool:
     tip = _find(root, _target(how, version))
     if tip is None:
         return False
-    # What HEAD has beside the results may have moved on; that alone is no reason for a commit.
+    # Other files may have changed in HEAD; only a change in the results is a reason to commit.
     return not _git(root, "diff", "--name-only", tip, _tree(root), "--", *_result_files(root))
 
 
@@ -126,7 +126,7 @@ def _target(how: Commit, version: str) -> str:
 
 
 def _tree(root: Path) -> str:
-    """The tree of HEAD with the results as they lie here, written through an index of its own."""
+    """Return the tree of HEAD with the results of the working folder, made in a temporary index."""
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
         _git(root, "read-tree", "HEAD", **index)
@@ -135,7 +135,7 @@ def _tree(root: Path) -> str:
 
 
 def _result_files(root: Path) -> list[str]:
-    """Params, DVC's lock, and the metrics and plots that it does not cache: what Git is meant to have."""
+    """Return the files for Git: params.yaml, dvc.lock, and the metrics and plots that DVC does not cache."""
     with Repo(str(root)) as repo:
         outs: list[Any] = [out for stage in repo.index.stages for out in stage.outs if not out.use_cache]
         small = [Path(out.fs_path).relative_to(root.resolve()).as_posix() for out in outs]
@@ -152,7 +152,7 @@ def _is_ancestor(root: Path, old: str, new: str) -> bool:
 
 
 def _author(root: Path) -> list[str]:
-    """Settings for a commit where nobody told Git who works here, as on a server."""
+    """Return the settings of an author if Git has none, as on a server."""
     known = subprocess.run(["git", "var", "GIT_COMMITTER_IDENT"], cwd=root, capture_output=True, check=False)
     return (
         []
@@ -171,9 +171,3 @@ def _git(root: Path, *words: str, **environment_too: str) -> str:
         verb = next(word for word in words if not word.startswith("-") and "=" not in word)
         raise PublishError(f"git {verb}: {done.stderr.strip() or f'ended with {done.returncode}'}")
     return done.stdout.strip()
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)

@@ -1,7 +1,7 @@
 """The flow `retrain`: new data? -> data in bounds? -> DAG -> gate -> publish and report. It is made for a schedule.
 
-It remembers nothing that DVC, Git and the registry do not know: whatever a run left undone, killed at any moment, the
-next one finds and does. docs/RETRAINING.md tells of its life.
+It keeps no state of its own beside DVC, Git and the registry: whatever a run left undone, killed at any moment, the
+next one finds and does. docs/RETRAINING.md explains it.
 """
 
 import argparse
@@ -13,36 +13,33 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from pipelines import ROOT
-from pipelines.command import run_here
+from pipelines.cli_client import RegistryLookup, find_champion, set_params, watch
 from pipelines.dag import changed_stages, upstream
-from pipelines.endings import conclude
-from pipelines.guarding import guard_data
-from pipelines.naming import dated
-from pipelines.package import Look, find_champion, look, set_params, watch
+from pipelines.data_guard import guard_data
 from pipelines.publish import Commit, Publication, is_published
 from pipelines.report import finish
 from pipelines.run import reconcile, run_stages
-from pipelines.shift import at_work
-from pipelines.steps import step
+from pipelines.supervision.crashed_runs import exclusive_run
+from pipelines.supervision.final_states import conclude
+from pipelines.supervision.flow_process import run_and_exit
+from pipelines.tasks import run_name, step
 from pipelines.verdict import read_verdict
 
-GUARDED, TRAINED = (
-    "prepare_corpus",
-    "train_model",
-)  # the guard comes after the one, a warm start before the other
+GUARDED = "prepare_corpus"  # the guard runs after this stage
+TRAINED = "train_model"  # a warm start is set before this stage
 
 
-@flow(name="retrain", flow_run_name=dated("retrain"), persist_result=False)
+@flow(name="retrain", flow_run_name=run_name("retrain"), persist_result=False)
 def retrain(
     root: Path = ROOT, warm_start: bool = False, accept_data: bool = False, push: bool = False, commit: Commit = "no"
 ) -> State[Any]:
-    """Look for new data; where there is some, train, let the gate judge, publish and report.
+    """Look for new data; if there is some, train, let the gate judge, publish and report.
 
     Args:
         root: The clone to work in.
         warm_start: Start from the weights and the vocabulary of the champion (train.start of params.yaml).
-        accept_data: Train on the data that lies here though the guard refuses it: a person has looked at it.
-        push: Send the data and models of the result to DVC's default remote, where there is one.
+        accept_data: Train on the data in the clone even if the guard refuses it: a person has looked at it.
+        push: Push the data and models of the result to DVC's default remote, if there is one.
         commit: Commit dvc.lock, params.yaml, metrics and plots to the branch "retrained", to a tag per version, or
             here, to the branch that is checked out.
     """
@@ -51,7 +48,7 @@ def retrain(
 
 
 def _retrain(root: Path, wanted: Publication, *, warm_start: bool, accept_data: bool) -> State[Any]:
-    with at_work(root), look(root) as before:
+    with exclusive_run(root), RegistryLookup(root) as before:
         news = step("look for new data", watch, root)
         if not news.changed and is_settled(root, wanted, before):
             return Completed(name="Skipped", message=f"nothing new: {news}; the last result is registered")
@@ -59,29 +56,29 @@ def _retrain(root: Path, wanted: Publication, *, warm_start: bool, accept_data: 
         step("guard the data", guard_data, root, accept=accept_data)
         if warm_start and is_due(root, TRAINED):
             step("start from the champion", start_from_champion, root)
-        outcomes = run_stages(root, earlier=guarded)
-        verdict = read_verdict(root, reconcile(root, outcomes, before))
-        return finish(root, wanted, verdict, news, outcomes)
+        results = run_stages(root, earlier=guarded)
+        verdict = read_verdict(root, reconcile(root, results, before))
+        return finish(root, wanted, verdict, news, results)
 
 
-def is_settled(root: Path, wanted: Publication, before: Look) -> bool:
-    """Whether DVC finds nothing changed, and the result that lies here is registered and published."""
+def is_settled(root: Path, wanted: Publication, before: RegistryLookup) -> bool:
+    """Return whether DVC finds nothing changed, and the result is registered and published."""
     if changed_stages(root) != set():
         return False
-    verdict = read_verdict(root, before.registered())
+    verdict = read_verdict(root, before.version())
     return verdict is not None and is_published(root, wanted, verdict.name)
 
 
 def is_due(root: Path, stage: str) -> bool:
-    """Whether a stage will be run: DVC finds it changed, or one that it depends on."""
+    """Return whether a stage will run: DVC finds it changed, or one that it depends on."""
     changed = changed_stages(root)
     return changed is None or not changed.isdisjoint(upstream(root, stage))
 
 
 def start_from_champion(root: Path) -> str:
-    """Write the champion of now into train.start of params.yaml; where there is none, training starts from nothing.
+    """Write the current champion into train.start of params.yaml; without one, training starts from scratch.
 
-    Only where training is due: written later, a new champion would be a reason to train again.
+    Call this only if training is due: otherwise each new champion would be a reason to train again.
     """
     champion = find_champion(root)
     if champion is None:
@@ -91,11 +88,11 @@ def start_from_champion(root: Path) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the flow as the arguments say."""
+    """Run the flow with command-line arguments."""
     parser = argparse.ArgumentParser("python -m pipelines retrain", description="Train again if there is new data.")
     parser.add_argument("--warm-start", action="store_true", help="start from the champion")
-    parser.add_argument("--accept-data", action="store_true", help="train though the guard refuses: you have looked")
+    parser.add_argument("--accept-data", action="store_true", help="train even if the guard refuses: you have looked")
     parser.add_argument("--push", action="store_true", help="push data and models to DVC's default remote")
     parser.add_argument("--commit", choices=get_args(Commit), default="no", help="where to commit lock and metrics")
     given = vars(parser.parse_args(arguments))
-    run_here(ROOT, lambda: retrain(ROOT, **given, return_state=True))
+    run_and_exit(ROOT, lambda: retrain(ROOT, **given, return_state=True))

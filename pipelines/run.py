@@ -2,66 +2,58 @@
 
 from collections.abc import Container, Sequence
 from pathlib import Path
-from typing import Any
 
 from pipelines.cache import mend
-from pipelines.dag import Outcome, changed_stages, read_stages
-from pipelines.package import Look, RefusedError, find_registered, register
+from pipelines.cli_client import RegistryLookup, find_registered, register
+from pipelines.dag import StageResult, changed_stages, read_stages
 from pipelines.stage import run_stage
-from seqloom.errors import ParamsError
-from seqloom.plain_yaml import read, read_text
+from seqloom.json_output import VersionRecord
+from seqloom.places import REGISTRATION
 
 
-def run_stages(root: Path, only: Container[str] | None = None, earlier: Sequence[Outcome] = ()) -> list[Outcome]:
-    """Run every stage in its order; one that DVC finds unchanged, behind others that are, is only noted.
+def run_stages(
+    root: Path, only: Container[str] | None = None, earlier: Sequence[StageResult] = ()
+) -> list[StageResult]:
+    """Run every stage that is due, in order; report the others as up to date.
 
-    `only` names the stages to look at; all that they depend on must be among them. `earlier` has outcomes of this flow
-    run: they stand for stages that are still unchanged, which are not noted twice.
+    Args:
+        root: The clone to work in.
+        only: The names of the stages to consider; everything that they depend on must be among them.
+        earlier: Results of this flow run. A stage among them that is still unchanged is not reported twice.
 
     Raises:
-        RefusedError: params.yaml is not YAML, or more than DVC could read in sensible time and memory.
+        CommandError: params.yaml is not YAML, or is more than DVC could read in sensible time and memory.
     """
-    _check_params(root / "params.yaml")
     changed = changed_stages(root)
     if changed is None or changed:
         if broken := mend(root):
             print(f"took {len(broken)} broken objects out of DVC's cache: {', '.join(broken)}", flush=True)
         changed = changed_stages(root)
-    outcomes: list[Outcome] = []
-    done: set[str] = set()  # stages whose results may differ from what `changed` saw
+    results: list[StageResult] = []
+    done: set[str] = set()  # stages whose outputs may differ from those that `changed` was computed from
     for stage in read_stages(root):
         if only is not None and stage.name not in only:
             continue
         needed = changed is None or stage.name in changed or not done.isdisjoint(stage.after)
-        known = next((outcome for outcome in earlier if outcome.stage == stage.name), None)
+        known = next((result for result in earlier if result.stage == stage.name), None)
         if known is not None and not needed:
-            outcomes.append(known)
+            results.append(known)
             continue
-        outcomes.append(run_stage(stage, root, changed=needed))
-        if outcomes[-1].what != "up to date":
+        results.append(run_stage(stage, root, changed=needed))
+        if results[-1].what != "up to date":
             done.add(stage.name)
-    return outcomes
+    return results
 
 
-def _check_params(path: Path) -> None:
-    """Refuse what would make DVC itself, which reads params.yaml before any stage runs, work for hours."""
-    try:
-        read(read_text(path), path.name)
-    except FileNotFoundError:
-        return  # DVC says which stage needs it
-    except ParamsError as error:
-        raise RefusedError(str(error), 2) from error
+def reconcile(root: Path, results: Sequence[StageResult], before: RegistryLookup) -> VersionRecord | None:
+    """Return the registered version of the result; register it first if DVC restored it, since then no stage did.
 
-
-def reconcile(root: Path, outcomes: Sequence[Outcome], before: Look) -> dict[str, Any] | None:
-    """Return the registered version of the result, and register it first where DVC restored it: then no stage has.
-
-    `before` is a look at the registry from before the stages; it holds where there was nothing to do.
+    `before` is a lookup from before the stages ran; it is valid if none of them changed anything.
     """
-    unchanged = all(outcome.what == "up to date" for outcome in outcomes)
-    found = before.registered() if unchanged else find_registered(root)
-    restored = any(outcome.what == "restored" for outcome in outcomes)
-    if (restored or found is None) and (root / "metrics" / "registration.json").exists():
+    unchanged = all(result.what == "up to date" for result in results)
+    found = before.version() if unchanged else find_registered(root)
+    restored = any(result.what == "restored" for result in results)
+    if (restored or found is None) and (root / REGISTRATION).exists():
         register(root)
         found = find_registered(root)
     return found

@@ -12,41 +12,49 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines import ROOT
-from pipelines.client import API, announced
-from pipelines.server import HOST, TOLD_TO_END, ScheduleError, serving
+from pipelines.prefect_cli import API, announced
+from pipelines.supervision.prefect_server import EXIT_STATUS, HOST, ScheduleError, serving
 
 PORT, PORT_VARIABLE = 4200, "PREFECT_SERVER_API_PORT"
 
 
 def main(arguments: list[str]) -> None:
-    """Serve as the arguments say."""
+    """Serve the deployments with command-line arguments."""
     parser = argparse.ArgumentParser("python -m pipelines schedule", description="Serve what prefect.yaml describes.")
-    parser.add_argument("--cron", default=os.environ.get("SEQLOOM_CRON") or None, help="such as '30 2 * * 1-5'")
-    parser.add_argument("--every", type=float, metavar="SECONDS", help="an interval instead of a time of day")
-    parser.add_argument("--timezone", default=os.environ.get("SEQLOOM_TIMEZONE") or None, help="such as Europe/Berlin")
     parser.add_argument(
-        "--port", help=f"of Prefect's page; 0: any that is free; left out: {PORT_VARIABLE}, else {PORT}"
+        "--cron",
+        default=os.environ.get("SEQLOOM_CRON") or None,
+        help="when to run, such as '30 2 * * 1-5' (default: SEQLOOM_CRON, else as in prefect.yaml)",
     )
-    parser.add_argument("--root", type=Path, default=ROOT, help="the clone to work in, this one if left out")
+    parser.add_argument("--every", type=float, metavar="SECONDS", help="run at an interval instead")
+    parser.add_argument(
+        "--timezone",
+        default=os.environ.get("SEQLOOM_TIMEZONE") or None,
+        help="of --cron, such as Europe/Berlin (default: SEQLOOM_TIMEZONE, else as in prefect.yaml)",
+    )
+    parser.add_argument(
+        "--port", help=f"the port of Prefect's page; 0 takes any free port (default: {PORT_VARIABLE}, else {PORT})"
+    )
+    parser.add_argument("--root", type=Path, default=ROOT, help="the clone to work in (default: this one)")
     given = parser.parse_args(arguments)
-    for number in TOLD_TO_END:  # until the deployments are served
-        signal.signal(number, lambda received, frame: sys.exit(TOLD_TO_END[signal.Signals(received)]))
+    for number in EXIT_STATUS:  # until the deployments are served
+        signal.signal(number, lambda received, frame: sys.exit(EXIT_STATUS[signal.Signals(received)]))
     try:
         with _server(given.root, given.port) as own:
-            # Prefect reads its settings when it is imported, so the server's address must be known by now.
+            # Prefect reads its settings when it is imported, so the server's address is set first.
             from pipelines.deployments import When, serve_deployments
 
             ended_by = serve_deployments(given.root, When(given.cron, given.every, given.timezone), everyone=own)
     except ScheduleError as error:
         sys.exit(f"error: {error}")
-    sys.exit(TOLD_TO_END[ended_by])
+    sys.exit(EXIT_STATUS[ended_by])
 
 
 def read_port(given: str | None) -> int:
-    """Return the port of the server: `given` on the command line, else of the environment, else 4200.
+    """Return the server's port: `given` on the command line, else that of the environment, else 4200.
 
     Raises:
-        ScheduleError: It is no port.
+        ScheduleError: it is not a port number.
     """
     name, text = ("--port", given) if given else (PORT_VARIABLE, os.environ.get(PORT_VARIABLE) or str(PORT))
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
@@ -56,7 +64,7 @@ def read_port(given: str | None) -> int:
 
 @contextmanager
 def _server(root: Path, port: str | None) -> Iterator[bool]:
-    """Make sure that there is a server, and yield whether it is this process's own."""
+    """Start a server unless the environment names one; yield whether this process started it."""
     if os.environ.get(API):
         print(f"seqloom: serving flows for {os.environ[API]}", flush=True)
         yield False
@@ -64,7 +72,7 @@ def _server(root: Path, port: str | None) -> Iterator[bool]:
     number = read_port(port)
     print("seqloom: starting Prefect's server; that takes some seconds", flush=True)
     with serving(root, number) as url:
-        os.environ[API] = url  # of flow runs, too
+        os.environ[API] = url  # flow runs inherit it
         page = url.removesuffix("/api")
         os.environ[PORT_VARIABLE] = page.rpartition(":")[2]  # an invalid value here would stop Prefect's import
         with announced(root, url):

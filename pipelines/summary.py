@@ -1,25 +1,27 @@
-"""What came of a run: the closing table, from the metrics that stages wrote and from what the registry says."""
+"""The table that closes a run: scores from the metrics of the stages, the registered version, and minutes."""
 
 import csv
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipelines import committed
-from pipelines.dag import Outcome
+from pipelines.dag import StageResult
+from seqloom.json_output import VersionRecord
+from seqloom.places import CORPUS_METRICS, EVALUATION_METRICS, HYPOTHESES
 
-QUANTILES = (0.75, 0.5, 0.25)  # of the quality of the test segments that are shown
+QUANTILES = (0.75, 0.5, 0.25)  # of quality (chrF), at which test segments are shown
 _SAMPLE_WORDS = range(3, 13)
 METRICS = {
     "rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF", "ter": "TER",
 }  # fmt: skip
 
 
-def describe(version: Mapping[str, Any] | None) -> str | None:
-    """What the registry calls a version, with its aliases."""
+def version_label(version: VersionRecord | None) -> str | None:
+    """Return the name, number and aliases of a version; None for None."""
     if version is None:
         return None
     aliases = f" ({', '.join(version['aliases'])})" if version["aliases"] else ""
@@ -33,18 +35,18 @@ class Row(NamedTuple):
     value: str
 
 
-def publish(root: Path, outcomes: Sequence[Outcome], registered: str | None) -> None:
-    """Keep the table as an artifact of the flow run, and print it with sample translations and what to do next."""
-    from prefect.artifacts import create_table_artifact  # `show` is also used where Prefect is not imported
+def write_artifact(root: Path, results: Sequence[StageResult], registered: str | None) -> None:
+    """Store the table as an artifact of the flow run, and `show` it."""
+    from prefect.artifacts import create_table_artifact  # not at the head: `show` is used without Prefect
 
-    table = [row._asdict() for row in _rows(root, outcomes, registered)]
+    table = [row._asdict() for row in _rows(root, results, registered)]
     create_table_artifact(key="training-result", table=table, description="Scores, version and time of each stage")
-    show(root, outcomes, registered)
+    show(root, results, registered)
 
 
-def show(root: Path, outcomes: Sequence[Outcome], registered: str | None) -> None:
-    """Print the table with sample translations and what to do next."""
-    rows = _rows(root, outcomes, registered)
+def show(root: Path, results: Sequence[StageResult], registered: str | None) -> None:
+    """Print the table, sample translations and what to do next."""
+    rows = _rows(root, results, registered)
     width = max(len(row.what) for row in rows)
     print("\nResult")
     for row in rows:
@@ -66,7 +68,7 @@ KEEP = "  git add dvc.lock metrics plots  keep this result: DVC has the data, th
 
 
 def _next(samples: Sequence["Sample"]) -> str:
-    """What to do next, with a text of the kind that the model was trained for."""
+    """Return suggestions for what to do next, with a source text of the test split as the example."""
     text = shlex.quote(samples[0].source) if samples else "TEXT"
     return f"""
 Next
@@ -76,12 +78,12 @@ Next
                                   translate with the champion"""
 
 
-def _rows(root: Path, outcomes: Sequence[Outcome], registered: str | None) -> list[Row]:
-    return [*_results(root), *([Row("registered", registered)] if registered else []), *_minutes(outcomes)]
+def _rows(root: Path, results: Sequence[StageResult], registered: str | None) -> list[Row]:
+    return [*_results(root), *([Row("registered", registered)] if registered else []), *_minutes(results)]
 
 
 def _results(root: Path) -> Iterator[Row]:
-    corpus, scores = _read(root / "metrics/corpus.json"), _read(root / "metrics/evaluation.json")
+    corpus, scores = _read(root / CORPUS_METRICS), _read(root / EVALUATION_METRICS)
     if corpus:
         splits = ", ".join(f"{name} {count:,}" for name, count in corpus["splits"].items())
         yield Row("pairs kept", f"{corpus['kept']:,} of {sum(corpus['raw'].values()):,} ({splits})")
@@ -92,27 +94,27 @@ def _results(root: Path) -> Iterator[Row]:
     for direction, each in scores.get("by_direction", {}).items():
         yield Row(direction, "  ".join(f"{METRICS[key]} {each[key]['score']:.1f}" for key in METRICS if key in each))
     if cut := scores.get("cut_hypotheses"):
-        yield Row("cut", f"{cut:,} translations reached their greatest length and may lack the end")
+        yield Row("cut", f"{cut:,} translations reached the maximum length and may be incomplete")
     if (kept := scores.get("placeholder_accuracy")) is not None:
-        yield Row("placeholders", f"{kept:.1%} of the test segments that hold any keep them all")
+        yield Row("placeholders", f"{kept:.1%} of the test segments with placeholders keep all of them")
 
 
-def _minutes(outcomes: Sequence[Outcome]) -> Iterator[Row]:
-    for stage, what, seconds in outcomes:
+def _minutes(results: Sequence[StageResult]) -> Iterator[Row]:
+    for stage, what, seconds in results:
         took = f"{seconds / 60:.1f} min"
         yield Row(stage, {"run": took, "restored": f"{took} (restored from the cache)"}.get(what, what))
 
 
 class Sample(NamedTuple):
-    """A segment of the test split, and what the model made of it."""
+    """A segment of the test split and its translation."""
 
     source: str
     hypothesis: str
 
 
 def _samples(root: Path) -> Iterator[Sample]:
-    """Segments at three quantiles of quality, of ordinary length if there are such."""
-    path = root / "reports/evaluation/hypotheses.tsv"
+    """Yield segments at three quantiles of quality, of ordinary length if there are enough."""
+    path = root / HYPOTHESES
     if not path.exists():
         return
     with path.open(encoding="utf-8", newline="") as file:

@@ -1,33 +1,35 @@
-"""`make run` with nothing to do, answered without Prefect, whose server would be started for a run that does nothing.
+"""`make run` with nothing to do, answered without Prefect: importing it and starting its server takes most of the time.
 
-Whatever is not clear at once is left to the flow: a changed stage, a result that is not registered, a clone that is
-busy or that a killed flow left in disorder.
+Anything else is left to the flow: a changed stage, a result that is not registered, a clone that is busy or that a
+killed flow left in disorder.
 """
 
 from pathlib import Path
 
-from pipelines.dag import Outcome, changed_stages, read_stages
-from pipelines.package import RefusedError, look
-from pipelines.summary import describe, show
-from pipelines.workspace import BusyError, alone
+from pipelines.cli_client import RegistryLookup
+from pipelines.errors import BusyError, CommandError
+from pipelines.supervision.clone_lock import hold_clone
 
 
 def report_unchanged(root: Path) -> bool:
-    """Print the result that lies in `root` and return True if no stage is due and the result is registered.
+    """Print the result in `root` and return True if no stage is due and the result is registered.
 
     Otherwise print nothing, change nothing and return False.
     """
     try:
-        with alone(root) as after_a_kill:
+        with hold_clone(root) as after_a_kill, RegistryLookup(root) as lookup:
+            # DVC takes as long to import as the registry to answer, so the two run at the same time.
+            from pipelines.dag import StageResult, changed_stages, read_stages
+            from pipelines.summary import show, version_label
+
             if after_a_kill or changed_stages(root) != set():
                 return False
-            with look(root) as registry:
-                registered = registry.registered()
+            registered = lookup.version()
             if registered is None:
                 return False
-            outcomes = [Outcome(stage.name, "up to date", 0.0) for stage in read_stages(root)]
-    except (BusyError, RefusedError):
+            results = [StageResult(stage.name, "up to date", 0.0) for stage in read_stages(root)]
+    except (BusyError, CommandError):
         return False
-    print(f"nothing to do: DVC finds no stage changed ({len(outcomes)} up to date)", flush=True)
-    show(root, outcomes, describe(registered))
+    print(f"nothing to do: DVC finds no stage changed ({len(results)} up to date)", flush=True)
+    show(root, results, version_label(registered))
     return True

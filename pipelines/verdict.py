@@ -1,11 +1,11 @@
-"""What the gate said of the registered version: in full from its report, in short from the registry."""
+"""The gate's verdict on the registered version: in full from its report, else in short from the registry."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-REPORT = Path("reports", "gate")
+from seqloom.json_output import VersionRecord
+from seqloom.places import GATE
 
 
 class Verdict(NamedTuple):
@@ -15,11 +15,11 @@ class Verdict(NamedTuple):
     version: str
     promoted: bool
     reason: str
-    told: str  # Markdown, with the numbers of every rule where they are known
+    report: str  # Markdown, with the numbers of every rule if the report is of this version
 
     @property
     def name(self) -> str:
-        """What Git and people call the version."""
+        """Return the version's name, as in Git tags."""
         return f"{self.model}/{self.version}"
 
     def __str__(self) -> str:
@@ -27,19 +27,19 @@ class Verdict(NamedTuple):
         return f"{self.model} version {self.version} {what}: {self.reason}"
 
 
-def read_verdict(root: Path, registered: Mapping[str, Any] | None) -> Verdict | None:
-    """The verdict on the version; None where nothing is registered.
+def read_verdict(root: Path, registered: VersionRecord | None) -> Verdict | None:
+    """Return the verdict on the version; None if nothing is registered.
 
-    A version is judged once, and the report that lies here may be of another one: then the registry's words count.
+    A version is judged once. If the report in reports/gate is of another version, the registry's verdict is returned.
     """
     if registered is None:
         return None
-    model, version = str(registered["name"]), str(registered["version"])
-    found = _report(root / REPORT / "verdict.json")
+    model, version = registered["name"], registered["version"]
+    found = _report(root / GATE / "verdict.json")
     if found and (found.get("model"), str(found.get("version"))) == (model, version):
-        return Verdict(model, version, bool(found["promoted"]), str(found["reason"]), _told(root))
+        return Verdict(model, version, bool(found["promoted"]), str(found["reason"]), _report_text(root))
     reason = registered.get("verdict") or "it was judged earlier"
-    return Verdict(model, version, "champion" in registered["aliases"], str(reason), f"{reason}\n")
+    return Verdict(model, version, "champion" in registered["aliases"], reason, f"{reason}\n")
 
 
 def _report(path: Path) -> dict[str, Any]:
@@ -50,6 +50,6 @@ def _report(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _told(root: Path) -> str:
-    path = root / REPORT / "verdict.md"
+def _report_text(root: Path) -> str:
+    path = root / GATE / "verdict.md"
     return path.read_text(encoding="utf-8") if path.exists() else ""

@@ -1,1 +1,1 @@
-"""What the flow `sweep` is made of: the space, the study, the clone in which trials train, and the word of each."""
+"""The parts of the flow `sweep`: the space, the study, the clone in which trials train, and their records."""

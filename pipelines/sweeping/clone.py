@@ -1,7 +1,7 @@
-"""The folder in which a sweep trains: a copy of the clone as it was when the sweep began, with DVC's cache in common.
+"""The folder in which a sweep trains: a copy of the clone as it was when the sweep began, with the same DVC cache.
 
-The clone itself stays as it is, and may be worked in meanwhile; what is trained here, DVC restores there. A copy is
-there as a whole or not at all, and is never brought up to date: the trials of one sweep are of one code and one corpus.
+The clone itself is not changed and may be worked in meanwhile; DVC restores there what was trained in the copy. The
+copy is made whole or not at all and never updated, so all trials of a sweep have the same code and corpus.
 """
 
 import os
@@ -14,25 +14,33 @@ from typing import Any
 
 from pipelines.environment import environment
 from pipelines.sweeping.space import SweepError, load_yaml
+from seqloom.files import replacing
+from seqloom.places import LOCAL
 
 STUDY = "study.db"  # beside the copy
-_LOCAL = Path("data/local")  # a person's own sentence pairs: untracked, and read by the first stage
-_LEFT_OUT = {".git", ".venv", ".prefect", "scratch", "mlartifacts", "__pycache__"}  # where Git cannot be asked
+_LEFT_OUT = {
+    ".git",
+    ".venv",
+    ".prefect",
+    "scratch",
+    "mlartifacts",
+    "__pycache__",
+}  # not copied if Git cannot list the files
 
 
 def make_clone(root: Path, clone: Path) -> None:
-    """Copy what belongs to `root` to `clone`, unless it is there.
+    """Copy the files of `root` to `clone`, unless it exists.
 
     Raises:
-        SweepError: it cannot be copied, or was there when the sweep began and is gone.
+        SweepError: the copy failed, or the clone of a sweep that has begun is missing.
     """
     if clone.exists():
         return
     if clone.with_name(STUDY).exists():
         raise SweepError(
-            f"{clone} is gone, in which the trials of this sweep trained; a new copy may have other code or data, and "
-            f"its trials could not be compared with the old ones. Remove {clone.parent} to begin anew, or give the "
-            "sweep another name"
+            f"{clone}, in which the trials of this sweep trained, is missing; a new copy may have other code or data, "
+            f"so its trials could not be compared with the old ones. Remove {clone.parent} to start again, or give "
+            "the sweep another name"
         )
     beside = clone.with_name(f"{clone.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
@@ -48,20 +56,19 @@ def make_clone(root: Path, clone: Path) -> None:
 
 
 def base_params(clone: Path) -> Mapping[str, Any]:
-    """The params.yaml with which the sweep began; kept beside the clone, for each trial changes its own."""
+    """Return the params.yaml with which the sweep began. It is kept beside the clone, whose own each trial changes."""
     kept = clone.with_name("params.yaml")
     if not kept.exists():
-        beside = kept.with_name("params.yaml.part")
-        shutil.copyfile(clone / "params.yaml", beside)
-        beside.rename(kept)
+        with replacing(kept) as beside:
+            shutil.copyfile(clone / "params.yaml", beside)
     content = load_yaml(kept)
     if not isinstance(content, Mapping):
-        raise SweepError(f"{kept}: holds no settings")
+        raise SweepError(f"{kept}: must hold settings, as params.yaml does")
     return content
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """What Git tracks or would, as it lies in the folder, and the sentence pairs of data/local."""
+    """Yield the files in the folder that Git tracks or would track, and those of data/local, which it ignores."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout.decode().split("\0")
@@ -71,7 +78,7 @@ def _files(root: Path) -> Iterator[Path]:
         yield from (Path(name) for name in listed if name and (root / name).is_file())
     else:
         yield from _walk(root, root)
-    local = root / _LOCAL
+    local = root / LOCAL
     yield from (path.relative_to(root) for path in local.rglob("*") if path.is_file())
 
 
@@ -88,13 +95,13 @@ def _walk(root: Path, folder: Path) -> Iterator[Path]:
 
 
 def _share_cache(root: Path, clone: Path) -> None:
-    """Let DVC find in the copy what it has in the cache of the clone; what it is told of remotes counts, too."""
+    """Let the copy use the clone's DVC cache and its local configuration of remotes."""
     own = root / ".dvc" / "config.local"
     if own.exists():
         shutil.copy2(own, clone / ".dvc" / "config.local")
     cache = root / (_dvc(root, "cache", "dir") or ".dvc/cache")
     _dvc(clone, "config", "--local", "core.no_scm", "true")
-    inside = cache.is_relative_to(root)  # then a relative path, which is right after both were moved or copied
+    inside = cache.is_relative_to(root)  # then a relative path, which stays valid if both are moved or copied
     _dvc(clone, "cache", "dir", "--local", os.path.relpath(cache, clone) if inside else str(cache))
 
 

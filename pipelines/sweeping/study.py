@@ -1,8 +1,8 @@
-"""The memory of a sweep: an Optuna study in a SQLite file, which says what to try next. It runs nothing.
+"""The state of a sweep: an Optuna study in a SQLite file, which decides what to try next. It runs nothing.
 
-What is suggested depends on the seed and on what was found so far, and on nothing else: a sweep that is killed and
-started again tries the points that it would have tried. A point is trained once; one that was being trained by a
-process that has ended, or that failed, is suggested again when the study is opened.
+Suggestions depend only on the seed and on the results so far, so a sweep that is killed and started again tries the
+same points. A point is trained once. One whose process was killed, or that failed, is suggested again when the study is
+opened.
 """
 
 import json
@@ -23,8 +23,8 @@ from optuna.trial import FrozenTrial, TrialState
 from pipelines.sweeping.clone import STUDY
 from pipelines.sweeping.space import Dimension, Point, Sweep, SweepError, key
 
-_PATIENCE = 200  # suggestions that were tried before, in a row, after which the space counts as exhausted
-_STUBBORN = 5  # ... after which they are drawn at random: a sampler may insist on what was best
+_PATIENCE = 200  # repeated suggestions in a row after which the space counts as exhausted
+_REPEATS = 5  # repeated suggestions in a row after which points are drawn at random
 _SETTINGS = "settings"  # attributes of the study
 _ID = "id"
 _LIBRARIES = "libraries"
@@ -32,9 +32,9 @@ _POINT, _RETRY, _TWIN, _REASON = "point", "retry_of", "same_as", "reason"  # att
 
 
 class Trial(NamedTuple):
-    """A point that was, or is to be, trained."""
+    """A point that was trained or is to be trained."""
 
-    number: int  # counts from 1, in the order in which they came to their end
+    number: int  # from 1, in the order in which trials ended
     point: Point
     state: str  # running, complete, pruned, failed
     value: float | None
@@ -42,7 +42,7 @@ class Trial(NamedTuple):
 
 
 class Study:
-    """The study of `sweep` in `folder`, of which no other process writes. Raises `SweepError`."""
+    """The study of `sweep` in `folder`; only one process may use it. Raises `SweepError` if it is of another sweep."""
 
     def __init__(self, folder: Path, sweep: Sweep, base: Mapping[str, Any]) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -54,53 +54,55 @@ class Study:
         self._study = optuna.create_study(
             storage=storage, study_name=sweep.name, direction="maximize", load_if_exists=True, pruner=_pruner(sweep)
         )
-        self._asked: optuna.Trial | None = None
-        self._same_settings(folder)
-        if not self._study.get_trials(deepcopy=False) and sweep.contains(base):  # params.yaml as it is comes first
+        self._current: optuna.Trial | None = None
+        self._check_settings(folder)
+        if not self._study.get_trials(deepcopy=False) and sweep.contains(
+            base
+        ):  # the settings of params.yaml are tried first
             self._study.enqueue_trial({name: _suggested(sweep.space[name], base[name]) for name in sweep.space})
-        self._again()
+        self._requeue()
 
     @property
     def identity(self) -> str:
-        """A name that no other study has, not even a later one of the same name."""
+        """Return a unique name; a later study of the same sweep has another."""
         return str(self._study.user_attrs[_ID])
 
     def next(self) -> Trial | None:
-        """What to train now; None where there have been enough trials, or nothing new is left in the space."""
+        """Return what to train now; None after enough trials, or if the space has no new point."""
         for row in range(_PATIENCE):
             done = self.trials()
             if len(done) >= min(self.sweep.trials, self.sweep.size):
                 return None
             seed = self.sweep.seed + 1000 * len(done) + self._twins()
-            self._study.sampler = _sampler(self.sweep if row < _STUBBORN else None, self.sweep.trials, seed)
-            asked = self._study.ask(self._distributions)
-            point = self.sweep.point(asked.params)
-            asked.set_user_attr(_POINT, dict(point))
+            self._study.sampler = _sampler(self.sweep if row < _REPEATS else None, self.sweep.trials, seed)
+            current = self._study.ask(self._distributions)
+            point = self.sweep.point(current.params)
+            current.set_user_attr(_POINT, dict(point))
             twin = next((trial for trial in done if key(trial.point) == key(point)), None)
             if twin is None:
-                self._asked = asked
+                self._current = current
                 return Trial(len(done) + 1, point, "running", None, "")
-            asked.set_user_attr(_TWIN, twin.number)
-            self._study.tell(asked, state=TrialState.FAIL)
+            current.set_user_attr(_TWIN, twin.number)
+            self._study.tell(current, state=TrialState.FAIL)
         return None
 
     def should_prune(self, step: int, value: float) -> bool:
-        """Whether the trial that trains is not worth going on with; told of each of its validations once."""
-        assert self._asked is not None
-        self._asked.report(value, step)
-        return self._asked.should_prune()
+        """Report a validation of the current trial, and return whether to stop it. Call this once per validation."""
+        assert self._current is not None
+        self._current.report(value, step)
+        return self._current.should_prune()
 
     def tell(self, state: str, value: float | None, reason: str) -> None:
-        """Keep what became of the trial that was training."""
-        assert self._asked is not None
+        """Store the result of the current trial."""
+        assert self._current is not None
         if reason:
-            self._asked.set_user_attr(_REASON, reason)
+            self._current.set_user_attr(_REASON, reason)
         states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-        self._study.tell(self._asked, value if state == "complete" else None, state=states[state])
-        self._asked = None
+        self._study.tell(self._current, value if state == "complete" else None, state=states[state])
+        self._current = None
 
     def trials(self) -> list[Trial]:
-        """The points that came to an end, in order: each once, without those that are tried again."""
+        """Return the trials that have ended, in order, each point once and without those that are tried again."""
         every = self._all()
         again = {trial.user_attrs.get(_RETRY) for trial in every}
         ended = (
@@ -114,7 +116,7 @@ class Study:
         return [_trial(number, trial) for number, trial in enumerate(ended, 1)]
 
     def best(self) -> Trial | None:
-        """The best point; of equal ones the first. None where no trial was completed."""
+        """Return the best trial, the first of equal ones; None if no trial was completed."""
         complete = [trial for trial in self.trials() if trial.value is not None and trial.state == "complete"]
         return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
 
@@ -124,8 +126,8 @@ class Study:
     def _twins(self) -> int:
         return sum(_TWIN in trial.user_attrs for trial in self._all())
 
-    def _same_settings(self, folder: Path) -> None:
-        """See that the study is of this space; how many trials there are may change, and where they are given up."""
+    def _check_settings(self, folder: Path) -> None:
+        """Check that the stored study has the same settings; the number of trials and the pruner may change."""
         settings = self.sweep.model_dump(mode="json", exclude={"trials", "trial_minutes", "pruner"})
         known = self._study.user_attrs.get(_SETTINGS)
         if known is None:
@@ -134,12 +136,12 @@ class Study:
         elif known != settings:
             changed = ", ".join(name for name in settings if settings[name] != known.get(name))
             raise SweepError(
-                f"{folder} holds a sweep whose {changed} differ from what is asked for now: its trials cannot be "
-                "compared with new ones. Give the sweep another name, or remove that folder to begin anew"
+                f"{folder} holds a sweep with another {changed}: its trials cannot be compared with new ones. "
+                "Give the sweep another name, or remove that folder to start again"
             )
 
     def changed_libraries(self, now: Mapping[str, str]) -> list[str]:
-        """Say which libraries have another version than when the sweep began; the first call records them."""
+        """Return which libraries have changed since the sweep began; the first call records their versions."""
         began: dict[str, str] | None = self._study.user_attrs.get(_LIBRARIES)
         if began is None:
             self._study.set_user_attr(_LIBRARIES, dict(now))
@@ -150,8 +152,8 @@ class Study:
             if began.get(name) != now.get(name)
         ]
 
-    def _again(self) -> None:
-        """Put what was cut off, or failed, in line again; in an order in which a kill in between loses nothing."""
+    def _requeue(self) -> None:
+        """Queue trials that were killed or failed again. A kill between any two writes loses no trial."""
         every = self._all()
         again = {trial.user_attrs.get(_RETRY) for trial in every}
         for trial in every:
@@ -181,7 +183,7 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def _suggested(dimension: Dimension, value: Any) -> Any:
-    """A value as Optuna knows it: choices as JSON, for they may be lists."""
+    """Return a value in Optuna's form: choices as JSON, since they may be lists."""
     return json.dumps(value) if dimension.choice is not None else value
 
 

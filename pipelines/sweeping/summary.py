@@ -1,4 +1,4 @@
-"""What came of a sweep: a table on the screen and as an artifact, and best.yaml."""
+"""The result of a sweep: a table on the screen and as an artifact, and best.yaml."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +10,8 @@ from pipelines.sweeping.study import Trial
 from pipelines.sweeping.trial import write_preset
 
 
-def publish(folder: Path, sweep: Sweep, trials: Sequence[Trial], best: Trial | None) -> Path | None:
-    """Leave the best point as a preset, and tell of all, the best first; return the preset."""
+def write_artifact(folder: Path, sweep: Sweep, trials: Sequence[Trial], best: Trial | None) -> Path | None:
+    """Store and print a table of the trials, the best first; write the best as a preset and return its path."""
     rows = [_row(sweep, trial) for trial in sorted(trials, key=_rank)]
     create_table_artifact(key=f"sweep-{sweep.name}", table=rows)
     print(f"\nSweep {sweep.name}: {len(trials)} trials")

@@ -1,6 +1,6 @@
-"""One trial: its point becomes params.yaml of the sweep's clone, DVC makes the model, validation BLEU is what counts.
+"""Runs one trial: writes its point into params.yaml of the sweep's clone, and lets DVC train the model there.
 
-Whether a trial is worth going on with, others decide; it is asked at each validation.
+The result is the validation BLEU. The caller decides at each validation whether to stop the trial.
 """
 
 import json
@@ -15,11 +15,14 @@ from typing import NamedTuple
 
 from ruamel.yaml import YAML
 
+from pipelines.cli_client import use_preset
 from pipelines.environment import environment
-from pipelines.package import RefusedError, use_preset
-from pipelines.process import run_logged
-from pipelines.sweeping.journal import Value, Watch, journal_curves, table_curves
+from pipelines.errors import CommandError
+from pipelines.supervision.logged_command import run_logged
+from pipelines.sweeping.curves import CurvePoint, JournalReader, journal_curves, table_curves
 from pipelines.sweeping.space import Point, Sweep, as_preset
+from seqloom.files import replacing
+from seqloom.places import TRAINING_METRICS, TRAINING_PLOT
 
 STAGE = "train_model"
 LOCK_DELAY, LOCK_TRIES = 5.0, 60
@@ -32,14 +35,14 @@ ShouldPrune = Callable[[int, float], bool]
 
 
 class Result(NamedTuple):
-    """What became of a trial: complete with a value, pruned, or failed with a reason."""
+    """The end of a trial: complete with a value, pruned, or failed with a reason."""
 
     state: str
     value: float | None
     reason: str
     steps: int | None
-    curves: list[Value]
-    restored: bool  # by DVC, without training
+    curves: list[CurvePoint]
+    restored: bool  # from DVC's cache, without training
 
 
 class _PrunedError(Exception):
@@ -51,28 +54,28 @@ class _TooLongError(Exception):
 
 
 class Place(NamedTuple):
-    """Where trials are made, and on whose behalf."""
+    """Where trials run."""
 
-    root: Path  # the clone that the sweep belongs to: the next flow there ends what a killed one left running
+    root: Path  # the clone that the sweep was started in: the next flow there ends the orphans of a killed sweep
     clone: Path
     log: Path
 
 
 def run_trial(place: Place, sweep: Sweep, point: Point, should_prune: ShouldPrune) -> Result:
-    """Train the point; however that ends, none of its processes lives on."""
+    """Train the point. When this returns or raises, all of its processes have ended."""
     clone = place.clone
     shutil.copyfile(clone.with_name("params.yaml"), clone / "params.yaml")
     try:
         preset = write_preset(clone / "scratch" / "trial.yaml", {**sweep.fixed, **point}, f"A trial of {sweep.name}")
         use_preset(clone, preset.relative_to(clone))
-    except RefusedError as error:
+    except CommandError as error:
         return Result("failed", None, str(error), None, [], False)
-    watch, lines, began = Watch(clone / "scratch"), list[str](), time.monotonic()
+    journal, lines, began = JournalReader(clone / "scratch"), list[str](), time.monotonic()
     last: tuple[int, float] | None = None
 
-    def look() -> None:
+    def poll() -> None:
         nonlocal last
-        for step, bleu in watch.validations():
+        for step, bleu in journal.validations():
             last = step, bleu
             if should_prune(step, bleu):
                 raise _PrunedError
@@ -80,43 +83,40 @@ def run_trial(place: Place, sweep: Sweep, point: Point, should_prune: ShouldPrun
             raise _TooLongError
 
     try:
-        status = _reproduce(place, lines, look)
+        status = _reproduce(place, lines, poll)
     except _PrunedError:
         assert last is not None
-        return _unfinished("pruned", f"validation BLEU {last[1]:.2f} at step {last[0]}", last, watch)
+        return _unfinished("pruned", f"validation BLEU {last[1]:.2f} at step {last[0]}", last, journal)
     except _TooLongError:
-        return _unfinished("failed", f"took longer than trial_minutes ({sweep.trial_minutes:g})", last, watch)
+        return _unfinished("failed", f"took longer than trial_minutes ({sweep.trial_minutes:g})", last, journal)
     if status != 0:
-        said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         own = [line for line in lines if not line.startswith("ERROR: ")] or lines
-        return _unfinished("failed", "; ".join(said) or (own[-1] if own else f"ended with {status}"), last, watch)
-    return _finished(clone, sweep, restored=watch.path is None and not watch.validations())
+        return _unfinished("failed", "; ".join(errors) or (own[-1] if own else f"ended with {status}"), last, journal)
+    return _finished(clone, sweep, restored=journal.path is None and not journal.validations())
 
 
 def write_preset(path: Path, point: Point, purpose: str) -> Path:
-    """Write a point as a preset, whose first comment says what it is; whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
+    """Write a point as a preset, with `purpose` as its first comment."""
     yaml = YAML()
     yaml.representer.add_representer(
         type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
-    with beside.open("w", encoding="utf-8") as file:
+    with replacing(path) as beside, beside.open("w", encoding="utf-8") as file:
         file.write(f"# {purpose}\n")
         yaml.dump(as_preset(point), file)
-    beside.replace(path)
     return path
 
 
 def drop_checkpoints(clone: Path) -> None:
-    """Remove what training keeps to go on from; the point of a trial that has ended is not trained again."""
+    """Remove the checkpoints: the point of a trial that has ended is not trained again."""
     for journal in (clone / "scratch").glob("*/journal.jsonl"):
         shutil.rmtree(journal.parent, ignore_errors=True)
 
 
-def _reproduce(place: Place, lines: list[str], look: Callable[[], None]) -> int:
-    # The code of the copy is what DVC hashes there, so it is what runs there.
-    surroundings = {**environment(place.root), "PYTHONPATH": str(place.clone / "src")}
+def _reproduce(place: Place, lines: list[str], poll: Callable[[], None]) -> int:
+    # DVC hashes the code of the copy, so that code runs.
+    variables = {**environment(place.root), "PYTHONPATH": str(place.clone / "src")}
     status = 0
     for _ in range(LOCK_TRIES):
         lines.clear()
@@ -125,10 +125,10 @@ def _reproduce(place: Place, lines: list[str], look: Callable[[], None]) -> int:
             command,
             log=place.log,
             root=place.clone,
-            environment=surroundings,
-            tell=lines.append,
+            environment=variables,
+            on_line=lines.append,
             hidden=_HINTS,
-            look=look,
+            poll=poll,
         )
         if status == 0 or not any(_LOCKED.search(line) for line in lines):
             break
@@ -136,15 +136,15 @@ def _reproduce(place: Place, lines: list[str], look: Callable[[], None]) -> int:
     return status
 
 
-def _unfinished(state: str, reason: str, last: tuple[int, float] | None, watch: Watch) -> Result:
+def _unfinished(state: str, reason: str, last: tuple[int, float] | None, journal: JournalReader) -> Result:
     step, bleu = last or (None, None)
-    return Result(state, bleu, reason, step, journal_curves(watch.path) if watch.path else [], False)
+    return Result(state, bleu, reason, step, journal_curves(journal.path) if journal.path else [], False)
 
 
 def _finished(clone: Path, sweep: Sweep, *, restored: bool) -> Result:
-    metrics = json.loads((clone / "metrics" / "training.json").read_text(encoding="utf-8"))
-    value, curves = metrics.get(sweep.metric), table_curves(clone / "plots" / "training.csv")
+    metrics = json.loads((clone / TRAINING_METRICS).read_text(encoding="utf-8"))
+    value, curves = metrics.get(sweep.metric), table_curves(clone / TRAINING_PLOT)
     if not isinstance(value, int | float) or not math.isfinite(value):
-        reason = f"metrics/training.json has no {sweep.metric} that is a number: {value!r}"
+        reason = f"{TRAINING_METRICS}: {sweep.metric} must be a number, not {value!r}"
         return Result("failed", None, reason, metrics.get("steps"), curves, restored)
     return Result("complete", float(value), "", metrics.get("steps"), curves, restored)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloom.corpus.guard import Finding, compare
+from seqloom.corpus.guard import compare
 from seqloom.corpus.settings import GuardSettings
 from seqloom.errors import CorpusError
 
@@ -112,12 +112,6 @@ def test_tighter_bounds_never_accept_more(before, now, drop, growth, tighter):
         assert passes(drop, growth)
     assert passes(0, 0) == (now == before)
     assert passes(1, None)
-
-
-def test_a_finding_becomes_plain_data():
-    assert Finding("kept", 1, 2, None, 1.5).record() == {
-        "what": "kept", "now": 1, "before": 2, "low": None, "high": 1.5, "ok": True
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("now", [{}, {"kept": "many"}, {"kept": float("nan")}, {"kept": None}, {"kept": True}])

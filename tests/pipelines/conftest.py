@@ -1,4 +1,4 @@
-"""Small repositories with a DAG of shell commands, and one Prefect server for all tests of a process."""
+"""Small repositories with a DAG of shell commands, and one Prefect server per test process."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ MakeRepository = Callable[[str], Path]
 
 @pytest.fixture
 def make_repository(tmp_path: Path, root: Path) -> MakeRepository:
-    """A DVC repository with the given dvc.yaml and the params of this one."""
+    """Make a DVC repository with the given dvc.yaml and this repository's params.yaml."""
 
     def make(dvc_yaml: str) -> Path:
         folder = tmp_path / "repository"
@@ -38,7 +38,7 @@ def make_repository(tmp_path: Path, root: Path) -> MakeRepository:
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prefect server on a free port of this machine, with a database of its own; flows of tests report to it."""
+    """A Prefect server on a free port, with its own database; the flows of tests report to it."""
     give_prefect_database(Path(os.environ["PREFECT_HOME"]))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -52,7 +52,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         _wait_for(f"{url}/health", server, log)
         with temporary_settings({PREFECT_API_URL: url}):
             yield url
-            APILogHandler().flush()  # what is still to be sent, while there is someone to receive it
+            APILogHandler().flush()  # send the rest while the server still runs
     finally:
         server.terminate()
         server.wait(30)

@@ -24,26 +24,26 @@ def clone(make_repository: Callable[[str], Path]) -> Path:
     return root
 
 
-def spoil(root: Path) -> Path:
+def corrupt(root: Path) -> Path:
     name = hashlib.md5(b"whole").hexdigest()
     path = root / ".dvc" / "cache" / "files" / "md5" / name[:2] / name[2:]
     path.chmod(0o644)
     path.write_text("rotten", encoding="utf-8")
-    path.chmod(0o444)  # which DVC takes for a promise
+    path.chmod(0o444)  # DVC does not check read-only objects
     return path
 
 
-def test_what_lies_in_the_workspace_is_put_back(clone: Path) -> None:
+def test_a_broken_object_is_restored_from_the_workspace(clone: Path) -> None:
     assert mend(clone) == []
-    path = spoil(clone)
+    path = corrupt(clone)
     assert mend(clone) == [hashlib.md5(b"whole").hexdigest()]
     assert path.read_text(encoding="utf-8") == "whole"
     assert changed_stages(clone) == set()
 
 
-def test_what_was_changed_in_the_workspace_is_not_taken_for_the_result(clone: Path) -> None:
+def test_a_changed_file_of_the_workspace_is_not_taken_for_the_result(clone: Path) -> None:
     recorded = (clone / "dvc.lock").read_bytes()
-    spoil(clone)
+    corrupt(clone)
     (clone / "folder" / "a").unlink()
     mend(clone)
     assert (clone / "dvc.lock").read_bytes() == recorded
@@ -52,11 +52,11 @@ def test_what_was_changed_in_the_workspace_is_not_taken_for_the_result(clone: Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("remote", [True, False])
-def test_what_is_gone_is_fetched_or_made_again(clone: Path, tmp_path: Path, remote: bool) -> None:
+def test_a_missing_object_is_fetched_or_made_again(clone: Path, tmp_path: Path, remote: bool) -> None:
     if remote:
         dvc(clone, "remote", "add", "--default", "away", str(tmp_path / "remote"))
         dvc(clone, "push")
-    path = spoil(clone)
+    path = corrupt(clone)
     (clone / "folder" / "a").unlink()
     (clone / "folder" / "b").unlink()
     mend(clone)

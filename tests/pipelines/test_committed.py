@@ -1,4 +1,4 @@
-"""Results that differ from those of the last commit."""
+"""How results that differ from the last commit are explained."""
 
 import json
 import subprocess
@@ -54,12 +54,12 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_committed_results_need_no_word(clone: Path) -> None:
+def test_committed_results_are_not_explained(clone: Path) -> None:
     assert not committed.differ(clone)
     assert committed.of_another_machine(clone) is None
 
 
-def test_equal_inputs_and_other_results_are_another_machine(clone: Path) -> None:
+def test_other_results_from_equal_inputs_are_explained_by_the_machine(clone: Path) -> None:
     write(clone, lock(outs=[{"path": "model", "md5": "9"}]), 28.1)
     assert committed.differ(clone)
     explanation = committed.of_another_machine(clone)
@@ -77,13 +77,13 @@ def test_equal_inputs_and_other_results_are_another_machine(clone: Path) -> None
         {"cmd": "train --fast"},
     ],
 )
-def test_another_input_explains_other_results(clone: Path, changed: dict[str, Any]) -> None:
+def test_results_with_another_input_are_not_explained(clone: Path, changed: dict[str, Any]) -> None:
     write(clone, lock(outs=[{"path": "model", "md5": "9"}], **changed), 28.1)
     assert committed.differ(clone)
     assert committed.of_another_machine(clone) is None
 
 
-def test_a_folder_without_git_or_without_a_commit_needs_no_word(tmp_path: Path) -> None:
+def test_without_git_or_a_commit_there_is_no_explanation(tmp_path: Path) -> None:
     (tmp_path / "metrics").mkdir()
     write(tmp_path, lock(), 27.6)
     assert committed.of_another_machine(tmp_path) is None
@@ -92,7 +92,7 @@ def test_a_folder_without_git_or_without_a_commit_needs_no_word(tmp_path: Path) 
     assert committed.of_another_machine(tmp_path) is None
 
 
-def test_a_commit_without_scores_is_explained_without_numbers(clone: Path) -> None:
+def test_the_explanation_has_no_numbers_if_the_commit_has_no_scores(clone: Path) -> None:
     git(clone, "rm", "--cached", "metrics/evaluation.json")
     git(clone, "commit", "-m", "Without scores")
     write(clone, lock(outs=[{"path": "model", "md5": "9"}]), 28.1)

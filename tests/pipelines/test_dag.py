@@ -1,4 +1,4 @@
-"""The graph as dvc.yaml has it."""
+"""The graph of dvc.yaml: order, meta and changed stages."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ def diamond(make_repository: Callable[[str], Path]) -> Path:
     return folder
 
 
-def test_the_real_dag_in_its_order(root: Path) -> None:
+def test_the_dag_of_this_repository(root: Path) -> None:
     stages = read_stages(root)
     names = [stage.name for stage in stages]
     assert names == [
@@ -40,7 +40,7 @@ def test_the_real_dag_in_its_order(root: Path) -> None:
     assert stages[-1].after == set(names[:-1])
 
 
-def test_a_stage_comes_after_what_it_reads_and_ties_keep_the_order_of_the_file(diamond: Path) -> None:
+def test_a_stage_comes_after_its_dependencies_and_ties_keep_the_order_of_the_file(diamond: Path) -> None:
     stages = read_stages(diamond)
     assert [stage.name for stage in stages] == ["first", "right", "left", "last"]
     assert [set(stage.after) for stage in stages] == [set(), {"first"}, {"first"}, {"first", "left", "right"}]
@@ -59,7 +59,7 @@ def test_changed_stages_are_those_that_dvc_would_run(diamond: Path) -> None:
     assert changed_stages(diamond) == {"left", "last"}
 
 
-def test_a_dvc_yaml_that_is_wrong_is_an_error_of_dvc(diamond: Path) -> None:
+def test_a_wrong_dvc_yaml_raises_an_error_of_dvc(diamond: Path) -> None:
     (diamond / "dvc.yaml").write_text("stages: {a: {cmd: b, outputs: [c]}}", encoding="utf-8")
     with pytest.raises(DvcException, match=r"dvc\.yaml"):
         read_stages(diamond)

@@ -1,4 +1,4 @@
-"""A result goes to Git without touching what a person works on, and to DVC's remote; what is done is not done again."""
+"""Publishing to Git, without changing the working folder, and to DVC's remote; nothing is done twice."""
 
 import shutil
 import subprocess
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.publish import Publication, PublishError, is_published, publish
+from pipelines.errors import PublishError
+from pipelines.publish import Publication, is_published, publish
 from tests.commands import dvc
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
@@ -27,7 +28,7 @@ def git(root: Path, *words: str) -> str:
 @pytest.fixture
 def clone(make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-        monkeypatch.setenv(name, "/dev/null")  # nobody has told Git who works here
+        monkeypatch.setenv(name, "/dev/null")  # Git has no user
     root = make_repository(DAG)
     (root / "given").write_text("1", encoding="utf-8")
     (root / ".gitignore").write_text("/data\n/scratch\n/.dvc*\n", encoding="utf-8")
@@ -40,9 +41,9 @@ def clone(make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-def test_a_branch_of_its_own_gets_the_results_and_the_working_branch_nothing(clone: Path) -> None:
+def test_results_are_committed_to_their_own_branch_and_the_working_branch_is_unchanged(clone: Path) -> None:
     wanted = Publication(commit="branch")
-    (clone / "given").write_text("what a person is at", encoding="utf-8")
+    (clone / "given").write_text("work in progress", encoding="utf-8")
     (clone / "new.txt").touch()
     git(clone, "add", "new.txt")
     before = (git(clone, "rev-parse", "HEAD"), git(clone, "status", "--porcelain"))
@@ -59,16 +60,16 @@ def test_a_branch_of_its_own_gets_the_results_and_the_working_branch_nothing(clo
     publish(clone, wanted, "m/2", "second")
     assert git(clone, "log", "--format=%s", "--first-parent", "retrained").split() == ["second", "first", "begin"]
     assert git(clone, "show", "retrained:metrics/a.json") == "2"
-    assert git(clone, "show", "retrained:given") == "what a person is at"  # what HEAD has since
+    assert git(clone, "show", "retrained:given") == "work in progress"  # the later commit of HEAD
 
 
 @pytest.mark.slow
-def test_a_tag_per_version_and_a_commit_here(clone: Path) -> None:
+def test_results_are_committed_to_a_tag_per_version_or_here(clone: Path) -> None:
     publish(clone, Publication(commit="tag"), "m/1", "first")
     assert git(clone, "show", "m/1:metrics/a.json") == "1"
     assert git(clone, "log", "--format=%s") == "begin"
     assert not is_published(clone, Publication(commit="tag"), "m/2")
-    (clone / "given").write_text("what a person is at", encoding="utf-8")
+    (clone / "given").write_text("work in progress", encoding="utf-8")
     publish(clone, Publication(commit="here"), "m/1", "here it is")
     assert git(clone, "log", "--format=%s").splitlines() == ["here it is", "begin"]
     assert git(clone, "status", "--porcelain") == "M given"
@@ -76,11 +77,11 @@ def test_a_tag_per_version_and_a_commit_here(clone: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_push_that_fails_is_told_and_made_up_for(clone: Path, tmp_path: Path) -> None:
+def test_a_failed_push_is_reported_and_completed_by_the_next_call(clone: Path, tmp_path: Path) -> None:
     wanted = Publication(push=True, commit="tag")
     assert publish(clone, Publication(push=True), "m/1", "x")[0].startswith("not pushed: DVC has no default remote")
     remote = tmp_path / "remote"
-    remote.touch()  # no folder can be made there
+    remote.touch()  # so that no folder can be made there
     dvc(clone, "remote", "add", "--default", "away", str(remote))
     with pytest.raises(PublishError, match=r"(?s)^dvc push to away: .*done: committed \(refs/tags/m/1\)$"):
         publish(clone, wanted, "m/1", "first")

@@ -1,4 +1,4 @@
-"""A retraining day by day, on a DAG of shell commands and with a stand-in for the commands of the package."""
+"""The flow `retrain` day by day, on a DAG of shell commands and with a stand-in for `seqloom` commands."""
 
 import json
 import os
@@ -14,13 +14,14 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 
-from pipelines import endings, notify, package, steps
+from pipelines import cli_client, notify, tasks
 from pipelines import rollback as rollback_module
+from pipelines.errors import CommandError
 from pipelines.notify import Notice
-from pipelines.package import RefusedError
 from pipelines.retrain import retrain
 from pipelines.rollback import rollback
-from pipelines.workspace import alone
+from pipelines.supervision import final_states
+from pipelines.supervision.clone_lock import hold_clone
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -33,7 +34,7 @@ stages:
     deps: [model]
     metrics: [{metrics/registration.json: {cache: false}}]
 """
-# A version per model; the gate likes those that hold the word "good".
+# One version per model; the gate promotes those that contain the word "good".
 REGISTER = """
 set -e
 echo register >> runs
@@ -49,12 +50,12 @@ printf '{"fingerprint": "%s"}' $print > metrics/registration.json
 
 
 class Answer(NamedTuple):
-    """What a command says once it is waited for."""
+    """The result of a command."""
 
     said: str
-    fault: RefusedError | None = None
+    fault: CommandError | None = None
 
-    def answer(self, fine: object = ()) -> str:
+    def output(self, fine: object = ()) -> str:
         if self.fault:
             raise self.fault
         return self.said
@@ -64,12 +65,12 @@ class Answer(NamedTuple):
 
 
 class Package:
-    """What the commands of the package would say in this folder: the guard refuses sources that hold `rubbish`."""
+    """A stand-in for `seqloom` commands in this folder; the guard refuses sources that contain `rubbish`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.watched: list[str] = ["good 1"]
-        self.fails: list[RefusedError] = []
+        self.fails: list[CommandError] = []
         self.asked: list[tuple[str, ...]] = []
 
     def __call__(self, root: Path, module: str, *arguments: str) -> "Answer":
@@ -77,7 +78,7 @@ class Package:
             return Answer("")
         try:
             said = getattr(self, arguments[0])(*arguments[1:])
-        except RefusedError as error:
+        except CommandError as error:
             return Answer("", error)
         return Answer(said if isinstance(said, str) else json.dumps(said))
 
@@ -131,20 +132,20 @@ def clone(make_repository: Callable[[str], Path]) -> Path:
 @pytest.fixture
 def commands(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
     stand_in = Package(clone)
-    monkeypatch.setattr(package, "Asked", stand_in)
+    monkeypatch.setattr(cli_client, "Call", stand_in)
     return stand_in
 
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     notices: list[Notice] = []
-    for module in (notify, endings, rollback_module):
+    for module in (notify, final_states, rollback_module):
         monkeypatch.setattr(module, "notify", lambda root, notice: notices.append(notice) or True)
     return notices
 
 
 def day(root: Path, **given: Any) -> tuple[str, str, list[str]]:
-    """Retrain, and return the type and the name of the state, and what was run."""
+    """Retrain, and return the type and the name of the state, and the stages that ran."""
     state: State[Any] = retrain(root, **given, return_state=True)
     runs = root / "runs"
     done = runs.read_text(encoding="utf-8").split() if runs.exists() else []
@@ -158,36 +159,34 @@ def test_a_week(clone: Path, commands: Package, told: list[Notice]) -> None:
     assert day(clone) == ("COMPLETED", "Skipped", [])
     commands.watched.append("rubbish")
     assert day(clone) == ("FAILED", "Refused", ["prepare"])
-    assert day(clone) == ("FAILED", "Refused", [])  # again, for what was refused lies prepared
+    assert day(clone) == ("FAILED", "Refused", [])  # the refused data is still prepared
     assert day(clone, accept_data=True) == ("COMPLETED", "NotPromoted", ["train", "register"])
     assert day(clone) == ("COMPLETED", "Skipped", [])
     commands.watched.append("good 2")
     assert day(clone, warm_start=True) == ("COMPLETED", "Promoted", everything)
     assert (clone / "start").read_text(encoding="utf-8") == "models:/toy/1"
-    assert day(clone, warm_start=True) == ("COMPLETED", "Skipped", [])  # though there is a new champion to start from
+    assert day(clone, warm_start=True) == ("COMPLETED", "Skipped", [])  # although there is a new champion
     assert [notice.title.rpartition(" ")[2] for notice in told] == ["Promoted", "Refused", "NotPromoted", "Promoted"]
     assert "pairs is 3, was 100; it may be 50 to 200" in told[1].text()
 
 
-def test_the_report_says_once_what_became_of_each_stage(clone: Path, commands: Package, told: list[Notice]) -> None:
+def test_each_stage_is_reported_once(clone: Path, commands: Package, told: list[Notice]) -> None:
     state: State[Any] = retrain(clone, return_state=True)
-    assert [(outcome.stage, outcome.what) for outcome in state.result()] == [
+    assert [(result.stage, result.what) for result in state.result()] == [
         ("prepare_corpus", "run"), ("train_model", "run"), ("register_model", "run")
     ]  # fmt: skip
     with get_client(sync_client=True) as client:
         run = FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-        tasks = [task.name for task in client.read_task_runs(flow_run_filter=run)]
+        names = [task.name for task in client.read_task_runs(flow_run_filter=run)]
         artifacts = {each.key: each.description for each in client.read_artifacts(flow_run_filter=run)}
-    assert sorted(tasks) == [
+    assert sorted(names) == [
         "guard the data", "look for new data", "prepare_corpus", "publish", "register_model", "train_model"
     ]  # fmt: skip
     assert set(artifacts) == {"data-guard", "retraining", "training-result"}
     assert all(artifacts.values())
 
 
-def test_accepted_data_stays_accepted_when_training_fails_or_is_killed(
-    clone: Path, commands: Package, told: list[Notice]
-) -> None:
+def test_accepted_data_stays_accepted_if_training_fails(clone: Path, commands: Package, told: list[Notice]) -> None:
     commands.watched.append("rubbish")
     (clone / "dvc.yaml").write_text(DAG.replace("cat corpus", "exit 1; cat corpus"), encoding="utf-8")
     assert day(clone, accept_data=True) == ("FAILED", "Failed", ["prepare", "train"])
@@ -198,28 +197,28 @@ def test_accepted_data_stays_accepted_when_training_fails_or_is_killed(
 def test_a_source_that_does_not_answer_is_asked_again(
     clone: Path, commands: Package, told: list[Notice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "DELAY", 0.05)
-    silence = RefusedError("toy: no answer", os.EX_TEMPFAIL)
-    commands.fails += [silence] * steps.TRIES
+    monkeypatch.setattr(tasks, "DELAY", 0.05)
+    silence = CommandError("toy: no answer", os.EX_TEMPFAIL)
+    commands.fails += [silence] * tasks.TRIES
     assert day(clone) == ("FAILED", "Unreachable", [])
     assert [notice.happened for notice in told] == ["toy: no answer"]
     commands.fails += [silence]
     assert day(clone)[1] == "Promoted"
 
 
-def test_the_second_of_two_at_once_is_busy_and_pages_nobody(clone: Path, commands: Package, told: list[Notice]) -> None:
-    with alone(clone):
+def test_a_second_run_is_busy_and_sends_no_notice(clone: Path, commands: Package, told: list[Notice]) -> None:
+    with hold_clone(clone):
         assert day(clone) == ("CANCELLED", "Busy", [])
     assert told == []
 
 
-def test_what_could_not_be_published_is_published_by_the_next_run(
+def test_a_failed_publication_is_completed_by_the_next_run(
     clone: Path, commands: Package, told: list[Notice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which("git") is None:
         pytest.skip("needs git")
     wanted = {"commit": "tag"}
-    assert day(clone, **wanted)[:2] == ("FAILED", "NotPublished")  # for there is no Git
+    assert day(clone, **wanted)[:2] == ("FAILED", "NotPublished")  # there is no Git repository
     assert "toy version 1 is champion" in told[-1].happened
     for words in (
         ["init", "-q"],
@@ -233,7 +232,7 @@ def test_what_could_not_be_published_is_published_by_the_next_run(
     assert day(clone, **wanted) == ("COMPLETED", "Skipped", [])
 
 
-def test_a_clock_that_jumps_is_no_news_and_hides_none(clone: Path, commands: Package, told: list[Notice]) -> None:
+def test_file_times_do_not_matter(clone: Path, commands: Package, told: list[Notice]) -> None:
     everything = ["prepare", "train", "register"]
     assert day(clone) == ("COMPLETED", "Promoted", everything)
     for year in (2001, 2041):
@@ -250,7 +249,7 @@ def test_a_clock_that_jumps_is_no_news_and_hides_none(clone: Path, commands: Pac
     assert len(told) == 3
 
 
-def test_a_rollback_is_told(clone: Path, commands: Package, told: list[Notice]) -> None:
+def test_a_rollback_sends_a_notice(clone: Path, commands: Package, told: list[Notice]) -> None:
     (clone / "scratch").mkdir()
     state: State[Any] = rollback("it drops numbers", root=clone, return_state=True)
     assert (state.type.value, state.name, state.message) == (

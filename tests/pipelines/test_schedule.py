@@ -1,4 +1,4 @@
-"""Deployments as prefect.yaml has them, served from one process with a server of its own."""
+"""The deployments of prefect.yaml, served from one process with its own server."""
 
 import json
 import os
@@ -20,12 +20,12 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from pipelines import ROOT
-from pipelines.client import API, NOTE, find_schedule
 from pipelines.deployments import When, read_deployments, settle
+from pipelines.prefect_cli import API, NOTE, find_schedule
 from pipelines.schedule import PORT_VARIABLE, read_port
-from pipelines.server import ScheduleError
+from pipelines.supervision.prefect_server import ScheduleError
 from tests.no_network.sitecustomize import NO_NETWORK
-from tests.pipelines.test_recovery import marked
+from tests.pipelines.supervision.test_recovery import marked
 from tests.templates import give_prefect_database
 
 DAG = """
@@ -42,14 +42,14 @@ print(json.dumps(says[sys.argv[1]]))
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A folder with a stand-in for the package: sources that have nothing new, and a guard that likes everything."""
+    """A folder with stand-ins for `seqloom` commands: sources without news, and a guard that accepts everything."""
     for module, text in (("cli", COMMANDS), ("stages", "")):
         folder = tmp_path / "package" / "seqloom" / module
         folder.mkdir(parents=True)
         (folder / "__main__.py").write_text(text, encoding="utf-8")
-        (folder.parent / "__init__.py").touch()
-    for name in ("errors.py", "plain_yaml.py", "printable.py"):  # flows read params.yaml in their own process
-        shutil.copy(ROOT / "src" / "seqloom" / name, tmp_path / "package" / "seqloom")
+    # Other modules, which flows import in their own process, are the real ones.
+    path = f"__path__.append({str(ROOT / 'src' / 'seqloom')!r})\n"
+    (tmp_path / "package" / "seqloom" / "__init__.py").write_text(path, encoding="utf-8")
     return tmp_path / "package"
 
 
@@ -65,7 +65,7 @@ def ask(url: str, path: str, body: dict[str, Any]) -> Any:
     ("given", "variable", "port"),
     [(None, None, 4200), (None, "", 4200), (None, "4300", 4300), ("0", "4300", 0), ("4301", "rubbish", 4301)],
 )
-def test_the_port_is_the_argument_else_the_environments_else_4200(
+def test_the_port_comes_from_the_argument_the_environment_or_is_4200(
     given: str | None, variable: str | None, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(PORT_VARIABLE, raising=False)
@@ -82,7 +82,7 @@ def test_the_port_is_the_argument_else_the_environments_else_4200(
         ([], {PORT_VARIABLE: "65536"}, "PREFECT_SERVER_API_PORT is '65536'; valid is a whole number from 0 to 65535"),
     ],
 )
-def test_a_wrong_port_is_told_in_one_line(words: list[str], environment: dict[str, str], said: str) -> None:
+def test_a_wrong_port_is_reported_in_one_line(words: list[str], environment: dict[str, str], said: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipelines", "schedule", *words], env={**os.environ, API: "", **environment},
         capture_output=True, text=True, check=False,
@@ -95,17 +95,20 @@ def test_a_wrong_port_is_told_in_one_line(words: list[str], environment: dict[st
 @pytest.mark.parametrize(
     ("when", "said"),
     [
-        (When(cron="at three"), "'at three' is no cron expression; valid is such as '30 2 * * 1-5'"),
-        (When(timezone="Europe/Bonn"), "'Europe/Bonn' is no time zone; valid are names such as UTC and Europe/Berlin"),
+        (When(cron="at three"), "'at three' is not a cron expression; valid is, for example, '30 2 * * 1-5'"),
+        (
+            When(timezone="Europe/Bonn"),
+            "'Europe/Bonn' is not a time zone; valid are names such as UTC and Europe/Berlin",
+        ),
         (When(every=0), "--every is 0; valid is a number of seconds above 0"),
     ],
 )
-def test_a_wrong_time_is_told(root: Path, when: When, said: str) -> None:
+def test_a_wrong_schedule_is_reported(root: Path, when: When, said: str) -> None:
     with pytest.raises(ScheduleError, match=f"^{re.escape(said)}$"):
         read_deployments(root, when)
 
 
-def test_every_deployment_has_a_name_of_its_own_and_is_in_the_manual(root: Path) -> None:
+def test_every_deployment_is_in_the_manual(root: Path) -> None:
     names = {f"{each.flow_name}/{each.name}" for each in read_deployments(root, When())}
     assert names == {"retrain/nightly", "train/once", "rollback/champion", "sweep/settings"}
     manual = (root / "docs" / "SCHEDULE.md").read_text(encoding="utf-8")
@@ -114,7 +117,7 @@ def test_every_deployment_has_a_name_of_its_own_and_is_in_the_manual(root: Path)
 
 @pytest.fixture
 def server(prefect_server: str) -> Iterator[SyncPrefectClient]:
-    """A client of the server, from which deployments that a test makes are removed afterwards."""
+    """A client of the server; deployments made by the test are removed afterwards."""
     with get_client(sync_client=True) as client:
         yield client
         for each in client.read_deployments():
@@ -138,7 +141,7 @@ def test_only_deployments_of_this_clone_that_are_no_longer_served_are_removed(
 
 
 @pytest.mark.slow
-def test_what_somebody_paused_stays_paused_when_it_is_served_again(root: Path, server: SyncPrefectClient) -> None:
+def test_a_paused_deployment_stays_paused_when_it_is_served_again(root: Path, server: SyncPrefectClient) -> None:
     def serve() -> Any:
         deployments = read_deployments(root, When())
         settle(root, deployments)
@@ -164,7 +167,7 @@ PATIENCE = 240.0  # seconds for a server and a flow to start
 
 
 class Schedule:
-    """`make schedule` in a clone: a process, what it says, and its server."""
+    """`make schedule` in a clone: its process, its output and its server."""
 
     def __init__(self, clone: Path, package: Path, root: Path, *words: str, **environment: str) -> None:
         shutil.copy(root / "prefect.yaml", clone)
@@ -180,19 +183,19 @@ class Schedule:
             )  # fmt: skip
 
     def wait_for(self, reached: Callable[[], Any]) -> Any:
-        """Wait until `reached` returns something, and return that."""
+        """Wait until `reached` returns a true value, and return it."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.process.poll() is None:
             time.sleep(0.3)
             words = self.said.read_text(encoding="utf-8").replace(";", " ").split()
             self.url = next((word for word in words if word.startswith("http://")), "")
-            with suppress(OSError):  # a busy server may take its time
+            with suppress(OSError):  # a busy server may not answer in time
                 if self.url and (found := reached()):
                     return found
         raise AssertionError(self.said.read_text(encoding="utf-8"))
 
     def deployments(self) -> dict[str, Any]:
-        """The deployments by their names, once all are there."""
+        """Wait for all deployments and return them by name."""
         return {each["name"]: each for each in self.wait_for(self._all)}
 
     def _all(self) -> Any:
@@ -200,7 +203,7 @@ class Schedule:
         return found if len(found) == 4 else None
 
     def end(self) -> None:
-        """Kill whatever is left of it."""
+        """Kill all of its processes."""
         for pid in [*map(int, _flows_of(self.clone)), self.process.pid]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -237,7 +240,7 @@ def test_a_scheduled_run_completes_and_nothing_outlives_a_schedule_that_is_kille
         end = time.monotonic() + 60
         while _answers(schedule.url) and time.monotonic() < end:
             time.sleep(0.2)
-        assert not _answers(schedule.url)  # the server has gone with it
+        assert not _answers(schedule.url)  # the server has ended with it
         assert find_schedule(clone) is None
     finally:
         schedule.end()
@@ -256,7 +259,7 @@ stages:
 @pytest.mark.slow
 @pytest.mark.drill
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
-def test_a_schedule_that_is_told_to_end_cancels_the_run_at_work_and_leaves_nobody(
+def test_a_signal_ends_a_schedule_with_its_run_and_all_processes(
     number: signal.Signals, status: int, make_repository: Callable[[str], Path], package: Path, root: Path
 ) -> None:
     clone = make_repository(PATIENT)
@@ -295,7 +298,7 @@ def _answers(url: str) -> bool:
 
 
 def _flows_of(clone: Path) -> list[str]:
-    """Flow runs that outlive their schedule for as long as they have to do."""
+    """Return the process numbers of flow runs of the clone."""
     wanted = os.fsencode(f"PREFECT_HOME={clone}/.prefect")
     found = []
     for folder in Path("/proc").glob("[0-9]*"):

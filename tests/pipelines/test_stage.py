@@ -1,4 +1,4 @@
-"""One stage as a task run: what becomes of it, and what a failure says."""
+"""One stage as a task run: its result, and the message of a failure."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from prefect import flow
 
 from pipelines import stage as stage_module
 from pipelines.dag import read_stages
-from pipelines.stage import Outcome, StageError, run_stage
-from pipelines.workspace import BusyError
+from pipelines.errors import BusyError, StageError
+from pipelines.stage import StageResult, run_stage
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 @flow(name="toy", persist_result=False)
-def toy(root: Path, changed: bool = True) -> Outcome:
+def toy(root: Path, changed: bool = True) -> StageResult:
     (stage,) = read_stages(root)
     return run_stage(stage, root, changed=changed)
 
@@ -35,12 +35,12 @@ def test_a_stage_is_run_once_and_then_restored_or_up_to_date(make_repository: Ca
     assert toy(root).what == "up to date"
     (root / "out").unlink()
     assert toy(root).what == "restored"
-    assert toy(root, changed=False) == Outcome("only", "up to date", 0.0)
+    assert toy(root, changed=False) == StageResult("only", "up to date", 0.0)
     assert (root / "runs").read_text(encoding="utf-8") == "run\n"
     assert (root / "scratch" / "logs" / "only.log").exists()
 
 
-def test_a_failure_is_told_in_the_words_of_the_stage_and_not_tried_again(
+def test_a_failure_has_the_message_of_the_stage_and_is_not_retried(
     make_repository: Callable[[str], Path],
 ) -> None:
     root = make_repository(
@@ -52,25 +52,27 @@ def test_a_failure_is_told_in_the_words_of_the_stage_and_not_tried_again(
     assert (root / "runs").read_text(encoding="utf-8") == "run\n"
 
 
-def test_a_defect_is_told_by_the_end_of_its_traceback(make_repository: Callable[[str], Path]) -> None:
+def test_a_defect_has_the_last_line_of_its_traceback(make_repository: Callable[[str], Path]) -> None:
     root = make_repository(one_stage("echo 'Traceback (most recent call last):'; echo 'KeyError: 1'; exit 1"))
     with pytest.raises(StageError, match=r"^only: KeyError: 1$"):
         toy(root)
 
 
-def test_what_dvc_itself_says_is_told_whole() -> None:
+def test_an_error_of_dvc_is_reported_in_full() -> None:
     said = ["Running", "ERROR: unable to read: 'params.yaml'", "  line 100, column 9"]
     assert stage_module._reason(said) == "unable to read: 'params.yaml' line 100, column 9"
     assert stage_module._reason(["just words"]) == "just words"
-    assert stage_module._reason([]) == "ended without a word"
+    assert stage_module._reason([]) == "ended without a message"
 
 
-def test_what_may_pass_is_tried_again(make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transient_failure_is_retried(
+    make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(stage_module, "RETRY_DELAY", 0.1)
     command = "echo run >> runs; grep -c run runs > out; exit $(( $(cat out) < 3 ? 75 : 0 ))"
     root = make_repository(one_stage(command))
     with pytest.raises(StageError):
-        toy(root)  # one that asks for no other try
+        toy(root)  # a stage without retries
     (root / "runs").unlink()
     (root / "dvc.yaml").write_text(one_stage(command, "{retries: 2}"), encoding="utf-8")
     assert toy(root).what == "run"

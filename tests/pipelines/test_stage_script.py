@@ -11,7 +11,7 @@ SYSTEM = "/usr/bin:/bin"
 
 
 def interpreter(folder: Path) -> Path:
-    """A stand-in for Python that says where it is, what it was given and which code comes first."""
+    """Make a stand-in for Python that prints its path, its arguments and PYTHONPATH."""
     folder.mkdir(parents=True)
     program = folder / "python"
     program.write_text(
@@ -61,14 +61,14 @@ def test_a_worktree_uses_the_interpreter_of_its_clone(clone: Path, tmp_path: Pat
     assert run(worktree).stdout.splitlines()[0] == f"{worktree}/.venv/bin/python"
 
 
-def test_without_one_of_its_own_it_takes_that_of_the_path(tmp_path: Path) -> None:
+def test_without_a_virtual_environment_the_python_on_path_is_used(tmp_path: Path) -> None:
     program = interpreter(tmp_path / "bin")
     done = run(tmp_path / "clone", PATH=f"{program.parent}{os.pathsep}{SYSTEM}", PYTHONPATH="/elsewhere")
     assert done.stdout.splitlines()[0] == str(program)
     assert done.stdout.splitlines()[2] == f"{tmp_path}/clone/src:/elsewhere"
 
 
-def test_without_any_it_says_what_to_do(tmp_path: Path) -> None:
+def test_without_any_python_the_error_says_what_to_do(tmp_path: Path) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("sh", "git"):
@@ -96,7 +96,7 @@ def test_a_copy_of_a_clone_sees_the_files_that_git_ignores(clone: Path) -> None:
     assert found == {"README.md": "of the commit", "my pairs.tsv": "my pairs.tsv", "folder/part.tsv": "folder/part.tsv"}
 
 
-def test_a_home_that_cannot_be_written_keeps_the_font_cache_in_the_clone(clone: Path) -> None:
+def test_if_home_is_not_writable_the_font_cache_is_in_the_clone(clone: Path) -> None:
     done = run(clone / ".dvc/tmp/exps/tmp1", HOME="/proc/nohome")
     assert done.stdout.splitlines()[3] == f"fonts: {clone}/scratch/matplotlib"
     assert run(clone, HOME="/proc/nohome", MPLCONFIGDIR="/mine").stdout.splitlines()[3] == "fonts: /mine"

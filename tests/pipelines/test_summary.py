@@ -1,4 +1,4 @@
-"""The closing table."""
+"""The table that closes a run."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import committed, summary
-from pipelines.stage import Outcome
+from pipelines.stage import StageResult
 
 
 @pytest.fixture
@@ -21,25 +21,25 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def published(root: Path, outcomes: list[Outcome], registered: str | None, patch: pytest.MonkeyPatch) -> list[dict]:
+def published(root: Path, stages: list[StageResult], registered: str | None, patch: pytest.MonkeyPatch) -> list[dict]:
     tables: list[list[dict]] = []
     patch.setattr("prefect.artifacts.create_table_artifact", lambda key, table, description: tables.append(table))
-    summary.publish(root, outcomes, registered)
+    summary.write_artifact(root, stages, registered)
     (table,) = tables
     return table
 
 
-def test_the_artifact_and_the_screen_say_the_same(
+def test_the_artifact_and_the_screen_show_the_same(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outcomes = [Outcome("a", "up to date", 0.0), Outcome("b", "run", 90.0), Outcome("c", "restored", 6.0)]
-    table = published(results, outcomes, "seqloom-en-de version 3 (candidate)", monkeypatch)
+    stages = [StageResult("a", "up to date", 0.0), StageResult("b", "run", 90.0), StageResult("c", "restored", 6.0)]
+    table = published(results, stages, "seqloom-en-de version 3 (candidate)", monkeypatch)
     assert {row["what"]: row["value"] for row in table} == {
         "pairs kept": "1,200 of 1,500 (train 1,100, valid 40, test 60)",
         "BLEU": "31.2  95% [30.0, 32.5]  nrefs:1|v:2",
         "chrF": "31.2  95% [30.0, 32.5]  nrefs:1|v:2",
         "TER": "31.2  95% [30.0, 32.5]  nrefs:1|v:2",
-        "placeholders": "98.8% of the test segments that hold any keep them all",
+        "placeholders": "98.8% of the test segments with placeholders keep all of them",
         "registered": "seqloom-en-de version 3 (candidate)",
         "a": "up to date",
         "b": "1.5 min",
@@ -50,9 +50,7 @@ def test_the_artifact_and_the_screen_say_the_same(
     assert "make ui" in shown
 
 
-def test_directions_and_what_other_tasks_are_scored_by_have_their_rows(
-    results: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_directions_and_other_metrics_have_their_rows(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interval = {"score": 20.5, "low": 19.0, "high": 22.0, "signature": "s"}
     each = {"bleu": interval, "chrf": interval | {"score": 40.25}}
     scores = {"rougeL": interval, "bleu": interval, "by_direction": {"en-de": each, "en-fr": each}}
@@ -63,16 +61,16 @@ def test_directions_and_what_other_tasks_are_scored_by_have_their_rows(
         ("BLEU", "20.5  95% [19.0, 22.0]  s"),
         ("en-de", "BLEU 20.5  chrF 40.2"),
         ("en-fr", "BLEU 20.5  chrF 40.2"),
-        ("cut", "3 translations reached their greatest length and may lack the end"),
+        ("cut", "3 translations reached the maximum length and may be incomplete"),
     ]
 
 
-def test_a_dag_without_metrics_has_its_minutes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert published(tmp_path, [Outcome("a", "run", 6.0)], None, monkeypatch) == [{"what": "a", "value": "0.1 min"}]
+def test_a_dag_without_metrics_has_only_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert published(tmp_path, [StageResult("a", "run", 6.0)], None, monkeypatch) == [{"what": "a", "value": "0.1 min"}]
 
 
 @pytest.mark.parametrize("explanation", [None, "The machine is another one."])
-def test_what_to_do_with_changed_results_follows(
+def test_changed_results_are_offered_to_git_and_explained(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], explanation: str | None
 ) -> None:
     monkeypatch.setattr(committed, "differ", lambda root: True)
@@ -96,9 +94,7 @@ def report(root: Path, *rows: tuple[str, str, float]) -> None:
     (root / "reports/evaluation/hypotheses.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def test_the_samples_are_of_three_qualities_and_of_ordinary_length(
-    results: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_samples_have_three_qualities_and_ordinary_lengths(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [(f"it's number {chrf}", f"Nummer {chrf}", float(chrf)) for chrf in range(0, 100, 10)]
     extremes = [("Short", "Kurz", 75.0), ("long " * 30, "lang", 50.0), ("Short, too", "Auch kurz", 25.0)]
     report(results, *reversed(rows), *extremes)
@@ -109,12 +105,12 @@ def test_the_samples_are_of_three_qualities_and_of_ordinary_length(
         "-> Nummer 50",
         "-> Nummer 20",
     ]
-    assert "seqloom translate 'it'\"'\"'s number 70'" in shown  # a shell reads it
+    assert "seqloom translate 'it'\"'\"'s number 70'" in shown  # quoted for a shell
     assert "Good morning" not in shown
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_few_segments_are_few_samples(results: Path, capsys: pytest.CaptureFixture[str], count: int) -> None:
+def test_few_segments_give_few_samples(results: Path, capsys: pytest.CaptureFixture[str], count: int) -> None:
     report(results, *[(f"text {number}", f"Text {number}", 1.0) for number in range(count)])
     summary.show(results, [], None)
     shown = capsys.readouterr().out

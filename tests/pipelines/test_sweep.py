@@ -1,4 +1,4 @@
-"""Sweeps over a DAG whose training is a few lines of Python: tried, pruned, told, and found again after a kill."""
+"""Sweeps over a DAG whose training is a few lines of Python: trials, pruning, records, and a kill in the middle."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import yaml
 
 from pipelines import sweep as sweep_module
 from pipelines.sweep import sweep
-from pipelines.sweeping import records as records_module
+from pipelines.sweeping import outbox as outbox_module
 from pipelines.sweeping.space import Sweep
 from pipelines.sweeping.study import Study, Trial
 from tests.commands import dvc, seqloom
@@ -35,7 +35,7 @@ stages:
   evaluate_model: {cmd: 'echo never >> runs; cp model scores', deps: [model], outs: [scores]}
 """
 
-# Validation BLEU grows with each step, up to a height that the settings decide; each step is a checkpoint.
+# Validation BLEU grows with each step up to a height set by the settings; each step writes a checkpoint.
 TRAIN = """
 import hashlib, json, os, pathlib, signal, sys, time
 import yaml
@@ -84,15 +84,15 @@ def clone(make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def untold(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What MLflow would be told, in its place."""
-    told: list[dict[str, Any]] = []
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The records that would be sent to MLflow."""
+    records: list[dict[str, Any]] = []
 
     def take(root: Path, files: list[Path]) -> None:
-        told.extend(json.loads(file.read_text(encoding="utf-8")) for file in files)
+        records.extend(json.loads(file.read_text(encoding="utf-8")) for file in files)
 
-    monkeypatch.setattr(records_module, "log_trials", take)
-    return told
+    monkeypatch.setattr(outbox_module, "log_trials", take)
+    return records
 
 
 def ask(root: Path, **changes: Any) -> str:
@@ -114,8 +114,8 @@ def files(root: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in root.iterdir() if path.is_file()}
 
 
-def test_it_tries_each_point_once_and_leaves_the_best_as_a_preset(
-    clone: Path, untold: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+def test_each_point_is_tried_once_and_the_best_becomes_a_preset(
+    clone: Path, sent: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(clone, trials=1)
     before = files(clone)
@@ -129,64 +129,64 @@ def test_it_tries_each_point_once_and_leaves_the_best_as_a_preset(
     assert "valid_bleu 30.00" in best.read_text(encoding="utf-8").splitlines()[0]
     assert "  trial  state     valid_bleu  train.lr  model.dropout  why\n" in capsys.readouterr().out
     assert not list(clone.glob("scratch/sweeps/toy/clone/scratch/*/checkpoint"))
-    # The clone is what it was; from its cache DVC restores the winner without training.
+    # The clone has not changed; DVC restores the best model from its cache without training.
     assert files(clone) | {clone / "toy.yaml": b""} == before | {clone / "toy.yaml": b""}
     seqloom(clone, "preset", str(best))
     dvc(clone, "repro", "train_model")
     assert (clone / "model").read_text(encoding="utf-8") == "0.004 0"
     assert len(runs(clone)) == 8
-    # Once more there is nothing to do, and under the same name there is no other sweep.
-    told = len(untold)
+    # A second run has nothing to do, and another sweep of the same name is refused.
+    before_that = len(sent)
     assert run(clone, trials=99) == trials
-    assert {record["point"] for record in untold[told:]} == {None}
+    assert {record["point"] for record in sent[before_that:]} == {None}
     state = sweep(clone, ask(clone, trials=99, seed=4), return_state=True)
-    assert "whose seed differ from what is asked for now" in (state.message or "")
+    assert "holds a sweep with another seed" in (state.message or "")
     assert len(runs(clone)) == 8
 
 
-def test_a_bad_trial_is_asked_to_stop_and_a_failing_one_does_not_stop_the_others(
-    clone: Path, untold: list[dict[str, Any]]
+def test_a_bad_trial_is_interrupted_and_a_failing_one_does_not_stop_the_others(
+    clone: Path, sent: list[dict[str, Any]]
 ) -> None:
     space = {"train.lr": {"choice": [0.004, 0.03]}, "model.dropout": {"choice": [0.1, 0.5]}}
     trials = run(clone, trials=4, pruner={"name": "median", "startup_trials": 1}, space=space)
     states = {(trial.point["train.lr"], trial.point["model.dropout"]): trial for trial in trials}
-    assert trials[0].point == {"train.lr": 0.004, "model.dropout": 0.1}  # params.yaml as it is
+    assert trials[0].point == {"train.lr": 0.004, "model.dropout": 0.1}  # the settings of params.yaml
     assert trials[0].state == "complete"
     assert states[0.004, 0.5].state == states[0.03, 0.5].state == "failed"
     assert states[0.004, 0.5].reason == "diverged"
     assert states[0.03, 0.1].state == "pruned"
     assert "0.03 0.1 asked" in runs(clone)
     assert "0.03 0.1 done" not in runs(clone)
-    last = {record["point"]: record for record in untold}
+    last = {record["point"]: record for record in sent}
     assert sorted(record["state"] for record in last.values()) == ["FAILED", "FAILED", "FINISHED", "FINISHED", "KILLED"]
     pruned = next(record for record in last.values() if record["state"] == "KILLED")
     assert ["valid/bleu", 50, pytest.approx(0.4)] in pruned["curves"]
     assert pruned["params"] == {"train.lr": "0.03", "model.dropout": "0.1", "train.max_steps": "300"}
 
 
-def test_where_nothing_works_it_stops_and_a_later_start_tries_again(
-    clone: Path, untold: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+def test_if_every_trial_fails_the_sweep_stops_and_a_later_start_tries_again(
+    clone: Path, sent: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep_module, "GIVE_UP", 1)
     good = (clone / "train.py").read_text(encoding="utf-8")
     (clone / "train.py").write_text("import sys; sys.exit('error: no space is left')", encoding="utf-8")
     state = sweep(clone, ask(clone), return_state=True)
     assert "no trial was completed" in (state.message or "")
-    assert {record["state"] for record in untold} == {"RUNNING", "FAILED"}
+    assert {record["state"] for record in sent} == {"RUNNING", "FAILED"}
     (clone / "scratch/sweeps/toy/clone/train.py").write_text(good, encoding="utf-8")
     assert [trial.state for trial in run(clone, trials=1)] == ["complete"]
 
 
 CODE = """
-import pipelines.sweep as s, pipelines.sweeping.records as r; from pathlib import Path
+import pipelines.sweep as s, pipelines.sweeping.outbox as r; from pathlib import Path
 r.log_trials = lambda *_: None
 s.sweep(Path.cwd(), "toy.yaml")
 """
 
 
 @pytest.mark.drill
-def test_killed_in_the_middle_it_goes_on_as_if_nothing_had_been(
-    clone: Path, untold: list[dict[str, Any]], prefect_server: str, tmp_path: Path
+def test_a_sweep_that_was_killed_continues_with_the_same_trials(
+    clone: Path, sent: list[dict[str, Any]], prefect_server: str, tmp_path: Path
 ) -> None:
     ask(clone)
     wanted = undisturbed(tmp_path)
@@ -195,12 +195,12 @@ def test_killed_in_the_middle_it_goes_on_as_if_nothing_had_been(
     environment = {**os.environ, "PREFECT_API_URL": prefect_server}
     process = subprocess.Popen([sys.executable, "-c", CODE], cwd=clone, env=environment, stdout=subprocess.DEVNULL)
     wait_for(lambda: f"{first} done" in runs(clone), process)
-    hold.touch()  # the second trial halts behind its third checkpoint
+    hold.touch()  # the second trial waits after its third checkpoint
     wait_for(lambda: f"{second} from 1" in runs(clone) and "3" in checkpoints(clone), process)
     process.kill()
     process.wait()
 
-    # Its trainer goes on for nobody; the next start ends it, then goes on where it was.
+    # The trainer is an orphan; the next start ends it, then continues.
     threading.Timer(20, hold.unlink).start()
     assert run(clone) == wanted
     assert runs(clone) == [
@@ -210,7 +210,7 @@ def test_killed_in_the_middle_it_goes_on_as_if_nothing_had_been(
 
 
 def undisturbed(folder: Path) -> list[Trial]:
-    """The trials of a sweep that nothing happens to."""
+    """Return the trials of a sweep that is not killed."""
     study = Study(folder, Sweep.model_validate(SPACE), {"train.lr": 0.004, "model.dropout": 0.1})
     while (trial := study.next()) is not None:
         height = 30 - 1000 * abs(trial.point["train.lr"] - 0.004) - 20 * trial.point["model.dropout"]

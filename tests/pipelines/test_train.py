@@ -1,4 +1,4 @@
-"""The flow as a whole, on a DAG of shell commands: once, again, failing, and interrupted."""
+"""The flow `train` on a DAG of shell commands: first run, second run, failure and interrupt."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import get_client
 
-from pipelines.stage import StageError
+from pipelines.errors import StageError
 from pipelines.train import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -49,30 +49,30 @@ def runs(root: Path) -> list[str]:
     return names
 
 
-def test_it_does_what_is_needed_and_no_more(line: Path) -> None:
-    assert [outcome.what for outcome in train(line)] == ["run", "run", "run"]
+def test_only_changed_stages_run(line: Path) -> None:
+    assert [result.what for result in train(line)] == ["run", "run", "run"]
     assert runs(line) == ["first", "second", "third"]
-    assert [outcome.what for outcome in train(line)] == ["up to date"] * 3
+    assert [result.what for result in train(line)] == ["up to date"] * 3
     assert runs(line) == []
-    (line / "given").write_text("2", encoding="utf-8")  # of the same length, so that `second` writes what it wrote
-    assert [outcome.what for outcome in train(line)] == ["run", "run", "up to date"]
+    (line / "given").write_text("2", encoding="utf-8")  # of the same length, so the output of `second` does not change
+    assert [result.what for result in train(line)] == ["run", "run", "up to date"]
     assert runs(line) == ["first", "second"]
 
 
-def test_a_stage_knows_which_run_of_prefect_it_is_of(line: Path) -> None:
+def test_the_environment_of_a_stage_names_the_flow_run(line: Path) -> None:
     (line / "dvc.yaml").write_text(LINE.replace("cp given", "echo $SEQLOOM_FLOW_RUN > of; cp given"), encoding="utf-8")
     state = train(line, return_state=True)
     assert (line / "of").read_text(encoding="utf-8") == f"{state.state_details.flow_run_id}\n"
 
 
-def test_a_run_is_named_for_its_flow_and_time(line: Path, prefect_server: str) -> None:
+def test_a_run_is_named_after_its_flow_and_time(line: Path, prefect_server: str) -> None:
     state = train(line, return_state=True)
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(state.state_details.flow_run_id)
     assert run.name == f"train {run.expected_start_time.astimezone():%Y-%m-%d %H:%M}"
 
 
-def test_a_failure_stops_it_and_the_next_run_goes_on_from_there(line: Path) -> None:
+def test_after_a_failure_the_next_run_continues_at_that_stage(line: Path) -> None:
     broken = LINE.replace("wc -c", "echo 'error: no scales' >&2; exit 1; wc -c")
     (line / "dvc.yaml").write_text(broken, encoding="utf-8")
     with pytest.raises(StageError, match=r"^second: no scales$"):
@@ -97,7 +97,7 @@ import pipelines.train; pipelines.train.main(sys.argv[1:])
 """
 
 
-def test_the_command_ends_with_the_words_of_the_stage(line: Path, prefect_server: str) -> None:
+def test_the_last_line_is_the_error_of_the_stage(line: Path, prefect_server: str) -> None:
     (line / "dvc.yaml").write_text(LINE.replace("cp given", "echo 'error: cut' >&2; exit 1; cp"), encoding="utf-8")
     process = start(line, MAIN, PREFECT_API_URL=prefect_server)
     output, _ = process.communicate(timeout=120)
@@ -106,7 +106,7 @@ def test_the_command_ends_with_the_words_of_the_stage(line: Path, prefect_server
     assert "Traceback" not in output
 
 
-def test_wrong_params_stop_it_before_any_other_stage(line: Path, prefect_server: str) -> None:
+def test_wrong_params_stop_the_flow_before_any_other_stage(line: Path, prefect_server: str) -> None:
     (line / "params.yaml").write_text("train: 1\n", encoding="utf-8")
     checked = f"  check_params:\n    cmd: {sys.executable} -m seqloom.stages check_params\n    outs: [data/checked]\n"
     dag = LINE.replace("deps: [given]", "deps: [given, data/checked]") + checked + "    deps: [params.yaml]\n"
@@ -120,7 +120,7 @@ def test_wrong_params_stop_it_before_any_other_stage(line: Path, prefect_server:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupt_stops_the_stage_and_leaves_nobody(
+def test_an_interrupt_stops_the_stage_and_leaves_no_process(
     line: Path, prefect_server: str, number: signal.Signals, status: int
 ) -> None:
     patient = "echo $$; trap 'echo asked > asked; exit 1' INT; while true; do sleep 0.1; done"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from pipelines import package
-from pipelines.package import RefusedError
+from pipelines import cli_client
+from pipelines.errors import CommandError
+from pipelines.supervision.clone_lock import hold_clone
 from pipelines.unchanged import report_unchanged
-from pipelines.workspace import alone
 from tests.pipelines.test_retrain import Answer
 
 DAG = """
@@ -22,11 +22,11 @@ stages:
 
 
 class Registry:
-    """What the registry answers: versions by fingerprint, or a fault."""
+    """A stand-in for the registry: versions by fingerprint, or an error."""
 
     def __init__(self) -> None:
         self.fingerprints = ["f"]
-        self.fault: RefusedError | None = None
+        self.fault: CommandError | None = None
 
     def __call__(self, root: Path, module: str, *arguments: str) -> Answer:
         versions = [
@@ -38,7 +38,7 @@ class Registry:
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     stand_in = Registry()
-    monkeypatch.setattr(package, "Asked", stand_in)
+    monkeypatch.setattr(cli_client, "Call", stand_in)
     return stand_in
 
 
@@ -49,7 +49,7 @@ def clone(make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatc
     (folder / "source").write_text("1", encoding="utf-8")
     (folder / "metrics").mkdir()
     (folder / "metrics" / "registration.json").write_text('{"fingerprint": "f"}', encoding="utf-8")
-    monkeypatch.chdir(folder)  # where DVC looks for what it is to reproduce
+    monkeypatch.chdir(folder)  # DVC reproduces what is in the working folder
     with Repo() as repo:
         repo.reproduce()
     return folder
@@ -63,30 +63,32 @@ def test_the_result_is_printed(clone: Path, registry: Registry, capsys: pytest.C
     assert "  train_model  up to date" in lines
 
 
-def test_a_changed_stage_is_for_the_flow(clone: Path, registry: Registry, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_stage_is_left_to_the_flow(
+    clone: Path, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
     (clone / "source").write_text("2", encoding="utf-8")
     assert not report_unchanged(clone)
     assert capsys.readouterr().out == ""
 
 
-def test_a_result_that_is_not_registered_is_for_the_flow(clone: Path, registry: Registry) -> None:
+def test_a_result_that_is_not_registered_is_left_to_the_flow(clone: Path, registry: Registry) -> None:
     registry.fingerprints = ["another"]
     assert not report_unchanged(clone)
     (clone / "metrics" / "registration.json").unlink()
     assert not report_unchanged(clone)
 
 
-def test_a_registry_that_does_not_answer_is_for_the_flow(clone: Path, registry: Registry) -> None:
-    registry.fault = RefusedError("the registry cannot be reached")
+def test_a_registry_that_does_not_answer_is_left_to_the_flow(clone: Path, registry: Registry) -> None:
+    registry.fault = CommandError("the registry cannot be reached")
     assert not report_unchanged(clone)
 
 
-def test_a_busy_clone_is_for_the_flow(clone: Path, registry: Registry) -> None:
-    with alone(clone):
+def test_a_busy_clone_is_left_to_the_flow(clone: Path, registry: Registry) -> None:
+    with hold_clone(clone):
         assert not report_unchanged(clone)
 
 
-def test_after_a_killed_flow_the_next_one_tells_prefect(clone: Path, registry: Registry) -> None:
+def test_after_a_kill_everything_is_left_to_the_flow(clone: Path, registry: Registry) -> None:
     (clone / "scratch").mkdir()
     (clone / "scratch" / "flow.lock").write_text("123", encoding="utf-8")
     assert not report_unchanged(clone)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from seqloom import exits
 from seqloom.cli.model_names import PARAMS, default_model
 from seqloom.errors import CorpusError
+from seqloom.json_output import FindingRecord, GuardOutput
 from seqloom.table import table
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def run(options: argparse.Namespace) -> None:
     ok = all(finding.ok for finding in findings)
     if options.json:
         version = None if baseline is None else baseline.version
-        record = {"ok": ok, "baseline": version, "findings": [finding.record() for finding in findings]}
-        print(json.dumps(record, indent=2, ensure_ascii=False))
+        output = GuardOutput(ok=ok, baseline=version, findings=[_record(finding) for finding in findings])
+        print(json.dumps(output, indent=2, ensure_ascii=False))
     elif baseline is None:
         print("no version is registered yet, so there is nothing to compare the data with")
     else:
@@ -77,6 +78,17 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CorpusError(f"{path}: must be a JSON object: run `dvc repro prepare_corpus --force`")
     return content
+
+
+def _record(finding: "Finding") -> FindingRecord:
+    return FindingRecord(
+        what=finding.what,
+        now=finding.now,
+        before=finding.before,
+        low=finding.low,
+        high=finding.high,
+        ok=finding.ok,
+    )
 
 
 def _table(findings: "list[Finding]") -> str:

@@ -4,9 +4,10 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from seqloom.cli.model_names import PARAMS, default_model
+from seqloom.json_output import InfoOutput, ScoreRecord, VersionRecord
 from seqloom.table import table
 
 if TYPE_CHECKING:
@@ -43,13 +44,36 @@ def run(options: argparse.Namespace) -> None:
     except NothingRegisteredError as error:
         output = str(error)
     if options.json:
-        output = json.dumps({"versions": [_record(version) for version in found]}, indent=2, ensure_ascii=False)
+        record = InfoOutput(versions=[_record(version) for version in found])
+        output = json.dumps(record, indent=2, ensure_ascii=False)
     print(output)
 
 
-def _record(version: "Version") -> dict[str, Any]:
-    """Return a version as plain data, with its scores as objects."""
-    return {name: value._asdict() if hasattr(value, "_asdict") else value for name, value in version._asdict().items()}
+def _record(version: "Version") -> VersionRecord:
+    return VersionRecord(
+        name=version.name,
+        version=version.version,
+        aliases=list(version.aliases),
+        fingerprint=version.fingerprint,
+        run_id=version.run_id,
+        created=version.created,
+        direction=version.direction,
+        bleu=_score_record(version.bleu),
+        chrf=_score_record(version.chrf),
+        ter=_score_record(version.ter),
+        pairs=version.pairs,
+        corpora=version.corpora,
+        test_sha256=version.test_sha256,
+        commit=version.commit,
+        verdict=version.verdict,
+        task=version.task,
+        family=version.family,
+        rouge_l=_score_record(version.rouge_l),
+    )
+
+
+def _score_record(score: "Interval | None") -> ScoreRecord | None:
+    return None if score is None else ScoreRecord(score=score.score, low=score.low, high=score.high)
 
 
 def _table(found: Sequence["Version"]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from seqloom import exits
 from seqloom.cli.model_names import PARAMS
+from seqloom.json_output import SourceRecord, WatchOutput
 from seqloom.table import table
 
 if TYPE_CHECKING:
@@ -64,8 +65,8 @@ def run(options: argparse.Namespace) -> None:
         write_text(PARAMS, change(PARAMS.read_text(encoding="utf-8"), wanted).text)
     if options.json:
         changed = any(each.changed for each in statuses)
-        record = {"sources": [each.record() for each in statuses], "changed": changed, "pinned": list(pinned)}
-        print(json.dumps(record, indent=2, ensure_ascii=False))
+        output = WatchOutput(sources=[_record(each) for each in statuses], changed=changed, pinned=list(pinned))
+        print(json.dumps(output, indent=2, ensure_ascii=False))
     else:
         print(_table(statuses, list(pinned)))
     if faults:
@@ -73,6 +74,17 @@ def run(options: argparse.Namespace) -> None:
         for each in faults:
             print(f"seqloom: error: {each}", file=sys.stderr)
         sys.exit(exits.TRY_LATER if all(isinstance(each, OfflineError) for each in faults) else exits.FAILED)
+
+
+def _record(status: "SourceStatus") -> SourceRecord:
+    return SourceRecord(
+        corpus=status.corpus,
+        kind=status.kind,
+        changed=status.changed,
+        known=status.known,
+        found=status.found,
+        why=status.why,
+    )
 
 
 def _table(statuses: "list[SourceStatus]", pinned: list[str]) -> str:

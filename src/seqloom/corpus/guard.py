@@ -30,10 +30,6 @@ class Finding(NamedTuple):
         """Whether the number is within its bounds."""
         return (self.low is None or self.now >= self.low) and (self.high is None or self.now <= self.high)
 
-    def record(self) -> dict[str, Any]:
-        """Return the finding as a dict for JSON."""
-        return {**self._asdict(), "ok": self.ok}
-
 
 def compare(now: Mapping[str, Any], before: Mapping[str, Any], settings: GuardSettings) -> list[Finding]:
     """Return a finding for every number that has a bound.

@@ -1,3 +1,5 @@
+"""The copy of the clone in which trials train."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +18,8 @@ def test_the_cache_is_found_after_the_clone_was_moved(tmp_path: Path) -> None:
     here = tmp_path / "a möve"
     root.rename(here)
     copy = here / "scratch" / "sweeps" / "x" / "clone"
-    told = subprocess.run(
+    configured = subprocess.run(
         [sys.executable, "-m", "dvc", "config", "cache.dir"], cwd=copy, capture_output=True, text=True, check=True
     ).stdout.strip()
-    assert (copy / ".dvc" / told).resolve() == here / ".dvc" / "cache"
+    assert (copy / ".dvc" / configured).resolve() == here / ".dvc" / "cache"
     assert str(tmp_path) not in (copy / ".dvc" / "config.local").read_text()

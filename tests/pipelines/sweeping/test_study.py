@@ -1,4 +1,4 @@
-"""What is suggested, and what a study that was cut off makes of it."""
+"""What a study suggests, also after a kill."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +24,7 @@ def height(point: Point) -> float:
 
 
 def finish(study: Study, until: Callable[[Trial], bool] = lambda trial: False) -> list[Trial]:
-    """Tell the study how every trial went, up to one at which it is cut off."""
+    """Report a result for every trial, up to one at which the sweep is killed."""
     while (trial := study.next()) is not None:
         if until(trial):
             break
@@ -42,15 +42,15 @@ def test_params_yaml_comes_first_and_the_same_seed_suggests_the_same(tmp_path: P
 
 
 @pytest.mark.parametrize("where", [1, 2, 8])
-def test_cut_off_at_any_trial_it_suggests_that_one_again_and_then_as_before(tmp_path: Path, where: int) -> None:
-    (tmp_path / "calm").mkdir()
-    calm = finish(Study(tmp_path / "calm", a_sweep(), BASE))
-    for _ in range(3):  # and is cut off there again
-        assert finish(Study(tmp_path, a_sweep(), BASE), lambda trial: trial.number == where) == calm[: where - 1]
-    assert finish(Study(tmp_path, a_sweep(), BASE)) == calm
+def test_after_a_kill_the_same_trial_is_suggested_again_and_then_the_same_ones(tmp_path: Path, where: int) -> None:
+    (tmp_path / "undisturbed").mkdir()
+    undisturbed = finish(Study(tmp_path / "undisturbed", a_sweep(), BASE))
+    for _ in range(3):  # and is killed there again
+        assert finish(Study(tmp_path, a_sweep(), BASE), lambda trial: trial.number == where) == undisturbed[: where - 1]
+    assert finish(Study(tmp_path, a_sweep(), BASE)) == undisturbed
 
 
-def test_a_small_space_is_tried_as_a_whole_and_nothing_twice(tmp_path: Path) -> None:
+def test_every_point_of_a_small_space_is_tried_once(tmp_path: Path) -> None:
     space = {"train.lr": {"choice": [0.01, 0.02]}, "model.dropout": {"float": [0.0, 0.3], "step": 0.1}}
     study = Study(tmp_path, a_sweep(trials=50, space=space), {"train.lr": 0.5, "model.dropout": 0.1})
     points = [tuple(trial.point.values()) for trial in finish(study)]
@@ -60,7 +60,7 @@ def test_a_small_space_is_tried_as_a_whole_and_nothing_twice(tmp_path: Path) -> 
     assert best.point == {"train.lr": 0.02, "model.dropout": 0.0}
 
 
-def test_what_failed_is_tried_again_when_it_is_opened_and_not_before(tmp_path: Path) -> None:
+def test_a_failed_trial_is_tried_again_when_the_study_is_opened_and_not_before(tmp_path: Path) -> None:
     study = Study(tmp_path, a_sweep(trials=2), BASE)
     first = study.next()
     study.tell("failed", None, "the disk is full")
@@ -83,7 +83,7 @@ def test_what_failed_is_tried_again_when_it_is_opened_and_not_before(tmp_path: P
     assert again.identity == study.identity
 
 
-def test_a_trial_below_the_others_at_its_step_is_given_up(tmp_path: Path) -> None:
+def test_a_trial_below_the_others_at_its_step_is_pruned(tmp_path: Path) -> None:
     study = Study(tmp_path, a_sweep(trials=3, pruner={"startup_trials": 1, "warmup_steps": 15}), BASE)
     study.next()
     assert not any(study.should_prune(step, 10.0 + step) for step in (10, 20))
@@ -95,14 +95,14 @@ def test_a_trial_below_the_others_at_its_step_is_given_up(tmp_path: Path) -> Non
     assert [(trial.state, trial.value) for trial in study.trials()] == [("complete", 30.0), ("pruned", 2.0)]
 
 
-def test_another_space_is_refused_and_more_trials_are_not(tmp_path: Path) -> None:
+def test_another_space_is_refused_but_more_trials_are_not(tmp_path: Path) -> None:
     Study(tmp_path, a_sweep(), BASE)
     Study(tmp_path, a_sweep(trials=9, pruner={"name": "halving"}), BASE)
-    with pytest.raises(SweepError, match=r"whose sampler, space differ .* remove that folder"):
+    with pytest.raises(SweepError, match=r"holds a sweep with another sampler, space: .* remove that folder"):
         Study(tmp_path, a_sweep(sampler="random", space=dict([*SPACE.items()][:1])), BASE)
 
 
-def test_libraries_that_changed_since_the_sweep_began_are_told(tmp_path: Path) -> None:
+def test_libraries_that_changed_since_the_sweep_began_are_listed(tmp_path: Path) -> None:
     assert Study(tmp_path, a_sweep(), BASE).changed_libraries({"torch": "2.11", "numpy": "2.4"}) == []
     again = Study(tmp_path, a_sweep(), BASE)
     assert again.changed_libraries({"torch": "2.11", "numpy": "2.4"}) == []
@@ -111,11 +111,11 @@ def test_libraries_that_changed_since_the_sweep_began_are_told(tmp_path: Path) -
     ]  # fmt: skip
 
 
-def test_a_study_whose_copy_of_the_clone_is_gone_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_study_whose_copy_of_the_clone_is_missing_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "scratch" / "sweeps" / "mine"
     folder.mkdir(parents=True)
     Study(folder, a_sweep(), BASE)
-    with pytest.raises(SweepError, match=r"mine/clone is gone, .* Remove .*mine to begin anew"):
+    with pytest.raises(SweepError, match=r"mine/clone, .* is missing; .* Remove .*mine to start again"):
         make_clone(tmp_path, folder / "clone")
 
 

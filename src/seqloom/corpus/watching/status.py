@@ -22,12 +22,6 @@ class SourceStatus(NamedTuple):
     why: str
     pins: dict[str, Any]
 
-    def record(self) -> dict[str, Any]:
-        """Return the result as a dict for JSON."""
-        record = self._asdict()
-        del record["pins"]
-        return record
-
 
 class ResponseCache:
     """A cache of earlier responses by name, in a file that may be deleted at any time."""

@@ -1,4 +1,4 @@
-"""Prefect's command line at the server of this clone's schedule."""
+"""Prefect's command line, connected to the server of this clone's schedule."""
 
 import json
 import os
@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import client
-from pipelines.client import API, NOTE, announced, find_schedule, main
+from pipelines import prefect_cli
+from pipelines.prefect_cli import API, NOTE, announced, find_schedule, main
 
 URL = "http://127.0.0.1:4321/api"
 
 
 @pytest.fixture
 def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Calls of Prefect's command line for the clone `tmp_path`, as words after the interpreter."""
+    """The arguments of each call of Prefect's command line for the clone `tmp_path`."""
     calls: list[list[str]] = []
-    monkeypatch.setattr(client, "ROOT", tmp_path)
+    monkeypatch.setattr(prefect_cli, "ROOT", tmp_path)
     monkeypatch.setattr(os, "execv", lambda program, words: calls.append(words[1:]))
-    monkeypatch.setenv(API, "")  # restored afterwards, whatever is set meanwhile
+    monkeypatch.setenv(API, "")  # so that it is restored afterwards
     return calls
 
 
@@ -31,7 +31,7 @@ def test_a_schedule_is_found_while_it_runs(tmp_path: Path) -> None:
     assert find_schedule(tmp_path) is None
 
 
-def test_what_a_killed_schedule_wrote_is_ignored(tmp_path: Path) -> None:
+def test_the_file_of_a_killed_schedule_is_ignored(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     note = tmp_path / NOTE
@@ -48,7 +48,7 @@ def test_a_command_goes_to_the_server_of_the_schedule(tmp_path: Path, called: li
     assert os.environ[API] == URL
 
 
-def test_a_server_that_the_environment_names_is_preferred(
+def test_a_server_named_by_the_environment_is_preferred(
     tmp_path: Path, called: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(API, "http://prefect.example.org/api")
@@ -58,7 +58,7 @@ def test_a_server_that_the_environment_names_is_preferred(
     assert len(called) == 1
 
 
-def test_without_a_schedule_one_line_says_how_to_start_one(called: list[list[str]]) -> None:
+def test_without_a_schedule_the_error_says_how_to_start_one(called: list[list[str]]) -> None:
     with pytest.raises(
         SystemExit, match=r"^error: no schedule is running in this clone; start it with `make schedule`"
     ):
@@ -67,7 +67,7 @@ def test_without_a_schedule_one_line_says_how_to_start_one(called: list[list[str
 
 
 @pytest.mark.parametrize("words", [[], ["version"], ["deployment", "run", "--help"]])
-def test_what_asks_no_server_works_without_one(words: list[str], called: list[list[str]]) -> None:
+def test_a_command_that_needs_no_server_works_without_one(words: list[str], called: list[list[str]]) -> None:
     main(words)
     assert called == [["-m", "prefect", *words]]
 

@@ -1,18 +1,18 @@
-"""What a run's log says about failures: plain words for what a person can put right, a traceback for a defect."""
+"""Failures in a run's log: a message if a person can fix it, a traceback for a defect."""
 
 import logging
 import sys
 
 import pytest
 
-from pipelines.endings import PlainWords
-from pipelines.stage import StageError
+from pipelines.errors import StageError
+from pipelines.supervision.final_states import DropTraceback
 
 LOGGERS = ("prefect.engine", "prefect.flow_runs", "prefect.task_runs")
 
 
 def record_of(error: Exception, logger: str) -> logging.LogRecord:
-    """The record that Prefect makes of an exception, after the filters of its logger."""
+    """Return the record that Prefect makes of an exception, after the filters of its logger."""
     try:
         raise error
     except Exception:
@@ -22,12 +22,12 @@ def record_of(error: Exception, logger: str) -> logging.LogRecord:
 
 
 @pytest.mark.parametrize("logger", LOGGERS)
-def test_a_failure_that_a_person_can_put_right_is_logged_without_a_traceback(logger: str) -> None:
-    assert any(isinstance(each, PlainWords) for each in logging.getLogger(logger).filters)
+def test_a_failure_that_a_person_can_fix_is_logged_without_a_traceback(logger: str) -> None:
+    assert any(isinstance(each, DropTraceback) for each in logging.getLogger(logger).filters)
     record = record_of(StageError("train_model", "the corpus is empty", 1), logger)
     assert record.exc_info is None
     if logger == "prefect.engine":
-        assert record.getMessage() == "This run ended as Failed; the line before says why"
+        assert record.getMessage() == "This run ended as Failed; see the line before"
 
 
 @pytest.mark.parametrize("logger", LOGGERS)

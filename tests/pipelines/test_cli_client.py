@@ -1,4 +1,4 @@
-"""How the commands of the package are called, and what becomes of what they say: with a stand-in that echoes."""
+"""How `seqloom` commands are called and their output is read, with a stand-in for the package."""
 
 import json
 import os
@@ -9,22 +9,20 @@ from typing import Any
 import psutil
 import pytest
 
-from pipelines import package
-from pipelines.endings import kind
-from pipelines.leftovers import CLONE
-from pipelines.package import (
-    News,
-    RefusedError,
+from pipelines import cli_client
+from pipelines.cli_client import (
+    RegistryLookup,
+    WatchResult,
     find_champion,
     find_registered,
     guard,
-    look,
-    looking_ahead,
-    may_pass,
     roll_back,
     set_params,
     watch,
-)  # fmt: skip
+)
+from pipelines.errors import CommandError, is_transient
+from pipelines.supervision.final_states import state_name
+from pipelines.supervision.processes import CLONE
 from tests.no_network.sitecustomize import NO_NETWORK
 
 ECHO = """
@@ -41,7 +39,7 @@ Says = Callable[..., None]
 
 @pytest.fixture
 def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Says:
-    """What the package says next, whichever command is asked."""
+    """Set the output of the next command, whichever it is."""
     for module in ("cli", "stages"):
         folder = tmp_path / "package" / "seqloom" / module
         folder.mkdir(parents=True)
@@ -58,41 +56,41 @@ def says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Says:
 
 def asked(root: Path) -> list[list[str]]:
     lines = (root / "asked").read_text(encoding="utf-8").splitlines()
-    assert all(json.loads(line)[-1] == str(root) for line in lines)  # whose process it is
+    assert all(json.loads(line)[-1] == str(root) for line in lines)  # the mark of the clone
     return [json.loads(line)[:-1] for line in lines]
 
 
-def test_settings_corpora_and_a_label_are_set_at_once(tmp_path: Path, says: Says) -> None:
+def test_settings_corpora_and_a_label_are_set_by_one_command(tmp_path: Path, says: Says) -> None:
     says("train.lr: 1 -> 2")
     set_params(tmp_path, ["train.lr=2", "register.label=a b"], ["x", "y"])
-    set_params(tmp_path)  # nothing to ask
+    set_params(tmp_path)  # calls nothing
     assert asked(tmp_path) == [["set", "--corpora", "x,y", "train.lr=2", "register.label=a b"]]
 
 
-def test_a_refusal_is_in_the_words_of_the_command(tmp_path: Path, says: Says) -> None:
+def test_an_error_has_the_message_of_the_command(tmp_path: Path, says: Says) -> None:
     says(err="seqloom: error: a is wrong\nseqloom: error: b, too", status=1)
-    with pytest.raises(RefusedError, match=r"^a is wrong\nb, too$") as refused:
+    with pytest.raises(CommandError, match=r"^a is wrong\nb, too$") as refused:
         roll_back(tmp_path, "3", "it is rude")
-    assert not may_pass(refused.value)
+    assert not is_transient(refused.value)
     says(err="error: no answer", status=os.EX_TEMPFAIL)
-    with pytest.raises(RefusedError, match=r"^no answer$") as refused:
+    with pytest.raises(CommandError, match=r"^no answer$") as refused:
         watch(tmp_path)
-    assert may_pass(refused.value)
+    assert is_transient(refused.value)
 
 
-def test_what_is_new_is_said_by_those_that_changed(tmp_path: Path, says: Says) -> None:
+def test_the_result_of_watch_names_the_sources_that_changed(tmp_path: Path, says: Says) -> None:
     sources = [{"corpus": name, "changed": name == "b", "why": "it grew"} for name in "ab"]
     says({"sources": sources, "changed": True})
-    assert watch(tmp_path) == News(["b: it grew"], 2)
-    assert str(News([], 2)) == "2 sources asked, none changed"
+    assert watch(tmp_path) == WatchResult(["b: it grew"], 2)
+    assert str(WatchResult([], 2)) == "2 sources asked, none changed"
 
 
 @pytest.mark.parametrize("ok", [True, False])
-def test_the_guard_judges_with_its_status_too(tmp_path: Path, says: Says, ok: bool) -> None:
+def test_the_guard_may_exit_with_3_and_nothing_else(tmp_path: Path, says: Says, ok: bool) -> None:
     says({"ok": ok, "baseline": "7", "findings": []}, status=0 if ok else 3)
-    assert guard(tmp_path).ok == ok
+    assert guard(tmp_path)["ok"] == ok
     says(err="error: no metrics", status=1)
-    with pytest.raises(RefusedError, match="no metrics"):
+    with pytest.raises(CommandError, match="no metrics"):
         guard(tmp_path)
 
 
@@ -102,7 +100,7 @@ def test_the_result_and_the_champion_are_found_among_the_versions(tmp_path: Path
         {"name": "m", "version": "1", "fingerprint": "ee", "aliases": ["champion"]},
     ]
     says({"versions": versions})
-    assert find_registered(tmp_path) is None  # nothing has been registered here
+    assert find_registered(tmp_path) is None  # nothing is registered yet
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
     assert find_registered(tmp_path) == versions[0]
@@ -110,48 +108,28 @@ def test_the_result_and_the_champion_are_found_among_the_versions(tmp_path: Path
     says({"versions": []})
     assert find_registered(tmp_path) is find_champion(tmp_path) is None
     says(err="error: no answer", status=os.EX_TEMPFAIL)
-    with pytest.raises(RefusedError, match=r"^no answer$"):
+    with pytest.raises(CommandError, match=r"^no answer$"):
         find_registered(tmp_path)
 
 
-def test_a_look_that_began_ahead_serves_once_and_not_after_a_change(tmp_path: Path, says: Says) -> None:
+def test_a_lookup_that_nobody_waits_for_is_stopped(tmp_path: Path, says: Says) -> None:
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
-    says({"versions": [old := {"fingerprint": "ff", "version": "1"}]})
-    with looking_ahead(tmp_path), look(tmp_path) as ahead, look(tmp_path) as another:
-        assert ahead.registered() == old
-        assert ahead is not another
-    says({"versions": [new := {"fingerprint": "ff", "version": "2"}]})
-    assert find_registered(tmp_path) == new
-    says({"versions": []})
-    with looking_ahead(tmp_path):
-        set_params(tmp_path, ["register.name=another"])
-        says({"versions": [new]})
-        with look(tmp_path) as now:
-            assert now.registered() == new
+    os.mkfifo(tmp_path / "says.json")  # nobody writes to it, so the command would wait for ever
+    with RegistryLookup(tmp_path):
+        assert running_commands(tmp_path) == 1
+    assert running_commands(tmp_path) == 0
 
 
-def test_a_look_that_nobody_needs_ends_with_the_flow(tmp_path: Path, says: Says) -> None:
-    (tmp_path / "metrics").mkdir()
-    (tmp_path / "metrics" / "registration.json").write_text('{"fingerprint": "ff"}', encoding="utf-8")
-    os.mkfifo(tmp_path / "says.json")  # nobody writes into it, so that the command would wait for ever
-    with look(tmp_path):
-        assert begun(tmp_path) == 1
-    assert begun(tmp_path) == 0
-    with looking_ahead(tmp_path):
-        assert begun(tmp_path) == 1
-    assert begun(tmp_path) == 0
-
-
-def begun(root: Path) -> int:
-    """How many processes of this one look at the registry of `root`."""
+def running_commands(root: Path) -> int:
+    """Return the number of child processes that work in `root`."""
     children = psutil.Process().children()
     return sum(child.cwd() == str(root) for child in children if child.status() != psutil.STATUS_ZOMBIE)
 
 
 def test_a_command_that_hangs_is_stopped(tmp_path: Path, says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package, "LONGEST", 1.5)
-    os.mkfifo(tmp_path / "says.json")  # nobody writes into it
-    with pytest.raises(RefusedError, match=r"^seqloom\.cli watch --json --pin took longer than 0\.025 minutes") as late:
+    monkeypatch.setattr(cli_client, "LONGEST", 1.5)
+    os.mkfifo(tmp_path / "says.json")  # nobody writes to it
+    with pytest.raises(CommandError, match=r"^seqloom\.cli watch --json --pin took longer than 0\.025 minutes") as late:
         watch(tmp_path)
-    assert kind(late.value) == "TimedOut"
+    assert state_name(late.value) == "TimedOut"

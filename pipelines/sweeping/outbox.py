@@ -1,23 +1,24 @@
-"""What MLflow is to know of a sweep, as files that `seqloom trial` sends; what could not be sent waits.
+"""Records of a sweep for MLflow, as files that `seqloom trial` sends. Files that could not be sent are kept.
 
-A tracking server that is down costs a warning and never a trial.
+If the tracking server is down, the sweep prints a warning and goes on.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.package import RefusedError, log_trials
-from pipelines.sweeping.journal import Value
+from pipelines.cli_client import log_trials
+from pipelines.errors import CommandError
+from pipelines.sweeping.curves import CurvePoint
 from pipelines.sweeping.space import Dimension, Point, Sweep, key
+from seqloom.files import write_json
 
 STATES = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED", "stopped": "KILLED"}
 
 
-class Records:
-    """The outbox of the sweep `identity` in `folder`; runs go to the registry of `root`."""
+class Outbox:
+    """The unsent records of the sweep `identity`, in `folder`/outbox; they go to the tracking server of `root`."""
 
     def __init__(self, folder: Path, root: Path, sweep: Sweep, identity: str, experiment: str) -> None:
         self._outbox, self._root, self._sweep = folder / "outbox", root, sweep
@@ -25,7 +26,7 @@ class Records:
         self._outbox.mkdir(parents=True, exist_ok=True)
 
     def sweep(self, state: str, metrics: Mapping[str, float], best: Point | None) -> None:
-        """Note how the sweep as a whole stands."""
+        """Record the state of the sweep as a whole."""
         params = {
             "trials": self._sweep.trials, "seed": self._sweep.seed, "sampler": self._sweep.sampler,
             "pruner": self._sweep.pruner.name, "metric": self._sweep.metric, **self._sweep.fixed,
@@ -40,10 +41,10 @@ class Records:
         point: Point,
         state: str,
         metrics: Mapping[str, float] | None = None,
-        curves: Sequence[Value] = (),
+        curves: Sequence[CurvePoint] = (),
         reason: str = "",
     ) -> None:
-        """Note how a trial stands."""
+        """Record the state of a trial."""
         tags = {"seqloom.trial": str(number), **({"seqloom.reason": reason} if reason else {})}
         name = f"{self._sweep.name} {number}"
         self._put(
@@ -51,13 +52,13 @@ class Records:
         )
 
     def send(self) -> str | None:
-        """Send what waits, those of the sweep first; return why that failed, if it did."""
+        """Send the waiting records, the sweep's first; return the error, or None."""
         files = sorted(self._outbox.glob("*.json"))
         if not files:
             return None
         try:
             log_trials(self._root, files)
-        except RefusedError as error:
+        except CommandError as error:
             return str(error)
         for file in files:
             file.unlink()
@@ -65,16 +66,14 @@ class Records:
 
     def _put(
         self, file: str, point: str | None, name: str, state: str, params: Mapping[str, Any],
-        metrics: Mapping[str, float], curves: Sequence[Value], tags: Mapping[str, str],
+        metrics: Mapping[str, float], curves: Sequence[CurvePoint], tags: Mapping[str, str],
     ) -> None:  # fmt: skip
         record = {
             **self._common, "point": point, "name": name, "state": STATES[state], "time": time.time(),
             "params": {each: str(value) for each, value in params.items()},
             "metrics": metrics, "curves": [list(value) for value in curves], "tags": tags,
         }  # fmt: skip
-        beside = self._outbox / f"{file}.part"
-        beside.write_text(json.dumps(record), encoding="utf-8")
-        beside.replace(self._outbox / f"{file}.json")
+        write_json(self._outbox / f"{file}.json", record)
 
 
 def _brief(dimension: Dimension) -> str:

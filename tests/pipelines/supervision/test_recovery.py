@@ -1,4 +1,4 @@
-"""After a flow was killed: nobody goes on for it, Prefect is told, and the next run ends what it began."""
+"""After a flow was killed, the next run ends its processes, sets its run to Crashed and finishes its work."""
 
 import os
 import signal
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.leftovers import CLONE
+from pipelines.supervision.processes import CLONE
 from tests.templates import give_prefect_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
-# The first try of the stage waits, writing its `checkpoint` when it is asked to end; the second goes on from there.
+# The first run of the stage waits, and writes its `checkpoint` on SIGINT; the second continues from it.
 SLOW = "stages: {first: {cmd: sh work.sh, deps: [params.yaml], outs: [first]}}"
 WORK = """
 echo first >> runs
@@ -43,7 +43,7 @@ def start(root: Path) -> subprocess.Popen[str]:
 
 
 def marked(root: Path) -> list[str]:
-    """The commands of every process that a flow of `root` started."""
+    """Return the command lines of all processes that flows of `root` started."""
     wanted, found = os.fsencode(f"{CLONE}={root}"), []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -55,14 +55,14 @@ def marked(root: Path) -> list[str]:
 
 
 def states(root: Path) -> list[str]:
-    """What Prefect's database says of the flow runs, the oldest first."""
+    """Return the states of the flow runs in Prefect's database, the oldest first."""
     with sqlite3.connect(f"file:{root}/.prefect/prefect.db?mode=ro", uri=True) as database:
         rows = database.execute("select state_name from flow_run order by created").fetchall()
     database.close()
     return [name for (name,) in rows]
 
 
-def test_the_run_after_a_killed_one_cleans_up_and_ends_what_it_began(make_repository: Callable[[str], Path]) -> None:
+def test_the_run_after_a_killed_one_cleans_up_and_finishes_its_work(make_repository: Callable[[str], Path]) -> None:
     root = make_repository(SLOW)
     give_prefect_database(root / ".prefect")
     (root / "work.sh").write_text(WORK, encoding="utf-8")
@@ -74,7 +74,7 @@ def test_the_run_after_a_killed_one_cleans_up_and_ends_what_it_began(make_reposi
     flow.send_signal(signal.SIGKILL)
     flow.wait()
     assert flow.stdout is not None
-    flow.stdout.close()  # what it left running holds the other end
+    flow.stdout.close()  # its orphans hold the other end
     left = " ".join(marked(root))
     assert "uvicorn" in left  # Prefect's server
     assert "dvc repro" in left
@@ -84,7 +84,7 @@ def test_the_run_after_a_killed_one_cleans_up_and_ends_what_it_began(make_reposi
     assert again.returncode == 0, output
     assert "ended what a killed flow left running" in output
     assert "seqloom: Crashed" in (root / "scratch" / "notices.log").read_text(encoding="utf-8")
-    assert (root / "first").read_text(encoding="utf-8") == "half\n"  # it was asked, and wrote its checkpoint
+    assert (root / "first").read_text(encoding="utf-8") == "half\n"  # it got SIGINT and wrote its checkpoint
     assert (root / "runs").read_text(encoding="utf-8") == "first\n" * 2
     assert states(root) == ["Crashed", "Completed"]
     assert marked(root) == []

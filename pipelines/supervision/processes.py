@@ -1,8 +1,9 @@
-"""Processes that a killed flow left behind: found by a mark in their environment, and ended.
+"""Finds and ends orphans: processes that a killed flow left running.
 
-Whatever a flow starts, DVC, a stage, Prefect's embedded server, carries the clone and the flow's own process in its
-environment, which Linux shows in /proc. A process whose flow has ended belongs to nobody. Whether a flow lives is asked
-of process numbers together with their start, counted in ticks since the machine's; no clock is read.
+Every process that a flow starts (DVC, a stage, Prefect's embedded server) has the clone and the flow's process in its
+environment, which Linux shows in /proc. It is an orphan if that process has ended. A process is identified by its
+number and its start in clock ticks since the machine's boot, so a number that is used again is not confused, and the
+system clock is not read.
 """
 
 import os
@@ -12,75 +13,75 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.process import GRACE, POLL
+from pipelines.supervision.logged_command import GRACE, POLL
 
 CLONE, OWNER = "SEQLOOM_FLOW", "SEQLOOM_FLOW_OWNER"
 
 
 class Process(NamedTuple):
-    """A process that cannot be confused with a later one of the same number."""
+    """A process, distinct from a later one of the same number."""
 
     pid: int
-    start: int  # ticks since the machine's start
+    start: int  # clock ticks since boot
 
     def __str__(self) -> str:
         return f"{self.pid}:{self.start}"
 
 
-def this_process() -> Process:
-    """The one that asks."""
+def current_process() -> Process:
+    """Return this process."""
     found = _process(os.getpid())
     assert found is not None
     return found
 
 
 def parse(text: str) -> Process | None:
-    """The process that `str` wrote, or None where the text is none."""
+    """Return the process that `str` wrote as text; None for any other text."""
     pid, _, start = text.partition(":")
     return Process(int(pid), int(start)) if pid.isdigit() and start.isdigit() else None
 
 
-def lives(process: Process) -> bool:
-    """Whether it has not ended; a zombie has."""
+def is_alive(process: Process) -> bool:
+    """Return whether the process has not ended; a zombie has ended."""
     return _process(process.pid) == process
 
 
-def marks(root: Path) -> dict[str, str]:
-    """What the environment of everything that this process starts must say."""
-    return {CLONE: str(root.resolve()), OWNER: str(this_process())}
+def process_marks(root: Path) -> dict[str, str]:
+    """Return the environment variables that mark a child of this process."""
+    return {CLONE: str(root.resolve()), OWNER: str(current_process())}
 
 
-def adopt(root: Path) -> None:
-    """Mark all that this process starts from now on, and that it does not start itself: Prefect's server."""
-    os.environ.update(marks(root))
+def mark_children(root: Path) -> None:
+    """Mark every child of this process from now on, including those that Prefect starts."""
+    os.environ.update(process_marks(root))
 
 
-def find_leftovers(root: Path) -> list[Process]:
-    """Processes of `root` whose flow has ended."""
+def find_orphans(root: Path) -> list[Process]:
+    """Return the processes of `root` whose flow has ended."""
     clone = str(root.resolve())
-    spared = set(_ancestors())  # a flow under a schedule that was killed: its own processes are no leftovers
+    spared = set(_ancestors())  # this process may itself carry the mark of a schedule that was killed
     found = []
     for process, environment in _environments():
         if process.pid in spared or environment.get(CLONE) != clone:
             continue
         owner = parse(environment.get(OWNER, ""))
-        if owner is None or not lives(owner):
+        if owner is None or not is_alive(owner):
             found.append(process)
     return found
 
 
-def end_leftovers(root: Path, grace: float | None = None) -> list[Process]:
-    """Ask them to end by SIGINT, as a person would, wait for a checkpoint, then kill; return who they were.
+def end_orphans(root: Path, grace: float | None = None) -> list[Process]:
+    """Send SIGINT to every orphan, give it `grace` seconds for a checkpoint, then SIGKILL; return the orphans.
 
-    One that is asked starts others at times, as a shell does: they are looked for until there are none.
+    An orphan may start further processes while it ends, as a shell does, so the search is repeated until it finds none.
     """
     ended: dict[Process, None] = {}
     end = time.monotonic() + (GRACE if grace is None else grace)
-    while (found := find_leftovers(root)) and time.monotonic() < end:
+    while (found := find_orphans(root)) and time.monotonic() < end:
         _send([process for process in found if process not in ended], signal.SIGINT)
         ended |= dict.fromkeys(found)
         time.sleep(POLL)
-    while found := find_leftovers(root):
+    while found := find_orphans(root):
         _send(found, signal.SIGKILL)
         ended |= dict.fromkeys(found)
         time.sleep(POLL)
@@ -90,15 +91,15 @@ def end_leftovers(root: Path, grace: float | None = None) -> list[Process]:
 def _send(processes: Iterable[Process], number: signal.Signals) -> None:
     for process in processes:
         try:
-            # By number and start once more, at the last moment: the number may be another's by now.
-            if lives(process):
+            # Checked once more: the number may belong to another process by now.
+            if is_alive(process):
                 os.kill(process.pid, number)
         except (ProcessLookupError, PermissionError):
             continue
 
 
 def _environments() -> Iterator[tuple[Process, dict[str, str]]]:
-    """Every process that this user may look into, with the environment that it was started with."""
+    """Yield every process whose environment this user may read, with the environment it was started with."""
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or (process := _process(int(folder.name))) is None:
             continue
@@ -124,7 +125,7 @@ def _process(pid: int) -> Process | None:
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat from the third, the state, on; the second may hold anything."""
+    """Return the fields of /proc/PID/stat from the third (the state) on; the second may contain spaces."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:

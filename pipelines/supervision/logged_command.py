@@ -1,6 +1,6 @@
-"""Run one command in a process group of its own, show its log as it grows, and leave nothing behind.
+"""Runs one command in a process group of its own, shows its log as it grows, and leaves no process behind.
 
-The command writes to a file and not to a pipe: if whoever watches is killed, the command is not, and its result counts.
+The command writes to a file, not to a pipe: if this process is killed, the command can go on and finish its result.
 """
 
 import codecs
@@ -15,9 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-POLL = 0.1  # seconds between two looks at the log
-GRACE = 60.0  # seconds that a command has to come to an end after SIGINT: training writes a checkpoint
-
+POLL = 0.1  # seconds between two reads of the log
+GRACE = 60.0  # seconds between SIGINT and SIGKILL, for training to write a checkpoint
 
 NOTHING = re.compile(r"(?!)")
 
@@ -28,15 +27,22 @@ def run_logged(
     log: Path,
     root: Path,
     environment: Mapping[str, str],
-    tell: Callable[[str], None],
+    on_line: Callable[[str], None],
     hidden: re.Pattern[str] = NOTHING,
-    look: Callable[[], None] = lambda: None,
+    poll: Callable[[], None] = lambda: None,
 ) -> int:
-    """Run `command` in `root`, copy what it writes from `log` to stdout and by lines to `tell`; return its status.
+    """Run `command` in `root` with its output in `log`, copy the output to stdout, and return the exit status.
 
-    Lines that `hidden` matches as a whole stay in the log alone. `look` is called while the command runs, some times a
-    second; what it raises ends the command. However this ends, the command and all of its children have ended too:
-    asked by SIGINT first, as by a person.
+    When this returns or raises, the command and all of its children have ended: they got SIGINT first, then SIGKILL.
+
+    Args:
+        command: The program and its arguments.
+        log: The file for stdout and stderr; its folder is created.
+        root: The working folder of the command.
+        environment: The environment of the command.
+        on_line: Called with each line of output.
+        hidden: Lines that match this as a whole are only written to the log.
+        poll: Called several times a second while the command runs; an exception from it ends the command.
     """
     _heed_interrupts()
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -45,10 +51,10 @@ def run_logged(
             command, cwd=root, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
         try:
-            follow = _Follower(written, tell, hidden)
+            follow = _Follower(written, on_line, hidden)
             while process.poll() is None:
                 follow.copy()
-                look()
+                poll()
                 time.sleep(POLL)
             follow.copy()
             follow.finish()
@@ -58,20 +64,19 @@ def run_logged(
 
 
 def _heed_interrupts() -> None:
-    # A shell starts what it puts into the background with SIGINT ignored, and a child would inherit that: it could not
-    # be asked to end.
+    # A shell starts background commands with SIGINT ignored. A child would inherit that and could not be interrupted.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Follower:
-    """Copies what is new in a log: whole lines, and a line that redraws itself as it comes."""
+    """Copies what is appended to a log: whole lines, and at once the parts of a line that redraws itself."""
 
-    def __init__(self, log: BinaryIO, tell: Callable[[str], None], hidden: re.Pattern[str]) -> None:
-        self._log, self._tell, self._hidden = log, tell, hidden
+    def __init__(self, log: BinaryIO, on_line: Callable[[str], None], hidden: re.Pattern[str]) -> None:
+        self._log, self._on_line, self._hidden = log, on_line, hidden
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._line = ""
-        self._shown = 0  # characters of the line that are on the screen already
+        self._shown = 0  # number of characters of the line already on the screen
 
     def copy(self) -> None:
         *lines, self._line = (self._line + self._decoder.decode(self._log.read())).split("\n")
@@ -90,9 +95,9 @@ class _Follower:
         self._show(line)
         sys.stdout.write("\n")
         self._shown = 0
-        # Of a line that redraws itself, only its last state is worth keeping.
+        # Of a line that redraws itself, only the last state is reported.
         if last := line.rstrip("\r").rpartition("\r")[2].rstrip():
-            self._tell(last)
+            self._on_line(last)
 
     def _show(self, line: str) -> None:
         sys.stdout.write(line[self._shown :])
@@ -101,7 +106,7 @@ class _Follower:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End whatever still lives in the group of `process`, itself included."""
+    """End every process in the group of `process`."""
     try:
         if _signal(process, signal.SIGINT):
             end = time.monotonic() + GRACE
@@ -114,7 +119,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Whether there was anyone to receive the signal."""
+    """Send a signal to the group; return whether the group still has a process."""
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What training has written down so far: validations as they come, and the curves of a trial. It judges nothing."""
+"""Reads what training writes: validations as they come, and the curves of a trial."""
 
 import csv
 import json
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_EVERY = 50  # updates per point of the curve of a trial that was given up
+_EVERY = 50  # updates between two points of the curve of an unfinished trial
 
 
-class Value(NamedTuple):
+class CurvePoint(NamedTuple):
     """A point of a curve."""
 
     metric: str
@@ -17,25 +17,25 @@ class Value(NamedTuple):
     value: float
 
 
-class Watch:
-    """The journal to which training adds from now on; which one that is shows as it grows."""
+class JournalReader:
+    """Reads the journal that training writes from now on, which is the first one that grows."""
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
         self._before = {path: path.stat().st_size for path in self._journals()}
-        self._told: set[int] = set()
+        self._seen: set[int] = set()
         self.path: Path | None = None
 
     def validations(self) -> list[tuple[int, float]]:
-        """Steps with their validation BLEU that were not returned before, those before a resumption included."""
+        """Return new pairs of step and validation BLEU, including those from before training resumed."""
         if self.path is None:
             grown = (path for path in self._journals() if path.stat().st_size != self._before.get(path, 0))
             self.path = next(grown, None)
         if self.path is None:
             return []
         found = {record["step"]: record["bleu"] for record in records(self.path) if record.get("kind") == "validation"}
-        new = [(step, found[step]) for step in sorted(found) if step not in self._told]
-        self._told.update(step for step, _ in new)
+        new = [(step, found[step]) for step in sorted(found) if step not in self._seen]
+        self._seen.update(step for step, _ in new)
         return new
 
     def _journals(self) -> list[Path]:
@@ -43,7 +43,7 @@ class Watch:
 
 
 def records(journal: Path) -> Iterator[dict[str, Any]]:
-    """The records that are whole: a kill, or a look in between, may cut the last one off."""
+    """Yield the complete records; the last may be cut off by a kill, or not be written in full yet."""
     try:
         lines = journal.read_text(encoding="utf-8", errors="replace").splitlines()
     except FileNotFoundError:
@@ -57,8 +57,8 @@ def records(journal: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def journal_curves(journal: Path) -> list[Value]:
-    """The curves of a trial that did not come to its end; a step that was done twice counts once."""
+def journal_curves(journal: Path) -> list[CurvePoint]:
+    """Return the curves of an unfinished trial; of a step that was done twice, the last values."""
     values: dict[tuple[str, int], float] = {}
     for record in records(journal):
         step = record["step"]
@@ -66,16 +66,16 @@ def journal_curves(journal: Path) -> list[Value]:
             values["valid/bleu", step], values["valid/loss", step] = record["bleu"], record["loss"]
         elif record.get("kind") == "step" and step % _EVERY == 0:
             values["train/loss", step], values["train/lr", step] = record["loss"], record["lr"]
-    return [Value(metric, step, value) for (metric, step), value in values.items()]
+    return [CurvePoint(metric, step, value) for (metric, step), value in values.items()]
 
 
-def table_curves(table: Path) -> list[Value]:
-    """The curves that train_model left."""
+def table_curves(table: Path) -> list[CurvePoint]:
+    """Return the curves in the table that train_model writes."""
     if not table.exists():
         return []
     with table.open(encoding="utf-8", newline="") as file:
         return [
-            Value(_metric(name), int(row["step"]), float(cell))
+            CurvePoint(_metric(name), int(row["step"]), float(cell))
             for row in csv.DictReader(file)
             for name, cell in row.items()
             if name not in ("step", "epoch") and cell

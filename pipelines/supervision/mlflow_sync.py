@@ -1,7 +1,6 @@
-"""Beside a stage that writes a journal, a process that sends it to MLflow: the stage itself waits for nobody.
+"""Runs `seqloom sync` beside a stage that writes a journal, so that MLflow shows it and the stage does not wait.
 
-It is the package's `seqloom sync`, which keeps what it could not send for the next time. Nothing that goes wrong with
-it concerns the flow.
+`seqloom sync` keeps what it could not send for the next time. Its failures are ignored: they do not concern the flow.
 """
 
 import subprocess
@@ -10,15 +9,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-LAST_ROUND = 45.0  # seconds that it has to send the rest, before the next stage begins
+from seqloom.places import LOGS
+
+LAST_ROUND = 45.0  # seconds to send the rest after the stage has ended
 
 COMMAND = [sys.executable, "-m", "seqloom.cli", "sync"]
 
 
 @contextmanager
-def followed(root: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    """Send what trainings of `root` write, until the block ends."""
-    log = root / "scratch" / "logs" / "sync.log"
+def syncing(root: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Send the journals of `root` to MLflow while the block runs."""
+    log = root / LOGS / "sync.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         sync = subprocess.Popen(
@@ -35,11 +36,11 @@ def followed(root: Path, environment: Mapping[str, str]) -> Iterator[None]:
             sync.wait()
 
 
-def send_rest(root: Path, environment: Mapping[str, str]) -> None:
-    """Send what a training that was killed had written, and close its run in MLflow."""
+def sync_remaining(root: Path, environment: Mapping[str, str]) -> None:
+    """Send the rest of the journals of killed trainings, and close their runs in MLflow."""
     try:
         subprocess.run(
             COMMAND, cwd=root, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, check=False
         )
     except subprocess.TimeoutExpired:
-        return  # a later one will
+        return  # the next sync sends it

@@ -1,4 +1,4 @@
-"""A command is shown as it goes, and nothing of it is left behind."""
+"""The output of a command is shown while it runs, and none of its processes is left."""
 
 import os
 import re
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import process
-from pipelines.process import run_logged
+from pipelines.supervision import logged_command
+from pipelines.supervision.logged_command import run_logged
 
 
 def run(folder: Path, script: str, told: list[str] | None = None) -> int:
     tell = (told if told is not None else []).append
     return run_logged(
-        ["sh", "-c", script], log=folder / "logs" / "x.log", root=folder, environment=os.environ, tell=tell
+        ["sh", "-c", script], log=folder / "logs" / "x.log", root=folder, environment=os.environ, on_line=tell
     )
 
 
@@ -36,7 +36,7 @@ def test_status_log_and_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (tmp_path / "logs" / "x.log").read_text(encoding="utf-8") == "ünö\ntwo\nthree"
 
 
-def test_of_a_line_that_redraws_itself_the_last_state_is_told(
+def test_of_a_line_that_redraws_itself_the_last_state_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told: list[str] = []
@@ -45,11 +45,11 @@ def test_of_a_line_that_redraws_itself_the_last_state_is_told(
     assert capsys.readouterr().out == "\r1/2\r2/2  \nend\n"
 
 
-def test_hidden_lines_stay_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hidden_lines_are_only_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told: list[str] = []
     run_logged(
         ["sh", "-c", "echo one; echo; echo two; echo not two"],
-        log=tmp_path / "log", root=tmp_path, environment=os.environ, tell=told.append, hidden=re.compile("|two"),
+        log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=told.append, hidden=re.compile("|two"),
     )  # fmt: skip
     assert told == ["one", "not two"]
     assert capsys.readouterr().out == "one\nnot two\n"
@@ -60,9 +60,9 @@ def test_lines_are_shown_while_the_command_runs(tmp_path: Path) -> None:
     def tell(line: str) -> None:
         (tmp_path / "seen").touch()
 
-    # The command ends only once its line has been seen.
+    # The command ends only after its line has been seen.
     command = ["sh", "-c", "echo go; while [ ! -e seen ]; do sleep 0.05; done"]
-    assert run_logged(command, log=tmp_path / "log", root=tmp_path, environment=os.environ, tell=tell) == 0
+    assert run_logged(command, log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=tell) == 0
 
 
 def test_an_interrupt_reaches_every_process_of_the_group(tmp_path: Path) -> None:
@@ -73,29 +73,29 @@ def test_an_interrupt_reaches_every_process_of_the_group(tmp_path: Path) -> None
     pids: list[int] = []
     script = "trap 'echo asked > asked; exit 130' INT; sh -c 'echo $PPID $$; exec sleep 300'"
     with pytest.raises(KeyboardInterrupt):
-        run_logged(["sh", "-c", script], log=tmp_path / "log", root=tmp_path, environment=os.environ, tell=interrupt)
-    assert (tmp_path / "asked").exists()  # by SIGINT, before anything harder
+        run_logged(["sh", "-c", script], log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=interrupt)
+    assert (tmp_path / "asked").exists()  # it got SIGINT first
     assert len(pids) == 2
     assert not any(map(is_alive, pids))
 
 
-def test_who_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_ignores_sigint_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(line: str) -> None:
         pids.append(int(line))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(process, "GRACE", 0.3)
+    monkeypatch.setattr(logged_command, "GRACE", 0.3)
     pids: list[int] = []
     script = "trap '' INT; echo $$; while true; do sleep 1; done"
     with pytest.raises(KeyboardInterrupt):
-        run_logged(["sh", "-c", script], log=tmp_path / "log", root=tmp_path, environment=os.environ, tell=interrupt)
+        run_logged(["sh", "-c", script], log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=interrupt)
     assert not is_alive(pids[0])
 
 
 def test_a_child_that_outlives_its_parent_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "GRACE", 1.0)
+    monkeypatch.setattr(logged_command, "GRACE", 1.0)
     told: list[str] = []
-    # As when DVC is killed and the trainer goes on.
+    # As if DVC were killed and training went on.
     assert run(tmp_path, "sleep 300 & echo $!; kill -9 $$", told) == -signal.SIGKILL
     end = time.monotonic() + 10
     while is_alive(int(told[0])) and time.monotonic() < end:
@@ -103,11 +103,11 @@ def test_a_child_that_outlives_its_parent_is_ended(tmp_path: Path, monkeypatch: 
     assert not is_alive(int(told[0]))
 
 
-def test_a_child_can_be_interrupted_even_where_this_process_was_started_in_the_background(tmp_path: Path) -> None:
+def test_a_child_can_be_interrupted_even_if_this_process_runs_in_the_background(tmp_path: Path) -> None:
     code = (
-        "import os, signal\nfrom pathlib import Path\nfrom pipelines.process import run_logged\n"
+        "import os, signal\nfrom pathlib import Path\nfrom pipelines.supervision.logged_command import run_logged\n"
         "run_logged(['grep', 'SigIgn', '/proc/self/status'],"
-        " log=Path('log'), root=Path(), environment=os.environ, tell=print)"
+        " log=Path('log'), root=Path(), environment=os.environ, on_line=print)"
     )
     shell = "trap '' INT; exec $PYTHON -c \"$CODE\""
     environment = {**os.environ, "CODE": code, "PYTHON": sys.executable}

@@ -1,4 +1,4 @@
-"""What every flow has around it where it is a command: signals that end all, an exit status."""
+"""The process of a flow that was started from the command line: its signals and its exit status."""
 
 import signal
 import sys
@@ -10,21 +10,17 @@ from typing import Any
 from prefect import tags
 from prefect.client.schemas.objects import State
 
-from pipelines.endings import EXPECTED, exit_status
-from pipelines.leftovers import adopt
-from pipelines.zombies import run_tags
+from pipelines.supervision.crashed_runs import run_tags
+from pipelines.supervision.final_states import EXPECTED, exit_status
+from pipelines.supervision.processes import mark_children
 from seqloom.collector import exempt_modules
+from seqloom.exits import INTERRUPTED, TERMINATED
 
-INTERRUPTED = 130
 
-
-def run_here(root: Path, flow: Callable[[], State[Any]]) -> None:
-    """Run the flow here and now, and leave the process with its exit status.
-
-    0 done, 1 failed, 3 the new data is refused, 75 another flow is at work, 130 interrupted, 143 terminated.
-    """
-    # Prefect hands SIGTERM on to whoever handled it before; nobody would mean that its server outlives this process.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+def run_and_exit(root: Path, flow: Callable[[], State[Any]]) -> None:
+    """Run the flow in this process, and exit with the status that its state calls for (docs/RETRAINING.md)."""
+    # Prefect passes SIGTERM on to the handler set before its own. Without ours its server would outlive this process.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     interrupted: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -32,14 +28,14 @@ def run_here(root: Path, flow: Callable[[], State[Any]]) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
-    adopt(root)
+    mark_children(root)
     exempt_modules()
     print("seqloom: starting; Prefect's embedded server takes some seconds", flush=True)
     try:
         with tags(*run_tags(root)):
             state = flow()
     except BaseException:
-        if not interrupted:  # else what is raised may be no more than an after-effect
+        if not interrupted:  # else the exception may only be a consequence of the interrupt
             raise
         print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""What a killed flow left running is found by its mark, and ended; nobody else is."""
+"""Orphans of a killed flow are found by their mark and ended; other processes are not."""
 
 import os
 import subprocess
@@ -9,14 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.leftovers import CLONE, OWNER, Process, end_leftovers, find_leftovers, lives, marks, this_process
+from pipelines.supervision.processes import (
+    CLONE,
+    OWNER,
+    Process,
+    current_process,
+    end_orphans,
+    find_orphans,
+    is_alive,
+    process_marks,
+)
 
 DEAD = "4194305:1"  # above the largest process id of Linux
 SLEEP = [sys.executable, "-c", "import time; print(flush=True); time.sleep(300)"]
 
 
 class Started:
-    """Processes that a test starts, none of which outlives it."""
+    """Starts processes that end with the test."""
 
     def __init__(self) -> None:
         self.all: list[subprocess.Popen[bytes]] = []
@@ -25,7 +34,7 @@ class Started:
         process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.PIPE)
         self.all.append(process)
         assert process.stdout is not None
-        process.stdout.readline()  # it has set up what it does about signals
+        process.stdout.readline()  # its signal handlers are set
         return _known(process.pid)
 
 
@@ -43,37 +52,38 @@ def start() -> Iterator[Started]:
         process.communicate()
 
 
-def test_a_process_is_left_over_once_its_flow_has_ended(tmp_path: Path, start: Started) -> None:
+def test_a_process_is_an_orphan_once_its_flow_has_ended(tmp_path: Path, start: Started) -> None:
     clone = str(tmp_path)
     orphan = start(SLEEP, **{CLONE: clone, OWNER: DEAD})
     unknown = start(SLEEP, **{CLONE: clone})
-    start(SLEEP, **marks(tmp_path))  # of a flow that lives: this process
+    start(SLEEP, **process_marks(tmp_path))  # its flow, this process, is alive
     start(SLEEP, **{CLONE: str(tmp_path / "other"), OWNER: DEAD})
-    reused = start(SLEEP, **{CLONE: clone, OWNER: f"{os.getpid()}:1"})  # the number lives on, the process does not
-    assert set(find_leftovers(tmp_path)) == {orphan, unknown, reused}
+    reused = start(SLEEP, **{CLONE: clone, OWNER: f"{os.getpid()}:1"})  # the number belongs to another process now
+    assert set(find_orphans(tmp_path)) == {orphan, unknown, reused}
 
 
-def test_leftovers_are_asked_first_and_may_take_their_time(tmp_path: Path, start: Started) -> None:
+def test_orphans_get_sigint_first_and_time_for_a_checkpoint(tmp_path: Path, start: Started) -> None:
     script = f"trap 'sleep 0.5; touch {tmp_path}/checkpoint; exit 1' INT; echo; while true; do sleep 0.1; done"
     orphan = start(["sh", "-c", script], **{CLONE: str(tmp_path), OWNER: DEAD})
-    assert orphan in end_leftovers(tmp_path)
+    assert orphan in end_orphans(tmp_path)
     assert (tmp_path / "checkpoint").exists()
-    assert not lives(orphan)
+    assert not is_alive(orphan)
 
 
-def test_one_that_does_not_listen_is_killed(tmp_path: Path, start: Started) -> None:
+def test_an_orphan_that_ignores_sigint_is_killed(tmp_path: Path, start: Started) -> None:
     script = "trap '' INT TERM; echo; while true; do sleep 0.1; done"
     orphan = start(["sh", "-c", script], **{CLONE: str(tmp_path), OWNER: DEAD})
     other = start(SLEEP)
     began = time.monotonic()
-    assert orphan in end_leftovers(tmp_path, grace=0.3)
+    assert orphan in end_orphans(tmp_path, grace=0.3)
     assert time.monotonic() - began < 30
-    assert not lives(orphan)
-    assert lives(other)
+    assert not is_alive(orphan)
+    assert is_alive(other)
 
 
-def test_the_one_who_cleans_is_no_leftover_of_the_schedule_that_started_it(tmp_path: Path) -> None:
-    code = "from pathlib import Path; from pipelines.leftovers import end_leftovers; print(end_leftovers(Path.cwd()))"
+def test_a_flow_does_not_end_itself_if_its_schedule_was_killed(tmp_path: Path) -> None:
+    code = "from pathlib import Path; from pipelines.supervision.processes import end_orphans\n"
+    code += "print(end_orphans(Path.cwd()))"
     environment = {**os.environ, CLONE: str(tmp_path), OWNER: DEAD}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "[]\n")
@@ -83,8 +93,8 @@ def test_a_zombie_has_ended() -> None:
     child = subprocess.Popen(["true"])
     known = _known(child.pid)
     end = time.monotonic() + 10
-    while lives(known) and time.monotonic() < end:
+    while is_alive(known) and time.monotonic() < end:
         time.sleep(0.01)
-    assert not lives(known)
+    assert not is_alive(known)
     child.wait()
-    assert lives(this_process())
+    assert is_alive(current_process())

@@ -1,0 +1,105 @@
+"""The lock that lets one flow at a time work in a clone. Whoever takes it removes what a killed flow left behind.
+
+This module does not import Prefect.
+"""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import BusyError
+from pipelines.supervision.processes import end_orphans
+from seqloom.files import replacing
+from seqloom.places import SCRATCH
+
+
+@contextmanager
+def hold_clone(root: Path) -> Iterator[bool]:
+    """Hold the clone for one flow, and yield whether the flow that held it before was killed.
+
+    The kernel releases the lock when the process ends, however it ends.
+
+    Raises:
+        BusyError: another flow holds it.
+    """
+    path = root / SCRATCH / "flow.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read() or "unknown"
+            raise BusyError(f"another run (process {owner}) is at work here; wait for it or stop it") from None
+        file.seek(0)
+        killed = bool(file.read())  # a flow that ends in good order leaves the file empty
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        if ended := end_orphans(root):
+            numbers = ", ".join(str(process.pid) for process in ended)
+            print(f"ended what a killed flow left running: process {numbers}", flush=True)
+        _drop_stale_locks(root / ".dvc" / "tmp" / "rwlock")
+        try:
+            yield killed
+        finally:
+            file.truncate(0)
+
+
+def _drop_stale_locks(path: Path) -> None:
+    """Remove from DVC's lock file the entries that would block for ever, and the file itself if it was cut off.
+
+    DVC removes entries of processes that have ended, but not of those whose number another process has got since.
+    """
+    try:
+        locks = json.loads(path.read_bytes())
+        kept = {
+            "write": {place: owner for place, owner in locks.get("write", {}).items() if _is_held(owner)},
+            "read": {place: [o for o in owners if _is_held(o)] for place, owners in locks.get("read", {}).items()},
+        }
+    except FileNotFoundError:
+        return
+    except (ValueError, AttributeError, TypeError, KeyError):
+        path.unlink()
+        return
+    if kept != {"write": locks.get("write", {}), "read": locks.get("read", {})}:
+        with replacing(path) as beside:
+            beside.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def _is_held(owner: dict[str, Any]) -> bool:
+    """Return whether a DVC command runs under the process number in an entry of the lock file."""
+    try:
+        words = Path(f"/proc/{owner['pid']}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    except OSError:
+        return False
+    return is_dvc([os.fsdecode(word) for word in words])
+
+
+_MODULE = re.compile(r"-[a-zA-Z]*m(.*)")  # `-m dvc`, `-Im dvc`, `-mdvc`
+_WITH_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
+
+
+def is_dvc(command: Sequence[str]) -> bool:
+    """Return whether a command line is DVC's: `dvc`, `python .../dvc` or `python -m dvc`, with any arguments."""
+    if not command:
+        return False
+    name = Path(command[0]).name
+    if name == "dvc" or not name.startswith("python"):
+        return name == "dvc"
+    words = iter(command[1:])
+    for word in words:
+        if word.startswith("-c"):
+            return False
+        if module := _MODULE.fullmatch(word):
+            return (module[1] or next(words, "")) == "dvc"
+        if not word.startswith("-"):
+            return Path(word).name == "dvc"
+        if word in _WITH_VALUE:
+            next(words, "")
+    return False
