@@ -256,17 +256,18 @@ def check_corpora(corpora: Mapping[str, Source], languages: Languages) -> Faults
 class CleanSettings(Settings):
     """The cleaning rules. A rule is off where its value is null or false; each one counts what it drops."""
 
-    unescape_html: bool  # &auml; becomes ä, in both sides, before anything else is looked at
-    strip_markup: bool  # Markdown links to their text; Markdown emphasis and back-ticks out
-    drop_urls: bool  # a pair with a web address in either side
-    drop_messages: bool  # a pair with an ICU message ({n, plural, ...}) or a reference ([%key:...%]): a small program
-    same_placeholders: bool  # a pair whose sides do not hold the same placeholders, counted with repeats
+    unescape_html: bool = True  # &auml; becomes ä, in both sides, before anything else is looked at
+    strip_markup: bool = True  # Markdown links to their text; Markdown emphasis and back-ticks out
+    drop_urls: bool = True  # a pair with a web address in either side
+    # a pair with an ICU message ({n, plural, ...}) or a reference ([%key:...%]): a small program
+    drop_messages: bool = True
+    same_placeholders: bool = True  # a pair whose sides do not hold the same placeholders, counted with repeats
     min_words: _Count | None  # in the longer side: a compound is one word (`cleaning.words`)
     max_words: _Count | None  # in the longer side, too
-    max_characters: _Count | None
-    min_letter_share: Share | None  # letters among what is neither white space nor placeholder, either side
-    max_length_ratio: Annotated[float, Field(ge=1)] | None  # longer side over shorter (`cleaning.length`)
-    drop_copies: bool  # a pair whose sides are equal
+    max_characters: _Count | None = 1000
+    min_letter_share: Share | None = 0.5  # letters among what is neither white space nor placeholder, either side
+    max_length_ratio: Annotated[float, Field(ge=1)] | None = 2.5  # longer side over shorter (`cleaning.length`)
+    drop_copies: bool = True  # a pair whose sides are equal
     drop_duplicates: Literal["pair", "source", "no"]  # digits and placeholders masked; the first one seen is kept
 
     @check
@@ -280,10 +281,10 @@ class SplitSettings(Settings):
 
     by: Literal["group", "pair"]  # what is hashed: the catalogue that a pair comes from, or its source text
     # Which texts of valid and test may not stand in training too: those of the source side, or those of both sides.
-    apart: Literal["source", "both"]
+    apart: Literal["source", "both"] = "both"
     valid: Annotated[float, Field(gt=0, lt=1)]  # share of groups, not of pairs
     test: Annotated[float, Field(gt=0, lt=1)]
-    salt: str  # another salt is another split
+    salt: str = "seqloom"  # another salt is another split
 
     @check
     def _shares(self) -> Faults:
@@ -296,21 +297,21 @@ class PrepareSettings(Settings):
 
     clean: CleanSettings
     split: SplitSettings
-    near_copy: Annotated[float, Field(gt=0, le=1)]  # from this similarity on (0 to 1) two segments are near-copies
+    # from this similarity on (0 to 1) two segments are near-copies
+    near_copy: Annotated[float, Field(gt=0, le=1)] = 0.8
     max_leakage: Share  # the stage stops where a larger share of test segments has a near-copy in training
-    leakage_sample: _Count  # how many segments of valid and of test are compared, at most
+    leakage_sample: _Count = 5000  # how many segments of valid and of test are compared, at most
 
 
 class GuardSettings(Settings):
     """How far new data may be from those of the last registered version. A bound that is null is none."""
 
     max_pairs_drop: Share | None  # of the pairs that are kept, and of the raw ones of each corpus
-    max_pairs_growth: Annotated[float, Field(ge=0)] | None  # of the same; 3.0 is four times as many
-    max_split_drop: Share | None  # of the pairs of each split, in each direction
-    max_split_growth: Annotated[float, Field(ge=0)] | None
-    max_rule_change: Share | None  # of the share of raw pairs that each cleaning rule drops: up or down, absolute
-    max_placeholder_change: Share | None  # the same for the rule same_placeholders alone
-    max_length_change: (
-        Annotated[float, Field(ge=0)] | None
-    )  # of mean lengths and of the length ratio: up or down, relative
-    max_language_drop: Share | None  # of the share of texts that are in their language, absolute
+    max_pairs_growth: Annotated[float, Field(ge=0)] | None = 3.0  # of the same; 3.0 is four times as many
+    max_split_drop: Share | None = 0.5  # of the pairs of each split, in each direction
+    max_split_growth: Annotated[float, Field(ge=0)] | None = 5.0
+    max_rule_change: Share | None = 0.1  # of the share of raw pairs that each cleaning rule drops: up or down, absolute
+    max_placeholder_change: Share | None = 0.02  # the same for the rule same_placeholders alone
+    # of mean lengths and of the length ratio: up or down, relative
+    max_length_change: Annotated[float, Field(ge=0)] | None = 0.3
+    max_language_drop: Share | None = 0.05  # of the share of texts that are in their language, absolute

@@ -12,26 +12,26 @@ class SearchSettings(Settings):
 
     method: Literal["beam", "sampling", "mbr", "generate"]  # generate: Hugging Face's own, of a pretrained model alone
     beam: Annotated[int, Field(ge=1, le=256)]  # a beam of 1 is greedy
-    normalization: Literal["wu", "average"]  # by ((5 + |Y|) / 6) ** alpha (Wu et al. 2016, eq. 14), or by |Y| ** alpha
+    # by ((5 + |Y|) / 6) ** alpha (Wu et al. 2016, eq. 14), or by |Y| ** alpha
+    normalization: Literal["wu", "average"] = "wu"
     length_penalty: Annotated[float, Field(ge=0)]  # alpha; 0 is none
     early_stopping: bool = False  # end where the beam's finished ones outdo the live ones; else where none ever can win
-    min_length_ratio: Annotated[
-        float, Field(ge=0, le=1000)
-    ]  # a hypothesis has at least ratio * source tokens + extra tokens
-    min_length_extra: Annotated[int, Field(ge=0, le=100_000)]
-    max_length_ratio: Annotated[float, Field(gt=0, le=1000)]  # and at most ratio * source tokens + extra
-    max_length_extra: Annotated[int, Field(ge=1, le=100_000)]
-    no_repeat_ngram: Annotated[
-        int, Field(ge=0, le=100_000)
-    ]  # no n-gram of this size comes twice; 0 is off (Paulus et al. 2018)
-    temperature: Annotated[float, Field(gt=0)]  # of sampling; below 1 is sharper
-    top_k: Annotated[int, Field(ge=1, le=10_000_000)] | None  # sampling draws from the k likeliest (Fan et al. 2018)
-    top_p: Annotated[float, Field(gt=0, le=1)]  # and from the likeliest that make up p (Holtzman et al. 2020); 1 is all
-    samples: Annotated[int, Field(ge=2, le=10_000)]  # of minimum Bayes risk decoding
-    seed: Annotated[int, Field(ge=0, lt=2**32)]  # of sampling
-    batch_tokens: Annotated[
-        int, Field(ge=1, le=100_000_000)
-    ]  # source tokens, padding included, times the beam, decoded at once
+    # a hypothesis has at least ratio * source tokens + extra tokens
+    min_length_ratio: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    min_length_extra: Annotated[int, Field(ge=0, le=100_000)] = 0
+    max_length_ratio: Annotated[float, Field(gt=0, le=1000)] = 2.0  # and at most ratio * source tokens + extra
+    max_length_extra: Annotated[int, Field(ge=1, le=100_000)] = 20
+    # no n-gram of this size comes twice; 0 is off (Paulus et al. 2018)
+    no_repeat_ngram: Annotated[int, Field(ge=0, le=100_000)] = 0
+    temperature: Annotated[float, Field(gt=0)] = 1.0  # of sampling; below 1 is sharper
+    # sampling draws from the k likeliest (Fan et al. 2018)
+    top_k: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    # and from the likeliest that make up p (Holtzman et al. 2020); 1 is all
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    samples: Annotated[int, Field(ge=2, le=10_000)] = 32  # of minimum Bayes risk decoding
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1  # of sampling
+    # source tokens, padding included, times the beam, decoded at once
+    batch_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 8192
 
     @check
     def _length_ratios(self) -> Faults:

@@ -24,12 +24,14 @@ TITLES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "rouge1": "ROUGE-1", "ro
 """How people write the names."""
 
 
+_Words = Annotated[int, Field(ge=1, le=10**9)]
+
+
 class EvaluateSettings(Settings):
     """How a model is scored on the test split."""
 
     bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]  # resamples for the confidence intervals (Koehn 2004)
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    length_buckets: Annotated[
-        list[Annotated[int, Field(ge=1, le=10**9)]], Field(max_length=100)
-    ]  # upper bounds, in source words; one more bucket is open-ended
-    examples: Annotated[int, Field(ge=1, le=10_000)]  # best, median and worst segments, each, in the report
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 12345
+    # upper bounds, in source words; one more bucket is open-ended
+    length_buckets: Annotated[list[_Words], Field(max_length=100)] = Field(default=[5, 10, 20, 40])
+    examples: Annotated[int, Field(ge=1, le=10_000)] = 10  # best, median and worst segments, each, in the report

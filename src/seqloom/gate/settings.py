@@ -15,14 +15,13 @@ class GateSettings(Settings):
     """Every bound of the gate. One that is null switches its rule off."""
 
     p: Annotated[float, Field(gt=0, lt=1)]  # the leading score is better by paired bootstrap resampling, at this level
-    max_chrf_drop: Points | None
-    max_placeholder_drop: Share | None  # of the segments that keep all of their placeholders
-    max_direction_drop: Points | None  # of the leading score, in any direction of several
-    max_bucket_drop: Points | None  # of the leading score, in any bucket of evaluate.length_buckets ...
-    min_bucket_segments: Annotated[
-        int, Field(ge=1, le=10**9)
-    ]  # ... that has so many segments: of fewer a score says little
-    max_empty: Share  # of the segments, for which the new version writes nothing
-    max_slowdown: Times | None  # seconds that translation takes, against the champion's
-    max_growth: Times | None  # bytes of the model, against the champion's
-    max_shared: Share  # of the test segments, whose text the champion was trained on; they are left out
+    max_chrf_drop: Points | None = 0.0
+    max_placeholder_drop: Share | None = 0.0  # of the segments that keep all of their placeholders
+    max_direction_drop: Points | None = 1.0  # of the leading score, in any direction of several
+    max_bucket_drop: Points | None = 3.0  # of the leading score, in any bucket of evaluate.length_buckets ...
+    # ... that has so many segments: of fewer a score says little
+    min_bucket_segments: Annotated[int, Field(ge=1, le=10**9)] = 100
+    max_empty: Share = 0.02  # of the segments, for which the new version writes nothing
+    max_slowdown: Times | None = 1.5  # seconds that translation takes, against the champion's
+    max_growth: Times | None = 2.0  # bytes of the model, against the champion's
+    max_shared: Share = 0.05  # of the test segments, whose text the champion was trained on; they are left out

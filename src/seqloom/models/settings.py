@@ -121,42 +121,42 @@ TRANSFORMER_PRESETS: dict[Preset, dict[str, int]] = {
 class LstmSettings(Settings):
     """The section model.lstm: a size that is null comes from the preset. For the fields see `LstmArchitecture`."""
 
-    preset: Preset
-    embedding: _Width | None
-    hidden: _Width | None
-    layers: _Layers | None
-    cell: Cell
-    bidirectional: bool
-    reverse_source: bool
+    preset: Preset = "tiny"
+    embedding: _Width | None = None
+    hidden: _Width | None = None
+    layers: _Layers | None = None
+    cell: Cell = "lstm"
+    bidirectional: bool = True
+    reverse_source: bool = False
 
 
 class AttentionLstmSettings(Settings):
     """The section model.attention_lstm. For the fields see `AttentionLstmArchitecture`."""
 
-    preset: Preset
-    embedding: _Width | None
-    hidden: _Width | None
-    encoder_layers: _Layers | None
-    decoder_layers: _Layers | None
-    cell: Cell
-    bidirectional: bool
-    attention: Score
-    input_feeding: bool
+    preset: Preset = "tiny"
+    embedding: _Width | None = None
+    hidden: _Width | None = None
+    encoder_layers: _Layers | None = None
+    decoder_layers: _Layers | None = None
+    cell: Cell = "lstm"
+    bidirectional: bool = True
+    attention: Score = "general"
+    input_feeding: bool = False
 
 
 class TransformerSettings(Settings):
     """The section model.transformer. For the fields see `TransformerArchitecture`."""
 
-    preset: Preset
-    width: _Width | None
-    feed_forward: _Width | None
-    heads: _Layers | None
-    encoder_layers: _Layers | None
-    decoder_layers: _Layers | None
-    norm_order: Literal["pre", "post"]
-    norm: Literal["layer_norm", "rms_norm"]
-    positions: Literal["sinusoidal", "learned", "rotary"]
-    activation: Literal["relu", "gelu", "swiglu"]
+    preset: Preset = "tiny"
+    width: _Width | None = None
+    feed_forward: _Width | None = None
+    heads: _Layers | None = None
+    encoder_layers: _Layers | None = None
+    decoder_layers: _Layers | None = None
+    norm_order: Literal["pre", "post"] = "pre"
+    norm: Literal["layer_norm", "rms_norm"] = "layer_norm"
+    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
+    activation: Literal["relu", "gelu", "swiglu"] = "relu"
 
 
 def _below_local(path: str) -> bool:
@@ -233,9 +233,9 @@ class ModelSettings(Settings):
     name: Family
     dropout: Annotated[float, Field(ge=0, lt=1)]
     tied_embeddings: Ties
-    lstm: LstmSettings
-    attention_lstm: AttentionLstmSettings
-    transformer: TransformerSettings
+    lstm: LstmSettings = LstmSettings()
+    attention_lstm: AttentionLstmSettings = AttentionLstmSettings()
+    transformer: TransformerSettings = TransformerSettings()
     pretrained: PretrainedSettings
     embeddings: EmbeddingSettings
 

@@ -11,4 +11,4 @@ class RegisterSettings(Settings):
     """Where runs and versions go. The server itself is named by MLFLOW_TRACKING_URI: it is no part of a result."""
 
     experiment: Annotated[str, StringConstraints(min_length=1)]
-    label: str | None  # a word of yours that the run is tagged with
+    label: str | None = None  # a word of yours that the run is tagged with
