@@ -1,4 +1,4 @@
-"""A workspace in which every stage before register_model has run: a real, tiny, untrained model and made-up scores."""
+"""A workspace as it is before register_model runs: a real, tiny, untrained model with made-up scores."""
 
 import functools
 import json
@@ -28,9 +28,9 @@ PAIRS = [("Turn on the light in the kitchen", "Schalte das Licht in der Küche e
 
 
 def finish(root: Path, *, bleu: float = 12.5, seed: int = 16, test_sha256: str = "a" * 64, **changes: object) -> Params:
-    """Write what the stages leave into `root`, which must be the working folder. Another `seed` is another model.
+    """Write the outputs of all stages before register_model to `root`, which must be the working folder.
 
-    `changes` replace sections of params.yaml, such as `task` and `languages`.
+    A different `seed` gives a different model. `changes` replace sections of params.yaml, such as `task`.
     """
     settings = tree()
     settings["tokenizer"] |= {"name": "characters", "vocab_size": 96, "slots": 4}
@@ -39,7 +39,7 @@ def finish(root: Path, *, bleu: float = 12.5, seed: int = 16, test_sha256: str =
     }  # fmt: skip
     settings["train"] |= {"seed": seed, "lr": 0.002}
     settings["evaluate"] |= {"bootstrap": 100}
-    settings["gate"] |= {"max_empty": 1.0}  # an untrained model may well have nothing to say
+    settings["gate"] |= {"max_empty": 1.0}  # an untrained model may write only empty texts
     settings["search"] |= {"beam": 2, "length_penalty": 3.0, "max_length_ratio": 0.1, "max_length_extra": 4}
     settings |= changes
     (root / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
@@ -62,7 +62,7 @@ def finish(root: Path, *, bleu: float = 12.5, seed: int = 16, test_sha256: str =
 
 
 def _evaluation(params: Params, bleu: float) -> dict[str, Any]:
-    """Made-up scores of the metrics that the task has; of several directions each one has them."""
+    """Return made-up scores for the metrics of the task, and for each direction if there are several."""
     values = {"bleu": bleu, "chrf": 40.0, "ter": 70.0, "rouge1": 31.0, "rouge2": 11.0, "rougeL": bleu + 10}
     scores = {
         name: {"score": values[name], "low": values[name] - 1, "high": values[name] + 1, "signature": f"{name}|test"}
@@ -74,7 +74,7 @@ def _evaluation(params: Params, bleu: float) -> dict[str, Any]:
 
 
 def give_store(root: Path) -> None:
-    """Put an empty store into `root`: made once in seconds, copied in milliseconds."""
+    """Write an empty MLflow database to `root`. It is built once, which takes seconds, and then copied."""
     (root / "mlflow.db").write_bytes(_empty_database())
 
 
@@ -82,7 +82,7 @@ def give_store(root: Path) -> None:
 def _empty_database() -> bytes:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(folder)  # MLflow's own experiment "Default" keeps its files in the working folder
+        patch.chdir(folder)  # MLflow's experiment "Default" stores its files in the working folder
         connect(Path(folder), create=True)
         return (Path(folder) / "mlflow.db").read_bytes()
 
@@ -97,7 +97,7 @@ def _model(folder: Path, params: Params) -> None:
 
 
 def made_pairs(directions: Sequence[Direction], count: int = 60) -> list[Pair]:
-    """Made-up pairs for the test split."""
+    """Return made-up pairs for the test split."""
     words = [f"{first}{second}" for first in ("ra", "be", "ki", "lo", "mu") for second in ("t", "nd", "p")]
     made = (
         f"{words[row // 15]} {words[row % 15]} in {words[row * 7 % 15]} on {words[row * 4 % 15]}"

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 
 def peak_memory(action: Callable[[], object], tries: int = 3) -> int:
-    """The most memory that Python's objects took during `action`, in bytes: the least of several tries, as other
-    threads and garbage of earlier tests can only add to it."""
+    """Return the peak memory of Python objects during `action`, in bytes.
+
+    It is the minimum over several tries, because other threads and earlier tests' garbage can only add to it.
+    """
     peaks = []
     for _ in range(tries):
         gc.collect()

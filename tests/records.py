@@ -1,4 +1,4 @@
-"""The settings of params.yaml as records, with some of them changed: tests name only what matters to them."""
+"""The settings of params.yaml as records; a test passes only the settings that it needs to change."""
 
 from functools import cache
 from pathlib import Path
@@ -21,37 +21,37 @@ def _params() -> Params:
 
 
 def tree() -> dict[str, Any]:
-    """params.yaml as plain data, to be changed, and to be checked or written."""
-    return _params().model_dump(mode="json", by_alias=True)  # not as PyYAML reads it, for which 4e-3 is a word
+    """Return params.yaml as a new tree of plain data."""
+    return _params().model_dump(mode="json", by_alias=True)  # PyYAML alone would read 4e-3 as a string
 
 
 def train_settings(**changes: Any) -> TrainSettings:
-    """The section train."""
+    """Return the section train."""
     return TrainSettings(**_params().train.model_dump() | changes)
 
 
 def search_settings(**changes: Any) -> SearchSettings:
-    """The section search."""
+    """Return the section search."""
     return SearchSettings(**_params().search.model_dump() | changes)
 
 
 def tokenizer_settings(**changes: Any) -> TokenizerSettings:
-    """The section tokenizer."""
+    """Return the section tokenizer."""
     return TokenizerSettings(**_params().tokenizer.model_dump() | changes)
 
 
 def evaluate_settings(**changes: Any) -> EvaluateSettings:
-    """The section evaluate."""
+    """Return the section evaluate."""
     return EvaluateSettings(**_params().evaluate.model_dump() | changes)
 
 
 def prepare_settings(**changes: Any) -> PrepareSettings:
-    """The section prepare."""
+    """Return the section prepare."""
     return PrepareSettings(**_params().prepare.model_dump() | changes)
 
 
 def model_settings(name: str = "transformer", dropout: float = 0.1, ties: str = "all", **section: Any) -> ModelSettings:
-    """The section model, of one family; `section` changes the settings of that family."""
+    """Return the section model for one family; `section` changes that family's settings."""
     content = _params().model.model_dump()
     content |= {"name": name, "dropout": dropout, "tied_embeddings": ties}
     content[name] |= section
@@ -59,7 +59,7 @@ def model_settings(name: str = "transformer", dropout: float = 0.1, ties: str = 
 
 
 def merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
-    """Put nested settings over others."""
+    """Merge nested settings into others, in place."""
     for key, change in changes.items():
         if isinstance(change, dict):
             merge(content[key], change)

@@ -1,4 +1,4 @@
-"""Runs as register_model leaves them, without training: made-up texts, and their real scores."""
+"""Runs as register_model logs them, without training: made-up texts with their real scores."""
 
 import hashlib
 import json
@@ -36,7 +36,8 @@ def log_run(
 ) -> str:
     """Log a finished run and return its id.
 
-    `changes` may have `task`, `targets` (the directions take turns), `fingerprint`, `signature`, `experiment`, `seed`.
+    `changes` may have `task`, `targets` (segments alternate between them), `fingerprint`, `signature`, `experiment` and
+    `seed`.
     """
     task: Task = changes.get("task", "translation")
     directions = [Direction("en", target) for target in changes.get("targets", ["de"])]
@@ -68,7 +69,7 @@ def log_run(
 
 
 def register(store: Store, run_id: str, *, champion: bool = False, model: str = MODEL) -> str:
-    """Make a version of a run and return its number."""
+    """Register a run as a model version and return its number."""
     run = store.client.get_run(run_id)
     if not store.client.search_registered_models(f"name = '{model}'"):
         store.client.create_registered_model(model)
@@ -80,5 +81,5 @@ def register(store: Store, run_id: str, *, champion: bool = False, model: str = 
 
 
 def recorded_score(store: Store, run_id: str, metric: str = "bleu") -> float:
-    """The score in metrics/evaluation.json of a run."""
+    """Return a score from the run's metrics/evaluation.json."""
     return float(json.loads(read_artifact(store, run_id, "metrics/evaluation.json") or b"")[metric]["score"])

@@ -1,4 +1,4 @@
-"""A clone of this working tree that trains on a small TSV of its own in seconds, and a way to type commands into it."""
+"""A clone of this working tree that trains on a small TSV file in seconds, and runs commands as a user would."""
 
 import os
 import random
@@ -39,7 +39,7 @@ STAGES = [
 
 
 class Clone:
-    """A clone of the repository as it stands in the working tree, and a way to type commands into it."""
+    """A Git repository with the working tree's tracked files, and a method to run commands in it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class Clone:
             if (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, folder / name)
-        (folder / "dvc.lock").unlink(missing_ok=True)  # the lock of the default run; this one has other inputs
+        (folder / "dvc.lock").unlink(missing_ok=True)  # the lock belongs to the default run, which has other inputs
         home = folder.parent / "home"
         home.mkdir(exist_ok=True)
         self.environment = os.environ | {
@@ -67,7 +67,7 @@ class Clone:
         self.type(f"git commit --quiet --message '{message}'")
 
     def type(self, line: str, *, given: str | None = None) -> str:
-        """Run one line as a person would, and return what it writes; what is in .venv/bin is this interpreter's."""
+        """Run a command line and return its standard output; programs in .venv/bin run with this interpreter."""
         words = shlex.split(line)
         if words[0].startswith(".venv/bin/"):
             program = words[0].removeprefix(".venv/bin/")
@@ -81,12 +81,12 @@ class Clone:
         return done.stdout
 
     def status(self) -> list[str]:
-        """What git finds changed or new."""
+        """Return the changed and untracked files, as `git status --porcelain` prints them."""
         return self.type("git status --porcelain --untracked-files=all").splitlines()
 
 
 def use_own_pairs(clone: Clone) -> None:
-    """Give the clone 150 pairs, which it reads as the README tells, and settings that train a tiny model on them."""
+    """Give the clone 150 pairs, configured as in the README, and settings for a tiny model."""
     draw = random.Random(4)
     pairs = set()
     while len(pairs) < 150:
@@ -103,6 +103,6 @@ def use_own_pairs(clone: Clone) -> None:
 
 
 def own_data() -> str:
-    """The README's block that brings one's own data."""
+    """Return the README's YAML block for your own data."""
     blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     return next(block for block in blocks if block.startswith("corpora:"))

@@ -19,7 +19,7 @@ def differing(before: str, after: str) -> list[tuple[str, str]]:
     return [(old.strip(), new.strip()) for old, new in lines if old != new]
 
 
-def test_a_setting_changes_and_all_else_stays() -> None:
+def test_changing_a_setting_keeps_the_rest_of_the_file() -> None:
     text, changes = change(TEXT, {"train.lr": parse_value("3e-4", "train.lr"), "model.transformer.width": 64})
     assert differing(TEXT, text) == [("width: null", "width: 64"), ("lr: 4e-3 # the peak", "lr: 3e-4 # the peak")]
     assert list(map(str, changes)) == ["train.lr: 0.004 -> 0.0003", "model.transformer.width: null -> 64"]
@@ -27,53 +27,55 @@ def test_a_setting_changes_and_all_else_stays() -> None:
 
 
 @pytest.mark.parametrize("salt", ["", "a: b", "# no comment", "'", "Straße", "null", "12", "3e-4", "yes", "- x", "{a}"])
-def test_what_is_set_is_what_is_read(salt: str) -> None:
+def test_a_value_that_is_set_is_read_back_unchanged(salt: str) -> None:
     assert parse_params(change(TEXT, {"prepare.split.salt": salt}).text).prepare.split.salt == salt
 
 
-def test_nothing_new_leaves_the_text_as_it_is() -> None:
+def test_setting_the_current_value_leaves_the_text_unchanged() -> None:
     text, changes = change(TEXT, {"train.seed": 1})
     assert text == TEXT
-    assert list(map(str, changes)) == ["train.seed: 1, as before"]
+    assert list(map(str, changes)) == ["train.seed: 1 (unchanged)"]
 
 
-def test_settings_that_may_be_left_out_can_be_added_to_a_corpus() -> None:
+def test_an_optional_setting_can_be_added_to_a_corpus() -> None:
     text, changes = change(TEXT, {"corpora.home_assistant.split": "train"})
     assert parse_params(text).corpora["home_assistant"].split == "train"
     assert changes == [Change("corpora.home_assistant.split", None, "train")]
 
 
-def test_every_fault_is_told() -> None:
+def test_all_faults_are_reported_together() -> None:
     with pytest.raises(ParamsError) as caught:
         change(TEXT, {"train.lrr": 1, "trian.lr": 1, "train.lr.peak": 1, "corpora.other.version": "1", "": 1})
     assert str(caught.value).splitlines() == [
-        next(line for line in str(caught.value).splitlines() if "train.lrr is not a setting; train has seed, " in line),
-        next(line for line in str(caught.value).splitlines() if "trian.lr is not a setting; there are task, " in line),
-        "params.yaml: train.lr.peak is not a setting: train.lr has none below it",
-        "params.yaml: corpora.other.version is not a setting; corpora has home_assistant",
+        next(
+            line for line in str(caught.value).splitlines() if "train.lrr is not a setting; valid in train are " in line
+        ),
+        next(line for line in str(caught.value).splitlines() if "trian.lr is not a setting; valid are task, " in line),
+        "params.yaml: train.lr.peak is not a setting: train.lr is not a section",
+        "params.yaml: corpora.other.version is not a setting; valid in corpora are home_assistant",
         next(line for line in str(caught.value).splitlines() if "params.yaml:  is not a setting" in line),
     ]
     with pytest.raises(ParamsError) as caught:
         change(TEXT, {"train.lr": "fast", "search.beam": 0, "corpora.home_assistant.vresion": "1"})
     said = str(caught.value).splitlines()
     assert len(said) == 3
-    assert all(line.startswith("params.yaml as changed: line ") for line in said)
+    assert all(line.startswith("params.yaml after the change: line ") for line in said)
     assert {line.split(": ")[2] for line in said} == {"train.lr", "search.beam", "corpora.home_assistant.vresion"}
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("3e-4", 3e-4), ("[de, fr]", ["de", "fr"]), ("null", None), ("yes", True), ("'yes'", "yes")]
 )
-def test_values_are_read_as_yaml(text: str, value: object) -> None:
+def test_values_are_parsed_as_yaml(text: str, value: object) -> None:
     assert parse_value(text, "x") == value
 
 
-def test_a_value_that_is_no_yaml() -> None:
+def test_a_value_that_is_not_yaml_is_an_error() -> None:
     with pytest.raises(ParamsError, match=r"the value of train\.lr: not valid YAML"):
         parse_value("[1", "train.lr")
 
 
-def test_corpora_are_taken_out_with_nothing_around_them() -> None:
+def test_removing_a_corpus_keeps_the_comments_around_it() -> None:
     text, changes = keep_corpora(TWO, ["home_assistant"])
     assert text == TEXT.replace("corpora:\n", "corpora:\n  # pairs of ours\n")
     assert changes == [Change("corpora.mine", "file", None)]
@@ -83,8 +85,8 @@ def test_corpora_are_taken_out_with_nothing_around_them() -> None:
     assert keep_corpora(TWO, ["mine", "home_assistant"]) == (TWO, [])
 
 
-def test_corpora_that_are_not_there() -> None:
-    with pytest.raises(ParamsError, match="corpora has no x and no y; there are mine, home_assistant"):
+def test_keeping_unknown_corpora_is_an_error() -> None:
+    with pytest.raises(ParamsError, match="corpora has no x and no y; valid are mine, home_assistant"):
         keep_corpora(TWO, ["x", "mine", "y"])
     with pytest.raises(ParamsError, match="corpora"):
         keep_corpora(TWO, [])

@@ -11,7 +11,7 @@ SOURCES = {
     "core/c.py": "from seqloom.core.d import name\nfrom seqloom.core.b import late",
     "core/d.py": "if False:\n    from torch.nn import functional",
     "core/idle.py": "",
-    "errors.py": "from seqloom.core.idle import x",  # exempt, and so is what only it imports
+    "errors.py": "from seqloom.core.idle import x",  # exempt, and so is what only this module imports
     "params.py": "",
 }
 
@@ -25,23 +25,23 @@ def package(tmp_path: Path) -> Path:
     return tmp_path / "seqloom"
 
 
-def test_a_module_depends_on_everything_that_it_imports_through_others_too(package: Path) -> None:
+def test_the_closure_includes_indirect_imports(package: Path) -> None:
     found = closure("seqloom.stages.a", package)
     assert {name.removeprefix("seqloom.") for name in found} == {"stages.a", "core.b", "core.c", "core.d"}
     assert found["seqloom.core.c"] == package / "core" / "c.py"
 
 
-def test_libraries_are_those_outside_of_python_by_the_name_of_their_distribution(package: Path) -> None:
+def test_libraries_are_third_party_distributions(package: Path) -> None:
     files = closure("seqloom.stages.a", package).values()
     assert libraries(files) == {name: version(name) for name in ("numpy", "PyYAML", "torch")}
     assert libraries(files, also=["sacrebleu", "no-such-library"]).keys() == {"numpy", "PyYAML", "torch", "sacrebleu"}
 
 
-def test_a_relative_import_is_refused_rather_than_overlooked(package: Path) -> None:
+def test_a_relative_import_is_an_error(package: Path) -> None:
     (package / "core" / "c.py").write_text("from . import d")
     with pytest.raises(AssertionError, match="relative imports are not followed"):
         closure("seqloom.stages.a", package)
 
 
-def test_the_package_itself_is_read_where_it_is_installed() -> None:
+def test_the_installed_package_is_read_by_default() -> None:
     assert closure("seqloom.languages") == {"seqloom.languages": PACKAGE / "languages.py"}

@@ -16,7 +16,7 @@ def line_of(text: str, wanted: str) -> int:
     return next(number for number, line in enumerate(text.splitlines(), 1) if wanted in line)
 
 
-def test_the_params_of_the_repository_are_valid() -> None:
+def test_the_repositorys_params_are_valid() -> None:
     params = parse_params(TEXT)
     assert (params.languages.source, params.languages.target) == ("en", "de")
     assert isinstance(params.train.lr, float)
@@ -32,11 +32,11 @@ def test_the_params_of_the_repository_are_valid() -> None:
         ("format: json_catalogue", "format: xml", "corpora.home_assistant.format", "'moses', 'properties'"),
         ("    package: homeassistant", "    pakage: x", "corpora.home_assistant.pakage", "is not a setting"),
         ("kind: package", "kind: ftp", "corpora.home_assistant", "'package', 'url', 'file'"),
-        ("forms: [platform,", "forms: [plat,", "placeholders.forms", "'plat' is no form of placeholders; valid are"),
-        ("patterns: []", "patterns: [a+, '(']", "placeholders.patterns", "is no regular expression"),
+        ("forms: [platform,", "forms: [plat,", "placeholders.forms", "'plat' is not a form of placeholder; valid are"),
+        ("patterns: []", "patterns: [a+, '(']", "placeholders.patterns", "is not a valid regular expression"),
     ],
 )
-def test_a_fault_names_file_line_field_and_what_is_valid(given: str, instead: str, field: str, said: str) -> None:
+def test_an_error_gives_file_line_field_and_what_is_valid(given: str, instead: str, field: str, said: str) -> None:
     text = TEXT.replace(given, instead, 1)
     assert text != TEXT
     with pytest.raises(ParamsError) as raised:
@@ -60,19 +60,19 @@ def test_a_fault_names_file_line_field_and_what_is_valid(given: str, instead: st
         ("target: de", "target: en", "task is 'translation', but languages has 'en' on both sides"),
         ("target: de", "target: [de, fr, de]", "languages.target: names a language twice: de, fr, de"),
         ("target: de", "target: []", "at least 1 item"),
-        ("method: beam", "method: generate", "only model.name: pretrained has"),
+        ("method: beam", "method: generate", "needs model.name: pretrained"),
         ("name: transformer", "name: pretrained", "model.pretrained.source: .* must name a folder or a hub id"),
         (
             "min_length_ratio: 0",
             "min_length_ratio: 3",
             r"search.min_length_ratio: is 3.*, above max_length_ratio \(2.*\)",
         ),
-        ("vocab_size:", "vocab_size: 100 #", r"tokenizer.vocab_size: is 100, which leaves no room"),
+        ("vocab_size:", "vocab_size: 100 #", r"tokenizer.vocab_size: is 100, "),
         ("min_words: 2", "min_words: 200", r"prepare.clean.min_words: is 200, above max_words \(100\)"),
         ("    valid: ", "    valid: 0.99 #", "leave nothing for training"),
     ],
 )
-def test_impossible_combinations_are_refused(given: str, instead: str, said: str) -> None:
+def test_impossible_combinations_are_errors(given: str, instead: str, said: str) -> None:
     with pytest.raises(ParamsError, match=said):
         parse_params(TEXT.replace(given, instead, 1))
 
@@ -80,9 +80,9 @@ def test_impossible_combinations_are_refused(given: str, instead: str, said: str
 @pytest.mark.parametrize(
     ("given", "instead", "said"),
     [
-        ("name: sentencepiece", "name: characters", "which splits in one way: set this to null"),
-        ("algorithm: unigram", "algorithm: bpe", "the share of merges left out: below 1"),
-        ("name: transformer", "name: pretrained", "pretrained model's tokenizer splits a word in one way"),
+        ("name: sentencepiece", "name: characters", "'characters' splits a word in only one way"),
+        ("algorithm: unigram", "algorithm: bpe", "the share of merges to drop, it must be below 1"),
+        ("name: transformer", "name: pretrained", "pretrained model's tokenizer splits a word in only one way"),
     ],
 )
 def test_subword_sampling_must_fit_the_tokenizer(given: str, instead: str, said: str) -> None:
@@ -92,7 +92,7 @@ def test_subword_sampling_must_fit_the_tokenizer(given: str, instead: str, said:
 
 
 @pytest.mark.parametrize("family", ["lstm", "attention_lstm", "transformer"])
-def test_a_family_is_one_word(family: str) -> None:
+def test_a_model_family_name_is_one_word(family: str) -> None:
     params = parse_params(TEXT.replace("name: transformer", f"name: {family}"))
     assert params.model.architecture.name == family
     assert {"name", "dropout", "tied_embeddings", family, "embeddings"} == set(params.model.used())
@@ -107,7 +107,7 @@ def test_every_combination_of_two_languages_is_a_direction() -> None:
     assert [str(direction) for direction in one.languages.directions] == ["en-en"]
 
 
-def test_a_small_trial_is_told_every_bound_at_once() -> None:
+def test_all_violated_bounds_are_reported_together() -> None:
     text = TEXT.replace("max_steps: 2400", "max_steps: 50").replace("beam: 5", "beam: none", 1)
     text = text.replace("joint: true", "joint: false").replace("lr: 4e-3", "lr: 0", 1)
     with pytest.raises(ParamsError) as raised:
@@ -121,7 +121,7 @@ def test_a_small_trial_is_told_every_bound_at_once() -> None:
     assert all(message.startswith(line) for message, line in zip(said, lines, strict=True))
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     text = TEXT.replace("  lr:", "  lrr:", 1).replace("preset: tiny", "preset: huge", 1)
     with pytest.raises(ParamsError) as raised:
         parse_params(text)
@@ -129,7 +129,7 @@ def test_every_fault_is_told_at_once() -> None:
         assert part in str(raised.value)
 
 
-def test_without_a_list_of_forms_the_standard_ones_count() -> None:
+def test_placeholder_forms_default_to_the_standard_ones() -> None:
     start = TEXT.index("placeholders:\n")
     params = parse_params(TEXT[:start] + TEXT[TEXT.index("prepare:\n", start) :])
     assert params.placeholders.build() == STANDARD_FORMS
@@ -137,16 +137,16 @@ def test_without_a_list_of_forms_the_standard_ones_count() -> None:
     assert ours.find("[X12X] @it@ {x}") == ["[X12X]", "@it@", "{x}"]
 
 
-def test_a_key_given_twice_and_broken_yaml_name_their_line() -> None:
-    with pytest.raises(ParamsError, match=r"line \d+: not valid YAML: the key 'seed' stands twice"):
+def test_duplicate_keys_and_broken_yaml_are_reported_with_their_line() -> None:
+    with pytest.raises(ParamsError, match=r"line \d+: not valid YAML: the key 'seed' is given twice"):
         parse_params(TEXT.replace("  seed: 1\n", "  seed: 1\n  seed: 2\n", 1))
     with pytest.raises(ParamsError, match=r"line \d+: not valid YAML"):
         parse_params("a: [1,\nb: 2")
-    with pytest.raises(ParamsError, match="must hold the sections task, languages, corpora"):
+    with pytest.raises(ParamsError, match="must have the sections task, languages, corpora"):
         parse_params("just words")
 
 
-def test_the_purpose_is_read_without_the_rest(tmp_path: Path) -> None:
+def test_the_purpose_is_read_even_if_other_sections_are_invalid(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(TEXT.replace("lr: 4e-3", "lr: fast").replace("gate:", "gates:"), encoding="utf-8")
     purpose = load_purpose(file)
@@ -158,17 +158,17 @@ def test_the_purpose_is_read_without_the_rest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("written", ["3e-4", "0.0003", "3.0E-4", "3.e-4"])
-def test_numbers_are_read_as_yaml_1_2_reads_them(written: str) -> None:
+def test_numbers_follow_yaml_1_2(written: str) -> None:
     lines = [f"  lr: {written}" if line.startswith("  lr:") else line for line in TEXT.splitlines()]
     assert parse_params("\n".join(lines)).train.lr == pytest.approx(3e-4)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"none\.yaml: cannot be read"):
         load_params(tmp_path / "none.yaml")
 
 
-def test_a_file_outside_the_watched_folder_needs_its_hash() -> None:
+def test_a_file_outside_data_local_needs_a_hash() -> None:
     head, tail = TEXT.split("corpora:\n", 1)
     rest = tail[tail.index("\nprepare:") :]
 
@@ -182,7 +182,7 @@ def test_a_file_outside_the_watched_folder_needs_its_hash() -> None:
     parse_params(with_path("/data/mine.tsv", f"    sha256: {'a' * 64}\n"))
 
 
-def test_every_example_for_own_data_is_valid() -> None:
+def test_every_example_for_your_own_data_is_valid() -> None:
     readme = (Path(__file__).parent.parent / "data" / "local" / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```yaml\n(corpora:.*?)```", readme, re.DOTALL)
     assert len(blocks) >= 4
@@ -194,7 +194,7 @@ def test_every_example_for_own_data_is_valid() -> None:
         parse_params(f"{head}\n{block}\n{tail[behind.start() :]}")
 
 
-def test_every_section_in_the_documentation_of_models_is_valid() -> None:
+def test_every_settings_example_in_the_models_documentation_is_valid() -> None:
     text = (Path(__file__).parent.parent / "docs" / "MODELS.md").read_text(encoding="utf-8")
     blocks = [textwrap.dedent(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
     assert blocks
@@ -237,6 +237,6 @@ def test_every_whole_number_has_bounds() -> None:
         ("max_minutes: null", "max_minutes: 1e300", "train.max_minutes"),
     ],
 )
-def test_a_size_that_no_machine_has_is_refused(given: str, instead: str, field: str) -> None:
+def test_unrealistically_large_sizes_are_errors(given: str, instead: str, field: str) -> None:
     with pytest.raises(ParamsError, match=rf"line \d+: {field}: input should be less than or equal to \d"):
         parse_params(instead.join(TEXT.rsplit(given, 1)))

@@ -17,18 +17,18 @@ def merged(text: str, *, into: str = TEXT) -> Params:
 
 
 @pytest.mark.parametrize("preset", SHIPPED, ids=[preset.name for preset in SHIPPED])
-def test_every_shipped_preset_is_valid_and_says_what_it_is_for(preset: Preset) -> None:
+def test_every_shipped_preset_is_valid_and_has_a_description(preset: Preset) -> None:
     assert parse_params(merge(TEXT, preset)) != parse_params(TEXT)
     assert len(preset.purpose) > 20
 
 
 @pytest.mark.parametrize("other", ["small_data", "finetune"])
-def test_presets_can_be_put_on_top_of_each_other(other: str) -> None:
+def test_presets_can_be_combined(other: str) -> None:
     text = merge(merge(TEXT, find("multi30k", ROOT / "presets")), find(other, ROOT / "presets"))
     assert list(parse_params(text).corpora) == ["train", "valid", "test"]
 
 
-def test_a_preset_changes_what_it_names_and_keeps_every_comment() -> None:
+def test_a_preset_changes_only_its_settings_and_keeps_comments() -> None:
     text = merge(TEXT, Preset("mine", "", "train:\n  lr: 1e-3\nlanguages:\n  target: fr\n"))
     changed = [(old, new) for old, new in zip(TEXT.splitlines(), text.splitlines(), strict=True) if old != new]
     assert [(old.strip(), new.strip()) for old, new in changed] == [
@@ -37,7 +37,7 @@ def test_a_preset_changes_what_it_names_and_keeps_every_comment() -> None:
     ]
 
 
-def test_a_preset_merged_twice_changes_nothing_more() -> None:
+def test_merging_a_preset_twice_has_no_further_effect() -> None:
     for preset in SHIPPED:
         once = merge(TEXT, preset)
         assert merge(once, preset) == once
@@ -58,20 +58,20 @@ def test_corpora_are_replaced_as_a_whole() -> None:
     ("text", "said"),
     [
         ("trian:\n  lr: 1\n", "preset mine: 'trian' is not a section of params.yaml"),
-        ("train:\n  lrr: 1\n", r"preset mine: train\.lrr is not a setting of params\.yaml; there are seed, "),
+        ("train:\n  lrr: 1\n", r"preset mine: train\.lrr is not a setting of params\.yaml; valid are seed, "),
         ("train:\n  lr: fast\n", r"params\.yaml with the preset mine: line \d+: train\.lr: .*number, got 'fast'"),
         ("train: [\n", "not valid YAML"),
     ],
 )
-def test_a_wrong_preset_is_refused(text: str, said: str) -> None:
+def test_an_invalid_preset_is_an_error(text: str, said: str) -> None:
     with pytest.raises(ParamsError, match=said):
         merge(TEXT, Preset("mine", "", text))
 
 
-def test_an_unknown_name_lists_the_presets(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match="no preset 'x'; there are finetune, generation"):
+def test_an_unknown_preset_is_an_error_that_lists_the_presets(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="no preset 'x'; valid are finetune, generation"):
         find("x", ROOT / "presets")
     with pytest.raises(ParamsError, match=r"no preset '\.\./params'"):
         find("../params", ROOT / "presets")
-    with pytest.raises(ParamsError, match=r"there is no .* here"):
+    with pytest.raises(ParamsError, match=r"there is no preset .*there is no folder"):
         find("x", tmp_path / "presets")

@@ -14,5 +14,5 @@ from seqloom.printable import printable
         ("", ""),
     ],
 )
-def test_what_acts_on_a_terminal_is_written_as_its_escape(text: str, shown: str) -> None:
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown

@@ -48,25 +48,25 @@ def faults(**changes: object) -> dict[str, str]:
     }
 
 
-def test_a_check_names_its_field() -> None:
+def test_an_error_of_a_check_names_its_field() -> None:
     assert faults(inner=inner(high=20)) == {"inner.high": "is 20, above most (10)"}
     assert faults(inner=inner(low=3)) == {"inner.low": "is 3, above high (2)"}
 
 
-def test_faults_of_fields_and_of_checks_come_together() -> None:
+def test_errors_of_fields_and_of_checks_are_raised_together() -> None:
     found = faults(inner=inner(low=30, high=20, name=5), several={"a": inner(name="y")}, typo=1)
     assert found.keys() == {"inner.name", "inner.low", "inner.high", "several.a.name", "typo"}
     assert found["inner.low"] == "is 30, above high (20)"
     assert found["inner.high"] == "is 20, above most (10)"
 
 
-def test_a_check_whose_field_is_invalid_says_nothing() -> None:
+def test_a_check_is_skipped_if_its_field_is_invalid() -> None:
     assert faults(most="many", inner=inner(high=20)).keys() == {"most"}
     assert faults(inner=inner(high="far", low=30)).keys() == {"inner.high"}
     assert faults(inner=5, several={"a": inner(name="y")}).keys() == {"inner", "several.a.name"}
 
 
-def test_a_defect_of_a_check_is_not_hidden() -> None:
+def test_a_bug_in_a_check_is_raised() -> None:
     class Defective(Settings):
         name: str
 
@@ -80,7 +80,7 @@ def test_a_defect_of_a_check_is_not_hidden() -> None:
         Defective(name="x")
 
 
-def test_a_valid_record_is_itself() -> None:
+def test_validating_a_record_returns_the_record() -> None:
     record = Outer(inner=Inner(low=1, high=2, name="x"), several={}, most=5, name="y")
     assert record.model_dump(by_alias=True) == {"inner": inner(), "several": {}, "most": 5, "name": "y"}
     assert Outer.model_validate(record) == record

@@ -18,36 +18,36 @@ from seqloom.text import FORMS, STANDARD, STANDARD_FORMS, Forms, clean, normalis
         ("50 % of 3% discount, 5 < 6 > 4, AT&T; {not closed", []),
     ],
 )
-def test_placeholders_are_found_and_prose_is_not(text: str, found: list[str]) -> None:
+def test_only_placeholders_are_found(text: str, found: list[str]) -> None:
     assert placeholders(text) == found
 
 
-def test_white_space_controls_and_composition_are_normalised() -> None:
+def test_white_space_control_characters_and_composition_are_normalised() -> None:
     assert normalise(" a\u00a0\tb\r\nc\u200b\ufeff\x07 ") == "a b c"
     assert normalise("u\u0308ber") == "über"
-    assert normalise("e\u200b\u0301") == "é"  # composed although something stood between
+    assert normalise("e\u200b\u0301") == "é"  # composed even though an invisible character separated them
     assert normalise("private \ue005 use") == "private use"
 
 
 @pytest.mark.parametrize(
     "gap", "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2009\u2028\u2029\u202f\u205f\u3000"
 )
-def test_every_space_and_separator_keeps_words_apart(gap: str) -> None:
+def test_every_space_and_separator_becomes_one_space(gap: str) -> None:
     assert normalise(f"cool{gap}air") == "cool air"
 
 
 @pytest.mark.parametrize("mark", "\xad\u061c\u200b\u200e\u200f\u202a\u202e\u2060\u2066\u2069\ufeff")
-def test_zero_width_and_directional_marks_go_without_a_gap(mark: str) -> None:
+def test_zero_width_and_directional_marks_are_removed_without_a_space(mark: str) -> None:
     assert normalise(f"cool {mark}air{mark}") == "cool air"
 
 
 @pytest.mark.parametrize("joiner", "\u200c\u200d")
-def test_joiners_are_spelling(joiner: str) -> None:
+def test_joiners_are_kept(joiner: str) -> None:
     assert normalise(f"می{joiner}خواهم") == f"می{joiner}خواهم"
 
 
 @given(st.text())
-def test_normalising_twice_is_normalising_once(text: str) -> None:
+def test_normalising_is_idempotent(text: str) -> None:
     once = normalise(text)
     assert normalise(once) == once
     assert unicodedata.is_normalized("NFC", once)
@@ -68,34 +68,34 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
         ("percent_pair", "%name% has 5 %", ["%name%"]),
     ],
 )
-def test_each_further_form_finds_its_own(name: str, text: str, found: list[str]) -> None:
+def test_each_optional_form_finds_its_placeholders(name: str, text: str, found: list[str]) -> None:
     assert Forms([name]).find(text) == found
 
 
-def test_ones_own_expressions_come_before_the_forms() -> None:
+def test_custom_expressions_take_precedence_over_forms() -> None:
     forms = Forms(["braces", "tags"], [r"@@\w+@@", r"\{(?:x|y)\}z"])
     assert forms.find("@@a@@ {x}z {x} <b>") == ["@@a@@", "{x}z", "{x}", "<b>"]
     assert forms != STANDARD_FORMS
-    assert Forms(reversed(STANDARD)) == STANDARD_FORMS  # the order of names means nothing
+    assert Forms(reversed(STANDARD)) == STANDARD_FORMS  # the order of names does not matter
     assert Forms([]).find("{x} %s") == []
 
 
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        ("(", "is no regular expression: missing \\)"),
-        ("a*", "matches the empty text"),
-        (r"(a)\1", "refers back to groups"),
+        ("(", "is not a valid regular expression: missing \\)"),
+        ("a*", "matches the empty string"),
+        (r"(a)\1", "back-references"),
         ("(?P<x>a)", "has named groups"),
     ],
 )
-def test_an_expression_that_cannot_be_a_form_is_refused(pattern: str, said: str) -> None:
+def test_an_expression_that_cannot_be_a_form_is_an_error(pattern: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Forms([], [pattern])
 
 
-def test_an_unknown_form_is_refused_and_the_known_ones_are_listed() -> None:
-    with pytest.raises(ValueError, match=r"'brackets' is no form of placeholders; valid are erb, .*entities"):
+def test_an_unknown_form_is_an_error_that_lists_the_valid_ones() -> None:
+    with pytest.raises(ValueError, match=r"'brackets' is not a form of placeholder; valid are erb, .*entities"):
         Forms(["brackets"])
 
 
@@ -105,5 +105,5 @@ def test_no_form_finds_an_empty_placeholder(name: str, text: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_cleaning_leaves_what_stands_around_a_text(text: str) -> None:
+def test_clean_keeps_leading_and_trailing_space(text: str) -> None:
     assert clean(text).strip() == normalise(text)

@@ -1,6 +1,6 @@
-"""Hugging Face folders that are small enough to be made anew: random networks with tokenizers learnt on a few lines.
+"""Tiny Hugging Face model folders: random networks, with tokenizers trained on a few lines.
 
-No weights can be fetched in a test. What is tested is the way around a network, which does not ask what it learnt.
+Tests cannot download weights, and the code under test does not depend on their values.
 """
 
 import io
@@ -22,13 +22,13 @@ PAIRS = [
     ("the lamp and the door", "die lampe und die tür"),
     ("the garden is old", "der garten ist alt"),
 ]
-POSITIONS = 32  # of the networks that have a table of them
+POSITIONS = 32  # of the networks that have a position table
 LANGUAGES = ("en_XX", "de_DE")
 
 
 @cache
 def _pieces() -> tuple[bytes, list[tuple[str, float]]]:
-    """A SentencePiece model and its pieces with their scores, without the special ones."""
+    """Return a SentencePiece model, and its pieces with their scores, without the special pieces."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=(text for pair in PAIRS * 20 for text in pair), model_writer=model, vocab_size=60,
@@ -41,7 +41,7 @@ def _pieces() -> tuple[bytes, list[tuple[str, float]]]:
 
 
 def make_tokenizer(kind: str, folder: Path) -> int:
-    """Write the files of a tokenizer; return how many ids it has."""
+    """Write a tokenizer's files and return the size of its vocabulary."""
     hf = library("transformers")
     model, pieces = _pieces()
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def make_tokenizer(kind: str, folder: Path) -> int:
             merges = [(word[:end], letter) for word in words for end, letter in enumerate(word[1:], 1)]
             letters = import_module("transformers.convert_slow_tokenizer").bytes_to_unicode().values()
             names = [name for name, _ in zero] + sorted(letters)
-            names += sorted({left + right for left, right in merges})  # each word grows letter by letter
+            names += sorted({left + right for left, right in merges})  # each word is merged letter by letter
             tokenizer = hf.BartTokenizer(
                 vocab={piece: index for index, piece in enumerate(dict.fromkeys(names))},
                 merges=list(dict.fromkeys(merges)),
@@ -79,7 +79,7 @@ def make_tokenizer(kind: str, folder: Path) -> int:
 
 
 def make_network(kind: str, folder: Path, size: int, **config: Any) -> Any:
-    """Write a random network over `size` ids and return it. Nothing in it is zero, or the same by chance."""
+    """Write a random network with a vocabulary of `size` and return it. All parameters are random, none is zero."""
     hf = library("transformers")
     layers = {"encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
     usual = {**layers, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "d_model": 16, "vocab_size": size}
@@ -110,5 +110,5 @@ def make_network(kind: str, folder: Path, size: int, **config: Any) -> Any:
 
 
 def make_pretrained(kind: str, folder: Path, **config: Any) -> Any:
-    """Write a whole folder, tokenizer and network, and return the network."""
+    """Write a tokenizer and a network to a folder, and return the network."""
     return make_network(kind, folder, make_tokenizer(kind, folder), **config)

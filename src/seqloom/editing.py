@@ -1,6 +1,6 @@
-"""Changes to params.yaml as a person would make them: comments, order and spelling of all else stay.
+"""Edit params.yaml the way a person would: comments, order and the spelling of everything else are kept.
 
-A text comes out only where the whole of it is valid; it takes the place of the file at once, or not at all.
+An edit returns text only if the whole file would be valid; `replace` then writes the file in one step.
 """
 
 import io
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ruamel.yaml import YAML
 
 _NULL = "tag:yaml.org,2002:null"
-# Records here have settings that may be left out, and are themselves added by a person; elsewhere every one is there.
+# Sections whose records may omit settings, so a new name can be added to them; everywhere else all names are present.
 _OPEN = ("corpora",)
 
 
 class Change(NamedTuple):
-    """A setting by its dotted name, as it was and as it is; None is a setting that was not there, or is not now."""
+    """A setting by its dotted name with its old and new value; None if it was absent before or is absent now."""
 
     name: str
     before: str | None
@@ -32,22 +32,22 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         if self.before == self.after:
-            return f"{self.name}: {self.after}, as before"
+            return f"{self.name}: {self.after} (unchanged)"
         return f"{self.name}: {self.before or '(none)'} -> {self.after or '(none)'}"
 
 
 class Edited(NamedTuple):
-    """The text of params.yaml after an edit, and what changed in it."""
+    """The text of params.yaml after an edit, and the changes made."""
 
     text: str
     changes: list[Change]
 
 
 def change(text: str, wanted: Mapping[str, Any], name: str = str(PARAMS_FILE)) -> Edited:
-    """Return params.yaml as `text` with settings, given by their dotted names, changed.
+    """Return the params `text` with the `wanted` settings changed; their keys are dotted names.
 
     Raises:
-        ParamsError: a name is no setting, or the result is not valid; every fault is told.
+        ParamsError: a name is not a setting, or the result is not valid; the message lists every fault.
     """
     round_trip = editor()
     tree = load(text, name, round_trip)
@@ -62,7 +62,7 @@ def change(text: str, wanted: Mapping[str, Any], name: str = str(PARAMS_FILE)) -
         record[last] = _quoted(value)
     edited = dump(tree, round_trip)
     try:
-        parse_params(edited, f"{name} as changed")
+        parse_params(edited, f"{name} after the change")
     except ParamsError as fault:
         faults.append(str(fault))
     if faults:
@@ -71,43 +71,47 @@ def change(text: str, wanted: Mapping[str, Any], name: str = str(PARAMS_FILE)) -
 
 
 def keep_corpora(text: str, names: Collection[str], name: str = str(PARAMS_FILE)) -> Edited:
-    """Return params.yaml as `text` without the corpora that are not named.
+    """Return the params `text` with only the named corpora.
 
     Raises:
-        ParamsError: a name is none of the corpora, or the result is not valid.
+        ParamsError: a name is not one of the corpora, or the result is not valid.
     """
     corpora = parse_params(text, name).corpora
     if unknown := [each for each in names if each not in corpora]:
-        raise ParamsError(f"{name}: corpora has no {' and no '.join(unknown)}; there are {', '.join(corpora)}")
+        raise ParamsError(f"{name}: corpora has no {' and no '.join(unknown)}; valid are {', '.join(corpora)}")
     dropped = [each for each in corpora if each not in names]
-    # As lines: a tree would take along the comments and the empty line that follow a corpus.
+    # Delete lines, not tree nodes: a node also owns the comments and the blank line after the corpus.
     lines, gone = text.splitlines(keepends=True), set[int]()
     for key, value in _section(text, "corpora"):
         if key.value in dropped:
             if lines[key.start_mark.line][: key.start_mark.column].strip():
-                raise ParamsError(f"{name}: write each of corpora on lines of its own, so that one can be taken out")
+                raise ParamsError(f"{name}: write each corpus on its own lines, so that one can be removed")
             gone.update(range(key.start_mark.line, _last_line(value) + 1))
     edited = "".join(line for number, line in enumerate(lines) if number not in gone)
-    parse_params(edited, f"{name} as changed")
+    parse_params(edited, f"{name} after the change")
     return Edited(edited, [Change(f"corpora.{each}", corpora[each].kind, None) for each in dropped])
 
 
 def replace(path: Path, text: str) -> None:
-    """Put a text in the place of a file, at once."""
+    """Replace a file atomically."""
     beside = path.with_name(f".{path.name}.part")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
 
 
 def parse_value(text: str, key: str) -> Any:
-    """Return a value as params.yaml would hold it: `3e-4` is a number, `[de, fr]` a list. Raises `ParamsError`."""
+    """Parse a value as it would be written in params.yaml: `3e-4` is a number, `[de, fr]` a list.
+
+    Raises:
+        ParamsError: the text is not a YAML value.
+    """
     spelled = load(text, f"the value of {key}", editor())
     plain = read(text, f"the value of {key}").content
-    return spelled if spelled == plain else plain  # `yes` is a word to the one and true to the other
+    return spelled if spelled == plain else plain  # the two differ on `yes`: a word in YAML 1.2, true in 1.1
 
 
 def editor() -> "YAML":
-    """A reader and writer that keeps comments and spellings."""
+    """Return a YAML reader and writer that keeps comments and spelling."""
     from ruamel.yaml import YAML
 
     round_trip = YAML()
@@ -118,7 +122,7 @@ def editor() -> "YAML":
 
 
 def load(text: str, name: str, round_trip: "YAML") -> Any:
-    """Read a text. Raises `ParamsError` if it is not YAML, or has something in it that `plain_yaml` refuses."""
+    """Read YAML text. Raises `ParamsError` if it is not valid YAML or `plain_yaml` refuses it."""
     from ruamel.yaml.error import YAMLError
 
     read(text, name)
@@ -129,14 +133,14 @@ def load(text: str, name: str, round_trip: "YAML") -> Any:
 
 
 def dump(tree: Any, round_trip: "YAML") -> str:
-    """Write a tree as text."""
+    """Return a tree as YAML text."""
     written = io.StringIO()
     round_trip.dump(tree, written)
     return written.getvalue()
 
 
 def _quoted(value: Any) -> Any:
-    """A text in quotes where params.yaml would be read as something else without them."""
+    """Quote a string that YAML would otherwise read as something else; in a list, each such string."""
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     if isinstance(value, list):
@@ -152,15 +156,15 @@ def _quoted(value: Any) -> Any:
 
 
 def _find(tree: Any, parts: list[str], name: str) -> tuple[MutableMapping[str, Any], str]:
-    """The record that a dotted name leads to, and the name in it."""
+    """Return the record that holds the setting, and the setting's name in it."""
     record = tree
     for depth, part in enumerate(parts):
         above = ".".join(parts[:depth])
         if not isinstance(record, MutableMapping):
-            raise ParamsError(f"{name}: {'.'.join(parts)} is not a setting: {above or 'the whole'} has none below it")
+            raise ParamsError(f"{name}: {'.'.join(parts)} is not a setting: {above or 'the file'} is not a section")
         last = depth == len(parts) - 1
         if part not in record and not (last and parts[0] in _OPEN and depth):
-            there = f"{above} has" if above else "there are"
+            there = f"valid in {above} are" if above else "valid are"
             raise ParamsError(f"{name}: {'.'.join(parts)} is not a setting; {there} {', '.join(map(str, record))}")
         if last:
             return record, part
@@ -177,7 +181,7 @@ def _section(text: str, section: str) -> Iterator[tuple[yaml.Node, yaml.Node]]:
 
 
 def _last_line(node: yaml.Node) -> int:
-    """The line on which a value ends; that of a block's end mark is where the next thing begins."""
+    """Return the line on which a value ends. A block's own end mark is already at the start of the next item."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _last_line(last[1] if isinstance(last, tuple) else last)
@@ -185,7 +189,7 @@ def _last_line(node: yaml.Node) -> int:
 
 
 def _shown(value: Any) -> str:
-    """A value on one line."""
+    """Return a value as one line of text."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, float):

@@ -1,34 +1,34 @@
-"""What a person can get wrong, drawn as a tree. This module imports nothing.
+"""The errors that a user can cause. This module imports nothing.
 
-Every error that a user can cause derives from `SeqloomError`; its message is one sentence or two that say what was
-wrong, where it stands (file, line, field) and what is valid. The command line and the stages print that message
-alone; anything else that is raised is a defect of seqloom and keeps its traceback.
+All of them derive from `SeqloomError`. The message says what is wrong, where (file, line, field) and what is valid.
+The command line and the stages print only the message; any other exception is a bug in seqloom and keeps its
+traceback.
 
     SeqloomError
     ├── ParamsError          params.yaml: unknown key, wrong type, impossible combination
     ├── SourceError          a corpus cannot be fetched
-    │   ├── OfflineError     ... because the network is absent or refuses
-    │   ├── HashError        ... because it is not what the pinned sha256 says
-    │   └── ArchiveError     ... because the archive is broken or unsafe to open
-    ├── FormatError          a line or entry of a corpus cannot be read
-    ├── CorpusError          the corpus as a whole is unusable (empty after cleaning, leaking)
-    ├── TokenizerError       a tokenizer cannot be trained or loaded
-    ├── ModelError           a model cannot be built or loaded
+    │   ├── OfflineError     ... because the network or the host cannot be reached
+    │   ├── HashError        ... because its content does not match the pinned sha256
+    │   └── ArchiveError     ... because the archive is broken or unsafe to extract
+    ├── FormatError          a line or entry of a corpus file cannot be read
+    ├── CorpusError          the corpus as a whole cannot be used (empty after cleaning, leaking)
+    ├── TokenizerError       a tokenizer cannot be trained, stored or loaded
+    ├── ModelError           a model cannot be built, stored or loaded
     ├── TrainingError        training cannot start, continue or finish
     │   └── CheckpointError  ... because of a checkpoint
     ├── EvaluationError      a model cannot be scored
-    ├── RegistryError        the tracking server or the registry refuses
+    ├── RegistryError        the tracking server or the model registry cannot do what was requested
     │   └── SilentError      ... because it does not answer
-    └── ReproductionError    a registered model cannot be made again, or is another one then
+    └── ReproductionError    a registered model cannot be rebuilt, or the result differs
 """
 
 
 class SeqloomError(Exception):
-    """Base of everything that a person can put right."""
+    """Base class of all errors that a user can fix."""
 
 
 class ParamsError(SeqloomError):
-    """A setting is unknown, of the wrong type, out of range or at odds with another."""
+    """A setting is unknown, of the wrong type, out of range or in conflict with another."""
 
 
 class SourceError(SeqloomError):
@@ -36,11 +36,11 @@ class SourceError(SeqloomError):
 
 
 class OfflineError(SourceError):
-    """The network, or the host behind a source, cannot be reached."""
+    """The network or a source's host cannot be reached."""
 
 
 class HashError(SourceError):
-    """A fetched file is not the one that its sha256 names."""
+    """A fetched file does not match its pinned sha256."""
 
 
 class ArchiveError(SourceError):
@@ -64,7 +64,7 @@ class ModelError(SeqloomError):
 
 
 class TrainingError(SeqloomError):
-    """Training cannot start, go on or finish."""
+    """Training cannot start, continue or finish."""
 
 
 class CheckpointError(TrainingError):
@@ -76,12 +76,12 @@ class EvaluationError(SeqloomError):
 
 
 class RegistryError(SeqloomError):
-    """The tracking server or the model registry cannot do what was asked."""
+    """The tracking server or the model registry cannot do what was requested."""
 
 
 class ReproductionError(SeqloomError):
-    """A registered model cannot be made again, or what was made is another one."""
+    """A registered model cannot be rebuilt, or the rebuilt model differs."""
 
 
 class SilentError(RegistryError):
-    """The tracking server or its database does not answer; another try may help."""
+    """The tracking server or its database does not answer; a later attempt may succeed."""

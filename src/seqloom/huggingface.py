@@ -1,7 +1,7 @@
-"""The door to Hugging Face's libraries: an extra, imported when it is needed, quiet, and never run from a stranger.
+"""The only import of Hugging Face's libraries, which are optional (extra `hf`).
 
-The core works without them. Nothing here reaches the network: whoever loads a model gives a folder, and what fetches
-one is the stage download_pretrained.
+They are imported when needed, without telemetry or progress bars. Nothing here uses the network: models are loaded
+from folders, which the stage download_pretrained fetches.
 """
 
 import os
@@ -12,16 +12,15 @@ from seqloom.errors import ModelError
 
 EXTRA = "pip install 'seqloom[hf]'"
 
-# Read when huggingface_hub is imported. Xet is its second way to fetch files, which keeps stores of its own outside the
-# folder that it is given; plain HTTP does not.
+# huggingface_hub reads these when it is imported. Its Xet backend caches files outside the target folder, so use HTTP.
 _QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 
 def library(name: Literal["transformers", "huggingface_hub", "sacremoses"]) -> Any:
-    """Import a library of the extra `hf`.
+    """Import and return a library of the extra `hf`.
 
     Raises:
-        ModelError: it is not installed; the message says how to install it.
+        ModelError: the library is not installed; the message says how to install it.
     """
     for variable, value in _QUIET.items():
         os.environ.setdefault(variable, value)
@@ -29,7 +28,7 @@ def library(name: Literal["transformers", "huggingface_hub", "sacremoses"]) -> A
         module = import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name:
-            raise  # installed and broken, which is something else
+            raise  # the library is installed, but one of its own imports is missing
         raise ModelError(f"a pretrained model needs the library {name}, which is not installed; {EXTRA}") from error
     if name == "transformers":
         module.logging.set_verbosity_error()

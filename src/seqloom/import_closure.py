@@ -1,6 +1,7 @@
-"""Which modules and libraries a module's results depend on, read from its source: everything it imports.
+"""Find every module and library that a module imports, directly or through others, by reading the source.
 
-dvc.yaml's deps and the identity of a training run both rest on this, so neither can leave a module out.
+A test compares dvc.yaml's deps with the result, and the identity of a training run is computed from it, so neither can
+miss a module.
 """
 
 import ast
@@ -12,8 +13,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
-# These decide whether and how a stage runs, never what it writes. The settings are in params.yaml, which is compared
-# value by value: settings have no defaults in the code. Moving a place means moving it in dvc.yaml as well.
+# These decide whether and how a stage runs, never what it writes. Settings are compared by value through params.yaml,
+# because they have no defaults in the code; moving a place also changes dvc.yaml.
 EXEMPT = frozenset({
     "seqloom.errors", "seqloom.params", "seqloom.plain_yaml", "seqloom.printable", "seqloom.progress",
     "seqloom.settings", "seqloom.stages.console", "seqloom.stages.places",
@@ -21,10 +22,10 @@ EXEMPT = frozenset({
 
 
 def closure(module: str, package: Path = PACKAGE) -> dict[str, Path]:
-    """Return the file of every module of the package that `module` needs, itself included, by the module's name.
+    """Return the modules of the package that `module` needs, itself included, as a mapping from name to file.
 
-    Imports inside functions count. Packages are left out, since their `__init__` holds only a docstring, and so are
-    the modules in `EXEMPT`. `package` is the folder of seqloom to read.
+    Imports inside functions count. Packages are omitted, since their `__init__` holds only a docstring, and so are
+    the modules in `EXEMPT`. `package` is the seqloom source folder to read.
     """
     found: dict[str, Path] = {}
     waiting = [module]
@@ -39,14 +40,14 @@ def closure(module: str, package: Path = PACKAGE) -> dict[str, Path]:
 
 
 def imports(file: Path) -> list[str]:
-    """Return the modules that a source file imports, and the names that it takes from them, as `module.name`."""
+    """Return the modules that a source file imports, and each name imported from one as `module.name`."""
     return list(_imports(file.read_text(encoding="utf-8")))
 
 
 def libraries(files: Iterable[Path], also: Iterable[str] = ()) -> dict[str, str]:
-    """Return the version of every distribution outside the standard library that the files import, and of those `also`.
+    """Return the versions of the third-party distributions that the files import, and of those named in `also`.
 
-    A distribution that is not installed is left out.
+    Distributions that are not installed are omitted.
     """
     modules = {name.split(".")[0] for file in files for name in imports(file)}
     outside = modules - {PACKAGE.name} - sys.stdlib_module_names
@@ -58,7 +59,7 @@ def libraries(files: Iterable[Path], also: Iterable[str] = ()) -> dict[str, str]
 def _distributions(module: str) -> list[str]:
     if _version(module) is not None:
         return [module]
-    return importlib.metadata.packages_distributions().get(module, [])  # PyYAML has the module yaml
+    return importlib.metadata.packages_distributions().get(module, [])  # e.g. the module yaml belongs to PyYAML
 
 
 def _version(distribution: str) -> str | None:
@@ -78,7 +79,7 @@ def _named(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"line {node.lineno}: relative imports are not followed; name the whole module"
+            assert not node.level, f"line {node.lineno}: relative imports are not followed; use an absolute import"
             assert node.module
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)

@@ -1,14 +1,14 @@
-"""Languages and directions, as everything that reads or writes text names them. This module imports nothing."""
+"""Translation directions. This module imports nothing of seqloom."""
 
 from typing import NamedTuple
 
 
 class Direction(NamedTuple):
-    """What a model reads and what it writes, as language codes (`en`, `pt-BR`, `zh-Hans`)."""
+    """A source and a target language, as language codes (`en`, `pt-BR`, `zh-Hans`)."""
 
     source: str
     target: str
 
     def __str__(self) -> str:
-        """`en-de`: how files, tags and tables write it."""
+        """Return the form used in files, tags and tables: `en-de`."""
         return f"{self.source}-{self.target}"

@@ -1,6 +1,6 @@
-"""params.yaml as one typed, validated record. Bad values stop here, before any work, with their line.
+"""params.yaml as one typed, validated record. Errors name the line, and are raised before any work begins.
 
-How the file is read as YAML is in `plain_yaml`.
+`plain_yaml` parses the YAML.
 """
 
 import difflib
@@ -32,7 +32,7 @@ _LONGEST_VALUE = 80  # characters of a value in a message
 
 
 class Purpose(Settings):
-    """What the model is for and where it is filed: the sections that name it in the registry. Others may be wrong."""
+    """The sections that name the model in the registry. The other sections are ignored and may be invalid."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -42,16 +42,16 @@ class Purpose(Settings):
 
 
 class PlaceholderSettings(Settings):
-    """What counts as a placeholder. Models keep it, cleaning and scoring look for it."""
+    """What counts as a placeholder, in cleaning, translation and scoring."""
 
     forms: list[str] = Field(default_factory=lambda: list(STANDARD))  # names of `seqloom.text.FORMS`
-    patterns: list[str] = Field(default_factory=list)  # regular expressions of one's own, which win over the forms
+    patterns: list[str] = Field(default_factory=list)  # your own regular expressions; they precede the forms
 
     @check
     def _known(self) -> Faults:
         for name in self.forms:
             if name not in FORMS:
-                yield "forms", f"{name!r} is no form of placeholders; valid are {', '.join(FORMS)}"
+                yield "forms", f"{name!r} is not a form of placeholder; valid are {', '.join(FORMS)}"
 
     @check
     def _valid(self) -> Faults:
@@ -67,7 +67,7 @@ class PlaceholderSettings(Settings):
 
 
 class Params(Settings):
-    """The whole of params.yaml, a field per section."""
+    """All of params.yaml, one field per section."""
 
     task: Task
     languages: Languages
@@ -86,17 +86,17 @@ class Params(Settings):
     @check
     def _one_vocabulary(self) -> Faults:
         if self._is_own and self.model.tied_embeddings == "all" and not self.tokenizer.joint:
-            yield "model.tied_embeddings", "is 'all', which needs tokenizer.joint: true (or tie 'target')"
+            yield "model.tied_embeddings", "is 'all', which needs tokenizer.joint: true (or use 'target')"
 
     @check
     def _search_there_is(self) -> Faults:
         if self._is_own and self.search.method == "generate":
-            yield "search.method", "is 'generate', which only model.name: pretrained has; use beam"
+            yield "search.method", "is 'generate', which needs model.name: pretrained; use beam"
 
     @check
     def _directions_for_the_model(self) -> Faults:
         if not self._is_own and len(self.languages.directions) > 1:
-            yield "languages", "lists several directions, but model.name is 'pretrained', which is trained on one"
+            yield "languages", "lists several directions, but model.name is 'pretrained', which supports only one"
 
     @check
     def _directions_for_the_task(self) -> Faults:
@@ -108,7 +108,7 @@ class Params(Settings):
     def _one_start(self) -> Faults:
         if self.train.start is not None:
             for side in self.model.embeddings.files:
-                yield f"model.embeddings.{side}", "train.start names a model, which has embeddings: set this to null"
+                yield f"model.embeddings.{side}", "must be null if train.start is set: that model has its embeddings"
 
     @check
     def _corpora_for_the_languages(self) -> Faults:
@@ -122,7 +122,7 @@ class Params(Settings):
         if self._is_own and self.tokenizer.taken(1) < size <= taken:
             yield (
                 "tokenizer.vocab_size",
-                f"is {size}, which leaves no room for {languages} target languages: {taken} pieces are taken already",
+                f"is {size}, too small for {languages} target languages: {taken} pieces are reserved; use more",
             )
 
     @check
@@ -131,29 +131,29 @@ class Params(Settings):
         if alpha is None:
             return
         if not self._is_own:
-            yield "train.subword_sampling", "a pretrained model's tokenizer splits a word in one way: set this to null"
+            yield "train.subword_sampling", "must be null: a pretrained model's tokenizer splits a word in only one way"
         elif self.tokenizer.name == "characters":
-            yield "train.subword_sampling", "tokenizer.name is 'characters', which splits in one way: set this to null"
+            yield "train.subword_sampling", "must be null: tokenizer.name 'characters' splits a word in only one way"
         elif self.tokenizer.algorithm == "bpe" and alpha >= 1:
-            yield "train.subword_sampling", f"is {alpha:g}, but of bpe it is the share of merges left out: below 1"
+            yield "train.subword_sampling", f"is {alpha:g}; for bpe, the share of merges to drop, it must be below 1"
 
     @property
     def _is_own(self) -> bool:
-        """Whether the network and the vocabulary are ours."""
+        """Whether seqloom builds the network and the vocabulary, rather than loading a pretrained model."""
         return self.model.name != "pretrained"
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
-    """Read and check the params file.
+    """Read and validate the params file.
 
     Raises:
-        ParamsError: naming the file, the line, the field, what was given and what is valid, for every fault at once.
+        ParamsError: the file is not valid; for every fault, the message gives file, line, field and what is valid.
     """
     return parse_params(_text(path), str(path))
 
 
 def load_purpose(path: Path = PARAMS_FILE) -> Purpose:
-    """Read and check the sections task, languages and register of the params file only. Raises `ParamsError`."""
+    """Read and validate only the sections task, languages and register. Raises `ParamsError`."""
     return _parse(Purpose, _text(path), str(path))
 
 
@@ -165,14 +165,14 @@ def _text(path: Path) -> str:
 
 
 def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
-    """Read and check params given as YAML text; `name` is what errors call it. Raises `ParamsError`."""
+    """Read and validate params given as YAML text; errors refer to it as `name`. Raises `ParamsError`."""
     return _parse(Params, text, name)
 
 
 def _parse(record: type[Record], text: str, name: str) -> Record:
     tree, content = read(text, name)
     if not isinstance(content, dict):
-        raise ParamsError(f"{name}: must hold the sections {', '.join(_sections())}")
+        raise ParamsError(f"{name}: must have the sections {', '.join(_sections())}")
     try:
         return record.model_validate(content)
     except ValidationError as error:
@@ -180,7 +180,7 @@ def _parse(record: type[Record], text: str, name: str) -> Record:
         faults = sorted(_fault(tree, content, fault) for fault in found[:_MOST_FAULTS])
         lines = [f"{name}: line {line}: {said}" for line, said in faults]
         if len(found) > len(faults):
-            lines.append(f"{name}: and {len(found) - len(faults):,} more faults")
+            lines.append(f"{name}: {len(found) - len(faults):,} more errors are not shown")
         raise ParamsError("\n".join(lines)) from error
 
 
@@ -189,12 +189,12 @@ def _sections() -> Iterator[str]:
 
 
 def _fault(tree: yaml.Node | None, content: Any, fault: Any) -> tuple[int, str]:
-    """The line of a fault, and `field: what is wrong; what is valid`."""
+    """Return the line of a fault, and its message `field: what is wrong; what is valid`."""
     path, line = [], 1
     node, value = tree, content
     location = list(fault["loc"])
     if location[:1] == ["corpora"] and len(location) > 3:
-        del location[2]  # pydantic puts the branch of the union here, which does not stand in the file
+        del location[2]  # pydantic inserts the branch of the union, which is not in the file
     for part in location:
         if isinstance(node, yaml.MappingNode):
             pairs = {key.value: (key, child) for key, child in node.value}
@@ -210,7 +210,7 @@ def _fault(tree: yaml.Node | None, content: Any, fault: Any) -> tuple[int, str]:
         else:
             continue
         path.append(str(part))
-    field = ".".join(path) or "the whole"
+    field = ".".join(path) or "the file"
     match fault["type"]:
         case "missing":
             said = "is missing"
@@ -233,7 +233,7 @@ def _shown(value: Any) -> str:
 
 
 def _neighbours(location: tuple[Any, ...]) -> str:
-    """The valid names beside an unknown one, the likeliest first."""
+    """Return the end of a message about an unknown name: the closest valid name, or else all valid names."""
     record: Any = Params
     for part in location[:-1]:
         fields = getattr(record, "model_fields", {})

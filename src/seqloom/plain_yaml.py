@@ -1,8 +1,8 @@
-"""YAML that a person wrote, read as plain data within limits of size, depth and kind.
+"""Read YAML as plain data, with limits on size, depth and kinds of value.
 
-Numbers are read as YAML 1.2 reads them: `3e-4` is a number. What YAML 1.1 and 1.2 read differently in silence
-(`40:00`, `010`), dates, tags, control characters and keys that are not text are refused, each with its line. Aliases
-count as often as they are used, so that a few lines cannot stand for millions of values.
+Numbers follow YAML 1.2: `3e-4` is a number. Values that YAML 1.1 and 1.2 read differently (`40:00`, `010`), dates,
+tags, control characters and keys that are not strings are errors that name the line. Each use of an alias counts
+towards the limit, so a few lines cannot expand to millions of values.
 """
 
 import re
@@ -24,14 +24,19 @@ _OCTAL = re.compile(r"[-+]?0[0-9_]+")
 
 
 class Document(NamedTuple):
-    """A document as plain data, and the nodes that it was made of, which know their lines."""
+    """A document as plain data, and the YAML nodes it was built from, which carry line numbers."""
 
     tree: yaml.Node | None
     content: Any
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file. Raises `ParamsError` if it is too large or not UTF-8, `OSError` if it is not there."""
+    """Return the text of a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ParamsError: the file is too large or not UTF-8.
+    """
     with path.open("rb") as file:
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
@@ -44,10 +49,10 @@ def read_text(path: Path) -> str:
 
 
 def read(text: str, name: str) -> Document:
-    """Read a document; `name` is what errors call it.
+    """Read a document; errors refer to it as `name`.
 
     Raises:
-        ParamsError: it is not valid YAML, or has something in it that is refused; the line is named.
+        ParamsError: the document is not valid YAML, or holds something this module does not allow.
     """
     if len(text) > LARGEST:
         raise _too_large(name)
@@ -64,26 +69,26 @@ def read(text: str, name: str) -> Document:
     except yaml.reader.ReaderError as error:
         line, wrong = _line(text.count("\n", 0, error.position), text), _character(error.character)
         raise ParamsError(f"{name}: {line}not valid YAML: {wrong} is not allowed") from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as "\U00110000", which is no character
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as "\U00110000", which is not a character
         raise ParamsError(f"{name}: not valid YAML: {' '.join(str(error).split())[:200]}") from error
 
 
 def _too_large(name: str) -> ParamsError:
-    return ParamsError(f"{name}: is larger than {LARGEST:,} bytes, which is the most that is read")
+    return ParamsError(f"{name}: is larger than the limit of {LARGEST:,} bytes")
 
 
 def _line(number: int, text: str) -> str:
-    """Return how an error names a line, counted from 0; the only line needs no number."""
+    """Return `line N: ` for a line number counted from 0; nothing if the text is a single line."""
     return f"line {number + 1}: " if "\n" in text else ""
 
 
 class _Loader(yaml.SafeLoader):
-    """A SafeLoader that refuses what the module says; it makes plain data only."""
+    """A SafeLoader with the limits described at the top of this module."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._nodes = self._depth = 0
-        self._weights: dict[str, int] = {}  # of each anchor: its nodes, aliases followed
+        self._weights: dict[str, int] = {}  # number of nodes below each anchor, with aliases expanded
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         parser: Any = self  # PyYAML's stubs leave these methods untyped
@@ -91,13 +96,13 @@ class _Loader(yaml.SafeLoader):
         if parser.check_event(yaml.AliasEvent):
             weight = self._weights.get(event.anchor)
             if weight is None and event.anchor in self.anchors:
-                raise _refused(f"the alias *{event.anchor} stands within its own anchor", event.start_mark)
+                raise _refused(f"the alias *{event.anchor} is inside its own anchor", event.start_mark)
             self._count(weight or 0, event.start_mark)
             return super().compose_node(parent, index)
         if getattr(event, "tag", None) is not None:
             raise _refused(f"the tag {event.tag!r} is not allowed: write the value without it", event.start_mark)
         if self._depth >= _DEEPEST:
-            raise _refused(f"is nested more than {_DEEPEST} levels deep", event.start_mark)
+            raise _refused(f"values are nested more than {_DEEPEST} levels deep", event.start_mark)
         before = self._nodes
         self._count(1, event.start_mark)
         self._depth += 1
@@ -114,7 +119,7 @@ class _Loader(yaml.SafeLoader):
     def _count(self, nodes: int, mark: yaml.Mark) -> None:
         self._nodes += nodes
         if self._nodes > _MOST_NODES:
-            raise _refused(f"holds more than {_MOST_NODES:,} values, counting each use of an alias", mark)
+            raise _refused(f"there are more than {_MOST_NODES:,} values, counting each use of an alias", mark)
 
     def _check_scalar(self, node: yaml.ScalarNode) -> None:
         text = node.value
@@ -123,14 +128,14 @@ class _Loader(yaml.SafeLoader):
         if node.style is not None:
             return
         if _SEXAGESIMAL.fullmatch(text) or _OCTAL.fullmatch(text):
-            said = f"{text[:_LONGEST_NUMBER]} is one number to some readers of YAML and another to others: write it "
+            said = f"YAML 1.1 and 1.2 read {text[:_LONGEST_NUMBER]} as different numbers: write it "
             raise _refused(said + "in decimal, or in quotes if it is text", node.start_mark)
         if node.tag == f"{_TAG}timestamp":
             raise _refused(
-                f"{text[:_LONGEST_NUMBER]} is a date, which no setting is: put it in quotes", node.start_mark
+                f"{text[:_LONGEST_NUMBER]} is a date, but no setting is one: put it in quotes", node.start_mark
             )
         if node.tag == f"{_TAG}value":
-            raise _refused("'=' has a meaning of its own in YAML: put it in quotes", node.start_mark)
+            raise _refused("'=' has a special meaning in YAML: put it in quotes", node.start_mark)
         if node.tag in (f"{_TAG}int", f"{_TAG}float"):
             if len(text) > _LONGEST_NUMBER:
                 raise _refused(f"a number of {len(text):,} characters is too long", node.start_mark)
@@ -144,9 +149,9 @@ def _check_keys(node: yaml.MappingNode) -> None:
         if not isinstance(key, yaml.ScalarNode):
             raise _refused("a key must be text, not a list or a mapping", key.start_mark)
         if key.tag not in (f"{_TAG}str", f"{_TAG}merge"):
-            raise _refused(f"the key {key.value[:40]!r} is not text to YAML: put it in quotes", key.start_mark)
+            raise _refused(f"YAML does not read the key {key.value[:40]!r} as text: put it in quotes", key.start_mark)
         if key.value in seen:
-            raise _refused(f"the key {key.value[:40]!r} stands twice", key.start_mark)
+            raise _refused(f"the key {key.value[:40]!r} is given twice", key.start_mark)
         seen.add(key.value)
 
 

@@ -1,7 +1,7 @@
-"""Presets: files of settings that differ from params.yaml, merged into it with its comments kept.
+"""Presets: files with changed settings that are merged into params.yaml; its comments are kept.
 
-A preset is a YAML file in `presets/` whose first comment says what it is for. Its sections are merged setting by
-setting; `corpora` alone is replaced as a whole, for two corpora mix. The result is checked before it is written.
+A preset is a YAML file in `presets/` whose first comment describes it. Sections are merged setting by setting, except
+`corpora`, which is replaced: merging would train on the corpora of both. The result is validated before it is written.
 """
 
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -18,7 +18,7 @@ _REPLACED = ("corpora",)
 
 
 class Preset(NamedTuple):
-    """A file of settings: its name, what it is for, and its text."""
+    """A preset file: its name, its description and its text."""
 
     name: str
     purpose: str
@@ -26,31 +26,35 @@ class Preset(NamedTuple):
 
 
 def presets(folder: Path = FOLDER) -> list[Preset]:
-    """Every preset of a folder, by name; none where there is no such folder."""
+    """Return the presets in a folder, sorted by name; an empty list if the folder does not exist."""
     return [_read(path) for path in sorted(folder.glob("*.yaml"))]
 
 
 def find(name: str, folder: Path = FOLDER) -> Preset:
-    """The preset of that name. Raises `ParamsError` that lists those there are."""
+    """Return the preset of that name.
+
+    Raises:
+        ParamsError: there is no such preset; the message lists the presets.
+    """
     path = folder / f"{name}.yaml"
     if Path(name).name != name or not path.is_file():
-        known = ", ".join(preset.name for preset in presets(folder)) or f"none: there is no {folder} here"
-        raise ParamsError(f"there is no preset {name!r}; there are {known}")
+        known = ", ".join(preset.name for preset in presets(folder)) or f"none, because there is no folder {folder}"
+        raise ParamsError(f"there is no preset {name!r}; valid are {known}")
     return _read(path)
 
 
 def merge(text: str, preset: Preset, name: str = str(PARAMS_FILE)) -> str:
-    """Return params.yaml as `text` with a preset merged into it; comments stay where they are.
+    """Return the params `text` with a preset merged into it; comments are kept.
 
     Raises:
-        ParamsError: the text or the result is not valid params; every fault is told.
+        ParamsError: the text or the result is not valid params; the message lists every fault.
     """
     round_trip = editor()
     tree, changes = load(text, name, round_trip), load(preset.text, f"preset {preset.name}", round_trip)
     faults: list[str] = []
     for read_from, record in ((name, tree), (f"preset {preset.name}", changes or {})):
         if not isinstance(record, Mapping):
-            raise ParamsError(f"{read_from}: must hold sections, such as `train:`")
+            raise ParamsError(f"{read_from}: must be a mapping of sections, such as `train:`")
     for section, settings in (changes or {}).items():
         if section not in tree:
             faults.append(f"preset {preset.name}: {section!r} is not a section of {name}")
@@ -69,10 +73,10 @@ def merge(text: str, preset: Preset, name: str = str(PARAMS_FILE)) -> str:
 
 
 def _merge(into: MutableMapping[str, Any], changes: Mapping[str, Any], where: str) -> Iterator[str]:
-    """Merge, and yield what cannot be."""
+    """Merge `changes` in place, and yield a message for each unknown setting."""
     for key, value in changes.items():
         if key not in into:
-            yield f"{where}.{key} is not a setting of params.yaml; there are {', '.join(into)}"
+            yield f"{where}.{key} is not a setting of params.yaml; valid are {', '.join(into)}"
         elif isinstance(value, Mapping) and isinstance(into[key], MutableMapping):
             yield from _merge(into[key], value, f"{where}.{key}")
         else:

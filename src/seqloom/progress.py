@@ -1,7 +1,7 @@
-"""How long work tells how far it is. The core reports records; whoever listens draws them.
+"""Progress reports of long-running work.
 
-A part of the core that can take seconds accepts a `listen` argument and calls it with a `Progress` now and then; it
-never prints. `ignore` is the listener of those who do not care, `list.append` the one of the tests.
+Functions of the core that may take seconds accept a `listen` callable, and call it with `Progress` records; they never
+print. Pass `ignore` to discard the reports, or `list.append` to collect them in a test.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Progress(NamedTuple):
-    """One report: `done` of `total` `unit` of `task` are finished (`total` is None where it is not known)."""
+    """A report that `done` of `total` units of a task are finished; `total` is None if it is unknown."""
 
     task: str
     done: int
@@ -22,4 +22,4 @@ Listener = Callable[[Progress], None]
 
 
 def ignore(progress: Progress) -> None:
-    """Listen to nothing."""
+    """Discard a report."""

@@ -1,10 +1,10 @@
-"""The base of every record that params.yaml fills. It knows nothing of files.
+"""The base class of the records that hold the settings of params.yaml.
 
-A setting is a typed field beside the code that owns it (`corpus/settings.py`, `training/settings.py`, ...);
-`params.py` puts the records together and reads the file. Records have no defaults, so that every number that shapes a
-result stands in params.yaml and a change of these modules alone can never change a result.
+Each setting is a typed field beside the code that uses it (`corpus/settings.py`, `training/settings.py`, ...);
+`params.py` combines the records and reads the file. Records have no defaults: every number that affects a result is in
+params.yaml, so editing only these modules cannot change a result.
 
-A rule that involves several fields is a method marked with `@check`. All faults of a record are raised together: those
+A rule that involves several fields is a method marked with `@check`. All errors of a record are raised together: those
 of single fields, and those of every check whose fields are valid.
 """
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, TypeAdapt
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 Faults = Iterator[tuple[str, str]]
-"""What a check yields: the dotted name of the field that is wrong, and what is wrong with it."""
+"""What a check yields: the dotted name of a field, and what is wrong with its value."""
 
 
 class _Check:
@@ -26,14 +26,14 @@ class _Check:
 def check(method: Callable[[Any], Faults]) -> _Check:
     """Mark a method of a record as a rule that involves several fields.
 
-    If some fields of the record are invalid, the method sees a record without them. It ends when it reads one of them;
-    what it has yielded before counts.
+    If some fields are invalid, the method gets a record without them; it stops at the first read of a missing field,
+    and what it yielded before counts.
     """
     return _Check(method)
 
 
 class Settings(BaseModel):
-    """A frozen, strict record: unknown keys and wrong types are refused."""
+    """A frozen, strict record: unknown keys and wrong types are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, ignored_types=(_Check,))
 
@@ -55,7 +55,7 @@ class Settings(BaseModel):
 
     @classmethod
     def _partial(cls, data: Mapping[str, Any], faults: list[tuple[int | str, ...]]) -> Self:
-        """Make a record of the valid fields only; a record among the fields may be partial in turn."""
+        """Build a record with only the valid fields; nested records may be partial too."""
         valid: dict[str, Any] = {}
         for name, field in cls.model_fields.items():
             key = field.alias or name
@@ -83,5 +83,5 @@ class Settings(BaseModel):
 
 
 def _repeated(error: ErrorDetails) -> InitErrorDetails:
-    """An error of pydantic, to be raised once more."""
+    """Convert an error from pydantic into one that can be raised again."""
     return InitErrorDetails(type=error["type"], loc=error["loc"], input=error["input"], ctx=error.get("ctx", {}))

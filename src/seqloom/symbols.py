@@ -1,10 +1,10 @@
-"""The four ids that every vocabulary has, whatever else is in it. This module imports nothing of seqloom."""
+"""The ids of the special symbols that every vocabulary has. This module imports nothing of seqloom."""
 
 from typing import NamedTuple
 
 
 class Symbols(NamedTuple):
-    """Where a vocabulary keeps its special symbols. `bos` is what a decoder reads before its first token."""
+    """The ids of a vocabulary's special symbols. `bos` is the decoder's input before its first token."""
 
     pad: int
     unk: int
@@ -13,4 +13,4 @@ class Symbols(NamedTuple):
 
 
 OWN = Symbols(pad=0, unk=1, bos=2, eos=3)
-"""Those of the vocabularies that seqloom trains. A pretrained model brings its own; some have one id for two roles."""
+"""The ids in vocabularies trained by seqloom. Pretrained models have others; some use one id for two symbols."""

@@ -1,17 +1,17 @@
-"""What counts as the same text, and what in a text is a placeholder. Everything that reads text uses these two.
+"""Text normalisation, and the placeholders in a text.
 
-Training data and the sentence that a user types must pass through one normalisation, or the model sees characters at
-work that it never saw in training.
+Training data and users' texts pass through the same normalisation; otherwise the model would meet characters that it
+never saw in training.
 """
 
 import re
 import unicodedata
 from collections.abc import Sequence
 
-# Control and format characters carry no meaning that a translation keeps; private-use characters are reserved for the
-# tokenizer's slots; surrogates stand for bytes that were no UTF-8. Zero-width spaces, soft hyphens and directional
-# marks are invisible and go without a gap. ZWNJ and ZWJ (U+200C, U+200D) are spelling in Persian and in Indic scripts
-# and stay. Separators (U+001C-1F, U+0085, U+2028, U+2029) are white space: they keep words apart.
+# Control and format characters mean nothing to a translation; private-use characters are reserved for the tokenizer's
+# slots; surrogates stand for bytes that were not UTF-8. Zero-width spaces, soft hyphens and directional marks are
+# invisible and are removed without leaving a space. ZWNJ and ZWJ (U+200C, U+200D) are part of the spelling in Persian
+# and in Indic scripts, so they are kept. Separators (U+001C-1F, U+0085, U+2028, U+2029) count as white space.
 _DROPPED = re.compile(
     r"[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069"
     r"\ufeff\ufffe\uffff\ud800-\udfff\ue000-\uf8ff]"
@@ -42,32 +42,32 @@ FORMS = {
     "tags": r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>",  # <b>, </b>, <br/>, <a href="...">
     "entities": r"&(?:[A-Za-z]{2,8}|#\d{1,6});",  # &nbsp;
 }
-"""The forms of placeholders by name, in the order of precedence: where two match at one place, the first one wins.
+"""The forms of placeholders by name, in order of precedence: if two match at the same place, the first one wins.
 
-The time that a match takes grows with the length of the text and no faster.
+Matching takes time linear in the length of the text.
 """
 
 STANDARD = ("double_braces", "braces", "printf_named", "printf", "qt", "tags", "entities")
-"""The forms that count where nobody has listed any, and those of a stored tokenizer that lists none."""
+"""The default forms, used if params.yaml or a stored tokenizer lists none."""
 
 
 class Forms:
-    """The forms of placeholders that count: named ones of `FORMS`, and regular expressions of one's own, which win.
+    """The placeholder forms in use: names from `FORMS`, and your own regular expressions, which take precedence.
 
     Raises:
-        ValueError: a name is unknown, or an expression is not valid or matches the empty text.
+        ValueError: a name is unknown, or an expression is invalid or matches the empty string.
     """
 
     def __init__(self, names: Sequence[str] = STANDARD, patterns: Sequence[str] = ()) -> None:
         names = tuple(names)
         if unknown := [name for name in names if name not in FORMS]:
-            raise ValueError(f"{unknown[0]!r} is no form of placeholders; valid are {', '.join(FORMS)}")
+            raise ValueError(f"{unknown[0]!r} is not a form of placeholder; valid are {', '.join(FORMS)}")
         for pattern in patterns:
             check_pattern(pattern)
         self.names = tuple(name for name in FORMS if name in names)
         self.patterns = tuple(patterns)
         every = [*patterns, *(FORMS[name] for name in self.names)]
-        # Without any form nothing matches: `(?!)` never does.
+        # `(?!)` never matches; an empty expression would match everywhere.
         self.regex = re.compile("|".join(f"(?:{each})" for each in every) or "(?!)")
 
     def __eq__(self, other: object) -> bool:
@@ -77,20 +77,24 @@ class Forms:
         return hash((self.names, self.patterns))
 
     def find(self, text: str) -> list[str]:
-        """Return the placeholders of `text` in their order, repeats included."""
+        """Return the placeholders of `text` in order, including repeats."""
         return [match[0] for match in self.regex.finditer(text)]
 
 
 def check_pattern(pattern: str) -> None:
-    """Raise `ValueError` unless `pattern` is a regular expression that can stand among forms of placeholders."""
+    """Check that a regular expression can be used as a placeholder form.
+
+    Raises:
+        ValueError: it is invalid, has named groups or back-references, or matches the empty string.
+    """
     try:
         compiled = re.compile(pattern)
         if compiled.groupindex or re.search(r"\\[1-9]", pattern):
-            raise ValueError(f"{pattern!r} has named groups or refers back to groups; use (?:...)")
+            raise ValueError(f"{pattern!r} has named groups or back-references; use (?:...)")
     except re.error as error:
-        raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        raise ValueError(f"{pattern!r} is not a valid regular expression: {error}") from error
     if compiled.fullmatch(""):
-        raise ValueError(f"{pattern!r} matches the empty text; a placeholder has at least one character")
+        raise ValueError(f"{pattern!r} matches the empty string; a placeholder has at least one character")
 
 
 STANDARD_FORMS = Forms()
@@ -98,15 +102,15 @@ PLACEHOLDER = STANDARD_FORMS.regex
 
 
 def normalise(text: str) -> str:
-    """Return `text` in Unicode NFC, without control characters, every run of white space one space, trimmed."""
+    """Return `text` in Unicode NFC without control characters, with runs of white space as one space, and stripped."""
     return clean(text).strip()
 
 
 def clean(text: str) -> str:
-    """Return `text` normalised as by `normalise`, but not trimmed."""
+    """Return `text` as `normalise` does, but without stripping it."""
     return _SPACE.sub(" ", unicodedata.normalize("NFC", _DROPPED.sub("", text)))
 
 
 def placeholders(text: str) -> list[str]:
-    """Return the placeholders of the standard forms in their order, repeats included."""
+    """Return the placeholders of the standard forms in order, including repeats."""
     return STANDARD_FORMS.find(text)

@@ -22,7 +22,7 @@ def test_settings_are_changed_and_told(params: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.splitlines() == [
         "train.lr: 0.004 -> 0.0003",
         'languages.target: de -> ["de", "fr"]',
-        "search.beam: 5, as before",
+        "search.beam: 5 (unchanged)",
     ]
     changed = load_params(params)
     assert (changed.train.lr, changed.languages.target) == (3e-4, ["de", "fr"])

@@ -218,7 +218,7 @@ def test_what_is_no_pinned_version_is_refused(workplace: Path, start: str, said:
 
 def test_vectors_and_a_start_are_too_much(workplace: Path) -> None:
     embeddings = tree()["model"]["embeddings"] | {"source": "data/local/x.vec"}
-    with pytest.raises(ParamsError, match=r"train\.start names a model, which has embeddings"):
+    with pytest.raises(ParamsError, match=r"must be null if train\.start is set"):
         write_params(VERSION, model={"embeddings": embeddings})
 
 
