@@ -103,6 +103,11 @@ def use_preset(root: Path, preset: Path) -> None:
     _run(root, "seqloom.cli", "preset", str(preset))
 
 
+def all_settings(folder: Path) -> str:
+    """Return the folder's params.yaml as YAML with every setting, defaults included. Raises `RefusedError`."""
+    return _run(folder, "seqloom.cli", "preset", "--all")
+
+
 def log_trials(root: Path, records: Sequence[Path]) -> None:
     """Bring records of trials to MLflow. Raises `RefusedError`."""
     _run(root, "seqloom.cli", "trial", *map(str, records))

@@ -24,9 +24,9 @@ from pipelines.dag import read_stages
 from pipelines.endings import conclude
 from pipelines.shift import at_work
 from pipelines.stage import GPU
-from pipelines.sweeping.clone import base_params, make_clone
+from pipelines.sweeping.clone import base_params, make_clone, settings_of
 from pipelines.sweeping.records import Records
-from pipelines.sweeping.space import Sweep, SweepError, load_yaml, read_sweep, setting
+from pipelines.sweeping.space import Sweep, SweepError, read_sweep, setting
 from pipelines.sweeping.study import Study, Trial
 from pipelines.sweeping.summary import publish
 from pipelines.sweeping.trial import STAGE, Place, Result, drop_checkpoints, run_trial
@@ -51,7 +51,7 @@ def sweep(root: Path = ROOT, space: str = "sweeps/quick.yaml", trials: int | Non
 
 
 def _sweep(root: Path, path: Path, trials: int | None) -> State[Any]:
-    asked = _read(path, load_yaml(root / "params.yaml"), trials)
+    asked = _read(path, settings_of(root), trials)
     folder = root / FOLDER / asked.name
     place = Place(root, folder / "clone", folder / "trial.log")
     folder.mkdir(parents=True, exist_ok=True)

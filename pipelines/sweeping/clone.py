@@ -12,8 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from pipelines.environment import environment
-from pipelines.sweeping.space import SweepError, load_yaml
+from pipelines.package import all_settings
+from pipelines.sweeping.space import SweepError
 
 STUDY = "study.db"  # beside the copy
 _LOCAL = Path("data/local")  # a person's own sentence pairs: untracked, and read by the first stage
@@ -48,16 +51,22 @@ def make_clone(root: Path, clone: Path) -> None:
 
 
 def base_params(clone: Path) -> Mapping[str, Any]:
-    """The params.yaml with which the sweep began; kept beside the clone, for each trial changes its own."""
+    """Return every setting of the params.yaml with which the sweep began.
+
+    It is kept beside the clone, because each trial changes its own. Raises `RefusedError` if it is not valid.
+    """
     kept = clone.with_name("params.yaml")
     if not kept.exists():
         beside = kept.with_name("params.yaml.part")
         shutil.copyfile(clone / "params.yaml", beside)
         beside.rename(kept)
-    content = load_yaml(kept)
-    if not isinstance(content, Mapping):
-        raise SweepError(f"{kept}: holds no settings")
-    return content
+    return settings_of(kept.parent)
+
+
+def settings_of(folder: Path) -> Mapping[str, Any]:
+    """Return every setting of a folder's params.yaml, defaults included. Raises `RefusedError` if it is not valid."""
+    settings: Mapping[str, Any] = YAML(typ="safe", pure=True).load(all_settings(folder))
+    return settings
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -46,7 +46,9 @@ def test_every_page_has_a_kind_and_is_listed_under_it(page: Path) -> None:
     title, kind = page.read_text(encoding="utf-8").split("\n")[0:3:2]
     assert title.startswith("# ")
     found = re.fullmatch(r"_(.+)\. \[All pages\]\(README\.md\)_", kind)
-    assert found is not None, f"the third line must be _KIND. [All pages](README.md)_, with KIND one of {', '.join(KINDS)}"
+    assert found is not None, (
+        f"the third line must be _KIND. [All pages](README.md)_, with KIND one of {', '.join(KINDS)}"
+    )
     listed = sections(INDEX.read_text(encoding="utf-8"))[KINDS[found[1]]]
     assert f"- [{page.name}]({page.name}): " in listed
 

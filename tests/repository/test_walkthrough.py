@@ -1,7 +1,7 @@
 """The commands of the README and of the tutorial, run in a fresh clone, offline, with a small TSV file of one's own.
 
-Every command is run except the `make` targets: continuous integration runs `make check` and `make test`; what `make run`
-starts is run here, without the installation before it.
+Every command is run except the `make` targets: continuous integration runs `make check` and `make test`; what `make
+run` starts is run here, without the installation before it.
 """
 
 import json
