@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     0 done, 1 failed, 2 misused, 75 what does not answer may do so later, 130 Ctrl-C, 141 closed pipe.
     """
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         options.command(options)
         sys.stdout.flush()
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(options, f"{error.filename or 'this machine'}: {error.strerror or error}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show where an error comes from")
     layout = argparse.RawDescriptionHelpFormatter
