@@ -1,4 +1,4 @@
-"""Small catalogues, texts and tables, and parts that are worth inserting into them, for `benchmarks.fuzz_formats`."""
+"""Sample catalogues, texts and tables, and fragments to insert into them, for `benchmarks.fuzz_formats`."""
 
 import struct
 

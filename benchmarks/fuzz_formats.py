@@ -1,18 +1,18 @@
-"""Whether readers of files stand anything: mutated files raise nothing but the project's error, in bounds.
+"""Fuzz the file formats: mutated files must raise nothing but FormatError, within limits of time and memory.
 
     nice python -m benchmarks.fuzz_formats --format tmx --inputs 100000 --seed 1 --keep /tmp/faults
 
-Samples of the format (`benchmarks.fuzz_samples`, `benchmarks.fuzz_catalogue_samples`) are mutated: half of them byte by
-byte, half by whole elements, so that mark-up stays well-formed. Each is read, its pieces must make up the file, and a
-translation is put into its units. Then
-`--grown` inputs, in which a part is repeated until there is a megabyte, and two, are read for their memory and
-time. One line of JSON is printed for each format:
+Samples (`benchmarks.fuzz_samples`, `benchmarks.fuzz_catalogue_samples`) are mutated, half of them bytewise, half by
+whole elements, which keeps markup well-formed. Each mutated file is read, its pieces must add up to the file, and a
+translation is written into every unit. Then memory and time are measured for `--grown` inputs in which one part is
+repeated to make files of one and two megabytes. The output is one line of JSON per format:
 
-- read, refused: inputs that were read, and that raised FormatError; errors: all else, by kind (`--keep` stores inputs)
-- slowest: seconds for the slowest of the small inputs
-- memory: the worst ratio of the peak of memory (tracemalloc) to the size of a grown input
-- seconds: the worst time for a megabyte; growth: the worst ratio of the times for two megabytes and for one, of inputs
-  that take half a second or more
+- read, refused: inputs that were read, and inputs that raised FormatError; errors: all other outcomes (`--keep` saves
+  such inputs)
+- slowest: seconds for the slowest small input
+- memory: highest ratio of peak memory (tracemalloc) to the size of a grown input
+- seconds: longest time for a megabyte; growth: highest ratio of the times for two megabytes and one, among inputs that
+  take at least half a second
 """
 
 import argparse
@@ -43,24 +43,29 @@ TRANSLATION = 'Größe <g1>&"\\n</g1> <x2/> {0} %s\n門\u2028😀\x00\ufffe'
 MEGABYTE = 1 << 20
 _TAG = re.compile(rb"<(/?)([A-Za-z][^\s/>]*)[^<>]*?(/?)>")
 _VALUE = re.compile(rb"(?<==)\"[^\"<>]*\"")
-STUCK, WATCHED = 300, 500  # seconds after which the reading of so many inputs is taken to be endless
+STUCK, WATCHED = 300, 500  # abort if WATCHED inputs take longer than STUCK seconds
 
 
 def main() -> None:
-    """Fuzz the formats that are named."""
+    """Fuzz the formats given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--format", action="append", choices=sorted(SAMPLES), help="default: all")
+    parser.add_argument(
+        "--format",
+        action="append",
+        choices=sorted(SAMPLES),
+        help="format to fuzz; may be repeated (default: all formats)",
+    )
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--grown", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="a folder for inputs that raised other errors")
+    parser.add_argument("--keep", type=Path, help="folder in which to save inputs that failed")
     options = parser.parse_args()
     for name in options.format or sorted(SAMPLES):
         print(json.dumps(fuzz(name, options.inputs, options.grown, options.seed, options.keep)), flush=True)
 
 
 def fuzz(name: str, inputs: int, grown: int, seed: int, keep: Path | None) -> dict[str, object]:
-    """Return the figures of one format."""
+    """Return the measurements for one format."""
     dice = random.Random(f"{name} {seed}")
     outcomes: Counter[str] = Counter()
     slowest = 0.0
@@ -107,7 +112,7 @@ def fuzz(name: str, inputs: int, grown: int, seed: int, keep: Path | None) -> di
 
 
 def mutated(name: str, dice: random.Random) -> bytes:
-    """Return a sample of a format with faults."""
+    """Return a mutated sample of a format."""
     content = dice.choice(SAMPLES[name])
     if name in WHOLE and dice.random() < 0.5:
         return rearranged(content, WHOLE[name], dice)
@@ -115,7 +120,7 @@ def mutated(name: str, dice: random.Random) -> bytes:
 
 
 def elements(content: bytes) -> list[tuple[int, int]]:
-    """Return where the elements of marked-up content begin and end."""
+    """Return the ranges (begin, end) of the elements of marked-up content."""
     found, waiting = [], list[tuple[bytes, int]]()
     for tag in _TAG.finditer(content):
         if tag[3]:
@@ -128,7 +133,7 @@ def elements(content: bytes) -> list[tuple[int, int]]:
 
 
 def rearranged(content: bytes, parts: tuple[bytes, ...], dice: random.Random) -> bytes:
-    """Return content of which elements are left out, doubled, moved and put in, and values are exchanged."""
+    """Return content with elements deleted, duplicated, moved and inserted, and attribute values swapped."""
     for _ in range(dice.choice([1, 2, 3, 6])):
         ranges = elements(content)
         if not ranges:
@@ -156,7 +161,7 @@ def rearranged(content: bytes, parts: tuple[bytes, ...], dice: random.Random) ->
 
 
 def damaged(content: bytes, tokens: tuple[bytes, ...], dice: random.Random) -> bytes:
-    """Return content with one to eight faults."""
+    """Return content with one to eight mutations."""
     for _ in range(dice.choice([1, 1, 2, 3, 5, 8])):
         begin = dice.randrange(len(content) + 1)
         end = min(len(content), begin + dice.choice([1, 2, 4, 16, 64, 256]))
@@ -191,20 +196,20 @@ def damaged(content: bytes, tokens: tuple[bytes, ...], dice: random.Random) -> b
 
 
 def repeated(content: bytes, part: tuple[int, int], size: int) -> bytes:
-    """Return content in which a part is repeated until it is of this size."""
+    """Return content with a part repeated until it reaches the size."""
     begin, end = part
     piece = content[begin:end] or b"x"
     return content[:begin] + piece * (size // len(piece)) + content[begin:]
 
 
 def tried(name: str, content: bytes) -> str:
-    """Return what came of reading and writing."""
+    """Read and write the content; return "read", "refused" or a description of the error."""
     try:
         file = opened(name, content)
         pieces = list(FORMATS[name].read(file, options_of(name)))
         text = "".join(piece if isinstance(piece, str) else piece.raw for piece in pieces)
         if text != "".join(opened(name, content).blocks()):
-            return "the pieces do not make up the file"
+            return "the pieces do not add up to the file"
         keys = {piece.key: TRANSLATION for piece in pieces if isinstance(piece, Unit)}
         file = opened(name, content)
         for _ in file.encode(translated(name, file, options_of(name), keys)):
@@ -217,17 +222,17 @@ def tried(name: str, content: bytes) -> str:
 
 
 def options_of(name: str) -> Options:
-    """Return what the reader of a format is told."""
+    """Return the reader's options for a format."""
     return CSV if name == "csv" else OPTIONS
 
 
 def opened(name: str, content: bytes) -> TextFile:
-    """Return a file of the format."""
+    """Return the content as a file in the format."""
     return TextFile(io.BytesIO(content), "f", None, FORMATS[name].declared)
 
 
 def consume(name: str, content: bytes) -> None:
-    """Read without keeping anything."""
+    """Read without keeping anything in memory."""
     try:
         for _ in FORMATS[name].read(opened(name, content), options_of(name)):
             pass
@@ -236,7 +241,7 @@ def consume(name: str, content: bytes) -> None:
 
 
 def peak(name: str, content: bytes) -> int:
-    """Return the peak of memory while a file is read, in bytes."""
+    """Return the peak memory while reading a file, in bytes."""
     tracemalloc.start()
     try:
         consume(name, content)
@@ -246,7 +251,7 @@ def peak(name: str, content: bytes) -> int:
 
 
 def timed(name: str, content: bytes) -> float:
-    """Return the processor's seconds for reading a file."""
+    """Return the CPU seconds for reading a file."""
     begin = time.process_time()
     consume(name, content)
     return time.process_time() - begin

@@ -1,4 +1,4 @@
-"""Small files of every format, and parts that are worth inserting into them, for `benchmarks.fuzz_formats`."""
+"""Sample files in markup formats, and fragments to insert into them, for `benchmarks.fuzz_formats`."""
 
 _XML = (
     b"&nbsp;", b"&#0;", b"&#x10FFFF;", b"&#99999999999999999999;", b"&x;", b"<![CDATA[", b"]]>", b"<!--", b"-->", b"<?",
@@ -126,4 +126,4 @@ WHOLE: dict[str, tuple[bytes, ...]] = {
         b"<group/>",
     ),
 }  # fmt: skip
-"""Parts of which each is complete."""
+"""Well-formed fragments."""

@@ -67,7 +67,7 @@ def test_an_error_gives_file_line_field_and_what_is_valid(given: str, instead: s
         ),
         ("joint: true", "joint: false", "needs tokenizer.joint: true"),
         ("target: de", "target: en", "task is 'translation', but languages has 'en' on both sides"),
-        ("target: de", "target: [de, fr, de]", "languages.target: names a language twice: de, fr, de"),
+        ("target: de", "target: [de, fr, de]", "languages.target: lists a language twice: de, fr, de"),
         ("target: de", "target: []", "at least 1 item"),
         ("method: beam", "method: generate", "needs model.name: pretrained"),
         ("name: transformer", "name: pretrained", "model.pretrained.source: .* must name a folder or a hub id"),
@@ -77,7 +77,7 @@ def test_an_error_gives_file_line_field_and_what_is_valid(given: str, instead: s
             r"search.min_length_ratio: is 3.*, above max_length_ratio \(2.*\)",
         ),
         ("vocab_size:", "vocab_size: 100 #", r"tokenizer.vocab_size: is 100, "),
-        ("min_words: 2", "min_words: 200", r"prepare.clean.min_words: is 200, above max_words \(100\)"),
+        ("min_words: 2", "min_words: 200", r"prepare.clean.min_words: must not exceed max_words \(100\); is 200"),
         ("    valid: ", "    valid: 0.99 #", "leave nothing for training"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A small web server that can misbehave, small corpora to prepare, and where downloads go."""
+"""Fixtures: a small web server that can misbehave, small corpora, and download folders."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from seqloom.corpus.sources.depot import Depot
 
 
 class Site:
-    """What the server serves, and what it was asked. `faults` are used up, one a request: a status or `break`."""
+    """The server's files and received requests. Each request consumes one of `faults`: a status or `break`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -97,7 +97,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 @pytest.fixture
 def members(tmp_path: Path):
-    """Write files into a folder and open it as the corpus `c`."""
+    """Write files into a folder and open them as the corpus `c`."""
 
     def build(files: dict[str, bytes | str]) -> Members:
         folder = tmp_path / "raw"
@@ -119,7 +119,7 @@ NO_RULES = {
 
 @pytest.fixture
 def clean_settings():
-    """CleanSettings with every rule off, but for those named."""
+    """Return CleanSettings with every rule off except those given."""
 
     def build(**rules: Any) -> CleanSettings:
         return CleanSettings.model_validate({**NO_RULES, **rules})
@@ -155,13 +155,13 @@ def prepare_settings(clean_settings):
 
 @pytest.fixture
 def depot(tmp_path: Path) -> Depot:
-    """Where downloads are kept, without a mirror."""
+    """Local copies of downloads, without a mirror."""
     return Depot(tmp_path / "downloads", None)
 
 
 @pytest.fixture
 def into(tmp_path: Path) -> Path:
-    """Where a source puts what it brings."""
+    """The folder that a source is fetched into."""
     folder = tmp_path / "into"
     folder.mkdir()
     return folder

@@ -50,19 +50,19 @@ def dropped(settings, source, target):
         ({"max_length_ratio": 2.0}, "ab", "abcde", "length_ratio"),
     ],
 )
-def test_rules(clean_settings, rules, source, target, rule):
+def test_each_rule_drops_its_pairs(clean_settings, rules, source, target, rule):
     assert dropped(clean_settings(**rules), source, target) == rule
     if rule != "empty":
-        assert dropped(clean_settings(), source, target) is None  # a rule that is off drops nothing
+        assert dropped(clean_settings(), source, target) is None  # a disabled rule drops nothing
 
 
-def test_the_first_rule_that_drops_is_named(clean_settings):
+def test_the_first_matching_rule_is_reported(clean_settings):
     settings = clean_settings(drop_copies=True, drop_urls=True, max_words=1)
     assert dropped(settings, "http://e.org a", "http://e.org a") == "copy"
     assert dropped(settings, "http://e.org a", "http://e.org b") == "url"
 
 
-def test_the_table_holds_what_is_switched_on(clean_settings):
+def test_only_enabled_rules_are_applied(clean_settings):
     assert [rule.name for rule in Cleaner(clean_settings()).rules] == ["empty"]
     everything = clean_settings(
         drop_urls=True, drop_messages=True, same_placeholders=True, min_words=1, max_words=9, max_characters=9,
@@ -90,11 +90,11 @@ def test_the_table_holds_what_is_switched_on(clean_settings):
         ("**{name}**: `{value}`", "{name}: {value}"),
     ],
 )
-def test_markup(text, shown):
+def test_markup_is_stripped(text, shown):
     assert strip_markup(text) == shown
 
 
-def test_tidying_is_switched(clean_settings):
+def test_unescaping_and_stripping_can_be_disabled(clean_settings):
     text = "&auml;  **b** &amp;nbsp;"
     assert tidy(text, clean_settings()) == "&auml; **b** &amp;nbsp;"
     assert tidy(text, clean_settings(unescape_html=True)) == "ä **b** &nbsp;"
@@ -104,8 +104,8 @@ def test_tidying_is_switched(clean_settings):
 @pytest.mark.parametrize(
     "hostile", ["[" * 5000, "[a](" * 3000, "*a" * 5000, "(" * 5000 + "[a](" + "(" * 5000, "`" * 9999]
 )
-def test_hostile_text_is_read_in_linear_time(clean_settings, hostile):
-    # Quadratic or worse would take minutes at this size, and the suite's time-out would tell.
+def test_malicious_text_is_cleaned_in_linear_time(clean_settings, hostile):
+    # Quadratic time would take minutes at this size and exceed the suite's timeout.
     strip_markup(hostile * 4)
 
 
@@ -121,12 +121,12 @@ def test_rules_see_normalised_text(clean_settings):
         ("บันทึก", 2), ("Öffnen Sie", 2), ("第3章", 3),
     ],
 )  # fmt: skip
-def test_words_fit_the_script(text, count):
+def test_words_are_counted_by_script(text, count):
     assert words(text) == count
 
 
 @pytest.mark.parametrize(("text", "letters"), [("Save", 4), ("保存", 6), ("かな", 4), ("저장", 4), ("บท", 2), ("é", 1)])
-def test_lengths_fit_the_script(text, letters):
+def test_lengths_are_scaled_by_script(text, letters):
     assert length(text) == letters
 
 
@@ -146,7 +146,7 @@ def test_the_default_rules_keep_pairs_of_scripts_without_spaces(source, target):
         assert Cleaner(defaults).clean(*pair).dropped is None
 
 
-def test_what_counts_as_a_placeholder_is_told(clean_settings):
+def test_the_forms_of_placeholders_can_be_set(clean_settings):
     settings = clean_settings(same_placeholders=True, min_letter_share=0.5)
     told = Cleaner(settings, Forms([], [r"@\w+@"]))
     assert told.clean("go @now@", "geh").dropped == "placeholders"

@@ -3,7 +3,7 @@ import random
 from seqloom.corpus.examples import KEPT_EXAMPLES, Example, Examples
 
 
-def test_every_text_is_counted_and_some_are_kept_whatever_their_order():
+def test_all_texts_are_counted_and_the_same_ones_kept_in_any_order():
     texts = [Example(f"f: line {n}", f"source {n}", f"target {n}") for n in range(100)]
     first, second = Examples(), Examples()
     for example in texts:
@@ -16,7 +16,7 @@ def test_every_text_is_counted_and_some_are_kept_whatever_their_order():
     assert first.page() == second.page()
 
 
-def test_the_page_escapes_and_cuts_what_it_shows():
+def test_the_page_escapes_and_truncates_texts():
     examples = Examples()
     examples.add("c", "not <translated>", Example("a&b: line 1", "<script>" + "x" * 1000, "\ud800"))
     page = examples.page()
@@ -24,10 +24,10 @@ def test_the_page_escapes_and_cuts_what_it_shows():
     assert "not &lt;translated&gt;: 1" in page
     assert "a&amp;b: line 1" in page
     assert "x" * 300 not in page
-    page.encode()  # no surrogate is left
+    page.encode()  # no surrogates remain
 
 
-def test_an_example_is_shown_once_however_often_it_comes():
+def test_a_repeated_example_is_shown_once():
     examples = Examples()
     for _ in range(20):
         examples.add("c", "duplicate", Example("f", "one", "eins"))

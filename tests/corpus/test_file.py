@@ -37,7 +37,7 @@ def test_a_file_is_copied(into, tmp_path):
     assert told[-1][:4] == ("copy c", 4, 4, "bytes")
 
 
-def test_both_sides_are_copied(into, tmp_path):
+def test_the_files_of_both_languages_are_copied(into, tmp_path):
     for language in ("en", "de", "fr"):
         (tmp_path / f"data/local/p.{language}").write_text(language)
     fetch_file("c", source("data/local/p.{lang}"), EN_DE, into, ignore)
@@ -59,33 +59,33 @@ def test_a_folder_is_copied(into, tmp_path):
     assert (into / "g/p.tsv").exists()
 
 
-def test_a_missing_file_is_named(into):
-    with pytest.raises(SourceError, match=r"c: there is no data/local/p\.tsv; see corpora\.c\.path"):
+def test_a_missing_file_is_an_error(into):
+    with pytest.raises(SourceError, match=r"c: file not found: data/local/p\.tsv; see corpora\.c\.path"):
         fetch_file("c", source("data/local/p.tsv"), EN_DE, into, ignore)
 
 
-def test_a_missing_side_is_named_and_nothing_is_copied(into, tmp_path):
+def test_if_one_language_is_missing_nothing_is_copied(into, tmp_path):
     (tmp_path / "data/local/p.en").write_text("x")
-    with pytest.raises(SourceError, match=r"no data/local/p\.de \(its other side, data/local/p\.en, is there\)"):
+    with pytest.raises(SourceError, match=r"p\.de \(the other one, data/local/p\.en, exists\)"):
         fetch_file("c", source("data/local/p.{lang}"), EN_DE, into, ignore)
     assert not list(into.iterdir())
 
 
-def test_a_pinned_file_may_lie_elsewhere(into, tmp_path):
+def test_a_pinned_file_may_be_outside_data_local(into, tmp_path):
     (tmp_path / "p.tsv").write_text("a\tb\n")
     fetch_file("c", source(str(tmp_path / "p.tsv"), sha256=sha256("a\tb\n")), EN_DE, into, ignore)
     assert (into / "p.tsv").exists()
 
 
-def test_a_changed_file_is_refused(into, tmp_path):
+def test_a_changed_file_is_rejected(into, tmp_path):
     (tmp_path / "p.en").write_text("new")
     (tmp_path / "p.de").write_text("x")
     pins = {"en": sha256("old"), "de": sha256("x")}
-    with pytest.raises(HashError, match=r"p\.en is not the file that params\.yaml pins: 3 bytes"):
+    with pytest.raises(HashError, match=r"p\.en does not match its pin in params\.yaml: 3 bytes"):
         fetch_file("c", source("p.{lang}", sha256=pins), EN_DE, into, ignore)
 
 
-def test_what_has_no_end_is_not_read(tmp_path):
+def test_devices_and_pipes_are_rejected(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in ("/dev/zero", str(tmp_path / "pipe")):
         endless = FileSource.model_validate({"kind": "file", "format": "tsv", "path": path, "sha256": "0" * 64})

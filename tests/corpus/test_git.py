@@ -24,7 +24,7 @@ def git(folder, *arguments, inp=None):
 
 @pytest.fixture
 def repository(tmp_path):
-    """A repository with two languages, a file beside them, a link out of it, and a hook."""
+    """A repository with files of two languages, another file, a link to the outside, and a hook."""
     folder = tmp_path / "repository"
     folder.mkdir()
     git(folder, "init", "-q", "-b", "main")
@@ -46,7 +46,7 @@ def files(folder):
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_members_of_a_commit_are_fetched_and_nothing_else(repository, depot, into):
+def test_only_the_members_of_a_commit_are_fetched(repository, depot, into):
     commit = git(repository, "rev-parse", "HEAD")
     (repository / "text" / "de.txt").write_text("zwei\n")
     git(repository, "commit", "-q", "-a", "-m", "Go on")
@@ -56,7 +56,7 @@ def test_the_members_of_a_commit_are_fetched_and_nothing_else(repository, depot,
     assert told[-1].done == told[-1].total == 9
 
 
-def test_without_members_every_file_comes_and_no_link(repository, depot, into):
+def test_without_members_every_file_except_links_is_fetched(repository, depot, into):
     whole = source(repository, git(repository, "rev-parse", "HEAD"), None, format="tsv")
     fetch_git("c", whole, EN_DE, into, depot, ignore)
     assert set(files(into)) == {"text/en.txt", "text/de.txt", "text/fr.txt", "run.sh"}
@@ -74,7 +74,7 @@ def test_a_second_fetch_needs_no_repository(repository, depot, into, tmp_path):
     assert files(again) == files(into)
 
 
-def test_a_copy_in_the_mirror_stands_for_the_repository(repository, into, tmp_path):
+def test_a_clone_in_the_mirror_replaces_the_repository(repository, into, tmp_path):
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     git(repository, "clone", "-q", "--bare", ".", str(mirror / "c.git"))
@@ -84,7 +84,7 @@ def test_a_copy_in_the_mirror_stands_for_the_repository(repository, into, tmp_pa
     assert newest("c", wanted, Depot(tmp_path / "d", mirror)) == wanted.commit
 
 
-def test_where_a_branch_is(repository, depot):
+def test_the_newest_commit_of_a_branch_is_found(repository, depot):
     commit = git(repository, "rev-parse", "HEAD")
     git(repository, "branch", "later")
     assert newest("c", source(repository, commit, branch="main"), depot) == commit
@@ -92,7 +92,7 @@ def test_where_a_branch_is(repository, depot):
         newest("c", source(repository, commit, branch="lat"), depot)
 
 
-def test_hooks_and_the_caller_s_own_repository_have_no_say(repository, depot, into, tmp_path, monkeypatch):
+def test_hooks_and_the_callers_repository_have_no_effect(repository, depot, into, tmp_path, monkeypatch):
     hook = repository / ".git" / "hooks" / "post-checkout"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
@@ -105,14 +105,14 @@ def test_hooks_and_the_caller_s_own_repository_have_no_say(repository, depot, in
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_name_that_would_leave_the_folder_is_refused(repository, depot, into, tmp_path):
+def test_a_name_pointing_outside_the_folder_is_rejected(repository, depot, into, tmp_path):
     blob = git(repository, "hash-object", "-w", "--stdin", inp=b"x\n")
-    entry = f"100644 {'..'}\0".encode() + bytes.fromhex(blob)  # git itself would not make such a tree
+    entry = f"100644 {'..'}\0".encode() + bytes.fromhex(blob)  # git itself would not create such a tree
     inner = git(repository, "hash-object", "-w", "-t", "tree", "--literally", "--stdin", inp=entry)
     outer = git(repository, "mktree", inp=f"040000 tree {inner}\ttext\n".encode())
     commit = git(repository, "commit-tree", outer, "-m", "Leave")
     git(repository, "branch", "out", commit)
-    with pytest.raises(ArchiveError, match=r"'text/\.\.' would leave the folder"):
+    with pytest.raises(ArchiveError, match=r"'text/\.\.' points outside the target folder"):
         fetch_git("c", source(repository, commit, None, format="tsv"), EN_DE, into, depot, ignore)
     assert not files(into)
 
@@ -121,18 +121,18 @@ def test_a_name_that_would_leave_the_folder_is_refused(repository, depot, into, 
     ("changes", "said"),
     [
         ({"commit": "0" * 40}, r"git cannot read its repository|has no commit 0000"),
-        ({"members": "no/{lang}.txt"}, "no file at .* is named as in 'no/{lang}.txt'"),
+        ({"members": "no/{lang}.txt"}, "no file at .* matches 'no/{lang}.txt'"),
         ({"max_bytes": 5}, "more than max_bytes"),
     ],
 )
-def test_what_is_not_there_is_told(repository, depot, into, changes, said):
+def test_missing_repositories_commits_and_files_are_errors(repository, depot, into, changes, said):
     wanted = source(**{"repository": repository, "commit": git(repository, "rev-parse", "HEAD"), **changes})
     with pytest.raises(SourceError, match=said):
         fetch_git("c", wanted, EN_DE, into, depot, ignore)
     assert not files(into)
 
 
-def test_a_dead_host_is_told_with_the_way_on(depot, into, monkeypatch):
+def test_the_error_for_an_unreachable_host_gives_a_remedy(depot, into, monkeypatch):
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     wanted = source("http://127.0.0.1:9/x.git", "0" * 40, branch="main")
@@ -141,7 +141,7 @@ def test_a_dead_host_is_told_with_the_way_on(depot, into, monkeypatch):
             attempt()
 
 
-def test_a_transport_that_runs_programs_is_refused(depot, tmp_path, monkeypatch):
+def test_a_transport_that_runs_programs_is_rejected(depot, tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.ext::touch {tmp_path}/ran .insteadOf")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://e.org/")

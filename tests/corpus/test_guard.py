@@ -43,7 +43,7 @@ def refused(now, before=BEFORE, bounds=BOUNDS):
     return [finding.what for finding in compare(now, before, settings(**bounds)) if not finding.ok]
 
 
-def test_equal_data_pass_and_every_number_with_a_bound_is_told():
+def test_equal_data_pass_and_every_number_with_a_bound_is_reported():
     found = compare(BEFORE, BEFORE, settings(**BOUNDS))
     assert all(finding.ok for finding in found)
     assert [finding.what for finding in found] == [
@@ -64,13 +64,13 @@ def test_equal_data_pass_and_every_number_with_a_bound_is_told():
         ("language.source", [0.94, 1.0], [0.93, 0.0]),
     ],
 )
-def test_where_the_bounds_are(path, inside, outside):
+def test_numbers_pass_up_to_their_bounds(path, inside, outside):
     bounds = {**BOUNDS, "max_rule_change": None, "max_placeholder_change": None}
     assert [refused(changed(path, value), bounds=bounds) for value in inside] == [[] for _ in inside]
     assert [refused(changed(path, value), bounds=bounds) for value in outside] == [[path] for _ in outside]
 
 
-def test_rules_are_compared_as_shares_of_what_was_read():
+def test_rules_are_compared_as_shares_of_the_pairs_read():
     twice = {**BEFORE, "raw": {"a": 2000, "b": 1000}, "dropped": {"copy": 600, "placeholders": 30}}
     assert refused(twice) == []
     assert refused(changed("dropped.copy", 460)) == ["dropped.copy (share)"]
@@ -79,7 +79,7 @@ def test_rules_are_compared_as_shares_of_what_was_read():
 
 
 @pytest.mark.parametrize("bound", BOUNDS)
-def test_a_bound_that_is_null_is_none(bound):
+def test_a_null_bound_is_disabled(bound):
     rubbish = {
         "raw": {"a": 10, "b": 1}, "dropped": {"copy": 10, "placeholders": 0}, "kept": 1, "splits": {"train": 1},
         "lengths": {"source": {"words": {"mean": 60.0}}, "ratio": 9.0}, "language": {"source": 0.1},
@@ -90,7 +90,7 @@ def test_a_bound_that_is_null_is_none(bound):
     assert bool(only) == (not bound.endswith("_growth") and bound != "max_placeholder_change")
 
 
-def test_what_only_one_has_is_a_change_of_settings():
+def test_numbers_that_only_one_side_has_are_not_compared():
     now = changed("dropped.url", 900)
     now["raw"]["new"] = 5
     del now["raw"]["b"], now["language"]
@@ -103,7 +103,7 @@ def test_what_only_one_has_is_a_change_of_settings():
     before=st.integers(1, 10**9), now=st.integers(0, 10**9), drop=st.floats(0, 1), growth=st.floats(0, 10),
     tighter=st.floats(0, 1),
 )  # fmt: skip
-def test_tighter_bounds_never_let_more_pass(before, now, drop, growth, tighter):
+def test_tighter_bounds_never_accept_more(before, now, drop, growth, tighter):
     def passes(drop, growth):
         bounds = settings(max_pairs_drop=drop, max_pairs_growth=growth)
         return all(finding.ok for finding in compare({"kept": now}, {"kept": before}, bounds))
@@ -114,13 +114,13 @@ def test_tighter_bounds_never_let_more_pass(before, now, drop, growth, tighter):
     assert passes(1, None)
 
 
-def test_a_finding_as_data():
+def test_a_finding_becomes_plain_data():
     assert Finding("kept", 1, 2, None, 1.5).record() == {
         "what": "kept", "now": 1, "before": 2, "low": None, "high": 1.5, "ok": True
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("now", [{}, {"kept": "many"}, {"kept": float("nan")}, {"kept": None}, {"kept": True}])
-def test_what_prepare_corpus_did_not_write_is_told(now):
-    with pytest.raises(CorpusError, match="not what prepare_corpus writes"):
+def test_invalid_metrics_are_an_error(now):
+    with pytest.raises(CorpusError, match=r"corpus\.json is not valid"):
         compare(now, BEFORE, settings(**BOUNDS))

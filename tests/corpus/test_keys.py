@@ -18,17 +18,17 @@ from seqloom.languages import Direction
         ("a", "a ", False),
     ],
 )
-def test_what_counts_as_the_same(one, other, same):
+def test_texts_equal_after_masking_have_equal_keys(one, other, same):
     assert (mask(one) == mask(other)) is same
     assert (key_of(one) == key_of(other)) is same
 
 
-def test_keys_are_those_of_every_machine_and_day():
+def test_keys_are_reproducible():
     assert key_of("Port 1") == key_of("Port 0") == 0xEB5300FEB6722E25
     assert fraction_of("a", "salt") == fraction_of("a", "salt")
 
 
-def test_the_same_text_in_another_language_is_another():
+def test_keys_depend_on_the_language():
     assert len({key_of("Start", language) for language in ("", "en", "de", "zh-Hans", "zh-Hant")}) == 5
     assert languages_of(Direction("en", "de")) == ("en", "de")
     text, summary = languages_of(Direction("en", "en"))
@@ -36,18 +36,18 @@ def test_the_same_text_in_another_language_is_another():
 
 
 @given(st.text(), st.text())
-def test_fractions_lie_in_the_unit_interval(text, salt):
+def test_fractions_are_in_the_unit_interval(text, salt):
     assert 0.0 <= fraction_of(text, salt) < 1.0
 
 
-def test_fractions_are_spread_evenly():
+def test_fractions_are_uniform():
     counts = [0] * 10
     for number in range(10_000):
         counts[int(fraction_of(str(number), "s") * 10)] += 1
     assert all(880 < count < 1120 for count in counts)
 
 
-def test_another_salt_is_another_draw():
+def test_another_salt_gives_other_fractions():
     assert sum(fraction_of(str(n), "a") < 0.5 and fraction_of(str(n), "b") < 0.5 for n in range(4000)) in range(
         850, 1150
     )

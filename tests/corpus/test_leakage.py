@@ -23,7 +23,7 @@ def similarity(one, other):
     return len(one & other) / len(one | other)
 
 
-def test_shared_texts_are_counted_masked(tmp_path):
+def test_shared_texts_are_counted_after_masking(tmp_path):
     write(
         tmp_path,
         train=[("Port 1", "Anschluss 1"), ("Save {name}", "{name} speichern")],
@@ -36,7 +36,7 @@ def test_shared_texts_are_counted_masked(tmp_path):
     assert found[Split.test].share == 0.75
 
 
-def test_a_text_is_looked_for_in_its_language_on_either_side(tmp_path):
+def test_texts_are_compared_with_both_sides_in_their_language(tmp_path):
     write(
         tmp_path,
         train=[("Guten Morgen zusammen", "Good morning all", "de-en"), ("Start", "Beginn", "en-de")],
@@ -54,14 +54,14 @@ def test_a_text_is_looked_for_in_its_language_on_either_side(tmp_path):
     assert found.near_copies == 3  # "Start" too: grams know no language
 
 
-def test_of_a_text_and_its_summary_only_texts_are_compared(tmp_path):
+def test_sources_and_summaries_in_one_language_are_not_compared(tmp_path):
     texts = [(f"a text about {word} and more", f"on {word}", "en-en") for word in ("lamps", "doors", "roofs")]
     swapped = [(summary, text, "en-en") for text, summary, _ in texts]
     write(tmp_path, train=swapped, valid=texts[:1], test=texts)
     assert measure_leakage(tmp_path, [Direction("en", "en")], 0.8, 100)[Split.test] == (3, 0, 0, 3, 0)
 
 
-def test_of_a_long_text_the_beginning_is_compared():
+def test_only_the_beginning_of_a_long_text_is_compared():
     long = "".join(chr(0x4E00 + n) for n in range(20_000))
     assert len(grams_of(long)) < 1000
     assert grams_of(long) == grams_of(long[:1000])
@@ -73,7 +73,7 @@ def test_a_near_copy_is_counted_once(tmp_path):
     assert measure_leakage(tmp_path, EN_DE, 0.8, 100)[Split.test].near_copies == 1
 
 
-def test_the_sample_is_bounded_and_does_not_depend_on_the_order(tmp_path):
+def test_the_sample_is_limited_and_independent_of_the_order(tmp_path):
     texts = [(f"text {word}", "x") for word in "abcdefghijklmnop"]
     results = []
     for name, order in (("a", texts), ("b", texts[::-1])):
@@ -94,7 +94,7 @@ words = st.lists(st.sampled_from(["lamp", "door", "lamps", "doors", "the", "a"])
     stream=st.lists(words, max_size=8),
     bound=st.sampled_from([0.02, 0.3, 0.5, 0.8, 1.0]),
 )
-def test_prefix_filtering_finds_what_comparing_all_with_all_finds(index, stream, bound):
+def test_prefix_filtering_finds_the_same_as_comparing_all_pairs(index, stream, bound):
     near = NearCopies(index, bound)
     for text in stream:
         near.compare(grams_of(text))
@@ -102,7 +102,7 @@ def test_prefix_filtering_finds_what_comparing_all_with_all_finds(index, stream,
 
 
 @pytest.mark.parametrize("length", [40, 90, 400])
-def test_prefix_filtering_on_longer_texts(length):
+def test_prefix_filtering_is_exact_for_longer_texts(length):
     draw = random.Random(3)
     letters = "abcdefg hij"
     index = ["".join(draw.choices(letters, k=length + n % 9)) for n in range(60)]
@@ -121,5 +121,5 @@ def test_prefix_filtering_on_longer_texts(length):
 
 
 @pytest.mark.parametrize(("text", "count"), [("", 1), ("abc", 1), ("abcde", 1), ("abcdef", 2)])
-def test_short_texts_have_a_gram_too(text, count):
+def test_short_texts_have_one_gram(text, count):
     assert len(grams_of(text)) == count

@@ -27,34 +27,34 @@ def test_a_wheel_is_read_in_place(tmp_path):
         assert catalogue(found) == [RawPair("one", "eins", "g")]
 
 
-def test_a_truncated_wheel_is_named(tmp_path):
+def test_a_truncated_wheel_is_an_error(tmp_path):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as wheel:
         wheel.writestr("c/g/en.json", '{"a": "one"}')
     (tmp_path / "w.whl").write_bytes(packed.getvalue()[:-5])
-    with pytest.raises(ArchiveError, match=r"c: w\.whl: it is truncated"), open_members("c", tmp_path):
+    with pytest.raises(ArchiveError, match=r"c: w\.whl is truncated"), open_members("c", tmp_path):
         pass
 
 
-def test_a_corrupt_member_of_a_wheel_is_named(tmp_path):
+def test_a_corrupt_member_of_a_wheel_is_an_error(tmp_path):
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as wheel:
         wheel.writestr("c/g/en.json", '{"a": "one"}')
         wheel.writestr("c/g/de.json", '{"a": "eins"}')
     (tmp_path / "w.whl").write_bytes(packed.getvalue().replace(b"eins", b"zwei", 1))
     with (
-        pytest.raises(ArchiveError, match=r"c/g/de\.json: it is truncated or corrupt"),
+        pytest.raises(ArchiveError, match=r"c/g/de\.json is truncated or corrupt"),
         open_members("c", tmp_path) as m,
     ):
         catalogue(m)
 
 
-def test_what_was_not_downloaded_says_which_stage_to_run(tmp_path):
+def test_the_error_for_a_missing_corpus_names_the_stage_to_run(tmp_path):
     with pytest.raises(CorpusError, match="download_corpus"), open_members("c", tmp_path / "absent"):
         pass
 
 
-def test_mo_of_a_language_pack_wheel(tmp_path):
+def test_mo_files_of_a_language_pack_are_read(tmp_path):
     entry = polib.POEntry(msgid="Save", msgstr="Speichern")
     catalogue_file = polib.POFile()
     catalogue_file.append(entry)
@@ -67,7 +67,7 @@ def test_mo_of_a_language_pack_wheel(tmp_path):
 
 
 def test_no_group_with_both_languages_is_an_error(members):
-    with pytest.raises(FormatError, match=r"no catalogue has both languages: .* matches 2 for 'en' and 1 for 'de'"):
+    with pytest.raises(FormatError, match=r"no catalogue exists in both .* matches 2 for 'en' and 1 for 'de'"):
         catalogue(members({"c/g/en.json": "{}", "c/h/en.json": "{}", "c/i/de.json": "{}"}))
 
 
@@ -88,12 +88,12 @@ def test_no_group_with_both_languages_is_an_error(members):
         ("{group}/{group}.{lang}", "de", "a/b.de", None),
     ],
 )
-def test_patterns(pattern, language, name, found):
+def test_patterns_match_files_of_a_language(pattern, language, name, found):
     match = expand(pattern, language).fullmatch(name)
     assert (match.groups() if match else None) == found
 
 
-def test_a_catalogue_of_any_size_is_not_read(members, monkeypatch):
+def test_the_size_of_a_catalogue_is_limited(members, monkeypatch):
     monkeypatch.setattr("seqloom.corpus.members._LARGEST_CATALOGUE", 10)
     with pytest.raises(FormatError, match="larger than 10 bytes"):
         Members.read(members({"a": "x" * 11}), "a")

@@ -1,4 +1,4 @@
-"""Two catalogues whose languages have different plural forms."""
+"""Catalogues of languages with different plural forms."""
 
 import json
 
@@ -13,7 +13,7 @@ def found(members, source, target):
     return list(read_corpus(members(files), settings, Direction("en", "pl")))
 
 
-def test_a_form_that_the_source_lacks_translates_its_form_other(members):
+def test_a_form_missing_from_the_source_pairs_with_its_form_other(members):
     source = {"day_one": "{{count}} day", "day_other": "{{count}} days", "end": "End"}
     target = {"day_one": "a", "day_few": "b", "day_many": "c", "day_other": "d", "end": "e", "gone_few": "f"}
     assert found(members, source, target) == [
@@ -26,13 +26,13 @@ def test_a_form_that_the_source_lacks_translates_its_form_other(members):
     ]
 
 
-def test_older_catalogues_number_their_forms(members):
+def test_numbered_forms_of_older_catalogues_are_paired(members):
     source = {"day": "{{count}} day", "day_plural": "{{count}} days"}
     target = {"day_0": "a", "day_1": "b"}
     pairs = [each for each in found(members, source, target) if isinstance(each, RawPair)]
     assert pairs == [RawPair("{{count}} days", "a", ""), RawPair("{{count}} days", "b", "")]
 
 
-def test_a_form_that_the_target_lacks_is_counted(members):
+def test_a_form_missing_from_the_target_is_counted(members):
     out = found(members, {"day_one": "a day", "day_other": "days"}, {"day_other": "x"})
     assert out == [LeftOut("not translated", "c/en.json: line 1", "a day"), RawPair("days", "x", "")]

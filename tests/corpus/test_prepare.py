@@ -59,7 +59,7 @@ def test_every_pair_is_kept_or_counted(prepare_settings, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["test.tsv", "train.tsv", "valid.tsv"]
 
 
-def test_the_same_input_gives_the_same_bytes_in_the_order_of_the_input(prepare_settings, tmp_path):
+def test_equal_input_gives_equal_bytes_in_input_order(prepare_settings, tmp_path):
     for name in ("one", "two"):
         run(generated(300, 40), prepare_settings(), tmp_path / name)
     for split in Split:
@@ -76,7 +76,7 @@ def test_a_group_stays_together(prepare_settings, tmp_path):
     assert sum(map(len, groups)) == len(set().union(*groups)) == 60
 
 
-def test_shares_are_near_what_was_asked_for(prepare_settings, tmp_path):
+def test_shares_are_close_to_the_settings(prepare_settings, tmp_path):
     counts = run(generated(4000, 4000), prepare_settings(valid=0.1, test=0.2, by="pair"), tmp_path / "out")
     assert counts.splits[Split.valid] / 4000 == pytest.approx(0.1, abs=0.02)
     assert counts.splits[Split.test] / 4000 == pytest.approx(0.2, abs=0.02)
@@ -90,7 +90,7 @@ def test_shares_are_near_what_was_asked_for(prepare_settings, tmp_path):
         ("source", ["Port 1=Anschluss 1"]),
     ],
 )
-def test_duplicates(prepare_settings, tmp_path, mode, kept):
+def test_duplicates_are_dropped_as_set(prepare_settings, tmp_path, mode, kept):
     texts = [("Port 1", "Anschluss 1"), ("Port 2", "Anschluss 2"), ("Port 3", "Steckplatz 3")]
     raw = [*(("c", RawPair(*pair, "")) for pair in texts), *generated(200, 50)]
     run(raw, prepare_settings(drop_duplicates=mode), tmp_path / "out")
@@ -98,7 +98,7 @@ def test_duplicates(prepare_settings, tmp_path, mode, kept):
     assert [f"{pair.source}={pair.target}" for pair in every if pair.source.startswith("Port")] == kept
 
 
-# --- the two promises of splitting, on corpora full of repeats
+# --- the two guarantees of splitting, on corpora full of repetitions
 
 raw_pairs = st.lists(
     st.tuples(
@@ -124,7 +124,7 @@ def sides(splits):
     old=raw_pairs, new=raw_pairs, by=st.sampled_from(["group", "pair"]), apart=st.sampled_from(["source", "both"]),
     mode=st.sampled_from(["no", "pair", "source"]), front=st.booleans(),
 )  # fmt: skip
-def test_a_pair_never_changes_sides_and_no_text_stands_on_two(
+def test_pairs_never_change_splits_and_no_text_is_in_two(
     prepare_settings, tmp_path_factory, old, new, by, apart, mode, front
 ):
     settings, folder = prepare_settings(by=by, apart=apart, drop_duplicates=mode), tmp_path_factory.mktemp("splits")
@@ -135,7 +135,7 @@ def test_a_pair_never_changes_sides_and_no_text_stands_on_two(
 
     was, now = sides(before), sides(after)
     assert all(was[pair] == now[pair] for pair in was.keys() & now.keys())
-    if mode == "no":  # otherwise a new pair may stand for an old one of the same text
+    if mode == "no":  # otherwise a new pair may replace an old one with the same text
         assert {pair for pair in was if was[pair] == Split.train} <= now.keys()
 
     for text in ("source", "target") if apart == "both" else ("source",):
@@ -143,7 +143,7 @@ def test_a_pair_never_changes_sides_and_no_text_stands_on_two(
         for one, other in ((0, 1), (0, 2), (1, 2)):
             assert not masked[one] & masked[other]
     if by == "pair" and apart == "source":
-        # Then a source text has one side for ever, whichever pair carries it.
+        # Then a source text stays in one split forever, in whichever pair it is.
         by_source = {mask(pair[0]): split for pair, split in was.items()}
         assert all(by_source.get(mask(pair[0]), split) == split for pair, split in now.items())
 
@@ -152,7 +152,7 @@ def test_a_pair_never_changes_sides_and_no_text_stands_on_two(
 
 
 def in_every(directions, pairs, groups=40, split=None):
-    """One text in several languages, as a catalogue has it: `word` of language `xx` is `word.xx`."""
+    """One text in several languages, as in a catalogue: `word` in language `xx` is `word.xx`."""
     draw = random.Random(7)
     texts = [[f"{draw.choice(WORDS)}{number:x}z" for _ in range(5)] for number in range(pairs)]
     for direction in directions:
@@ -161,7 +161,7 @@ def in_every(directions, pairs, groups=40, split=None):
             yield Reading("c", direction, split, RawPair(source, target, f"g{number % groups}" if groups else ""))
 
 
-def test_every_direction_is_read_split_and_counted(prepare_settings, tmp_path):
+def test_every_direction_is_split_and_counted(prepare_settings, tmp_path):
     directions = [EN_DE, EN_FR]
     counts = run_all(in_every(directions, 200), directions, prepare_settings(apart="both"), tmp_path / "out")
     splits, record = written(tmp_path / "out"), counts.record()
@@ -191,16 +191,16 @@ def test_every_direction_is_read_split_and_counted(prepare_settings, tmp_path):
 
 @pytest.mark.parametrize("directions", [[EN_DE, DE_EN], [DE_EN, Direction("fr", "en")], [EN_DE, EN_FR]])
 @pytest.mark.parametrize("groups", [0, 40])
-def test_one_text_in_many_languages_falls_on_one_side(prepare_settings, tmp_path, directions, groups):
+def test_a_text_in_many_languages_stays_in_one_split(prepare_settings, tmp_path, directions, groups):
     settings = prepare_settings(apart="both", drop_duplicates="source")
     counts = run_all(in_every(directions, 300, groups), directions, settings, tmp_path / "out")
-    assert counts.splits.total() == 600  # nothing had to give way
+    assert counts.splits.total() == 600  # nothing was dropped
     sides = [{pair.source.split()[0].split(".")[0] for pair in pairs} for pairs in written(tmp_path / "out").values()]
     assert sum(map(len, sides)) == len(set().union(*sides))
 
 
 @pytest.mark.parametrize("mode", ["pair", "source"])
-def test_a_duplicate_is_one_of_its_direction(prepare_settings, tmp_path, mode):
+def test_duplicates_are_sought_within_a_direction(prepare_settings, tmp_path, mode):
     directions = [EN_DE, EN_FR]
     readings = [*in_every(directions, 200), *in_every(directions, 200)]
     counts = run_all(readings, directions, prepare_settings(drop_duplicates=mode), tmp_path / "out")
@@ -222,7 +222,7 @@ multi = st.lists(
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(readings=multi, by=st.sampled_from(["group", "pair"]), apart=st.sampled_from(["source", "both"]))
-def test_no_text_of_a_language_stands_on_two_sides_of_any_direction(
+def test_no_text_of_a_language_is_in_two_splits_of_any_directions(
     prepare_settings, tmp_path_factory, readings, by, apart
 ):
     folder, directions = tmp_path_factory.mktemp("splits"), [EN_DE, DE_EN, EN_FR]
@@ -240,10 +240,10 @@ def test_no_text_of_a_language_stands_on_two_sides_of_any_direction(
         assert not texts(Split.valid, (0, 1)) & texts(Split.test, (0, 1))
 
 
-# --- splits that the data comes with
+# --- splits provided by the corpus
 
 
-def test_a_given_test_stays_whole_and_training_gives_way(prepare_settings, tmp_path):
+def test_a_provided_test_split_stays_complete_and_training_yields(prepare_settings, tmp_path):
     given_test = [("<i>Hi</i> *1*", "Hi"), ("x", "x"), ("x", "x"), ("a shared source", "unlike"), ("unlike", "Teil")]
     raw = [
         *(Reading("t", EN_DE, Split.test, RawPair(*pair, "")) for pair in given_test),
@@ -267,7 +267,7 @@ def test_a_given_test_stays_whole_and_training_gives_way(prepare_settings, tmp_p
     }  # fmt: skip
 
 
-def test_a_given_split_of_training_is_dealt_no_further(prepare_settings, tmp_path):
+def test_a_provided_training_split_is_not_split_further(prepare_settings, tmp_path):
     raw = [*in_every([EN_DE], 100, 0, Split.train)]
     more = [Reading(*each[:2], None, RawPair(*(f"new {text}" for text in each.pair[:2]), "")) for each in raw]
     counts = run_all([*raw, *more], [EN_DE], prepare_settings(apart="both"), tmp_path / "out")
@@ -277,10 +277,10 @@ def test_a_given_split_of_training_is_dealt_no_further(prepare_settings, tmp_pat
     assert all(pair.source.startswith("new ") for split in (Split.valid, Split.test) for pair in splits[split])
 
 
-# --- long texts, as summarisation has them
+# --- long texts, as in summarisation
 
 
-def test_texts_of_thousands_of_words_pass_where_the_bounds_are_off(prepare_settings, tmp_path):
+def test_texts_of_thousands_of_words_pass_if_the_limits_are_off(prepare_settings, tmp_path):
     draw = random.Random(1)
     texts = [" ".join(f"{draw.choice(WORDS)}{draw.randrange(999)}" for _ in range(5000)) for _ in range(40)]
     direction = Direction("en", "en")
@@ -292,38 +292,38 @@ def test_texts_of_thousands_of_words_pass_where_the_bounds_are_off(prepare_setti
     assert max(len(pair.source.split()) for pair in written(tmp_path / "out")[Split.train]) == 5000
 
 
-# --- what stops the stage
+# --- errors
 
 
-def test_a_direction_without_pairs_in_a_split_is_named(prepare_settings, tmp_path):
+def test_a_direction_without_pairs_in_a_split_is_an_error(prepare_settings, tmp_path):
     raw = [*in_every([EN_DE], 100), *in_every([EN_FR], 1)]
-    with pytest.raises(CorpusError, match=r"of en-fr and \w+ of en-fr got no pair"):
+    with pytest.raises(CorpusError, match=r"of en-fr and \w+ of en-fr got no pairs"):
         run_all(raw, [EN_DE, EN_FR], prepare_settings(), tmp_path / "out")
 
 
-def test_an_empty_corpus_says_which_rule_dropped_most(prepare_settings, tmp_path):
+def test_the_error_for_an_empty_result_names_the_rule_that_dropped_the_most(prepare_settings, tmp_path):
     raw = [("c", RawPair(f"a {n}", "b", "g")) for n in range(50)] + [("c", RawPair("", "b", "g"))]
     with pytest.raises(CorpusError) as caught:
         run(raw, prepare_settings(min_words=9), tmp_path / "out")
     message, *table = str(caught.value).splitlines()
-    assert message == "no pair is left; the rule 'min_words' dropped most, 50 of 51"
+    assert message == "no pairs are left; the rule 'min_words' dropped the most: 50 of 51"
     assert [row.split() for row in table] == [
         ["51", "c", "(raw)"], ["-1", "empty"], ["-50", "min_words"], ["0", "train"], ["0", "valid"], ["0", "test"],
     ]  # fmt: skip
 
 
-def test_no_pair_at_all(prepare_settings, tmp_path):
-    with pytest.raises(CorpusError, match="no pair is left"):
+def test_an_empty_corpus_is_an_error(prepare_settings, tmp_path):
+    with pytest.raises(CorpusError, match="no pairs are left"):
         run([], prepare_settings(), tmp_path / "out")
 
 
-def test_an_empty_split_is_named(prepare_settings, tmp_path):
+def test_an_empty_split_is_an_error(prepare_settings, tmp_path):
     raw = [("c", RawPair(f"text {n:x}z", f"Text {n:x}z", "one group")) for n in range(50)]
-    with pytest.raises(CorpusError, match=r"got no pair; give prepare.split larger shares or the corpus more groups"):
+    with pytest.raises(CorpusError, match=r"got no pairs; increase the shares in prepare.split, or add groups"):
         run(raw, prepare_settings(), tmp_path / "out")
 
 
-def test_too_many_near_copies_stop_the_stage(prepare_settings, tmp_path):
+def test_too_many_near_copies_are_an_error(prepare_settings, tmp_path):
     def near_copies():
         for number, word in enumerate(a + b for a in WORDS for b in WORDS):
             text = f"a long sentence, the same but for its very last word, {word}"
@@ -344,7 +344,7 @@ def test_progress_counts_the_pairs_of_each_pass(prepare_settings, tmp_path):
     assert any(0 < report.done < 1200 for report in told if report.task == "clean pairs")
 
 
-def test_what_is_left_out_is_counted_and_shown(prepare_settings, tmp_path):
+def test_texts_left_out_are_counted_and_shown(prepare_settings, tmp_path):
     missing = [("c", LeftOut("not translated", f"f: line {n}", f"text {n}")) for n in range(3)]
     counts = run([*generated(200, 20), *missing], prepare_settings(max_characters=42), tmp_path / "out")
     assert counts.record()["left_out"] == {"c": {"not translated": 3}}
@@ -355,12 +355,12 @@ def test_what_is_left_out_is_counted_and_shown(prepare_settings, tmp_path):
     assert "text 1" in counts.examples.page()
 
 
-def test_memory_holds_keys_and_not_texts(prepare_settings, tmp_path, monkeypatch):
-    # Twice the pairs cost an index entry more for each, but not their texts: some 1,300 bytes a pair here. The shares
-    # are small, as what is compared for leakage is bounded by a sample.
+def test_memory_holds_keys_not_texts(prepare_settings, tmp_path, monkeypatch):
+    # Doubling the pairs adds an index entry for each, but not their texts, about 1,300 bytes a pair here. The shares
+    # are small because the sample limits what is compared for leakage.
     settings = prepare_settings(valid=0.02, test=0.02, sample=5, drop_duplicates="source", apart="both")
     monkeypatch.setattr(statistics, "_SAMPLE", 5)
-    statistics._recogniser()  # whose model is loaded once
+    statistics._recogniser()  # loads its model, once
     sizes = {}
 
     def write(pairs):

@@ -28,22 +28,22 @@ def remarks(*arguments, **settings):
     return [each.message for each in found(*arguments, **settings) if isinstance(each, Remark)]
 
 
-def test_members_choose_files(members):
+def test_members_select_files(members):
     files = {"a/1.tsv": "one\teins\n", "a/2.tsv": "two\tzwei\n", "b/3.tsv": "no\tnein\n"}
     assert pairs(members, files, "tsv", members="a/*.tsv") == [("one", "eins"), ("two", "zwei")]
 
 
-def test_several_files_want_a_choice(members):
-    with pytest.raises(FormatError, match=r"there are 2 files \(a, b\); choose with `members`"):
+def test_several_files_require_members(members):
+    with pytest.raises(FormatError, match=r"there are 2 files \(a, b\); select them with `members`"):
         found(members, {"a": "", "b": ""}, "tsv")
 
 
-def test_no_match_is_told(members):
+def test_a_pattern_without_matches_is_an_error(members):
     with pytest.raises(FormatError, match=r"no file matches 'x/\*\.tsv'; there are a\.tsv"):
         found(members, {"a.tsv": ""}, "tsv", members="x/*.tsv")
 
 
-def test_what_is_left_out_comes_with_reason_and_place(members):
+def test_texts_left_out_have_a_reason_and_place(members):
     rows = {"p.tsv": "one\teins\n\ntwo\tzwei\n"}
     assert pairs(members, rows, "tsv") == [("one", "eins"), ("two", "zwei")]
     assert left_out(members, rows, "tsv") == [("blank line", "p.tsv: line 2")]
@@ -52,12 +52,12 @@ def test_what_is_left_out_comes_with_reason_and_place(members):
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ("only one", r"has 1 column\(s\) separated by TAB, needs at least 2"),
-        ("one\t", r"the target \(column 1, counted from 0\) is empty; fill or delete it"),
-        (" \teins", r"the source \(column 0, counted from 0\) is empty; fill or delete it"),
+        ("only one", r"found 1 column\(s\) separated by TAB, need at least 2"),
+        ("one\t", r"the target \(column 1, counted from 0\) is empty; fill it or delete the row"),
+        (" \teins", r"the source \(column 0, counted from 0\) is empty; fill it or delete the row"),
     ],
 )
-def test_a_bad_row_of_a_table_is_named(members, line, fault):
+def test_errors_in_tables_name_the_row(members, line, fault):
     with pytest.raises(FormatError, match=r"c: p\.tsv: line 2: " + fault):
         found(members, {"p.tsv": f"one\teins\n{line}\nthree\tdrei\n"}, "tsv")
 
@@ -69,26 +69,26 @@ def test_the_encoding_of_the_settings_is_used(members):
         found(members, content, "tsv")
 
 
-def test_notices_name_corpus_file_and_line(members):
+def test_remarks_name_corpus_file_and_line(members):
     assert remarks(members, {"p.tsv": "source\ttarget\na\tb\n"}, "tsv") == [
         "c: p.tsv: line 1: the first row, 'source | target', looks like a header: set `header: true`"
     ]
     assert remarks(members, {"p.tsv": "source\ttarget\na\tb\n"}, "tsv", header=True) == []
 
 
-def test_an_empty_file_is_told(members):
-    assert remarks(members, {"p.tsv": ""}, "tsv") == ["c: its files hold no texts"]
+def test_an_empty_file_gets_a_remark(members):
+    assert remarks(members, {"p.tsv": ""}, "tsv") == ["c: the files contain no texts"]
 
 
-def test_a_csv_has_quotes_and_commas_or_what_is_set(members):
+def test_a_csv_has_quotes_and_commas_or_the_set_delimiter(members):
     assert pairs(members, {"p.csv": '"a, b",c\n'}, "csv") == [("a, b", "c")]
     assert pairs(members, {"p.csv": '"a; b";c\n'}, "csv", delimiter="semicolon") == [("a; b", "c")]
 
 
-# --- a file per language, by position
+# --- one file per language, paired by position
 
 
-def test_moses_plain_and_gzip(members):
+def test_moses_files_may_be_gzipped(members):
     files = {"p.en": "one\n\nthree\n\n", "p.de": gzip.compress(b"eins\nzwei\n\n\n")}
     assert pairs(members, files, "moses", members="p.{lang}") == [("one", "eins")]
     assert [reason for reason, _ in left_out(members, files, "moses", members="p.{lang}")] == [
@@ -96,24 +96,24 @@ def test_moses_plain_and_gzip(members):
     ]  # fmt: skip
 
 
-def test_moses_several_files(members):
+def test_several_moses_files_are_paired_by_name(members):
     files = {"a/b.en-x": "one\n", "a/b.de-x": "eins\n", "a/a.en-x": "two\n", "a/a.de-x": "zwei\n"}
     assert pairs(members, files, "moses", members="**/*.{lang}-x") == [("two", "zwei"), ("one", "eins")]
 
 
 @pytest.mark.parametrize(("en", "de"), [(3, 2), (2, 3), (0, 1)])
-def test_moses_names_both_counts(members, en, de):
+def test_the_error_for_moses_files_of_different_length_names_both_counts(members, en, de):
     with pytest.raises(FormatError, match=rf"p\.en has {en} lines and p\.de has {de}"):
         found(members, {"p.en": "x\n" * en, "p.de": "y\n" * de}, "moses", members="p.{lang}")
 
 
 @pytest.mark.parametrize(("there", "missing"), [("en", "de"), ("de", "en")])
-def test_moses_names_the_missing_side(members, there, missing):
-    with pytest.raises(FormatError, match=rf"p\.{there} has no file for '{missing}' beside it"):
+def test_a_moses_file_without_counterpart_is_an_error(members, there, missing):
+    with pytest.raises(FormatError, match=rf"p\.{there} has no counterpart for '{missing}'"):
         found(members, {f"p.{there}": "x\n"}, "moses", members="p.{lang}")
 
 
-def test_moses_without_any_file(members):
+def test_a_moses_pattern_without_matches_is_an_error(members):
     with pytest.raises(FormatError, match=r"no file matches 'p\.\{lang\}'; there are q\.en"):
         found(members, {"q.en": "x\n"}, "moses", members="p.{lang}")
 
@@ -132,11 +132,11 @@ def test_a_file_without_target_language_is_read_in_the_only_direction(members):
     source = TypeAdapter(Source).validate_python(
         {"kind": "url", "url": "https://e.org/p", "sha256": "0" * 64, "format": "xliff"}
     )
-    with pytest.raises(FormatError, match=r"c: a\.xlf: line 2: names no target language.*set its `direction`"):
+    with pytest.raises(FormatError, match=r"c: a\.xlf: line 2: the target language is not .*set its `direction`"):
         list(read_corpus(members({"a.xlf": XLIFF}), source, EN_DE, alone=False))
 
 
-def test_documents_of_different_shape_are_told(members):
+def test_documents_with_different_numbers_of_texts_are_an_error(members):
     files = {"a.en.html": "<p>one</p><p>two</p>", "a.de.html": "<p>eins</p>"}
-    with pytest.raises(FormatError, match=r"a\.en\.html has 2 texts and a\.de\.html has 1; text N of the one"):
+    with pytest.raises(FormatError, match=r"a\.en\.html has 2 texts and a\.de\.html has 1; text N of one file"):
         found(members, files, "html", members="a.{lang}.html")

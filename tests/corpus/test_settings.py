@@ -33,23 +33,23 @@ def read(source):
         ({**REPOSITORY, "repository": "https://[::1]:8/p", "format": "tsv"}, None),
     ],
 )
-def test_which_files_hold_pairs(source, pattern):
+def test_the_pattern_selects_files_with_pairs(source, pattern):
     assert read(source).pattern == pattern
 
 
 @pytest.mark.parametrize(
     ("source", "fault"),
     [
-        ({**WHEEL, "format": "json_catalogue"}, "json_catalogue has a file per language"),
-        ({**REMOTE, "format": "moses", "members": "*.en"}, "moses has a file per language"),
-        ({**MINE, "format": "moses"}, "moses has a file per language"),
-        ({**MINE, "path": "data/local/p.{lang}", "format": "tsv"}, "a tsv holds both languages"),
-        ({**MINE, "path": "p.{lang}", "format": "moses", "sha256": "0" * 64}, "two files need two sha256"),
+        ({**WHEEL, "format": "json_catalogue"}, "json_catalogue has one file per language"),
+        ({**REMOTE, "format": "moses", "members": "*.en"}, "moses has one file per language"),
+        ({**MINE, "format": "moses"}, "moses has one file per language"),
+        ({**MINE, "path": "data/local/p.{lang}", "format": "tsv"}, "a tsv file contains both languages"),
+        ({**MINE, "path": "p.{lang}", "format": "moses", "sha256": "0" * 64}, "each language's file needs its own"),
         ({**MINE, "format": "tsv", "sha256": {"en": "0" * 64}}, "path has no {lang}"),
-        ({**WHEEL, "format": "gettext"}, "gettext needs members"),
+        ({**WHEEL, "format": "gettext"}, "is required for gettext"),
         (
             {**MINE, "format": "tsv", "target_column": 0},
-            r"source_column\s.*is 0, as is target_column; they",
+            r"source_column\s.*must differ from target_column; both are 0",
         ),
         ({**MINE, "path": "/elsewhere/p.tsv", "format": "tsv"}, "outside data/local"),
         ({**MINE, "path": "data/local/../../p.tsv", "format": "tsv"}, "outside data/local"),
@@ -68,20 +68,20 @@ def test_which_files_hold_pairs(source, pattern):
         ({**REPOSITORY, "repository": "https://-e.org/p", "format": "tsv"}, "should match pattern"),
         ({**REPOSITORY, "repository": "https://u:p%40h/p", "format": "tsv"}, "should match pattern"),
         ({**REPOSITORY, "repository": "ssh://e.org:70000/p", "format": "tsv"}, "not a valid address"),
-        ({**REMOTE, "members": "*" + "a*" * 8, "format": "tsv"}, "has 9 wild cards"),
+        ({**REMOTE, "members": "*" + "a*" * 8, "format": "tsv"}, "has 9 wildcards"),
         ({**REMOTE, "max_bytes": 10**16, "format": "tsv"}, "less than or equal to 1000000000000000"),
         ({**REPOSITORY, "branch": "-x", "format": "tsv"}, "should match pattern"),
         ({**REPOSITORY, "commit": "main", "format": "tsv"}, "should match pattern"),
-        ({**WHEEL, "watch": "newest", "format": "tsv"}, r"watch\s.*is 'newest'; write the versions as in"),
+        ({**WHEEL, "watch": "newest", "format": "tsv"}, r"watch\s.*is not a valid version specifier: 'newest'"),
         ({**REMOTE, "format": "xml"}, "'tmx', 'tsv', 'xliff' or 'yaml_catalogue'"),
     ],
 )
-def test_what_cannot_work_is_refused(source, fault):
+def test_invalid_sources_are_rejected(source, fault):
     with pytest.raises(ValidationError, match=fault):
         read(source)
 
 
-def test_languages_are_one_each_or_lists():
+def test_languages_may_be_single_or_lists():
     def directions(source, target):
         return [str(each) for each in Languages(source=source, target=target).directions]
 
@@ -117,7 +117,7 @@ GETTEXT = {**WHEEL, "format": "gettext", "members": "{lang}/{group}.mo"}
         ({**GETTEXT, "members": "x_de/{group}.mo", "direction": EN_DE}, SEVERAL, ["en-de"]),
     ],
 )
-def test_which_directions_a_corpus_is_read_in(source, languages, read_as):
+def test_directions_follow_from_languages_or_the_corpus(source, languages, read_as):
     corpus = read(source)
     assert not list(check_corpora({"c": corpus}, languages))
     assert [str(direction) for direction in corpus.directions(languages)] == read_as
@@ -128,17 +128,17 @@ def test_which_directions_a_corpus_is_read_in(source, languages, read_as):
     [
         (
             {**MINE, "format": "tsv"}, SEVERAL,
-            r"c: tsv holds one direction: say which, as direction: {source: en, target: de}, {source: en, ",
+            r"c: the format tsv has one direction: set direction to one of {source: en, target: de}, {source: en, ",
         ),
-        ({**GETTEXT, "members": "x_de/{group}.mo"}, SEVERAL, r"c: gettext holds one direction"),
-        (GETTEXT, EITHER_WAY, r"c: gettext holds one direction"),
+        ({**GETTEXT, "members": "x_de/{group}.mo"}, SEVERAL, r"c: the format gettext has one direction"),
+        (GETTEXT, EITHER_WAY, r"c: the format gettext has one direction"),
         (
             {**MINE, "format": "tsv", "direction": {"source": "de", "target": "en"}}, SEVERAL,
-            r"c\.direction: is de-en, which languages does not have; valid are {source: en, target: de}, ",
+            r"c\.direction: is de-en, which is not in languages; valid are {source: en, target: de}, ",
         ),
     ],
 )  # fmt: skip
-def test_a_direction_that_is_not_clear_is_asked_for(source, languages, fault):
+def test_an_ambiguous_direction_is_an_error(source, languages, fault):
     (said,) = [f"{field}: {said}" for field, said in check_corpora({"c": read(source)}, languages)]
     assert re.match(fault, said)
 
@@ -149,7 +149,7 @@ def test_each_language_of_a_pinned_file_needs_its_sha256():
     assert list(check_corpora({"c": corpus}, SEVERAL)) == [("c.sha256", "has no entry for fr")]
 
 
-def test_many_languages_are_checked_in_a_moment():
+def test_many_languages_are_checked_quickly():
     codes = [a + b for a in "abcdefghijklmnop" for b in "abcdefghijklmnop"]
     many = Languages(source=codes, target=codes)
     corpora = {f"c{n}": read({**MINE, "format": "tsv"}) for n in range(20)}

@@ -11,7 +11,7 @@ fields = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pairs=st.lists(st.builds(Pair, fields, fields, st.just("en-de"), fields, fields), max_size=5))
-def test_round_trip(tmp_path, pairs):
+def test_pairs_survive_a_round_trip(tmp_path, pairs):
     path = tmp_path / "s.tsv"
     path.unlink(missing_ok=True)
     with SplitWriter(path) as writer:
@@ -23,7 +23,7 @@ def test_round_trip(tmp_path, pairs):
 
 
 @pytest.mark.parametrize("breaker", ["\t", "\n", "\r"])
-def test_a_text_that_would_break_the_file_is_refused(tmp_path, breaker):
+def test_a_text_with_a_tab_or_line_break_is_rejected(tmp_path, breaker):
     with pytest.raises(FormatError, match="pair 1 holds a TAB"), SplitWriter(tmp_path / "s.tsv") as writer:
         writer.write(Pair(f"a{breaker}b", "c", "en-de", "c", ""))
 
@@ -31,22 +31,22 @@ def test_a_text_that_would_break_the_file_is_refused(tmp_path, breaker):
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "is empty, without even the header"),
+        (b"", "is empty and lacks even the header"),
         (b"source\ttarget\n", "line 1: must be the header"),
-        (HEADER.encode() + b"a\tb\tc\td\te\na\tb\n", "line 3: has 2 columns, not 5"),
+        (HEADER.encode() + b"a\tb\tc\td\te\na\tb\n", "line 3: found 2 columns, need 5"),
         (HEADER.encode() + b"\xff\tb\tc\td\te\n", "not UTF-8"),
     ],
 )
-def test_a_foreign_file_is_named(tmp_path, content, fault):
+def test_errors_for_malformed_files_describe_the_fault(tmp_path, content, fault):
     (tmp_path / "s.tsv").write_bytes(content)
     with pytest.raises(FormatError, match=rf"s\.tsv: .*{fault}"):
         list(read_split(tmp_path / "s.tsv"))
 
 
-def test_a_missing_file_says_which_stage_to_run(tmp_path):
+def test_the_error_for_a_missing_file_names_the_stage_to_run(tmp_path):
     with pytest.raises(FormatError, match="run the stage prepare_corpus"):
         list(read_split(tmp_path / "s.tsv"))
 
 
-def test_names():
+def test_file_names_of_splits():
     assert [split.file_name for split in Split] == ["train.tsv", "valid.tsv", "test.tsv"]

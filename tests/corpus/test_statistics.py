@@ -24,7 +24,7 @@ def write(folder, pairs):
     return folder
 
 
-def test_lengths_of_words_and_characters(tmp_path):
+def test_lengths_are_measured_in_words_and_characters(tmp_path):
     found = measure(write(tmp_path, [("a b", "c"), ("d", "efg"), ("h", "i")]), [EN_DE]).record()
     assert found["lengths"] == {
         "source": {
@@ -35,12 +35,12 @@ def test_lengths_of_words_and_characters(tmp_path):
         },
         "ratio": round((1 / 3 + 3 + 1) / 3, 4),
     }  # fmt: skip
-    assert found["language"] == {}  # no text is long enough to tell
+    assert found["language"] == {}  # no text is long enough
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=1))
-def test_quantiles_are_lengths_that_so_many_texts_do_not_exceed(lengths):
+def test_a_quantile_is_not_exceeded_by_its_share_of_texts(lengths):
     from collections import Counter
 
     for percent in (50, 95):
@@ -50,25 +50,25 @@ def test_quantiles_are_lengths_that_so_many_texts_do_not_exceed(lengths):
         assert sum(length < found for length in lengths) * 100 < percent * len(lengths)
 
 
-def test_texts_in_the_wrong_language_are_noticed(tmp_path):
+def test_texts_in_the_wrong_language_lower_the_share(tmp_path):
     right = [(f"{ENGLISH} {n}", f"{GERMAN} {n}") for n in range(30)]
     swapped = [(f"{GERMAN} {n}", f"{ENGLISH} {n}") for n in range(10)]
     assert measure(write(tmp_path, right), [EN_DE]).languages == {"source": 1.0, "target": 1.0}
     assert measure(write(tmp_path, right + swapped), [EN_DE]).languages == {"source": 0.75, "target": 0.75}
 
 
-def test_each_pair_is_held_against_its_own_direction(tmp_path):
+def test_each_pair_is_compared_with_its_own_direction(tmp_path):
     back = Direction("de-AT", "en")
     both = [(ENGLISH, GERMAN), (GERMAN + ".", ENGLISH + ".", back)]
     assert measure(write(tmp_path, both), [EN_DE, back]).languages == {"source": 1.0, "target": 1.0}
 
 
-def test_a_language_that_the_recogniser_does_not_know_is_left_out(tmp_path):
+def test_a_language_unknown_to_the_recogniser_is_omitted(tmp_path):
     odd = Direction("en", "tlh")
     assert measure(write(tmp_path, [(ENGLISH, GERMAN, odd)]), [odd]).languages == {"source": 1.0}
 
 
-def test_the_sample_depends_on_the_texts_and_not_on_their_order(tmp_path, monkeypatch):
+def test_the_sample_depends_on_the_texts_not_on_their_order(tmp_path, monkeypatch):
     monkeypatch.setattr(statistics, "_SAMPLE", 7)
     pairs = [(f"{ENGLISH} {n}", f"{GERMAN if n % 2 else ENGLISH} {n}") for n in range(60)]
     first = measure(write(tmp_path, pairs), [EN_DE])
@@ -79,9 +79,9 @@ def test_the_sample_depends_on_the_texts_and_not_on_their_order(tmp_path, monkey
     assert (first.languages["target"] * 7) == pytest.approx(round(first.languages["target"] * 7), abs=1e-3)
 
 
-def test_without_the_recogniser_it_is_told_what_to_install(tmp_path, monkeypatch):
+def test_a_missing_recogniser_names_the_package_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
     statistics._recogniser.cache_clear()
-    with pytest.raises(CorpusError, match=r"install py3langid: pip install 'seqloom\[pipeline\]'"):
+    with pytest.raises(CorpusError, match=r"language recognition needs py3langid: pip install 'seqloom\[pipeline\]'"):
         measure(write(tmp_path, [(ENGLISH, GERMAN)]), [EN_DE])
     statistics._recogniser.cache_clear()

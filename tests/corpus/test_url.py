@@ -32,7 +32,7 @@ def part_of(depot, wanted, content, url, validator='"1"'):
     )
 
 
-def test_a_file_comes_whole_and_tells_its_bytes(site, depot, into):
+def test_a_file_is_downloaded_with_progress_in_bytes(site, depot, into):
     site.files["/d/pairs.tsv"] = CONTENT
     told = []
     fetch_url("c", source(f"{site.url}/d/pairs.tsv"), into, depot, told.append, HASTE)
@@ -42,7 +42,7 @@ def test_a_file_comes_whole_and_tells_its_bytes(site, depot, into):
     assert {report.task for report in told} == {"download c", "copy c"}
 
 
-def test_a_second_fetch_asks_nobody(site, depot, into, tmp_path):
+def test_a_second_fetch_sends_no_request(site, depot, into, tmp_path):
     site.files["/pairs.tsv"] = CONTENT
     wanted = source(f"{site.url}/pairs.tsv")
     fetch_url("c", wanted, into, depot, ignore, HASTE)
@@ -53,7 +53,7 @@ def test_a_second_fetch_asks_nobody(site, depot, into, tmp_path):
     assert len(site.ranges) == 1
 
 
-def test_a_download_that_was_damaged_since_is_fetched_again(site, depot, into, tmp_path):
+def test_a_damaged_download_is_fetched_again(site, depot, into, tmp_path):
     site.files["/pairs.tsv"] = CONTENT
     wanted = source(f"{site.url}/pairs.tsv")
     fetch_url("c", wanted, into, depot, ignore, HASTE)
@@ -64,7 +64,7 @@ def test_a_download_that_was_damaged_since_is_fetched_again(site, depot, into, t
     assert (again / "pairs.tsv").read_bytes() == CONTENT
 
 
-def test_a_broken_transfer_goes_on_where_it_stopped(site, depot, into):
+def test_an_interrupted_transfer_is_resumed(site, depot, into):
     site.files["/pairs.tsv"] = CONTENT
     site.faults = ["break", "break"]
     fetch_url("c", source(f"{site.url}/pairs.tsv"), into, depot, ignore, HASTE)
@@ -73,7 +73,7 @@ def test_a_broken_transfer_goes_on_where_it_stopped(site, depot, into):
     assert (into / "pairs.tsv").read_bytes() == CONTENT
 
 
-def test_an_interrupted_run_is_taken_up_by_the_next(site, depot, into):
+def test_the_next_run_resumes_an_interrupted_one(site, depot, into):
     url = f"{site.url}/pairs.tsv"
     site.files["/pairs.tsv"] = CONTENT
 
@@ -87,7 +87,7 @@ def test_an_interrupted_run_is_taken_up_by_the_next(site, depot, into):
     assert (into / "pairs.tsv").read_bytes() == CONTENT
 
 
-def test_a_part_of_another_version_is_not_built_upon(site, depot, into):
+def test_a_partial_file_of_another_version_is_discarded(site, depot, into):
     url = f"{site.url}/pairs.tsv"
     site.files["/pairs.tsv"], site.etag = CONTENT, '"2"'
     part_of(depot, source(url), b"of another version", url)
@@ -96,7 +96,7 @@ def test_a_part_of_another_version_is_not_built_upon(site, depot, into):
 
 
 @pytest.mark.parametrize("part", [b"of another version", b"x" * len(CONTENT), b"x" * (len(CONTENT) + 5)])
-def test_without_a_validator_the_hash_tells_and_the_download_begins_anew(site, depot, into, part):
+def test_without_a_validator_a_wrong_hash_restarts_the_download(site, depot, into, part):
     url = f"{site.url}/pairs.tsv"
     site.files["/pairs.tsv"], site.etag = CONTENT, None
     part_of(depot, source(url), part, url, validator=None)
@@ -104,7 +104,7 @@ def test_without_a_validator_the_hash_tells_and_the_download_begins_anew(site, d
     assert (into / "pairs.tsv").read_bytes() == CONTENT
 
 
-def test_a_part_that_was_whole_already_is_taken(site, depot, into):
+def test_a_complete_partial_file_is_used(site, depot, into):
     url = f"{site.url}/pairs.tsv"
     site.files["/pairs.tsv"] = CONTENT
     part_of(depot, source(url), CONTENT, url)
@@ -112,7 +112,7 @@ def test_a_part_that_was_whole_already_is_taken(site, depot, into):
     assert (into / "pairs.tsv").read_bytes() == CONTENT
 
 
-def test_a_server_that_knows_no_ranges_sends_all_again(site, depot, into):
+def test_a_server_without_ranges_sends_the_whole_file_again(site, depot, into):
     url = f"{site.url}/pairs.tsv"
     site.files["/pairs.tsv"], site.honours_ranges = CONTENT, False
     part_of(depot, source(url), CONTENT[:100], url)
@@ -120,7 +120,7 @@ def test_a_server_that_knows_no_ranges_sends_all_again(site, depot, into):
     assert (into / "pairs.tsv").read_bytes() == CONTENT
 
 
-def test_a_busy_server_is_asked_again(site, depot, into):
+def test_a_busy_server_is_retried(site, depot, into):
     site.files["/pairs.tsv"] = CONTENT
     site.faults = [503, 429]
     told = []
@@ -129,17 +129,17 @@ def test_a_busy_server_is_asked_again(site, depot, into):
     assert (into / "pairs.tsv").read_bytes() == CONTENT
 
 
-def test_patience_ends_and_the_part_stays(site, depot, into):
+def test_retries_end_and_the_partial_file_stays(site, depot, into):
     site.files["/pairs.tsv"] = CONTENT
     site.faults = ["break", 503, 503, 503, 503]
     wanted = source(f"{site.url}/pairs.tsv")
-    with pytest.raises(SourceError, match=r"status 503.*3 times on end.*SEQLOOM_MIRROR"):
+    with pytest.raises(SourceError, match=r"status 503.*3 times in a row.*SEQLOOM_MIRROR"):
         fetch_url("c", wanted, into, depot, ignore, HASTE)
     assert (depot.shelf(wanted.sha256) / "pairs.tsv.part").stat().st_size == len(CONTENT) // 2
     assert not list(into.iterdir())
 
 
-def test_the_pause_doubles_up_to_its_bound(site, depot, into, monkeypatch):
+def test_the_pause_doubles_up_to_its_limit(site, depot, into, monkeypatch):
     pauses = []
     monkeypatch.setattr("time.sleep", pauses.append)
     site.files["/pairs.tsv"] = CONTENT
@@ -148,14 +148,14 @@ def test_the_pause_doubles_up_to_its_bound(site, depot, into, monkeypatch):
     assert [pause for pause in pauses if pause >= 1] == [1.0, 2.0, 4.0, 6.0, 6.0]
 
 
-def test_a_refusal_names_its_status_and_hides_the_query(site, depot, into):
+def test_the_error_for_a_refusal_names_the_status_and_hides_the_query(site, depot, into):
     with pytest.raises(SourceError, match="status 404") as caught:
         fetch_url("c", source(f"{site.url}/pairs.tsv?signature=secret"), into, depot, ignore, HASTE)
     assert "secret" not in str(caught.value)
     assert len(site.ranges) == 1
 
 
-def test_a_wrong_hash_is_refused_and_leaves_nothing(site, depot, into):
+def test_a_wrong_hash_is_rejected_and_leaves_no_files(site, depot, into):
     site.files["/pairs.tsv"] = b"something else"
     wanted = source(f"{site.url}/pairs.tsv")
     with pytest.raises(HashError, match=f"14 bytes with sha256 .*, not {wanted.sha256}"):
@@ -165,13 +165,13 @@ def test_a_wrong_hash_is_refused_and_leaves_nothing(site, depot, into):
 
 
 @pytest.mark.parametrize("with_length", [True, False])
-def test_more_than_max_bytes_is_refused(site, depot, into, with_length):
+def test_more_than_max_bytes_is_rejected(site, depot, into, with_length):
     site.files["/pairs.tsv"] = CONTENT
     with pytest.raises(SourceError, match="larger than max_bytes"):
         fetch_url("c", source(f"{site.url}/pairs.tsv", max_bytes=1000), into, depot, ignore, HASTE)
 
 
-def test_a_dead_host_is_told_at_once_with_the_way_on(depot, into):
+def test_an_unreachable_host_fails_at_once_with_a_remedy(depot, into):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -181,12 +181,12 @@ def test_a_dead_host_is_told_at_once_with_the_way_on(depot, into):
     assert not told  # no pause, no second attempt
 
 
-def test_an_unknown_host_is_told_at_once(depot, into):
+def test_an_unknown_host_fails_at_once(depot, into):
     with pytest.raises(OfflineError, match=r"cannot be reached"):
         fetch_url("c", source("http://nowhere.invalid/pairs.tsv"), into, depot, ignore, Patience())
 
 
-def test_the_mirror_comes_first(site, into, tmp_path):
+def test_the_mirror_is_searched_first(site, into, tmp_path):
     mirror = tmp_path / "mirror"
     (mirror / "c").mkdir(parents=True)
     (mirror / "pairs.tsv").write_bytes(b"of another corpus")
@@ -196,18 +196,18 @@ def test_the_mirror_comes_first(site, into, tmp_path):
     assert not site.ranges
 
 
-def test_a_truncated_file_in_the_mirror_is_named(site, into, tmp_path):
+def test_a_truncated_file_in_the_mirror_is_rejected(site, into, tmp_path):
     (tmp_path / "pairs.tsv").write_bytes(CONTENT[:-1])
-    with pytest.raises(HashError, match=r"pairs\.tsv is not the file that params\.yaml pins.*SEQLOOM_MIRROR"):
+    with pytest.raises(HashError, match=r"pairs\.tsv does not match its pin in params\.yaml.*SEQLOOM_MIRROR"):
         fetch_url("c", source(f"{site.url}/pairs.tsv"), into, Depot(tmp_path / "d", tmp_path), ignore, HASTE)
 
 
-def test_a_mirror_that_is_no_folder_is_named(site, into, tmp_path):
+def test_a_mirror_that_is_not_a_folder_is_an_error(site, into, tmp_path):
     with pytest.raises(SourceError, match=r"SEQLOOM_MIRROR names .*absent, which is not a folder"):
         fetch_url("c", source(f"{site.url}/p"), into, Depot(tmp_path / "d", tmp_path / "absent"), ignore, HASTE)
 
 
-def test_an_archive_arrives_extracted(site, depot, into):
+def test_an_archive_is_extracted(site, depot, into):
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         member = tarfile.TarInfo("corpus/train.de")
@@ -232,5 +232,5 @@ def test_an_archive_arrives_extracted(site, depot, into):
         ("https://e.org/a%20b", "a_b"),
     ],
 )
-def test_file_names_are_harmless(url, name):
+def test_file_names_are_sanitised(url, name):
     assert file_name(url) == name

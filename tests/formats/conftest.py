@@ -1,4 +1,4 @@
-"""Reading a file of one format, from bytes."""
+"""Fixture for tests that read one format from bytes."""
 
 import io
 
@@ -13,7 +13,7 @@ EN_DE = Direction("en", "de")
 
 
 class Reader:
-    """Reads and writes content in the format `name`."""
+    """Reads and writes content in one format."""
 
     def __init__(self, name: str) -> None:
         self.format = FORMATS[name]
@@ -39,5 +39,5 @@ class Reader:
 
 @pytest.fixture
 def reader():
-    """Build a `Reader` of a format."""
+    """The class `Reader`, to be created with a format's name."""
     return Reader

@@ -1,4 +1,4 @@
-"""Read a marked-up file that is given as a text, and put translations into it."""
+"""Helpers for tests of formats with inline markup: read files given as strings, write translations."""
 
 import io
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ EN_DE = Direction("en", "de")
 
 
 def opened(name: str, content: str | bytes, encoding: str | None = None) -> TextFile:
-    """The file as text."""
+    """Return a file in the format `name` with this content."""
     data = content if isinstance(content, bytes) else content.encode()
     return TextFile(io.BytesIO(data), f"c: f.{name}", encoding, FORMATS[name].declared)
 
 
 def read(name: str, content: str | bytes, direction: Direction = EN_DE, encoding: str | None = None) -> list[Piece]:
-    """All pieces of a file, which are checked to make up the file."""
+    """Return the pieces of a file after checking that they add up to it."""
     file = opened(name, content, encoding)
     pieces = list(FORMATS[name].read(file, Options(direction)))
     text = "".join(piece if isinstance(piece, str) else piece.raw for piece in pieces)
@@ -27,22 +27,22 @@ def read(name: str, content: str | bytes, direction: Direction = EN_DE, encoding
 
 
 def units(name: str, content: str | bytes, direction: Direction = EN_DE) -> list[Unit]:
-    """The units of a file."""
+    """Return the units of a file."""
     return [piece for piece in read(name, content, direction) if isinstance(piece, Unit)]
 
 
 def pairs(name: str, content: str | bytes, direction: Direction = EN_DE) -> list[tuple[str, str | None]]:
-    """Source and target of every unit."""
+    """Return the source and target of each unit."""
     return [(unit.source, unit.target) for unit in units(name, content, direction)]
 
 
 def skips(name: str, content: str | bytes, direction: Direction = EN_DE) -> list[tuple[str, str]]:
-    """Reason and text of what is left out."""
+    """Return the reason and text of each skip."""
     return [(piece.reason, piece.text) for piece in read(name, content, direction) if isinstance(piece, Skip)]
 
 
 def translated(name: str, content: str | bytes, translations: Mapping[str, str]) -> bytes:
-    """The bytes of a file with translations put in by the keys of units."""
+    """Return the bytes of a file with translations."""
     file = opened(name, content)
     pieces = FORMATS[name].read(file, Options(EN_DE))
     return b"".join(file.encode(write(pieces, translations)))

@@ -1,4 +1,4 @@
-"""How tests read a catalogue from bytes, and check that nothing is lost on the way."""
+"""Helpers for catalogue tests: read from bytes, check that reading is lossless, write translations."""
 
 import io
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ from seqloom.languages import Direction
 
 
 def opened(name: str, content: bytes | str, encoding: str | None = None) -> TextFile:
-    """A file of the format `name` with this content."""
+    """Return a file in the format `name` with this content."""
     stream = io.BytesIO(content.encode() if isinstance(content, str) else content)
     return TextFile(stream, f"c.{name}", encoding, FORMATS[name].declared)
 
 
 def options(source: str = "en", target: str = "de") -> Options:
-    """What readers are told."""
+    """Return the readers' options for a direction."""
     return Options(Direction(source, target))
 
 
 def read(name: str, content: bytes | str, encoding: str | None = None, target: str = "de") -> list[Piece]:
-    """The pieces of a file, after a check that they make up the file."""
+    """Return the pieces of a file after checking that they add up to it."""
     pieces = list(FORMATS[name].read(opened(name, content, encoding), options(target=target)))
     whole = "".join(opened(name, content, encoding).blocks())
     assert "".join(piece if isinstance(piece, str) else piece.raw for piece in pieces) == whole
@@ -29,34 +29,34 @@ def read(name: str, content: bytes | str, encoding: str | None = None, target: s
 
 
 def units(name: str, content: bytes | str, encoding: str | None = None, target: str = "de") -> list[Unit]:
-    """The units of a file."""
+    """Return the units of a file."""
     return [piece for piece in read(name, content, encoding, target) if isinstance(piece, Unit)]
 
 
 def skips(name: str, content: bytes | str) -> list[tuple[str, str]]:
-    """Reasons and texts of what is left out."""
+    """Return the reason and text of each skip."""
     return [(piece.reason, piece.text) for piece in read(name, content) if isinstance(piece, Skip)]
 
 
 def notices(name: str, content: bytes | str) -> list[str]:
-    """What is told about a file."""
+    """Return the messages of the notices."""
     return [piece.message for piece in read(name, content) if isinstance(piece, Notice)]
 
 
 def texts(name: str, content: bytes | str, encoding: str | None = None) -> dict[str, str]:
-    """The texts of a file by their keys: targets if it has both languages."""
+    """Return the texts of a file by key; of a bilingual file, its targets."""
     both = FORMATS[name].bilingual
     return {unit.key: (unit.target or "") if both else unit.source for unit in units(name, content, encoding)}
 
 
 def written(name: str, content: bytes | str, translations: Mapping[str, str], encoding: str | None = None) -> bytes:
-    """The file with translations."""
+    """Return the bytes of a file with translations."""
     file = opened(name, content, encoding)
     return b"".join(file.encode(translated(name, file, options(), translations)))
 
 
 def assert_puts(name: str, content: bytes | str, key: str, translation: str, encoding: str | None = None) -> bytes:
-    """Write one translation; reading it again gives it, and leaves every other text as it was."""
+    """Write a translation; check that it reads back and that all other texts are unchanged. Return the new file."""
     before = texts(name, content, encoding)
     after = written(name, content, {key: translation}, encoding)
     assert texts(name, after, encoding) == before | {key: translation}

@@ -40,7 +40,7 @@ def texts(content):
     return [unit.source for unit in units("android", content)]
 
 
-def test_texts_and_keys():
+def test_texts_and_their_keys_are_read():
     assert [(unit.key, unit.source, unit.other) for unit in units("android", SAMPLE)] == [
         ("title@tablet", "Fridge's lid  open", ""),
         ("build", "KX-1", ""),
@@ -78,11 +78,11 @@ def test_texts_and_keys():
         ("<font color='#fff'>x</font> &lt;font>", "<g1>x</g1> <font>"),
     ],
 )
-def test_texts_as_android_shows_them(written, shown):
+def test_texts_are_unescaped_as_by_android(written, shown):
     assert texts(strings(written)) == [shown]
 
 
-def test_translations_are_put_back():
+def test_translations_are_written_in_place():
     again = translated(
         "android",
         SAMPLE,
@@ -108,20 +108,20 @@ def test_translations_are_put_back():
     assert again == expected
 
 
-def test_a_name_that_stands_twice():
+def test_a_duplicate_name_is_skipped():
     content = "<resources><string name='a'>one</string><string name='a'>two</string></resources>"
     assert texts(content) == ["one"]
     assert skips("android", content) == [("duplicate key", "two")]
 
 
-def test_what_is_broken_is_told_with_its_line():
-    with pytest.raises(FormatError, match=r"line 1: is no file of <resources>: it begins with <html>"):
+def test_errors_name_the_line():
+    with pytest.raises(FormatError, match=r"line 1: not a <resources> file: the root element is <html>"):
         read("android", "<html/>")
     with pytest.raises(FormatError, match="line 2: not well-formed"):
         read("android", "<resources>\n<string>a</b></resources>")
 
 
-def test_two_files_pair_by_names_and_plural_forms(tmp_path):
+def test_two_files_are_paired_by_name_and_plural_form(tmp_path):
     german = SAMPLE.replace("%d files", "%d Dateien").replace('quantity="one">%d file', 'quantity="few">%d Dateie')
     (tmp_path / "en.xml").write_text(SAMPLE)
     (tmp_path / "de.xml").write_text(
@@ -148,12 +148,12 @@ any_text = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(li
 
 @settings(deadline=None)
 @given(any_text, st.sampled_from(["utf-8", "utf-16", "iso-8859-1"]))
-def test_any_text_is_written_and_read_again(text, encoding):
+def test_any_text_survives_a_round_trip(text, encoding):
     content = f'<?xml version="1.0" encoding="{encoding}"?>{strings("x", "<b>y</b>")}'.encode(encoding)
     assert texts(translated("android", content, {"t0": text, "t1": f"<b>{text}</b>"})) == [text, f"<b>{text}</b>"]
 
 
-def test_arrays_of_any_length_and_items_of_styles():
+def test_arrays_may_be_long_and_items_of_styles_are_not_read():
     items = "".join(f"<item>Text {number}</item>" for number in range(6_000))
     content = (
         f'<resources><style name="s"><item name="c">#fff</item></style><array name="a">{items}</array></resources>'

@@ -17,7 +17,7 @@ of text";
 """
 
 
-def test_keys_and_texts():
+def test_texts_and_their_keys_are_read():
     assert texts("apple_strings", SAMPLE) == {
         "menu.open": 'Open "%@"…',
         "save": "Save it",
@@ -29,7 +29,7 @@ def test_keys_and_texts():
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"])
-def test_encodings(encoding):
+def test_each_encoding_is_read(encoding):
     content = SAMPLE.encode(encoding)
     assert texts("apple_strings", content) == texts("apple_strings", SAMPLE)
     assert written("apple_strings", content, {"save": "Sichern ☃"}) == SAMPLE.replace(
@@ -37,19 +37,19 @@ def test_encodings(encoding):
     ).encode(encoding)
 
 
-def test_only_the_text_is_written():
+def test_everything_but_the_text_is_preserved():
     after = written("apple_strings", SAMPLE, {"two": 'zwei\n"Zeilen"', "Bare text": "Bloßer Text"}).decode()
     assert after == SAMPLE.replace('"lines\nof text"', r'"zwei\n\"Zeilen\""').replace(
         '"Bare text";', '"Bare text" = "Bloßer Text";'
     )
 
 
-def test_characters_that_the_file_cannot_hold_are_escaped():
+def test_characters_outside_the_encoding_are_escaped():
     content = '"a" = "Kühl";'.encode("latin-1")
     assert written("apple_strings", content, {"a": "ü ☃😀"}, "latin-1") == b'"a" = "\xfc \\U2603\\Ud83d\\Ude00";'
 
 
-def test_what_is_left_out():
+def test_duplicate_keys_and_lone_surrogates_are_skipped():
     assert skips("apple_strings", r'"a" = "1"; "a" = "2"; "b" = "\Ud800";') == [
         ("duplicate key", "1"),
         ("half a character (lone surrogate)", "\ufffd"),
@@ -59,15 +59,15 @@ def test_what_is_left_out():
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ('\n"a" = "b"', "line 2: not a .strings file: a semicolon is missing"),
-        ('"a" = ;', "line 1: not a .strings file: a text in double quotes is missing"),
-        ('"a" = "b;\n', "line 1: not a .strings file: a text begins here and never ends"),
-        ('"a" = "b";\n/* x', "line 2: not a .strings file: a comment begins here and never ends"),
-        ("= x;", "line 1: not a .strings file: a key is missing"),
-        ('<?xml version="1.0"?><plist/>', "is a property list"),
+        ('\n"a" = "b"', "line 2: not a .strings file: expected a semicolon"),
+        ('"a" = ;', "line 1: not a .strings file: expected a text in double quotes"),
+        ('"a" = "b;\n', "line 1: not a .strings file: unclosed string"),
+        ('"a" = "b";\n/* x', "line 2: not a .strings file: unclosed comment"),
+        ("= x;", "line 1: not a .strings file: expected an entry"),
+        ('<?xml version="1.0"?><plist/>', "XML and binary property lists are not supported"),
     ],
 )
-def test_what_is_wrong_is_said(content, fault):
+def test_errors_describe_the_fault(content, fault):
     with pytest.raises(FormatError, match=r"c\.apple_strings: " + fault):
         read("apple_strings", content)
 
@@ -76,5 +76,5 @@ def test_what_is_wrong_is_said(content, fault):
     st.text(st.characters(exclude_categories=["Cs"])),
     st.sampled_from(["menu.open", "save", "Say ü", "Bare text", "two"]),
 )
-def test_any_translation_is_read_again(translation, key):
+def test_any_translation_survives_a_round_trip(translation, key):
     assert_puts("apple_strings", SAMPLE, key, translation)

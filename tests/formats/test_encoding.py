@@ -28,7 +28,7 @@ def test_lines_end_in_lf_only():
 
 
 @pytest.mark.parametrize("name", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
-def test_a_byte_order_mark_decides(name):
+def test_a_byte_order_mark_determines_the_encoding(name):
     mark = {"utf-8": codecs.BOM_UTF8, "utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE,
             "utf-32-le": codecs.BOM_UTF32_LE, "utf-32-be": codecs.BOM_UTF32_BE}[name]  # fmt: skip
     file = opened(mark + "fünf\n".encode(name), encoding="cp1252", declared=lambda head: "shift_jis")
@@ -36,15 +36,15 @@ def test_a_byte_order_mark_decides(name):
 
 
 @pytest.mark.parametrize("name", ["utf-16-le", "utf-16-be"])
-def test_utf16_without_a_mark_is_recognised_by_its_zeros(name):
+def test_utf16_without_a_byte_order_mark_is_recognised_by_zero_bytes(name):
     assert opened("five\tfünf\n".encode(name)).read() == "five\tfünf\n"
 
 
-def test_single_zero_bytes_do_not_make_utf16():
+def test_a_few_zero_bytes_are_not_taken_for_utf16():
     assert opened(b"a\0b\tc\n").read() == "a\0b\tc\n"
 
 
-def test_the_setting_goes_before_the_declaration_and_that_before_utf8():
+def test_the_setting_overrides_the_declaration_which_overrides_utf8():
     content = "€".encode("cp1252")
     assert opened(content, encoding="windows-1252", declared=lambda head: "latin-1").read() == "€"
     assert opened(content, declared=lambda head: "cp1252").read() == "€"
@@ -54,31 +54,31 @@ def test_the_setting_goes_before_the_declaration_and_that_before_utf8():
 
 @pytest.mark.parametrize("name", ["klingon", "zip", "rot13", "idna", "unicode_escape", "utf-7", "a\0b", "x" * 999, "ü"])
 @pytest.mark.parametrize("who", ["encoding", "declared"])
-def test_an_encoding_that_is_none_of_text_is_refused(name, who):
+def test_an_encoding_that_is_unknown_or_not_for_text_is_rejected(name, who):
     with pytest.raises(FormatError, match=r"f: (the file|the setting `encoding`) names the encoding .* such as utf-8"):
         opened(b"x", **{who: name if who == "encoding" else lambda head: name})
 
 
-def test_undecodable_bytes_name_line_bytes_and_the_likely_encoding():
+def test_the_error_for_undecodable_bytes_names_line_bytes_and_likely_encoding():
     with pytest.raises(FormatError) as told:
         opened(b"one\neins\ntwo f\xfcnf\n").read()
     assert str(told.value) == (
-        "c: f: line 3: the bytes fc are not utf-8; in cp1252 it reads 'two fünf': if that is right, "
+        "c: f: line 3: the bytes fc are not utf-8; as cp1252 the text is 'two fünf': if that is right, "
         "set `encoding: cp1252`"
     )
 
 
-def test_undecodable_bytes_behind_the_first_block_name_their_line():
+def test_line_numbers_are_right_beyond_the_first_block():
     with pytest.raises(FormatError, match="c: f: line 50002: the bytes ff"):
         opened(b"ok\n" * 50_001 + b"\xff").read()
 
 
-def test_a_truncated_character_at_the_end_is_told():
+def test_a_truncated_character_at_the_end_is_an_error():
     with pytest.raises(FormatError, match="line 2: the bytes c3 are not utf-8"):
         opened(b"a\nb\xc3").read()
 
 
-def test_gzip_of_several_members_and_a_truncated_one():
+def test_gzip_may_have_several_members_but_not_be_truncated():
     content = gzip.compress(b"one\n") + gzip.compress(b"two\n")
     assert opened(content).read() == "one\ntwo\n"
     for cut in range(3, len(content)):
@@ -87,13 +87,13 @@ def test_gzip_of_several_members_and_a_truncated_one():
                 opened(content[:cut]).read()
 
 
-def test_lines_that_end_in_cr_alone_are_told():
-    with pytest.raises(FormatError, match="its lines end in CR alone"):
+def test_lines_that_end_with_cr_only_are_an_error():
+    with pytest.raises(FormatError, match="lines end with CR only"):
         lines(b"one\rtwo\rthree\r")
     assert lines(b"one\rtwo\nthree") == [(1, "one\rtwo\n"), (2, "three")]
 
 
-def test_a_line_without_end_is_bounded(monkeypatch):
+def test_the_length_of_a_line_is_limited(monkeypatch):
     monkeypatch.setattr(encoding, "LONGEST_LINE", 100_000)
     with pytest.raises(FormatError, match="c: f: line 2: is longer than 100,000 characters"):
         lines(b"a\n" + b"x" * 200_001)
@@ -106,9 +106,9 @@ def test_a_line_without_end_is_bounded(monkeypatch):
     assert peak_memory(read) < 2_000_000
 
 
-def test_a_whole_file_is_bounded(monkeypatch):
+def test_the_size_of_a_file_read_whole_is_limited(monkeypatch):
     monkeypatch.setattr(encoding, "LARGEST_CATALOGUE", 100_000)
-    with pytest.raises(FormatError, match="c: f: is larger than 100,000 characters"):
+    with pytest.raises(FormatError, match="c: f: the file is larger than 100,000 characters"):
         opened(b"x" * 300_000).read()
 
 
@@ -122,13 +122,13 @@ def test_text_is_written_back_to_the_same_bytes(text, name, marked):
         assert b"".join(file.encode(file.blocks())) == content
 
 
-def test_a_translation_that_the_encoding_cannot_hold_is_told():
+def test_a_character_outside_the_encoding_is_an_error():
     file = opened(b"x", encoding="latin-1")
-    with pytest.raises(FormatError, match="c: f: the translation holds '€', which iso8859-1 cannot write"):
+    with pytest.raises(FormatError, match="c: f: the translation contains '€', which iso8859-1 cannot represent"):
         list(file.encode(["€"]))
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(content):
+def test_arbitrary_bytes_are_read_or_raise_format_error(content):
     with suppress(FormatError):
         list(opened(content).lines())

@@ -48,13 +48,13 @@ def texts(content):
     return [unit.source for unit in units("html", content)]
 
 
-def test_blocks_and_attributes():
+def test_blocks_and_attributes_are_read():
     assert [(unit.key, unit.source) for unit in units("html", SAMPLE)] == TEXTS
     lines = [unit.line for unit in units("html", SAMPLE)]
     assert lines == [2, 3, 6, 6, 8, 8, 11, 11, 11, 12, 13, 14, 14]
 
 
-def test_translations_are_put_back():
+def test_translations_are_written_in_place():
     again = translated(
         "html",
         SAMPLE,
@@ -113,12 +113,12 @@ def test_translations_are_put_back():
         ("<my-tag>a</my-tag>b", ["a", "b"]),
     ],
 )
-def test_what_browsers_make_of_it(content, found):
+def test_markup_is_read_as_by_browsers(content, found):
     assert texts(content) == found
     assert translated("html", content, {}).decode() == content
 
 
-def test_equal_tags_within_a_text_take_their_own_attributes():
+def test_identical_tags_in_a_text_keep_their_own_attributes():
     content = "<p>a<img alt='x'>b<img alt='x'>c</p>"
     assert translated("html", content, {"1@alt": "one", "2@alt": "two"}).decode() == (
         "<p>a<img alt='one'>b<img alt='two'>c</p>"
@@ -137,7 +137,7 @@ def test_equal_tags_within_a_text_take_their_own_attributes():
         ("", "utf-8"),
     ],
 )
-def test_declared_encodings(head, encoding):
+def test_declared_encodings_are_read_as_by_browsers(head, encoding):
     word = {"cp932": "門", "koi8-r": "дом"}.get(encoding, "Größe")
     content = f"{head}<p>{word}</p>".encode(encoding)
     assert texts(content) == [word]
@@ -146,11 +146,11 @@ def test_declared_encodings(head, encoding):
         texts("<meta charset=klingon>")
 
 
-def test_a_block_of_very_many_tags_is_several():
+def test_a_block_with_very_many_tags_is_split():
     assert len(texts("<b>a</b>" * 2_000)) == 3
 
 
-def test_two_documents_pair_by_the_order_of_their_texts(tmp_path):
+def test_two_documents_are_paired_by_the_order_of_their_texts(tmp_path):
     (tmp_path / "a.en.html").write_text("<h1>Bread</h1><p>Take <b>flour</b>.<img alt='Oven'>")
     (tmp_path / "a.de.html").write_text("<h1>Brot</h1>\n<p>Nimm <b>Mehl</b>.<img alt='Ofen'>")
     source = FileSource(kind="file", path="data/local/a.{lang}.html", format="html")
@@ -190,7 +190,7 @@ any_text = st.text(characters | st.sampled_from(list(" \n\t\r&>'\"")), min_size=
 
 @settings(deadline=None)
 @given(parts, st.data())
-def test_random_documents_keep_every_byte_and_take_any_text(content, data):
+def test_random_documents_are_lossless_and_accept_any_translation(content, data):
     assert translated("html", content, {}).decode() == content
     before = units("html", content)
     chosen = {unit.key: data.draw(any_text) for unit in before}
@@ -202,7 +202,7 @@ def test_random_documents_keep_every_byte_and_take_any_text(content, data):
         assert unit.source.strip().startswith(expected.strip())
 
 
-def test_pieces_of_units_within_units_are_empty():
+def test_units_inside_a_unit_have_an_empty_raw():
     inner = [unit for unit in units("html", SAMPLE) if unit.key in ("5@title", "8@alt")]
     assert [(unit.raw, unit.put("x")) for unit in inner] == [("", ""), ("", "")]
     assert read("html", SAMPLE)

@@ -10,7 +10,7 @@ from tests.formats.rewriting import assert_puts, read, skips, texts, units, writ
 NESTED = '{\n  "menu": {"file.open": "Open", "a/b~c": "Slash"},\n  "steps": ["One", {"x": "Two"}, 3],\n  "n": 1e5\n}\n'
 
 
-def test_texts_have_the_path_of_their_keys():
+def test_texts_are_keyed_by_their_paths():
     assert texts("json_catalogue", NESTED) == {
         "/menu/file.open": "Open",
         "/menu/a~1b~0c": "Slash",
@@ -20,27 +20,27 @@ def test_texts_have_the_path_of_their_keys():
     assert [unit.line for unit in units("json_catalogue", NESTED)] == [2, 2, 3, 3]
 
 
-def test_only_texts_are_written():
+def test_everything_but_the_texts_is_preserved():
     after = written("json_catalogue", NESTED, {"/steps/1/x": 'Zw"ei\n', "/menu/file.open": "Öffnen"}).decode()
     assert after == NESTED.replace('"Two"', r'"Zw\"ei\n"').replace('"Open"', '"Öffnen"')
 
 
-def test_a_file_of_escapes_stays_one():
+def test_an_escaped_file_stays_escaped():
     content = r'{"a": "K\u00fchl", "b": "x"}'
     assert assert_puts("json_catalogue", content, "/b", "Öl") == rb'{"a": "K\u00fchl", "b": "\u00d6l"}'
 
 
-def test_messages_are_kept_whole():
+def test_icu_messages_are_not_split():
     message = "{n, plural, one {# file} other {# files}}"
     assert texts("json_catalogue", json.dumps({"a": message})) == {"/a": message}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
-def test_encodings(encoding):
+def test_each_encoding_is_read(encoding):
     assert texts("json_catalogue", '{"key": "Kühl"}'.encode(encoding)) == {"/key": "Kühl"}
 
 
-def test_the_last_text_of_a_key_counts_as_for_every_program():
+def test_the_last_text_of_a_duplicate_key_wins():
     content = '{"a": "first", "b": {"x": "1", "x": "2", "x": "3"}, "a": "last"}'
     assert texts("json_catalogue", content) == {"/a": "last", "/b/x": "3"}
     assert skips("json_catalogue", content) == [
@@ -50,32 +50,32 @@ def test_the_last_text_of_a_key_counts_as_for_every_program():
     ]
 
 
-def test_keys_repeat_in_a_large_file(monkeypatch):
+def test_duplicate_keys_are_found_in_a_large_file(monkeypatch):
     monkeypatch.setattr("seqloom.formats.json_catalogue._SMALL", 10)
     assert texts("json_catalogue", '{"a": "first", "b": "x", "a": "last"}') == {"/a": "last", "/b": "x"}
 
 
-def test_half_a_character_is_left_out():
+def test_a_lone_surrogate_is_skipped():
     content = r'{"a": "x\ud800y", "b": "\ud83d\ude00"}'
     assert texts("json_catalogue", content) == {"/b": "😀"}
     assert skips("json_catalogue", content) == [("half a character (lone surrogate)", "x\ufffdy")]
 
 
 @pytest.mark.parametrize("content", ['"x"', "5", "NaN", "[]", "{}", ' {"a": [-Infinity, true, null, {}]} ', "9" * 9999])
-def test_whatever_is_json(content):
+def test_any_valid_json_is_read(content):
     assert set(texts("json_catalogue", content)) <= {""}
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ('{"a":\n "y",}', r"line 2, column 6: not JSON: a key in double quotes is missing"),
-        ('{"a" 1}', r"line 1, column 6: not JSON: a colon is missing"),
-        ('{"a": }', r"line 1, column 7: not JSON: a value is missing"),
-        ("[1 2]", r"line 1, column 4: not JSON: a comma or ] is missing"),
-        ('{"a": 1]', r"line 1, column 8: not JSON: a comma or } is missing"),
-        ("{} {}", r"line 1, column 4: not JSON: the file goes on"),
-        ("", r"line 1, column 1: not JSON: a value is missing"),
+        ('{"a":\n "y",}', r"line 2, column 6: not JSON: expected a key in double quotes"),
+        ('{"a" 1}', r"line 1, column 6: not JSON: expected a colon"),
+        ('{"a": }', r"line 1, column 7: not JSON: expected a value"),
+        ("[1 2]", r"line 1, column 4: not JSON: expected a comma or ]"),
+        ('{"a": 1]', r"line 1, column 8: not JSON: expected a comma or }"),
+        ("{} {}", r"line 1, column 4: not JSON: there is text after"),
+        ("", r"line 1, column 1: not JSON: expected a value"),
         ('{"a": "x\ny"}', r"line 1, column 9: not JSON: Invalid control character"),
         (r'{"a": "\q"}', r"line 1, column 8: not JSON: Invalid \\escape"),
         ("[" * 100_000, r"nested deeper than 200 levels"),
@@ -85,7 +85,7 @@ def test_whatever_is_json(content):
         (b'{"a": "\xfc"}', "the bytes fc are not utf-8"),
     ],
 )
-def test_what_is_wrong_is_said(content, fault):
+def test_errors_describe_the_fault(content, fault):
     with pytest.raises(FormatError, match=r"c\.json_catalogue: .*" + fault):
         read("json_catalogue", content)
 
@@ -109,12 +109,12 @@ def leaves(value, path=""):
 
 
 @given(values, st.booleans(), st.sampled_from([None, 2]))
-def test_every_text_is_read(value, ascii_only, indent):
+def test_every_string_is_read(value, ascii_only, indent):
     content = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
     assert texts("json_catalogue", content) == dict(leaves(value))
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])), st.sampled_from(["/menu/file.open", "/steps/0"]))
-def test_any_translation_is_read_again(translation, key):
+def test_any_translation_survives_a_round_trip(translation, key):
     after = assert_puts("json_catalogue", NESTED, key, translation)
     json.loads(after)

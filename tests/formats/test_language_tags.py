@@ -12,7 +12,7 @@ from seqloom.formats.language_tags import matches
         ("de_AT.UTF-8", "de"), ("nb", "no"), ("no", "nb"), ("es-419", "es"), ("de-1996", "de"), ("en-x-private", "en"),
     ],
 )  # fmt: skip
-def test_one_language(given, wanted):
+def test_matching_languages(given, wanted):
     assert matches(given, wanted)
 
 
@@ -23,5 +23,5 @@ def test_one_language(given, wanted):
         ("yue", "zh"), ("*all*", "en"), ("", "en"), ("e n", "en"), ("x" * 99, "en"), ("\0", "en"), ("en-GB", "en-US"),
     ],
 )  # fmt: skip
-def test_two_languages(given, wanted):
+def test_different_languages(given, wanted):
     assert not matches(given, wanted)

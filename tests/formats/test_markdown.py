@@ -51,7 +51,7 @@ Text in HTML
 """
 
 
-def test_texts_in_their_order():
+def test_texts_are_read_in_order():
     assert list(texts("markdown", SAMPLE).values()) == [
         "A heading",
         "First paragraph with <b>bold</b> text, a <a>link</a> and <x1/>. A hard break\nfollows.",
@@ -72,7 +72,7 @@ def test_texts_in_their_order():
     assert [unit.line for unit in units("markdown", SAMPLE)][:4] == [4, 6, 11, 14]
 
 
-def test_translations_keep_codes_and_layout():
+def test_translations_preserve_codes_and_layout():
     keys = {text: key for key, text in texts("markdown", SAMPLE).items()}
     after = written(
         "markdown",
@@ -116,7 +116,7 @@ def test_translations_keep_codes_and_layout():
         ("&lt;b&gt; &nosuch; &#65; AT&T", "<b> &nosuch; A AT&T"),
     ],
 )
-def test_text_within_a_block(content, expected):
+def test_inline_markup_is_read(content, expected):
     found = texts("markdown", content)
     assert found in ({}, {"1": expected})
 
@@ -142,11 +142,11 @@ def test_text_within_a_block(content, expected):
         ("", []),
     ],
 )
-def test_blocks(content, expected):
+def test_blocks_are_read(content, expected):
     assert list(texts("markdown", content).values()) == expected
 
 
-def test_line_ends_and_marks():
+def test_line_ends_and_a_byte_order_mark_are_preserved():
     content = ("\ufeff" + SAMPLE[SAMPLE.index("#") :]).replace("\n", "\r\n").encode()
     assert list(texts("markdown", content).values()) == list(texts("markdown", SAMPLE).values())
     assert b"Ein\\\r\n> Zitat" in written("markdown", content, {"4": "Ein\nZitat"})
@@ -161,11 +161,11 @@ alphabet = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.t
 @example("a\n", "2")
 @example("a\n\n- b", "5")
 @example("!", "13")
-def test_any_translation_is_read_again(translation, key):
+def test_any_translation_survives_a_round_trip(translation, key):
     assume(any(map(str.isalnum, translation)))
     before = texts("markdown", SAMPLE)
     after = texts("markdown", written("markdown", SAMPLE, {key: translation}))
     assert {each: text for each, text in after.items() if each != key} == {
         each: text for each, text in before.items() if each != key
     }
-    assert after[key].startswith(translation)  # codes that it lacks stand at its end
+    assert after[key].startswith(translation)  # missing codes are appended

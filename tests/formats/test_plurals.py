@@ -21,7 +21,7 @@ from seqloom.formats.plurals import Plurals, plurals_of
         ("nplurals=3; plural=2-(n==1)*2+n*0/1;", Plurals(3, 0, False)),
     ],
 )  # fmt: skip
-def test_the_form_of_one_thing(rule, expected):
+def test_the_singular_form_is_found(rule, expected):
     assert plurals_of(f"Plural-Forms: {rule}\n") == expected
 
 
@@ -43,11 +43,11 @@ def test_the_form_of_one_thing(rule, expected):
         "nplurals=EXPRESSION; plural=INTEGER;",
     ],
 )
-def test_what_is_no_rule_is_none(rule):
+def test_invalid_rules_give_none(rule):
     assert plurals_of(f"Plural-Forms: {rule}\n") is None
 
 
-def test_sources_of_forms():
+def test_each_form_translates_the_singular_or_the_plural():
     german, russian, japanese = Plurals(2, 0, False), Plurals(3, 0, True), Plurals(1, None, False)
     assert german.source(0, "one file", "%d files", "eine Datei") == "one file"
     assert german.source(1, "one file", "%d files", "%d Dateien") == "%d files"

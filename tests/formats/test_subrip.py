@@ -28,7 +28,7 @@ No blank line before
 """
 
 
-def test_cues():
+def test_cues_are_read_with_their_start_times():
     assert texts("subrip", SAMPLE) == {
         "00:00:01,000": "Hello there.",
         "00:00:03,000": "<i>Two</i>\nlines",
@@ -39,7 +39,7 @@ def test_cues():
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_numbers_and_times_are_kept(end):
+def test_numbers_and_times_are_copied(end):
     content = ("\ufeff" + SAMPLE).replace("\n", end).encode()
     after = written("subrip", content, {"00:00:03,000": "Drei\nZeilen\n\nText", "00:00:01,000": "a --> b"})
     assert after.decode() == ("\ufeff" + SAMPLE).replace("<i>Two</i>\nlines", "Drei\nZeilen\nText").replace(
@@ -47,36 +47,36 @@ def test_numbers_and_times_are_kept(end):
     ).replace("\n", end)
 
 
-def test_cues_at_one_time_are_told_apart():
+def test_cues_with_the_same_start_time_have_distinct_keys():
     content = "1\n00:00:01,000 --> 00:00:02,000\na\n\n2\n00:00:01,000 --> 00:00:03,000\nb"
     assert texts("subrip", content) == {"00:00:01,000": "a", "00:00:01,000 #2": "b"}
 
 
-def test_text_outside_a_cue_is_counted():
+def test_text_outside_a_cue_is_skipped():
     assert skips("subrip", SAMPLE + "\nstray\n") == [("text outside a cue", "stray")]
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ("\nJust text\n", "line 2: not SubRip: the file has no line of times"),
-        ("00:00:01,000 --> 00:00:02,000\n" + "x\n" * 1001, "line 2: a cue has more than 1,000 lines"),
-        ("1\r00:00:01,000 --> 00:00:02,000\rx\r", "lines end in CR alone"),
+        ("\nJust text\n", "line 2: not SubRip: no line of the file has times"),
+        ("00:00:01,000 --> 00:00:02,000\n" + "x\n" * 1001, "line 2: a cue is longer than 1,000 lines"),
+        ("1\r00:00:01,000 --> 00:00:02,000\rx\r", "lines end with CR only"),
     ],
 )
-def test_what_is_wrong_is_said(content, fault):
+def test_errors_describe_the_fault(content, fault):
     with pytest.raises(FormatError, match=fault):
         read("subrip", content)
 
 
-# What a cue can hold: no blank lines, no line of times.
+# Valid lines of a cue: not blank, no arrow.
 lines = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n")).filter(
     lambda line: line.strip() and "-->" not in line
 )
 
 
 @given(st.lists(lines, min_size=1, max_size=3), st.sampled_from(["00:00:01,000", "00:00:07,000", "00:00:09,000"]))
-def test_any_translation_is_read_again(parts, key):
+def test_any_translation_survives_a_round_trip(parts, key):
     assert_puts("subrip", SAMPLE, key, "\n".join(parts))
 
 

@@ -41,7 +41,7 @@ de:
 """
 
 
-def test_keys_and_texts():
+def test_texts_and_their_keys_are_read():
     assert texts("yaml_catalogue", SAMPLE) == {
         "/menu/open": "Open file",
         "/menu/a~1b": 'It\'s "so"',
@@ -78,14 +78,14 @@ def test_keys_and_texts():
         ("# nothing", []),
     ],
 )
-def test_the_language_at_the_root_is_no_part_of_a_key(content, keys):
+def test_keys_omit_the_language_at_the_root(content, keys):
     if content.startswith("a: x\n---"):
-        keys = list(texts("yaml_catalogue", content))  # the first document alone looks like one language
+        keys = list(texts("yaml_catalogue", content))  # only the first document looks like one language
         assert len(keys) == 3
     assert list(texts("yaml_catalogue", content)) == keys
 
 
-def test_only_texts_are_written_and_styles_stay():
+def test_translations_keep_the_style_and_everything_else():
     after = written(
         "yaml_catalogue",
         SAMPLE,
@@ -108,7 +108,7 @@ def test_only_texts_are_written_and_styles_stay():
     )
 
 
-def test_line_ends_and_encodings():
+def test_line_ends_and_encodings_are_preserved():
     content = ("\ufeff" + SAMPLE).replace("\n", "\r\n")
     assert texts("yaml_catalogue", content) == texts("yaml_catalogue", SAMPLE)
     assert written("yaml_catalogue", content, {"/text": "a\nb"}).decode() == content.replace(
@@ -117,7 +117,7 @@ def test_line_ends_and_encodings():
     assert texts("yaml_catalogue", SAMPLE.encode("utf-16"))["/last"] == "end"
 
 
-def test_the_last_text_of_a_key_counts():
+def test_the_last_text_of_a_duplicate_key_wins():
     assert texts("yaml_catalogue", "a: x\nb: y\na: z\n") == {"/b": "y", "/a": "z"}
     assert skips("yaml_catalogue", "a: x\na: z\nb: c\n") == [("duplicate key", "x")]
 
@@ -127,9 +127,9 @@ def test_the_last_text_of_a_key_counts():
     [
         ("a: 'x", "line 1: not YAML: found unexpected end of stream"),
         ("a:\n\tb: c", "line 2: not YAML: found character that cannot start any token"),
-        ("a: !ruby/object:Foo {b: c}", "line 1: has the tag '!ruby/object:Foo'"),
-        ("a: !!python/name:os.system x", "line 1: has the tag"),
-        ("? [a, b]\n: c", "line 1: a key must be a text"),
+        ("a: !ruby/object:Foo {b: c}", "line 1: tags such as '!ruby/object:Foo' are not supported"),
+        ("a: !!python/name:os.system x", "line 1: tags such as"),
+        ("? [a, b]\n: c", "line 1: a key must be a string"),
         ("[" * 5000, "line 1: nested deeper than 200 levels"),
         ("{a: " * 5000, "line 1: nested deeper than 200 levels"),
         ("a: b\x00", "not YAML: unacceptable character|not YAML: control characters"),
@@ -137,7 +137,7 @@ def test_the_last_text_of_a_key_counts():
         (b"a: \xfc", "the bytes fc are not utf-8"),
     ],
 )
-def test_what_is_wrong_is_said(content, fault):
+def test_errors_describe_the_fault(content, fault):
     with pytest.raises(FormatError, match=r"c\.yaml_catalogue: .*" + fault):
         read("yaml_catalogue", content)
 
@@ -155,6 +155,6 @@ def test_aliases_are_not_expanded():
     | st.text(st.sampled_from("a \n:-#'\"|>%{[&*!?,\t0"), max_size=12),
     st.sampled_from(list(texts("yaml_catalogue", SAMPLE))),
 )
-def test_any_translation_is_read_again(translation, key):
+def test_any_translation_survives_a_round_trip(translation, key):
     after = assert_puts("yaml_catalogue", SAMPLE, key, translation)
     yaml.safe_load(after.decode())

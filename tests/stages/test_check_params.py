@@ -51,7 +51,7 @@ def test_every_missing_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("data/local/en.vec").touch()
     Path("data/local/x.en").touch()
     assert faults(corpora={"mine": mine}, model={"embeddings": vectors}) == [
-        "params.yaml: mine: there is no data/local/x.de (its other side, data/local/x.en, is there); "
+        "params.yaml: mine: file not found: data/local/x.de (the other one, data/local/x.en, exists); "
         "see corpora.mine.path",
         "params.yaml: model.embeddings.target: there is no file data/local/de.vec; put the vectors there",
     ]

@@ -189,5 +189,5 @@ def test_the_module_is_the_stage(project):
     (CORPUS / "train.tsv").unlink()
     failed = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert failed.returncode == 1
-    assert failed.stderr.startswith("error: data/corpus/train.tsv: is not there")
+    assert failed.stderr.startswith("error: data/corpus/train.tsv does not exist")
     assert failed.stderr.count("\n") == 1

@@ -1,1 +1,1 @@
-"""Sentence pairs: where they come from, how their files are read, cleaned and split. Knows nothing of tokens."""
+"""Sentence pairs: fetching corpora, and reading, cleaning and splitting them. Independent of tokens and models."""

@@ -1,7 +1,7 @@
-"""Cleaning: first both sides are tidied, then each rule may drop the pair. A rule is a named function of both sides.
+"""Cleaning: normalise both texts of a pair, then apply rules that may drop the pair.
 
-Rules see texts as `seqloom.text.normalise` leaves them. They know nothing of other pairs; what repeats or leaks is the
-affair of `splitting`.
+A rule is a named function of both texts after `seqloom.text.normalise`. It sees one pair at a time; `splitting` handles
+duplicates and leakage.
 """
 
 import html
@@ -33,14 +33,14 @@ _UNSPACED = re.compile(f"{_UNSPACED_WORD.pattern}|{_UNSPACED_LETTER.pattern}")
 
 
 class Rule(NamedTuple):
-    """A reason to drop a pair: its name, as the metrics count it, and whether it holds for (source, target)."""
+    """A reason to drop a pair: its name in the metrics, and a function that returns True for pairs to drop."""
 
     name: str
     drops: Callable[[str, str], bool]
 
 
 class Cleaned(NamedTuple):
-    """A pair after cleaning; `dropped` is the rule that it fell to, or None if it is kept."""
+    """A pair after cleaning; `dropped` is the name of the rule that dropped it, or None."""
 
     source: str
     target: str
@@ -48,29 +48,29 @@ class Cleaned(NamedTuple):
 
 
 class Cleaner:
-    """The cleaning that settings describe."""
+    """Applies the configured cleaning."""
 
     def __init__(self, settings: CleanSettings, forms: Forms = STANDARD_FORMS) -> None:
         self.rules = rules(settings, forms)
         self._settings = settings
 
     def clean(self, source: str, target: str) -> Cleaned:
-        """Tidy both sides and say which rule drops the pair, if one does; the first that does is named."""
+        """Normalise both texts and apply the rules; `dropped` is the first rule that matches."""
         source, target = tidy(source, self._settings), tidy(target, self._settings)
         dropped = next((rule.name for rule in self.rules if rule.drops(source, target)), None)
         return Cleaned(source, target, dropped)
 
 
 def untouched(source: str, target: str) -> Cleaned:
-    """Return a pair that no rule is asked about: normalised, and dropped only where a side has no text."""
+    """Return the pair normalised but unfiltered; it is dropped only if a text is empty."""
     source, target = normalise(source), normalise(target)
     return Cleaned(source, target, "empty" if is_empty(source, target) else None)
 
 
 def rules(settings: CleanSettings, forms: Forms = STANDARD_FORMS) -> list[Rule]:
-    """Return the rules that are switched on, in the order in which they are asked: the cheap and telling ones first.
+    """Return the enabled rules in the order of application: cheap and most effective ones first.
 
-    `forms` says what counts as a placeholder.
+    `forms` defines the placeholders.
     """
     table: list[tuple[str, Callable[[str, str], bool] | None]] = [
         ("empty", is_empty),
@@ -92,7 +92,7 @@ def _bound(drops: Callable[[Any, str, str], bool], limit: float | None) -> Calla
 
 
 def tidy(text: str, settings: CleanSettings) -> str:
-    """Return one side unescaped, without mark-up (as switched on) and normalised."""
+    """Return a text normalised and, depending on the settings, unescaped and without markup."""
     if settings.unescape_html and "&" in text:
         text = html.unescape(text)
     if settings.strip_markup:
@@ -101,9 +101,9 @@ def tidy(text: str, settings: CleanSettings) -> str:
 
 
 def strip_markup(text: str) -> str:
-    """Return the text that Markdown shows: links as their text, no emphasis, headings, back-ticks or code fences.
+    """Return the text that Markdown displays: no link targets, emphasis, headings, backticks or code fences.
 
-    Tags stay: they are placeholders, which a translation keeps. So do underscores, which are part of names.
+    Tags stay, because they are placeholders that a translation keeps, and so do underscores, which occur in names.
     """
     if "`" in text:
         text = _TICKS.sub("", _FENCE.sub("", text))
@@ -117,61 +117,61 @@ def strip_markup(text: str) -> str:
 
 
 def is_empty(source: str, target: str) -> bool:
-    """Tell whether a side has no text."""
+    """Return whether a text is empty."""
     return not source or not target
 
 
 def is_copy(source: str, target: str) -> bool:
-    """Tell whether the sides are equal: a name, or what nobody translated."""
+    """Return whether the texts are equal: a name, or an untranslated text."""
     return source == target
 
 
 def has_url(source: str, target: str) -> bool:
-    """Tell whether a side holds a web address."""
+    """Return whether a text contains a web address."""
     return bool(_URL.search(source) or _URL.search(target))
 
 
 def has_message(source: str, target: str) -> bool:
-    """Tell whether a side holds an ICU message (`{n, plural, ...}`) or a reference to another text (`[%key:...%]`)."""
+    """Return whether a text contains an ICU message (`{n, plural, ...}`) or a reference (`[%key:...%]`)."""
     return bool(_MESSAGE.search(source) or _MESSAGE.search(target))
 
 
 def placeholders_differ(forms: Forms, source: str, target: str) -> bool:
-    """Tell whether the sides hold other placeholders, counted with repeats, in whatever order."""
+    """Return whether the texts differ in their placeholders, counting repetitions but not order."""
     return sorted(forms.find(source)) != sorted(forms.find(target))
 
 
 def has_fewer_words(least: int, source: str, target: str) -> bool:
-    """Tell whether both sides have fewer words: "absolute humidity" may be one word in the other language."""
+    """Return whether both texts have fewer words: a two-word term may be a single word in the other language."""
     return words(source) < least and words(target) < least
 
 
 def has_more_words(most: int, source: str, target: str) -> bool:
-    """Tell whether a side has more words."""
+    """Return whether a text has more words."""
     return words(source) > most or words(target) > most
 
 
 def is_longer(most: int, source: str, target: str) -> bool:
-    """Tell whether a side has more characters."""
+    """Return whether a text has more characters."""
     return len(source) > most or len(target) > most
 
 
 def has_few_letters(forms: Forms, least: float, source: str, target: str) -> bool:
-    """Tell whether a side has a smaller share of letters in what is neither white space nor placeholder."""
+    """Return whether a text has a smaller share of letters, ignoring white space and placeholders."""
     return _letter_share(forms, source) < least or _letter_share(forms, target) < least
 
 
 def lengths_differ(most: float, source: str, target: str) -> bool:
-    """Tell whether one side is more than `most` times as long as the other, in Latin letters: see `length`."""
+    """Return whether one text is more than `most` times as long as the other, measured by `length`."""
     lengths = length(source), length(target)
     return max(lengths) > most * min(lengths)
 
 
 def words(text: str) -> int:
-    """Return how many words a normalised text has.
+    """Return the number of words in a normalised text.
 
-    White space divides words. In scripts that are written without it, an ideograph or a kana counts as a word, and so
-    do four letters of Thai, Lao, Khmer or Burmese.
+    White space separates words. In scripts without spaces, an ideograph or kana counts as a word, and so do every four
+    letters of Thai, Lao, Khmer or Burmese.
     """
     if text.isascii() or not _UNSPACED.search(text):
         return text.count(" ") + 1
@@ -180,10 +180,10 @@ def words(text: str) -> int:
 
 
 def length(text: str) -> int:
-    """Return about how many Latin letters would say the same.
+    """Return the length of a text, scaled to Latin letters.
 
-    An ideograph counts as three of them, a kana or a Hangul syllable as two: 1,000 English words of 5.7 characters,
-    spaces included, become some 1,700 Chinese ideographs.
+    An ideograph counts as three letters, a kana or Hangul syllable as two: 1,000 English words of 5.7 characters, with
+    spaces, correspond to about 1,700 Chinese ideographs.
     """
     if text.isascii():
         return len(text)
@@ -191,7 +191,7 @@ def length(text: str) -> int:
 
 
 def _letter_share(forms: Forms, text: str) -> float:
-    """Letters and the marks on them among the visible characters outside of placeholders; 0 where there are none."""
+    """The share of letters and combining marks among visible characters outside placeholders; 0 if there are none."""
     visible = forms.regex.sub("", text).replace(" ", "")
     if not visible:
         return 0.0

@@ -1,7 +1,7 @@
-"""Are these data like those before? Counts and statistics of two corpora, within bounds. It knows nothing else.
+"""Data guard: compares counts and statistics of new data with those of earlier data, within bounds.
 
-Both are what metrics/corpus.json holds. What only one of them has is not compared: a rule that was switched on, a
-corpus that was added and a split into other directions are changes of settings, which a person made.
+Both are contents of metrics/corpus.json. Numbers that only one of them has are not compared: they result from changed
+settings, such as an additional rule, corpus or direction.
 """
 
 import math
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from seqloom.corpus.settings import GuardSettings
 from seqloom.errors import CorpusError
 
-_PLACEHOLDERS = "placeholders"  # the cleaning rule that has a bound of its own
-_DIGITS = 9  # 12 less a fifth is 9.6, not 9.600000000000001
+_PLACEHOLDERS = "placeholders"  # the cleaning rule with a bound of its own
+_DIGITS = 9  # decimals kept: 80% of 12 is 9.6, not 9.600000000000001
 
 
 class Finding(NamedTuple):
-    """A number of the new data beside that of the data before, and the bounds that follow from it; None is no bound."""
+    """A number before and now, with its bounds; None means no bound."""
 
     what: str
     now: float
@@ -30,20 +30,20 @@ class Finding(NamedTuple):
         return (self.low is None or self.now >= self.low) and (self.high is None or self.now <= self.high)
 
     def record(self) -> dict[str, Any]:
-        """Return the finding as plain data."""
+        """Return the finding as a dict for JSON."""
         return {**self._asdict(), "ok": self.ok}
 
 
 def compare(now: Mapping[str, Any], before: Mapping[str, Any], settings: GuardSettings) -> list[Finding]:
-    """Return every number that has a bound.
+    """Return a finding for every number that has a bound.
 
     Raises:
-        CorpusError: one of them is not what prepare_corpus writes.
+        CorpusError: one of the inputs is not valid content of metrics/corpus.json.
     """
     try:
         found = list(_findings(_flat(now), _flat(before), settings))
     except (KeyError, TypeError, ValueError) as error:
-        raise CorpusError(f"metrics/corpus.json is not what prepare_corpus writes ({error}): run it again") from error
+        raise CorpusError(f"metrics/corpus.json is not valid ({error}): run the stage prepare_corpus again") from error
     return [finding for finding in found if finding.low is not None or finding.high is not None]
 
 
@@ -95,7 +95,7 @@ def _total(numbers: dict[str, float], prefix: str) -> float:
 
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, float]:
-    """The numbers of a tree by their dotted names, in its order."""
+    """Flatten a tree: numbers by dotted name, in order."""
     flat: dict[str, float] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):

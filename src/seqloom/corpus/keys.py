@@ -1,7 +1,7 @@
-"""When two texts of a language count as the same one: equal once digits and placeholders are masked.
+"""Keys that identify equal texts of a language: texts are equal if they agree after masking digits and placeholders.
 
-Texts become 64-bit keys. An index of keys is what memory holds of a corpus. Two texts share a key by accident with a
-chance of 1 in 10^6 in a corpus of six million; what follows from it is one pair too few.
+A key is a 64-bit hash, so an index of a corpus fits in memory. In a corpus of six million texts, a collision occurs
+with a probability of about 1 in 10^6; its only effect is one pair lost.
 """
 
 import re
@@ -11,29 +11,29 @@ from seqloom.languages import Direction
 from seqloom.text import PLACEHOLDER
 
 _DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
-_HOLE = "\ue000"  # private use: normalise() leaves none in a text
+_HOLE = "\ue000"  # private use: removed from texts by normalise()
 
 
 def mask(text: str) -> str:
-    """Return a text with a hole for every placeholder and a 0 for every number."""
+    """Return the text with every placeholder replaced by a marker and every number by 0."""
     return _DIGITS.sub("0", PLACEHOLDER.sub(_HOLE, text))
 
 
 def key_of(text: str, language: str = "") -> int:
-    """Return the 64-bit key of a text in a language, digits and placeholders masked."""
+    """Return the 64-bit key of a text in a language, with digits and placeholders masked."""
     return int.from_bytes(blake2b(mask(text).encode(), digest_size=8, person=language.encode()[:16]).digest(), "big")
 
 
 def languages_of(direction: Direction) -> tuple[str, str]:
-    """Return what the texts of each side count as, besides their words: the same text matters in the same language.
+    """Return the language under which the texts of each side are keyed, so that equal texts of one language match.
 
-    Where both sides have one language, they are different things, a text and its summary, and are told apart.
+    If both sides have the same language, as text and summary, the target gets a separate one.
     """
     source, target = direction
     return source, target if target != source else f">{target}"
 
 
 def fraction_of(text: str, salt: str) -> float:
-    """Return a number in [0, 1) that depends on the text and the salt alone, and looks random."""
+    """Return a pseudo-random number in [0, 1) that depends only on the text and the salt."""
     digest = blake2b(f"{salt}\0{text}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / (1 << 53)

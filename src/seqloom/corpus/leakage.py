@@ -1,14 +1,14 @@
-"""What valid and test share with training, measured on the files as they were written.
+"""Leakage: what valid and test share with training, measured on the written files.
 
-Two measures, for valid and for test:
+Measured for valid and for test:
 
-- `sources` and `targets`: how many segments have a text that stands in training too, digits and placeholders masked,
-  on whichever side a text of its language stands.
-- `near_copies`: how many of a sample of segments have a near-copy in training: a source whose set of 5-grams of
-  characters (masked, lower case) has a Jaccard similarity of at least `near_copy` with its own. The count is exact,
-  by prefix filtering: a text that shares a share t of its n grams with another shares k of its n - ceil(t n) + k
-  rarest (S. Chaudhuri, V. Ganti, R. Kaushik: A primitive operator for similarity joins in data cleaning, ICDE 2006).
-  Of a longer text the first 1,000 characters are compared.
+- `sources` and `targets`: the number of segments whose text also occurs in training, digits and placeholders masked,
+  on whichever side has its language.
+- `near_copies`: how many segments of a sample have a near-copy in training: a source whose set of character 5-grams
+  (masked, lower case) has a Jaccard similarity of at least `near_copy` with theirs. The count is exact, using prefix
+  filtering: a text that shares a fraction t of its n grams with another shares k of its n - ceil(t n) + k rarest grams
+  (S. Chaudhuri, V. Ganti, R. Kaushik: A primitive operator for similarity joins in data cleaning, ICDE 2006). Only
+  the first 1,000 characters of a text are compared.
 
 Training is streamed; memory holds the keys of valid and test, and the grams of the sample.
 """
@@ -26,12 +26,12 @@ from seqloom.corpus.splits import Split, read_split
 from seqloom.languages import Direction
 
 _GRAM = 5
-_HEAD = 1000  # characters: memory holds some hundred bytes for each of them
+_HEAD = 1000  # characters; each takes about a hundred bytes of memory
 _TELL_EVERY = 1000  # pairs
 
 
 class Leakage(NamedTuple):
-    """What one split shares with training, in segments; `compared` is the size of the sample behind `near_copies`."""
+    """What a split shares with training, in segments; `near_copies` counts those of a sample of `compared` segments."""
 
     segments: int
     sources: int
@@ -52,15 +52,14 @@ def measure_leakage(
     sample: int,
     tell: Callable[[int], None] = lambda done: None,
 ) -> dict[Split, Leakage]:
-    """Compare valid and test with training, in the folder that holds the three files.
+    """Compare valid and test with training.
 
     Args:
-        folder: holds train.tsv, valid.tsv and test.tsv.
-        directions: those of the pairs.
-        near_copy: the similarity, in (0, 1], from which two sources are near-copies.
-        sample: how many segments of each split are compared for near-copies, at most; the choice depends on the texts
-            alone.
-        tell: is called with the number of training pairs read.
+        folder: contains train.tsv, valid.tsv and test.tsv.
+        directions: the directions of the pairs.
+        near_copy: the least similarity, in (0, 1], of near-copies.
+        sample: segments per split to compare for near-copies, at most; the choice depends only on the texts.
+        tell: called with the number of training pairs read.
     """
     languages = {str(direction): languages_of(direction) for direction in directions}
     read = {source for source, _ in languages.values()}
@@ -78,13 +77,13 @@ def measure_leakage(
 
 
 def grams_of(text: str) -> frozenset[str]:
-    """Return the 5-grams of characters of a text, masked and in lower case; of a shorter text, the text itself."""
+    """Return the character 5-grams of a text, masked and in lower case; a shorter text is its own only gram."""
     text = mask(text[:_HEAD]).casefold()
     return frozenset(text[start : start + _GRAM] for start in range(max(1, len(text) - _GRAM + 1)))
 
 
 class _HeldOut:
-    """A split, indexed to be compared with training."""
+    """A split, indexed for comparison with training."""
 
     def __init__(self, path: Path, languages: dict[str, tuple[str, str]], near_copy: float, sample: int) -> None:
         self._sources = Counter(key_of(pair.source, languages[pair.direction][0]) for pair in read_split(path))
@@ -95,7 +94,7 @@ class _HeldOut:
         self._shared_targets: set[int] = set()
 
     def compare(self, key: int, grams: frozenset[str] | None) -> None:
-        """Note what is shared with a text of training; `grams` are given where it may be near a source."""
+        """Record matches with a training text; `grams` are None if its language is never a source."""
         if key in self._sources:
             self._shared_sources.add(key)
         if key in self._targets:
@@ -118,7 +117,7 @@ def _draw(text: str) -> tuple[float, str]:
 
 
 class NearCopies:
-    """Texts, indexed by their rarest grams; `found` holds the positions of those that had a near-copy."""
+    """Texts indexed by their rarest grams; `found` contains the positions of those that have a near-copy."""
 
     def __init__(self, texts: Iterable[str], similarity: float) -> None:
         self._similarity = similarity
@@ -132,9 +131,9 @@ class NearCopies:
         self.found: set[int] = set()
 
     def compare(self, grams: frozenset[str]) -> None:
-        """Note which texts are similar to the one with these grams."""
+        """Record which texts are similar to the text with these grams."""
         known = [gram for gram in grams if gram in self._frequency]
-        if len(known) < self._similarity * len(grams):  # what is shared is at most what is known
+        if len(known) < self._similarity * len(grams):  # no text can share more than the known grams
             return
         rarest = self._rarest(known, len(grams))
         hits = Counter(chain.from_iterable(self._postings.get(gram, ()) for gram in rarest))
@@ -148,11 +147,11 @@ class NearCopies:
                 self.found.add(position)
 
     def _rarest(self, known: Iterable[str], size: int) -> list[str]:
-        """The prefix of a text with `size` grams, less those that occur in no text of the index: they come first."""
+        """The prefix for a text of `size` grams, without grams unknown to the index, which would sort first."""
         known = sorted(known, key=lambda gram: (self._frequency[gram], gram))
         length = size - math.ceil(self._similarity * size) + self._least(size)
         return known[: max(0, length - (size - len(known)))]
 
     def _least(self, size: int) -> int:
-        """How many of its rarest grams a text of `size` grams must share: more than one spares looks at long texts."""
+        """How many of its rarest grams a text must share; more than one rules out most long texts early."""
         return min(1 + size // 20, math.ceil(self._similarity * size))

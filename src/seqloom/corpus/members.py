@@ -1,7 +1,4 @@
-"""The files of one fetched corpus, by name, whether they lie in a folder or in a wheel or zip that is read in place.
-
-It knows nothing of what the files hold.
-"""
+"""The files of a fetched corpus, by name: those of a folder, or of a wheel or zip that is read in place."""
 
 import re
 import zipfile
@@ -14,22 +11,22 @@ from typing import IO, NamedTuple
 from seqloom.corpus.sources.archives import BROKEN, checked, open_zip
 from seqloom.errors import ArchiveError, CorpusError, FormatError
 
-_LARGEST_CATALOGUE = 1 << 28  # bytes; a catalogue is read whole, a text file line by line
+_LARGEST_CATALOGUE = 1 << 28  # bytes; catalogues are read whole, text files line by line
 _WILD = re.compile(r"\{lang\}|\{group\}|\*\*/|\*\*|\*|\?")
 _IN_WHEEL = (".whl", ".zip")
 
 
 class Side(NamedTuple):
-    """A file that matches a pattern for one language: its name, and what the pattern's `{group}` stands for."""
+    """A file that matches a pattern for one language; `group` is the text matched by `{group}`, or empty."""
 
     name: str
     group: str
 
 
 class Members:
-    """The files of a corpus in alphabetical order. `place` is how errors name the corpus.
+    """The files of a corpus in alphabetical order. `place` names the corpus in errors.
 
-    Without `names` all files of the archive or folder are members.
+    Without `names`, all files of the archive or folder are members.
     """
 
     def __init__(
@@ -46,14 +43,14 @@ class Members:
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """Open a file for reading. Raises `ArchiveError` where the archive around it is broken."""
+        """Open a file for reading. Raises `ArchiveError` if the archive is broken."""
         if self._archive is None:
             with (self._folder / name).open("rb") as stream:
                 yield stream
             return
         try:
             opened = self._archive.open(checked(self.place, self._archive.getinfo(name)))
-        except (*BROKEN, RuntimeError, NotImplementedError) as error:  # the last two: encrypted, in an unknown way
+        except (*BROKEN, RuntimeError, NotImplementedError) as error:  # the last two: encryption, unknown compression
             raise self._corrupt(name, error) from error
         with opened as stream:
             try:
@@ -62,25 +59,25 @@ class Members:
                 raise self._corrupt(name, error) from error
 
     def _corrupt(self, name: str, error: Exception) -> ArchiveError:
-        return ArchiveError(f"{self.place}: {name}: it is truncated or corrupt: {error}")
+        return ArchiveError(f"{self.place}: {name} is truncated or corrupt: {error}")
 
     def read(self, name: str) -> bytes:
-        """Return the whole of a file. Raises `FormatError` for one that is larger than a catalogue ever is."""
+        """Return a file's content. Raises `FormatError` if it is larger than any catalogue should be."""
         with self.open(name) as stream:
             content = stream.read(_LARGEST_CATALOGUE + 1)
         if len(content) > _LARGEST_CATALOGUE:
-            raise FormatError(f"{self.place}: {name}: it is larger than {_LARGEST_CATALOGUE:,} bytes")
+            raise FormatError(f"{self.place}: {name} is larger than {_LARGEST_CATALOGUE:,} bytes")
         return content
 
     def only(self) -> str:
-        """Return the name of the only file. Raises `FormatError` if there are others."""
+        """Return the name of the only file. Raises `FormatError` if there is not exactly one."""
         if len(self.names) != 1:
             listed = ", ".join(self.names[:5])
-            raise FormatError(f"{self.place}: there are {len(self.names)} files ({listed}); choose with `members`")
+            raise FormatError(f"{self.place}: there are {len(self.names)} files ({listed}); select them with `members`")
         return self.names[0]
 
     def sides(self, pattern: str, language: str) -> dict[tuple[str, ...], Side]:
-        """Return the files that match a pattern for a language, by what its wild cards stand for."""
+        """Return the files that match a pattern for a language, by the texts that its wildcards match."""
         expression = expand(pattern, language)
         found = {}
         for name in self.names:
@@ -91,14 +88,14 @@ class Members:
 
 @contextmanager
 def open_members(place: str, folder: Path) -> Iterator[Members]:
-    """Open the corpus that was fetched into a folder: the one wheel or zip in it, or else its files.
+    """Open a corpus that was fetched into a folder: its files, or the contents of a single wheel or zip.
 
     Raises:
-        CorpusError: there is no such folder.
+        CorpusError: the folder does not exist.
         ArchiveError: the wheel or zip is truncated or corrupt.
     """
     if not folder.is_dir():
-        raise CorpusError(f"{place}: {folder} is not there: run the stage download_corpus (`dvc repro`) first")
+        raise CorpusError(f"{place}: {folder} does not exist: run the stage download_corpus first (`dvc repro`)")
     files = [path for path in folder.rglob("*") if path.is_file()]
     if len(files) != 1 or files[0].suffix not in _IN_WHEEL:
         yield Members(place, folder, None)
@@ -106,16 +103,16 @@ def open_members(place: str, folder: Path) -> Iterator[Members]:
     try:
         archive = open_zip(files[0])
     except (*BROKEN, NotImplementedError) as error:
-        raise ArchiveError(f"{place}: {files[0].name}: it is truncated or corrupt: {error}") from error
+        raise ArchiveError(f"{place}: {files[0].name} is truncated or corrupt: {error}") from error
     with archive:
         yield Members(place, folder, archive)
 
 
 def expand(pattern: str, language: str) -> re.Pattern[str]:
-    """Return a glob as an expression for one language.
+    """Return a glob as a regular expression for one language.
 
-    `*` and `?` stay within a folder, `**` does not. `pt-BR` also matches where a file writes `pt_BR`. The groups of the
-    expression are the wild cards, so that two files with equal groups are two sides of one thing.
+    `*` and `?` match within a folder, `**` across folders. `pt-BR` also matches `pt_BR`. The groups of the expression
+    are the wildcards, so files of two languages with equal groups belong together.
     """
     parts, end, grouped = [], 0, False
     for wild in _WILD.finditer(pattern):

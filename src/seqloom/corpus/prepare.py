@@ -1,7 +1,7 @@
-"""From raw pairs to three splits: clean, split, keep apart, drop what repeats, check. It knows nothing of formats.
+"""From raw pairs to three splits: clean, split, remove overlaps and duplicates, check.
 
-Two passes, with a file between them, because which pairs of test may stay is known only when all of training was
-seen. Memory holds keys, never the texts of the corpus.
+This takes two passes with a file in between, because overlaps are known only after all pairs were seen. Memory holds
+keys, never the texts of the corpus.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ _HELD_OUT = (Split.valid, Split.test)
 
 
 class Reading(NamedTuple):
-    """A pair as it was read, from which corpus and in which direction; `split` is the corpus's own, if it is one."""
+    """A pair as read, with its corpus and direction; `split` is the split that the corpus provides, if any."""
 
     corpus: str
     direction: Direction
@@ -38,11 +38,11 @@ class Reading(NamedTuple):
 
 
 class Counts:
-    """What was read, dropped and kept, in pairs."""
+    """Numbers of pairs read, dropped and kept."""
 
     def __init__(self, rules: Iterable[str], directions: Iterable[str]) -> None:
         self.raw: Counter[str] = Counter()
-        self.left_out: dict[str, Counter[str]] = {}  # texts that became no pair, by corpus and reason
+        self.left_out: dict[str, Counter[str]] = {}  # texts that did not become pairs, by corpus and reason
         self.examples = Examples()
         self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *REASONS[:-1]], 0))
         self.directions: dict[str, Counter[Split]] = {each: Counter(dict.fromkeys(Split, 0)) for each in directions}
@@ -52,11 +52,11 @@ class Counts:
 
     @property
     def splits(self) -> Counter[Split]:
-        """Pairs of each split, of all directions together."""
+        """Pairs in each split, over all directions."""
         return Counter({split: sum(counts[split] for counts in self.directions.values()) for split in Split})
 
     def record(self) -> dict[str, Any]:
-        """Return the counts as plain numbers, as metrics/corpus.json holds them; several directions each by its own."""
+        """Return the counts as in metrics/corpus.json; several directions are also listed separately."""
         each = {name: {s.name: counts[s] for s in Split} for name, counts in self.directions.items()}
         return {
             "raw": dict(self.raw),
@@ -74,7 +74,7 @@ class Counts:
         }
 
     def table(self) -> str:
-        """Return the counts as a table for people."""
+        """Return the counts as a plain-text table."""
         rows = [*(f"{n:>12,}  {corpus} (raw)" for corpus, n in self.raw.items())]
         rows += [f"{n:>12,}  {name}: {each}" for name, found in self.left_out.items() for each, n in found.items()]
         rows += [f"{-n:>12,}  {rule}" for rule, n in self.dropped.items() if n]
@@ -95,16 +95,15 @@ def prepare(
     """Write train.tsv, valid.tsv and test.tsv into an empty folder.
 
     Args:
-        readings: the pairs in the order in which the splits shall have them.
-        directions: all that a pair may be of; each wants pairs in every split.
-        settings: the cleaning, the splitting and the bound on leakage.
-        folder: on success it holds the three files and nothing else.
-        listen: is told the pairs of each pass.
-        forms: what the cleaning counts as a placeholder.
+        readings: the pairs, in the order in which they are written.
+        directions: the directions of the pairs; each must have pairs in every split.
+        settings: cleaning, splitting and the limit on leakage.
+        folder: on success it contains only the three files.
+        listen: receives the progress of each pass.
+        forms: defines the placeholders for cleaning.
 
     Raises:
-        CorpusError: nothing is left, a split is empty, or test has more near-copies in training than
-            `max_leakage` allows.
+        CorpusError: a split is empty, or the share of test segments with near-copies in training exceeds `max_leakage`.
     """
     cleaner, index, deciding = Cleaner(settings.clean, forms), Index(), pivots(directions)
     numbers = {direction: number for number, direction in enumerate(directions)}
@@ -185,10 +184,10 @@ def _check_sizes(counts: Counts) -> None:
         return
     rule, most = max(counts.dropped.items(), key=lambda item: item[1])
     if counts.splits.total():
-        fault = f"{' and '.join(empty)} got no pair; give prepare.split larger shares or the corpus more groups"
+        fault = f"{' and '.join(empty)} got no pairs; increase the shares in prepare.split, or add groups to the corpus"
     else:
-        fault = "no pair is left"
-    blame = f"; the rule {rule!r} dropped most, {most:,} of {counts.raw.total():,}" if most else ""
+        fault = "no pairs are left"
+    blame = f"; the rule {rule!r} dropped the most: {most:,} of {counts.raw.total():,}" if most else ""
     raise CorpusError(f"{fault}{blame}\n{counts.table()}")
 
 
@@ -206,6 +205,6 @@ def _check_leakage(
     if found.share > settings.max_leakage:
         raise CorpusError(
             f"{found.near_copies:,} of {found.compared:,} test segments ({found.share:.1%}) have a near-copy in "
-            f"training, more than prepare.max_leakage allows ({settings.max_leakage:.1%}): the test flatters. "
-            "Group what belongs together (split.by: group), or raise the bound knowingly"
+            f"training, more than prepare.max_leakage allows ({settings.max_leakage:.1%}), so test scores would be "
+            "too high. Keep related texts together (split.by: group), or raise the limit"
         )

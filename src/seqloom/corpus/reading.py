@@ -1,6 +1,6 @@
-"""From the files of a corpus to raw pairs: which files belong together, and which of their texts count.
+"""Reads the files of a corpus into raw pairs: matches files of two languages, and selects the texts that count.
 
-What does not count is never dropped in silence: it comes out as `LeftOut`, with its reason.
+Nothing is dropped silently: a text that does not become a pair is yielded as `LeftOut` with the reason.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,10 +21,10 @@ OTHER_LANGUAGES = "other languages"
 
 
 class RawPair(NamedTuple):
-    """Two texts that mean the same, as the file has them.
+    """A text and its translation as they are in the file.
 
-    `group` names what a pair must stay together with when the corpus is split: the catalogue that it comes from. It is
-    empty if the format has none (tsv, moses); such a pair stays with those of the same source text.
+    `group` is the catalogue that the pair comes from; splitting keeps a group together. It is empty for formats without
+    groups (tsv, moses), whose pairs stay together with those of the same source text.
     """
 
     source: str
@@ -41,7 +41,7 @@ class LeftOut(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """Something about a file that a person should know; it names the file, the line and what to set."""
+    """A remark for the user about a file, naming the file, the line and the setting to change."""
 
     message: str
 
@@ -50,13 +50,12 @@ Found = RawPair | LeftOut | Remark
 
 
 def read_corpus(members: Members, source: Source, direction: Direction, *, alone: bool = True) -> Iterator[Found]:
-    """Yield the pairs of a corpus in one direction, in the order of its files, and what is left out of them.
+    """Yield a corpus's pairs in one direction, in file order, together with texts left out and remarks.
 
-    `alone` says that no other direction is read from it: then an XLIFF file that names no target language is read in
-    this one.
+    `alone` states that the corpus is read in no other direction; only then may an XLIFF file omit its target language.
 
     Raises:
-        FormatError: a file is broken, a file's partner is missing, or no file has a text in both languages.
+        FormatError: a file is broken, a file's counterpart is missing, or no text exists in both languages.
     """
     chosen = FORMATS[source.format]
     reader = _Reader(members, source, direction, chosen, alone)
@@ -66,17 +65,17 @@ def read_corpus(members: Members, source: Source, direction: Direction, *, alone
         yield each
     if reader.pairs == 0 and reader.languages:
         seen = ", ".join(reader.languages)
-        raise FormatError(f"{members.place}: holds no translation of {' to '.join(direction)}; it holds {seen}")
+        raise FormatError(f"{members.place}: has no translations from {' to '.join(direction)}; found {seen}")
     if not found:
-        yield Remark(f"{members.place}: its files hold no texts")
+        yield Remark(f"{members.place}: the files contain no texts")
 
 
 class _Reader:
-    """The state of one reading."""
+    """State while reading a corpus."""
 
     def __init__(self, members: Members, source: Source, direction: Direction, chosen: Format, alone: bool) -> None:
         self.pairs = 0
-        self.languages: dict[str, None] = {}  # that texts left out for their languages are in
+        self.languages: dict[str, None] = {}  # language pairs of the texts left out for their languages
         self._members, self._source, self._direction, self._format = members, source, direction, chosen
         self._accepted, self._alone = frozenset(source.accept), alone
         self._options = Options(
@@ -89,7 +88,7 @@ class _Reader:
         )
 
     def bilingual(self) -> Iterator[Found]:
-        """Read files that hold both languages."""
+        """Read files that contain both languages."""
         for name, group in self._chosen():
             told: dict[str, None] = {}
             with self._pieces(name) as pieces:
@@ -103,7 +102,7 @@ class _Reader:
     def _unit(self, name: str, group: str, unit: Unit, told: dict[str, None]) -> Iterator[Found]:
         place = f"{name}: line {unit.line}"
         if not self._alone and self._source.format == "xliff" and not unit.languages[1]:
-            fault = "names no target language, and several are read from this corpus: set its `direction`"
+            fault = "the target language is not declared, and the corpus is read in several: set its `direction`"
             raise FormatError(f"{self._members.place}: {place}: {fault}")
         both = zip(unit.languages, self._direction, strict=True)
         if not all(not given or matches(given, wanted) for given, wanted in both):
@@ -117,7 +116,7 @@ class _Reader:
                 yield Remark(f"{self._members.place}: {name}: {given} is read as {wanted}")
         if self._format.complete and unit.target is None:
             column = self._options.target_column
-            fault = f"the target (column {column}, counted from 0) is empty; fill or delete it"
+            fault = f"the target (column {column}, counted from 0) is empty; fill it or delete the row"
             raise FormatError(f"{self._members.place}: {place}: {fault}")
         yield self._judge(unit.source, unit.target, unit.flags, place, group or unit.group)
 
@@ -133,7 +132,7 @@ class _Reader:
         return RawPair(source, target, group)
 
     def monolingual(self) -> Iterator[Found]:
-        """Read files of one language each, in pairs."""
+        """Read pairs of files, one file per language."""
         members, pattern = self._members, self._source.pattern or ""
         sources, targets = (members.sides(pattern, language) for language in self._direction)
         if not sources and not targets:
@@ -141,12 +140,12 @@ class _Reader:
         both = [key for key in sources if key in targets]
         for key in sources.keys() ^ targets.keys() if self._format.ordered else ():
             there, missing = (sources, self._direction.target) if key in sources else (targets, self._direction.source)
-            raise FormatError(f"{members.place}: {there[key].name} has no file for {missing!r} beside it ({pattern})")
+            raise FormatError(f"{members.place}: {there[key].name} has no counterpart for {missing!r} ({pattern})")
         if not both:
             found = (
                 f"{len(sources):,} for {self._direction.source!r} and {len(targets):,} for {self._direction.target!r}"
             )
-            raise FormatError(f"{members.place}: no catalogue has both languages: {pattern!r} matches {found}")
+            raise FormatError(f"{members.place}: no catalogue exists in both languages: {pattern!r} matches {found}")
         for key in both:
             pair = self._by_position if self._format.ordered else self._by_key
             yield from pair(sources[key], targets[key])
@@ -168,7 +167,7 @@ class _Reader:
             one = "line" if self._source.format == "moses" else "text"
             raise FormatError(
                 f"{self._members.place}: {source.name} has {count[0]:,} {one}s and {target.name} has {count[1]:,}; "
-                f"{one} N of the one must be the translation of {one} N of the other"
+                f"{one} N of one file must be the translation of {one} N of the other"
             )
 
     def _by_key(self, source: Side, target: Side) -> Iterator[Found]:
@@ -180,7 +179,7 @@ class _Reader:
                         translated[piece.key] = piece
                     case _:
                         yield from self._other(target.name, piece)
-        others = {}  # plural forms for which a language of more forms has several
+        others = {}  # sources of the plural form `other`, which also pair with forms that the source language lacks
         with self._pieces(source.name) as pieces:
             for piece in pieces:
                 match piece:

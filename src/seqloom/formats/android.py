@@ -1,12 +1,12 @@
-r"""The format `android`: strings.xml, a file per language, with its strings, string arrays and plurals.
+r"""The format `android`: strings.xml, one file per language, with strings, string arrays and plurals.
 
-A text's key is its name, as in `title`, `title@tablet` for a `product`, `days[0]` in an array, `files{one}` of a
-plural. Texts are read as Android shows them: `\'`, `\n` and `\u00e9` are characters, quotes keep white space, other
-white space is one space. References (`@string/other`) are left out. `translatable="false"` is the flag
+A text's key is its name: `title`, or `title@tablet` for a `product`, `days[0]` in an array, `files{one}` in a plural.
+Texts are unescaped as by Android: `\'`, `\n` and `\u00e9` are characters, quotes preserve white space, and other white
+space collapses to one space. References (`@string/other`) are skipped. `translatable="false"` is the flag
 `untranslatable`.
 
-Tags without their attributes are placeholders: `<b>`. A part in `<xliff:g>` must not be translated: it is a
-placeholder, read as its content if that is one (`%1$s`), else as `<x id="NAME"/>`.
+Tags become placeholders without their attributes: `<b>`. An `<xliff:g>`, whose content must not be translated, is one
+placeholder: its content if that is a placeholder (`%1$s`), else `<x id="NAME"/>`.
 """
 
 import re
@@ -44,10 +44,10 @@ def read_android(file: TextFile, options: Options) -> Iterator[Piece]:
     """Yield a unit for every string and every item of an array or plural.
 
     Raises:
-        FormatError: it is no file of resources.
+        FormatError: the file is not an Android resource file.
     """
     seen: set[int] = set()  # hashes of keys
-    around: Start | None = None  # the array or plural that we are in
+    around: Start | None = None  # the open array or plural
     number = 0
     for event in read_xml(file, "resources", {"string", "item"}):
         match event:
@@ -71,7 +71,7 @@ def read_android(file: TextFile, options: Options) -> Iterator[Piece]:
 
 
 class _Text(NamedTuple):
-    """What names a text: its key, and that of the form `other` of a plural."""
+    """A text's key, and for plural forms the key of the form `other`."""
 
     key: str
     other: str
@@ -109,7 +109,7 @@ def _read(tree: Tree, name: _Text, attributes: Mapping[str, str], file: TextFile
 
 
 def _unescaped(content: Content) -> Content:
-    """Read the texts as Android does; quotes and white space go on across codes."""
+    """Unescape the texts as Android does; quoting and white space continue across codes."""
     found: Content = []
     quoted, space = False, False
     for part in content:
@@ -140,7 +140,7 @@ def _unescaped(content: Content) -> Content:
 
 
 def _joined(content: Content) -> Content:
-    r"""Join the halves of characters that are written as two, such as `\ud83d\ude00`."""
+    r"""Combine surrogate pairs that are written as two escapes, such as `\ud83d\ude00`."""
     return [
         each.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if isinstance(each, str) and any("\ud800" <= character <= "\udfff" for character in each)

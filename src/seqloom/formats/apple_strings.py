@@ -1,6 +1,7 @@
-"""The format `apple_strings`: Apple's `.strings`, a file per language, of entries `"key" = "text";`.
+"""The format `apple_strings`: Apple's `.strings`, one file per language, with entries `"key" = "text";`.
 
-Xcode writes them in UTF-16 or UTF-8. Property lists in XML or in binary, which may have the same suffix, are refused.
+Xcode writes these files in UTF-16 or UTF-8. XML and binary property lists, which may have the same suffix, are
+rejected.
 """
 
 import re
@@ -21,7 +22,7 @@ _ESCAPE = re.compile(r"\\(?:[Uu]([0-9A-Fa-f]{4})|([0-7]{1,3})|(.))", re.DOTALL)
 _NAMED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _WRITTEN = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SPECIAL = re.compile(r'["\\\n\r\t\x80-\U0010ffff]')
-# An octal escape from 200 on is a character of NeXTSTEP.
+# Octal escapes from 200 upwards are in the NeXTSTEP encoding.
 _NEXTSTEP = (
     "\xa0ÀÁÂÃÄÅÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖÙÚÛÜÝÞµ×÷©¡¢£⁄¥ƒ§¤’“«‹›ﬁﬂ®–†‡·¦¶•‚„”»…‰¬¿¹ˋ´ˆ˜¯˘˙¨²˚¸³˝˛ˇ"
     "—±¼½¾àáâãäåçèéêëìÆíªîïðñŁØŒºòóôõöæùúûıüýłøœßþÿ\ufffd\ufffd"
@@ -29,14 +30,16 @@ _NEXTSTEP = (
 
 
 def read_apple_strings(file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield a unit for every entry. One without a text, `"key";`, has its key for a text.
+    """Yield a unit for every entry. If an entry is only a key, `"key";`, the key is also the text.
 
     Raises:
-        FormatError: the file is no list of entries; the line is named.
+        FormatError: the file is not a list of entries; the error names the line.
     """
     text = file.read()
     if text.startswith(("<?xml", "<plist", "bplist")):
-        raise FormatError(f"{file.where}: is a property list in XML or binary, not a .strings file in text: convert it")
+        raise FormatError(
+            f"{file.where}: XML and binary property lists are not supported; convert the file to text .strings"
+        )
     return last_of_each(lambda: _pieces(text, file))
 
 
@@ -45,7 +48,7 @@ def _pieces(text: str, file: TextFile) -> Iterator[Piece]:
     while place < len(text):
         key = _TEXT.match(text, place)
         if key is None:
-            raise _fault(text, place, file.where, 'a key is missing here, such as "key" = "text";')
+            raise _fault(text, place, file.where, 'expected an entry such as "key" = "text";')
         line += text.count("\n", counted, place)
         counted = place
         put = partial(_put, encoding=file.encoding)
@@ -54,14 +57,14 @@ def _pieces(text: str, file: TextFile) -> Iterator[Piece]:
             place = _after_gap(text, place + 1)
             value = _TEXT.match(text, place)
             if value is None:
-                raise _fault(text, place, file.where, "a text in double quotes is missing here")
+                raise _fault(text, place, file.where, "expected a text in double quotes")
             start, end = value.span()
             place = _after_gap(text, end)
         else:
             value, start, end = key, key.end(), key.end()
             put = partial(_put, encoding=file.encoding, sign=" = ")
         if text[place : place + 1] != ";":
-            raise _fault(text, place, file.where, "a semicolon is missing here")
+            raise _fault(text, place, file.where, "expected a semicolon")
         source = _unescaped(value[0])
         yield text[copied:start]
         if SURROGATE.search(source):
@@ -81,9 +84,9 @@ def _after_gap(text: str, place: int) -> int:
 def _fault(text: str, place: int, where: str, what: str) -> FormatError:
     line = text.count("\n", 0, place) + 1
     if text.startswith("/*", place):
-        what = "a comment begins here and never ends"
+        what = "unclosed comment"
     elif text[place : place + 1] in ('"', "'"):
-        what = "a text begins here and never ends"
+        what = "unclosed string"
     return FormatError(f"{where}: line {line}: not a .strings file: {what}: {text[place : place + 40]!r}")
 
 

@@ -1,4 +1,4 @@
-"""The formats by name. What params.yaml, the command line and later the server call a format is looked up here."""
+"""All supported formats by name, as used in params.yaml, on the command line and by the server."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
@@ -29,15 +29,15 @@ def _nothing(head: bytes) -> str | None:
 
 
 class Format(NamedTuple):
-    """How one kind of file is read."""
+    """How to read and write one file format."""
 
     read: Callable[[TextFile, Options], Iterator[Piece]]
-    bilingual: bool  # a file holds sources and targets; else it holds one language, and has a partner for the other
-    suffixes: tuple[str, ...]  # lower case, with the dot
+    bilingual: bool  # one file holds sources and targets; else there is one file per language
+    suffixes: tuple[str, ...]  # lower case, with the leading dot
     declared: Declared = _nothing
-    ordered: bool = False  # texts of two files pair by their position; else by their keys
-    complete: bool = False  # a text without translation is a fault; else work that nobody has done yet
-    write: Callable[[TextFile, Options, Mapping[str, str]], Iterator[str]] | None = None  # None: `pieces.write` does
+    ordered: bool = False  # texts of two files are paired by position; else by key
+    complete: bool = False  # an untranslated text is an error; else it is only skipped
+    write: Callable[[TextFile, Options, Mapping[str, str]], Iterator[str]] | None = None  # None: use `pieces.write`
 
 
 FORMATS: dict[str, Format] = {
@@ -61,7 +61,7 @@ FORMATS: dict[str, Format] = {
 
 
 def translated(name: str, file: TextFile, options: Options, translations: Mapping[str, str]) -> Iterator[str]:
-    """Yield the text of a file of the format `name` with translations, which are named by the keys of its units.
+    """Yield the text of a file in the format `name` with `translations`, which maps the keys of units to targets.
 
     Raises:
         FormatError: the file is broken.
@@ -73,7 +73,7 @@ def translated(name: str, file: TextFile, options: Options, translations: Mappin
 
 
 def format_of(name: str) -> str | None:
-    """Return the format that a file's name suggests, a compression's suffix aside; None if it suggests none."""
+    """Return the format that a file's name suggests, ignoring a suffix such as `.gz`; None if it suggests none."""
     path = PurePath(name.lower())
     if path.suffix in (".gz", ".bz2", ".xz"):
         path = path.with_suffix("")

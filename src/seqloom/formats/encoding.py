@@ -1,8 +1,8 @@
-"""The text of a file that someone else wrote: its encoding is found, never guessed, and its bytes are bounded.
+"""Text files of unknown origin: the encoding is determined, never guessed, and sizes are limited.
 
-A file that is no text at all, such as a compiled catalogue, comes as one character per byte (`BINARY`).
-A byte order mark decides; then what params.yaml says; then what the file declares; then zero bytes, which only UTF-16
-has in every other place; then UTF-8. gzip is recognised by its first bytes.
+The encoding is, in this order: that of a byte order mark, the one set in params.yaml, UTF-16 if every other byte is
+zero, the one that the file declares, UTF-8. gzip is recognised by its first bytes. A binary file, such as a compiled
+catalogue, is read as one character per byte (`BINARY`).
 """
 
 import codecs
@@ -16,11 +16,11 @@ from seqloom.errors import FormatError
 
 BLOCK = 1 << 16  # bytes
 LONGEST_LINE = 1 << 24  # characters
-LARGEST_CATALOGUE = 1 << 28  # characters; a catalogue is read whole, other files line by line
+LARGEST_CATALOGUE = 1 << 28  # characters; catalogues are read whole, other files line by line
 
 _BOMS = {
     codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark is its beginning
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, whose mark is a prefix of it
     codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
@@ -28,14 +28,14 @@ _BOMS = {
 _NO_TEXT = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 
 Declared = Callable[[bytes], str | None]
-"""Finds the encoding that a file declares in its first bytes, or None."""
+"""Returns the encoding declared in a file's first bytes, or None."""
 
 BINARY = "binary"
-"""What `Declared` returns for a file that is no text: each byte becomes the character of the same number."""
+"""What `Declared` returns for a binary file: each byte is read as the character with its number."""
 
 
 class TextFile:
-    """A file as text, read once. `encoding` and `bom` say how to write it back; `setting` is what the user set."""
+    """A text file, to be read once. Write it back with `encoding` and `bom`; `setting` is the user's choice."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class TextFile:
         encoding: str | None = None,
         declared: Declared = lambda head: None,
     ) -> None:
-        """Look at the first bytes of `stream`; `where` names the file in errors.
+        """Read the first bytes of `stream`; `where` names the file in errors.
 
         Raises:
-            FormatError: the encoding is not one that Python knows, or the gzip is broken.
+            FormatError: Python does not support the encoding, or the gzip is broken.
         """
         self.where = where
         self._content = _Content(stream, where)
@@ -67,10 +67,10 @@ class TextFile:
             self.encoding = "utf-8" if named is None else self.known(named, "the file")
 
     def blocks(self) -> Iterator[str]:
-        """Yield the text block by block, without the byte order mark, line ends as they are.
+        """Yield the text in blocks, without the byte order mark and with line ends unchanged.
 
         Raises:
-            FormatError: bytes that are no text in this encoding; line, bytes and remedy are named.
+            FormatError: some bytes are invalid in the encoding; the error names line, bytes and remedy.
         """
         decoder = codecs.getincrementaldecoder(self.encoding)()
         lines, skipped = 0, len(self.bom)
@@ -80,7 +80,7 @@ class TextFile:
                 text = decoder.decode(block[skipped:], final=not block)
             except UnicodeDecodeError as error:
                 raise FormatError(self._undecodable(error, lines)) from error
-            except ValueError as error:  # some codecs raise no UnicodeDecodeError
+            except ValueError as error:  # some codecs raise a plain ValueError
                 raise FormatError(f"{self.where}: after line {lines + 1}: not {self.encoding}: {error}") from error
             skipped = 0
             if text:
@@ -90,10 +90,10 @@ class TextFile:
                 return
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Yield (number from 1, line with its end). Only LF, alone or behind CR, ends a line.
+        """Yield (number from 1, line with its end). Lines end with LF or CR LF only.
 
         Raises:
-            FormatError: as `blocks`, or a line is longer than `LONGEST_LINE`, or only CR ends the lines.
+            FormatError: as for `blocks`; or a line exceeds `LONGEST_LINE`; or lines end with CR only.
         """
         number, parts, length = 1, [], 0
         for block in self.blocks():
@@ -111,26 +111,26 @@ class TextFile:
             rest = "".join(parts)
             if number == 1 and rest.rstrip("\r").count("\r") > 1:
                 raise FormatError(
-                    f"{self.where}: its lines end in CR alone, which old Mac programs write; convert it, "
-                    r"as with `tr '\r' '\n'`"
+                    f"{self.where}: lines end with CR only, as on classic Mac OS; convert the file, "
+                    r"for example with `tr '\r' '\n'`"
                 )
             yield number, rest
 
     def read(self) -> str:
-        """Return the whole text. Raises `FormatError` as `blocks`, or if it is larger than a catalogue ever is."""
+        """Return the whole text. Raises `FormatError` as for `blocks`, or if it exceeds `LARGEST_CATALOGUE`."""
         parts, length = [], 0
         for block in self.blocks():
             parts.append(block)
             length += len(block)
             if length > LARGEST_CATALOGUE:
-                raise FormatError(f"{self.where}: is larger than {LARGEST_CATALOGUE:,} characters")
+                raise FormatError(f"{self.where}: the file is larger than {LARGEST_CATALOGUE:,} characters")
         return "".join(parts)
 
     def encode(self, text: Iterable[str]) -> Iterator[bytes]:
-        """Yield the bytes of a text in the encoding of this file, its byte order mark first.
+        """Yield the bytes of a text in this file's encoding, starting with its byte order mark.
 
         Raises:
-            FormatError: a character does not exist in this encoding.
+            FormatError: the encoding cannot represent a character.
         """
         encoder = codecs.getincrementalencoder(self.encoding)()
         yield self.bom
@@ -140,22 +140,22 @@ class TextFile:
             except UnicodeEncodeError as error:
                 character = error.object[error.start]
                 raise FormatError(
-                    f"{self.where}: the translation holds {character!r}, which {self.encoding} cannot write: "
+                    f"{self.where}: the translation contains {character!r}, which {self.encoding} cannot represent: "
                     "convert the file to UTF-8 first"
                 ) from error
         yield encoder.encode("", final=True)
 
     def known(self, name: str, who: str) -> str:
-        """Return Python's name of the encoding that `who` names. Raises `FormatError` if text cannot be read in it."""
+        """Return Python's name for the encoding that `who` names. Raises `FormatError` if it is not a text encoding."""
         try:
-            "".encode(name)  # fails for codecs that are no text encodings, such as zip
+            "".encode(name)  # fails for codecs that are not text encodings, such as zip
             found = codecs.lookup(name).name
         except (LookupError, ValueError, UnicodeError):
             found = ""
         if not found or found.replace("_", "-") in _NO_TEXT:
             raise FormatError(
-                f"{self.where}: {who} names the encoding {name[:40]!r}, which is none that text is read in; set "
-                "`encoding` of this corpus to the right one, such as utf-8 or cp1252"
+                f"{self.where}: {who} names the encoding {name[:40]!r}, which is not supported; set "
+                "`encoding` of this corpus to a valid one, such as utf-8 or cp1252"
             )
         return "utf-8" if found == "utf-8-sig" else found
 
@@ -169,12 +169,12 @@ class TextFile:
         hint = ""
         if likely is not None:
             read = sample.decode(likely, "replace")
-            hint = f"; in {likely} it reads {read!r}: if that is right, set `encoding: {likely}`"
+            hint = f"; as {likely} the text is {read!r}: if that is right, set `encoding: {likely}`"
         return f"{self.where}: line {line}: the bytes {bad} are not {self.encoding}{hint or '; set `encoding`'}"
 
 
 class _Content:
-    """Bytes of a file, decompressed if they are gzip."""
+    """A file's bytes, decompressed if gzipped."""
 
     def __init__(self, stream: IO[bytes], where: str) -> None:
         self._where = where
@@ -185,12 +185,12 @@ class _Content:
         self._head = b""
 
     def peek(self) -> bytes:
-        """Return the first bytes, at most `BLOCK`, which `read` returns again."""
+        """Return the first bytes, at most `BLOCK`, without consuming them."""
         self._head = self._read(BLOCK)
         return self._head
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes, none only at the end."""
+        """Return up to `size` bytes; empty only at the end."""
         if self._head:
             head, self._head = self._head, b""
             return head
@@ -204,7 +204,7 @@ class _Content:
 
 
 def _zeros(head: bytes) -> str | None:
-    """UTF-16 without a mark: nearly every other byte of mostly Latin text is zero."""
+    """Detect UTF-16 without a byte order mark: in mostly Latin text nearly every other byte is zero."""
     pairs = len(head) // 2
     if pairs < 2 or (len(head) < BLOCK and len(head) % 2):
         return None
@@ -215,7 +215,7 @@ def _zeros(head: bytes) -> str | None:
 
 
 def _likely(content: bytes, bad: int) -> str | None:
-    """The encoding that the bytes around a wrong one are probably in, for a message only."""
+    """Guess the encoding around an invalid byte, for the error message only."""
     sample = content[max(0, bad - 4096) : bad + 4096]
     high = sum(byte > 0x7F for byte in sample)
     if high >= 64:

@@ -1,7 +1,7 @@
-"""The format `gettext`: catalogues `.po`, `.pot` and `.mo`, in which the key of a text is the source text itself.
+"""The format `gettext`: `.po`, `.pot` and `.mo` catalogues, whose keys are usually the source texts themselves.
 
-A `.mo` is told by its first four bytes, never by its name. Every plural form is a pair of its own. A catalogue may have
-ids in place of source texts (`menu.file.open`): if most of its keys look so, those are skipped.
+A `.mo` file is recognised by its first four bytes, not its name. Each plural form is a separate pair. If most keys of
+a catalogue look like ids (`menu.file.open`), messages keyed by an id are skipped.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,24 +13,24 @@ from seqloom.formats.po import charset, read_po
 
 
 def declared(head: bytes) -> str | None:
-    """Return the charset of a `.po` catalogue's header; the texts of a `.mo` are decoded by its reader."""
+    """Return the charset declared in a `.po` header, or `BINARY` for a `.mo`, whose reader decodes the texts itself."""
     return BINARY if is_mo(head) else charset(head)
 
 
 def read_gettext(file: TextFile, options: Options) -> Iterator[Piece]:
     """Yield a unit for every message and every plural form.
 
-    Messages without translation have no target, fuzzy and obsolete ones are flagged. The header is copied.
+    Untranslated messages have no target; fuzzy and obsolete ones are flagged. The header is copied.
 
     Raises:
-        FormatError: the catalogue is broken; the line is named, or the entry of a `.mo`.
+        FormatError: the catalogue is broken; the error names the line, or the entry of a `.mo`.
     """
     text = file.read()
     return read_mo(text, file, options) if file.binary else read_po(text, file, options)
 
 
 def write_gettext(file: TextFile, options: Options, translations: Mapping[str, str]) -> Iterator[str]:
-    """Yield the text of a catalogue with translations put in; a `.mo` is compiled anew. Raises as `read_gettext`."""
+    """Yield the text of a catalogue with translations; a `.mo` is recompiled. Raises like `read_gettext`."""
     text = file.read()
     if file.binary:
         yield write_mo(text, file, translations)

@@ -1,10 +1,10 @@
-"""The format `html`: a document per language, whose blocks are the texts, and whose texts pair by their order.
+"""The format `html`: one document per language; each block is a text, and texts are paired by their order.
 
-A text is what stands between two tags of blocks (`p`, `li`, `td` and all that are not inline), as a browser shows it:
-white space is one space, `&eacute;` a character. Inline tags are placeholders without their attributes, such as `<b>`
-or `<br>`. Attributes that a person reads (`alt`, `title`, `placeholder`, `aria-label` and others) are texts of their
-own. Left alone are `script`, `style`, `pre`, `svg`, `math` and all that has `translate="no"`: as a block it is no text,
-within a text it is a placeholder. A comment within a text is lost when the text is translated.
+A text is the content between two block tags (`p`, `li`, `td` and all others that are not inline) as displayed: white
+space collapses to one space, `&eacute;` is a character. Inline tags become placeholders without attributes, such as
+`<b>` or `<br>`. Displayed or spoken attributes (`alt`, `title`, `placeholder`, `aria-label` and others) are separate
+texts. `script`, `style`, `pre`, `svg`, `math` and elements with `translate="no"` are copied: between texts they are not
+read, within a text they are placeholders. Comments within a text are lost when the text is translated.
 """
 
 import html
@@ -18,7 +18,7 @@ from seqloom.formats.inline import Code, Content, codes, is_placeholder, label, 
 from seqloom.formats.pieces import Options, Piece, Unit, Within
 from seqloom.formats.xml import declared_encoding, escape
 
-_MOST_PARTS = 2_000  # texts and tags in one unit; what follows is another
+_MOST_PARTS = 2_000  # texts and tags per unit; a longer one is split
 _INLINE = frozenset(
     [
         "a",
@@ -130,7 +130,7 @@ _UNSEEN = re.compile(r"[\t\n\f\r]|(?<= ) ")
 
 
 def declared_charset(head: bytes) -> str | None:
-    """Return the encoding that a document declares, as browsers take its name; None if it declares none."""
+    """Return the encoding that a document declares, as browsers interpret its name; None if undeclared."""
     by_xml = declared_encoding(head)
     found = _CHARSET.search(head[:4096])
     name = by_xml or (found[1].decode().lower() if found else None)
@@ -140,10 +140,10 @@ def declared_charset(head: bytes) -> str | None:
 
 
 def read_html(file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield a unit for every block and every attribute that a person reads; keys are numbers in their order.
+    """Yield a unit for every block and every translatable attribute; keys are consecutive numbers.
 
     Raises:
-        FormatError: the file is no text in its encoding, or too large.
+        FormatError: the file is invalid in its encoding, or too large.
     """
     text = file.read()
     reader = _Reader(text, file.encoding)
@@ -155,23 +155,23 @@ def read_html(file: TextFile, options: Options) -> Iterator[Piece]:
 
 
 class _Reader:
-    """The state of one reading. `place` is how far the text was yielded."""
+    """State while reading a file. `place` is the end of the text yielded so far."""
 
     def __init__(self, text: str, encoding: str) -> None:
         self.place = 0
         self._text, self._encoding = text, encoding
-        self._block: list[tuple[Token, Code | None]] = []  # the tokens of the text that is being read
-        self._open: list[tuple[str, Code]] = []  # its tags that are not closed yet
+        self._block: list[tuple[Token, Code | None]] = []  # tokens of the current text
+        self._open: list[tuple[str, Code]] = []  # unclosed inline tags of the current text
         self._kept, self._kept_from, self._depth = (
             "",
             -1,
             0,
-        )  # the element that is left alone, and how deep in it we are
+        )  # the element being copied; its start if inline, else -1; the nesting depth
         self._number = 0
         self._line, self._counted = 1, 0
 
     def take(self, token: Token) -> Iterator[Piece]:
-        """Read a token; yield what is complete."""
+        """Read a token; yield completed pieces."""
         if len(self._block) >= _MOST_PARTS:
             yield from self.end_block()
         if self._kept:
@@ -219,7 +219,7 @@ class _Reader:
             code = self._code(token)
             names = [name for name, _ in self._open[-50:]]
             if token.name in names:
-                # What was opened later and not closed is no pair.
+                # Tags opened later and not closed stay unpaired.
                 while self._open[-1][0] != token.name:
                     self._open.pop()
                 _, opening = self._open.pop()
@@ -237,7 +237,7 @@ class _Reader:
         self._block.append((token, code))
 
     def end_block(self) -> Iterator[Piece]:
-        """Yield the text that ends here, if it is one."""
+        """End the current block; yield its text, if it has any."""
         block, self._block, self._open = self._block, [], []
         first, last = 0, len(block)
         while first < last and self._is_empty(*block[first]):
@@ -298,7 +298,7 @@ class _Reader:
         )
 
     def _attributes(self, token: Token) -> Iterator[Piece]:
-        """Yield the attributes of a tag that is in no text."""
+        """Yield the translatable attributes of a tag outside any text."""
         if token.kind != "start":
             return
         for each in self._readable(token):
@@ -308,7 +308,7 @@ class _Reader:
             yield Unit(raw, self._key(f"@{each.name}"), _read(raw.strip()), None, self._line_of(each.begin), put)
 
     def _readable(self, token: Token) -> Iterator[Attribute]:
-        """The attributes of a tag that a person reads, in their order."""
+        """Yield the translatable attributes of a tag."""
         for each in token.attributes:
             if each.name in _ATTRIBUTES:
                 wanted = True
@@ -366,7 +366,7 @@ def _put_attributes(
 
 
 def _nowhere(translation: str) -> str:
-    """The text is an attribute within another text, which writes it."""
+    """Return nothing: the unit is an attribute, which the surrounding text writes."""
     return ""
 
 
@@ -375,7 +375,7 @@ def _written(text: str, encoding: str) -> str:
 
 
 def _kept(written: str) -> str:
-    """Return a text whose white space at either end is not lost."""
+    """Return a text with leading and trailing spaces written as references, so that they are kept."""
     if written.startswith(" "):
         written = f"&#32;{written[1:]}"
     return f"{written[:-1]}&#32;" if written.endswith(" ") else written

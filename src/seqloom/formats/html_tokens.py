@@ -1,4 +1,4 @@
-"""HTML as browsers cut it into tags and texts, in time linear in its length and without loss of a character."""
+"""Lossless HTML tokenizer: splits into tags and text as browsers do, in linear time."""
 
 import re
 from collections.abc import Iterator
@@ -9,24 +9,24 @@ _GAP = re.compile(r"[\s/]*")
 _ATTRIBUTE = re.compile(r"[^\s/>][^\s/>=]*")
 _EQUALS = re.compile(r"\s*=\s*")
 _BARE = re.compile(r"[^\s>]*")
-_LONGEST_SCRIPT = 2_000  # characters of an instruction for PHP
+_LONGEST_SCRIPT = 2_000  # characters of a PHP instruction
 RAW = ("iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp")
-"""Elements in which no tag but their own end is one."""
+"""Elements whose content is raw text up to their own end tag."""
 
 
 class Attribute(NamedTuple):
     """An attribute of a tag; its value is text[begin:end], without quotes."""
 
-    name: str  # lower case
+    name: str  # in lower case
     begin: int
     end: int
-    quote: str  # empty if there is none
+    quote: str  # empty if unquoted
 
 
 class Token(NamedTuple):
-    """A part of the text."""
+    """A token, which covers text[begin:end]."""
 
-    kind: Literal["text", "start", "end", "other"]  # other: comments, doctypes, instructions
+    kind: Literal["text", "start", "end", "other"]  # other: comments, doctypes, processing instructions
     begin: int
     end: int
     name: str = ""  # of a tag, in lower case
@@ -34,7 +34,7 @@ class Token(NamedTuple):
 
 
 def read_tokens(text: str) -> Iterator[Token]:
-    """Yield the parts of a text in their order. A tag that never ends makes the rest of the text an `other`."""
+    """Yield the tokens of a text in order. An unclosed tag makes the rest of the text an `other` token."""
     place, size = 0, len(text)
     while place < size:
         begin = text.find("<", place)
@@ -67,7 +67,7 @@ def _markup(text: str, begin: int) -> Token:
         if end >= 0:
             return Token("other", begin, end + 2)
     ending = "-->" if text.startswith("<!--", begin) else ">"
-    # A comment that never ends takes the rest, so nothing is searched twice.
+    # An unclosed comment takes the rest of the text, which keeps the search linear.
     end = text.find(ending, begin + 2)
     return Token("other", begin, len(text) if end < 0 else end + len(ending))
 

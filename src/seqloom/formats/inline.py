@@ -1,11 +1,11 @@
-"""Inline codes of marked-up text: the tags and native codes of a document, which a translation must keep.
+"""Inline codes: the tags and native codes within a text, which a translation must keep.
 
-A person reads a code as a placeholder, the same in source and target: `<g1>` and `</g1>` around text, `<x2/>` alone,
-numbered from 1 by their order in the source. A code whose meaning the file states as a plain placeholder, such as `{0}`
-or `%s`, is read as that. If a number or a spelling stands in the text as well, another number is taken.
+Codes are shown as placeholders, identical in source and target: `<g1>` and `</g1>` around text, `<x2/>` standalone,
+numbered from 1 in the order of the source. If the file declares a plain placeholder such as `{0}` or `%s` for a code,
+that is shown instead. A placeholder that already occurs in the text itself is never used for a code.
 
-`put_codes` turns placeholders into codes again. A code that the translation lacks is appended, a second one is dropped,
-and tags that cross are closed early, so the file stays valid whatever the translation says.
+`put_codes` turns placeholders back into codes. Codes missing from the translation are appended, surplus ones are
+dropped, and overlapping tags are closed early, so the file stays valid whatever the translation contains.
 """
 
 import re
@@ -17,43 +17,43 @@ from typing import Literal, NamedTuple
 from seqloom.formats.xml import Element, Tree
 from seqloom.text import PLACEHOLDER
 
-_MOST_SPELLINGS = 50  # in one text; further codes get numbers
+_MOST_SPELLINGS = 50  # per text; further codes are numbered
 _LONGEST_SPELLING = 100
 _TAG = re.compile(r"<[A-Za-z][A-Za-z0-9]*>")
 _NUMBERED = re.compile(r"</?[gx](\d{1,9})/?>")
 
 How = Literal["alone", "open", "close", "around", "through", "without"]
-"""What an element in a text is: a code alone, the opening or closing one of two, a tag around text that is read, a tag
-whose text is read as if there were no tag, or something that is no text."""
+"""How an element is read: a standalone code, the opening or closing code of a pair, a pair of tags around text, text
+without its tags, or not at all."""
 
 
 class Rules(NamedTuple):
     """How a format writes inline codes."""
 
     how: Callable[[Element], How]
-    pair: Callable[[Element], str]  # what an opening and its closing code have in common
-    keys: Callable[[Element], tuple[str, ...]]  # what a code has in common with the same one of the other language
-    spelling: Callable[[Element], str]  # what the file says that a code stands for; empty if it does not
+    pair: Callable[[Element], str]  # an id shared by an opening code and its closing code
+    keys: Callable[[Element], tuple[str, ...]]  # ids shared with the same code in the other language
+    spelling: Callable[[Element], str]  # the placeholder that the file declares; empty if none
 
 
 @dataclass(slots=True, eq=False)
 class Code:
-    """An inline code, or one of a pair."""
+    """A standalone inline code, or one of a pair."""
 
     shape: Literal["open", "close", "alone"]
     raw: str
     keys: tuple[str, ...] = ()
     spelling: str = ""
-    nested: bool = False  # is a tag of XML, which must not cross others
-    partner: "Code | None" = None  # of an opening code the closing one, and the other way round
-    label: str = ""  # as a person reads it
+    nested: bool = False  # an XML tag, which must not overlap others
+    partner: "Code | None" = None  # the other code of a pair
+    label: str = ""  # the placeholder shown for it
 
 
 Content = list[str | Code]
 
 
 def read_content(tree: Tree, element: Element, rules: Rules) -> Content:
-    """Return the texts and codes within an element."""
+    """Return the texts and codes within an element, in order."""
     found: Content = []
     waiting: dict[str, Code] = {}
     for part in _parts(tree, element, rules):
@@ -73,9 +73,9 @@ def read_content(tree: Tree, element: Element, rules: Rules) -> Content:
 
 
 def label(source: Content, target: Content | None = None) -> list[Code]:
-    """Give every code its placeholder: those of the source by their order, those of the target as in the source.
+    """Label every code with its placeholder, numbered in the order of the source.
 
-    Return the codes of the target that the source lacks.
+    Return the target's codes that the source lacks.
     """
     namer = _Namer("".join(each for each in (*source, *(target or ())) if isinstance(each, str)))
     for code in codes(source):
@@ -90,30 +90,30 @@ def label(source: Content, target: Content | None = None) -> list[Code]:
 
 
 def codes(content: Content) -> list[Code]:
-    """Return the codes alone and the opening ones of pairs."""
+    """Return the standalone and the opening codes."""
     return [each for each in content if isinstance(each, Code) and each.shape != "close"]
 
 
 def shown(content: Content) -> str:
-    """Return a text as a person reads it."""
+    """Return the text with placeholders for codes."""
     return "".join(each if isinstance(each, str) else each.label for each in content)
 
 
 def put_codes(translation: str, own: Sequence[Code], further: Sequence[Code], escape: Callable[[str], str]) -> str:
-    """Return a translation as the file has it: `own` codes are all in it, `further` ones if the translation has them.
+    """Return a translation in the file's syntax, with all `own` codes and those `further` codes that it mentions.
 
-    `escape` writes the text between codes.
+    `escape` escapes the text between codes.
     """
     return _Composer(own, further).compose(translation, escape)
 
 
 def is_plain(spelling: str) -> bool:
-    """Return whether a code's content is a placeholder of a program, such as `{0}` or `%s`, and no tag."""
+    """Return whether a code's content is one placeholder of a program, such as `{0}` or `%s`, rather than a tag."""
     return is_placeholder(spelling) and spelling[0] not in "<&"
 
 
 def is_placeholder(spelling: str) -> bool:
-    """Return whether a text is one placeholder of any form, tags included."""
+    """Return whether the text is exactly one placeholder of any form, including tags."""
     return len(spelling) <= _LONGEST_SPELLING and PLACEHOLDER.fullmatch(spelling) is not None
 
 
@@ -129,7 +129,7 @@ def _parts(tree: Tree, element: Element, rules: Rules) -> Iterator[str | Code | 
                 yield Code("alone", tree.cut(child.begin, child.end), keys, rules.spelling(child))
             case "open" | "close":
                 yield Code(how, tree.cut(child.begin, child.end), keys), rules.pair(child)
-            case "around" if child.inner == child.end:  # an empty tag
+            case "around" if child.inner == child.end:  # an empty-element tag
                 yield Code("alone", tree.cut(child.begin, child.end), keys, rules.spelling(child))
             case "around":
                 spelling = rules.spelling(child)
@@ -146,7 +146,7 @@ def _parts(tree: Tree, element: Element, rules: Rules) -> Iterator[str | Code | 
 
 
 class _Namer:
-    """Finds placeholders that stand nowhere in the text itself."""
+    """Chooses placeholders that do not occur in the text itself."""
 
     def __init__(self, literal: str) -> None:
         self._literal = literal
@@ -181,11 +181,11 @@ def _set(code: Code, first: str, second: str) -> None:
 
 
 def _match(source: list[Code], target: list[Code]) -> None:
-    """Find the target's codes in the source: by their keys, else by what they hold, else by their order."""
+    """Pair the target's codes with the source's: by their keys, else by their content, else by their order."""
     ways: tuple[Callable[[Code], tuple[str, ...]], ...] = (
         lambda code: code.keys,
         lambda code: (code.raw,),
-        lambda code: (code.raw[:4],),  # the same element
+        lambda code: (code.raw[:4],),  # the start of the tag: the same element
     )
     taken: set[int] = set()
     for way in ways:
@@ -209,7 +209,7 @@ def _match(source: list[Code], target: list[Code]) -> None:
 
 
 class _Composer:
-    """The state of writing one text."""
+    """State while writing one text."""
 
     def __init__(self, own: Sequence[Code], further: Sequence[Code]) -> None:
         self._own = own
@@ -217,7 +217,7 @@ class _Composer:
         for code in (*own, *further):
             self._free[code.label].append(code)
         self._closings = {code.partner.label for code in (*own, *further) if code.partner}
-        self._open: list[Code] = []  # opened and, unless in `_done`, not closed yet
+        self._open: list[Code] = []  # opened, and not closed unless in `_done`
         self._by_closing: dict[str, list[Code]] = defaultdict(list)
         self._used: set[int] = set()
         self._done: set[int] = set()

@@ -1,7 +1,7 @@
-"""The format `json_catalogue`: a JSON file per language, nested objects and lists, of which every text is read.
+"""The format `json_catalogue`: one JSON file per language, of nested objects and lists; every string is a text.
 
-A text's key is the path to it as a JSON pointer (RFC 6901): `/menu/file.open`, `/steps/0`. ICU messages are kept whole.
-Of the plural forms of i18next (`key_one`, `key_other`; `key_plural` in older catalogues) each is a text of its own.
+A text's key is its path as a JSON pointer (RFC 6901): `/menu/file.open`, `/steps/0`. ICU messages are not split. Each
+plural form of i18next (`key_one`, `key_other`; `key_plural` in older catalogues) is a separate text.
 """
 
 import json
@@ -18,9 +18,9 @@ from seqloom.formats.pieces import Options, Piece, Skip, Unit
 from seqloom.formats.repeats import last_of_each
 
 _DECODER = json.JSONDecoder()
-_SMALL = 1 << 16  # characters; a catalogue of this size may take some memory to see whether it repeats a key
+_SMALL = 1 << 16  # characters; up to this size, duplicate keys are detected with json.loads, which needs more memory
 _SPACE = re.compile(r"[ \t\n\r]*+")
-_MEMBER = re.compile(  # one whose key and value are texts without escapes, as nearly all are
+_MEMBER = re.compile(  # the fast path: key and value are strings without escapes
     r'"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+:[ \t\n\r]*+"([^"\\\x00-\x1f]*+)"[ \t\n\r]*+([,}])[ \t\n\r]*+'
 )
 _COLON = re.compile(r"[ \t\n\r]*+:[ \t\n\r]*+")
@@ -31,10 +31,10 @@ _PLURALS |= dict.fromkeys((*"0123456789", "plural"), "plural")  # of older catal
 
 
 def read_json_catalogue(file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield a unit for every text. Numbers and other values are copied.
+    """Yield a unit for every string. Numbers and other values are copied.
 
     Raises:
-        FormatError: the file is not JSON, or nested deeper than `MOST_NESTED` levels.
+        FormatError: the file is not JSON, or is nested deeper than `MOST_NESTED` levels.
     """
     text = file.read()
     escaped = text.isascii() and "\\u" in text
@@ -44,7 +44,7 @@ def read_json_catalogue(file: TextFile, options: Options) -> Iterator[Piece]:
 
 
 def _repeats_a_key(text: str) -> bool:
-    """Whether an object names a key twice. Text that is no JSON does not: the scanner says what is wrong with it."""
+    """Whether an object has a duplicate key. False for invalid JSON, which the scanner reports."""
     repeated = False
 
     def look(pairs: list[tuple[str, object]]) -> None:
@@ -52,7 +52,7 @@ def _repeats_a_key(text: str) -> bool:
         repeated = repeated or len({key for key, _ in pairs}) < len(pairs)
 
     try:
-        # Numbers stay as they are: an int of 5,000 digits would be an error.
+        # Keep numbers as strings: int() rejects more than 4,300 digits.
         json.loads(text, object_pairs_hook=look, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
         return False
@@ -66,11 +66,11 @@ class _Level(NamedTuple):
     """An open object or list."""
 
     path: str
-    position: list[int] | None  # how many values of a list were read; None for an object
+    position: list[int] | None  # [index of the current value] in a list; None for an object
 
 
 class _Scanner:
-    """Walks once through a text, without recursion."""
+    """A single, non-recursive pass over a text."""
 
     def __init__(self, text: str, where: str, escaped: bool) -> None:
         self._text, self._where = text, where
@@ -78,7 +78,7 @@ class _Scanner:
         self._line, self._counted = 1, 0
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield what the text holds."""
+        """Yield the pieces of the text."""
         text, levels, copied, path = self._text, list[_Level](), 0, ""
         place = self._skip(0)
         following: _Following = "value"
@@ -111,17 +111,17 @@ class _Scanner:
                 elif match := _VALUE.match(text, place):
                     place = match.end()
                 else:
-                    raise self._fault(place, "a value is missing here")
+                    raise self._fault(place, "expected a value")
             if not levels:
                 break
             place, path, following = self._after(place, levels)
         place = self._skip(place)
         if place < len(text):
-            raise self._fault(place, "the file goes on behind its value")
+            raise self._fault(place, "there is text after the value")
         yield text[copied:]
 
     def _after(self, place: int, levels: list[_Level]) -> tuple[int, str, _Following]:
-        """Read what stands behind a value: return where the next part is, a value's path, and what it is."""
+        """Read the separator after a value; return the position, path and kind of the next part."""
         level = levels[-1]
         between = _BETWEEN.match(self._text, place)
         sign = between[1] if between else ""
@@ -133,10 +133,10 @@ class _Scanner:
         if between and sign == ("}" if level.position is None else "]"):
             levels.pop()
             return between.end(), "", "sign"
-        raise self._fault(self._skip(place), f"a comma or {'}' if level.position is None else ']'} is missing here")
+        raise self._fault(self._skip(place), f"expected a comma or {'}' if level.position is None else ']'}")
 
     def _opened(self, start: str, place: int, path: str, levels: list[_Level]) -> tuple[int, _Following]:
-        """Enter an object or list: return where what follows is, and what that is."""
+        """Enter an object or list; return the position and kind of the next part."""
         if len(levels) >= MOST_NESTED:
             raise self._fault(place, f"nested deeper than {MOST_NESTED} levels")
         inside = self._skip(place + 1)
@@ -146,13 +146,13 @@ class _Scanner:
         return inside, "key" if start == "{" else "value"
 
     def _named(self, place: int, parent: str) -> tuple[int, str]:
-        """Read a key and its colon: return where the value is, and its path."""
+        """Read a key and its colon; return the position and path of its value."""
         if self._text[place : place + 1] != '"':
-            raise self._fault(place, "a key in double quotes is missing here")
+            raise self._fault(place, "expected a key in double quotes")
         key, end = self._string(place)
         colon = _COLON.match(self._text, end)
         if colon is None:
-            raise self._fault(self._skip(end), "a colon is missing here")
+            raise self._fault(self._skip(end), "expected a colon")
         return colon.end(), below(parent, key, self._where)
 
     def _string(self, place: int) -> tuple[str, int]:

@@ -1,17 +1,17 @@
-"""Whether a language that a file declares is the one that is wanted (BCP 47, RFC 5646 and UTS 35 likely subtags)."""
+"""Matching of declared and wanted languages (BCP 47, RFC 5646, and likely subtags of UTS 35)."""
 
 from functools import lru_cache
 from typing import NamedTuple
 
-_NAMES = {"nb": "no"}  # "no" without more is Bokmål; other old names and macrolanguages are langcodes' affair
+_NAMES = {"nb": "no"}  # "no" alone usually means Bokmål; langcodes resolves other old tags and macrolanguages
 
 
 @lru_cache(maxsize=4096)
 def matches(given: str, wanted: str) -> bool:
-    """Return whether text declared as `given` is text in `wanted`.
+    """Return whether text declared as `given` counts as text in `wanted`.
 
-    `en-US` and `en_US` are `en`, and `zh-CN` is `zh-Hans`, but `en` is not `en-GB`. Scripts never mix: `sr-Latn`,
-    `sr@latin` and `zh-TW` are neither `sr` nor `zh`, whose usual scripts are others.
+    `en-US` and `en_US` match `en`, and `zh-CN` matches `zh-Hans`, but `en` does not match `en-GB`. Scripts must agree:
+    `sr-Latn`, `sr@latin` and `zh-TW` match neither `sr` nor `zh`, whose likely scripts differ.
     """
     if given.lower() == wanted.lower():
         return True
@@ -20,9 +20,9 @@ def matches(given: str, wanted: str) -> bool:
 
 class _Tag(NamedTuple):
     language: str
-    script: str  # as written, else the likely one
-    region: str  # as written, else what a written script implies
-    written_region: str  # empty if none is written
+    script: str  # as written, else the likely script
+    region: str  # as written, else implied by a written script
+    written_region: str  # empty if not written
 
 
 def _fits(given: _Tag | None, wanted: _Tag | None) -> bool:
@@ -36,7 +36,7 @@ def _fits(given: _Tag | None, wanted: _Tag | None) -> bool:
 def _subtags(tag: str) -> _Tag | None:
     import langcodes
 
-    name, _, modifier = tag.strip().partition("@")  # of POSIX locales, as in sr@latin or ca_ES.UTF-8@valencia
+    name, _, modifier = tag.strip().partition("@")  # POSIX locales: sr@latin, ca_ES.UTF-8@valencia
     name = name.partition(".")[0].replace("_", "-")
     script = {"latin": "Latn", "cyrillic": "Cyrl", "devanagari": "Deva", "arabic": "Arab"}.get(modifier.lower())
     try:

@@ -1,7 +1,6 @@
-"""The format `moses`: plain text, a segment a line, a file per language.
+"""The format `moses`: plain text with one segment per line and one file per language.
 
-The key of a line is its number. A blank line is a unit of its own, so that line N of one file stays opposite line N of
-the other.
+A line's key is its number. Blank lines are units too, so that lines with the same number stay paired.
 """
 
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from seqloom.formats.pieces import Options, Piece, Unit
 
 
 def read_text_lines(file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield a unit for every line, the blank ones too. Raises `FormatError` as `TextFile.lines`."""
+    """Yield a unit for every line, including blank ones. Raises `FormatError` like `TextFile.lines`."""
     for number, line in file.lines():
         text = line.rstrip("\r\n")
         yield Unit(text, str(number), text, None, number, _one_line)

@@ -1,8 +1,8 @@
-"""The format `markdown`: a document per language, whose texts pair by their order.
+"""The format `markdown`: one document per language; texts are paired by their order.
 
-A text is a heading, a paragraph, the paragraph of a list item or a cell of a table; its lines are joined, and only a
-hard break is a line feed. Copied are front matter, blocks of code and of HTML (whose lines of text are counted),
-comments, definitions of links, and blocks without a letter. What is within a text is said in `markdown_inline`.
+A text is a heading, a paragraph, a paragraph of a list item or a table cell. Its lines are joined; only hard breaks
+become line feeds. Front matter, code blocks, HTML blocks, comments, link definitions and blocks without letters are
+copied; lines of HTML that contain text are counted as skipped. `markdown_inline` describes the content of a text.
 """
 
 import re
@@ -35,12 +35,12 @@ _TAG = re.compile(r"<[^<>]*+>?")
 _UNTIL_END = re.compile(r"<(script|pre|style|textarea)(?=[\s>]|$)", re.IGNORECASE)
 _CELL = re.compile(r"(?:[^|\\]|\\.)*+")
 _BEGINS_BLOCK = re.compile(r"[#>+=|:~-]|[0-9]{1,9}(?=[.)])")
-_MOST_LINES = 2_000  # of one paragraph; what follows is another
-_MOST_MARKERS = 20  # of lists within lists on one line
+_MOST_LINES = 2_000  # per paragraph; a longer one is split
+_MOST_MARKERS = 20  # of nested lists on one line
 
 
 def read_markdown(file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield a unit for every text; keys are numbers in their order. Raises `FormatError` as `TextFile.lines`."""
+    """Yield a unit for every text; keys are consecutive numbers. Raises `FormatError` like `TextFile.lines`."""
     reader = _Reader()
     for number, line in file.lines():
         yield from reader.take(number, line)
@@ -50,26 +50,26 @@ def read_markdown(file: TextFile, options: Options) -> Iterator[Piece]:
 class _Line(NamedTuple):
     """A line of a paragraph."""
 
-    begin: str  # quote marks, indentation, the marker of a list item
+    begin: str  # quote marks, indentation, list marker
     text: str
-    end: str  # white space and line end
+    end: str  # trailing white space and line end
     number: int
 
 
 class _Reader:
-    """The state of one reading."""
+    """State while reading a file."""
 
     def __init__(self) -> None:
         self._paragraph: list[_Line] = []
         self._units = 0
-        self._until: re.Pattern[str] | None = None  # a block that is copied ends at such a line, with it
-        self._until_blank = False  # a block of HTML ends at a blank line
+        self._until: re.Pattern[str] | None = None  # matches the last line of the block being copied
+        self._until_blank = False  # copying an HTML block that ends at a blank line
         self._table = False
-        self._indent = 0  # of the text of the last list item; 0 outside lists
-        self._in_html = False  # what is copied is HTML
+        self._indent = 0  # of the last list item's text; 0 outside lists
+        self._in_html = False  # the block being copied is HTML
 
     def take(self, number: int, line: str) -> Iterator[Piece]:
-        """Read a line; yield what is complete."""
+        """Read a line; yield completed pieces."""
         content = line.rstrip("\r\n")
         begin = _QUOTE.match(content)
         start = begin.end() if begin else 0
@@ -93,7 +93,7 @@ class _Reader:
             yield from self._block(number, line, content, start)
 
     def end(self) -> Iterator[Piece]:
-        """Yield the paragraph that is open."""
+        """Yield the open paragraph."""
         lines, self._paragraph = self._paragraph, []
         if not lines:
             return
@@ -185,7 +185,7 @@ class _Reader:
                 yield from self.end()
 
     def _row(self, number: int, line: str, start: int) -> Iterator[Piece]:
-        """A row of a table: a text in every cell."""
+        """Yield a table row with a unit for every cell."""
         content = line.rstrip("\r\n")
         copied = 0
         while start <= len(content):
@@ -229,20 +229,20 @@ def _put_line(translation: str, own: Content, table: bool) -> str:
 
 
 def _put_paragraph(translation: str, own: Content, lines: list[_Line]) -> str:
-    """One line, or several with hard breaks between them, each with the quote marks and indentation of the first."""
+    """One line, or several separated by hard breaks, with the quote marks and indentation of the text."""
     written = put_text(translation, own, table=False)
     if not written:
         return "&#32;"
     begin = re.sub(r"[^>\s]", " ", lines[0].begin) if len(lines) < 2 else lines[1].begin
     line_end = "\r\n" if lines[0].end.endswith("\r\n") else "\n"
     parts = [_as_text(with_ends(part)) for part in written.split("&#10;")]
-    if len(parts) > 1 and not parts[-1]:  # a break at the end would be a backslash
+    if len(parts) > 1 and not parts[-1]:  # a hard break at the end would be read as a backslash
         return "&#10;".join(parts)
     return f"\\{line_end}{begin}".join(parts)
 
 
 def _as_text(line: str) -> str:
-    """Escape what would begin a block."""
+    """Escape the line if it would start a block."""
     found = _BEGINS_BLOCK.match(line)
     if found is None:
         return line

@@ -1,8 +1,8 @@
-"""The text of a block of Markdown: what a person reads, and the codes in it.
+"""The inline content of a Markdown block: the displayed text and the codes in it.
 
-Emphasis and links are codes around their text, `<b>`, `<i>`, `<s>` and `<a>`, as in HTML; several links have numbers.
-Code spans, autolinks and tags of HTML without an end are codes alone. Backslash escapes and entities become their
-character, and are written again if they have to.
+Emphasis and links are paired codes, shown as `<b>`, `<i>`, `<s>` and `<a>`, as in HTML; several links are numbered.
+Code spans, autolinks and unpaired HTML tags are standalone codes. Backslash escapes and entities are decoded, and
+written again where needed.
 """
 
 import html
@@ -30,27 +30,27 @@ _SPELLING = {"**": "<b>", "__": "<b>", "*": "<i>", "_": "<i>", "~~": "<s>"}
 _TAG_NAME = re.compile(r"</?([A-Za-z][A-Za-z0-9-]*)")
 _VOID = frozenset(["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"])
 _SPECIAL = re.compile(r"[\\`*\[\]<]|(?<![^\W_])_|_(?![^\W_])|~(?=~)|(?<=~)~|!\Z|&(?=#?[A-Za-z0-9]{1,33};)|[\r\n]")
-_MOST_PARTS = 5_000  # texts and codes of one block; the rest is text
-_MOST_OPEN = 100  # brackets and emphasis that wait for their end
+_MOST_PARTS = 5_000  # texts and codes per block; the rest is read as text
+_MOST_OPEN = 100  # unclosed brackets and emphasis
 
 
 def parsed(text: str) -> Content:
-    """Return texts and codes of a block. `text` has its lines joined, a hard break as a line feed."""
+    """Return the texts and codes of a block. `text` has its lines joined, with a line feed for a hard break."""
     return _Parser(text).content()
 
 
 def put_text(translation: str, own: Content, table: bool) -> str:
-    """Return a translation in Markdown, on one line; line feeds are entities. `own` is what it translates."""
+    """Return a translation in Markdown on one line, with line feeds as entities. `own` is the content it translates."""
     labelled = codes(own)
     candidate = _written(translation, labelled, table)
     if _same(candidate, translation, own):
         return candidate
-    # Emphasis ends at a letter only: tags do anywhere.
+    # Markdown emphasis is not recognised everywhere; HTML tags are.
     return _written(translation, [_as_tags(code) for code in labelled], table)
 
 
 def named(content: Content) -> Content:
-    """Return the content whose codes have placeholders."""
+    """Return the content with a placeholder for each code."""
     links = [code for code in codes(content) if code.partner and code.raw == "["]
     for code in links if len(links) > 1 else ():
         code.spelling = ""
@@ -62,12 +62,12 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._found: Content = []
-        self._waiting: list[tuple[str, Code, int]] = []  # kind, code, its place in what was found
-        self._runs: dict[int, array[int]] | None = None  # of backticks, by length
-        self._comments = True  # some comment may still end
+        self._waiting: list[tuple[str, Code, int]] = []  # kind, code, its index in `_found`
+        self._runs: dict[int, array[int]] | None = None  # positions of backtick runs, by length
+        self._comments = True  # false once a comment was found unclosed
 
     def content(self) -> Content:
-        """Walk through the text once."""
+        """Parse the text in one pass."""
         place, end = 0, 0
         text = self._text
         while len(self._found) < _MOST_PARTS and (part := _PART.search(text, place)) is not None:
@@ -77,7 +77,7 @@ class _Parser:
         return self._joined()
 
     def _take(self, part: re.Match[str]) -> int:
-        """Read one part; return where the next may begin."""
+        """Read one part; return the position of the next."""
         raw = part[0]
         match part.lastgroup:
             case "escape":
@@ -127,7 +127,7 @@ class _Parser:
 
     def _emphasis(self, raw: str, begin: int, end: int) -> int:
         if self._waiting and self._waiting[-1][0] == raw[0] and self._text.startswith(raw[0] * 3, begin):
-            raw, end = raw[0], begin + 1  # of ***, what was opened last ends first
+            raw, end = raw[0], begin + 1  # in ***, close the innermost first
         before, after = self._text[begin - 1 : begin] or " ", self._text[end : end + 1] or " "
         closes = not before.isspace() and not (raw[0] == "_" and after.isalnum())
         opens = not after.isspace() and not (raw[0] == "_" and before.isalnum())
@@ -146,12 +146,12 @@ class _Parser:
         self._found.append(code)
 
     def _pop(self, kind: str, closing: Code) -> bool:
-        """Close what waits, and all that was opened later and did not end. Return whether there is such."""
+        """Close the last open code of this kind, dropping unclosed ones inside it; return whether there was one."""
         for at in range(len(self._waiting) - 1, -1, -1):
             if self._waiting[at][0] == kind:
                 break
             if self._waiting[at][0] == "[" and kind != "[":
-                return False  # emphasis does not cross a bracket that may be a link
+                return False  # emphasis cannot cross the bracket of a possible link
         else:
             return False
         _, opening, _ = self._waiting[at]
@@ -161,7 +161,7 @@ class _Parser:
         return True
 
     def _after_code(self, place: int, length: int) -> int | None:
-        """Where the code span ends that a run of backticks before `place` begins."""
+        """The end of the code span whose opening run of backticks ends at `place`; None if it is not closed."""
         if self._runs is None:
             self._runs = defaultdict(lambda: array("q"))
             for run in re.finditer(r"`+", self._text):
@@ -175,7 +175,7 @@ class _Parser:
             self._found.append(text)
 
     def _joined(self) -> Content:
-        """Neighbouring texts as one; what was opened and never closed is text, a tag a code alone."""
+        """Merge adjacent texts; unclosed codes become text, unclosed tags standalone codes."""
         joined: Content = []
         texts: list[str] = []
         for each in self._found:
@@ -216,7 +216,7 @@ def _written(translation: str, own: list[Code], table: bool) -> str:
 
 
 def with_ends(line: str) -> str:
-    """Return a line whose white space at either end is written as entities, or Markdown would drop it."""
+    """Return a line with leading and trailing white space written as entities, which Markdown would otherwise strip."""
     for character, entity in ((" ", "&#32;"), ("\t", "&#9;")):
         if line.startswith(character):
             line = entity + line[1:]
@@ -226,7 +226,7 @@ def with_ends(line: str) -> str:
 
 
 def _same(candidate: str, translation: str, own: Content) -> bool:
-    """Whether a candidate is read as the translation. Codes that the translation lacks stand at its end."""
+    """Whether the candidate reads as the translation. Codes missing from the translation follow it."""
     content = parsed(candidate)
     label(own, content)
     return shown(content).startswith(translation)

@@ -1,4 +1,4 @@
-"""What `.po` and `.mo` catalogues have in common: headers, keys, plural forms, ids in place of texts."""
+"""What `.po` and `.mo` catalogues share: headers, message keys, plural forms, symbolic ids."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,12 +10,12 @@ from seqloom.formats.plurals import GERMANIC, plurals_of
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9]*+(?:[._:/-]++[A-Za-z0-9]++)+")  # menu.file.open, SAVE_BUTTON, a:b-c
 _WORD = re.compile(r"[A-Za-z0-9._:/-]++")
-_MOST_IDS = 0.5  # of the keys of a catalogue
+_MOST_IDS = 0.5  # share of a catalogue's keys
 _LANGUAGE = re.compile(r"^Language:[ \t]*([A-Za-z]{2,3}(?:[-_@.][A-Za-z0-9]+)*)[ \t]*$", re.MULTILINE)
 
 
 class Message(NamedTuple):
-    """An entry of a catalogue. `forms` are its translations by the number of the plural form."""
+    """An entry of a catalogue. `forms` maps the number of each plural form to its translation."""
 
     context: str | None
     one: str  # msgid
@@ -23,20 +23,20 @@ class Message(NamedTuple):
     forms: dict[int, str]
 
     def key(self, form: int) -> str:
-        """Name a translation as gettext does: EOT behind the context, NUL before the number of a plural form."""
+        """Return a translation's key in gettext's notation: EOT after the context, NUL before the plural form."""
         context = "" if self.context is None else f"{self.context}\x04"
         return f"{context}{self.one}" if self.many is None else f"{context}{self.one}\0{form}"
 
 
 class Catalogue(NamedTuple):
-    """What is to be known of a catalogue before its first message is read."""
+    """Facts about a whole catalogue that reading each of its messages requires."""
 
     header: str
-    symbolic: bool  # its keys are ids, not texts
-    messages: int  # without the header
+    symbolic: bool  # most keys are ids, not source texts
+    messages: int  # not counting the header
 
     def source(self, message: Message, form: int) -> str:
-        """Return the source text that a form of a message translates."""
+        """Return the source text that a plural form of the message translates."""
         if message.many is None:
             return message.one
         plurals = plurals_of(self.header)
@@ -45,25 +45,25 @@ class Catalogue(NamedTuple):
         return plurals.source(form, message.one, message.many, message.forms.get(form, ""))
 
     def is_id(self, message: Message) -> bool:
-        """Return whether the key of a message is an id and no text."""
+        """Return whether the message's key is an id rather than a source text."""
         return self.symbolic and _WORD.fullmatch(message.one) is not None
 
     def notices(self, options: Options, forms: int) -> Iterator[Notice]:
-        """Yield what a person should hear of; `forms` is the most plural forms that a message has."""
+        """Yield notices for the user; `forms` is the largest number of plural forms of any message."""
         if not self.messages:
-            yield Notice(1, "holds a header and no messages" if self.header else "holds no messages")
+            yield Notice(1, "has a header but no messages" if self.header else "has no messages")
         language = _LANGUAGE.search(self.header)
         if language and not matches(language[1], options.direction.target):
-            yield Notice(1, f"its header says Language: {language[1]}; it is read as {options.direction.target}")
+            yield Notice(1, f"the header declares Language: {language[1]}; it is read as {options.direction.target}")
         plurals = plurals_of(self.header)
         if plurals is not None and forms > plurals.forms:
-            yield Notice(1, f"its header declares {plurals.forms} plural forms, but messages have {forms}")
+            yield Notice(1, f"the header declares {plurals.forms} plural forms, but messages have {forms}")
         elif plurals is None and forms:
-            yield Notice(1, "its header has no valid Plural-Forms: form 0 is taken for one, the others for many")
+            yield Notice(1, "the header has no valid Plural-Forms: form 0 is read as singular, all others as plural")
 
 
 def survey(messages: Iterable[Message]) -> tuple[Catalogue, int]:
-    """Look at all messages once: return what they are, and the most plural forms that one has."""
+    """Scan all messages; return facts about the catalogue and the largest number of plural forms of a message."""
     header, ids, count, forms = "", 0, 0, 0
     for message in messages:
         if not message.one and message.context is None:

@@ -1,7 +1,7 @@
-"""Compiled catalogues of gettext, `.mo`.
+"""Compiled gettext catalogues, `.mo`.
 
-A file is a header, two tables of (length, offset), of originals and of translations, and their texts. Texts may
-overlap, so their total is bounded before any is decoded.
+A file consists of a header, two tables of (length, offset) for originals and translations, and the texts. Texts may
+overlap, so their total size is checked before any is decoded.
 """
 
 import struct
@@ -18,19 +18,19 @@ from seqloom.formats.pieces import Options, Piece, Skip, Unit
 from seqloom.formats.po import charset_of
 
 _MAGIC = 0x950412DE
-_MOST_TEXT = 4  # times the size of the file: honest files share no texts, or only a few
+_MOST_TEXT = 4  # times the size of the file; regular files share few texts or none
 
 
 def is_mo(head: bytes) -> bool:
-    """Return whether a file that begins so is a `.mo`, in either byte order."""
+    """Return whether a file that begins with `head` is a `.mo` of either byte order."""
     return head[:4] in (struct.pack("<I", _MAGIC), struct.pack(">I", _MAGIC))
 
 
 def read_mo(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield the file as one piece, then a unit for every message and form. A unit's line is the number of its entry.
+    """Yield the file as one piece, then a unit for every message and plural form. A unit's line is its entry's number.
 
     Raises:
-        FormatError: the file is truncated, its entries overlap out of bounds, or a text is not in its charset.
+        FormatError: the file is truncated, its texts overlap too much, or a text is invalid in the file's charset.
     """
     content = text.encode("latin-1")
     catalogue, forms = survey(message for _, message in _messages(content, file))
@@ -48,7 +48,7 @@ def read_mo(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
 
 
 def write_mo(text: str, file: TextFile, translations: Mapping[str, str]) -> str:
-    """Return a catalogue with translations, compiled anew; the same text if there are none. Raises as `read_mo`."""
+    """Return the recompiled catalogue with translations; unchanged if none differs. Raises like `read_mo`."""
     content = text.encode("latin-1")
     layout = _layout(content, file.where)
     encoding, changed, pairs = _encoding(b"", file), False, []
@@ -58,7 +58,7 @@ def write_mo(text: str, file: TextFile, translations: Mapping[str, str]) -> str:
         wanted = {form: translations.get(message.key(form), target) for form, target in message.forms.items()}
         if original and wanted != message.forms:
             changed = True
-            # NUL separates the forms, so none can hold it.
+            # NUL separates the forms, so no form can contain it.
             forms = (each.replace("\0", "") for each in wanted.values())
             translated = _encoded("\0".join(forms), encoding, file.where)
         pairs.append((original, translated))
@@ -66,15 +66,15 @@ def write_mo(text: str, file: TextFile, translations: Mapping[str, str]) -> str:
 
 
 def _refuse(where: str, translation: str) -> str:
-    raise FormatError(f"{where}: a .mo is compiled: write it whole (`write_mo`), or translate the .po it comes from")
+    raise FormatError(f"{where}: a .mo cannot be edited in place: use `write_mo`, or translate the .po instead")
 
 
 class _Layout(NamedTuple):
-    order: str  # of bytes, as struct writes it
-    tables: list[np.ndarray]  # (length, offset) of every original, and of every translation
+    order: str  # byte order as used by struct
+    tables: list[np.ndarray]  # (length, offset) of originals and of translations
 
     def entries(self, content: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield originals and translations."""
+        """Yield pairs of original and translation."""
         for places in zip(*self.tables, strict=True):
             original, translated = (content[int(start) : int(start) + int(length)] for length, start in places)
             yield original, translated
@@ -87,17 +87,17 @@ def _layout(content: bytes, where: str) -> _Layout:
     except struct.error as error:
         raise FormatError(f"{where}: the catalogue is truncated or corrupt: {error}") from error
     if version >> 16 > 1:
-        raise FormatError(f"{where}: version {version >> 16} of the .mo format is unknown, valid are 0 and 1")
+        raise FormatError(f"{where}: version {version >> 16} of the .mo format is not supported; supported are 0 and 1")
     if max(starts) + 8 * count > len(content):
         raise FormatError(
-            f"{where}: the catalogue is truncated or corrupt: it has {count:,} entries in {len(content):,} bytes"
+            f"{where}: the catalogue is truncated or corrupt: {count:,} entries do not fit in {len(content):,} bytes"
         )
     tables = [
         np.frombuffer(content, f"{order}u4", 2 * count, start).reshape(-1, 2).astype(np.int64) for start in starts
     ]
     for table in tables:
         if (table.sum(axis=1) > len(content)).any():
-            raise FormatError(f"{where}: the catalogue is truncated or corrupt: a text ends behind the file")
+            raise FormatError(f"{where}: the catalogue is truncated or corrupt: a text ends beyond it")
     if sum(int(table[:, 0].sum()) for table in tables) > _MOST_TEXT * len(content):
         raise FormatError(f"{where}: the catalogue is corrupt: its texts overlap")
     return _Layout(order, tables)
@@ -112,8 +112,8 @@ def _messages(content: bytes, file: TextFile) -> Iterator[tuple[int, Message]]:
             source, target = original.decode(encoding), translated.decode(encoding)
         except ValueError as error:
             raise FormatError(
-                f"{file.where}: entry {number}: the text is not {encoding}, its charset: {error}; set `encoding` of "
-                "this corpus to the right one"
+                f"{file.where}: entry {number}: the text is not valid {encoding}, the file's charset: {error}; set "
+                "`encoding` of this corpus to the right one"
             ) from error
         context, has_context, keys = source.partition("\x04") if "\x04" in source else ("", "", source)
         one, has_many, many = keys.partition("\0")
@@ -122,7 +122,7 @@ def _messages(content: bytes, file: TextFile) -> Iterator[tuple[int, Message]]:
 
 
 def _encoding(header: bytes, file: TextFile) -> str:
-    return file.known(file.setting or charset_of(header) or "utf-8", "its header")
+    return file.known(file.setting or charset_of(header) or "utf-8", "the header")
 
 
 def _encoded(text: str, encoding: str, where: str) -> bytes:
@@ -130,11 +130,11 @@ def _encoded(text: str, encoding: str, where: str) -> bytes:
         return text.encode(encoding)
     except UnicodeEncodeError as error:
         character = error.object[error.start]
-        raise FormatError(f"{where}: the translation holds {character!r}, which {encoding} cannot write") from error
+        raise FormatError(f"{where}: the translation contains {character!r}, which is not in {encoding}") from error
 
 
 def _compiled(pairs: list[tuple[bytes, bytes]], order: str) -> bytes:
-    """The file without a hash table, which gettext does not need."""
+    """The file's text. It has no hash table, which gettext does not need."""
     count = len(pairs)
     tables, texts, place = [b"", b""], [], 28 + 16 * count
     for side in (0, 1):

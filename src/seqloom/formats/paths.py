@@ -1,4 +1,4 @@
-"""Paths of keys in nested files, as JSON pointers (RFC 6901), and their bounds."""
+"""Paths of keys in nested files, as JSON pointers (RFC 6901), and limits on their length and depth."""
 
 from seqloom.errors import FormatError
 
@@ -7,7 +7,7 @@ LONGEST_PATH = 10_000  # characters
 
 
 def below(path: str, key: str, where: str) -> str:
-    """Return the path of what `key` names below `path`. Raises `FormatError`, beginning with `where`, if too long."""
+    """Return the path of `key` below `path`. Raises `FormatError`, prefixed with `where`, if it is too long."""
     if "~" in key or "/" in key:
         key = key.replace("~", "~0").replace("/", "~1")
     found = f"{path}/{key}"

@@ -1,4 +1,4 @@
-"""What a file is read into. The `raw` of all pieces, joined, is the text of the file."""
+"""The pieces that a file is read into. Their `raw` strings, joined, are the text of the file."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,88 +7,87 @@ from typing import Literal, NamedTuple
 from seqloom.languages import Direction
 
 Flag = Literal["draft", "fuzzy", "machine", "obsolete", "rejected", "unapproved", "untranslatable"]
-"""Why a translation may not count. The setting `corpora.NAME.accept` lists the flags that still do.
+"""Why a pair may be unfit for training. Pairs with a flag are dropped unless `corpora.NAME.accept` lists it.
 
-draft: its state says that it is not translated yet, or only begun. fuzzy: a guess from a similar text, or marked for
-review. machine: no person made or confirmed it. obsolete: its source is gone from the product. rejected: a reviewer
-turned it down. unapproved: translated, but the file says that nobody approved it. untranslatable: the file says that
-this text must not be translated.
+draft: not translated yet, or unfinished. fuzzy: taken from a similar text, or marked for review. machine: machine
+translation that no person confirmed. obsolete: the source text is no longer in the product. rejected: turned down by a
+reviewer. unapproved: translated, but marked as not approved. untranslatable: marked as not to be translated.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A text to be translated, with its translation if the file holds one.
+    """A text to translate, with its translation if the file has one.
 
-    A file of one language has no targets: `put` writes the translation over the source.
+    Units of a monolingual file have no targets: `put` writes the translation over the source.
     """
 
-    raw: str  # the part of the file that `put` replaces; empty if a translation would be inserted
-    key: str  # names the text within the file: its id, its path of keys, its line
-    source: str  # as a person reads it; inline elements are placeholders
-    target: str | None  # None if there is none, or the file has one language
-    line: int  # where the text stands, from 1
-    put: Callable[[str], str]  # `raw` with this translation, escaped and quoted as the format wants it
-    languages: tuple[str, str] = ("", "")  # of source and target, as the file declares them; empty if it does not
-    group: str = ""  # the document, screen or catalogue that the text belongs to
+    raw: str  # the part of the file that `put` replaces; empty if `put` inserts
+    key: str  # identifies the text within the file: an id, a path of keys or a line number
+    source: str  # as displayed, with placeholders for inline elements
+    target: str | None  # None if untranslated or if the file is monolingual
+    line: int  # counted from 1
+    put: Callable[[str], str]  # returns the text that replaces `raw`, escaped and quoted
+    languages: tuple[str, str] = ("", "")  # of source and target as declared in the file; empty if undeclared
+    group: str = ""  # the document or screen that the text belongs to
     flags: tuple[Flag, ...] = ()
-    # Of a plural form: the key of the form `other` of the same text, which a language that lacks this form has for it.
+    # Plural forms only: key of the text's form `other`, the fallback for languages without this form.
     other: str = ""
     within: tuple["Within", ...] = ()
 
 
 class Within(NamedTuple):
-    """A tag within a unit whose attributes are texts: units of their own, which come before it with an empty `raw`."""
+    """A tag inside a unit with translatable attributes, which precede it as units with an empty `raw`."""
 
     raw: str
-    keys: tuple[str, ...]  # of those units
-    put: Callable[[Mapping[str, str]], str]  # the tag with translations, by their keys
+    keys: tuple[str, ...]  # of the attributes' units
+    put: Callable[[Mapping[str, str]], str]  # returns the tag with the translations of these keys
 
 
 class Skip(NamedTuple):
-    """Text that is no unit, and why; it is counted by its reason."""
+    """Text that is not a unit, and why. Skipped texts are counted by reason."""
 
     raw: str
-    reason: str  # a few words in lower case, the same for every such piece: "blank line", "symbolic id"
+    reason: str  # a few words in lower case, always the same for one reason: "blank line"
     line: int
-    text: str = ""  # an example of what is left out
+    text: str = ""  # what was skipped, as an example for reports
 
 
 class Notice(NamedTuple):
-    """Something that a person should hear of once for the file: it looks quoted, its first row looks like a header."""
+    """A remark for the user about the file: its cells look quoted, its first row looks like a header."""
 
     line: int
-    message: str  # what was seen and which setting to change
+    message: str  # what was found and which setting to change
     raw: str = ""
 
 
 class Frame(NamedTuple):
-    """Text around units that changes if one of them is translated, such as the tags of a target that is missing."""
+    """Text around units that changes when one of them is translated, such as the tags of a missing target."""
 
     raw: str
-    changed: str
-    keys: tuple[str, ...]  # of those units
+    changed: str  # replaces `raw` if any of the units is translated
+    keys: tuple[str, ...]  # of the units
 
 
 Piece = str | Unit | Skip | Notice | Frame
-"""A str is copied as it is."""
+"""A str is copied unchanged."""
 
 
 class Options(NamedTuple):
-    """What a reader is told beside the file. Every field has the default of the setting of that name."""
+    """A reader's options. Each field has the default of the setting with its name."""
 
-    direction: Direction  # the languages wanted; a file of several picks its texts by them
-    source_column: int = 0  # of a table, counted from 0
+    direction: Direction  # source and target; selects texts in multilingual files
+    source_column: int = 0  # tables: counted from 0
     target_column: int = 1
-    quoting: bool = False  # a table's cells may be quoted as spreadsheets do it
-    header: bool = False  # a table's first row names its columns
+    quoting: bool = False  # tables: cells may be quoted (RFC 4180)
+    header: bool = False  # tables: the first row names the columns
     delimiter: str = "\t"
 
 
 def write(pieces: Iterable[Piece], translations: Mapping[str, str]) -> Iterator[str]:
-    """Yield the text of a file with translations put in: `translations` maps the keys of units to their targets.
+    """Yield the text of a file with `translations`, which maps the keys of units to their targets.
 
-    A unit without an entry keeps its raw text.
+    Units without an entry keep their raw text.
     """
     for piece in pieces:
         match piece:

@@ -1,6 +1,6 @@
-"""Plural forms of gettext: which form stands for one thing, from the C expression in a catalogue's header.
+"""Plural forms of gettext: which form is the singular, by the C expression in a catalogue's header.
 
-The expression is parsed here and never handed to `eval`.
+The expression is parsed here, never passed to `eval`.
 """
 
 import operator
@@ -14,7 +14,7 @@ from seqloom.text import placeholders
 _HEADER = re.compile(r"nplurals\s*=\s*([0-9]{1,3})\s*;\s*plural\s*=\s*([^;\n]{1,500})")
 _TOKEN = re.compile(r"\s*(?:([0-9]{1,9})|(n)|(\|\||&&|==|!=|<=|>=|[-+*/%<>!?:()]))")
 _MOST_NESTED = 40
-_SAMPLE = range(200)  # numbers that the expression is tried with
+_SAMPLE = range(200)  # the expression is evaluated for these numbers
 
 _Value = Callable[[int], int]
 
@@ -26,21 +26,21 @@ _BINARY: list[dict[str, Callable[[int, int], int]]] = [
     {"+": operator.add, "-": operator.sub},
     {"*": operator.mul, "/": operator.floordiv, "%": operator.mod},
 ]
-"""The operators of C by precedence, loosest first."""
+"""C's binary operators by precedence, lowest first."""
 
 
 class Plurals(NamedTuple):
-    """What a header says about plural forms."""
+    """The plural rule declared in a header."""
 
     forms: int
-    singular: int | None  # the form that one thing takes; None if every number takes the same form
-    shared: bool  # other numbers take that form too, as 21 does in Russian
+    singular: int | None  # the form for n = 1; None if every number takes the same form
+    shared: bool  # other numbers take the singular form too, as 21 does in Russian
 
     def source(self, form: int, one: str, many: str, target: str) -> str:
-        """Return the source text that a form translates.
+        """Return the source text, `one` or `many`, that a form translates.
 
-        That is `one` for the singular form, else `many`. If the singular form is shared with other numbers, it holds
-        the number itself more often than not: then `many` is right if only its placeholders are those of `target`.
+        That is `one` for the singular form, else `many`. A singular form shared with other numbers usually contains the
+        number; it translates `many` if its placeholders are those of `many` and not those of `one`.
         """
         if form != self.singular:
             return many
@@ -50,12 +50,12 @@ class Plurals(NamedTuple):
 
 
 GERMANIC = Plurals(2, 0, False)
-"""One thing against all other numbers: what gettext assumes if a header says nothing."""
+"""n = 1 against all other numbers: gettext's default if the header declares no rule."""
 
 
 @lru_cache(maxsize=64)
 def plurals_of(header: str) -> Plurals | None:
-    """Return what the header of a catalogue says about plural forms; None if nothing, or nothing that can be read."""
+    """Return the plural rule in a catalogue's header; None if it has none or an invalid one."""
     found = _HEADER.search(header)
     if found is None:
         return None
@@ -73,7 +73,7 @@ def plurals_of(header: str) -> Plurals | None:
 
 
 class _Parser:
-    """Turns an expression in `n` into a function of n. Raises `ValueError` if it is none."""
+    """Compiles an expression in `n` to a function of n. Raises `ValueError` if the expression is invalid."""
 
     def __init__(self, expression: str) -> None:
         self._tokens, end, self._nested = [], 0, 0
@@ -142,7 +142,7 @@ class _Parser:
         token = self._tokens.pop()
         if token == "n":
             return lambda n: n
-        number = int(token)  # a ValueError if it is an operator
+        number = int(token)  # raises ValueError for an operator
         return lambda n: number
 
 

@@ -1,7 +1,7 @@
-"""Catalogues of gettext as people edit them, `.po` and `.pot`.
+"""Editable gettext catalogues, `.po` and `.pot`.
 
-A line ends at LF only: U+0085 and U+2028 inside a string are text. A translation is written back in the wrapping that
-the file has, and one that was fuzzy no longer is.
+Only LF ends a line: U+0085 and U+2028 within a string are text. Translations are wrapped in the file's style, and a
+translated message is no longer fuzzy.
 """
 
 import re
@@ -24,17 +24,17 @@ _BYTE = re.compile(r"\\x([0-9A-Fa-f]{1,2})|\\([0-7]{1,3})")
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", '"': '"', "\\": "\\"}
 _WRITTEN = {ord(character): f"\\{name}" for name, character in _NAMED.items()}
 _WRITTEN |= {code: f"\\{code:03o}" for code in range(32) if code not in _WRITTEN}
-_WIDTH = 79  # columns of a wrapped line, its quotes included
-_MOST_LINES = 10_000  # of one message
+_WIDTH = 79  # columns of a wrapped line, including quotes
+_MOST_LINES = 10_000  # per message
 _CHARSET = re.compile(rb"charset=([A-Za-z0-9_.:+-]{1,40})")
 _COMMENTED = re.compile(r"#~(?!\|)[ \t]?")
 _SPACE = " \t\f\v"
 
 
 def charset(head: bytes) -> str | None:
-    """Return the charset in the header of a `.po` that begins with `head`; None if it has none.
+    """Return the charset declared in the header of a `.po` that begins with `head`, or None.
 
-    The header is the first message. Comments do not count.
+    The header is the first message; comments are ignored.
     """
     strings, messages = [], 0
     for line in head.split(b"\n"):
@@ -48,16 +48,16 @@ def charset(head: bytes) -> str | None:
 
 
 def charset_of(header: bytes) -> str | None:
-    """Return the charset that the text of a header names; None if none, or the placeholder of a template."""
+    """Return the charset that a header names; None if it names none, or still contains a template's placeholder."""
     found = _CHARSET.search(header)
     return None if found is None or found[1].upper() == b"CHARSET" else found[1].decode("ascii")
 
 
 def read_po(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield a unit for every message and every plural form, flagged if it is fuzzy or obsolete; the rest is copied.
+    """Yield a unit for every message and every plural form, flagged if fuzzy or obsolete; everything else is copied.
 
     Raises:
-        FormatError: a line is none of a catalogue's, or a message has no translation field.
+        FormatError: a line has invalid syntax, or a message has no msgstr.
     """
     reader = _Reader(text, file)
     catalogue, forms = survey(
@@ -85,15 +85,15 @@ def read_po(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
 class _Field(NamedTuple):
     name: str
     form: int
-    line: int  # in the entry, from 0
-    column: int  # of its first quote
+    line: int  # within the entry, from 0
+    column: int  # of the first quote
     strings: list[str]
-    until: list[int]  # last line and its end; a list, as it moves on with every line
+    until: list[int]  # last line and its end; a list, because every further line updates it
 
 
 @dataclass(slots=True)
 class _Style:
-    """How the strings of a file are laid out, as far as it was read."""
+    """How the strings read so far are laid out."""
 
     line_end: str = "\n"
     wrapped: bool = True
@@ -101,7 +101,7 @@ class _Style:
 
 @dataclass(slots=True)
 class _Entry:
-    """The lines of one message. A fuzzy one begins at the comment that says so."""
+    """The lines of one message. A fuzzy entry begins at its flag comment."""
 
     line: int
     where: str
@@ -114,21 +114,21 @@ class _Entry:
 
     @property
     def raw(self) -> str:
-        """The text of all lines."""
+        """All lines as one string."""
         return "".join(self.lines)
 
     def has(self, *names: str) -> bool:
-        """Return whether one of these fields was read."""
+        """Return whether any of these fields was read."""
         return any(each.name in names for each in self.fields)
 
     def message(self) -> Message:
-        """Return what the fields say."""
+        """Return the parsed fields."""
         texts = {each.name: self._text(each) for each in self.fields if each.name != "msgstr"}
         forms = {each.form: self._text(each) for each in self.fields if each.name == "msgstr"}
         return Message(texts.get("msgctxt"), texts["msgid"], texts.get("msgid_plural"), forms)
 
     def pieces(self, message: Message, sources: dict[int, str]) -> Iterator[Piece]:
-        """Yield the entry's text with a unit for each form."""
+        """Yield the entry's text with a unit for each plural form."""
         begins, place = [], 0
         for line in self.lines:
             begins.append(place)
@@ -162,7 +162,7 @@ class _Entry:
             return "\\".join(map(self._unescaped, parts))
         except ValueError as error:
             raise FormatError(
-                f"{self.where}: line {self.line}: the bytes of an escape are not {self.encoding}: {error}"
+                f"{self.where}: line {self.line}: escaped bytes are not valid {self.encoding}: {error}"
             ) from error
 
     def _unescaped(self, text: str) -> str:
@@ -178,7 +178,7 @@ class _Entry:
 
 
 class _Reader:
-    """Groups the lines of a file into entries; lines between them are strings."""
+    """Groups lines into entries; lines between entries are strings."""
 
     def __init__(self, text: str, file: TextFile) -> None:
         self._text, self._where, self._encoding = text, file.where, file.encoding
@@ -186,7 +186,7 @@ class _Reader:
         self._open: _Entry | None = None
 
     def entries(self) -> Iterator[str | _Entry]:
-        """Yield what the file holds, from its beginning."""
+        """Yield the file's entries and the lines between them, from the beginning."""
         self._open, self._style = None, _Style("\r\n" if "\r\n" in self._text[:10_000] else "\n")
         for number, line in enumerate(_lines(self._text), 1):
             content = line.rstrip("\r\n")
@@ -223,12 +223,12 @@ class _Reader:
         if quoted is None:
             raise self._fault(
                 number,
-                f"{content[:40]!r} is no line of a catalogue: valid are comments, which begin with #, and msgctxt, "
-                "msgid, msgid_plural or msgstr with a text in double quotes, or such a text alone",
+                f"invalid line {content[:40]!r}: expected a comment beginning with #, or a string in double quotes, "
+                "optionally after msgctxt, msgid, msgid_plural or msgstr",
             )
         if keyword is None:
             if self._open is None or not self._open.fields:
-                raise self._fault(number, "a text without msgid or msgstr before it")
+                raise self._fault(number, "a string without msgid or msgstr before it")
             self._open.lines.append(line)
             last = self._open.fields[-1]
             last.strings.append(quoted[1])
@@ -259,7 +259,7 @@ class _Reader:
         entry.fields.append(_Field(name, form, at, quoted.start(1), [quoted[1]], [at, quoted.end(1)]))
 
     def _expect(self, entry: _Entry, name: str, form: int, number: int) -> None:
-        """Fields have an order, and none comes twice."""
+        """Check that fields come in order and that none is repeated."""
         order = {"msgctxt": 0, "msgid": 1, "msgid_plural": 2, "msgstr": 3}
         last = order[entry.fields[-1].name] if entry.fields else -1
         if name == "msgstr":
@@ -267,13 +267,11 @@ class _Reader:
         else:
             right = order[name] > last and (name != "msgid_plural" or last == 1)
         if not right:
-            raise self._fault(
-                number, f"{name} stands where it cannot: an entry is msgctxt, msgid, msgid_plural, msgstr"
-            )
+            raise self._fault(number, f"misplaced {name}: the order of fields is msgctxt, msgid, msgid_plural, msgstr")
 
     def _bound(self, number: int) -> None:
         if self._open is not None and len(self._open.lines) > _MOST_LINES:
-            raise self._fault(number, f"a message has more than {_MOST_LINES:,} lines")
+            raise self._fault(number, f"a message is longer than {_MOST_LINES:,} lines")
 
     def _start(self, number: int) -> None:
         self._open = _Entry(number, self._where, self._encoding, self._style)
@@ -307,7 +305,7 @@ def _is_fuzzy(comment: str) -> bool:
 
 
 def _put(translation: str, style: _Style, comment: str) -> str:
-    """The translation in quotes, on lines of its own if it has several or is too long for one."""
+    """The translation in quotes, split over several lines at line feeds and where it is too long for one."""
     lines = _at_line_feeds(translation)
     if style.wrapped:
         lines = [part for line in lines for part in _wrapped(line)]
@@ -334,7 +332,7 @@ def _wrapped(line: str) -> Iterator[str]:
 
 
 def _put_certain(translation: str, before: str, put: "partial[str]") -> str:
-    """The same for the first form of a fuzzy entry, whose flag and previous texts (`#|`) go."""
+    """The same for the first form of a fuzzy entry, without the flag `fuzzy` and previous texts (`#|`)."""
     kept = []
     for line in _lines(before):
         content = line.rstrip("\r\n")

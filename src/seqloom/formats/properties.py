@@ -1,7 +1,8 @@
-r"""The format `properties`: Java's `.properties`, a file per language, `key=text` a line.
+r"""The format `properties`: Java's `.properties`, one file per language, one `key=text` per line.
 
-As Java 9 and newer do, a file is read as UTF-8 if its first 64 kB are that, else as Latin-1. What a file cannot hold
-directly is written as `\uXXXX`; one of ASCII alone stays so, as older programs read it as Latin-1.
+As in Java 9 and newer, a file is read as UTF-8 if its first 64 kB are valid UTF-8, else as Latin-1. Characters that the
+file's encoding cannot represent are written as `\uXXXX`. A pure ASCII file stays ASCII, because older programs read it
+as Latin-1.
 """
 
 import codecs
@@ -31,7 +32,7 @@ _C1 = re.compile("[\x80-\x9f]")
 
 
 def declared(head: bytes) -> str | None:
-    """Return `latin-1` for a file that is not UTF-8."""
+    """Return `latin-1` if the file is not UTF-8, else None."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < BLOCK)
     except UnicodeDecodeError:
@@ -40,16 +41,16 @@ def declared(head: bytes) -> str | None:
 
 
 def read_properties(file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield a unit for every key. MessageFormat's quotes and arguments stay as they are.
+    """Yield a unit for every key. Quotes and arguments of MessageFormat are left unchanged.
 
     Raises:
-        FormatError: an escape is broken; its line is named.
+        FormatError: an escape is invalid; the error names the line.
     """
     text = file.read()
     found = _C1.search(text) if file.encoding == "iso8859-1" and file.setting is None else None
     if found is not None:
         line = _ends(text, 0, found.start()) + 1
-        yield Notice(line, f"holds the control character {found[0]!r} in Latin-1: `encoding: cp1252` may be right")
+        yield Notice(line, f"contains the control character {found[0]!r} in Latin-1: `encoding: cp1252` may be right")
     direct = "ascii" if text.isascii() else file.encoding
     yield from last_of_each(lambda: _pieces(text, file.where, direct))
 
@@ -61,7 +62,7 @@ def _pieces(text: str, where: str, direct: str) -> Iterator[Piece]:
         passed = _PASSED_OVER.match(text, place)
         if passed is None:
             found = _LINE.match(text, place)
-            if found is None:  # every part may be empty
+            if found is None:  # cannot happen: every part of the pattern may be empty
                 break
             key, source = found["key"], found["text"]
             if "\\" in found[0]:
@@ -81,7 +82,7 @@ def _pieces(text: str, where: str, direct: str) -> Iterator[Piece]:
 
 
 def _ends(text: str, begin: int, end: int) -> int:
-    """How many lines end there: CR LF is one end."""
+    """How many lines end in this range; CR LF counts once."""
     ends = text.count("\n", begin, end) + text.count("\r", begin, end)
     return ends - text.count("\r\n", begin, end)
 
@@ -91,7 +92,7 @@ def _unescaped(raw: str, where: str, line: int) -> str:
         if found[1] is not None:
             return chr(int(found[1], 16))
         if found[2] is None:
-            return ""  # the line goes on
+            return ""  # a line continuation
         if found[2] == "u":
             raise FormatError(f"{where}: line {line}: \\u needs four hexadecimal digits: {raw[found.start() :][:6]!r}")
         return _NAMED.get(found[2], found[2])

@@ -1,4 +1,4 @@
-"""Keys that stand in a file twice: programs take the last text of a key, and so do we."""
+"""Duplicate keys: as in the programs that read these files, the last text of a key wins."""
 
 from array import array
 from collections.abc import Callable, Iterator
@@ -9,15 +9,15 @@ from seqloom.formats.pieces import Piece, Skip, Unit
 
 
 def last_of_each(read: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
-    """Yield the pieces that `read` yields; of units with one key all but the last are skips.
+    """Yield the pieces that `read` yields, with all but the last unit of each key turned into skips.
 
-    `read` is called twice. Only hashes of keys are held in memory.
+    `read` is called twice. Memory holds only hashes of the keys.
     """
     found = array("q", (hash(piece.key) for piece in read() if isinstance(piece, Unit)))
-    later: dict[int, int] = {}  # how many of these come before the last
+    later: dict[int, int] = {}  # hash -> how many units precede the last one
     if found:
         hashes = np.frombuffer(found, np.int64)
-        hashes.sort()  # in place, as a file may have many
+        hashes.sort()  # in place: a file may have millions of keys
         values, counts = np.unique(hashes[1:][hashes[1:] == hashes[:-1]], return_counts=True)
         later = dict(zip(values.tolist(), counts.tolist(), strict=True))
     for piece in read():

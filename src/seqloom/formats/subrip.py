@@ -1,7 +1,7 @@
-"""The format `subrip`: subtitles `.srt`, a file per language. The lines of a cue are one text.
+"""The format `subrip`: `.srt` subtitles, one file per language. The lines of a cue form one text.
 
-A cue's key is the time it appears at: cues of two languages pair if they appear at the same time. Numbers and times are
-copied.
+A cue's key is its start time: cues of two languages are paired if they start at the same time. Cue numbers and times
+are copied.
 """
 
 import re
@@ -15,14 +15,14 @@ from seqloom.formats.pieces import Options, Piece, Skip, Unit
 
 _TIME = re.compile(r"\s*(-?[0-9]{1,3}:[0-9]{1,2}:[0-9]{1,2}[,.][0-9]{1,3})\s*-->\s*-?[0-9]{1,3}:[0-9]{1,2}:[0-9]{1,2}")
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_MOST_LINES = 1000  # of one cue
+_MOST_LINES = 1000  # per cue
 
 
 def read_subrip(file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield a unit for every cue that has a text.
+    """Yield a unit for every cue that has text.
 
     Raises:
-        FormatError: the file has lines, but no cue, or a cue is longer than `_MOST_LINES` lines.
+        FormatError: the file has text but no cue, or a cue is longer than `_MOST_LINES` lines.
     """
     cue: _Cue | None = None
     seen: Counter[str] = Counter()
@@ -42,7 +42,7 @@ def read_subrip(file: TextFile, options: Options) -> Iterator[Piece]:
         elif cue is not None:
             cue.lines.append(line)
             if len(cue.lines) > _MOST_LINES:
-                raise FormatError(f"{file.where}: line {cue.line}: a cue has more than {_MOST_LINES:,} lines")
+                raise FormatError(f"{file.where}: line {cue.line}: a cue is longer than {_MOST_LINES:,} lines")
         elif line.strip().isdecimal():
             yield line
         else:
@@ -51,20 +51,20 @@ def read_subrip(file: TextFile, options: Options) -> Iterator[Piece]:
     yield from cue.pieces() if cue else ()
     if strays and not seen:
         raise FormatError(
-            f"{file.where}: line {strays}: not SubRip: the file has no line of times such as "
+            f"{file.where}: line {strays}: not SubRip: no line of the file has times such as "
             "00:00:01,000 --> 00:00:02,500"
         )
 
 
 class _Cue:
-    """The lines of a cue's text."""
+    """The text lines of a cue."""
 
     def __init__(self, key: str, line: int) -> None:
         self.key, self.line = key, line
         self.lines: list[str] = []
 
     def pieces(self, before_cue: bool = False) -> Iterator[Piece]:
-        """Yield the text; `before_cue` if no blank line ends it, so that its last line may be the next cue's number."""
+        """Yield the text. If the next cue follows directly (`before_cue`), the last line may be its number."""
         number = self.lines.pop() if before_cue and self.lines and self.lines[-1].strip().isdecimal() else ""
         if self.lines:
             last = self.lines[-1]
@@ -78,6 +78,6 @@ class _Cue:
 
 
 def _put(translation: str, line_end: str) -> str:
-    """A blank line would end the cue, and a line of times would begin another."""
+    """Drop blank lines, which would end the cue, and rewrite arrows, which could start another."""
     lines = (line.replace("-->", "->") for line in _LINE_END.split(translation))
     return line_end.join(line for line in lines if line.strip())

@@ -1,8 +1,8 @@
-"""Tables, a pair a row: the formats `tsv` and `csv`.
+"""The formats `tsv` and `csv`: tables with one pair per row.
 
-A TSV is plain: TAB between the columns, and a quote is a character like any other. With `quoting`, as always in a CSV,
-cells may be quoted as spreadsheets do it (RFC 4180): a quoted cell may hold delimiters and line breaks, and a quote is
-written twice. A file without `quoting` that looks quoted, and a first row that looks like a header, are noticed.
+TSV is unquoted: TAB separates columns, and quotes are ordinary characters. With `quoting`, always set for CSV, cells
+may be quoted (RFC 4180): quoted cells may contain delimiters and line breaks, and a quote is doubled. If a file without
+`quoting` looks quoted, or its first row looks like a header, a notice says so.
 """
 
 import re
@@ -19,13 +19,13 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*", re.IGNORECASE)
 
 
 def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield a unit for every row, whose key is the number of the row's first line.
+    """Yield a unit for every row; its key is the number of the row's first line.
 
-    Rows may have more columns than are read; rows that have another number of them than the first one are noticed,
-    counted, at the end. Blank rows are skips.
+    Blank rows are skipped. Rows may have additional columns; if their number varies, a final notice says how many rows
+    differ from the first.
 
     Raises:
-        FormatError: a row has too few columns or no source, or a quoted cell never ends.
+        FormatError: a row has too few columns or no source, or a quoted cell is never closed.
     """
     needed = max(options.source_column, options.target_column) + 1
     width, odd, quoted = 0, list[int](), 0
@@ -41,9 +41,9 @@ def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
             continue
         if len(texts) < needed:
             between = _NAMES.get(options.delimiter, options.delimiter)
-            hint = "; a quoted cell may go on in the next line: set `quoting: true`" if row.raw.count('"') % 2 else ""
+            hint = "; if quoted cells may span lines, set `quoting: true`" if row.raw.count('"') % 2 else ""
             raise FormatError(
-                f"{where}: has {len(texts)} column(s) separated by {between}, needs at least {needed}{hint}"
+                f"{where}: found {len(texts)} column(s) separated by {between}, need at least {needed}{hint}"
             )
         source, target = texts[options.source_column], texts[options.target_column]
         if row.line == 1 and _looks_like_header(source, target):
@@ -54,10 +54,11 @@ def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
         if not options.quoting and quoted < 2 and _is_quoted(source) and _is_quoted(target):
             quoted += 2 if '""' in source[1:-1] + target[1:-1] else 1
             if quoted >= 2:
-                yield Notice(row.line, "cells are in quotes, as a spreadsheet writes them: set `quoting: true`")
+                yield Notice(row.line, "cells are quoted as by a spreadsheet: set `quoting: true`")
         if not source.strip():
             raise FormatError(
-                f"{where}: the source (column {options.source_column}, counted from 0) is empty; fill or delete it"
+                f"{where}: the source (column {options.source_column}, counted from 0) is empty; fill it or delete "
+                "the row"
             )
         begin, cell = row.raw_before(options.target_column), row.cells[options.target_column]
         yield begin
@@ -71,7 +72,7 @@ def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
         )
         yield row.raw[len(begin) + len(cell.raw) :]
     if odd:
-        yield Notice(odd[0], f"{len(odd):,} rows have another number of columns than the first one, which has {width}")
+        yield Notice(odd[0], f"{len(odd):,} rows do not have {width} columns like the first row")
 
 
 class _Cell(NamedTuple):
@@ -85,7 +86,7 @@ class _Row(NamedTuple):
     line: int
 
     def raw_before(self, column: int) -> str:
-        """What stands before a cell: the cells before it, each with its delimiter."""
+        """The raw text before a cell: the preceding cells, each with its delimiter."""
         return self.raw[: sum(len(cell.raw) + 1 for cell in self.cells[:column])]
 
 
@@ -113,7 +114,7 @@ def _quoted_rows(file: TextFile, delimiter: str) -> Iterator[_Row]:
         elif length > LONGEST_LINE:
             break
     if parts:
-        raise FormatError(f"{file.where}: line {first}: a quoted cell begins here and never ends")
+        raise FormatError(f"{file.where}: line {first}: a quoted cell begins here and is never closed")
 
 
 def _cells(row: str, delimiter: str) -> Iterator[str]:

@@ -1,15 +1,16 @@
-"""The format `tmx` (Translation Memory eXchange 1.4): units, each with the same text in several languages.
+"""The format `tmx` (Translation Memory eXchange 1.4): units with the same text in several languages.
 
-Which language of a unit is its source does not matter. The very language comes before one of a region: `en` before
-`en-GB`. Each further variant of the target language is a pair of its own with the first source text; further variants
-of the source language are counted as left out, and so are units that lack one of the languages.
+Any language of a unit can be the source. An exact match is preferred to a regional variant: `en` to `en-GB`. Each
+additional variant of the target language is a separate pair with the first source. Additional source variants, and
+units that lack one of the languages, are skipped and counted.
 
-Native codes (`bpt`, `ept`, `it`, `ph`, `ut`) are placeholders, see `seqloom.formats.inline`; a `ph` that holds a plain
-placeholder such as `{0}` is read as that. `hi` only marks text, which is read. Subflows (`sub`) stay in their code.
+Native codes (`bpt`, `ept`, `it`, `ph`, `ut`) become placeholders (see `seqloom.formats.inline`); a `ph` that contains a
+plain placeholder such as `{0}` is shown as that. The text of `hi` is read without its tags. Subflows (`sub`) remain
+part of their code.
 
-Flags: `machine` if the last to change a translation was `MT!` (`changeid`, else `creationid`), as translation memories
-name their engines, or if a `prop` of the type x-mt or x-origin says so; `draft` and `rejected` as the
-`x-ConfirmationLevel` of Trados.
+Flags: `machine` if a translation was last changed by `MT!` (`changeid`, else `creationid`), the usual name for a
+translation engine, or if a `prop` of type x-mt or x-origin says so; `draft` and `rejected` by Trados'
+`x-ConfirmationLevel`.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,7 +34,7 @@ def read_tmx(file: TextFile, options: Options) -> Iterator[Piece]:
     """Yield a unit for every pair of variants; its key is the number of its `tu`, with `.2` for the second pair.
 
     Raises:
-        FormatError: it is no TMX, or a `tuv` has no language.
+        FormatError: the file is not TMX, or a `tuv` has no language.
     """
     number = 0
     for event in read_xml(file, "tmx", {"tu"}):
@@ -49,7 +50,7 @@ def read_tmx(file: TextFile, options: Options) -> Iterator[Piece]:
 
 class _Variant(NamedTuple):
     language: str
-    element: Element  # the tuv
+    element: Element  # the <tuv>
     seg: Element | None
 
 
@@ -59,7 +60,7 @@ def _read_unit(tree: Tree, number: int, file: TextFile, options: Options) -> Ite
     for element in root.elements("tuv"):
         language = element.get("xml:lang", "lang")
         if not language:
-            raise FormatError(f"{file.where}: line {element.line}: a <tuv> has no language: set its xml:lang")
+            raise FormatError(f"{file.where}: line {element.line}: a <tuv> has no language: add xml:lang")
         variants.append(_Variant(language, element, next(element.elements("seg"), None)))
     sources, targets, others = _chosen(variants, options)
     if not sources or not targets:
@@ -80,7 +81,7 @@ def _read_unit(tree: Tree, number: int, file: TextFile, options: Options) -> Ite
 
 
 def _chosen(variants: list[_Variant], options: Options) -> tuple[list[_Variant], list[_Variant], list[_Variant]]:
-    """The variants that are sources, those that are targets in the order of the file, and those that neither needs."""
+    """Return the source variants, the target variants in document order, and the regional variants not needed."""
     sides: list[list[_Variant]] = []
     for wanted, other in (options.direction, options.direction[::-1]):
         found = [

@@ -1,16 +1,16 @@
-"""The format `xliff` (1.2, 2.0 and 2.1): documents that are translated from one language to another.
+"""The format `xliff` (versions 1.2, 2.0 and 2.1): documents translated from one language to another.
 
-A unit that is cut into segments gives a pair for each: a segment of the source and that of the target with its `mid`
-(1.2) or in the same `segment` (2). Whole units are never paired with segments. A part without translation is a unit
-without target, and gets one by `put`. Alternatives (`alt-trans`, matches), notes and subflows are no texts.
+A segmented unit gives one pair per segment: source and target segments with the same `mid` (1.2), or in the same
+`segment` (2.x). Whole units are never paired with segments. An untranslated segment is a unit without a target; `put`
+adds one. Alternatives (`alt-trans`, matches), notes and subflows are not read.
 
-Inline elements are placeholders (see `seqloom.formats.inline`); one is read as what it stands for if the file says so
-by `equiv-text`, `equiv`, `disp` or `dataRef` in the form of a placeholder: `{0}`, `%s`, `<br/>`. Marks (`mrk`) are read
-as the text in them, but one that is protected is a placeholder, and one that Trados marks as deleted is left out.
+Inline elements become placeholders (see `seqloom.formats.inline`). An element is shown as its `equiv-text`, `equiv`,
+`disp` or `dataRef` if that is itself a placeholder: `{0}`, `%s`, `<br/>`. Marks (`mrk`) are replaced by their text,
+except that protected ones are placeholders and those that Trados marks as deleted are dropped.
 
-What the file says about a translation becomes flags: see `seqloom.formats.xliff_states`. `translate="no"` is the flag
-`untranslatable`. A language is that of the text (`xml:lang`), else of its file. A file that names no target
-language is read as the one that is wanted, which is noticed.
+`seqloom.formats.xliff_states` turns states into flags; `translate="no"` is the flag `untranslatable`. A text's
+language is its `xml:lang`, else that of its file. A file that declares no target language is read as the wanted one,
+with a notice.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,10 +25,10 @@ from seqloom.formats.xml import Element, End, Start, Tree, read_xml
 
 
 def read_xliff(file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield a unit for every segment; its key holds the number and the id of its unit, and the id of the segment.
+    """Yield a unit for every segment; its key consists of the unit's number and id and the segment's id.
 
     Raises:
-        FormatError: it is no XLIFF.
+        FormatError: the file is not XLIFF.
     """
     scopes = [_Scope("", "", "", translate=True)]
     number, version, told = 0, "", False
@@ -47,8 +47,8 @@ def read_xliff(file: TextFile, options: Options) -> Iterator[Piece]:
                     told = True
                     yield Notice(
                         root.line,
-                        f"names no target language; it is read as {options.direction.target}. If it is another, set "
-                        "`direction` of this corpus (corpora.NAME.direction)",
+                        f"declares no target language and is read as {options.direction.target}; if that is wrong, set "
+                        "corpora.NAME.direction",
                     )
                 number += 1
                 unit = read_unit_2 if version.startswith("2") else read_unit_1
@@ -67,7 +67,7 @@ def read_xliff(file: TextFile, options: Options) -> Iterator[Piece]:
 
 
 class _Scope(NamedTuple):
-    """What holds for the units within an element."""
+    """Attributes that units inherit from the elements around them."""
 
     source: str
     target: str
@@ -90,7 +90,7 @@ class _Scope(NamedTuple):
 
 
 def _own_language(element: Element) -> bool:
-    """Whether a target within says its language."""
+    """Whether a target inside the element declares its language."""
     return any(
         (each.name == "target" and bool(each.get("xml:lang"))) or (each.name == "segment" and _own_language(each))
         for each in element.elements()

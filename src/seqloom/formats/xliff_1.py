@@ -1,4 +1,4 @@
-"""The units of XLIFF 1.2, and what SDL Trados, memoQ, MateCat, Okapi and Phrase make of them."""
+"""Units of XLIFF 1.2, including the dialects of SDL Trados, memoQ, MateCat, Okapi and Phrase."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -45,12 +45,12 @@ def read_unit_1(tree: Tree, place: Place) -> Iterator[Piece]:
 
 
 class _Reader:
-    """The state of reading one unit."""
+    """State while reading one unit."""
 
     def __init__(self, tree: Tree, place: Place, last: Element, target: Element | None) -> None:
         self.parts = Parts(tree)
         self._tree, self._place = tree, place
-        self._last, self._target = last, target  # the element that a missing target follows
+        self._last, self._target = last, target  # a missing target is inserted after `last`
         state = "" if target is None else target.get("state")
         qualifier = "" if target is None else target.get("state-qualifier")
         self._flags: Sequence[Flag] = (
@@ -59,7 +59,7 @@ class _Reader:
         )
 
     def whole(self, source: Element) -> None:
-        """Read a unit that is not cut into segments."""
+        """Read an unsegmented unit."""
         tree, target = self._tree, self._target
         texts = read_texts(tree, source, target, RULES, self._place.encoding)
         (before, after), raw = self._tags(source), "" if target is None else tree.cut(target.begin, target.end)
@@ -68,7 +68,7 @@ class _Reader:
         self.parts.add(self._last.end if target is None else target.begin, unit)
 
     def segments(self, around: Element, segments: list[Element]) -> None:
-        """Read a unit whose source is cut into segments, and its target too if there is one."""
+        """Read a unit whose source, and target if present, is segmented."""
         tree, target = self._tree, self._target
         translated = {} if target is None else {each.get("mid"): each for each in reversed(list(_segments(target)))}
         keys = tuple(f"{self._place.key}/{mid}" for mid in dict.fromkeys(each.get("mid") for each in segments))
@@ -86,7 +86,7 @@ class _Reader:
             mid, gap = segment.get("mid"), tree.cut(last, segment.begin)
             gap, last = gap if gap.isspace() else "", segment.end
             if mid in seen:
-                self.parts.add(at, Skip("", "segment with the id of another", segment.line, segment.text()))
+                self.parts.add(at, Skip("", "duplicate segment id", segment.line, segment.text()))
                 continue
             seen.add(mid)
             other = translated.pop(mid, None)
@@ -94,7 +94,7 @@ class _Reader:
             place = self._place._replace(key=f"{self._place.key}/{mid}")
             flags = (*self._flags, *self._trados(mid))
             if anew and segment.inner < segment.end:
-                # The new target is the source again, with other texts in its segments.
+                # The new target copies the source's markup around translated segments.
                 self.parts.add(at, Frame(raw, opening + tree.cut(end, segment.inner), keys))
                 at, raw, opening, end = at + len(raw.encode()), "", "", segment.close
                 self.parts.add(at, as_unit(texts, place, "", texts.write, segment.line, flags))
@@ -113,7 +113,7 @@ class _Reader:
             self.parts.add(other.begin, Skip("", "no source", other.line, other.text()))
 
     def _tags(self, source: Element) -> tuple[str, str]:
-        """The tags of the target that is written."""
+        """The tags of the target to write."""
         tree, target = self._tree, self._target
         if target is None:
             before, after = target_tags(tree, source, self._place, "translated")
@@ -133,7 +133,7 @@ class _Reader:
 
 
 def _segments(element: Element) -> Iterator[Element]:
-    """The marks of segments within, in their order."""
+    """Yield the segment marks within an element, in document order."""
     for each in element.elements():
         if each.name == "mrk" and each.get("mtype") == "seg":
             yield each

@@ -1,4 +1,4 @@
-"""The units of XLIFF 2.0 and 2.1."""
+"""Units of XLIFF 2.0 and 2.1."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""What the versions of XLIFF share: where a unit stands, and how a target is written."""
+"""What all versions of XLIFF share: the context of a unit, and the writing of targets."""
 
 import base64
 import re
@@ -23,14 +23,14 @@ from seqloom.formats.xml import Element, Tree, attribute, escape
 
 
 class Place(NamedTuple):
-    """What is known of a unit from outside."""
+    """What the surrounding document determines about a unit."""
 
     key: str
     languages: tuple[str, str]
     document: str
     untranslatable: bool
     encoding: str
-    wanted: str  # the target language to write if the file names none
+    wanted: str  # the target language to write if the file declares none
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Texts:
 
 
 def read_texts(tree: Tree, source: Element, target: Element | None, rules: Rules, encoding: str) -> Texts:
-    """Read the texts of two elements, with the same placeholders on both sides."""
+    """Read two elements, using the same placeholders on both sides."""
     left = read_content(tree, source, rules)
     right = None if target is None else read_content(tree, target, rules)
     further = label(left, right)
@@ -52,7 +52,7 @@ def read_texts(tree: Tree, source: Element, target: Element | None, rules: Rules
 
 
 def as_unit(texts: Texts, place: Place, raw: str, put: Callable[[str], str], line: int, flags: Sequence[Flag]) -> Unit:
-    """Return the unit of two texts."""
+    """Return a unit for the two texts."""
     target = "" if texts.target is None else shown(texts.target)
     marked: tuple[Flag, ...] = ("untranslatable",) if place.untranslatable else ()
     return Unit(
@@ -69,13 +69,13 @@ def as_unit(texts: Texts, place: Place, raw: str, put: Callable[[str], str], lin
 
 
 def languages(place: Place, source: Element, target: Element | None) -> tuple[str, str]:
-    """Return the languages that texts say, else those of their file."""
+    """Return the languages that the elements declare, else those of the file."""
     own = "" if target is None else target.get("xml:lang")
     return source.get("xml:lang") or place.languages[0], own or place.languages[1]
 
 
 def target_tags(tree: Tree, source: Element, place: Place, state: str | None) -> tuple[str, str]:
-    """Return the tags of a new target, with the prefix of the source's namespace."""
+    """Return the tags of a new target, with the namespace prefix of the source's tags."""
     name = re.split(r"[\s/>]", tree.cut(source.begin, source.inner)[1:], maxsplit=1)[0]
     name = name.removesuffix("source").removesuffix("seg-") + "target"
     tag = attribute(f"<{name}>", "state", state)
@@ -85,19 +85,22 @@ def target_tags(tree: Tree, source: Element, place: Place, state: str | None) ->
 
 
 def indent(tree: Tree, root: Element, source: Element) -> str:
-    """Return the white space before a source, which a target below it gets too."""
+    """Return the white space before the source, which a target inserted below it repeats."""
     end = max((each.end for each in root.elements() if each.end <= source.begin), default=root.inner)
     before = tree.cut(end, source.begin)
     return before if before.isspace() else ""
 
 
 def put_between(translation: str, before: str, write: Callable[[str], str], after: str) -> str:
-    """Return a translation with what stands around it."""
+    """Return a translation between `before` and `after`."""
     return before + write(translation) + after
 
 
 def spelled(element: Element, *names: str) -> str:
-    """Return what an attribute says that a code stands for, if that is a placeholder, else what is in the code."""
+    """Return the placeholder that a code's attributes declare, else the code's content if that is a plain placeholder.
+
+    Empty if neither is a placeholder.
+    """
     for name in names:
         said = element.get(name)
         if said.startswith("base64:"):  # MateCat
@@ -112,19 +115,19 @@ def spelled(element: Element, *names: str) -> str:
 
 
 class Parts:
-    """Collects the pieces of a tree by their places, and yields them with what stands between."""
+    """Collects the pieces of a tree by position, and yields them with the text between them."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._found: list[tuple[int, int, Piece]] = []  # place, what it covers, piece
+        self._found: list[tuple[int, int, Piece]] = []  # position, length, piece
 
     def add(self, place: int, piece: Piece) -> None:
-        """Take a piece that stands at a place of the source."""
+        """Add a piece that begins at the byte offset `place` of the source."""
         raw = piece if isinstance(piece, str) else piece.raw
         self._found.append((place, len(raw.encode()), piece))
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield everything in order; pieces of one place stay as they came."""
+        """Yield everything in document order; pieces at the same position keep the order in which they were added."""
         end = 0
         for place, length, piece in sorted(self._found, key=lambda each: each[0]):
             if place > end:

@@ -1,9 +1,9 @@
-"""What an XLIFF file says about a translation, in the words of its version and of the program that wrote it, as flags.
+"""Flags for the states of XLIFF 1.2 and 2.x and the extensions of Trados, memoQ and Phrase.
 
-A state that XLIFF 1.2 or 2 does not define (`x-...`) is understood if its name holds a word such as mt, fuzzy, draft or
-rejected; else the translation counts. What a machine or a memory suggested counts once a person has confirmed it: the
-state is final or signed-off, or `approved` is yes. "Translated" confirms a memory's suggestion, but not a machine's,
-because programs set that state by themselves.
+A state that the specification does not define (`x-...`) is classified by words in its name, such as mt, fuzzy, draft or
+rejected; without such a word it adds no flag. Suggestions by machine translation or a memory count once a person has
+confirmed them: the state is final, reviewed or signed-off, or `approved` is yes. The state "translated" confirms a
+memory's suggestion but not machine translation, because programs set that state automatically.
 """
 
 import re
@@ -68,7 +68,7 @@ _MEMOQ: dict[str, Flag] = {
 
 
 def state_flags(state: str, qualifier: str, approved: str) -> Iterator[Flag]:
-    """Yield the flags of a state of XLIFF 1.2 or 2, of a state-qualifier or subState, and of `approved`."""
+    """Yield the flags for a state (1.2 or 2.x), a state-qualifier or subState, and `approved`."""
     if approved == "no":
         yield "unapproved"
     own = _STATES.get(state) or (None if state in _DONE else _by_words(state))
@@ -83,7 +83,7 @@ def state_flags(state: str, qualifier: str, approved: str) -> Iterator[Flag]:
 
 
 def sdl_flags(seg: Element) -> Iterator[Flag]:
-    """Yield the flags of a segment of SDL Trados (`sdl:seg` in `sdl:seg-defs`)."""
+    """Yield the flags for a segment of SDL Trados (`sdl:seg` in `sdl:seg-defs`)."""
     conf = seg.get("conf")
     if conf in _SDL:
         yield _SDL[conf]
@@ -95,7 +95,7 @@ def sdl_flags(seg: Element) -> Iterator[Flag]:
 
 
 def unit_flags(unit: Element) -> Iterator[Flag]:
-    """Yield the flags that memoQ (`mq:status`) and Phrase (`m:confirmed`) write at a unit of XLIFF 1.2."""
+    """Yield the flags for the attributes that memoQ (`mq:status`) and Phrase (`m:confirmed`) add to XLIFF 1.2 units."""
     said = {local(name): value for name, value in unit.attributes.items() if ":" in name}
     status = said.get("status", "")
     if status in _MEMOQ:

@@ -1,7 +1,7 @@
-"""XML that someone else wrote, as a stream that keeps every character: a file of a gigabyte needs no memory.
+"""Streaming XML reader that preserves every character: memory does not grow with the size of the file.
 
-A file whose DTD declares entities is refused, because a small file of that kind can become a large text. Nothing
-outside the file is ever read. `&nbsp;` and the other names of HTML need no declaration; other names are an error.
+A file whose DTD declares entities is rejected, because entities can expand to enormous text. Nothing outside the file
+is ever read. HTML's named characters such as `&nbsp;` need no declaration; other undeclared names are errors.
 """
 
 import re
@@ -17,8 +17,8 @@ from seqloom.formats.encoding import BINARY, LONGEST_LINE, TextFile
 
 LONGEST_TAG = 1 << 18  # bytes
 MOST_ELEMENTS = 5_000  # in one tree
-DEEPEST = 256  # elements in one another
-_SLICE = 1 << 14  # bytes that are parsed at a time
+DEEPEST = 256  # levels of nesting
+_SLICE = 1 << 14  # bytes parsed at a time
 
 _DECLARATION = re.compile(rb"""\s*<\?xml\s[^>]{0,200}?\sencoding\s*=\s*["']([A-Za-z0-9._:-]{1,40})["']""")
 _WIDE = re.compile(r"utf-?(16|32)|ucs|iso-10646", re.IGNORECASE)
@@ -31,43 +31,43 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 @dataclass(slots=True, eq=False)
 class Element:
-    """An element of a tree. Its places are offsets into the source of the tree."""
+    """An element of a tree. Its positions are byte offsets into the source of the tree."""
 
-    name: str  # without the prefix of a namespace
-    attributes: dict[str, str]  # names as written, with their prefix
+    name: str  # without namespace prefix
+    attributes: dict[str, str]  # names as written, with prefix
     line: int
     begin: int
-    inner: int = 0  # where the start tag ends
-    close: int = 0  # where the end tag begins; an empty tag has inner == close == end
+    inner: int = 0  # end of the start tag
+    close: int = 0  # start of the end tag; for an empty tag, inner == close == end
     end: int = 0
     children: list["Element | str"] = field(default_factory=list)
 
     def get(self, *names: str) -> str:
-        """Return the first attribute of these names that is there and not empty, else an empty text."""
+        """Return the first non-empty attribute of these names, else an empty string."""
         return next((self.attributes[name] for name in names if self.attributes.get(name)), "")
 
     def elements(self, *names: str) -> Iterator["Element"]:
-        """Yield the children of these names, or all of them."""
+        """Yield the child elements with these names, or all child elements."""
         return (each for each in self.children if isinstance(each, Element) and (not names or each.name in names))
 
     def text(self) -> str:
-        """Return the text within, of the children too."""
+        """Return the text content, including that of descendants."""
         return "".join(each if isinstance(each, str) else each.text() for each in self.children)
 
 
 class Tree(NamedTuple):
-    """An element that was read whole."""
+    """An element that was read completely."""
 
     root: Element
-    source: bytes  # its part of the file, as UTF-8
+    source: bytes  # its part of the file, in UTF-8
 
     def cut(self, begin: int, end: int) -> str:
-        """Return what stands between two places."""
+        """Return the source between two byte offsets."""
         return self.source[begin:end].decode()
 
 
 class Start(NamedTuple):
-    """An element begins that is no tree."""
+    """The start tag of an element that is not read as a tree."""
 
     name: str
     attributes: dict[str, str]
@@ -76,41 +76,41 @@ class Start(NamedTuple):
 
 
 class End(NamedTuple):
-    """An element ends; `raw` is empty if its tag did both."""
+    """An end tag; `raw` is empty if the start tag was an empty-element tag."""
 
     name: str
     raw: str
 
 
 Event = Start | End | Tree | str
-"""A str is all else, as the file has it."""
+"""A str is anything else, unchanged."""
 
 
 def declared_encoding(head: bytes) -> str | None:
     """Return the encoding that an XML declaration names, or None."""
     found = _DECLARATION.match(head)
     name = found[1].decode() if found else None
-    # A declaration that can be read byte by byte is not UTF-16, whatever it says: someone converted the file.
+    # If the declaration is readable as single bytes, the file was converted from UTF-16 and no longer is.
     if name is None or _WIDE.match(name):
         return None
     return "unknown" if name == BINARY else name
 
 
 def read_xml(file: TextFile, root: str, trees: Collection[str]) -> Iterator[Event]:
-    """Yield what is in a file, in its order; elements named in `trees` come whole.
+    """Yield the contents of a file in order; elements named in `trees` are yielded whole.
 
     Raises:
-        FormatError: it is no XML, its outermost element is not `root`, or one of the limits above is passed. The line
-            is named.
+        FormatError: the file is not XML, its root element is not `root`, or it exceeds a limit of this module. The
+            error names the line.
     """
     return _Reader(file, root, trees).read()
 
 
 def escape(text: str, encoding: str) -> str:
-    """Return a text as XML has it between tags.
+    """Return the text escaped for use between XML tags.
 
-    White space that XML cannot hold becomes a space, other such characters are dropped. A character that `encoding`
-    cannot write becomes a numeric reference.
+    White space that XML does not allow becomes a space; other disallowed characters are dropped. A character that
+    `encoding` cannot represent becomes a numeric reference.
     """
     text = _FORBIDDEN.sub("", _SPACES.sub(" ", text))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
@@ -120,7 +120,7 @@ def escape(text: str, encoding: str) -> str:
 
 
 def attribute(tag: str, name: str, value: str | None) -> str:
-    """Return a start tag with an attribute set, or without it if `value` is None. The value needs no escapes."""
+    """Return a start tag with an attribute set, or removed if `value` is None. The value is not escaped."""
     found = re.search(rf"""\s{re.escape(name)}\s*=\s*("[^"]*"|'[^']*')""", tag)
     written = "" if value is None else f' {name}="{value}"'
     if found is not None:
@@ -130,9 +130,9 @@ def attribute(tag: str, name: str, value: str | None) -> str:
 
 
 def filled(tree: Tree, element: Element, append: bool = False) -> tuple[int, str, tuple[str, str]]:
-    """Return where a new content of an element goes: the place, what it replaces there, and what has to be around it.
+    """Return where new content of an element goes: its offset, the text it replaces, and the tags to put around it.
 
-    With `append` it goes behind what is there.
+    With `append`, it goes after the existing content.
     """
     if element.inner == element.end:
         raw = tree.cut(element.begin, element.end)
@@ -143,7 +143,7 @@ def filled(tree: Tree, element: Element, append: bool = False) -> tuple[int, str
 
 
 def local(name: str) -> str:
-    """Return a name without the prefix of its namespace."""
+    """Return a name without its namespace prefix."""
     return name.rpartition(":")[2]
 
 
@@ -156,7 +156,7 @@ def _holds(encoding: str, character: str) -> bool:
 
 class _Token(NamedTuple):
     kind: str  # start, end, text or other
-    begin: int  # byte of the file, as UTF-8
+    begin: int  # byte offset in the file as UTF-8
     line: int
     name: str
     attributes: dict[str, str]
@@ -164,18 +164,18 @@ class _Token(NamedTuple):
 
 
 class _Reader:
-    """The state of one reading."""
+    """State while reading a file."""
 
     def __init__(self, file: TextFile, root: str, trees: Collection[str]) -> None:
         self._file, self._root, self._trees = file, root, trees
         self._tokens: list[_Token] = []
-        self._buffer, self._base = bytearray(), 0  # what is still needed of the file, and where that begins
-        self._depth, self._joins = 0, False  # how deep expat is; whether text goes on with the last token
-        self._open: list[Element] = []  # of the tree that is being read, the outermost first
-        self._count, self._origin = 0, 0  # elements of that tree, and where it begins
+        self._buffer, self._base = bytearray(), 0  # unconsumed bytes, and their offset in the file
+        self._depth, self._joins = 0, False  # expat's depth; whether text continues the last token
+        self._open: list[Element] = []  # open elements of the current tree, outermost first
+        self._count, self._origin = 0, 0  # of the current tree: number of elements, offset in the file
         parser = expat.ParserCreate("utf-8")
-        parser.UseForeignDTD(True)  # else an entity without declaration is an error before we can look it up
-        parser.specified_attributes = True  # defaults would let a small file become a large one
+        parser.UseForeignDTD(True)  # otherwise expat rejects undeclared entities before we can look them up
+        parser.specified_attributes = True  # defaults from a DTD could make a small file huge
         parser.StartElementHandler = self._on_start
         parser.EndElementHandler = lambda name: self._found("end", name)
         parser.CharacterDataHandler = self._on_text
@@ -193,7 +193,7 @@ class _Reader:
                 found = len(self._tokens)
                 self._parse(bytes(waiting[begin : begin + wait]))
                 begin += wait
-                # A token that is not complete is looked at from its beginning each time, so look less often.
+                # expat rescans an incomplete token from its start each time, so feed it larger slices.
                 wait = 2 * wait if len(self._tokens) == found else _SLICE
                 yield from self._events()
             del waiting[:begin]
@@ -212,16 +212,16 @@ class _Reader:
         if self._open:
             begin, limit, what = self._origin, LONGEST_LINE, f"<{self._open[0].name}>"
         else:
-            begin = max(self._parser.CurrentByteIndex, self._base)  # of the token that is not complete
+            begin = max(self._parser.CurrentByteIndex, self._base)  # of the incomplete token
             head = self._buffer[begin - self._base : begin - self._base + 2]
             limit, what = (LONGEST_LINE, "comment") if head.startswith((b"<!", b"<?")) else (LONGEST_TAG, "tag")
         if self._base + len(self._buffer) - begin > limit + 2 * _SLICE:
-            self._fail(f"a {what} of more than {limit:,} bytes", self._parser.CurrentLineNumber)
+            self._fail(f"a {what} is longer than {limit:,} bytes", self._parser.CurrentLineNumber)
 
     def _fail(self, what: str, line: int) -> None:
         raise FormatError(f"{self._file.where}: line {line}: {what}")
 
-    # What expat finds
+    # Handlers that collect tokens from expat
 
     def _found(self, kind: str, name: str = "", attributes: dict[str, str] | None = None) -> None:
         parser = self._parser
@@ -234,11 +234,11 @@ class _Reader:
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         line = self._parser.CurrentLineNumber
         if self._depth == 0 and local(name) != self._root:
-            what = self._root.upper() if len(self._root) <= 5 else f"file of <{self._root}>"
-            self._fail(f"is no {what}: it begins with <{name[:40]}>, not with <{self._root}>", line)
+            what = self._root.upper() if len(self._root) <= 5 else f"a <{self._root}> file"
+            self._fail(f"not {what}: the root element is <{name[:40]}>, not <{self._root}>", line)
         self._depth += 1
         if self._depth > DEEPEST:
-            self._fail(f"elements stand in one another, more than {DEEPEST} deep", line)
+            self._fail(f"elements are nested deeper than {DEEPEST} levels", line)
         self._found("start", name, attributes)
 
     def _on_text(self, text: str) -> None:
@@ -248,17 +248,17 @@ class _Reader:
 
     def _refuse(self, entity: str, *_: object) -> None:
         self._fail(
-            f"declares the entity {entity[:40]!r}, which is not read: write out what it stands for",
+            f"declares the entity {entity[:40]!r}: entity declarations are not supported; replace it by its text",
             self._parser.CurrentLineNumber,
         )
 
     def _character(self, name: str, line: int) -> str:
         found = html5.get(f"{name};")
         if found is None:
-            self._fail(f"the entity &{name[:40]}; is not declared: write the character, or its number as &#160;", line)
+            self._fail(f"entity &{name[:40]}; is not declared: write the character or a reference such as &#160;", line)
         return found or ""
 
-    # What it is put together to
+    # Assembling tokens into events
 
     def _events(self) -> Iterator[Event]:
         tokens, self._tokens = self._tokens, self._tokens[-1:]
@@ -287,7 +287,7 @@ class _Reader:
         return raw
 
     def _grow(self, token: _Token, end: int) -> Tree | None:
-        """Add a token to the tree that is being read; return the tree with its last one."""
+        """Add a token to the current tree; return the tree if the token completes it."""
         if not self._open:
             self._origin, self._count = token.begin, 0
         match token.kind:
@@ -312,7 +312,7 @@ class _Reader:
         return None
 
     def _attributes(self, token: _Token, raw: str) -> dict[str, str]:
-        """The attributes of a start tag; expat loses the entities that are not declared."""
+        """The attributes of a start tag, including the undeclared entities that expat drops."""
         if "&" not in raw or not _OWN.search(raw.encode()):
             return token.attributes
 

@@ -1,8 +1,8 @@
-"""The format `yaml_catalogue`: a YAML file per language, of which every text is read.
+"""The format `yaml_catalogue`: one YAML file per language; every string is a text.
 
-A text's key is the path to it as a JSON pointer: `/menu/open`. As Rails has it, the only key at the root is the
-language if it looks like one; it is no part of the path. Aliases are never expanded: the text that they repeat is read
-at its anchor. A translation keeps the style of its text if that can hold it, else it is written in double quotes.
+A text's key is its path as a JSON pointer: `/menu/open`. If the root has a single key that looks like a language, as in
+Rails, paths omit it. Aliases are not expanded: an anchored text is read once, at its anchor. A translation keeps the
+style of its text if that style can represent it; otherwise it is written in double quotes.
 """
 
 import re
@@ -18,7 +18,7 @@ from seqloom.formats.paths import MOST_NESTED, below
 from seqloom.formats.pieces import Options, Piece, Skip, Unit
 from seqloom.formats.repeats import last_of_each
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 20 times as fast
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the libyaml loader is 20 times as fast
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 _PLURALS = ("zero", "one", "two", "few", "many", "other")
 _PROPERTIES = re.compile(r"(?:[&!]\S*+\s++)*+")
@@ -28,15 +28,14 @@ _UNPRINTABLE = re.compile(r'["\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufef
 _NAMED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _BLOCK = re.compile(r"[|>][-+]?(?:[ \t][^\n]*)?\r?\n((?:[ \t]*\r?\n)*)( +)")
 _FIRST_OF_PLAIN = re.compile(r"\w")
-_MOST_CHECKED = 2000  # characters; longer translations are quoted
+_MOST_CHECKED = 2000  # characters; longer translations are always quoted
 
 
 def read_yaml_catalogue(file: TextFile, options: Options) -> Iterator[Piece]:
-    """Yield a unit for every text; numbers, dates, yes and no, and keys are copied.
+    """Yield a unit for every string; keys, numbers, dates and booleans are copied.
 
     Raises:
-        FormatError: the file is not YAML, is nested deeper than `MOST_NESTED` levels, has a tag, or a key that is no
-            text.
+        FormatError: the file is not YAML, is nested deeper than `MOST_NESTED` levels, or has a tag or a non-string key.
     """
     text = file.read()
     whole = _one_language(text, file.where)
@@ -55,7 +54,7 @@ def _events(text: str, where: str) -> Iterator[Any]:
 
 
 def _one_language(text: str, where: str) -> bool:
-    """Whether the file is a mapping of one key, which looks like a language."""
+    """Whether the file is a mapping with a single key that looks like a language."""
     depth, keys, is_key = 0, list[str](), True
     for event in _events(text, where):
         scalar = isinstance(event, yaml.ScalarEvent | yaml.AliasEvent)
@@ -79,11 +78,11 @@ class _Level:
     def __init__(self, path: str, mapping: bool) -> None:
         self.path, self.mapping = path, mapping
         self.position = 0
-        self.key: str | None = None  # of the value that comes next
+        self.key: str | None = None  # of the next value; None if a key comes next
 
 
 class _Walk:
-    """One pass over the events of a file."""
+    """A single pass over the events of a file."""
 
     def __init__(self, text: str, where: str, one_language: bool) -> None:
         self._text, self._where, self._one_language = text, where, one_language
@@ -92,7 +91,7 @@ class _Walk:
         self._resolver = _Loader("")
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield what the text holds."""
+        """Yield the pieces of the text."""
         copied = 0
         for event in _events(self._text, self._where):
             if isinstance(event, yaml.DocumentStartEvent):
@@ -114,7 +113,7 @@ class _Walk:
         self._counted = start
         place = f"{self._where}: line {self._line}"
         if getattr(event, "tag", None) not in _TAGS:
-            raise FormatError(f"{place}: has the tag {event.tag[:60]!r}; a catalogue holds texts without tags")
+            raise FormatError(f"{place}: tags such as {event.tag[:60]!r} are not supported in catalogues")
         level = self._levels[-1] if self._levels else None
         if level is not None and level.mapping and level.key is None:
             level.key = self._key(event, place)
@@ -145,7 +144,7 @@ class _Walk:
         if isinstance(event, yaml.AliasEvent):
             return f"*{event.anchor}"
         if not isinstance(event, yaml.ScalarEvent):
-            raise FormatError(f"{place}: a key must be a text, not a list or mapping")
+            raise FormatError(f"{place}: a key must be a string, not a list or mapping")
         return str(event.value)
 
     def _path(self, level: _Level | None, place: str) -> str:
@@ -162,7 +161,7 @@ class _Walk:
 
 
 def _put(translation: str, raw: str, style: str | None) -> str:
-    """`style` is the text's: a quote, | or >, or nothing if it is plain."""
+    """`style` is that of the text: a quote, | or >, or empty if it is plain."""
     candidate = None
     if len(translation) > _MOST_CHECKED:
         pass
@@ -178,7 +177,7 @@ def _put(translation: str, raw: str, style: str | None) -> str:
 
 
 def _block(translation: str, raw: str) -> str:
-    """Lines below a `|`, indented as the text's were; what ends the text's last line ends the translation's."""
+    """Lines below a `|`, with the text's indentation and the text's trailing white space."""
     tail = raw[len(raw.rstrip(_BREAKS)) :]
     block = _BLOCK.match(raw)
     if block is not None:
@@ -193,7 +192,7 @@ def _block(translation: str, raw: str) -> str:
 
 
 def _holds(mapping: str, text: str) -> bool:
-    """Whether a mapping of the one key k says this text."""
+    """Whether a mapping with the single key k parses to this text."""
     try:
         return bool(yaml.load(mapping, Loader=_Loader) == {"k": text})
     except (yaml.YAMLError, ValueError, OverflowError):
@@ -204,7 +203,7 @@ def _in_double_quotes(text: str) -> str:
     def written(found: re.Match[str]) -> str:
         code = ord(found[0])
         if 0xD800 <= code < 0xE000:
-            return "\ufffd"  # YAML has no lone surrogates
+            return "\ufffd"  # YAML cannot represent lone surrogates
         return _NAMED.get(found[0]) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
     return f'"{_UNPRINTABLE.sub(written, text)}"'

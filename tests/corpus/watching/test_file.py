@@ -21,7 +21,7 @@ def here(tmp_path, monkeypatch):
 
 
 def take(here, source):
-    """What download_corpus does with it."""
+    """Fetch the file as download_corpus does."""
     into = here / "raw" / "c"
     into.mkdir(parents=True, exist_ok=True)
     for old in into.rglob("*.*"):
@@ -33,7 +33,7 @@ def take(here, source):
 
 
 @pytest.mark.parametrize("path", ["data/local/po", "data/local/po/app/de.tsv", "data/local/po/app/{lang}.txt"])
-def test_files_are_news_until_they_are_taken(here, path):
+def test_files_are_new_until_they_are_downloaded(here, path):
     folder = here / "data" / "local" / "po" / "app"
     for name in ("de.tsv", "en.txt", "de.txt"):
         (folder / name).write_text("one\teins\n")
@@ -53,7 +53,7 @@ def test_files_are_news_until_they_are_taken(here, path):
     assert not ask_file("c", source, EN_DE, manifest).changed
 
 
-def test_what_changed_in_a_folder_is_counted(here):
+def test_changes_in_a_folder_are_counted(here):
     folder = here / "data" / "local" / "po"
     source = FileSource(kind="file", path="data/local/po", format="tsv")
     for name in "abc":
@@ -79,6 +79,6 @@ def test_a_pinned_file_is_compared_with_its_pin(here):
     assert ask_file("c", both, EN_DE, here / "none").pins == {"sha256": {**pins, "de": new}}
 
 
-def test_a_missing_file_is_told(here):
-    with pytest.raises(SourceError, match=r"there is no data/local/x\.tsv"):
+def test_a_missing_file_is_an_error(here):
+    with pytest.raises(SourceError, match=r"file not found: data/local/x\.tsv"):
         ask_file("c", FileSource(kind="file", path="data/local/x.tsv", format="tsv"), EN_DE, here / "none")

@@ -9,7 +9,7 @@ from seqloom.errors import OfflineError, SourceError
 
 @pytest.fixture
 def index(tmp_path, monkeypatch):
-    """A folder with wheels, which is all that pip is let look at."""
+    """A folder with wheels, as pip's only package index."""
     folder = tmp_path / "index"
     folder.mkdir()
     for version in ("1.0", "1.10", "1.9", "2.0", "1.11rc1"):
@@ -39,19 +39,19 @@ def test_the_newest_allowed_version_is_found(index):
     assert (news.changed, news.known, news.found, news.pins) == (True, "1.0", "1.10", {"version": "1.10"})
 
 
-def test_a_package_that_is_not_watched_asks_nobody():
+def test_an_unwatched_package_is_not_looked_up():
     news = ask_package("c", source("1.0", None), python="/nowhere/python")
     assert (news.changed, news.found) == (False, "1.0")
     assert "set `watch`" in news.why
 
 
-def test_an_unknown_package_is_told(index):
+def test_an_unknown_package_is_an_error(index):
     with pytest.raises(SourceError, match="no wheel of other; see corpora") as caught:
         ask_package("c", source("1.0", ">=1", package="other"))
     assert not isinstance(caught.value, OfflineError)
 
 
-def test_a_dead_index_is_told_at_once(index, monkeypatch):
+def test_an_unreachable_index_fails_at_once(index, monkeypatch):
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", "http://user:secret@127.0.0.1:9/simple")
@@ -66,9 +66,9 @@ def test_a_dead_index_is_told_at_once(index, monkeypatch):
     ("allowed", "found"),
     [(">=1", "2.0"), (">=1,<2", "1.10"), ("==1.9.*", "1.9"), (">=3", None), ("", "2.0"), (">=1.11rc1,<2", None)],
 )
-def test_which_version_is_the_newest(allowed, found):
+def test_the_newest_allowed_version_is_chosen(allowed, found):
     assert newest_allowed(["1.9", "1.10", "2.0", "1.11rc1", "3.dev1", "no version", "1.9.0.dev3"], allowed) == found
 
 
-def test_a_pin_is_never_moved_back(index):
+def test_a_pin_is_never_downgraded(index):
     assert not ask_package("c", source("2.0", "<2")).changed

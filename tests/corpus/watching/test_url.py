@@ -7,7 +7,7 @@ from seqloom.corpus.watching.news import Memory
 from seqloom.corpus.watching.url import ask_url
 from seqloom.errors import OfflineError, SourceError
 
-OLD, NEW = b"one\teins\n", b"two\tzwei\n"  # of one size
+OLD, NEW = b"one\teins\n", b"two\tzwei\n"  # of the same size
 
 
 def sha256(content):
@@ -26,22 +26,22 @@ def source(site):
     return UrlSource.model_validate(content)
 
 
-def test_what_is_pinned_is_no_news_and_is_fetched_once(site, source, depot, memory):
+def test_a_pinned_file_is_unchanged_and_fetched_once(site, source, depot, memory):
     first = ask_url("c", source, depot, memory)
     again = ask_url("c", source, depot, memory)
     assert (first.changed, again.changed) == (False, False)
     assert (again.known, again.found, again.pins) == (sha256(OLD), sha256(OLD), {})
     assert site.methods == ["HEAD", "GET", "HEAD"]
-    assert again.why == "ETag as before"
+    assert again.why == "ETag unchanged"
 
 
-def test_a_changed_file_is_found_by_its_etag_and_lies_where_it_is_looked_for(site, source, depot, memory):
+def test_a_changed_file_is_detected_by_etag_and_stored_for_the_next_fetch(site, source, depot, memory):
     ask_url("c", source, depot, memory)
     site.files["/d/pairs.tsv"], site.etag = NEW, '"2"'
     news = ask_url("c", source, depot, memory)
     assert (news.changed, news.found, news.pins) == (True, sha256(NEW), {"sha256": sha256(NEW)})
     assert depot.find("c", sha256(NEW), lambda name: name == "pairs.tsv").read_bytes() == NEW
-    assert ask_url("c", source, depot, memory).changed  # until it is pinned
+    assert ask_url("c", source, depot, memory).changed  # still new until it is pinned
     assert site.methods.count("GET") == 2
     pinned = source.model_copy(update={"sha256": sha256(NEW)})
     assert not ask_url("c", pinned, depot, memory).changed
@@ -49,7 +49,7 @@ def test_a_changed_file_is_found_by_its_etag_and_lies_where_it_is_looked_for(sit
 
 
 @pytest.mark.parametrize("broken", [None, b"{", b"[]", b'{"%s": 3}'])
-def test_a_lost_memory_costs_a_fetch_and_nothing_else(site, source, depot, tmp_path, broken):
+def test_a_lost_cache_only_costs_another_fetch(site, source, depot, tmp_path, broken):
     file = tmp_path / "watch.json"
     ask_url("c", source, depot, Memory(file))
     if broken is None:
@@ -70,11 +70,11 @@ def test_without_validators_the_size_is_trusted_for_a_day(site, source, depot, m
     assert ask_url("c", source, depot, memory, clock=lambda: 25 * hour).changed
     site.files["/d/pairs.tsv"] = OLD + NEW
     assert ask_url("c", source, depot, memory, clock=lambda: 26 * hour).found == sha256(OLD + NEW)
-    ask_url("c", source, depot, memory, clock=lambda: 1 * hour)  # a clock that was put back
+    ask_url("c", source, depot, memory, clock=lambda: 1 * hour)  # a clock that was set back
     assert site.methods.count("GET") == 4
 
 
-def test_a_server_that_refuses_head_is_asked_otherwise(site, source, depot, memory):
+def test_get_is_used_if_the_server_refuses_head(site, source, depot, memory):
     site.answers_head = False
     assert not ask_url("c", source, depot, memory).changed
     assert not ask_url("c", source, depot, memory).changed
@@ -82,25 +82,25 @@ def test_a_server_that_refuses_head_is_asked_otherwise(site, source, depot, memo
 
 
 @pytest.mark.parametrize(("fault", "kind"), [(404, SourceError), (503, OfflineError), (429, OfflineError)])
-def test_a_refusal_is_told(site, source, depot, memory, fault, kind):
+def test_a_refusal_is_an_error(site, source, depot, memory, fault, kind):
     site.faults = [fault]
     with pytest.raises(kind, match=f"c: .*/d/pairs.tsv: status {fault}") as caught:
         ask_url("c", source, depot, memory)
     assert type(caught.value) is kind
 
 
-def test_a_transfer_that_breaks_off_is_not_hashed(site, source, depot, memory):
+def test_an_interrupted_transfer_is_not_hashed(site, source, depot, memory):
     site.faults = [None, "break"]
-    with pytest.raises(OfflineError, match="broke off"):
+    with pytest.raises(OfflineError, match="the transfer ended at"):
         ask_url("c", source, depot, memory)
     assert not ask_url("c", source, depot, memory).changed
 
 
-def test_a_file_that_grew_too_large_is_refused(site, source, depot, memory):
+def test_a_file_that_grew_too_large_is_rejected(site, source, depot, memory):
     with pytest.raises(SourceError, match="larger than max_bytes"):
         ask_url("c", source.model_copy(update={"max_bytes": 3}), depot, memory)
 
 
-def test_a_dead_host(source, depot, memory):
-    with pytest.raises(OfflineError, match=r"cannot be asked .*connect and ask again"):
+def test_an_unreachable_host_is_an_offline_error(source, depot, memory):
+    with pytest.raises(OfflineError, match=r"cannot be reached .*try again online"):
         ask_url("c", source.model_copy(update={"url": "http://127.0.0.1:9/x?key=secret"}), depot, memory)

@@ -1,1 +1,1 @@
-"""Where corpora come from: each module fetches one kind of source into a folder, checked against its sha256."""
+"""Sources of corpora: each module fetches one kind of source into a folder, verified by sha256."""

@@ -1,7 +1,7 @@
-"""Archives from elsewhere, opened with distrust: nothing leaves the folder, nothing grows beyond its limits.
+"""Extraction of untrusted archives: nothing is written outside the folder, and sizes are limited.
 
-An archive is known by its first bytes, not by its name. Whatever a name in it claims, only plain files and folders
-are made, with modes of ours; a link, a device, a path with `..` or a name given twice stops the whole.
+Archives are recognised by their first bytes, not by name. Only regular files and folders are created, with default
+permissions; links, devices, paths with `..` and duplicate names are errors.
 """
 
 import errno
@@ -24,32 +24,32 @@ from seqloom.progress import Listener, Progress, ignore
 
 _BLOCK = 1 << 18
 _TAR_BLOCK = 512
-_DEEPEST, _LONGEST_PART, _LONGEST_NAME = 64, 200, 1000  # file systems allow 255 bytes for a part of a path
+_DEEPEST, _LONGEST_PART, _LONGEST_NAME = 64, 200, 1000  # file systems allow 255 bytes per part of a path
 _READ = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_LARGEST_DIRECTORY = 1 << 26  # bytes; zipfile holds the directory of a zip in memory, several times over
-# What a broken or hostile archive makes the readers raise; the last four come of fields that hold nonsense.
+_LARGEST_DIRECTORY = 1 << 26  # bytes; zipfile needs a multiple of this in memory
+# Errors that zipfile and gzip raise for broken or malicious archives; the last four for invalid fields.
 BROKEN = (
     zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, struct.error, ValueError, OverflowError, IndexError,
 )  # fmt: skip
 
 
 class Limits(NamedTuple):
-    """What an archive may unpack to. Text packs to a twentieth, rarely to a hundredth; a bomb to a thousandth."""
+    """Limits on unpacking. Text compresses to about 1/20, rarely 1/100 of its size, a bomb to 1/1000."""
 
     bytes: int
     members: int = 200_000
     ratio: int = 200
-    free: int = 1 << 24  # bytes to which the ratio does not apply
+    free: int = 1 << 24  # the ratio is not checked below so many bytes
 
 
 def unpack(file: Path, limits: Limits, task: str = "unpack", listen: Listener = ignore) -> None:
-    """Replace an archive (zip, tar, gz or tar.gz) by what it holds, in the archive's own folder; leave other files be.
+    """Replace an archive (zip, tar, gz or tar.gz) by its contents, in its own folder; other files are left unchanged.
 
-    Wheels stay as they are: they are read in place.
+    Wheels are not extracted, because they are read in place.
 
     Raises:
-        ArchiveError: it is truncated, corrupt, encrypted or of another kind, exceeds the limits, or would leave its
-            folder. What was extracted before is left for the caller to remove with the folder.
+        ArchiveError: the archive is truncated, corrupt, encrypted or of an unsupported kind, exceeds the limits, or
+            points outside its folder. The caller removes the folder with any partial results.
     """
     meter = _Meter(file, limits, task, listen)
     with _distrust(file):
@@ -62,11 +62,11 @@ def unpack(file: Path, limits: Limits, task: str = "unpack", listen: Listener = 
         elif _is_tar(file):
             _untar(file, meter)
         elif _starts(file, b"BZh") or _starts(file, b"\xfd7zXZ\x00") or _starts(file, b"\x28\xb5\x2f\xfd"):
-            raise ArchiveError(f"{file.name}: this kind of archive is not read; valid are zip, tar, tar.gz and gz")
+            raise ArchiveError(f"{file.name}: unsupported kind of archive; supported are zip, tar, tar.gz and gz")
 
 
 class _Meter:
-    """Counts what comes out of an archive, and stops it where a limit is."""
+    """Counts what is extracted from an archive, and enforces the limits."""
 
     def __init__(self, file: Path, limits: Limits, task: str, listen: Listener) -> None:
         self._name, self._packed = file.name, file.stat().st_size
@@ -74,10 +74,10 @@ class _Meter:
         self._bytes = self._members = 0
 
     def write(self, reader: IO[bytes] | gzip.GzipFile, target: Path, size: int | None = None) -> None:
-        """Copy a stream, or the next `size` bytes of it, to a file that must not exist yet."""
+        """Copy a stream, or its next `size` bytes, to a new file."""
         self._members += 1
         if self._members > self._limits.members:
-            raise ArchiveError(f"{self._name}: it holds more than {self._limits.members:,} files")
+            raise ArchiveError(f"{self._name} contains more than {self._limits.members:,} files")
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as writer:
             left = size
@@ -86,17 +86,17 @@ class _Meter:
                 writer.write(block)
                 left = None if left is None else left - len(block)
         if left:
-            raise EOFError("it has no end")
+            raise EOFError("unexpected end")
         self._listen(Progress(self._task, self._bytes, None, "bytes"))
 
     def _count(self, size: int) -> None:
         self._bytes += size
         if self._bytes > self._limits.bytes:
-            raise ArchiveError(f"{self._name}: it unpacks to more than {self._limits.bytes:,} bytes (max_bytes)")
+            raise ArchiveError(f"{self._name} unpacks to more than {self._limits.bytes:,} bytes (max_bytes)")
         if self._bytes > self._limits.free + self._limits.ratio * self._packed:
             raise ArchiveError(
-                f"{self._name}: {self._packed:,} bytes unpack to more than {self._limits.ratio} times as much: "
-                "this is no text, but an archive that explodes"
+                f"{self._name}: {self._packed:,} bytes unpack to more than {self._limits.ratio} times as much, "
+                "which no text does: probably a decompression bomb"
             )
 
 
@@ -105,11 +105,11 @@ def _distrust(file: Path) -> Iterator[None]:
     try:
         yield
     except BROKEN as error:
-        raise ArchiveError(f"{file.name}: it is truncated or corrupt: {error}") from error
-    except (RuntimeError, NotImplementedError) as error:  # zipfile: encrypted, or packed in an unknown way
-        raise ArchiveError(f"{file.name}: it cannot be read: {error}") from error
+        raise ArchiveError(f"{file.name} is truncated or corrupt: {error}") from error
+    except (RuntimeError, NotImplementedError) as error:  # zipfile: encryption, unknown compression
+        raise ArchiveError(f"{file.name} cannot be read: {error}") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise ArchiveError(f"{file.name}: it holds the name {error.filename!r} twice") from error
+        raise ArchiveError(f"{file.name} contains the name {error.filename!r} twice") from error
 
 
 def _starts(file: Path, magic: bytes) -> bool:
@@ -123,7 +123,7 @@ def _is_tar(file: Path) -> bool:
 
 
 def _gunzip(file: Path, meter: _Meter) -> Path:
-    """Decompress to the end, so that the check sum at the end is looked at too."""
+    """Decompress completely, so that the checksum at the end is verified."""
     name = file.name.removesuffix(".gz")
     if name.endswith(".tgz"):
         name = name.removesuffix(".tgz") + ".tar"
@@ -149,24 +149,24 @@ def _unzip(file: Path, meter: _Meter) -> None:
 
 
 def open_zip(file: Path) -> zipfile.ZipFile:
-    """Open a zip or a wheel.
+    """Open a zip or wheel.
 
     Raises:
-        ArchiveError: its directory is larger than that of any corpus.
-        BadZipFile: it is truncated or corrupt; so are, for nonsense in its fields, the other errors of `BROKEN`.
+        ArchiveError: its directory is too large.
+        BadZipFile: it is truncated or corrupt; invalid fields may also raise the other errors in `BROKEN`.
     """
     if (size := _directory_size(file)) > _LARGEST_DIRECTORY:
-        raise ArchiveError(f"{file.name}: its directory has {size:,} bytes; at most {_LARGEST_DIRECTORY:,} are read")
+        raise ArchiveError(f"{file.name}: the directory has {size:,} bytes; at most {_LARGEST_DIRECTORY:,} are read")
     try:
         return zipfile.ZipFile(file)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        raise zipfile.BadZipFile("its directory begins before the file") from error
+        raise zipfile.BadZipFile("the directory begins before the file") from error
 
 
 def _directory_size(file: Path) -> int:
-    """Return how large the directory of a zip says that it is; 0 if it has none."""
+    """Return the declared size of a zip's directory; 0 if there is none."""
     with file.open("rb") as stream:
         stream.seek(max(0, file.stat().st_size - (1 << 16) - 98))
         tail = stream.read()
@@ -178,14 +178,14 @@ def _directory_size(file: Path) -> int:
 
 
 def checked(place: str, member: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """Return a member that can be read in bounded memory: Python unpacks bzip2 and LZMA without bound."""
-    if member.header_offset < 0:  # Python would seek there, which is an OSError and no BadZipFile
-        raise ArchiveError(f"{place}: {member.filename[:80]!r}: it is truncated or corrupt: it begins before the file")
+    """Return the member if it can be read in bounded memory; Python's bzip2 and LZMA decompression is unbounded."""
+    if member.header_offset < 0:  # seeking there would raise OSError instead of BadZipFile
+        raise ArchiveError(f"{place}: {member.filename[:80]!r} is truncated or corrupt: it begins before the file")
     if member.compress_type not in _READ:
         names = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA"}
         name = names.get(member.compress_type, f"method {member.compress_type}")
         raise ArchiveError(
-            f"{place}: {member.filename[:80]!r} is packed with {name}; valid are deflate and no compression"
+            f"{place}: {member.filename[:80]!r} is compressed with {name}; supported are deflate and no compression"
         )
     return member
 
@@ -199,32 +199,32 @@ def _untar(file: Path, meter: _Meter) -> None:
 
 
 def safe_name(place: str, name: str) -> PurePosixPath:
-    """Return the name of a member as a path.
+    """Return a member's name as a path.
 
     Raises:
-        ArchiveError: it would leave the folder, is empty, holds control characters, or no file system would take it.
+        ArchiveError: it points outside the folder, is empty or too long, or contains control characters.
     """
     path = PurePosixPath(name)
     shown = f"{name[:80]!r}{'...' if len(name) > 80 else ''}"
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or PureWindowsPath(name).drive:
-        raise ArchiveError(f"{place}: {shown} would leave the folder that it is extracted into")
+        raise ArchiveError(f"{place}: {shown} points outside the target folder")
     if not path.parts and not name.endswith("/"):
-        raise ArchiveError(f"{place}: it holds a file without a name")
+        raise ArchiveError(f"{place} contains a file without a name")
     if any(map(is_control, name)):
-        raise ArchiveError(f"{place}: the name {shown} holds control characters")
+        raise ArchiveError(f"{place}: the name {shown} contains control characters")
     if len(path.parts) > _DEEPEST:
-        raise ArchiveError(f"{place}: {shown} is {len(path.parts):,} folders deep; at most {_DEEPEST} are made")
+        raise ArchiveError(f"{place}: {shown} is {len(path.parts):,} folders deep; at most {_DEEPEST} are allowed")
     if len(name) > _LONGEST_NAME or any(len(part.encode()) > _LONGEST_PART for part in path.parts):
         raise ArchiveError(
-            f"{place}: the name {shown} is too long; a part of it may have {_LONGEST_PART} bytes, the whole "
-            f"{_LONGEST_NAME} characters"
+            f"{place}: the name {shown} is too long; at most {_LONGEST_PART} bytes per part and "
+            f"{_LONGEST_NAME} characters in total are allowed"
         )
     return path
 
 
 @contextmanager
 def _beside(file: Path) -> Iterator[Path]:
-    """Give a new folder beside the archive; what is in it at the end takes the archive's place."""
+    """Yield a new folder beside the archive; at the end, its contents replace the archive."""
     folder = Path(tempfile.mkdtemp(prefix=".unpacked-", dir=file.parent))
     yield folder
     remove(file)

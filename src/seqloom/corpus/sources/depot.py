@@ -1,7 +1,4 @@
-"""Files known by their sha256, and the places where one may already lie.
-
-It knows nothing of networks or archives.
-"""
+"""Local copies of files identified by sha256, in earlier downloads or a mirror."""
 
 import hashlib
 import shutil
@@ -17,10 +14,10 @@ _BLOCK = 1 << 20
 
 
 class Depot(NamedTuple):
-    """Where fetched files may already lie on this machine.
+    """Folders of this machine that may already contain fetched files.
 
-    `downloads` is seqloom's own (it may be deleted at any time), `mirror` a folder that the user fills for work
-    without a network, or None. `kept` are further folders to look into.
+    `downloads` is seqloom's cache, which may be deleted at any time; `mirror` is a folder that the user fills for
+    offline work, or None. `kept` are further folders to search.
     """
 
     downloads: Path
@@ -28,14 +25,14 @@ class Depot(NamedTuple):
     kept: tuple[Path, ...] = ()
 
     def shelf(self, sha256: str) -> Path:
-        """Return the folder in which the download of this sha256 grows and stays."""
+        """Return the folder for the download of the file with this sha256."""
         return self.downloads / sha256[:16]
 
     def find(self, corpus: str, sha256: str, wanted: Callable[[str], bool]) -> Path | None:
-        """Return a file with this sha256 whose name is wanted, or None.
+        """Return a file with this sha256 and a wanted name, or None.
 
         Raises:
-            HashError: the mirror has files of that name, and none of them is the right one.
+            HashError: the mirror has files with such a name, but none with this sha256.
             SourceError: the mirror is not a folder.
         """
         wrong = None
@@ -45,8 +42,8 @@ class Depot(NamedTuple):
             wrong = path
         if wrong is not None:
             raise HashError(
-                f"{corpus}: {wrong} is not the file that params.yaml pins ({mismatch(wrong, sha256)}); "
-                f"it is incomplete or of another release: replace it, or take it out of {MIRROR_VARIABLE}"
+                f"{corpus}: {wrong} does not match its pin in params.yaml ({mismatch(wrong, sha256)}); "
+                f"it is incomplete or from another release: replace it, or remove it from {MIRROR_VARIABLE}"
             )
         places = (self.shelf(sha256), *self.kept)
         return next((path for path in _named(places, wanted) if sha256_of(path) == sha256), None)
@@ -55,7 +52,7 @@ class Depot(NamedTuple):
         if self.mirror is None:
             return ()
         if not self.mirror.is_dir():
-            raise SourceError(f"{MIRROR_VARIABLE} names {self.mirror}, which is not a folder; make it, or unset it")
+            raise SourceError(f"{MIRROR_VARIABLE} is {self.mirror}, which is not a folder; create or unset it")
         return (self.mirror / corpus, self.mirror)
 
 
@@ -74,12 +71,12 @@ def sha256_of(path: Path) -> str:
 
 
 def mismatch(path: Path, sha256: str) -> str:
-    """Say how a file differs from the one that is pinned."""
+    """Describe how a file differs from its pin."""
     return f"{path.stat().st_size:,} bytes with sha256 {sha256_of(path)}, not {sha256}"
 
 
 def copy(source: Path, target: Path, task: str, listen: Listener) -> None:
-    """Copy a file to a path that does not exist yet, telling the bytes."""
+    """Copy a file to a new path, reporting progress in bytes."""
     total, done = source.stat().st_size, 0
     with source.open("rb") as reader, target.open("xb") as writer:
         while block := reader.read(_BLOCK):
@@ -89,7 +86,7 @@ def copy(source: Path, target: Path, task: str, listen: Listener) -> None:
 
 
 def copy_tree(source: Path, target: Path, task: str, listen: Listener) -> None:
-    """Copy the files below a folder; links are followed to files only."""
+    """Copy the files below a folder; links to files are followed, links to folders are not."""
     for path in sorted(source.rglob("*")):
         if path.is_file():
             place = target / path.relative_to(source)
@@ -98,7 +95,7 @@ def copy_tree(source: Path, target: Path, task: str, listen: Listener) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder if it is there."""
+    """Remove a file or folder if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -1,4 +1,4 @@
-"""The source `file`: files of the user's own. They are copied, so that the stages after see them as any other."""
+"""The source `file`: the user's own files, copied so that later stages read them like any other source."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -12,11 +12,11 @@ from seqloom.progress import Listener
 
 
 def fetch_file(corpus: str, source: FileSource, directions: Sequence[Direction], into: Path, listen: Listener) -> None:
-    """Copy the file, the file of each language of the directions, or the folder, into the folder `into`.
+    """Copy the file, the file of each language, or the folder, into the folder `into`.
 
     Raises:
         SourceError: a file is missing.
-        HashError: a file is not the one that params.yaml pins.
+        HashError: a file does not match its pin in params.yaml.
     """
     paths = paths_of(corpus, source, directions)
     for language, path in paths.items():
@@ -28,16 +28,16 @@ def fetch_file(corpus: str, source: FileSource, directions: Sequence[Direction],
 
 
 def paths_of(corpus: str, source: FileSource, directions: Sequence[Direction]) -> dict[str | None, Path]:
-    """Return the file or folder, by language where each has its own. Raises `SourceError` where one is missing."""
+    """Return the file or folder, by language if there is one per language. Raises `SourceError` if one is missing."""
     languages = dict.fromkeys(chain.from_iterable(directions)) if "{lang}" in source.path else (None,)
     paths = {language: Path(source.path.replace("{lang}", language or "")) for language in languages}
     missing = [str(path) for path in paths.values() if not path.exists()]
     if missing:
         there = [str(path) for path in paths.values() if path.exists()]
-        beside = f" (its other side, {there[0]}, is there)" if there else ""
-        raise SourceError(f"{corpus}: there is no {' and no '.join(missing)}{beside}; see corpora.{corpus}.path")
+        beside = f" (the other one, {there[0]}, exists)" if there else ""
+        raise SourceError(f"{corpus}: file not found: {' and '.join(missing)}{beside}; see corpora.{corpus}.path")
     for path in paths.values():
-        if not (path.is_file() or path.is_dir()):  # a device or a pipe may be read without end
+        if not (path.is_file() or path.is_dir()):  # a device or pipe could be read endlessly
             raise SourceError(f"{corpus}: {path} is neither a file nor a folder; see corpora.{corpus}.path")
     return paths
 
@@ -50,6 +50,6 @@ def _check(corpus: str, path: Path, sha256: str | None) -> None:
     if sha256 is None:
         return
     if path.is_dir():
-        raise SourceError(f"{corpus}: {path} is a folder, which has no sha256; put it below data/local")
+        raise SourceError(f"{corpus}: {path} is a folder and cannot be pinned by sha256; move it below data/local")
     if sha256_of(path) != sha256:
-        raise HashError(f"{corpus}: {path} is not the file that params.yaml pins: {mismatch(path, sha256)}")
+        raise HashError(f"{corpus}: {path} does not match its pin in params.yaml: {mismatch(path, sha256)}")

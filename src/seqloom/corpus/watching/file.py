@@ -1,6 +1,7 @@
-"""Have files of the user's own changed? Their hashes are compared with their pins, or with what was last taken.
+"""Update check for the user's own files: compares hashes with the pins, or with the last download.
 
-What was taken is written in the manifest of data/raw. DVC compares data/local by itself, so nothing is pinned for it.
+The manifest of data/raw records the hashes of the last download. DVC itself detects changes in data/local, so files
+there have no pins.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from seqloom.languages import Direction
 
 
 def ask_file(corpus: str, source: FileSource, directions: Sequence[Direction], manifest: Path) -> News:
-    """Return whether the files are others than their pins, or than those of the last download_corpus.
+    """Check whether the files differ from their pins, or else from the last download_corpus.
 
     Raises:
         SourceError: a file is missing.
@@ -28,11 +29,11 @@ def ask_file(corpus: str, source: FileSource, directions: Sequence[Direction], m
     now = dict(sorted(_hashes(paths.values()).items()))
     taken = _taken(corpus, manifest)
     if taken is None:
-        return News(corpus, "file", True, None, _digest(now), f"never taken: {manifest} does not name it", {})
+        return News(corpus, "file", True, None, _digest(now), f"never downloaded: not in {manifest}", {})
     new, gone = len(now.keys() - taken.keys()), len(taken.keys() - now.keys())
     other = sum(now[name] != taken[name] for name in now.keys() & taken.keys())
     told = [f"{n} {what}" for n, what in ((new, "new"), (other, "changed"), (gone, "gone")) if n]
-    why = f"files since download_corpus: {', '.join(told)}" if told else "as download_corpus took it"
+    why = f"files since download_corpus: {', '.join(told)}" if told else "unchanged since download_corpus"
     return News(corpus, "file", bool(told), _digest(taken), _digest(now), why, {})
 
 
@@ -42,7 +43,7 @@ def _pinned(corpus: str, source: FileSource, paths: Mapping[str | None, Path]) -
     if isinstance(source.sha256, str):
         (hashes,) = [sha256_of(path) for path in paths.values()]
     changed = hashes != source.sha256
-    why = "its sha256 is not the pinned one" if changed else "its sha256 is the pinned one"
+    why = "sha256 differs from the pin" if changed else "sha256 matches the pin"
     pins: dict[str, Any] = {"sha256": hashes} if changed else {}
     return News(corpus, "file", changed, _one(source.sha256), _one(hashes), why, pins)
 
@@ -52,7 +53,7 @@ def _one(pin: dict[str, str] | str | None) -> str | None:
 
 
 def _hashes(paths: Iterable[Path]) -> dict[str, str]:
-    """The sha256 of each file, by the name that it has once fetched."""
+    """The sha256 of each file, by its name after fetching."""
     found: dict[str, str] = {}
     for path in paths:
         if path.is_dir():
@@ -71,6 +72,6 @@ def _taken(corpus: str, manifest: Path) -> dict[str, str] | None:
 
 
 def _digest(hashes: Mapping[str, str]) -> str:
-    """One hash for several files: of their names and hashes."""
+    """A combined hash of the names and hashes of several files."""
     lines = "".join(f"{sha256}  {name}\n" for name, sha256 in sorted(hashes.items()))
     return hashlib.sha256(lines.encode()).hexdigest()

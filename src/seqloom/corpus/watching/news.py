@@ -1,4 +1,4 @@
-"""What a source answered, and what was learnt from earlier answers."""
+"""Results of update checks, and a cache of earlier responses."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 
 class News(NamedTuple):
-    """The answer of one source.
+    """The result of checking one source.
 
-    `known` is what params.yaml pins or the last fetch took, `found` what is there now: a version, a commit or a hash.
-    `pins` are the settings of the corpus that would make what was found what is known.
+    `known` is pinned in params.yaml or was last fetched; `found` is available: a version, commit or hash. `pins` are
+    the corpus settings that would update to `found`.
     """
 
     corpus: str
@@ -21,14 +21,14 @@ class News(NamedTuple):
     pins: dict[str, Any]
 
     def record(self) -> dict[str, Any]:
-        """Return the answer as plain data, for programs."""
+        """Return the result as a dict for JSON."""
         record = self._asdict()
         del record["pins"]
         return record
 
 
 class Memory:
-    """What earlier answers were, by a name: a cache in a file, which may be lost at any time."""
+    """A cache of earlier responses by name, in a file that may be deleted at any time."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -39,12 +39,12 @@ class Memory:
         self._entries: dict[str, dict[str, Any]] = content if isinstance(content, dict) else {}
 
     def recall(self, name: str) -> dict[str, Any] | None:
-        """Return what was remembered, or None."""
+        """Return the cached entry, or None."""
         entry = self._entries.get(name)
         return entry if isinstance(entry, dict) else None
 
     def remember(self, name: str, entry: dict[str, Any]) -> None:
-        """Keep an entry, in the file too."""
+        """Store an entry and write the file."""
         self._entries[name] = entry
         self._file.parent.mkdir(parents=True, exist_ok=True)
         beside = self._file.with_name(f".{self._file.name}.part")

@@ -1,4 +1,4 @@
-"""Has a package a newer version, of those that its source allows? pip asks the user's index; nothing is downloaded."""
+"""Update check for packages: asks the user's package index through pip for newer versions, without downloading."""
 
 import os
 import re
@@ -15,28 +15,28 @@ _VERSIONS = re.compile(r"^Available versions: (.+)$", re.MULTILINE)
 
 
 def ask_package(corpus: str, source: PackageSource, python: str = sys.executable) -> News:
-    """Return whether a newer version than the pinned one is on the package index; pre-releases are none.
+    """Check whether the package index has a newer allowed version than the pinned one, ignoring pre-releases.
 
-    `pins` has the version alone: its sha256 is known once its wheel was fetched.
+    `pins` lacks the sha256, which is known only after the wheel was fetched.
 
     Raises:
         OfflineError: the package index cannot be reached.
-        SourceError: it knows no such package, or this Python has no pip.
+        SourceError: the index has no such package, or this Python has no pip.
     """
     if source.watch is None:
-        why = "pinned; set `watch` to the versions that it may move to, such as '>=1,<2'"
+        why = "pinned; to check for updates, set `watch` to the allowed versions, such as '>=1,<2'"
         return News(corpus, "package", False, source.version, source.version, why, {})
     found = newest_allowed(_versions(corpus, source, python), source.watch)
     if found is None:
-        why = f"the package index has no version that is {source.watch}"
+        why = f"the package index has no version {source.watch}"
         return News(corpus, "package", False, source.version, None, why, {})
     changed = _newer(found, source.version)
-    why = f"the newest that is {source.watch}" + ("" if changed else "; the pinned one is as new")
+    why = f"the newest version {source.watch}" + ("" if changed else "; the pinned version is up to date")
     return News(corpus, "package", changed, source.version, found, why, {"version": found} if changed else {})
 
 
 def newest_allowed(versions: list[str], allowed: str) -> str | None:
-    """Return the newest of the versions that a specifier allows, or None; pre-releases and unreadable ones are none."""
+    """Return the newest version that a specifier allows, or None; pre-releases and invalid versions are ignored."""
     from packaging.specifiers import SpecifierSet
     from packaging.version import InvalidVersion, Version
 
@@ -72,7 +72,7 @@ def _versions(corpus: str, source: PackageSource, python: str) -> list[str]:
     except subprocess.TimeoutExpired as error:
         raise OfflineError(f"{corpus}: the package index did not answer in {_PATIENCE:.0f} s; try again") from error
     if done.returncode or not (versions := _VERSIONS.search(done.stdout)):
-        # Of an index that cannot be reached, pip says here that it has no such package, and the reason before it.
+        # If the index is unreachable, pip also reports "no such package", after the actual reason.
         told = fault(corpus, source, done.stdout + done.stderr)
         if isinstance(told, OfflineError) or "No matching distribution" not in done.stderr:
             raise told

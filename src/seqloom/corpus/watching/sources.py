@@ -1,4 +1,4 @@
-"""Every source of params.yaml, asked; and what has to be fetched before news can be pinned."""
+"""Checks all sources in params.yaml for updates, and fetches what new pins require."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,14 +17,14 @@ from seqloom.progress import Listener
 
 
 class Answers(NamedTuple):
-    """What the sources said, in their order, and why some could not be asked."""
+    """The results in order, and the errors of sources that could not be checked."""
 
     news: list[News]
     faults: list[SourceError]
 
 
 def ask(corpora: Mapping[str, Source], languages: Languages, depot: Depot, memory: Memory, manifest: Path) -> Answers:
-    """Ask every source; one that cannot be asked keeps none from being asked."""
+    """Check every source; an error does not keep the others from being checked."""
     answers = Answers([], [])
     for corpus, source in corpora.items():
         try:
@@ -48,16 +48,16 @@ def _ask(corpus: str, source: Source, languages: Languages, depot: Depot, memory
 
 def _ask_git(corpus: str, source: GitSource, depot: Depot) -> News:
     if source.branch is None:
-        why = "pinned; set `branch` to the branch that it shall follow"
+        why = "pinned; to check for updates, set `branch` to the branch to follow"
         return News(corpus, "git", False, source.commit, source.commit, why, {})
     found = newest(corpus, source, depot)
     changed = found != source.commit
-    why = f"the branch {source.branch} " + ("has moved" if changed else "is where it was")
+    why = f"the branch {source.branch} " + ("has new commits" if changed else "is unchanged")
     return News(corpus, "git", changed, source.commit, found, why, {"commit": found} if changed else {})
 
 
 def pins(news: list[News], corpora: Mapping[str, Source], depot: Depot, listen: Listener) -> dict[str, dict[str, Any]]:
-    """Return the settings, by corpus, that make what was found what is known; wheels are downloaded for their sha256.
+    """Return the settings, by corpus, that update to what was found; wheels are downloaded for their sha256.
 
     Raises:
         SourceError: a wheel cannot be fetched.

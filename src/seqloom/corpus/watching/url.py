@@ -1,7 +1,7 @@
-"""Has a file behind http(s) changed? Asked by HEAD; only what may be new is fetched, into the depot, and hashed.
+"""Update check for http(s) sources by HEAD; only a file that may be new is fetched, into the depot, and hashed.
 
-A server that sends neither ETag nor Last-Modified leaves the size, which a change need not change: its file is hashed
-once a day as well.
+If a server sends neither ETag nor Last-Modified, only the size can reveal a change, so its file is also hashed once a
+day.
 """
 
 import hashlib
@@ -35,21 +35,21 @@ _TIMEOUT = 10.0
 _LONGEST = 12 * 3600.0  # seconds for a whole file
 _DAY = 24 * 3600.0
 _BLOCK = 1 << 18
-_HEAD_REFUSED = {400, 403, 405, 501}  # by servers that answer GET
+_HEAD_REFUSED = {400, 403, 405, 501}  # status codes of servers that refuse HEAD but not GET
 _VALIDATORS = ("ETag", "Last-Modified")
 
 
 def ask_url(
     corpus: str, source: UrlSource, depot: Depot, memory: Memory, clock: Callable[[], float] = time.time
 ) -> News:
-    """Return whether the file is another one than params.yaml pins.
+    """Check whether the file differs from the one that params.yaml pins.
 
     Raises:
-        OfflineError: the host cannot be reached, or asks for patience.
-        SourceError: the server refuses, or the file is larger than `max_bytes`.
+        OfflineError: the host cannot be reached or is temporarily unavailable.
+        SourceError: the server refuses the request, or the file is larger than `max_bytes`.
     """
     headers = _headers(corpus, source)
-    name = hashlib.sha256(source.url.encode()).hexdigest()  # the address itself may hold a token
+    name = hashlib.sha256(source.url.encode()).hexdigest()  # the address itself may contain a token
     entry = memory.recall(name)
     why = _same(headers, entry, clock())
     if entry is None or why is None:
@@ -58,24 +58,22 @@ def ask_url(
         memory.remember(name, entry)
         why = "fetched and hashed"
         if not any(headers.get(name) for name in _VALIDATORS):
-            why += (
-                "; the server sends no ETag and no Last-Modified, so this is done once a day, or when the size changes"
-            )
+            why += "; the server sends no ETag and no Last-Modified, so this is repeated daily or when the size changes"
     found = str(entry["sha256"])
     changed = found != source.sha256
     return News(corpus, "url", changed, source.sha256, found, why, {"sha256": found} if changed else {})
 
 
 def _same(headers: dict[str, Any], entry: dict[str, Any] | None, now: float) -> str | None:
-    """Why the file is taken for the one that was hashed; None is that it may be another."""
+    """Return why the file is considered unchanged since it was hashed; None if it may have changed."""
     if entry is None or headers != entry.get("headers") or not isinstance(entry.get("sha256"), str):
         return None
     if told := [name for name in _VALIDATORS if headers[name]]:
-        return f"{told[0]} as before"
+        return f"{told[0]} unchanged"
     hashed = entry.get("hashed")
     age = now - hashed if isinstance(hashed, int | float) else _DAY
     if headers["Content-Length"] and 0 <= age < _DAY:
-        return f"size as before; hashed {age / 3600:.0f} h ago, for the server sends no ETag and no Last-Modified"
+        return f"size unchanged; hashed {age / 3600:.0f} h ago (the server sends no ETag and no Last-Modified)"
     return None
 
 
@@ -84,12 +82,12 @@ def _headers(corpus: str, source: UrlSource) -> dict[str, Any]:
         with _open(corpus, source, "HEAD") as response:
             return _told(response)
     except _HeadRefusedError:
-        with _open(corpus, source, "GET") as response:  # its body is left unread
+        with _open(corpus, source, "GET") as response:  # the body is not read
             return _told(response)
 
 
 def _fetch(corpus: str, source: UrlSource, depot: Depot) -> tuple[str, dict[str, Any]]:
-    """Put the file where fetch_url will find it; return its sha256 and what the server said of it."""
+    """Fetch the file to where fetch_url looks for it; return its sha256 and the relevant headers."""
     depot.downloads.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".watch-", dir=depot.downloads) as name:
         part, digest, size = Path(name) / "part", hashlib.sha256(), 0
@@ -103,7 +101,7 @@ def _fetch(corpus: str, source: UrlSource, depot: Depot) -> tuple[str, dict[str,
                 writer.write(block)
         length = number(headers["Content-Length"])
         if length is not None and size < length:
-            raise OfflineError(f"{corpus}: {shown(source.url)}: the transfer broke off at {size:,} of {length:,} bytes")
+            raise OfflineError(f"{corpus}: {shown(source.url)}: the transfer ended at {size:,} of {length:,} bytes")
         sha256 = digest.hexdigest()
         shelf = depot.shelf(sha256)
         shelf.mkdir(parents=True, exist_ok=True)
@@ -116,7 +114,7 @@ def _told(response: http.client.HTTPResponse) -> dict[str, Any]:
 
 
 class _HeadRefusedError(Exception):
-    """The server does not answer this method."""
+    """The server does not support HEAD."""
 
 
 @contextmanager
@@ -134,9 +132,9 @@ def _open(corpus: str, source: UrlSource, method: str) -> Iterator[http.client.H
     except UntrustedError as error:
         raise SourceError(f"{corpus}: {place}: {error}; see corpora.{corpus}.url") from error
     except UnreachableError as error:
-        raise OfflineError(f"{corpus}: {place} cannot be asked ({error}); {_WAY_ON}") from error
+        raise OfflineError(f"{corpus}: {place} cannot be reached ({error}); {_WAY_ON}") from error
     except BrokenOffError as error:
         raise OfflineError(f"{corpus}: {place}: {error}; {_WAY_ON}") from error
 
 
-_WAY_ON = f"connect and ask again; what is pinned still trains, from scratch/downloads or {MIRROR_VARIABLE}"
+_WAY_ON = f"try again online; pinned data can still be used, from scratch/downloads or {MIRROR_VARIABLE}"
