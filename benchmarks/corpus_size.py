@@ -33,9 +33,9 @@ import numpy as np
 import torch
 
 from benchmarks.workspace import ROOT
-from seqloom.batching.ahead import Ahead
 from seqloom.batching.batches import BatchOrder, in_order
 from seqloom.batching.checks import check_store
+from seqloom.batching.prefetch import Prefetcher
 from seqloom.batching.store import FORMAT, SIDES, TokenStore
 from seqloom.models.catalogue import build_model
 from seqloom.models.settings import ModelSettings
@@ -127,7 +127,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 def longest_wait(order: BatchOrder, step: float) -> float:
     """Seconds that a consumer waits at most from 20 batches before the end of an epoch to 10 after it."""
     waits = []
-    with Ahead(order, 0, max(0, len(order.epoch(0)) - 20)) as ahead:
+    with Prefetcher(order, 0, max(0, len(order.epoch(0)) - 20)) as ahead:
         for _ in range(30):
             waits.append(timed(lambda: next(ahead))[1])
             time.sleep(step)

@@ -37,9 +37,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
-from seqloom.decoding.folder import read_folder
-from seqloom.decoding.search import beam_search
+from seqloom.decoding.model_folder import read_folder
 from seqloom.decoding.settings import SearchSettings
 from seqloom.huggingface import library
 from seqloom.models.pretrained import Pretrained

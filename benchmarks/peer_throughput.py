@@ -118,7 +118,7 @@ def as_text(tokens: Path) -> Path:
     pieces = tokenizer.target_pieces(range(tokenizer.target_vocab_size))
     (beside / "vocabulary.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
     store = TokenStore.open(tokens / "train")
-    for language, side in zip(SIDES, store.sides, strict=True):
+    for language, side in zip(SIDES, store.columns, strict=True):
         lines = (" ".join(pieces[index] for index in side.segment(row)) + "\n" for row in range(len(store)))
         with (beside / f"train.{language}").open("w", encoding="utf-8") as file:
             file.writelines(lines)

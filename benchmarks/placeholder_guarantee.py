@@ -21,7 +21,7 @@ import torch
 from seqloom.corpus.splits import read_split
 from seqloom.decoding.translator import Translation, Translator
 from seqloom.text import Forms
-from seqloom.tokenization.tags import ALONE, name_of, partners
+from seqloom.tokenization.tags import NO_PARTNER, name_of, partners
 
 SPELLINGS = {
     "erb": ["<%= user {n} %>", "<% item{n} %>"],
@@ -138,8 +138,10 @@ def measure(translator: Translator, sources: list[str]) -> dict[str, Any]:
 def is_exact(source: str, target: str, forms: Forms) -> bool:
     """Tell whether `target` holds the placeholders of `source`, each as often, its pairs of tags properly nested."""
     wanted, given = forms.find(source), forms.find(target)
-    paired = {name_of(each)[0] for each, partner in zip(wanted, partners(wanted), strict=True) if partner != ALONE}
-    return Counter(wanted) == Counter(given) and ALONE not in partners([t for t in given if name_of(t)[0] in paired])
+    paired = {name_of(each)[0] for each, partner in zip(wanted, partners(wanted), strict=True) if partner != NO_PARTNER}
+    return Counter(wanted) == Counter(given) and NO_PARTNER not in partners(
+        [t for t in given if name_of(t)[0] in paired]
+    )
 
 
 def _shown(source: str, translation: Translation) -> dict[str, Any]:

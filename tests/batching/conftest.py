@@ -1,4 +1,4 @@
-"""Stores to read batches from, with contents that a test can recompute."""
+"""Token stores with contents that a test can recompute."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ Pair = tuple[list[int], list[int]]
 
 @pytest.fixture
 def write_store(tmp_path: Path) -> Callable[[Sequence[Pair]], TokenStore]:
-    """Write pairs of ids below 1000 and open them."""
+    """Returns a function that writes pairs of ids below 1000 and opens the store."""
 
     def write(pairs: Sequence[Pair]) -> TokenStore:
         folder = tmp_path / "store"
@@ -27,7 +27,7 @@ def write_store(tmp_path: Path) -> Callable[[Sequence[Pair]], TokenStore]:
 
 @pytest.fixture
 def some_pairs() -> list[Pair]:
-    """600 pairs with lengths as text has them: many short, few long, sides alike; each begins with its number."""
+    """600 pairs with realistic lengths: many short, few long, both sides similar; each begins with its number."""
     random = np.random.default_rng(7)
     pairs = []
     for number in range(600):

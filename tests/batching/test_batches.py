@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqloom.batching import lengths
+from seqloom.batching import batches as module
 from seqloom.batching.batches import Batch, BatchOrder, Share, in_order, make_batch
 from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.symbols import OWN, Symbols
@@ -18,7 +18,7 @@ LENGTHS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1
 
 
 def read_back(batch: Batch) -> list[tuple[list[int], list[int]]]:
-    """The pairs of a batch, row by row, from the lengths alone."""
+    """The pairs of a batch, row by row, using only the lengths."""
     pairs = []
     for row in range(len(batch.source)):
         source = batch.source[row, : batch.source_lengths[row]].tolist()
@@ -36,7 +36,7 @@ def digest(order) -> str:
     return content.hexdigest()
 
 
-def test_a_batch_is_what_a_loop_over_its_pairs_would_build(write_store):
+def test_a_batch_holds_its_pairs_padded_with_bos_and_eos(write_store):
     store = write_store([([11, 12, 13], [21]), ([14], [22, 23, 24]), ([15, 16], [25, 26])])
     batch = make_batch(store, np.array([1, 2]))
     assert batch.source.tolist() == [[14, 0], [15, 16]]
@@ -60,13 +60,13 @@ def test_the_special_ids_are_those_of_the_store(tmp_path):
     assert BatchOrder(store, 64, 1).symbols.unk == 8
 
 
-def test_an_id_that_is_pad_elsewhere_is_kept_inside_a_segment(write_store):
+def test_the_pad_id_inside_a_segment_is_kept(write_store):
     batch = make_batch(write_store([([0, 5, 0], [3, 0])]), np.array([0]))
     assert batch.source.tolist() == [[0, 5, 0]]
     assert batch.target_out.tolist() == [[3, 0, 3]]
 
 
-def test_an_epoch_holds_every_pair_exactly_once(write_store, some_pairs):
+def test_an_epoch_contains_every_pair_exactly_once(write_store, some_pairs):
     store = write_store(some_pairs)
     for order in (BatchOrder(store, 128, 1).epoch(0), BatchOrder(store, 128, 1).epoch(5), in_order(store, 128)):
         seen = [pair for batch in order for pair in read_back(batch)]
@@ -77,7 +77,7 @@ def test_an_epoch_holds_every_pair_exactly_once(write_store, some_pairs):
 
 @settings(max_examples=60, deadline=None)
 @given(lengths=LENGTHS, budget=st.integers(1, 120), epoch=st.integers(0, 3))
-def test_no_batch_passes_the_budget_but_a_single_pair(lengths, budget, epoch, tmp_path_factory):
+def test_only_a_batch_of_a_single_pair_may_exceed_the_budget(lengths, budget, epoch, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any") / "store"
     with TokenWriter(folder, 1000, 1000) as writer:
         for number, (source, target) in enumerate(lengths):
@@ -99,7 +99,7 @@ def test_batches_are_as_full_as_the_budget_allows(write_store, some_pairs):
         assert (len(batch.source) + 1) * width > 128
 
 
-def test_there_is_little_padding(write_store, some_pairs):
+def test_sorting_by_length_leaves_little_padding(write_store, some_pairs):
     store = write_store(some_pairs)
 
     def share(batches) -> float:
@@ -112,7 +112,7 @@ def test_there_is_little_padding(write_store, some_pairs):
     assert share(BatchOrder(store, 128, 1).epoch(0)) < 0.12
 
 
-def test_an_epoch_is_a_function_of_seed_and_number(write_store, some_pairs):
+def test_an_epoch_depends_only_on_seed_and_number(write_store, some_pairs):
     store = write_store(some_pairs)
     one, two = BatchOrder(store, 128, 1), BatchOrder(store, 128, 1)
     late = digest(two.epoch(3))
@@ -121,7 +121,7 @@ def test_an_epoch_is_a_function_of_seed_and_number(write_store, some_pairs):
     assert len(digests) == 8
 
 
-def test_batches_can_be_asked_for_in_any_order(write_store, some_pairs):
+def test_batches_can_be_accessed_in_any_order(write_store, some_pairs):
     order = BatchOrder(write_store(some_pairs), 128, 1)
     forward = [read_back(batch) for batch in order.epoch(1)]
     order.epoch(0)
@@ -168,32 +168,32 @@ print(content.hexdigest())
     assert there.stdout.strip() == here
 
 
-def test_lengths_of_any_number_of_bytes_sort_alike(write_store, monkeypatch):
+def test_the_integer_type_of_the_lengths_does_not_change_the_order(write_store, monkeypatch):
     pairs = [([4] * (1 + n % 7), [5] * (1 + n % 11)) for n in range(200)]
     store = write_store(pairs)
-    assert lengths.Lengths(store).widths.dtype == np.int8
+    assert module.PairLengths(store).widths.dtype == np.int8
     before = digest(BatchOrder(store, 64, 1).epoch(0))
     for kind in (np.int16, np.int32, np.int64):
-        monkeypatch.setattr(lengths, "_small", lambda values, kind=kind: values.astype(kind))
+        monkeypatch.setattr(module, "_small", lambda values, kind=kind: values.astype(kind))
         assert digest(BatchOrder(store, 64, 1).epoch(0)) == before
 
 
-def test_pairs_measured_in_parts_sort_alike(write_store, some_pairs, monkeypatch):
+def test_measuring_in_blocks_does_not_change_the_order(write_store, some_pairs, monkeypatch):
     store = write_store([*some_pairs[:100], ([5] * 300, [6] * 9)])  # the last part takes more bytes
     before = digest(BatchOrder(store, 400, 1).epoch(0))
-    monkeypatch.setattr(lengths, "_MEASURED", 25)
+    monkeypatch.setattr(module, "_MEASURED", 25)
     assert digest(BatchOrder(store, 400, 1).epoch(0)) == before
 
 
-def test_the_order_is_the_one_that_earlier_versions_made(write_store, some_pairs):
-    """So that a run repeats to the byte over versions; a digest that changes must be changed on purpose."""
+def test_the_order_has_not_changed_since_earlier_versions(write_store, some_pairs):
+    """Runs must repeat byte for byte across versions; change this digest only on purpose."""
     assert digest(BatchOrder(write_store(some_pairs), 128, 1).epoch(0))[:16] == "69994ed49c4972a3"
 
 
 # Long segments.
 
 
-def test_one_long_pair_among_short_ones_is_a_batch_of_its_own_and_changes_no_other(write_store, some_pairs, tmp_path):
+def test_a_long_pair_is_a_batch_of_its_own_and_leaves_the_others_unchanged(write_store, some_pairs, tmp_path):
     short = write_store(some_pairs)
     with TokenWriter(tmp_path / "long", 1000, 1000) as writer:
         for source, target in [*some_pairs[:300], ([5] * 4000, [6] * 3900), *some_pairs[300:]]:
@@ -210,18 +210,18 @@ def test_one_long_pair_among_short_ones_is_a_batch_of_its_own_and_changes_no_oth
         assert sorted(sizes) == sorted(len(batch.source) for batch in rest)
 
 
-# Batches that are split anew.
+# Resampled subwords.
 
 
 def doubled(seed, pairs):
-    """A `Vary`: some source ids come twice; the targets begin with what the seed says."""
+    """A `Vary` that doubles some source ids and puts an id derived from the seed before the target."""
     draw = np.random.default_rng(seed)
     return [
         ([i for i in source for _ in range(draw.integers(1, 3))], [4 + seed % 900, *target]) for source, target in pairs
     ]
 
 
-def test_pairs_are_read_as_they_are_varied(write_store, some_pairs):
+def test_vary_is_applied_to_every_pair(write_store, some_pairs):
     store = write_store([pair for pair in some_pairs if len(pair[1]) > 1])
     plain, order = BatchOrder(store, 128, 1), BatchOrder(store, 128, 1, vary=doubled)
     seeds = set()
@@ -234,10 +234,10 @@ def test_pairs_are_read_as_they_are_varied(write_store, some_pairs):
             for row, (source, target) in zip(rows, found, strict=True):
                 assert target[1:] == store.target(row).tolist()
                 assert [i for i, _ in groupby(source)] == [i for i, _ in groupby(store.source(row).tolist())]
-    assert len(seeds) > 600  # of 900, a new one for each pair, 1200 of them
+    assert len(seeds) > 600  # 1200 pairs draw a new one of 900 each
 
 
-def test_a_varied_batch_is_a_function_of_seed_epoch_and_position(write_store, some_pairs):
+def test_a_varied_batch_depends_only_on_seed_epoch_and_position(write_store, some_pairs):
     store = write_store(some_pairs)
     one, two = BatchOrder(store, 128, 1, vary=doubled), BatchOrder(store, 128, 1, vary=doubled)
     forward = [read_back(batch) for batch in one.epoch(2)]
@@ -248,7 +248,7 @@ def test_a_varied_batch_is_a_function_of_seed_epoch_and_position(write_store, so
         one.epoch(2)[len(forward)]
 
 
-def test_a_segment_that_grew_out_of_bounds_or_vanished_is_read_as_it_is_stored(write_store):
+def test_a_segment_that_grows_too_long_or_becomes_empty_is_used_as_stored(write_store):
     store = write_store([([11, 12], [21]), ([13], [22, 23]), ([14, 15, 16], [24])])
 
     def much(seed, pairs):
@@ -263,7 +263,7 @@ def test_a_segment_that_grew_out_of_bounds_or_vanished_is_read_as_it_is_stored(w
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
 @pytest.mark.parametrize("how", ["plain", "vary", "temperature"])
-def test_the_shares_of_all_processes_are_the_batch(two_directions, how, ranks):
+def test_the_shares_of_all_processes_make_up_the_batch(two_directions, how, ranks):
     changes = {"plain": {}, "vary": {"vary": doubled}, "temperature": {"temperature": 5.0, "vary": doubled}}[how]
     whole = BatchOrder(two_directions, 128, 1, **changes)
     orders = [BatchOrder(two_directions, 128, 1, share=Share(rank, ranks), **changes) for rank in range(ranks)]
@@ -284,11 +284,11 @@ def test_the_shares_of_all_processes_are_the_batch(two_directions, how, ranks):
                     assert share.source[0].tolist() == pairs[0][0]
 
 
-def test_shares_are_of_equal_work(write_store, some_pairs):
+def test_shares_need_equal_work(write_store, some_pairs):
     store = write_store(some_pairs)
     epochs = [BatchOrder(store, 1024, 1, share=Share(rank, 4)).epoch(0) for rank in range(4)]
     work = np.array([[batch.target_in.numel() + batch.source.numel() for batch in epoch] for epoch in epochs])
-    assert np.median(work.max(0) / work.mean(0)) < 1.05  # the longest pairs alone are few and unlike each other
+    assert np.median(work.max(0) / work.mean(0)) < 1.05  # the median, because the few longest pairs differ in length
     assert work.sum(1).max() / work.sum(1).mean() < 1.05
 
 
@@ -297,7 +297,7 @@ def test_shares_are_of_equal_work(write_store, some_pairs):
 
 @pytest.fixture
 def two_directions(tmp_path, some_pairs):
-    """500 pairs of one direction and 20 of another, which are told apart by their last source id."""
+    """500 pairs of one direction and 20 of another, marked by the last source id."""
     with TokenWriter(tmp_path / "two", 1000, 1000, directions=("en-de", "en-fr")) as writer:
         for number, (source, target) in enumerate(some_pairs[:520]):
             small = number % 26 == 7
@@ -305,14 +305,14 @@ def two_directions(tmp_path, some_pairs):
     return TokenStore.open(tmp_path / "two")
 
 
-def test_without_temperature_directions_change_nothing(two_directions, write_store, some_pairs):
+def test_directions_have_no_effect_without_temperature(two_directions, write_store, some_pairs):
     alone = [([*source, 500 + (number % 26 == 7)], target) for number, (source, target) in enumerate(some_pairs[:520])]
-    for temperature in (1.0, 5.0):  # with one direction alone there is nothing to weigh
+    for temperature in (1.0, 5.0):  # with only one direction, a temperature has no effect
         one = BatchOrder(write_store(alone), 128, 1, temperature=temperature)
         assert digest(one.epoch(1)) == digest(BatchOrder(two_directions, 128, 1).epoch(1))
 
 
-def test_a_temperature_gives_small_directions_more_of_an_epoch(two_directions):
+def test_a_temperature_gives_small_directions_a_larger_share(two_directions):
     order = BatchOrder(two_directions, 128, 1, temperature=5.0)
     weights = np.array([500, 20]) ** (1 / 5)
     expected = np.round(520 * weights / weights.sum())
@@ -323,12 +323,12 @@ def test_a_temperature_gives_small_directions_more_of_an_epoch(two_directions):
         small = two_directions.direction_numbers[rows] == 1
         assert [len(rows) - small.sum(), small.sum()] == expected.tolist()
         counts = np.bincount(rows, minlength=520)[two_directions.direction_numbers == 1]
-        assert counts.max() - counts.min() <= 2  # whole permutations, and a part at either end
+        assert counts.max() - counts.min() <= 2  # whole permutations, and a partial one at either end
         seen.append(set(rows[~small]))
         for batch in epoch:
             size = len(batch.source) * max(batch.source.shape[1], batch.target_in.shape[1])
             assert size <= 128 or len(batch.source) == 1
-    assert len(seen[0]) == expected[0]  # a part of the large one, in which no pair comes twice
-    assert seen[0] | seen[1] == set(np.flatnonzero(two_directions.direction_numbers == 0))  # and then the others
+    assert len(seen[0]) == expected[0]  # a part of the large direction, without repeats
+    assert seen[0] | seen[1] == set(np.flatnonzero(two_directions.direction_numbers == 0))  # then the rest
     assert digest(order.epoch(1)) == digest(BatchOrder(two_directions, 128, 1, temperature=5.0).epoch(1))
     assert digest(order.epoch(1)) != digest(BatchOrder(two_directions, 128, 2, temperature=5.0).epoch(1))

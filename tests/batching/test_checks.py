@@ -13,7 +13,7 @@ PAIRS = [([11, 1], [21, 22]), ([12], [23]), ([13, 14, 15], [24, 25])]
 
 
 def damaged(folder: Path, side: str, place: int, index: int, *, size: int = 100, **symbols: int) -> TokenStore:
-    """A store of `PAIRS` in which one id was overwritten."""
+    """A store of `PAIRS` with one id overwritten."""
     with TokenWriter(folder, size, size, Symbols(**{"pad": 0, "unk": 1, "bos": 2, "eos": 3} | symbols)) as writer:
         for pair in PAIRS:
             writer.add(*pair)
@@ -29,7 +29,7 @@ def checked_at_once(request, monkeypatch):
     monkeypatch.setattr(module, "_CHECKED", request.param)
 
 
-def test_a_sound_store_passes(tmp_path):
+def test_a_valid_store_passes(tmp_path):
     check_store(damaged(tmp_path / "train", "source", 0, 99), 100, 100)
 
 
@@ -37,35 +37,35 @@ def test_a_sound_store_passes(tmp_path):
 @pytest.mark.parametrize(
     ("index", "said"),
     [
-        (100, r"lies outside the vocabulary of 100"),
-        (65_535, r"lies outside the vocabulary of 100"),
-        (0, "is PAD, which no segment may hold"),
-        (2, "is BOS, which no segment may hold"),
-        (3, "is EOS, which no segment may hold"),
+        (100, r"is outside the vocabulary of 100"),
+        (65_535, r"is outside the vocabulary of 100"),
+        (0, "is PAD, which a segment must not contain"),
+        (2, "is BOS, which a segment must not contain"),
+        (3, "is EOS, which a segment must not contain"),
     ],
 )
 @pytest.mark.parametrize(("place", "source_pair", "target_pair"), [(0, 0, 0), (2, 1, 1), (3, 2, 2)])
-def test_the_first_pair_at_fault_is_named(tmp_path, side, place, source_pair, target_pair, index, said):
+def test_the_error_names_the_first_invalid_pair(tmp_path, side, place, source_pair, target_pair, index, said):
     store = damaged(tmp_path / "train", side, place, index)
     pair = source_pair if side == "source" else target_pair
-    where = rf"{tmp_path / 'train'}: pair {pair} .* of train\.tsv it is line {pair + 2},"
+    where = rf"{tmp_path / 'train'}: pair {pair} .*line {pair + 2} of train\.tsv,"
     with pytest.raises(CorpusError, match=rf"{where}.*: {side} id {index} {said}; run train_tokenizer again"):
         check_store(store, 100, 100)
 
 
-def test_a_negative_id_of_four_bytes_is_found(tmp_path):
+def test_a_negative_int32_id_is_found(tmp_path):
     store = damaged(tmp_path / "train", "target", 4, -7, size=70_000)
-    with pytest.raises(CorpusError, match=r"pair 2 .*: target id -7 lies outside the vocabulary of 70,000"):
+    with pytest.raises(CorpusError, match=r"pair 2 .*: target id -7 is outside the vocabulary of 70,000"):
         check_store(store, 70_000, 70_000)
 
 
 @pytest.mark.parametrize(("sizes", "said"), [((99, 100), "source ids .* of 100, .*99"), ((100, 4000), "target ids")])
-def test_another_vocabulary_is_refused(tmp_path, sizes, said):
+def test_a_different_vocabulary_size_is_rejected(tmp_path, sizes, said):
     with pytest.raises(CorpusError, match=said):
         check_store(damaged(tmp_path / "valid", "source", 0, 5), *sizes)
 
 
-def test_segments_of_a_pretrained_tokenizer_may_hold_special_ids(tmp_path):
+def test_segments_of_a_pretrained_tokenizer_may_contain_special_ids(tmp_path):
     store = damaged(tmp_path / "train", "source", 0, 7, pad=9, bos=9, eos=7)
     check_store(store, 100, 100, bare=False)
     with pytest.raises(CorpusError, match="source id 7 is EOS"):

@@ -22,7 +22,7 @@ def written(folder: Path, pairs, size=100) -> Path:
 
 @settings(max_examples=40, deadline=None)
 @given(pairs=st.lists(st.tuples(SEGMENT, SEGMENT), min_size=1, max_size=12))
-def test_what_is_written_is_read(pairs, tmp_path_factory):
+def test_a_written_store_reads_back_the_same_pairs(pairs, tmp_path_factory):
     folder = written(tmp_path_factory.mktemp("any") / "store", pairs, size=70_001)
     store = TokenStore.open(folder)
     assert [(store.source(i).tolist(), store.target(i).tolist()) for i in range(len(store))] == pairs
@@ -30,7 +30,7 @@ def test_what_is_written_is_read(pairs, tmp_path_factory):
     assert store.target_lengths.tolist() == [len(target) for _, target in pairs]
 
 
-def test_pairs_that_fill_several_flushes_are_all_there(tmp_path, monkeypatch):
+def test_pairs_survive_several_flushes(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_FLUSH", 3)
     pairs = [([n], [n, n + 1][: 1 + n % 2]) for n in range(20)]
     store = TokenStore.open(written(tmp_path / "store", pairs))
@@ -38,16 +38,16 @@ def test_pairs_that_fill_several_flushes_are_all_there(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("size", "kind"), [(65_536, np.uint16), (65_537, np.int32)])
-def test_ids_take_two_bytes_where_the_vocabulary_fits(tmp_path, size, kind):
+def test_ids_take_two_bytes_if_the_vocabulary_fits(tmp_path, size, kind):
     store = TokenStore.open(written(tmp_path / "store", [([size - 1], [0])], size))
     assert store.source(0).dtype == kind
     assert store.source(0).tolist() == [size - 1]
     assert store.source_vocab_size == store.target_vocab_size == size
 
 
-def test_the_ids_are_mapped_and_read_only(tmp_path):
+def test_the_ids_are_memory_mapped_and_read_only(tmp_path):
     store = TokenStore.open(written(tmp_path / "store", [([1, 2], [3])]))
-    ids = store.sides[0].ids
+    ids = store.columns[0].ids
     assert isinstance(ids.base, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         ids[0] = 5
@@ -62,27 +62,27 @@ def test_equal_pairs_give_equal_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("pair", [([], [1]), ([1], [])])
-def test_an_empty_side_is_refused(tmp_path, pair):
+def test_an_empty_side_is_rejected(tmp_path, pair):
     with pytest.raises(FormatError, match=rf"pair 1: the {'source' if not pair[0] else 'target'} is empty"):
         written(tmp_path / "store", [([1], [1]), pair])
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("wrong", [-1, 100])
-def test_an_id_outside_the_vocabulary_is_refused_with_its_pair(tmp_path, wrong):
+def test_an_id_outside_the_vocabulary_is_rejected_naming_the_pair(tmp_path, wrong):
     pairs = [([1, 2], [3]), ([4], [5, 6]), ([7], [8, wrong])]
-    with pytest.raises(FormatError, match=f"pair 2: target id {wrong} lies outside the vocabulary of 100"):
+    with pytest.raises(FormatError, match=f"pair 2: target id {wrong} is outside the vocabulary of 100"):
         written(tmp_path / "store", pairs)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_pairs_are_no_store(tmp_path):
+def test_a_store_without_pairs_is_rejected(tmp_path):
     with pytest.raises(CorpusError, match="no pair was written"):
         written(tmp_path / "store", [])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupted_writer_leaves_what_was_there_before(tmp_path):
+def test_an_interrupted_writer_leaves_the_old_store_in_place(tmp_path):
     written(tmp_path / "store", [([1], [2])])
 
     def interrupted():
@@ -95,7 +95,7 @@ def test_an_interrupted_writer_leaves_what_was_there_before(tmp_path):
     assert TokenStore.open(tmp_path / "store").source(0).tolist() == [1]
 
 
-def test_a_writer_replaces_a_store_and_the_leftovers_of_a_killed_one(tmp_path):
+def test_a_writer_replaces_an_old_store_and_the_remains_of_a_killed_writer(tmp_path):
     written(tmp_path / "store", [([1], [2])])
     (tmp_path / "store.part").mkdir()
     (tmp_path / "store.part" / "old").touch()
@@ -106,11 +106,11 @@ def test_a_writer_replaces_a_store_and_the_leftovers_of_a_killed_one(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["source.ids.bin", "target.ids.bin", "source.offsets.bin", "target.offsets.bin"])
-def test_a_truncated_or_missing_file_is_found_at_opening(tmp_path, name):
+def test_opening_finds_a_truncated_or_missing_file(tmp_path, name):
     folder = written(tmp_path / "store", [([1, 2], [3, 4]), ([5], [6])])
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[:-1])
-    with pytest.raises(CorpusError, match=rf"{name}: holds {len(content) - 1} bytes where {len(content)} are due"):
+    with pytest.raises(CorpusError, match=rf"{name}: has {len(content) - 1} bytes, but should have {len(content)}"):
         TokenStore.open(folder)
     (folder / name).unlink()
     with pytest.raises(CorpusError, match=f"{name}: cannot be read"):
@@ -118,18 +118,18 @@ def test_a_truncated_or_missing_file_is_found_at_opening(tmp_path, name):
 
 
 @pytest.mark.parametrize("offsets", [[0, 3, 2], [1, 2, 3], [0, 4, 3]])
-def test_offsets_that_contradict_the_ids_are_found_at_opening(tmp_path, offsets):
+def test_opening_finds_offsets_that_do_not_match_the_ids(tmp_path, offsets):
     folder = written(tmp_path / "store", [([1, 2], [3, 4]), ([5], [6])])
     np.array(offsets, "<u8").tofile(folder / "source.offsets.bin")
-    with pytest.raises(CorpusError, match=r"source\.offsets\.bin: the offsets contradict the ids"):
+    with pytest.raises(CorpusError, match=r"source\.offsets\.bin: the offsets do not match the ids"):
         TokenStore.open(folder)
 
 
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_an_empty_segment_is_named_at_opening(tmp_path, side):
+def test_opening_names_an_empty_segment(tmp_path, side):
     folder = written(tmp_path / "train", [([1, 2], [3, 4]), ([5], [6]), ([7], [8])])
     np.array([0, 2, 2, 4], "<u8").tofile(folder / f"{side}.offsets.bin")
-    with pytest.raises(CorpusError, match=rf"pair 1 .* of train\.tsv it is line 3, .*: the {side} is empty"):
+    with pytest.raises(CorpusError, match=rf"pair 1 .*line 3 of train\.tsv, .*: the {side} is empty"):
         TokenStore.open(folder)
 
 
@@ -140,12 +140,12 @@ def test_an_empty_segment_is_named_at_opening(tmp_path, side):
         ("{", "cannot be read"),
         ("[]", "not a token store of format 2"),
         ('{"format": 1}', "not a token store of format 2"),
-        ('{"format": 2}', "not what a token store says"),
-        ('{"format": 2, "pairs": "x", "dtype": "<u2"}', "not what a token store says"),
-        ('{"format": 2, "pairs": 2, "dtype": "what"}', "not what a token store says"),
+        ('{"format": 2}', "does not describe a token store"),
+        ('{"format": 2, "pairs": "x", "dtype": "<u2"}', "does not describe a token store"),
+        ('{"format": 2, "pairs": 2, "dtype": "what"}', "does not describe a token store"),
     ],
 )
-def test_a_wrong_description_is_one_clear_error(tmp_path, text, said):
+def test_an_invalid_meta_file_is_one_clear_error(tmp_path, text, said):
     folder = written(tmp_path / "store", [([1, 2], [3, 4])])
     (folder / "meta.json").unlink()
     if text is not None:
@@ -155,7 +155,7 @@ def test_a_wrong_description_is_one_clear_error(tmp_path, text, said):
     assert "run train_tokenizer again" in str(caught.value)
 
 
-def test_the_description_counts_everything(tmp_path):
+def test_the_meta_file_records_all_sizes(tmp_path):
     folder = written(tmp_path / "store", [([1, 2], [3]), ([5], [6])])
     assert json.loads((folder / "meta.json").read_text()) == {
         "format": 2,
@@ -175,7 +175,7 @@ def with_directions(folder: Path, numbers) -> Path:
     return folder
 
 
-def test_the_direction_of_each_pair_is_kept(tmp_path, monkeypatch):
+def test_the_direction_of_each_pair_is_stored(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_FLUSH", 3)
     store = TokenStore.open(with_directions(tmp_path / "store", [0, 2, 1, 1, 0, 2, 2]))
     assert store.directions == ("en-de", "en-fr", "de-fr")
@@ -183,7 +183,7 @@ def test_the_direction_of_each_pair_is_kept(tmp_path, monkeypatch):
     assert store.direction_numbers.dtype == np.uint16
 
 
-def test_one_direction_takes_no_file(tmp_path):
+def test_a_single_direction_needs_no_file(tmp_path):
     folder = written(tmp_path / "store", [([1], [2])])
     assert not (folder / "directions.bin").exists()
     store = TokenStore.open(folder)
@@ -191,17 +191,17 @@ def test_one_direction_takes_no_file(tmp_path):
     assert store.direction_numbers is None
 
 
-def test_a_truncated_file_of_directions_is_found_at_opening(tmp_path):
+def test_opening_finds_a_truncated_file_of_directions(tmp_path):
     folder = with_directions(tmp_path / "store", [0, 2, 1])
     (folder / "directions.bin").write_bytes(b"12345")
-    with pytest.raises(CorpusError, match=r"directions\.bin: holds 5 bytes where 6 are due"):
+    with pytest.raises(CorpusError, match=r"directions\.bin: has 5 bytes, but should have 6"):
         TokenStore.open(folder)
 
 
-def test_ids_are_counted_however_many_are_looked_at_once(tmp_path, monkeypatch):
+def test_counts_do_not_depend_on_the_block_size(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_COUNTED", 2)
     store = TokenStore.open(written(tmp_path / "store", [([1, 1, 5], [2]), ([1], [3, 3])]))
-    counts = [side.counts() for side in store.sides]
+    counts = [side.counts() for side in store.columns]
     for found, ids in zip(counts, ([1, 1, 5, 1], [2, 3, 3]), strict=True):
         assert found.sum() == len(ids)
         assert all(found[index] == ids.count(index) for index in set(ids))

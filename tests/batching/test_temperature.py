@@ -17,7 +17,7 @@ def counts(sizes, temperature, epoch=0):
     return np.bincount(np.searchsorted(ends, rows, side="right"), minlength=len(sizes)).tolist()
 
 
-def test_shares_are_those_of_the_paper():
+def test_shares_follow_the_paper():
     assert counts([900, 90, 10], 1.0) == [900, 90, 10]
     powers = np.array([900, 90, 10]) ** 0.2
     assert counts([900, 90, 10], 5.0) == pytest.approx(1000 * powers / powers.sum(), abs=1)
@@ -33,7 +33,7 @@ def test_an_epoch_has_as_many_pairs_as_there_are(sizes, epoch):
     assert all(not count for count, size in zip(found, sizes, strict=True) if not size)
 
 
-def test_over_many_epochs_all_pairs_of_a_direction_come_equally_often():
+def test_over_many_epochs_all_pairs_of_a_direction_occur_equally_often():
     sizes, draw = [50, 7], sampler([50, 7], 4.0)
     for epochs in (1, 2, 5, 23):
         seen = np.bincount(np.concatenate([draw.rows(epoch) for epoch in range(epochs)]), minlength=57)
@@ -41,7 +41,7 @@ def test_over_many_epochs_all_pairs_of_a_direction_come_equally_often():
             assert times.max() - times.min() <= 1
 
 
-def test_an_epoch_is_a_function_of_seed_and_number():
+def test_an_epoch_depends_only_on_seed_and_number():
     one, two = sampler([50, 7], 4.0), sampler([50, 7], 4.0)
     late = two.rows(3).tolist()
     assert [one.rows(number).tolist() for number in range(4)][3] == late

@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from seqloom.decoding.budgets import Budget
+from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
-from seqloom.decoding.finished import Hypothesis
 from seqloom.decoding.greedy import greedy_search
-from seqloom.decoding.search import beam_search
+from seqloom.decoding.hypotheses import Hypothesis
+from seqloom.decoding.required_slots import RequiredSlots
 from seqloom.symbols import OWN
-from seqloom.tokenization.tokenizer import Special
+from seqloom.tokenization.tokenizer import NonTextIds
 from tests.records import search_settings
 
 PAD, UNK, BOS, EOS = OWN
@@ -146,8 +146,11 @@ def constraints(rules: list[Rules]) -> Constraints:
         prefixes=[each.prefix for each in rules],
         no_repeat_ngram=ngram,
     ).extended(
-        Special(tuple(range(FIRST_SLOT, FIRST_SLOT + max(len(each.slots) for each in rules)))),
-        [Budget(tuple(count for count, _ in each.slots), tuple(closes for _, closes in each.slots)) for each in rules],
+        NonTextIds(tuple(range(FIRST_SLOT, FIRST_SLOT + max(len(each.slots) for each in rules)))),
+        [
+            RequiredSlots(tuple(count for count, _ in each.slots), tuple(closes for _, closes in each.slots))
+            for each in rules
+        ],
     )
 
 

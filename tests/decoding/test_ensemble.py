@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble, EnsembleState, mean_of_probabilities
-from seqloom.decoding.search import beam_search
 from seqloom.errors import ModelError
 from seqloom.models.catalogue import build_model
 from seqloom.symbols import OWN

@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
-from seqloom.decoding.finished import Hypothesis
-from seqloom.decoding.folder import DEFAULT_SEARCH
-from seqloom.decoding.search import beam_search
+from seqloom.decoding.hypotheses import Hypothesis
+from seqloom.decoding.model_folder import DEFAULT_SEARCH
 from seqloom.decoding.translator import Translator
 from seqloom.errors import ModelError, ParamsError
 from seqloom.languages import Direction

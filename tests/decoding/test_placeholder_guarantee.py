@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.placeholder_guarantee import generate, is_exact
-from seqloom.decoding.folder import DEFAULT_SEARCH
+from seqloom.decoding.model_folder import DEFAULT_SEARCH
 from seqloom.decoding.translator import Translator
 from seqloom.languages import Direction
 from seqloom.models.catalogue import build_model
@@ -19,7 +19,7 @@ from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import PretrainedArchitecture
 from seqloom.text import FORMS, Forms
 from seqloom.tokenization.catalogue import train_tokenizer
-from seqloom.tokenization.pretrained import Manner, PretrainedTokenizer
+from seqloom.tokenization.pretrained import PretrainedOptions, PretrainedTokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 from tests.records import model_settings, tokenizer_settings
 from tests.tiny_pretrained import PAIRS, make_pretrained
@@ -76,7 +76,7 @@ def test_every_own_family_keeps_them(family: str, method: str, tokenizer: Tokeni
 @pytest.mark.parametrize("kind", ["marian", "t5", "bart"])
 def test_every_pretrained_family_keeps_them(kind: str, method: str, tmp_path: Path) -> None:
     make_pretrained(kind, tmp_path, **({} if kind == "t5" else {"max_position_embeddings": 400}))
-    tokenizer = PretrainedTokenizer(tmp_path, Manner(), EVERY)
+    tokenizer = PretrainedTokenizer(tmp_path, PretrainedOptions(), EVERY)
     changes = METHODS.get(method, {"method": "generate", "beam": 2})
     assert_kept(
         from_folder(PretrainedArchitecture(name="pretrained", dropout=0.0), tmp_path).eval(),

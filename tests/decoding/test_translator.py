@@ -5,7 +5,7 @@ import torch
 
 from seqloom.decoding import mbr
 from seqloom.decoding.ensemble import Ensemble
-from seqloom.decoding.folder import DEFAULT_SEARCH, Languages
+from seqloom.decoding.model_folder import DEFAULT_SEARCH, Languages
 from seqloom.decoding.translator import Translator, pick_device
 from seqloom.errors import ModelError, ParamsError, TokenizerError
 from seqloom.languages import Direction
@@ -276,7 +276,7 @@ def test_a_text_with_many_placeholders_is_translated_in_windows(translator, meth
 def test_the_hypotheses_of_windows_are_joined_by_their_ranks(network, tokenizer):
     ours = Translator(network, tokenizer, search(beam=3), DIRECTION, "cpu")
     parts = ["the light {name} is %s on.", "set %(a)s {b} {c} now"]
-    assert tokenizer.at_once == 4
+    assert tokenizer.placeholders_at_once == 4
     joined = ours.hypotheses([" ".join(parts)], 3)[0]
     alone = [ours.hypotheses([part], 3)[0] for part in parts]
     assert len(joined) == 3

@@ -9,8 +9,8 @@ import torch
 
 from seqloom.batching.batches import BatchOrder, in_order
 from seqloom.batching.store import TokenStore, TokenWriter
+from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
-from seqloom.decoding.search import beam_search
 from seqloom.models.catalogue import build_model
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import PretrainedArchitecture

@@ -59,8 +59,8 @@ def test_selected_rows_go_on_as_if_alone_and_leave_the_others_be(model: Seq2Seq,
         close(model.step(target[rows, 0], started.select(rows))[0], first[rows])
         chosen, further = model.step(target[rows, 1], state.select(rows))
         close(chosen, second[rows])
-        turned = torch.arange(len(each)).flip(0)  # in the first case the two rows of one source change places
-        close(model.step(target[rows[turned], 2], further.select(turned))[0], third[rows[turned]])
+        flipped = torch.arange(len(each)).flip(0)  # in the first case the two rows of one source change places
+        close(model.step(target[rows[flipped], 2], further.select(flipped))[0], third[rows[flipped]])
     assert torch.equal(model.step(target[:, 1], state)[0], second)  # nothing of the old state was changed
 
 

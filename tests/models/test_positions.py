@@ -10,11 +10,11 @@ from seqloom.models.positions import (
     LearnedPositions,
     Positions,
     RotaryPositions,
+    Rotation,
     SinusoidalPositions,
-    Turn,
     build_positions,
+    no_rotation,
     sinusoidal_positions,
-    unturned,
 )
 
 CPU = torch.device("cpu")
@@ -43,13 +43,13 @@ def test_learned_positions_are_rows_of_a_table_whose_last_row_stands_for_all_lat
 def test_rotation_is_the_complex_product_of_the_paper() -> None:
     torch.manual_seed(1)
     x = torch.randn(2, 3, 6, 8)
-    turned = RotaryPositions(8).turn(5, 6, CPU)(x)
+    rotated = RotaryPositions(8).rotation(5, 6, CPU)(x)
     pairs = x.double().numpy().reshape(2, 3, 6, 4, 2)
     numbers = pairs[..., 0] + 1j * pairs[..., 1]
     angle = np.arange(5, 11)[:, None] * 10_000.0 ** (-2 * np.arange(4) / 8)
     expected = numbers * np.exp(1j * angle)
-    np.testing.assert_allclose(turned[..., 0::2].numpy(), expected.real, atol=1e-5)
-    np.testing.assert_allclose(turned[..., 1::2].numpy(), expected.imag, atol=1e-5)
+    np.testing.assert_allclose(rotated[..., 0::2].numpy(), expected.real, atol=1e-5)
+    np.testing.assert_allclose(rotated[..., 1::2].numpy(), expected.imag, atol=1e-5)
 
 
 def test_scores_of_rotary_positions_depend_on_the_distance_alone() -> None:
@@ -58,7 +58,7 @@ def test_scores_of_rotary_positions_depend_on_the_distance_alone() -> None:
     rotary = RotaryPositions(16)
 
     def score(query_at: int, key_at: int) -> float:
-        return float((rotary.turn(query_at, 1, CPU)(query) * rotary.turn(key_at, 1, CPU)(key)).sum())
+        return float((rotary.rotation(query_at, 1, CPU)(query) * rotary.rotation(key_at, 1, CPU)(key)).sum())
 
     for distance in (-3, 0, 4):
         assert score(10 + distance, 10) == pytest.approx(score(900 + distance, 900), abs=1e-3)
@@ -69,13 +69,13 @@ def test_self_attention_with_rotary_positions_depends_on_distances_alone() -> No
     torch.manual_seed(4)
     attention, x, rotary = Attention(16, heads=2), torch.randn(2, 6, 16), RotaryPositions(8)
 
-    def attend(turn: Turn) -> torch.Tensor:
-        out: torch.Tensor = attention(x, *attention.keys_values(x, turn), turn=turn)
+    def attend(rotation: Rotation) -> torch.Tensor:
+        out: torch.Tensor = attention(x, *attention.keys_values(x, rotation), rotation=rotation)
         return out
 
-    near, far = attend(rotary.turn(0, 6, CPU)), attend(rotary.turn(300, 6, CPU))
+    near, far = attend(rotary.rotation(0, 6, CPU)), attend(rotary.rotation(300, 6, CPU))
     torch.testing.assert_close(far, near, atol=1e-4, rtol=1e-4)
-    assert (near - attend(unturned)).abs().max() > 0.01
+    assert (near - attend(no_rotation)).abs().max() > 0.01
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_every_kind_goes_on_where_it_is_told_to(kind: str, expected: type[Positi
     positions = build_positions(kind, 8, heads=2)  # type: ignore[arg-type]
     assert isinstance(positions, expected)
     embedded, keys = torch.randn(2, 9, 8), torch.randn(2, 2, 9, 4)
-    whole = positions.add(embedded, 0), positions.turn(0, 9, CPU)(keys)
-    rest = positions.add(embedded[:, 4:], 4), positions.turn(4, 5, CPU)(keys[:, :, 4:])
+    whole = positions.add(embedded, 0), positions.rotation(0, 9, CPU)(keys)
+    rest = positions.add(embedded[:, 4:], 4), positions.rotation(4, 5, CPU)(keys[:, :, 4:])
     torch.testing.assert_close(rest[0], whole[0][:, 4:])
     torch.testing.assert_close(rest[1], whole[1][:, :, 4:])
     assert (whole[0] is embedded) == (kind == "rotary")

@@ -20,7 +20,7 @@ import yaml
 
 from seqloom.batching.store import TokenStore
 from seqloom.corpus.splits import Pair, Split, SplitWriter
-from seqloom.decoding.folder import read_longest
+from seqloom.decoding.model_folder import read_longest_source
 from seqloom.decoding.translator import Translator
 from seqloom.errors import CorpusError, TrainingError
 from seqloom.import_closure import PACKAGE
@@ -96,7 +96,7 @@ def test_leaves_a_folder_that_translates_and_a_learning_curve(workplace: Path, f
     translator = Translator.load(places.CANDIDATE, "cpu")
     assert len(translator.translate(["abc", ""])) == 2
     assert translator.languages.directions == [Direction("en", "de")]
-    assert read_longest(places.CANDIDATE) == int(TokenStore.open(places.TOKENS / "train").source_lengths.max())
+    assert read_longest_source(places.CANDIDATE) == int(TokenStore.open(places.TOKENS / "train").source_lengths.max())
     metrics = json.loads(places.TRAINING_METRICS.read_text())
     assert metrics["steps"] == 20
     assert metrics["stopped_because"] == "max_steps (20) reached"
@@ -348,7 +348,7 @@ def test_wrong_tokens_stop_before_the_first_step_with_the_pair_at_fault(workplac
     content = bytearray(ids.read_bytes())
     content[40:42] = (60_000).to_bytes(2, "little")
     ids.write_bytes(content)
-    with pytest.raises(CorpusError, match=r"data/tokens/train.*source id 60000 lies outside the vocabulary"):
+    with pytest.raises(CorpusError, match=r"data/tokens/train.*source id 60000 is outside the vocabulary"):
         train_model.run(load_params(), ignore)
     assert not places.CANDIDATE.exists()
 

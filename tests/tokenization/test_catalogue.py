@@ -212,6 +212,6 @@ def test_as_many_placeholders_go_at_once_as_enough_pairs_have(settings_of, tmp_p
     words = [f"Open the door {' '.join(f'{{x{n}}}' for n in range(count))} now" for count in pairs]
     chosen = settings_of(name="characters", vocab_size=64)
     told = train_tokenizer(chosen, lambda: zip(words, words, strict=True), 1, ignore)
-    assert told.at_once == learnt
+    assert told.placeholders_at_once == learnt
     told.save(tmp_path / "it")
-    assert load_tokenizer(tmp_path / "it").at_once == learnt
+    assert load_tokenizer(tmp_path / "it").placeholders_at_once == learnt

@@ -55,5 +55,5 @@ def test_every_symbol_has_an_id_and_nothing_else_has(settings_of):
 def test_there_is_one_split_and_it_is_readable(settings_of):
     vocabulary = CharacterVocabulary.train(["a b"], settings_of(name="characters"), [])
     ids = vocabulary.encode("a b")
-    assert vocabulary.resampler(0.5)(ids, Random(1)) == ids
+    assert vocabulary.subword_sampler(0.5)(ids, Random(1)) == ids
     assert vocabulary.pieces([*OWN, *vocabulary.encode("a b")]) == ["<pad>", "<unk>", "<s>", "</s>", "a", "▁", "b"]

@@ -13,7 +13,7 @@ from seqloom.errors import ModelError, TokenizerError
 from seqloom.huggingface import library
 from seqloom.symbols import Symbols
 from seqloom.tokenization.catalogue import load_tokenizer
-from seqloom.tokenization.pretrained import Manner, PretrainedTokenizer
+from seqloom.tokenization.pretrained import PretrainedOptions, PretrainedTokenizer
 from tests.tiny_pretrained import KINDS, LANGUAGES, PAIRS, make_pretrained, make_tokenizer
 
 
@@ -25,8 +25,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {kind: root / kind for kind in KINDS}
 
 
-def manner(kind: str, prefix: str = "") -> Manner:
-    return Manner(*LANGUAGES, prefix) if kind.startswith("mbart") else Manner(prefix=prefix)
+def options(kind: str, prefix: str = "") -> PretrainedOptions:
+    return PretrainedOptions(*LANGUAGES, prefix) if kind.startswith("mbart") else PretrainedOptions(prefix=prefix)
 
 
 @pytest.fixture(params=KINDS)
@@ -37,7 +37,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def tokenizer(kind: str, folders: dict[str, Path]) -> PretrainedTokenizer:
-    return PretrainedTokenizer(folders[kind], manner(kind))
+    return PretrainedTokenizer(folders[kind], options(kind))
 
 
 @pytest.fixture
@@ -120,12 +120,12 @@ def test_pieces_are_for_people(tokenizer: PretrainedTokenizer) -> None:
     assert "".join(pieces).replace("▁", " ").replace("<s>", "").replace("en_XX", "").startswith((" the", "the"))
     assert "</s>" in pieces
     assert tokenizer.target_pieces([tokenizer.target_vocab_size + 5]) == [""]
-    assert tokenizer.resampler("source", 0.1)([5, 6], Random(1)) == [5, 6]
+    assert tokenizer.subword_sampler("source", 0.1)([5, 6], Random(1)) == [5, 6]
 
 
 def test_a_prefix_is_written_before_every_source(folders: dict[str, Path], tmp_path: Path) -> None:
-    told = PretrainedTokenizer(folders["t5"], manner("t5", "a small "))
-    plain = PretrainedTokenizer(folders["t5"], manner("t5"))
+    told = PretrainedTokenizer(folders["t5"], options("t5", "a small "))
+    plain = PretrainedTokenizer(folders["t5"], options("t5"))
     assert told.encode_source("garden") == plain.encode_source("a small garden")
     assert told.encode_source("") == plain.encode_source("")
     assert told.encode_target("garten", ()) == plain.encode_target("garten", ())
@@ -154,7 +154,7 @@ def test_stored_it_is_the_same_to_the_byte(tokenizer: PretrainedTokenizer, tmp_p
 
 
 def test_a_stored_one_that_is_damaged_is_named(folders: dict[str, Path], tmp_path: Path) -> None:
-    PretrainedTokenizer(folders["marian"], manner("marian")).save(tmp_path / "stored")
+    PretrainedTokenizer(folders["marian"], options("marian")).save(tmp_path / "stored")
     piece = tmp_path / "stored" / "huggingface" / "vocab.json"
     piece.write_bytes(piece.read_bytes() + b" ")
     with pytest.raises(TokenizerError, match=r"vocab\.json: damaged"):
@@ -179,7 +179,7 @@ def test_language_codes_are_those_that_the_tokenizer_knows(
     folders: dict[str, Path], kind: str, codes: tuple[str | None, str | None], said: str
 ) -> None:
     with pytest.raises(TokenizerError, match=said):
-        PretrainedTokenizer(folders[kind], Manner(*codes))
+        PretrainedTokenizer(folders[kind], PretrainedOptions(*codes))
 
 
 def test_a_marian_model_of_two_vocabularies_keeps_them_apart(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_a_marian_model_of_two_vocabularies_keeps_them_apart(tmp_path: Path) -> 
     )
     config = {"model_type": "marian", "vocab_size": size, "decoder_vocab_size": size + 3, "decoder_start_token_id": 9}
     (tmp_path / "config.json").write_text(json.dumps({**config, "pad_token_id": size - 1, "eos_token_id": 0}))
-    tokenizer = PretrainedTokenizer(tmp_path, Manner())
+    tokenizer = PretrainedTokenizer(tmp_path, PretrainedOptions())
     assert not tokenizer.joint
     assert (tokenizer.source_vocab_size, tokenizer.target_vocab_size) == (size, size + 3)
     assert tokenizer.symbols.bos == 9
@@ -207,17 +207,17 @@ def test_a_tokenizer_of_another_network_is_refused(folders: dict[str, Path], tmp
     shutil.copytree(folders["t5"], tmp_path / "odd")
     config = json.loads((tmp_path / "odd" / "config.json").read_text())
     (tmp_path / "odd" / "config.json").write_text(json.dumps({**config, "vocab_size": 10}))
-    tokenizer = PretrainedTokenizer(tmp_path / "odd", Manner())
+    tokenizer = PretrainedTokenizer(tmp_path / "odd", PretrainedOptions())
     with pytest.raises(TokenizerError, match=r"source id \d+, its network has 10: they do not belong together"):
         tokenizer.encode_source("the house is small")
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match="its tokenizer cannot be loaded"):
-        PretrainedTokenizer(tmp_path, Manner())
+        PretrainedTokenizer(tmp_path, PretrainedOptions())
     (tmp_path / "config.json").write_text('{"model_type": "t5"}')
     with pytest.raises(TokenizerError, match=r"no vocabulary: there is none of .*tokenizer\.json"):
-        PretrainedTokenizer(tmp_path, Manner())
+        PretrainedTokenizer(tmp_path, PretrainedOptions())
 
 
 def test_code_that_lies_beside_a_tokenizer_is_never_run(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_code_that_lies_beside_a_tokenizer_is_never_run(folders: dict[str, Path]
         content |= {"auto_map": {"AutoTokenizer": ["own.Own", None], "AutoConfig": "own.Config"}}
         (tmp_path / "odd" / name).write_text(json.dumps({**content, "tokenizer_class": "Own", "model_type": "own"}))
     with pytest.raises(TokenizerError, match="its tokenizer cannot be loaded"):
-        PretrainedTokenizer(tmp_path / "odd", Manner())
+        PretrainedTokenizer(tmp_path / "odd", PretrainedOptions())
 
 
 def test_without_the_extra_the_message_says_what_to_install(
@@ -236,4 +236,4 @@ def test_without_the_extra_the_message_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ModelError, match=r"pip install 'seqloom\[hf\]'"):
-        PretrainedTokenizer(folders["t5"], Manner())
+        PretrainedTokenizer(folders["t5"], PretrainedOptions())

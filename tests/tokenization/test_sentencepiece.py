@@ -120,7 +120,7 @@ def test_samples_are_other_splits_of_the_same_text_and_repeat_with_the_seed(sett
     text = f"the {SLOTS[0]} lamp is broken, and ▁ its door"
 
     def drawn(number):
-        random, resample = Random(number), vocabulary.resampler(0.2)
+        random, resample = Random(number), vocabulary.subword_sampler(0.2)
         return [resample(vocabulary.encode(text), random) for _ in range(20)]
 
     first = drawn(3)
@@ -148,7 +148,7 @@ def test_unigram_splits_follow_their_likelihood_to_the_power_of_alpha(settings_o
 
     alpha, draws = 0.3, 20_000
     weights = {split: math.exp(alpha * sum(map(scores.get, split))) for split in splits(text)}
-    resample, random, stored = vocabulary.resampler(alpha), Random(1), vocabulary.encode(text[1:])
+    resample, random, stored = vocabulary.subword_sampler(alpha), Random(1), vocabulary.encode(text[1:])
     counts = Counter(tuple(vocabulary.pieces(resample(stored, random))) for _ in range(draws))
     assert len(weights) > 10
     for split, weight in weights.items():

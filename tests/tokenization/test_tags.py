@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloom.tokenization.tags import ALONE, name_of, partners
+from seqloom.tokenization.tags import NO_PARTNER, name_of, partners
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,13 @@ def test_a_tag_has_a_name_and_opens_or_closes(placeholder: str, name: str | None
 @pytest.mark.parametrize(
     ("placeholders", "expected"),
     [
-        (["<b>", "{x}", "</b>"], [2, ALONE, 0]),
+        (["<b>", "{x}", "</b>"], [2, NO_PARTNER, 0]),
         (["<b>", "<b>", "</b>", "</b>"], [3, 2, 1, 0]),
         (['<a href="1">', "</a>", '<a href="2">', "</a>"], [1, 0, 3, 2]),
-        (["<p>", "<br>", "</p>"], [2, ALONE, 0]),  # <br> is never closed
-        (["</p>", "<b>", "</b>"], [ALONE, 2, 1]),
-        (["<b>", "<i>", "</b>", "</i>"], [2, ALONE, 0, ALONE]),  # what crosses has no pair
-        (["<b>", "</b>", "<b>"], [ALONE] * 3),  # of a name all tags have partners, or none
+        (["<p>", "<br>", "</p>"], [2, NO_PARTNER, 0]),  # <br> is never closed
+        (["</p>", "<b>", "</b>"], [NO_PARTNER, 2, 1]),
+        (["<b>", "<i>", "</b>", "</i>"], [2, NO_PARTNER, 0, NO_PARTNER]),  # what crosses has no pair
+        (["<b>", "</b>", "<b>"], [NO_PARTNER] * 3),  # of a name all tags have partners, or none
         (["{1>", "[1}", "{1]", "<1}"], [3, 2, 1, 0]),
         ([], []),
     ],
@@ -52,7 +52,7 @@ def test_pairs_nest_and_are_whole_names(placeholders: list[str]) -> None:
     found = partners(placeholders)
     stack: list[int] = []
     for index, partner in enumerate(found):
-        if partner == ALONE:
+        if partner == NO_PARTNER:
             continue
         assert found[partner] == index
         assert name_of(placeholders[index])[0] == name_of(placeholders[partner])[0]
@@ -63,5 +63,7 @@ def test_pairs_nest_and_are_whole_names(placeholders: list[str]) -> None:
             assert stack.pop() == partner
     assert not stack
     names = [name_of(each)[0] for each in placeholders]
-    paired = {name for name, partner in zip(names, found, strict=True) if partner != ALONE}
-    assert all(partner != ALONE or name is None for name, partner in zip(names, found, strict=True) if name in paired)
+    paired = {name for name, partner in zip(names, found, strict=True) if partner != NO_PARTNER}
+    assert all(
+        partner != NO_PARTNER or name is None for name, partner in zip(names, found, strict=True) if name in paired
+    )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from seqloom.decoding.folder import DEFAULT_SEARCH, Languages
+from seqloom.decoding.model_folder import DEFAULT_SEARCH, Languages
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translation
 from seqloom.progress import Listener, Progress, ignore

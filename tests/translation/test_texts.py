@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloom.decoding.folder import DEFAULT_SEARCH, Languages
+from seqloom.decoding.model_folder import DEFAULT_SEARCH, Languages
 from seqloom.text import STANDARD_FORMS
 from seqloom.tokenization.tokenizer import Encoded
 from seqloom.translation import texts as module

@@ -1,1 +1,1 @@
-"""Token files and the batches made of them. Knows ids and lengths: no text, no tokenizer, no model."""
+"""Token stores on disk, and the batches read from them. Works on ids only; does not import tokenizers or models."""

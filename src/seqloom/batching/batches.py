@@ -1,10 +1,9 @@
-"""The order of batches and the batches themselves. Knows a token store: no text, no model and no device.
+"""The batches of a token store, and their order in each epoch.
 
-Pairs are sorted by length and cut where a batch's padded tokens would pass the budget, so that a batch holds segments
-of almost one length. The cuts depend on the lengths alone and stay the same over all epochs (but where a temperature
-makes each epoch read other pairs); which of the pairs of one length fall into which batch, and the order of the
-batches, are drawn anew for each epoch from (seed, epoch). A checkpoint therefore needs an epoch and a position and
-nothing else.
+Pairs are sorted by length and cut into batches where the padded tokens would exceed the budget, so that the segments of
+a batch have almost the same length. The cuts depend only on the lengths, so they are the same in every epoch, unless a
+temperature selects other pairs for each epoch. Which pairs of equal length share a batch, and the order of the batches,
+are drawn for each epoch from (seed, epoch). A checkpoint therefore only needs to store an epoch and a position.
 """
 
 import math
@@ -18,42 +17,43 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqloom.batching.lengths import Lengths, cut
-from seqloom.batching.store import Side, TokenStore
+from seqloom.batching.store import TokenColumn, TokenStore
 from seqloom.batching.temperature import Rows, TemperatureSampler
 from seqloom.symbols import Symbols
 
 Pair = tuple[Sequence[int], Sequence[int]]
 Vary = Callable[[int, list[Pair]], list[Pair]]
-"""Of a seed below 2 ** 31 and pairs of ids: the same pairs split in another way, which depends on nothing else.
+"""Takes a seed below 2 ** 31 and pairs of ids; returns the same texts split into other subwords.
 
-Batches ask for one pair at a time, from whichever thread builds them.
+The result must depend only on the arguments. It is called with one pair at a time, from the thread that builds the
+batch.
 """
 
-GROWTH = 1.5  # a segment that a `Vary` made longer than this many times its stored length is read as it is stored
+GROWTH = 1.5  # a segment that `Vary` makes longer than this many times its stored length is used as stored
+_MEASURED = 1 << 18  # pairs per block, to bound memory
 
 
 class Batch(NamedTuple):
-    """B pairs, padded with PAD on the right. All tensors are int64."""
+    """B pairs of segments, padded with PAD on the right. All tensors are int64."""
 
     source: Tensor  # (B, S)
     source_lengths: Tensor  # (B,)
-    target_in: Tensor  # (B, T) BOS, then the ids
-    target_out: Tensor  # (B, T) the ids, then EOS
-    target_lengths: Tensor  # (B,) BOS or EOS included
+    target_in: Tensor  # (B, T): BOS, then the ids
+    target_out: Tensor  # (B, T): the ids, then EOS
+    target_lengths: Tensor  # (B,), including BOS or EOS
 
     @property
     def tokens(self) -> int:
-        """Target tokens that are no padding, EOS included."""
+        """Number of target tokens, including EOS but not padding."""
         return int(self.target_lengths.sum())
 
     def pinned(self) -> "Batch":
-        """The batch in page-locked memory, from which a CUDA device copies while the host goes on."""
+        """Return a copy of the batch in page-locked memory, from which a CUDA device can copy asynchronously."""
         return Batch(*(tensor.pin_memory() for tensor in self))
 
 
 class Share(NamedTuple):
-    """Which part of every batch a process reads: pairs `rank`, `rank` + `ranks`, ... of those sorted by length."""
+    """The part of every batch that one of `ranks` processes reads: pairs `rank`, `rank` + `ranks`, ..."""
 
     rank: int
     ranks: int
@@ -62,12 +62,51 @@ class Share(NamedTuple):
 WHOLE = Share(0, 1)
 
 
+class PairLengths:
+    """The lengths of all pairs of a store, in the smallest integer type that fits; NumPy sorts those in linear time."""
+
+    def __init__(self, store: TokenStore) -> None:
+        parts = []
+        for start in range(0, len(store), _MEASURED):
+            offsets = (side.offsets[start : start + _MEASURED + 1].astype(np.int64) for side in store.columns)
+            source, target = map(np.diff, offsets)
+            widths, lead = np.maximum(source, target + 1), source - target
+            parts.append((_small(widths), _small(np.where(widths % 2 == 0, lead, -lead))))
+        # Both (pairs,): the length of the longer side, including BOS or EOS, and the sort key among equal widths.
+        self.widths, self._tiebreak = map(np.concatenate, zip(*parts, strict=True))
+
+    def sort(self, rows: Rows) -> Rows:
+        """Return `rows` (n,) sorted by length; pairs of equal lengths keep their order.
+
+        The first key is the width, so that batches fill their budget. Within a width, pairs are sorted by how much
+        longer the source is than the target, ascending for even widths and descending for odd ones, so that neither
+        length jumps where the width grows by one.
+        """
+        return rows[np.lexsort((self._tiebreak[rows], self.widths[rows]))]
+
+
+def cut_batches(widths: NDArray[Any], tokens_per_batch: int) -> Rows:
+    """Return the cut points (batches + 1,) of pairs with ascending `widths`: each batch is as large as allowed."""
+    cuts = [0]
+    while cuts[-1] < len(widths):
+        start = cuts[-1]
+        most = max(1, tokens_per_batch // int(widths[start]))  # upper bound: no later pair is narrower
+        padded = widths[start : start + most].astype(np.int64)
+        padded *= np.arange(1, len(padded) + 1)
+        cuts.append(start + max(1, int(np.searchsorted(padded, tokens_per_batch, side="right"))))
+    return np.array(cuts, np.int64)
+
+
+def _small(values: NDArray[np.int64]) -> NDArray[Any]:
+    return values.astype(np.min_scalar_type(-1 - int(np.abs(values).max())))
+
+
 class Epoch:
-    """The batches of one epoch, each made when it is asked for."""
+    """The batches of one epoch, a sequence that builds each batch on access."""
 
     def __init__(self, rows: Rows, cuts: Rows, order: Rows, make: Callable[[int, Rows], Batch]) -> None:
         self._rows, self._cuts, self._order = rows, cuts, order
-        self._make = make  # of a position and the pairs that stand there
+        self._make = make  # takes a position and its pairs
 
     def __len__(self) -> int:
         return len(self._order)
@@ -79,29 +118,30 @@ class Epoch:
         return map(self.__getitem__, range(len(self)))
 
     def pairs(self, position: int) -> Rows:
-        """Return which pairs of the store, (B,), make the whole batch at `position`; negative ones count from the end.
+        """Return the indices (B,) of the pairs in the whole batch at `position`; a negative one counts from the end.
 
         Raises:
-            IndexError: there is no such position.
+            IndexError: `position` is out of range.
         """
         batch = self._order[position]
         return self._rows[self._cuts[batch] : self._cuts[batch + 1]]
 
 
 class BatchOrder:
-    """All pairs of a store, each exactly once an epoch, in shuffled batches of at most `tokens_per_batch`.
+    """The shuffled batches of every epoch; each pair of the store occurs exactly once per epoch.
 
-    A batch of B pairs obeys B x max(S, T) <= `tokens_per_batch`, T with BOS or EOS; a pair longer than that is a batch
-    of its own. `seed` is not negative.
+    A batch of B pairs satisfies B x max(S, T) <= `tokens_per_batch`, where T includes BOS or EOS. A pair longer than
+    that is a batch of its own. `seed` must not be negative.
 
-    With a `temperature` above 1 and several directions an epoch has as many pairs, but small directions come more often
-    than large ones (see `TemperatureSampler`). `vary` splits each pair in another way, seeded by (seed, epoch,
-    position, place in the batch); no segment becomes more than `GROWTH` times as long (rounded up), so that a batch
-    takes hardly more than `GROWTH` times the budget.
+    With a `temperature` above 1 and several directions, an epoch has the same number of pairs, but pairs of small
+    directions are repeated and those of large ones subsampled (see `TemperatureSampler`). `vary` splits each pair anew,
+    seeded by (seed, epoch, position, index in the batch). No segment grows beyond `GROWTH` times its length (rounded
+    up), which bounds the memory of a batch.
 
-    Of several processes each reads its `share` of the same batches, as many pairs (or one fewer) of the same lengths;
-    the shares together are the batch that one process would read. Where a batch has fewer pairs than there are
-    processes, some of them get its first pair with `target_lengths` of 0, which counts for nothing.
+    With several processes, each reads its `share` of the same batches: the numbers of pairs differ by at most one, and
+    the lengths are alike. Together, the shares are the batch that a single process would read. If a batch has fewer
+    pairs than there are processes, each process without a pair gets the first one with `target_lengths` of 0, which
+    adds nothing to the loss.
     """
 
     def __init__(
@@ -124,14 +164,14 @@ class BatchOrder:
         self._sampler = None
         if temperature > 1 and store.direction_numbers is not None:
             self._sampler = TemperatureSampler(store.direction_numbers, temperature, seed)
-        self._lengths = Lengths(store)
-        self._cuts = cut(np.sort(self._lengths.widths, kind="stable"), tokens_per_batch)
-        self.batches = len(self._cuts) - 1  # of an epoch; with a temperature about as many
+        self._lengths = PairLengths(store)
+        self._cuts = cut_batches(np.sort(self._lengths.widths, kind="stable"), tokens_per_batch)
+        self.batches = len(self._cuts) - 1  # per epoch; approximate with a temperature
         self._last: tuple[int, Epoch] | None = None
 
     def epoch(self, number: int) -> Epoch:
-        """Return the batches of epoch `number` (from 0), the same ones whenever and wherever it is asked for."""
-        last = self._last  # read once and replaced whole: threads may ask for different epochs at a time
+        """Return the batches of epoch `number`, counted from 0. They depend only on the arguments of the order."""
+        last = self._last  # read once and replaced as a whole, because threads may request different epochs
         if last is None or last[0] != number:
             random = np.random.Generator(np.random.PCG64([self._seed, number]))
             rows = _all(self._store) if self._sampler is None else self._sampler.rows(number)
@@ -139,13 +179,13 @@ class BatchOrder:
             rows = self._lengths.sort(rows)
             cuts = self._cuts
             if self._sampler is not None:
-                cuts = cut(self._lengths.widths[rows], self._tokens_per_batch)
+                cuts = cut_batches(self._lengths.widths[rows], self._tokens_per_batch)
             order = random.permutation(len(cuts) - 1)
             self._last = last = number, Epoch(rows, cuts, order, partial(self._made, number))
         return last[1]
 
     def _made(self, epoch: int, position: int, rows: Rows) -> Batch:
-        """This process's share of the batch of some pairs."""
+        """Return this process's share of the batch that consists of `rows`."""
         rank, ranks = self._share
         numbers = np.arange(len(rows))[rank::ranks]
         if not len(numbers):
@@ -154,10 +194,10 @@ class BatchOrder:
         return self._batch(epoch, position, rows, numbers)
 
     def _batch(self, epoch: int, position: int, rows: Rows, numbers: Rows) -> Batch:
-        """Those of the pairs at a position that stand at `numbers`, split in the way that belongs to each place."""
+        """Return the batch of `rows[numbers]`, each pair split anew if there is a `vary`."""
         if self._vary is None:
             return make_batch(self._store, rows[numbers])
-        # A seed for each pair: what it becomes does not depend on which others a process reads.
+        # One seed per pair of the whole batch, so that a pair's split does not depend on the process that reads it.
         seeds = np.random.SeedSequence([self._seed, epoch, position]).generate_state(len(rows)) >> 1
         stored = [(self._store.source(row).tolist(), self._store.target(row).tolist()) for row in rows[numbers]]
         varied = [self._vary(seed, [pair])[0] for seed, pair in zip(seeds[numbers].tolist(), stored, strict=True)]
@@ -167,28 +207,28 @@ class BatchOrder:
 
 
 def in_order(store: TokenStore, tokens_per_batch: int) -> Epoch:
-    """Return batches of all pairs with nothing random in them, the shortest first: for validation."""
-    lengths = Lengths(store)
+    """Return batches of all pairs in a fixed order, shortest first, for validation."""
+    lengths = PairLengths(store)
     rows = lengths.sort(_all(store))
-    cuts = cut(lengths.widths[rows], tokens_per_batch)
+    cuts = cut_batches(lengths.widths[rows], tokens_per_batch)
     return Epoch(rows, cuts, np.arange(len(cuts) - 1), lambda _, pairs: make_batch(store, pairs))
 
 
 def make_batch(store: TokenStore, pairs: Rows) -> Batch:
-    """Return the batch of these pairs (B,), in this order."""
-    source, target = (_stored(side, pairs) for side in store.sides)
+    """Return the batch of the given pairs (B,), in the given order."""
+    source, target = (_stored(side, pairs) for side in store.columns)
     return _framed(source, target, store.symbols)
 
 
 class _Segments(NamedTuple):
-    """B segments somewhere among `ids`."""
+    """B segments, each a slice of `ids`."""
 
     ids: NDArray[Any]
     starts: Rows  # (B,)
     lengths: Rows  # (B,)
 
 
-def _stored(side: Side, pairs: Rows) -> _Segments:
+def _stored(side: TokenColumn, pairs: Rows) -> _Segments:
     starts, ends = (offsets[pairs].astype(np.int64) for offsets in (side.offsets, side.offsets[1:]))
     return _Segments(side.ids, starts, ends - starts)
 
@@ -218,7 +258,7 @@ def _framed(source: _Segments, target: _Segments, symbols: Symbols) -> Batch:
 
 
 def _padded(segments: _Segments, pad: int, around: int = 0) -> NDArray[np.int64]:
-    """Segments as rows (B, around + longest + around), PAD where there is no id; one gather, no loop over rows."""
+    """Return the segments as rows (B, around + longest + around), filled with PAD; one gather instead of a loop."""
     longest = int(segments.lengths.max())
     columns = np.arange(longest)
     real = columns < segments.lengths[:, None]

@@ -1,10 +1,10 @@
-"""Pairs of token ids on disk, memory-mapped. Knows ids alone: no text and no tokenizer.
+"""Pairs of token ids on disk, memory-mapped.
 
-A store is a folder. For each side, `<side>.ids.bin` holds the ids of all segments one after another (uint16 where the
-vocabulary fits, else int32), and `<side>.offsets.bin` where each one starts (uint64, one more than pairs). Where pairs
-are of several directions, `directions.bin` holds the number of each one's (uint16). `meta.json` names the directions
-and says how many there are of everything. Numbers are little-endian. An open store takes no memory but what the system
-keeps of its files, and may drop; opening looks at every offset once.
+A store is a folder. For each side, `<side>.ids.bin` holds the ids of all segments one after another (uint16 if the
+vocabulary fits, else int32), and `<side>.offsets.bin` the start of each segment (uint64, one more than pairs). If there
+are several directions, `directions.bin` holds the index of each pair's direction (uint16). `meta.json` holds the names
+of the directions and the sizes of all files. Numbers are little-endian. An open store needs no memory beyond the
+operating system's page cache; opening reads every offset once.
 """
 
 import json
@@ -24,12 +24,12 @@ from seqloom.symbols import OWN, Symbols
 FORMAT = 2
 SIDES = ("source", "target")
 DIRECTIONS = "directions.bin"
-_FLUSH = 1 << 14  # pairs held in memory by a writer
-_COUNTED = 1 << 20  # ids or offsets looked at at once
+_FLUSH = 1 << 14  # pairs that a writer buffers
+_COUNTED = 1 << 20  # ids or offsets per block, to bound memory
 
 
-class Side(NamedTuple):
-    """One side of a store. Segment i is `ids[offsets[i] : offsets[i + 1]]`, without BOS and EOS."""
+class TokenColumn(NamedTuple):
+    """The segments of one side. Segment i is `ids[offsets[i] : offsets[i + 1]]`, without BOS and EOS."""
 
     ids: NDArray[Any]  # (tokens,) uint16 or int32, memory-mapped
     offsets: NDArray[np.uint64]  # (pairs + 1,), memory-mapped
@@ -37,90 +37,92 @@ class Side(NamedTuple):
 
     @property
     def lengths(self) -> NDArray[np.int32]:
-        """(pairs,) tokens of each segment, at least 1; made anew at each call."""
+        """The number of tokens of each segment, (pairs,), at least 1; computed at each access."""
         return np.diff(self.offsets.view("<i8")).astype(np.int32)
 
     def segment(self, index: int) -> NDArray[Any]:
-        """Return the ids of one segment, a view into the file."""
+        """Return the ids of a segment, as a view of the file."""
         return self.ids[int(self.offsets[index]) : int(self.offsets[index + 1])]
 
     def counts(self) -> NDArray[np.int64]:
-        """Return how often each id stands in the side, (vocab_size,)."""
+        """Return how often each id occurs, (vocab_size,)."""
         counts = np.zeros(self.vocab_size, np.int64)
-        for start in range(0, len(self.ids), _COUNTED):  # numpy counts a copy of 8 bytes an id
+        for start in range(0, len(self.ids), _COUNTED):  # bincount copies its input to 8 bytes per id
             counts += np.bincount(self.ids[start : start + _COUNTED], minlength=self.vocab_size)
         return counts
 
 
 class TokenStore:
-    """Pairs of token ids, read in any order. Made by `TokenWriter`."""
+    """Random access to pairs of token ids that a `TokenWriter` wrote."""
 
     def __init__(
         self,
         folder: Path,
-        source: Side,
-        target: Side,
+        source: TokenColumn,
+        target: TokenColumn,
         symbols: Symbols,
         directions: Sequence[str],
         numbers: NDArray[np.uint16] | None,
     ) -> None:
         self.folder = folder
-        self.sides = source, target
+        self.columns = source, target
         self.symbols = symbols
         self.directions = tuple(directions)
-        self.direction_numbers = numbers  # (pairs,) into `directions`, memory-mapped; None where there is one alone
+        self.direction_numbers = numbers  # (pairs,), indices into `directions`; None if there is only one
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Map the store in `folder`.
+        """Open the store in `folder`.
 
         Raises:
-            CorpusError: it is missing, of another format, or its files are not those that meta.json describes.
+            CorpusError: the store is missing, has another format, or its files do not match meta.json.
         """
         meta = _read_meta(folder)
         try:
             pairs, kind = int(meta["pairs"]), np.dtype(str(meta["dtype"]))
-            sides = [_open_side(folder, side, pairs, kind, meta[side]) for side in SIDES]
+            sides = [_open_column(folder, side, pairs, kind, meta[side]) for side in SIDES]
             directions = [str(name) for name in meta["directions"]]
             numbers = _map(folder / DIRECTIONS, np.dtype("<u2"), pairs) if len(directions) > 1 else None
             return cls(folder, sides[0], sides[1], Symbols(**meta["symbols"]), directions, numbers)
         except (KeyError, TypeError, ValueError) as error:
-            raise CorpusError(f"{folder / 'meta.json'}: not what a token store says ({error!r}); {_WAY_ON}") from error
+            raise CorpusError(
+                f"{folder / 'meta.json'}: does not describe a token store ({error!r}); {_REMEDY}"
+            ) from error
 
     def __len__(self) -> int:
-        return len(self.sides[0].offsets) - 1
+        return len(self.columns[0].offsets) - 1
 
     def source(self, index: int) -> NDArray[Any]:
         """Return the ids of a source segment, without BOS and EOS."""
-        return self.sides[0].segment(index)
+        return self.columns[0].segment(index)
 
     def target(self, index: int) -> NDArray[Any]:
         """Return the ids of a target segment, without BOS and EOS."""
-        return self.sides[1].segment(index)
+        return self.columns[1].segment(index)
 
     @property
     def source_lengths(self) -> NDArray[np.int32]:
-        """(pairs,) tokens of each source segment."""
-        return self.sides[0].lengths
+        """The number of tokens of each source segment, (pairs,)."""
+        return self.columns[0].lengths
 
     @property
     def target_lengths(self) -> NDArray[np.int32]:
-        """(pairs,) tokens of each target segment, without BOS and EOS."""
-        return self.sides[1].lengths
+        """The number of tokens of each target segment, (pairs,), without BOS and EOS."""
+        return self.columns[1].lengths
 
     @property
     def source_vocab_size(self) -> int:
-        """Every source id is below this."""
-        return self.sides[0].vocab_size
+        """Size of the source vocabulary; every source id is smaller."""
+        return self.columns[0].vocab_size
 
     @property
     def target_vocab_size(self) -> int:
-        """Every target id is below this."""
-        return self.sides[1].vocab_size
+        """Size of the target vocabulary; every target id is smaller."""
+        return self.columns[1].vocab_size
 
 
 class TokenWriter:
-    """Writes a store, streaming: a context manager that puts `folder` in place at its end, whole or not at all."""
+    """Writes a store in a stream. A context manager: on exit `folder` is replaced atomically, or left as it was."""
 
     def __init__(
         self,
@@ -132,7 +134,7 @@ class TokenWriter:
     ) -> None:
         assert 1 <= len(directions) <= 1 << 16
         self._directions = list(directions)
-        self._numbers: list[int] = []  # those of the pairs that are held
+        self._numbers: list[int] = []  # directions of the buffered pairs
         self.symbols = symbols
         self.folder = folder
         self.pairs = 0
@@ -157,14 +159,17 @@ class TokenWriter:
         return self
 
     def add(self, source: Sequence[int], target: Sequence[int], direction: int = 0) -> None:
-        """Append a pair, ids without BOS and EOS, of the direction with this place in `directions`.
+        """Append a pair of ids, without BOS and EOS; `direction` is an index into `directions`.
 
         Raises:
-            FormatError: a side is empty, or an id lies outside its vocabulary (found within the next 16,384 pairs).
+            FormatError: a side is empty, or an id is outside its vocabulary. Ids are checked in blocks of 16,384 pairs,
+                so the latter may be raised by a later call or on exit.
         """
         if not len(source) or not len(target):
             side = SIDES[len(source) > 0]
-            raise FormatError(f"{self.folder}: pair {self.pairs}: the {side} is empty; both sides need a token")
+            raise FormatError(
+                f"{self.folder}: pair {self.pairs}: the {side} is empty; each side needs at least one token"
+            )
         assert 0 <= direction < len(self._directions)
         for held, ids in zip(self._held, (source, target), strict=True):
             held.append(ids)
@@ -175,7 +180,7 @@ class TokenWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
         try:
-            with self._files:  # closes them in any case
+            with self._files:  # close the files in any case
                 if kind is None:
                     self._flush()
             if kind is None:
@@ -185,7 +190,7 @@ class TokenWriter:
 
     def _put_in_place(self) -> None:
         if not self.pairs:
-            raise CorpusError(f"{self.folder}: no pair was written; a token store needs one")
+            raise CorpusError(f"{self.folder}: no pair was written; a token store needs at least one")
         meta: dict[str, Any] = {"format": FORMAT, "pairs": self.pairs, "dtype": self._kind.str}
         meta["symbols"] = self.symbols._asdict()
         meta["directions"] = self._directions
@@ -205,10 +210,10 @@ class TokenWriter:
             if len(outside):
                 pair = first + int(np.searchsorted(ends, outside[0], side="right"))
                 raise FormatError(
-                    f"{self.folder}: pair {pair}: {SIDES[side]} id {ids[outside[0]]} lies outside the vocabulary "
+                    f"{self.folder}: pair {pair}: {SIDES[side]} id {ids[outside[0]]} is outside the vocabulary "
                     f"of {self._vocab_sizes[side]}"
                 )
-            # Not ndarray.tofile: when the disk is full, its error does not say so.
+            # Not ndarray.tofile: its error does not mention a full disk.
             self._ids[side].write(ids.astype(self._kind).data)
             self._offsets[side].write((ends + self._tokens[side]).astype("<u8").data)
             self._tokens[side] += len(ids)
@@ -218,14 +223,14 @@ class TokenWriter:
         self._numbers.clear()
 
 
-_WAY_ON = "run train_tokenizer again"
+_REMEDY = "run train_tokenizer again"
 
 
-def fault_in_pair(folder: Path, number: int, what: str) -> CorpusError:
-    """Return the error that says what is wrong with a pair, and which one it is."""
+def pair_error(folder: Path, number: int, what: str) -> CorpusError:
+    """Return an error for pair `number`, with the line of the corpus file that it comes from."""
     return CorpusError(
-        f"{folder}: pair {number} (from 0; of {folder.name}.tsv it is line {number + 2}, or a later one where pairs "
-        f"before it were too long): {what}; {_WAY_ON}"
+        f"{folder}: pair {number} (counted from 0; line {number + 2} of {folder.name}.tsv, or later if pairs before it "
+        f"were too long): {what}; {_REMEDY}"
     )
 
 
@@ -234,13 +239,13 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CorpusError(f"{path}: cannot be read ({error}); {_WAY_ON}") from error
+        raise CorpusError(f"{path}: cannot be read ({error}); {_REMEDY}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise CorpusError(f"{path}: not a token store of format {FORMAT}; {_WAY_ON}")
+        raise CorpusError(f"{path}: not a token store of format {FORMAT}; {_REMEDY}")
     return meta
 
 
-def _open_side(folder: Path, side: str, pairs: int, kind: np.dtype[Any], meta: dict[str, Any]) -> Side:
+def _open_column(folder: Path, side: str, pairs: int, kind: np.dtype[Any], meta: dict[str, Any]) -> TokenColumn:
     tokens = int(meta["tokens"])
     offsets = _map(folder / f"{side}.offsets.bin", np.dtype("<u8"), pairs + 1)
     ids = _map(folder / f"{side}.ids.bin", kind, tokens)
@@ -251,19 +256,19 @@ def _open_side(folder: Path, side: str, pairs: int, kind: np.dtype[Any], meta: d
         if lengths.min() < 0:
             raise _contradiction(folder, side)
         if not lengths.all():
-            raise fault_in_pair(folder, start + int(lengths.argmin()), f"the {side} is empty")
-    return Side(ids, offsets, int(meta["vocab_size"]))
+            raise pair_error(folder, start + int(lengths.argmin()), f"the {side} is empty")
+    return TokenColumn(ids, offsets, int(meta["vocab_size"]))
 
 
 def _contradiction(folder: Path, side: str) -> CorpusError:
-    return CorpusError(f"{folder / f'{side}.offsets.bin'}: the offsets contradict the ids; {_WAY_ON}")
+    return CorpusError(f"{folder / f'{side}.offsets.bin'}: the offsets do not match the ids; {_REMEDY}")
 
 
 def _map(path: Path, kind: np.dtype[Any], count: int) -> NDArray[Any]:
     try:
         size = path.stat().st_size
         if size != count * kind.itemsize:
-            raise CorpusError(f"{path}: holds {size} bytes where {count * kind.itemsize} are due; {_WAY_ON}")
-        return np.asarray(np.memmap(path, kind, mode="r"))  # a plain view of the map: a subclass costs at each index
+            raise CorpusError(f"{path}: has {size} bytes, but should have {count * kind.itemsize}; {_REMEDY}")
+        return np.asarray(np.memmap(path, kind, mode="r"))  # a plain array: indexing the memmap subclass is slower
     except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error}); {_WAY_ON}") from error
+        raise CorpusError(f"{path}: cannot be read ({error}); {_REMEDY}") from error

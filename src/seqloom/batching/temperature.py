@@ -1,4 +1,4 @@
-"""Which pairs an epoch reads where directions have unequal shares. Knows the direction of each pair and no ids."""
+"""Temperature sampling: which pairs an epoch reads if directions differ in size."""
 
 from typing import Any
 
@@ -6,16 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[Any]
-"""Numbers, mostly of pairs: integers of as few bytes as hold them, for there may be millions."""
+"""An integer array, usually of pair indices, in the smallest type that fits: there may be millions."""
 
 
 class TemperatureSampler:
-    """As many pairs an epoch as there are, direction i with a share of n_i ** (1 / T), n_i its number of pairs.
+    """Draws as many pairs per epoch as there are; the share of direction i is proportional to n_i ** (1 / T).
 
-    Arivazhagan et al. 2019 (Massively Multilingual Neural Machine Translation in the Wild), section 4.2: T = 1 is the
-    data as it is, and the higher T, the more alike the shares; the paper prefers 5. A direction is read as an
-    endless row of permutations of its pairs, of which each epoch takes the next part: a small one comes several times
-    an epoch, a large one in part, and none of its pairs a second time before all others came.
+    n_i is the number of pairs of direction i, T the temperature: Arivazhagan et al. 2019 (Massively Multilingual Neural
+    Machine Translation in the Wild), section 4.2. With T = 1 the shares are those of the data; the higher T, the more
+    equal they become; the paper prefers 5. Each direction is an endless sequence of permutations of its pairs, and each
+    epoch takes the next part of it. A small direction is repeated within an epoch, a large one takes several epochs,
+    and no pair is repeated before all others of its direction were read.
     """
 
     def __init__(self, directions: NDArray[np.uint16], temperature: float, seed: int) -> None:
@@ -26,21 +27,21 @@ class TemperatureSampler:
         self._seed = seed
 
     def rows(self, epoch: int) -> Rows:
-        """Return the pairs of an epoch, one direction after another; the same ones whenever they are asked for."""
+        """Return the pairs of an epoch, one direction after another. They depend only on the seed and the epoch."""
         taken = []
         for number, (members, count) in enumerate(zip(self._members, self._counts.tolist(), strict=True)):
             first, last = epoch * count, (epoch + 1) * count
             size = max(len(members), 1)
-            for turn in range(first // size, -(-last // size)):
-                # A third number that is not zero keeps these draws apart from those of an epoch's order.
-                random = np.random.Generator(np.random.PCG64([self._seed, turn, number + 1]))
-                start = turn * size
+            for cycle in range(first // size, -(-last // size)):
+                # A third number other than zero keeps these draws independent of those of an epoch's order.
+                random = np.random.Generator(np.random.PCG64([self._seed, cycle, number + 1]))
+                start = cycle * size
                 taken.append(random.permutation(members)[max(first - start, 0) : last - start])
         return np.concatenate(taken)
 
 
 def _apportioned(sizes: Rows, temperature: float) -> Rows:
-    """How many pairs of each direction an epoch has: as many in all as there are, rounded by largest remainders."""
+    """Return the number of pairs of each direction in an epoch, rounded by largest remainders to keep the total."""
     weights = np.where(sizes > 0, sizes.astype(np.float64) ** (1 / temperature), 0)
     exact = weights / weights.sum() * sizes.sum()
     counts: Rows = np.floor(exact).astype(np.int64)

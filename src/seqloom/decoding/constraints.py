@@ -24,10 +24,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from seqloom.decoding.budgets import Budget, Budgets
-from seqloom.decoding.octets import Octets
+from seqloom.decoding.required_slots import RequiredSlots, SlotConstraint
+from seqloom.decoding.utf8 import Utf8Constraint
 from seqloom.symbols import Symbols
-from seqloom.tokenization.tokenizer import Special
+from seqloom.tokenization.tokenizer import NonTextIds
 
 _FREE = -1  # in place of a forced token: there is none
 
@@ -42,8 +42,8 @@ class Constraints:
     prefixes: Tensor  # (A, P) int64, -1 behind the end of each
     no_repeat_ngram: int  # 0 is off
     banned: tuple[int, ...] = ()
-    budgets: Budgets | None = None  # None where no source has a slot
-    octets: Octets | None = None  # None where no id is a byte
+    slots: SlotConstraint | None = None  # None where no source has a slot
+    utf8: Utf8Constraint | None = None  # None where no id is a byte
 
     @classmethod
     def build(
@@ -76,14 +76,14 @@ class Constraints:
             no_repeat_ngram,
         )
 
-    def extended(self, special: Special, budgets: Sequence[Budget]) -> Self:
+    def extended(self, ids: NonTextIds, required: Sequence[RequiredSlots]) -> Self:
         """Return these rules with those for the `special` ids of a tokenizer; `budgets` has one per source."""
         device = self.max_lengths.device
         return replace(
             self,
-            banned=(*special.slots, *special.unwritten),
-            budgets=Budgets.build(special.slots, budgets, device),
-            octets=Octets(special.octets, device) if special.octets else None,
+            banned=(*ids.slots, *ids.never_generated),
+            slots=SlotConstraint.build(ids.slots, required, device),
+            utf8=Utf8Constraint(ids.byte_ids, device) if ids.byte_ids else None,
         )
 
     @cached_property
@@ -101,8 +101,8 @@ class Constraints:
 
     @cached_property
     def _never(self) -> Tensor:
-        strays = () if self.octets is None else self.octets.strays
-        never = {self.symbols.pad, self.symbols.bos, *self.banned, *strays} - {self.symbols.eos}
+        non_leading = () if self.utf8 is None else self.utf8.non_leading
+        never = {self.symbols.pad, self.symbols.bos, *self.banned, *non_leading} - {self.symbols.eos}
         return torch.tensor(sorted(never), dtype=torch.int64, device=self.max_lengths.device)
 
     def select(self, sources: Tensor) -> Self:
@@ -112,7 +112,7 @@ class Constraints:
             min_lengths=self.min_lengths[sources],
             max_lengths=self.max_lengths[sources],
             prefixes=self.prefixes[sources],
-            budgets=None if self.budgets is None else self.budgets.select(sources),
+            slots=None if self.slots is None else self.slots.select(sources),
         )
 
     def apply(self, log_probabilities: Tensor, ids: Tensor) -> Tensor:
@@ -123,8 +123,8 @@ class Constraints:
         position = ids.shape[1]
         rows, token = self._forced(position, len(ids))
         kept = log_probabilities[rows, token]
-        due = None if self.budgets is None else self.budgets.look(log_probabilities, ids, self.symbols.eos)
-        unfinished = None if self.octets is None else self.octets.look(log_probabilities, ids)
+        missing = None if self.slots is None else self.slots.missing(log_probabilities, ids, self.symbols.eos)
+        unfinished = None if self.utf8 is None else self.utf8.unfinished(log_probabilities, ids)
         if self._never.numel():
             log_probabilities.index_fill_(1, self._never, -torch.inf)
         if self.no_repeat_ngram:
@@ -132,20 +132,20 @@ class Constraints:
         if position < self._last_minimum:
             early = self._per_row(self.min_lengths > position, len(ids))
             _forbid_end(log_probabilities, early, self.symbols.eos)
-        if due is not None or self._is_near_the_end(position):
+        if missing is not None or self._is_near_the_end(position):
             room = self._per_row(self.max_lengths - position, len(ids))
-            if self.octets is not None:
-                self.octets.forbid_long(log_probabilities, room if due is None else room - due.missing)
-            if due is not None and self.budgets is not None:
-                self.budgets.write(log_probabilities, due, room, self.symbols.eos)
-        if unfinished is not None and self.octets is not None:
-            self.octets.write(log_probabilities, unfinished)
+            if self.utf8 is not None:
+                self.utf8.forbid_long(log_probabilities, room if missing is None else room - missing.total)
+            if missing is not None and self.slots is not None:
+                self.slots.enforce(log_probabilities, missing, room, self.symbols.eos)
+        if unfinished is not None and self.utf8 is not None:
+            self.utf8.enforce(log_probabilities, unfinished)
         log_probabilities.index_fill_(0, rows, -torch.inf)[rows, token] = kept
         return log_probabilities
 
     def _is_near_the_end(self, position: int) -> bool:
         """Whether a character of several bytes might not fit into a hypothesis any more."""
-        return self.octets is not None and position + 4 > self._first_limit
+        return self.utf8 is not None and position + 4 > self._first_limit
 
     def _forced(self, position: int, rows: int) -> tuple[Tensor, Tensor]:
         """The rows that have only one token to go on with, and that token of each: (n,) int64 both."""

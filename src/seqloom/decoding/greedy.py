@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from seqloom.decoding.constraints import Constraints
-from seqloom.decoding.finished import Finished, Hypothesis
-from seqloom.decoding.normalization import length_penalties
-from seqloom.decoding.ranking import largest
+from seqloom.decoding.hypotheses import FinishedHypotheses, Hypothesis
+from seqloom.decoding.length_penalty import length_penalties
 from seqloom.decoding.settings import SearchSettings
-from seqloom.decoding.step import S, StepFunction, not_probabilities, refuse
+from seqloom.decoding.step import S, StepFunction, is_broken, raise_if_broken
+from seqloom.decoding.topk import largest
 
 Choice = Callable[[Tensor, Tensor, int], Tensor]
 """Chooses the next token of each row, (rows,) int64, from the log-probabilities of those that are allowed, (rows, V).
@@ -60,15 +60,15 @@ def follow(
     while True:
         log_probabilities, state = step(token, state)
         log_probabilities = constraints.apply(log_probabilities, ids)
-        broken = not_probabilities(log_probabilities.amax(dim=1))
+        broken = is_broken(log_probabilities.amax(dim=1))
         token = choose(log_probabilities, rows, position)
         total = total + log_probabilities.gather(1, token.unsqueeze(1)).squeeze(1).double()
         done = (token == constraints.symbols.eos) | (total == -torch.inf)
         if bool((done | broken).any()):  # the one point of a step where the host waits for the device
-            refuse(broken, rows // rows_per_source, position)
+            raise_if_broken(broken, rows // rows_per_source, position)
             paid = total[done].unsqueeze(1)
             lengths = torch.full_like(paid, position, dtype=torch.int64)
-            finished = Finished(paid / penalties[position], paid, lengths, ids[done].unsqueeze(1))
+            finished = FinishedHypotheses(paid / penalties[position], paid, lengths, ids[done].unsqueeze(1))
             finished.hand_over(rows[done].tolist(), results, rows_per_source)
             left = (~done).nonzero().squeeze(1)
             if len(left) == 0:

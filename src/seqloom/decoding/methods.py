@@ -11,14 +11,14 @@ import numpy as np
 from torch import Tensor
 
 from seqloom.decoding import mbr
+from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble
-from seqloom.decoding.finished import Hypothesis
+from seqloom.decoding.hypotheses import Hypothesis
 from seqloom.decoding.sampling import sample
-from seqloom.decoding.search import beam_search
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ModelError, ParamsError
-from seqloom.models import generation
+from seqloom.models import pretrained_generate
 from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
 
@@ -83,7 +83,7 @@ def generate(model: Model, batch: Batch, settings: SearchSettings, n_best: int, 
     if (rules.prefixes != rules.prefixes[0]).any():
         raise ModelError("search.method is generate, which knows no target prefix of a single text; use beam")
     prefix = rules.prefixes[0].tolist()
-    found = generation.generate(
+    found = pretrained_generate.generate(
         model,
         batch.source,
         batch.lengths,

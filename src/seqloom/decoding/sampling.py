@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from seqloom.decoding.constraints import Constraints
-from seqloom.decoding.finished import Hypothesis
 from seqloom.decoding.greedy import follow
-from seqloom.decoding.ranking import largest
+from seqloom.decoding.hypotheses import Hypothesis
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.step import S, StepFunction
+from seqloom.decoding.topk import largest
 
 _FIRST_LOOK = 64  # tokens, among which the nucleus is looked for; where it is larger, among more
 

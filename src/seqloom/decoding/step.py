@@ -25,12 +25,12 @@ The tensor it returns is the search's own from then on: constraints are written 
 """
 
 
-def not_probabilities(largest: Tensor) -> Tensor:
+def is_broken(largest: Tensor) -> Tensor:
     """Where the largest log-probability of a row, (...), is NaN or above 0: such a row holds no probabilities."""
     return ~(largest <= _ROUNDING)
 
 
-def refuse(broken: Tensor, sources: Tensor, position: int) -> None:
+def raise_if_broken(broken: Tensor, sources: Tensor, position: int) -> None:
     """Raise `EvaluationError` if a row (A,) is `broken`; `sources` (A,) says which source each one is of."""
     if bool(broken.any()):
         source = int(sources[broken][0])

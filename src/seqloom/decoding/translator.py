@@ -18,20 +18,20 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from seqloom.decoding.budgets import Budget
+from seqloom.decoding.chunking import Chunk
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble
-from seqloom.decoding.finished import Hypothesis
-from seqloom.decoding.folder import Languages, read_folder, same_tokenizer
-from seqloom.decoding.guard import Where
+from seqloom.decoding.hypotheses import Hypothesis
 from seqloom.decoding.methods import METHODS, Batch, Model, width
-from seqloom.decoding.plan import Plan, assemble
+from seqloom.decoding.model_folder import Languages, check_same_tokenizer, read_folder
+from seqloom.decoding.placeholder_repair import Locator
+from seqloom.decoding.placeholders import TextPlan, assemble
+from seqloom.decoding.required_slots import RequiredSlots
 from seqloom.decoding.settings import SearchSettings
-from seqloom.decoding.windows import Window
 from seqloom.errors import ModelError
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress, ignore
-from seqloom.tokenization.slots import part
+from seqloom.tokenization.slots import split_at_slots
 from seqloom.tokenization.tokenizer import Tokenizer
 
 
@@ -61,7 +61,7 @@ class _Source(NamedTuple):
     slots: tuple[str, ...]
     prefix: list[int]  # what its target begins with
     cut: bool
-    budget: Budget
+    required: RequiredSlots
 
 
 class _Found(NamedTuple):
@@ -111,7 +111,7 @@ class Translator:
             members = [model]
             for other in others:
                 members.append(read_folder(other, place).model)
-                same_tokenizer(folder, other)
+                check_same_tokenizer(folder, other)
             model = Ensemble(members)
         return cls(model, tokenizer, stored if search is None else search, languages, place)
 
@@ -153,13 +153,13 @@ class Translator:
         if prefixes is None:
             prefixes = [""] * len(texts)
         plans = [
-            Plan.make(text, prefix, self.tokenizer.forms, self.tokenizer.at_once)
+            TextPlan.make(text, prefix, self.tokenizer.forms, self.tokenizer.placeholders_at_once)
             for text, prefix in zip(texts, prefixes, strict=True)
         ]
         sources = [
-            self._encode(window.text, prefix, language, window.placeholders)
+            self._encode(chunk.text, prefix, language, chunk.placeholders)
             for plan in plans
-            for window, prefix in zip(plan.translated, plan.prefixes, strict=True)
+            for chunk, prefix in zip(plan.translated, plan.prefixes, strict=True)
         ]
         owner = [index for index, plan in enumerate(plans) for _ in plan.translated]
         left = Counter(index for index, source in zip(owner, sources, strict=True) if source.ids)
@@ -214,14 +214,16 @@ class Translator:
 
     def _encode(self, text: str, prefix: str, language: str | None, placeholders: Sequence[str] = ()) -> _Source:
         ids, slots = self.tokenizer.encode_source(text, language)
-        budget = Budget.of(placeholders, slots)
+        required = RequiredSlots.of(placeholders, slots)
         forced = self.tokenizer.prefix(language)
         if prefix.strip():
             forced = self.tokenizer.encode_target(prefix, slots, language)  # which begins with those
         most = getattr(self.model, "max_source_length", None)
         if most is None or len(ids) <= most:
-            return _Source(ids, slots, forced, False, budget)
-        return _Source([*ids[: most - 1], ids[-1]], slots, forced, True, budget)  # the last id may say that a text ends
+            return _Source(ids, slots, forced, False, required)
+        return _Source(
+            [*ids[: most - 1], ids[-1]], slots, forced, True, required
+        )  # the last id may say that a text ends
 
     @torch.inference_mode()
     def _decode(self, sources: list[_Source], n_best: int) -> list[list[_Found]]:
@@ -233,8 +235,8 @@ class Translator:
             row[: len(each.ids)] = torch.tensor(each.ids)
         least = (lengths * search.min_length_ratio).long() + search.min_length_extra
         most = (lengths * search.max_length_ratio).long() + search.max_length_extra
-        due = [len(each.prefix) + each.budget.total if each.budget.total else 0 for each in sources]
-        most = torch.maximum(most, torch.tensor(due))  # there is room for every slot
+        needed = [len(each.prefix) + each.required.total if each.required.total else 0 for each in sources]
+        most = torch.maximum(most, torch.tensor(needed))  # there is room for every slot
         if (positions := getattr(self.model, "max_target_length", None)) is not None:
             most = most.clamp(max=positions - 1)  # BOS takes one
         rules = Constraints.build(
@@ -243,7 +245,7 @@ class Translator:
             min_lengths=torch.minimum(least, most).to(self.device),
             prefixes=[each.prefix for each in sources],
             no_repeat_ngram=search.no_repeat_ngram,
-        ).extended(self.tokenizer.special, [each.budget for each in sources])
+        ).extended(self.tokenizer.non_text_ids, [each.required for each in sources])
         batch = Batch(padded.to(self.device), lengths.to(self.device), rules)
 
         def write(source: int, ids: Sequence[int]) -> str:
@@ -255,16 +257,18 @@ class Translator:
             for limit, hypotheses in zip(most.tolist(), found, strict=True)
         ]
 
-    def _assemble(self, plan: Plan, sources: Sequence[_Source], found: Sequence[Sequence[_Found]]) -> list[Translation]:
-        """The translations of a text, from those of its windows: the k-th best of each make up the k-th best."""
+    def _assemble(
+        self, plan: TextPlan, sources: Sequence[_Source], found: Sequence[Sequence[_Found]]
+    ) -> list[Translation]:
+        """The translations of a text, from those of its chunks: the k-th best of each make up the k-th best."""
         translations = []
         forms = self.tokenizer.forms
         for best in zip(*found, strict=False) if found else [()]:
-            targets, wheres = [], []
-            for window, source, (hypothesis, _) in zip(plan.translated, sources, best, strict=True):
-                targets.append(part(self.tokenizer.spell(hypothesis.ids), source.slots))
-                wheres.append(self._where(window, source, hypothesis.ids))
-            text, kept, placed = assemble(plan, targets, wheres, forms)
+            targets, locators = [], []
+            for chunk, source, (hypothesis, _) in zip(plan.translated, sources, best, strict=True):
+                targets.append(split_at_slots(self.tokenizer.spell(hypothesis.ids), source.slots))
+                locators.append(self._locator(chunk, source, hypothesis.ids))
+            text, kept, placed = assemble(plan, targets, locators, forms)
             hypotheses = [each.hypothesis for each in best]
             translations.append(
                 Translation(
@@ -280,12 +284,12 @@ class Translator:
             )
         return translations
 
-    def _where(self, window: Window, source: _Source, ids: list[int]) -> Where:
-        """Where in a target each placeholder of a window goes, by its index: see `guard.Where`.
+    def _locator(self, chunk: Chunk, source: _Source, ids: list[int]) -> Locator:
+        """Where in a target each placeholder of a chunk goes, by its index: see `guard.Where`.
 
         It stands where the model looks at it most, and without attention as far from the beginning as in the source.
         """
-        starts = [match.start() for match in self.tokenizer.forms.regex.finditer(window.text)]
+        starts = [match.start() for match in self.tokenizer.forms.regex.finditer(chunk.text)]
 
         @cache
         def seen() -> Tensor | None:
@@ -293,15 +297,15 @@ class Translator:
                 return self._attention(source.ids, ids) if ids else None
             return None
 
-        def where(index: int) -> float:
+        def locate(index: int) -> float:
             weights = seen()
             if weights is None:
-                return starts[index] / max(1, len(window.text) - len(window.placeholders[index]))
-            at = _piece_at(self.tokenizer.source_pieces(source.ids), starts[index] / len(window.text))
+                return starts[index] / max(1, len(chunk.text) - len(chunk.placeholders[index]))
+            at = _piece_at(self.tokenizer.source_pieces(source.ids), starts[index] / len(chunk.text))
             ends = list(accumulate(map(len, self.tokenizer.target_pieces(ids)), initial=0))
             return ends[min(int(weights[:, at].argmax()), len(ids))] / max(1, ends[-1])
 
-        return where
+        return locate
 
 
 def _piece_at(pieces: Sequence[str], share: float) -> int:

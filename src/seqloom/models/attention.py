@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqloom.models.positions import Turn, unturned
+from seqloom.models.positions import Rotation, no_rotation
 
 FEW_PAIRS = 128 * 128  # of positions, one that looks and one that is looked at
 
@@ -76,10 +76,10 @@ class Attention(nn.Module):
         batch, length, width = x_BTD.shape
         return x_BTD.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
 
-    def keys_values(self, x_BSD: Tensor, turn: Turn = unturned) -> tuple[Tensor, Tensor]:
+    def keys_values(self, x_BSD: Tensor, rotation: Rotation = no_rotation) -> tuple[Tensor, Tensor]:
         """Keys and values (B, N, S, H) of the positions that can be looked at."""
         key_BSD, value_BSD = self.key_value(x_BSD).chunk(2, dim=-1)
-        return turn(self._split(key_BSD)), self._split(value_BSD)
+        return rotation(self._split(key_BSD)), self._split(value_BSD)
 
     def forward(
         self,
@@ -89,10 +89,10 @@ class Attention(nn.Module):
         *,
         mask: Tensor | None = None,
         causal: bool = False,
-        turn: Turn = unturned,
+        rotation: Rotation = no_rotation,
     ) -> Tensor:
         """Look from each position of `x_BTD` at keys that `mask` allows, or with `causal` at those up to its own."""
-        query_BNTH = turn(self._split(self.query(x_BTD)))
+        query_BNTH = rotation(self._split(self.query(x_BTD)))
         seen_BNTH = attend(query_BNTH, key_BNSH, value_BNSH, mask, causal=causal)
         attended: Tensor = self.output(seen_BNTH.transpose(1, 2).flatten(2))
         return attended

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from seqloom.models.attention import source_mask
 from seqloom.models.global_attention import GlobalAttention, build_global_attention
-from seqloom.models.history import chosen_sources
+from seqloom.models.kv_cache import chosen_sources
 from seqloom.models.recurrent import Decoder, Encoder, Recurrent, Stack, select_rows
 from seqloom.models.seq2seq import State
 from seqloom.models.settings import AttentionLstmArchitecture

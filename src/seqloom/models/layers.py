@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from seqloom.models.attention import Attention
 from seqloom.models.dropout import Dropout, ReluDropout
-from seqloom.models.history import KeysValues
-from seqloom.models.positions import Turn
+from seqloom.models.kv_cache import KeysValues
+from seqloom.models.positions import Rotation
 from seqloom.models.settings import TransformerArchitecture
 
 _EPSILON = 1e-5  # keeps a norm from dividing by zero; the default of nn.LayerNorm
@@ -137,10 +137,10 @@ class EncoderLayer(nn.Module):
         self.feed_forward_residual = build_residual(a)
         self.feed_forward = build_feed_forward(a)
 
-    def forward(self, x_BSD: Tensor, mask: Tensor | None, turn: Turn) -> Tensor:
+    def forward(self, x_BSD: Tensor, mask: Tensor | None, rotation: Rotation) -> Tensor:
         """(B, S, D) to (B, S, D)."""
         inner = self.attention_residual.enter(x_BSD)
-        seen = self.attention(inner, *self.attention.keys_values(inner, turn), mask=mask, turn=turn)
+        seen = self.attention(inner, *self.attention.keys_values(inner, rotation), mask=mask, rotation=rotation)
         x_BSD = self.attention_residual.leave(x_BSD, seen)
         inner = self.feed_forward_residual.enter(x_BSD)
         return self.feed_forward_residual.leave(x_BSD, self.feed_forward(inner))
@@ -158,36 +158,42 @@ class DecoderLayer(nn.Module):
         self.feed_forward_residual = build_residual(a)
         self.feed_forward = build_feed_forward(a)
 
-    def forward(self, x_BTD: Tensor, memory_BSD: Tensor, mask: Tensor | None, turn: Turn) -> Tensor:
+    def forward(self, x_BTD: Tensor, memory_BSD: Tensor, mask: Tensor | None, rotation: Rotation) -> Tensor:
         """(B, T, D) to (B, T, D): a whole target, each position of which sees those up to its own."""
-        x_BTD, _ = self._look_back(x_BTD, turn)
+        x_BTD, _ = self._look_back(x_BTD, rotation)
         return self._look_across(x_BTD, self.cross_attention.keys_values(memory_BSD), mask)
 
     def step(
-        self, x_AKD: Tensor, memory: KeysValues, mask: Tensor | None, turn: Turn, past: KeysValues, own: Tensor
+        self,
+        x_AKD: Tensor,
+        memory: KeysValues,
+        mask: Tensor | None,
+        rotation: Rotation,
+        past: KeysValues,
+        visible: Tensor,
     ) -> tuple[Tensor, KeysValues]:
-        """The newest position of `forward` in K hypotheses of each source, and `past` with its keys and values.
+        """Run `forward` for the newest position of K hypotheses per source; return the output and the extended `past`.
 
-        `memory` are those of the sources, `past` those of all the hypotheses of a source have read, and the mask `own`
-        says which of these, and of the newest, each hypothesis may look at.
+        `memory` holds the keys and values of the sources, `past` those of all tokens that the hypotheses of a source
+        have read. The mask `visible` says which of these, and of the newest ones, each hypothesis may attend to.
         """
-        x_AKD, seen = self._look_back(x_AKD, turn, past, own)
+        x_AKD, seen = self._look_back(x_AKD, rotation, past, visible)
         return self._look_across(x_AKD, memory, mask), seen
 
-    def cross_weights(self, x_BTD: Tensor, memory_BSD: Tensor, mask: Tensor | None, turn: Turn) -> Tensor:
+    def cross_weights(self, x_BTD: Tensor, memory_BSD: Tensor, mask: Tensor | None, rotation: Rotation) -> Tensor:
         """How much each target position looks at each source position in `forward`, (B, N, T, S) fp32."""
-        x_BTD, _ = self._look_back(x_BTD, turn)
+        x_BTD, _ = self._look_back(x_BTD, rotation)
         key_BNSH, _ = self.cross_attention.keys_values(memory_BSD)
         return self.cross_attention.weights(self.cross_residual.enter(x_BTD), key_BNSH, mask)
 
     def _look_back(
-        self, x_BTD: Tensor, turn: Turn, past: KeysValues | None = None, mask: Tensor | None = None
+        self, x_BTD: Tensor, rotation: Rotation, past: KeysValues | None = None, mask: Tensor | None = None
     ) -> tuple[Tensor, KeysValues]:
         inner = self.self_residual.enter(x_BTD)
-        key, value = self.self_attention.keys_values(inner, turn)
+        key, value = self.self_attention.keys_values(inner, rotation)
         if past is not None:
             key, value = torch.cat((past[0], key), dim=2), torch.cat((past[1], value), dim=2)
-        attended = self.self_attention(inner, key, value, mask=mask, causal=past is None, turn=turn)
+        attended = self.self_attention(inner, key, value, mask=mask, causal=past is None, rotation=rotation)
         return self.self_residual.leave(x_BTD, attended), (key, value)
 
     def _look_across(self, x_BTD: Tensor, memory: KeysValues, mask: Tensor | None) -> Tensor:

@@ -1,6 +1,6 @@
 """Where a token stands: the three ways in which a Transformer is told. Attention alone is blind to order.
 
-A position is either added to the embedding of a token or turned into the queries and keys of the self-attentions; each
+A position is either added to the embedding of a token or rotated into the queries and keys of the self-attentions; each
 class here does one of the two and leaves the other alone. None has a limit of length.
 
 Shapes: B batch, T tokens, D model width, N heads, H width of a head, P = H / 2 pairs.
@@ -14,13 +14,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-Turn = Callable[[Tensor], Tensor]
+Rotation = Callable[[Tensor], Tensor]
 """What happens to queries and keys, (B, N, T, H) to (B, N, T, H)."""
 
 TABLE_ROWS = 1024  # of learned positions; the usual size (Gehring et al. 2017 and fairseq)
 
 
-def unturned(x_BNTH: Tensor) -> Tensor:
+def no_rotation(x_BNTH: Tensor) -> Tensor:
     """Queries or keys as they are."""
     return x_BNTH
 
@@ -45,9 +45,9 @@ class Positions(nn.Module):
         """Embeddings (B, T, D) that know where they stand."""
         return x_BTD
 
-    def turn(self, first: int, count: int, device: torch.device) -> Turn:
+    def rotation(self, first: int, count: int, device: torch.device) -> Rotation:
         """What makes the queries and keys of `count` positions know where they stand: made once, for all layers."""
-        return unturned
+        return no_rotation
 
 
 class SinusoidalPositions(Positions):
@@ -78,7 +78,7 @@ class LearnedPositions(Positions):
 
 
 class RotaryPositions(Positions):
-    """Queries and keys turned by an angle that grows with the position (Su et al. 2021, section 3.2).
+    """Queries and keys rotated by an angle that grows with the position (Su et al. 2021, section 3.2).
 
     Their product then depends on how far apart the two stand, and on nothing else of where they stand. That means
     nothing between a source and a target, so attention across the two turns neither.
@@ -88,17 +88,17 @@ class RotaryPositions(Positions):
         super().__init__()
         self.head_width = head_width
 
-    def turn(self, first: int, count: int, device: torch.device) -> Turn:
-        """See `Positions.turn`."""
+    def rotation(self, first: int, count: int, device: torch.device) -> Rotation:
+        """See `Positions.rotation`."""
         angle_TP = _angles(first, count, self.head_width, device)
         return partial(_rotate, cosine_TP=angle_TP.cos(), sine_TP=angle_TP.sin())
 
 
 def _rotate(x_BNTH: Tensor, cosine_TP: Tensor, sine_TP: Tensor) -> Tensor:
-    """Turn the pairs (0, 1), (2, 3), ... of each head (Su et al. 2021, equation 34); in fp32, given back as it came."""
+    """Rotate the pairs (0, 1), (2, 3), ... of each head (Su et al. 2021, equation 34), computed in fp32."""
     even, odd = x_BNTH[..., 0::2], x_BNTH[..., 1::2]
-    turned = (even * cosine_TP - odd * sine_TP, even * sine_TP + odd * cosine_TP)
-    return torch.stack(turned, dim=-1).flatten(-2).to(x_BNTH.dtype)
+    rotated = (even * cosine_TP - odd * sine_TP, even * sine_TP + odd * cosine_TP)
+    return torch.stack(rotated, dim=-1).flatten(-2).to(x_BNTH.dtype)
 
 
 def build_positions(kind: Literal["sinusoidal", "learned", "rotary"], width: int, heads: int) -> Positions:

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from seqloom.errors import ModelError
 from seqloom.models.attention import additive, source_mask
 from seqloom.models.dropout import Dropout
-from seqloom.models.history import History, KeysValues, chosen_sources
+from seqloom.models.kv_cache import KeysValues, KeyValueCache, chosen_sources
 from seqloom.models.layers import DecoderLayer, EncoderLayer, build_final_norm
-from seqloom.models.positions import Positions, Turn, build_positions
+from seqloom.models.positions import Positions, Rotation, build_positions
 from seqloom.models.seq2seq import Seq2Seq, State
 from seqloom.models.settings import TransformerArchitecture
 
@@ -32,21 +32,21 @@ class TransformerState(State):
 
     memory: tuple[KeysValues, ...]
     mask: Tensor | None  # (A, 1, 1, S), added to the scores
-    history: History
+    cache: KeyValueCache
     length: int
 
     def select(self, rows: Tensor) -> Self:
         """See `State.select`."""
-        sources, beams, _ = self.history.own.shape
+        sources, beams, _ = self.cache.visible.shape
         chosen = chosen_sources(rows, sources, beams)
-        history = self.history.select(rows.view(len(rows), -1), chosen)
+        cache = self.cache.select(rows.view(len(rows), -1), chosen)
         if chosen is None:  # a beam that only changes places reads the same memory as before
-            return replace(self, history=history)
+            return replace(self, cache=cache)
         return replace(
             self,
             memory=tuple((key.index_select(0, chosen), value.index_select(0, chosen)) for key, value in self.memory),
             mask=None if self.mask is None else self.mask.index_select(0, chosen),
-            history=history,
+            cache=cache,
         )
 
 
@@ -110,17 +110,17 @@ class Transformer(Seq2Seq):
     def encode(self, source: Tensor, mask: Tensor | None) -> Tensor:
         """Source ids (B, S) to encoder memory (B, S, D)."""
         x_BSD = self._embed(self.source_embedding, self.source_positions, source)
-        turn = self.source_positions.turn(0, source.shape[1], source.device)
+        rotation = self.source_positions.rotation(0, source.shape[1], source.device)
         for layer in self.encoder:
-            x_BSD = layer(x_BSD, mask, turn)
+            x_BSD = layer(x_BSD, mask, rotation)
         memory: Tensor = self.encoder_norm(x_BSD)
         return memory
 
     def forward(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """See `Seq2Seq.forward`."""
-        mask, memory_BSD, x_BTD, turn = self._read(source, source_lengths, target)
+        mask, memory_BSD, x_BTD, rotation = self._read(source, source_lengths, target)
         for layer in self._decoder_layers():
-            x_BTD = layer(x_BTD, memory_BSD, mask, turn)
+            x_BTD = layer(x_BTD, memory_BSD, mask, rotation)
         hidden: Tensor = self.decoder_norm(x_BTD)
         return hidden
 
@@ -131,22 +131,22 @@ class Transformer(Seq2Seq):
         both = (layer.cross_attention.keys_values(memory_BSD) for layer in self._decoder_layers())
         memory = tuple((key.contiguous(), value.contiguous()) for key, value in both)  # they are read at every step
         scores = None if mask is None else additive(mask, memory_BSD.dtype)
-        return TransformerState(memory, scores, History.empty(memory), 0)
+        return TransformerState(memory, scores, KeyValueCache.empty(memory), 0)
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, TransformerState]:
         """See `Seq2Seq.step`."""
         assert isinstance(state, TransformerState)
-        own_AKL = state.history.read()
+        visible_AKL = state.cache.visible_with_newest()
         x_R1D = self._embed(self.target_embedding, self.target_positions, token.unsqueeze(1), state.length)
-        x_AKD = x_R1D.view(*own_AKL.shape[:2], -1)
-        own = additive(own_AKL, x_AKD.dtype).unsqueeze(1)
-        turn = self.target_positions.turn(state.length, 1, token.device)
+        x_AKD = x_R1D.view(*visible_AKL.shape[:2], -1)
+        visible = additive(visible_AKL, x_AKD.dtype).unsqueeze(1)
+        rotation = self.target_positions.rotation(state.length, 1, token.device)
         seen = []
-        for layer, memory, past in zip(self._decoder_layers(), state.memory, state.history.layers, strict=True):
-            x_AKD, after = layer.step(x_AKD, memory, state.mask, turn, past, own)
+        for layer, memory, past in zip(self._decoder_layers(), state.memory, state.cache.layers, strict=True):
+            x_AKD, after = layer.step(x_AKD, memory, state.mask, rotation, past, visible)
             seen.append(after)
         log_probabilities = self.log_probabilities(self.decoder_norm(x_AKD.flatten(0, 1)))
-        return log_probabilities, replace(state, history=History(tuple(seen), own_AKL), length=state.length + 1)
+        return log_probabilities, replace(state, cache=KeyValueCache(tuple(seen), visible_AKL), length=state.length + 1)
 
     @torch.no_grad()
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
@@ -154,20 +154,20 @@ class Transformer(Seq2Seq):
 
         Of all layers of a Transformer this one follows word alignments best (Garg et al. 2019).
         """
-        mask, memory_BSD, x_BTD, turn = self._read(source, source_lengths, target)
+        mask, memory_BSD, x_BTD, rotation = self._read(source, source_lengths, target)
         *before, shown = self._decoder_layers()[: max(1, len(self.decoder) - 1)]
         for layer in before:
-            x_BTD = layer(x_BTD, memory_BSD, mask, turn)
-        return shown.cross_weights(x_BTD, memory_BSD, mask, turn).mean(dim=1)
+            x_BTD = layer(x_BTD, memory_BSD, mask, rotation)
+        return shown.cross_weights(x_BTD, memory_BSD, mask, rotation).mean(dim=1)
 
     def _read(
         self, source: Tensor, source_lengths: Tensor, target: Tensor
-    ) -> tuple[Tensor | None, Tensor, Tensor, Turn]:
+    ) -> tuple[Tensor | None, Tensor, Tensor, Rotation]:
         """What the layers of the decoder read: mask, encoder memory (B, S, D), embedded target (B, T, D), positions."""
         mask = source_mask(source_lengths, source.shape[1])
         memory_BSD = self.encode(source, mask)
         x_BTD = self._embed(self.target_embedding, self.target_positions, target)
-        return mask, memory_BSD, x_BTD, self.target_positions.turn(0, target.shape[1], target.device)
+        return mask, memory_BSD, x_BTD, self.target_positions.rotation(0, target.shape[1], target.device)
 
     def _decoder_layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.decoder if isinstance(layer, DecoderLayer)]

@@ -20,13 +20,13 @@ import torch
 
 from seqloom.batching.batches import BatchOrder, Pair, Share, Vary, in_order
 from seqloom.batching.store import TokenStore
-from seqloom.decoding.folder import LENGTHS_FILE, Languages
+from seqloom.decoding.model_folder import LENGTHS_FILE, Languages
 from seqloom.decoding.translator import Translator
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import SIDES, Side
-from seqloom.models.vectors import Coverage, start_embeddings
+from seqloom.models.word_vectors import Coverage, start_embeddings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress, ignore
 from seqloom.stages import places
@@ -183,7 +183,7 @@ def starting_point(
         "source": tokenizer.source_pieces(range(tokenizer.source_vocab_size)),
         "target": tokenizer.target_pieces(range(tokenizer.target_vocab_size)),
     }
-    counts = {side: torch.from_numpy(store.counts()) for side, store in zip(SIDES, training.sides, strict=True)}
+    counts = {side: torch.from_numpy(store.counts()) for side, store in zip(SIDES, training.columns, strict=True)}
     coverage = start_embeddings(model, files, pieces, counts, project=params.model.embeddings.project)
     for side, found in coverage.items():
         note = f"from vectors, {found.covered_tokens:.1%} of the training tokens"
@@ -193,7 +193,7 @@ def starting_point(
 
 def resampling(tokenizer: Tokenizer, alpha: float) -> Vary:
     """Subword regularisation (Kudo 2018; Provilkov et al. 2020): each time a pair is read, its words are split anew."""
-    of_source, of_target = tokenizer.resampler("source", alpha), tokenizer.resampler("target", alpha)
+    of_source, of_target = tokenizer.subword_sampler("source", alpha), tokenizer.subword_sampler("target", alpha)
 
     def vary(seed: int, pairs: list[Pair]) -> list[Pair]:
         random = Random(seed)

@@ -20,7 +20,7 @@ from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages import places
 from seqloom.tokenization.catalogue import load_tokenizer, train_tokenizer
-from seqloom.tokenization.pretrained import Manner, PretrainedTokenizer
+from seqloom.tokenization.pretrained import PretrainedOptions, PretrainedTokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 
 _REPORT_EVERY = 1000  # pairs
@@ -43,8 +43,8 @@ def _tokenizer(params: Params, listen: Listener) -> Tokenizer:
     forms = params.placeholders.build()
     if params.model.name == "pretrained":
         base = params.model.pretrained
-        manner = Manner(base.source_language, base.target_language, base.prefix)
-        return PretrainedTokenizer(places.PRETRAINED / "model", manner, forms)
+        options = PretrainedOptions(base.source_language, base.target_language, base.prefix)
+        return PretrainedTokenizer(places.PRETRAINED / "model", options, forms)
     training = places.CORPUS / Split.train.file_name
 
     def texts() -> Iterator[tuple[str, str]]:

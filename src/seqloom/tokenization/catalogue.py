@@ -16,8 +16,8 @@ from seqloom.tokenization.pretrained import PretrainedTokenizer
 from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tokenization.slots import find_slots, language_symbols, put_slots, slot_symbols
-from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, Kept, SlottedTokenizer, Vocabulary, read_forms
-from seqloom.tokenization.tokenizer import AT_ONCE, Tokenizer
+from seqloom.tokenization.tokenizer import PLACEHOLDERS_AT_ONCE, Tokenizer
+from seqloom.tokenization.trained import DESCRIPTION, FORMAT, PlaceholderRules, TrainedTokenizer, Vocabulary, read_forms
 
 VOCABULARIES: dict[str, type[SentencePieceVocabulary] | type[CharacterVocabulary]] = {
     vocabulary.name: vocabulary for vocabulary in (SentencePieceVocabulary, CharacterVocabulary)
@@ -85,7 +85,7 @@ def train_tokenizer(
         source = target = train(slots + of_source, 0, 1)
     else:
         source, target = train(slots + of_source, 0), train(slots, 1)
-    return SlottedTokenizer(source, target, settings.slots, told, Kept(forms, _at_once(counts)))
+    return TrainedTokenizer(source, target, settings.slots, told, PlaceholderRules(forms, _at_once(counts)))
 
 
 def _at_once(counts: Counter[int]) -> int:
@@ -95,7 +95,7 @@ def _at_once(counts: Counter[int]) -> int:
         seen += counts[number]
         if number and seen >= _ENOUGH:
             return number
-    return AT_ONCE
+    return PLACEHOLDERS_AT_ONCE
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -115,8 +115,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         slots, hashes = int(description["slots"]), dict(description["sha256"])
         names = ["joint.model"] if description["joint"] else ["source.model", "target.model"]
         vocabularies = [_load(kind, folder / name, str(hashes[name])) for name in names]
-        kept = Kept(read_forms(description), int(description.get("at_once", AT_ONCE)))
-        return SlottedTokenizer(vocabularies[0], vocabularies[-1], slots, _languages(description), kept)
+        rules = PlaceholderRules(read_forms(description), int(description.get("at_once", PLACEHOLDERS_AT_ONCE)))
+        return TrainedTokenizer(vocabularies[0], vocabularies[-1], slots, _languages(description), rules)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
 

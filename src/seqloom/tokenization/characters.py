@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from seqloom.errors import TokenizerError
 from seqloom.symbols import OWN
 from seqloom.tokenization.settings import TokenizerSettings
-from seqloom.tokenization.tokenizer import Resample, unchanged
+from seqloom.tokenization.tokenizer import SampleSubwords, unchanged
 
 _SPECIAL = ["", "\N{REPLACEMENT CHARACTER}", "", ""]  # how PAD, UNK, BOS and EOS are written
 _SHOWN = ["<pad>", "<unk>", "<s>", "</s>"]  # and how people read them
@@ -49,7 +49,7 @@ class CharacterVocabulary:
         """Return an id for each character."""
         return [self._ids.get(character, OWN.unk) for character in text]
 
-    def resampler(self, alpha: float) -> Resample:
+    def subword_sampler(self, alpha: float) -> SampleSubwords:
         """Return `unchanged`: there is one split into characters."""
         return unchanged
 
@@ -67,7 +67,7 @@ class CharacterVocabulary:
         """Return the character of each id, a space as U+2581."""
         return [(_SHOWN[index] if index < len(_SHOWN) else self._characters[index]).replace(" ", "▁") for index in ids]
 
-    def octets(self) -> tuple[int, ...]:
+    def byte_ids(self) -> tuple[int, ...]:
         """Return none: there are no bytes."""
         return ()
 

@@ -16,15 +16,15 @@ from seqloom.errors import TokenizerError
 from seqloom.huggingface import library
 from seqloom.symbols import Symbols
 from seqloom.text import STANDARD_FORMS, Forms, normalise
-from seqloom.tokenization.slotted import DESCRIPTION, FORMAT, read_forms, stored_forms
-from seqloom.tokenization.tokenizer import AT_ONCE, Encoded, Resample, Special, unchanged
+from seqloom.tokenization.tokenizer import PLACEHOLDERS_AT_ONCE, Encoded, NonTextIds, SampleSubwords, unchanged
+from seqloom.tokenization.trained import DESCRIPTION, FORMAT, read_forms, stored_forms
 
 FOLDER = "huggingface"  # within that of a stored tokenizer; their tokenizer.json is not our description
 _WEIGHTS = (".safetensors", ".safetensors.index.json")
 _FAULTS = (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError, AssertionError, ImportError)
 
 
-class Manner(NamedTuple):
+class PretrainedOptions(NamedTuple):
     """How texts are handed to the tokenizer: see `PretrainedSettings`."""
 
     source_language: str | None = None
@@ -41,8 +41,8 @@ class PretrainedTokenizer:
 
     name: ClassVar[str] = "pretrained"
 
-    def __init__(self, folder: Path, manner: Manner, forms: Forms = STANDARD_FORMS) -> None:
-        self._folder, self._manner, self.forms = folder, manner, forms
+    def __init__(self, folder: Path, options: PretrainedOptions, forms: Forms = STANDARD_FORMS) -> None:
+        self._folder, self._options, self.forms = folder, options, forms
         hf = library("transformers")
         here: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
@@ -60,15 +60,15 @@ class PretrainedTokenizer:
         self.source_vocab_size = int(config.vocab_size)
         self.target_vocab_size = int(getattr(config, "decoder_vocab_size", None) or config.vocab_size)
         self._set_languages()
-        self._look_around(config)
-        self.special = Special((), self._octets())
-        self.at_once = AT_ONCE
+        self._find_special_ids(config)
+        self.non_text_ids = NonTextIds((), self._byte_ids())
+        self.placeholders_at_once = PLACEHOLDERS_AT_ONCE
 
     def _set_languages(self) -> None:
         speaks = hasattr(type(self._theirs), "src_lang")
         for role, code, name in (
-            ("source", self._manner.source_language, "src_lang"),
-            ("target", self._manner.target_language, "tgt_lang"),
+            ("source", self._options.source_language, "src_lang"),
+            ("target", self._options.target_language, "tgt_lang"),
         ):
             if not speaks and code is not None:
                 raise TokenizerError(
@@ -88,7 +88,7 @@ class PretrainedTokenizer:
             codes = [token for token in self._theirs.all_special_tokens if not token.startswith("<")]
         return sorted(codes)
 
-    def _look_around(self, config: Any) -> None:
+    def _find_special_ids(self, config: Any) -> None:
         """Find what stands around a text of either side, and with it the special ids."""
         eos, pad, unk = (getattr(self._theirs, f"{name}_token_id") for name in ("eos", "pad", "unk"))
         around = self._theirs(text_target="").input_ids
@@ -109,7 +109,7 @@ class PretrainedTokenizer:
         end = around.index(eos) if eos in around else len(around)
         self._before, self._after = around[:end], around[end:]
 
-    def _octets(self) -> tuple[int, ...]:
+    def _byte_ids(self) -> tuple[int, ...]:
         """The ids of pieces that are single bytes (`<0x0A>`), where all 256 follow each other."""
         if self._separate:
             return ()
@@ -132,7 +132,7 @@ class PretrainedTokenizer:
         text = normalise(text)
         if not text:
             return Encoded([], ())
-        ids = self._theirs(self._manner.prefix + text, add_special_tokens=False).input_ids
+        ids = self._theirs(self._options.prefix + text, add_special_tokens=False).input_ids
         return Encoded([*self._before, *self._plain("source", ids, self.source_vocab_size), *self._after], ())
 
     def encode_target(self, text: str, slots: Sequence[str], language: str | None = None) -> list[int]:
@@ -165,7 +165,7 @@ class PretrainedTokenizer:
         text: str = self._theirs.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False, **how)
         return text
 
-    def resampler(self, side: Literal["source", "target"], alpha: float) -> Resample:
+    def subword_sampler(self, side: Literal["source", "target"], alpha: float) -> SampleSubwords:
         """Return `unchanged`: one split is all that such a tokenizer is asked for."""
         return unchanged
 
@@ -188,7 +188,7 @@ class PretrainedTokenizer:
         description = {
             "format": FORMAT,
             "name": self.name,
-            **self._manner._asdict(),
+            **self._options._asdict(),
             **stored_forms(self.forms),
             "source_vocab_size": self.source_vocab_size,
             "target_vocab_size": self.target_vocab_size,
@@ -216,7 +216,7 @@ class PretrainedTokenizer:
         """
         try:
             hashes = dict(description["sha256"])
-            manner = Manner(*(description[field] for field in Manner._fields))
+            options = PretrainedOptions(*(description[field] for field in PretrainedOptions._fields))
             forms = read_forms(description)
         except (KeyError, TypeError, ValueError) as error:
             raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
@@ -228,7 +228,7 @@ class PretrainedTokenizer:
                 raise TokenizerError(f"{path}: cannot be read: {error}") from error
             if hashlib.sha256(content).hexdigest() != sha256:
                 raise TokenizerError(f"{path}: damaged: it is not the file that {DESCRIPTION} describes")
-        return cls(folder / FOLDER, manner, forms)
+        return cls(folder / FOLDER, options, forms)
 
 
 def _belongs(path: Path) -> bool:

@@ -9,9 +9,9 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from seqloom.errors import TokenizerError
 from seqloom.symbols import OWN
-from seqloom.tokenization.resampling import Resampler, likeliest, merged
 from seqloom.tokenization.settings import TokenizerSettings
-from seqloom.tokenization.tokenizer import Resample
+from seqloom.tokenization.subword_sampling import SubwordSampler, bpe_dropout_splits, unigram_splits
+from seqloom.tokenization.tokenizer import SampleSubwords
 
 # The sums of expectation maximisation depend on how sentences are dealt to threads: a number that followed the
 # machine would give another model on each. More than the machine has do no harm.
@@ -83,7 +83,7 @@ class SentencePieceVocabulary:
         ids: list[int] = self._processor.encode(text.translate(_ESCAPE), out_type=int)
         return ids
 
-    def resampler(self, alpha: float) -> Resample:
+    def subword_sampler(self, alpha: float) -> SampleSubwords:
         """Return what splits ids anew.
 
         Of a unigram model the likeliest splits are drawn from, by their likelihood to the power of alpha (Kudo 2018,
@@ -94,8 +94,8 @@ class SentencePieceVocabulary:
         apart = [model.is_control(id_) or model.is_unknown(id_) or model.is_byte(id_) for id_ in range(self.size)]
         written = [None if apart[id_] else model.id_to_piece(id_) for id_ in range(self.size)]
         pieces = {piece: (id_, model.get_score(id_)) for id_, piece in enumerate(written) if piece is not None}
-        splits = likeliest(pieces, alpha) if self._unigram() else merged(pieces, alpha)
-        return Resampler(written, splits)
+        splits = unigram_splits(pieces, alpha) if self._unigram() else bpe_dropout_splits(pieces, alpha)
+        return SubwordSampler(written, splits)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids; bytes that are not UTF-8 become U+FFFD."""
@@ -114,7 +114,7 @@ class SentencePieceVocabulary:
         pieces: list[str] = self._processor.id_to_piece(list(ids))
         return [piece.translate(_UNESCAPE) for piece in pieces]
 
-    def octets(self) -> tuple[int, ...]:
+    def byte_ids(self) -> tuple[int, ...]:
         """Return the ids of the byte pieces, in the order of their bytes; none without byte fallback."""
         found = tuple(int(self._processor.piece_to_id(f"<0x{octet:02X}>")) for octet in range(256))
         return found if all(self._processor.is_byte(index) for index in found) else ()

@@ -27,8 +27,8 @@ class TokenizerSettings(Settings):
 
         `languages` counts the target languages; one alone needs no symbol.
         """
-        octets = 256 if self.byte_fallback and self.name == "sentencepiece" else 0
-        return 4 + self.slots + octets + (languages if languages > 1 else 0)
+        bytes_ = 256 if self.byte_fallback and self.name == "sentencepiece" else 0
+        return 4 + self.slots + bytes_ + (languages if languages > 1 else 0)
 
     @check
     def _room(self) -> Faults:

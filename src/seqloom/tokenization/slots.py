@@ -42,7 +42,7 @@ def fill_slots(text: str, slots: Sequence[str]) -> str:
     return _SLOT.sub(lambda match: slots[slot] if (slot := ord(match[0]) - _FIRST) < len(slots) else "", text)
 
 
-def part(text: str, slots: Sequence[str]) -> list[tuple[str, bool]]:
+def split_at_slots(text: str, slots: Sequence[str]) -> list[tuple[str, bool]]:
     """Return `text` in parts: (a stretch of text, False), and (what a slot symbol stands for, True)."""
     parts: list[tuple[str, bool]] = []
     at = 0

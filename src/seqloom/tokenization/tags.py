@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-ALONE = -1  # in place of a partner: no tag, or one that stands by itself
+NO_PARTNER = -1  # in place of a partner: no tag, or one that stands by itself
 
 _TAG = re.compile(r"<(/?)([A-Za-z0-9][\w:.\-]*)(?:\s[^<>]*?)?(/?)>")
 _SQUARE = re.compile(r"(?:\[(\d+)\}|\{(\d+)\])")  # [1} and {1] of memoQ
@@ -12,14 +12,14 @@ _ANGLE = re.compile(r"(?:\{(\d+)>|<(\d+)\})")  # {1> and <1} of Trados
 
 
 def partners(placeholders: Sequence[str]) -> list[int]:
-    """Return for each placeholder of a text the index of the tag that it makes a pair with, or `ALONE`.
+    """Return for each placeholder of a text the index of the tag that it makes a pair with, or `NO_PARTNER`.
 
     Pairs are properly nested among themselves. A name of which any tag lacks a partner (`<br>`, a lone `</p>`), or
     whose pairs cross others, has no pairs at all. The time is linear.
     """
     named = [name_of(each) for each in placeholders]
     alone = _without_partner(named)
-    found = [ALONE] * len(named)
+    found = [NO_PARTNER] * len(named)
     stack: list[int] = []
     for index, (name, opens) in enumerate(named):
         if name is None or name in alone:

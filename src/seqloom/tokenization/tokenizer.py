@@ -16,18 +16,18 @@ class Encoded(NamedTuple):
     slots: tuple[str, ...]
 
 
-class Special(NamedTuple):
+class NonTextIds(NamedTuple):
     """The target ids that are no text by themselves, beside `Symbols`."""
 
     slots: tuple[int, ...] = ()  # those of slot 0, 1, ..., which follow each other
-    octets: tuple[int, ...] = ()  # those of the 256 bytes, in their order, which follow each other; or none
-    unwritten: tuple[int, ...] = ()  # those that a search never writes: the unknown piece
+    byte_ids: tuple[int, ...] = ()  # those of the 256 bytes, in their order, which follow each other; or none
+    never_generated: tuple[int, ...] = ()  # those that a search never writes: the unknown piece
 
 
-AT_ONCE = 4
+PLACEHOLDERS_AT_ONCE = 4
 """How many placeholders are translated at once where a tokenizer does not know: in most corpora few texts have more."""
 
-Resample = Callable[[Sequence[int], Random], list[int]]
+SampleSubwords = Callable[[Sequence[int], Random], list[int]]
 """Of the ids of a segment and a generator: ids of the same text, split in another way that the generator draws.
 
 Equal ids and generators in equal states give equal ids, in any process and whatever was drawn before.
@@ -35,7 +35,7 @@ Equal ids and generators in equal states give equal ids, in any process and what
 
 
 def unchanged(ids: Sequence[int], random: Random) -> list[int]:
-    """The `Resample` of a tokenizer that knows one split alone."""
+    """The `SampleSubwords` of a tokenizer that knows one split alone."""
     return list(ids)
 
 
@@ -76,11 +76,11 @@ class Tokenizer(Protocol):
         """What counts as a placeholder."""
 
     @property
-    def at_once(self) -> int:
+    def placeholders_at_once(self) -> int:
         """How many placeholders a text may have to be translated at once; one with more is translated in windows."""
 
     @property
-    def special(self) -> Special:
+    def non_text_ids(self) -> NonTextIds:
         """The target ids that a search has rules for."""
 
     def encode_source(self, text: str, language: str | None = None) -> Encoded:
@@ -105,7 +105,7 @@ class Tokenizer(Protocol):
     def spell(self, ids: Sequence[int]) -> str:
         """Return the text of target ids as they spell it: not normalised, slots as their symbols (`slots.part`)."""
 
-    def resampler(self, side: Literal["source", "target"], alpha: float) -> Resample:
+    def subword_sampler(self, side: Literal["source", "target"], alpha: float) -> SampleSubwords:
         """Return what splits the ids of `encode_source` or `encode_target` anew (subword regularisation).
 
         `alpha` is that of Kudo 2018, section 3.3; for byte pair encoding it is the dropout of Provilkov et al. 2020,

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import torch
 
-from seqloom.batching.ahead import Ahead
 from seqloom.batching.batches import Batch, BatchOrder
+from seqloom.batching.prefetch import Prefetcher
 from seqloom.errors import TrainingError
 from seqloom.models.catalogue import weights
 from seqloom.models.seq2seq import Seq2Seq
@@ -125,7 +125,7 @@ class Engine:
         self.moving = None if settings.ema_decay is None else MovingAverage(model, settings.ema_decay)
         self.snapshots = Snapshots(checkpoints, settings.average)
         self.divergence = Divergence()
-        self._ahead: Ahead | None = None
+        self._ahead: Prefetcher | None = None
 
     def run(self) -> Outcome:
         """Train until a bound is reached, resuming where a checkpoint is found.
@@ -200,7 +200,7 @@ class Engine:
         state = self.state
         if self._ahead is None:
             pinned = self.placement.device.type == "cuda"
-            self._ahead = Ahead(self.training, state.epoch, state.position, pin=pinned)
+            self._ahead = Prefetcher(self.training, state.epoch, state.position, pin=pinned)
         batch, state.epoch, state.position = next(self._ahead)
         return batch
 

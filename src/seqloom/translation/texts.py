@@ -8,7 +8,7 @@ A text goes through these rules, in this order:
    else; the marks of lists and headings stay in front (`copying`).
 3. ALL CAPITALS and Title Case are translated in ordinary case (`casing`).
 4. A translation that repeats itself is made again with repetitions blocked (`looping`).
-5. Every placeholder of the text stands in its translation exactly as often, and tags nest (`decoding.plan`).
+5. Every placeholder of the text stands in its translation exactly as often, and tags nest (`decoding.placeholders`).
 
 A model that writes the language it reads, such as one that summarises, needs the whole text; no rule applies to it.
 
@@ -25,8 +25,8 @@ from typing import NamedTuple, Self
 
 import torch
 
-from seqloom.decoding.folder import Languages, read_longest
-from seqloom.decoding.plan import keep_placeholders
+from seqloom.decoding.model_folder import Languages, read_longest_source
+from seqloom.decoding.placeholders import keep_placeholders
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translation, Translator
 from seqloom.languages import Direction
@@ -139,7 +139,7 @@ class TextTranslator:
         others: Sequence[Path] = (),
     ) -> Self:
         """Load a model folder, or an ensemble: see `Translator.load`."""
-        return cls(Translator.load(folder, device, search, others), read_longest(folder))
+        return cls(Translator.load(folder, device, search, others), read_longest_source(folder))
 
     @property
     def languages(self) -> Languages:

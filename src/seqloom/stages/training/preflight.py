@@ -30,7 +30,7 @@ def check(stores: list[TokenStore], tokenizer: Tokenizer) -> None:
 
 def warn(params: Params, training: TokenStore, segments: int, placement: Placement) -> None:
     """Say which settings are known to fail, and what to do."""
-    source, target = (side.counts() for side in training.sides)
+    source, target = (side.counts() for side in training.columns)
     joint = params.tokenizer.joint and len(source) == len(target)
     counts = source + target if joint else target
     architecture = params.model.architecture

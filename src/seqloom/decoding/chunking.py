@@ -1,6 +1,6 @@
 """Texts with more placeholders than a model has learnt slots, as several sources: cut behind a sentence or a clause.
 
-A window is translated by itself, and the windows of a text are joined with what stood between them. The time is linear.
+A chunk is translated by itself, and the chunks of a text are joined with what stood between them. The time is linear.
 """
 
 import re
@@ -13,7 +13,7 @@ _SENTENCE = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)\]]*$")
 _CLAUSE = re.compile(r"[,;:\u2013\u2014\u3001\uff0c\uff1b|]$")
 
 
-class Window(NamedTuple):
+class Chunk(NamedTuple):
     """A part of a text: its placeholders, in their order, and the white space behind it."""
 
     text: str
@@ -21,22 +21,22 @@ class Window(NamedTuple):
     gap: str
 
 
-def windows(text: str, forms: Forms, most: int) -> list[Window]:
-    """Return the windows of a normalised text, each with at most `most` placeholders; mostly there is one."""
+def split_into_chunks(text: str, forms: Forms, most: int) -> list[Chunk]:
+    """Return the chunks of a normalised text, each with at most `most` placeholders; mostly there is one."""
     spans = [match.span() for match in forms.regex.finditer(text)]
     if len(spans) <= most:
-        return [Window(text, [text[start:end] for start, end in spans], "")]
+        return [Chunk(text, [text[start:end] for start, end in spans], "")]
     return list(_cut(text, spans, most))
 
 
-def is_verbatim(window: Window, forms: Forms) -> bool:
-    """Tell whether a window is empty, or has placeholders and no letter beside them: there is nothing to translate."""
-    if not window.placeholders:
-        return not window.text
-    return not any(map(str.isalpha, forms.regex.sub(" ", window.text)))
+def is_verbatim(chunk: Chunk, forms: Forms) -> bool:
+    """Tell whether a chunk is empty, or has placeholders and no letter beside them: there is nothing to translate."""
+    if not chunk.placeholders:
+        return not chunk.text
+    return not any(map(str.isalpha, forms.regex.sub(" ", chunk.text)))
 
 
-def _cut(text: str, spans: list[tuple[int, int]], most: int) -> Iterator[Window]:
+def _cut(text: str, spans: list[tuple[int, int]], most: int) -> Iterator[Chunk]:
     first, start = 0, 0
     while first < len(spans):
         last = len(spans)
@@ -50,7 +50,7 @@ def _cut(text: str, spans: list[tuple[int, int]], most: int) -> Iterator[Window]
         kept = part.rstrip(" ")
         follows = text[place:].startswith(" ")
         gap = " " if (len(kept) < len(part) or follows) and last < len(spans) else ""
-        yield Window(kept, [text[a:b] for a, b in spans[first:last]], gap)
+        yield Chunk(kept, [text[a:b] for a, b in spans[first:last]], gap)
         first, start = last, place + (1 if follows else 0)
 
 

@@ -13,10 +13,10 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
-from seqloom.tokenization.tags import ALONE, name_of, partners
+from seqloom.tokenization.tags import NO_PARTNER, name_of, partners
 
 
-class Budget(NamedTuple):
+class RequiredSlots(NamedTuple):
     """The slots of one source: how often each is due, and for an opening tag the slot of what closes it (or -1)."""
 
     counts: tuple[int, ...] = ()
@@ -26,31 +26,31 @@ class Budget(NamedTuple):
     def of(cls, placeholders: Sequence[str], slots: Sequence[str]) -> Self:
         """Return the budget of a source that holds `placeholders`, of which the distinct ones, `slots`, have a slot."""
         place = {placeholder: slot for slot, placeholder in enumerate(slots)}
-        counts, closers = [0] * len(slots), [ALONE] * len(slots)
+        counts, closers = [0] * len(slots), [NO_PARTNER] * len(slots)
         pairs = partners(placeholders)
         for placeholder, partner in zip(placeholders, pairs, strict=True):
             if (slot := place.get(placeholder)) is not None:
                 counts[slot] += 1
-                if partner != ALONE and name_of(placeholder)[1]:
-                    closers[slot] = place.get(placeholders[partner], ALONE)
+                if partner != NO_PARTNER and name_of(placeholder)[1]:
+                    closers[slot] = place.get(placeholders[partner], NO_PARTNER)
         return cls(tuple(counts), tuple(closers))
 
     @property
     def total(self) -> int:
-        """How many slots are due."""
+        """How many slots are missing."""
         return sum(self.counts)
 
 
-class Due(NamedTuple):
+class MissingSlots(NamedTuple):
     """What the rows owe before their next token."""
 
     allowed: Tensor  # (R, N): what the model says of the slots that may come now; -inf of others
-    missing: Tensor  # (R,) how many are not there yet
+    total: Tensor  # (R,) how many are not there yet
     ending: Tensor  # (R,) whether the model would rather end than write anything else
 
 
 @dataclass(frozen=True)
-class Budgets:
+class SlotConstraint:
     """The budgets of the A active sources; `first` is the id of slot 0."""
 
     first: int
@@ -58,20 +58,20 @@ class Budgets:
     closers: Tensor  # (A, N + 1) int64: the slot that closes what this one opens, -1 where there is none
 
     @classmethod
-    def build(cls, ids: Sequence[int], budgets: Sequence[Budget], device: torch.device | str) -> Self | None:
+    def build(cls, ids: Sequence[int], required: Sequence[RequiredSlots], device: torch.device | str) -> Self | None:
         """Return the budgets of a batch, or None where no source has a slot; `ids` are those of all slots."""
-        if not any(budget.total for budget in budgets):
+        if not any(each.total for each in required):
             return None
         width = len(ids)
-        counts = [[*budget.counts, *[0] * (width - len(budget.counts))] for budget in budgets]
-        closers = [[*budget.closers, *[ALONE] * (width + 1 - len(budget.closers))] for budget in budgets]
+        counts = [[*each.counts, *[0] * (width - len(each.counts))] for each in required]
+        closers = [[*each.closers, *[NO_PARTNER] * (width + 1 - len(each.closers))] for each in required]
         return cls(ids[0], torch.tensor(counts, device=device), torch.tensor(closers, device=device))
 
     def select(self, sources: Tensor) -> Self:
         """Keep the given sources, int64 indices, repeats allowed, in that order."""
         return replace(self, counts=self.counts[sources], closers=self.closers[sources])
 
-    def look(self, log_probabilities: Tensor, ids: Tensor, eos: int) -> Due:
+    def missing(self, log_probabilities: Tensor, ids: Tensor, eos: int) -> MissingSlots:
         """Return what is due in each row, from what the model says, (R, V), of what comes behind `ids` (R, t)."""
         width, times = self.counts.shape[1], len(ids) // len(self.counts)
         slots = ids - self.first
@@ -84,18 +84,18 @@ class Budgets:
         fits = torch.where(fits.any(dim=1, keepdim=True), fits, may)  # only a prefix leaves tags that cannot be nested
         said = log_probabilities[:, self.first : self.first + width].masked_fill(~fits, -torch.inf)
         ending = log_probabilities[:, eos] >= log_probabilities.amax(dim=1)
-        return Due(said, left.sum(dim=1), ending)
+        return MissingSlots(said, left.sum(dim=1), ending)
 
     def _nested(self, slots: Tensor, times: int) -> Tensor:
         """Where a slot, (R, N), closes the tag opened last, or nothing; `slots` (R, t) are written, N is none."""
         width = self.counts.shape[1]
         closers = self.closers.repeat_interleave(times, 0)  # (R, N + 1)
         closes = torch.zeros(len(slots), width + 2, dtype=torch.bool, device=slots.device)
-        closes.scatter_(1, torch.where(closers == ALONE, width + 1, closers), True)
+        closes.scatter_(1, torch.where(closers == NO_PARTNER, width + 1, closers), True)
         if slots.shape[1] == 0:
             return ~closes[:, :width]
         opening = closers.gather(1, slots)  # (R, t): what closes the tag that is opened here
-        opens = opening != ALONE
+        opens = opening != NO_PARTNER
         depth = (opens.long() - closes.gather(1, slots).long()).cumsum(dim=1)
         # The last tag whose depth is that of the end is still open, all behind it are closed again.
         at = torch.arange(slots.shape[1], device=slots.device)
@@ -104,14 +104,14 @@ class Budgets:
         top = torch.where(depth[:, -1:] > 0, top, width)
         return ~closes[:, :width] | (torch.arange(width, device=slots.device) == top)
 
-    def write(self, log_probabilities: Tensor, due: Due, room: Tensor, eos: int) -> None:
+    def enforce(self, log_probabilities: Tensor, missing: MissingSlots, room: Tensor, eos: int) -> None:
         """Let each row write the slots that are due, in place; `room` (R,) is how many ids it may still have.
 
         A row that owes slots does not end; where it would, or where they take all the room that is left, it writes
         nothing but them.
         """
-        owing = due.missing > 0
-        now = owing & (due.ending | (room <= due.missing))
+        owing = missing.total > 0
+        now = owing & (missing.ending | (room <= missing.total))
         log_probabilities.masked_fill_(now.unsqueeze(1), -torch.inf)
         log_probabilities[:, eos].masked_fill_(owing, -torch.inf)
-        log_probabilities[:, self.first : self.first + due.allowed.shape[1]] = due.allowed
+        log_probabilities[:, self.first : self.first + missing.allowed.shape[1]] = missing.allowed

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqloom.decoding.ensemble import Ensemble
-from seqloom.decoding.folder import DEFAULT_SEARCH, Languages, read_longest
+from seqloom.decoding.model_folder import DEFAULT_SEARCH, Languages, read_longest_source
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translator
 from seqloom.errors import EvaluationError, ModelError, TokenizerError
@@ -58,16 +58,16 @@ def test_search_json_counts_unless_a_search_is_given(folder):
 
 
 def test_the_longest_source_of_training_is_read_if_the_folder_says_it(folder):
-    assert read_longest(folder) is None
+    assert read_longest_source(folder) is None
     (folder / "lengths.json").write_text('{"source": 196, "target": 210}')
-    assert read_longest(folder) == 196
+    assert read_longest_source(folder) == 196
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"source": 0}', '{"source": "9"}', '{"source": true}'])
 def test_lengths_that_are_none_are_refused(folder, text):
     (folder / "lengths.json").write_text(text)
     with pytest.raises(ModelError, match=r"lengths\.json: (must look like|cannot be read)"):
-        read_longest(folder)
+        read_longest_source(folder)
 
 
 def test_a_side_may_have_several_languages(folder):

@@ -2,7 +2,7 @@
 
 Copying keys and values from row to row whenever a beam is reordered costs as much as reading them. So nothing is
 copied: all tokens that hypotheses of a source have read stand side by side, once, and each hypothesis knows which of
-them are its own. Attention looks at all and is told by a mask, with the hypotheses of a source as its positions.
+them are its visible. Attention looks at all and is told by a mask, with the hypotheses of a source as its positions.
 
 Shapes: A sources, K hypotheses of each, L tokens that those of a source have read, N heads, H width of a head.
 """
@@ -31,11 +31,11 @@ def chosen_sources(rows: Tensor, sources: int, beams: int) -> Tensor | None:
 
 
 @dataclass(frozen=True)
-class History:
+class KeyValueCache:
     """The keys and values of the target tokens read so far, per decoder layer, and whose they are."""
 
     layers: tuple[KeysValues, ...]  # (A, N, L, H) each
-    own: Tensor  # (A, K, L) bool
+    visible: Tensor  # (A, K, L) bool
 
     @classmethod
     def empty(cls, like: tuple[KeysValues, ...]) -> Self:
@@ -44,24 +44,24 @@ class History:
         layers = tuple((k[:, :, :0], v[:, :, :0]) for k, v in like)
         return cls(layers, torch.empty(len(key), 1, 0, dtype=torch.bool, device=key.device))
 
-    def read(self) -> Tensor:
+    def visible_with_newest(self) -> Tensor:
         """(A, K, L + K): whose the tokens are once each hypothesis has read one more, which follow in their order."""
-        sources, beams, _ = self.own.shape
-        newest = torch.eye(beams, dtype=torch.bool, device=self.own.device).expand(sources, -1, -1)
-        return torch.cat((self.own, newest), dim=2)
+        sources, beams, _ = self.visible.shape
+        newest = torch.eye(beams, dtype=torch.bool, device=self.visible.device).expand(sources, -1, -1)
+        return torch.cat((self.visible, newest), dim=2)
 
     def select(self, rows: Tensor, sources: Tensor | None) -> Self:
         """Keep the hypotheses `rows` (A, K), which are of `sources` (A,), see `chosen_sources`."""
-        own = self.own.flatten(0, 1).index_select(0, rows.flatten()).view(*rows.shape, -1)
-        needed = own.any(dim=1)  # (A, L)
+        visible = self.visible.flatten(0, 1).index_select(0, rows.flatten()).view(*rows.shape, -1)
+        needed = visible.any(dim=1)  # (A, L)
         length = needed.shape[1]
         most = int(needed.sum(dim=1).max()) if length else 0
         if sources is None:
             if most >= (1 - _DEAD) * length:
-                return replace(self, own=own)
+                return replace(self, visible=visible)
             sources = torch.arange(len(rows), device=rows.device)
         place = needed.to(torch.uint8).sort(dim=1, descending=True, stable=True).indices[:, :most]
-        own = own.gather(2, place.unsqueeze(1).expand(-1, own.shape[1], -1))
+        visible = visible.gather(2, place.unsqueeze(1).expand(-1, visible.shape[1], -1))
         key, _ = self.layers[0]
         heads = key.shape[1]
         block = sources.unsqueeze(1) * heads + torch.arange(heads, device=rows.device)  # (A, N)
@@ -70,4 +70,4 @@ class History:
         def pick(x_ANLH: Tensor) -> Tensor:
             return x_ANLH.flatten(0, 2).index_select(0, index).view(len(rows), heads, most, x_ANLH.shape[3])
 
-        return replace(self, layers=tuple((pick(k), pick(v)) for k, v in self.layers), own=own)
+        return replace(self, layers=tuple((pick(k), pick(v)) for k, v in self.layers), visible=visible)

@@ -194,12 +194,12 @@ def test_another_split_is_the_same_text_in_the_same_place(trained, text, alpha, 
     ids, slots = tokenizer.encode_source(text, "de")
     if not ids:
         return
-    drawn = tokenizer.resampler("source", alpha)(ids, Random(text))
+    drawn = tokenizer.subword_sampler("source", alpha)(ids, Random(text))
     assert drawn[0] == ids[0] == symbols["<2de>"]
     assert [i for i in drawn if i in symbols.values()] == [i for i in ids if i in symbols.values()]
     assert "".join(tokenizer.source_pieces(drawn)) == "".join(tokenizer.source_pieces(ids))
     target = tokenizer.encode_target(text, slots)
-    drawn = tokenizer.resampler("target", alpha)(target, Random(text))
+    drawn = tokenizer.subword_sampler("target", alpha)(target, Random(text))
     assert tokenizer.decode(drawn, slots) == tokenizer.decode(target, slots)
 
 
@@ -208,7 +208,7 @@ def test_splits_differ_and_repeat_with_the_seed(trained):
     ids = tokenizer.encode_source("Turn on the kitchen heater").ids
 
     def drawn(seed):
-        random, resample = Random(seed), tokenizer.resampler("source", 0.1)
+        random, resample = Random(seed), tokenizer.subword_sampler("source", 0.1)
         return [resample(ids, random) for _ in range(10)]
 
     first = drawn(1)
@@ -217,7 +217,7 @@ def test_splits_differ_and_repeat_with_the_seed(trained):
     assert drawn(1) == first
     characters = trained(name="characters")
     ids = characters.encode_source("Turn on").ids
-    assert characters.resampler("source", 0.1)(ids, Random(1)) == ids
+    assert characters.subword_sampler("source", 0.1)(ids, Random(1)) == ids
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
@@ -228,7 +228,7 @@ from pathlib import Path
 from random import Random
 from seqloom.tokenization.catalogue import load_tokenizer
 tokenizer = load_tokenizer(Path({str(tmp_path / "tokenizer")!r}))
-resample, random = tokenizer.resampler("source", 0.2), Random(5)
+resample, random = tokenizer.subword_sampler("source", 0.2), Random(5)
 ids = tokenizer.encode_source("Turn off the kitchen heater 12: {{name}}, Lampe!", "fr").ids
 print([resample(ids, random) for _ in range(50)])
 """

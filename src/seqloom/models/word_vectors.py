@@ -87,7 +87,7 @@ def _fit(file: Path, rows: Tensor, width: int, project: bool) -> Tensor:
     """The vectors (n, W) in the width of the table, (n, `width`).
 
     Wider ones keep the directions in which they are largest, so that no projection of that width changes their inner
-    products less (Eckart and Young 1936); narrower ones are turned into the wider space by a random rotation, which
+    products less (Eckart and Young 1936); narrower ones are rotated into the wider space by a random rotation, which
     changes none of them and leaves no column of the table without a share. Both are the same in every run.
     """
     given = rows.shape[1]

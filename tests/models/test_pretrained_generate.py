@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
-from seqloom.decoding.search import beam_search
-from seqloom.models.generation import Generated, generate
 from seqloom.models.pretrained import Pretrained
+from seqloom.models.pretrained_generate import Generated, generate
 from tests.models.networks import SYMBOLS, random_ids
 from tests.records import search_settings
 

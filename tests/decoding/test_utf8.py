@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
-from seqloom.decoding.octets import Octets
 from seqloom.decoding.sampling import sample
-from seqloom.decoding.search import beam_search
+from seqloom.decoding.utf8 import Utf8Constraint
 from seqloom.symbols import OWN
-from seqloom.tokenization.tokenizer import Special
+from seqloom.tokenization.tokenizer import NonTextIds
 from tests.records import search_settings
 
 FIRST = 6
@@ -28,41 +28,41 @@ def spoken(ids: list[int]) -> bytes:
 
 def rules(limits: list[int], ngram: int = 0) -> Constraints:
     built = Constraints.build(OWN, torch.tensor(limits), no_repeat_ngram=ngram)
-    return built.extended(Special((), tuple(range(FIRST, FIRST + 256)), (OWN.unk,)), [])
+    return built.extended(NonTextIds((), tuple(range(FIRST, FIRST + 256)), (OWN.unk,)), [])
 
 
 def allowed_after(written: bytes) -> set[int]:
-    ids = torch.tensor([[FIRST + octet for octet in written]], dtype=torch.int64).view(1, -1)
+    ids = torch.tensor([[FIRST + byte for byte in written]], dtype=torch.int64).view(1, -1)
     left = rules([99]).apply(torch.zeros(1, VOCABULARY), ids)[0]
     return set((left > -torch.inf).nonzero().squeeze(1).tolist())
 
 
-def begins_a_character(octets: bytes) -> bool:
+def begins_a_character(written: bytes) -> bool:
     """Whether these bytes are a character that text may hold, or can become one."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        text = decoder.decode(octets)
+        text = decoder.decode(written)
     except UnicodeDecodeError:
         return False
     if text:
         return len(text) == 1 and text not in "\ufffd\ufffe\uffff" and not "\ue000" <= text < "\uf8ff"
-    return any(begins_a_character(bytes([*octets, following])) for following in range(0x80, 0xC0))
+    return any(begins_a_character(bytes([*written, following])) for following in range(0x80, 0xC0))
 
 
 def test_what_may_follow_each_beginning_of_a_character() -> None:
     open_ = [b""]
     for _ in range(3):
         grown = []
-        for octets in open_:
-            good = [following for following in range(256) if begins_a_character(bytes([*octets, following]))]
-            others = {OWN.eos, *LETTERS} if not octets else set()
-            assert allowed_after(octets) == {FIRST + following for following in good} | others, octets
-            grown += [bytes([*octets, following]) for following in good if not _is_whole(bytes([*octets, following]))]
+        for written in open_:
+            good = [following for following in range(256) if begins_a_character(bytes([*written, following]))]
+            others = {OWN.eos, *LETTERS} if not written else set()
+            assert allowed_after(written) == {FIRST + following for following in good} | others, written
+            grown += [bytes([*written, following]) for following in good if not _is_whole(bytes([*written, following]))]
         open_ = [*grown[:: max(1, len(grown) // 60)], *[each for each in grown if each[0] in (0xE0, 0xED, 0xEF, 0xF4)]]
 
 
-def _is_whole(octets: bytes) -> bool:
-    return bool(codecs.getincrementaldecoder("utf-8")().decode(octets))
+def _is_whole(written: bytes) -> bool:
+    return bool(codecs.getincrementaldecoder("utf-8")().decode(written))
 
 
 @fast
@@ -89,11 +89,11 @@ def test_a_whole_target_is_text_whatever_the_model_says(
 def test_no_character_begins_that_has_no_room(room: int) -> None:
     left = rules([room]).apply(torch.zeros(1, VOCABULARY), torch.zeros(1, 0, dtype=torch.int64))[0]
     begins = {0x41: 1, 0xC3: 2, 0xE2: 3, 0xF0: 4}
-    assert {octet: bool(left[FIRST + octet] > -torch.inf) for octet in begins} == {
-        octet: size <= room for octet, size in begins.items()
+    assert {byte: bool(left[FIRST + byte] > -torch.inf) for byte in begins} == {
+        byte: size <= room for byte, size in begins.items()
     }
 
 
-def test_strays_are_the_bytes_that_begin_no_character() -> None:
-    strays = {index - FIRST for index in Octets(range(FIRST, FIRST + 256)).strays}
-    assert strays == {octet for octet in range(256) if not begins_a_character(bytes([octet]))}
+def test_non_leading_are_the_bytes_that_begin_no_character() -> None:
+    non_leading = {index - FIRST for index in Utf8Constraint(range(FIRST, FIRST + 256)).non_leading}
+    assert non_leading == {byte for byte in range(256) if not begins_a_character(bytes([byte]))}

@@ -22,7 +22,7 @@ from seqloom.tokenization.slots import (
     show_symbols,
     slot_symbols,
 )
-from seqloom.tokenization.tokenizer import AT_ONCE, Encoded, Resample, Special
+from seqloom.tokenization.tokenizer import PLACEHOLDERS_AT_ONCE, Encoded, NonTextIds, SampleSubwords
 
 FORMAT = 1
 DESCRIPTION = "tokenizer.json"
@@ -43,7 +43,7 @@ class Vocabulary(Protocol):
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, without BOS and EOS."""
 
-    def resampler(self, alpha: float) -> Resample:
+    def subword_sampler(self, alpha: float) -> SampleSubwords:
         """Return what splits ids anew, symbols apart; `alpha` says how boldly, each algorithm in its own way."""
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -55,7 +55,7 @@ class Vocabulary(Protocol):
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """Return how each id is written, a space as U+2581."""
 
-    def octets(self) -> tuple[int, ...]:
+    def byte_ids(self) -> tuple[int, ...]:
         """Return the ids of the 256 bytes that an unseen character is written in, in their order; or none."""
 
     def to_bytes(self) -> bytes:
@@ -66,21 +66,21 @@ class Vocabulary(Protocol):
         """Read what `to_bytes` wrote. Raises `ValueError`."""
 
 
-class Kept(NamedTuple):
+class PlaceholderRules(NamedTuple):
     """What counts as a placeholder, and how many of them a text may have to be translated at once."""
 
     forms: Forms = STANDARD_FORMS
-    at_once: int = AT_ONCE
+    at_once: int = PLACEHOLDERS_AT_ONCE
 
 
-_STANDARD = Kept()
+_STANDARD = PlaceholderRules()
 
 
-class SlottedTokenizer:
+class TrainedTokenizer:
     """The `Tokenizer` of a source and a target vocabulary; given one twice, it is joint.
 
     `languages` are the target languages that a text is told apart by: none, or several, whose symbols the source
-    vocabulary was trained with. `kept` says what counts as a placeholder.
+    vocabulary was trained with. `rules` says what counts as a placeholder.
     """
 
     def __init__(
@@ -89,13 +89,13 @@ class SlottedTokenizer:
         target: Vocabulary,
         slots: int,
         languages: Sequence[str] = (),
-        kept: Kept = _STANDARD,
+        rules: PlaceholderRules = _STANDARD,
     ) -> None:
         self._source, self._target, self._slots = source, target, slots
-        self.forms = kept.forms
-        self.at_once = min(kept.at_once, slots) or kept.at_once
+        self.forms = rules.forms
+        self.placeholders_at_once = min(rules.at_once, slots) or rules.at_once
         taken = tuple(target.id_of(symbol) for symbol in slot_symbols(slots))
-        self.special = Special(taken, target.octets(), (OWN.unk,))
+        self.non_text_ids = NonTextIds(taken, target.byte_ids(), (OWN.unk,))
         symbols = language_symbols(len(languages))
         self._language_ids = {name: source.id_of(symbol) for name, symbol in zip(languages, symbols, strict=True)}
 
@@ -148,9 +148,9 @@ class SlottedTokenizer:
         """Return the text of target ids as they spell it, slots as their symbols."""
         return self._target.decode(ids)
 
-    def resampler(self, side: Literal["source", "target"], alpha: float) -> Resample:
+    def subword_sampler(self, side: Literal["source", "target"], alpha: float) -> SampleSubwords:
         """Return what splits ids anew; a slot stays a slot, and a language stands first."""
-        return (self._source if side == "source" else self._target).resampler(alpha)
+        return (self._source if side == "source" else self._target).subword_sampler(alpha)
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
         """Return how each source id is written: a slot as `<0>`, a language as `<2de>`, a space as U+2581."""
@@ -185,8 +185,8 @@ class SlottedTokenizer:
         if self.languages:
             description["languages"] = list(self.languages)
         description |= stored_forms(self.forms)
-        if self.at_once != AT_ONCE:
-            description["at_once"] = self.at_once
+        if self.placeholders_at_once != PLACEHOLDERS_AT_ONCE:
+            description["at_once"] = self.placeholders_at_once
         beside = folder.with_name(folder.name + ".part")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)

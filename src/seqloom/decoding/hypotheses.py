@@ -16,7 +16,7 @@ class Hypothesis(NamedTuple):
     log_probability: float
 
 
-class Finished(NamedTuple):
+class FinishedHypotheses(NamedTuple):
     """The best finished hypotheses of the A active sources, best first; n slots each, empty ones score -inf."""
 
     scores: Tensor  # (A, n) float64
@@ -24,15 +24,15 @@ class Finished(NamedTuple):
     lengths: Tensor  # (A, n) int64, without EOS
     ids: Tensor  # (A, n, longest) int64
 
-    def select(self, sources: Tensor) -> "Finished":
+    def select(self, sources: Tensor) -> "FinishedHypotheses":
         """Keep the given sources, int64 indices, in that order."""
-        return Finished(*[part[sources] for part in self])
+        return FinishedHypotheses(*[part[sources] for part in self])
 
-    def add(self, scores: Tensor, log_probabilities: Tensor, ids: Tensor) -> "Finished":
+    def add(self, scores: Tensor, log_probabilities: Tensor, ids: Tensor) -> "FinishedHypotheses":
         """Put in candidates (A, K), their ids (A, K, t), and keep the n best; on a tie the earlier one stays ahead."""
         slots, length = self.scores.shape[1], ids.shape[2]
         ids = torch.nn.functional.pad(ids, (0, self.ids.shape[2] - length))
-        together = Finished(
+        together = FinishedHypotheses(
             torch.cat([self.scores, scores], dim=1),
             torch.cat([self.log_probabilities, log_probabilities], dim=1),
             torch.cat([self.lengths, torch.full_like(scores, length, dtype=torch.int64)], dim=1),
@@ -41,7 +41,7 @@ class Finished(NamedTuple):
         best = together.scores.sort(dim=1, descending=True, stable=True).indices[:, :slots]
         wide = best.unsqueeze(-1).expand(-1, -1, self.ids.shape[2])
         narrow = (together.scores.gather(1, best), together.log_probabilities.gather(1, best))
-        return Finished(*narrow, together.lengths.gather(1, best), together.ids.gather(1, wide))
+        return FinishedHypotheses(*narrow, together.lengths.gather(1, best), together.ids.gather(1, wide))
 
     def hypotheses(self) -> list[list[Hypothesis]]:
         """Everything that is kept, as plain lists."""

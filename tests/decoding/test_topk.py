@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqloom.decoding.ranking import continuations, largest
+from seqloom.decoding.topk import largest, top_continuations
 
 
 def assert_stand_there(values, where, expected):
@@ -42,7 +42,7 @@ def test_continuations_are_ranked_by_what_came_before_too(seed, sources, beams, 
     values[torch.rand(values.shape, generator=draw) < masked] = -torch.inf
     before = -torch.rand(sources, beams, generator=draw, dtype=torch.float64)
     before[torch.rand(before.shape, generator=draw) < 0.1] = -torch.inf
-    ranked = continuations(values, count, before)
+    ranked = top_continuations(values, count, before)
     every = (values.double() + before.unsqueeze(2)).flatten(1)
     expected = every.sort(dim=1, descending=True).values[:, :count]
     assert torch.equal(ranked.sums, expected)

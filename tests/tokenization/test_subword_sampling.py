@@ -7,10 +7,10 @@ import pytest
 from sentencepiece import SentencePieceProcessor
 
 from seqloom.symbols import OWN
-from seqloom.tokenization import resampling
-from seqloom.tokenization.resampling import SPACE, Resampler, likeliest, merged
+from seqloom.tokenization import subword_sampling
 from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from seqloom.tokenization.slots import slot_symbols
+from seqloom.tokenization.subword_sampling import SPACE, SubwordSampler, bpe_dropout_splits, unigram_splits
 
 SLOTS = slot_symbols(2)
 
@@ -45,7 +45,7 @@ def words(lines) -> list[str]:
 
 def test_the_likeliest_splits_are_those_of_sentencepiece(learnt, words):
     _, model, pieces = learnt["unigram"]
-    splits = likeliest(pieces, 0.2)
+    splits = unigram_splits(pieces, 0.2)
     for word in words:
         found = splits(SPACE + word)
         assert next(iter(found)) == tuple(model.encode(word))
@@ -59,7 +59,7 @@ def test_the_likeliest_splits_are_those_of_sentencepiece(learnt, words):
 
 def test_without_dropout_the_merges_are_those_of_sentencepiece(learnt, words):
     _, model, pieces = learnt["bpe"]
-    splits = merged(pieces, 1e-12)
+    splits = bpe_dropout_splits(pieces, 1e-12)
     for word in [*words, *(one + other for one, other in zip(words, reversed(words), strict=True))]:
         assert splits(SPACE + word) == {tuple(model.encode(word)): 64}
 
@@ -68,7 +68,7 @@ def test_dropout_leaves_out_merges(learnt, words):
     _, model, pieces = learnt["bpe"]
     lengths = []
     for dropout in (0.1, 0.5, 1.0):
-        splits = merged(pieces, dropout)
+        splits = bpe_dropout_splits(pieces, dropout)
         found = {word: splits(SPACE + word) for word in words}
         assert all(sum(counts.values()) == 64 for counts in found.values())
         assert all({model.decode(list(ids)) for ids in found[word]} == {word} for word in words)
@@ -80,15 +80,15 @@ def test_dropout_leaves_out_merges(learnt, words):
 def test_each_merge_is_left_out_with_the_probability_of_dropout(monkeypatch):
     """By hand: `abc` with the merges bc, then ab. The text stays apart if both are left out, p * p."""
     pieces = {"a": (0, -9.0), "b": (1, -9.0), "c": (2, -9.0), "bc": (3, -1.0), "ab": (4, -2.0)}
-    monkeypatch.setattr(resampling, "_MOST", 20_000)
-    found = merged(pieces, 0.3)("abc")
+    monkeypatch.setattr(subword_sampling, "_MOST", 20_000)
+    found = bpe_dropout_splits(pieces, 0.3)("abc")
     shares = {split: count / 20_000 for split, count in found.items()}
     assert shares == pytest.approx({(0, 3): 0.7, (4, 2): 0.3 * 0.7, (0, 1, 2): 0.3 * 0.3}, abs=0.01)
 
 
 def test_a_draw_follows_the_weights():
     written, draws = ["▁ab", "▁a", "b", "▁"], 10_000
-    resample, random = Resampler(written, lambda text: {(0,): 5.0, (1, 2): 3.0, (3, 0): 2.0}), Random(1)
+    resample, random = SubwordSampler(written, lambda text: {(0,): 5.0, (1, 2): 3.0, (3, 0): 2.0}), Random(1)
     counts = Counter(tuple(resample([0], random)) for _ in range(draws))
     assert {split: count / draws for split, count in counts.items()} == pytest.approx(
         {(0,): 0.5, (1, 2): 0.3, (3, 0): 0.2}, abs=0.015
@@ -104,7 +104,7 @@ def test_words_are_cut_at_spaces_fixed_ids_and_where_they_are_long():
 
     written = ["▁", "a", "b", None]
     ids = [1, 2, 0, 1, 3, 3, 2, 0, *[1] * 9]
-    resample = Resampler(written, splits)
+    resample = SubwordSampler(written, splits)
     assert resample(ids, Random(1)) == ids
     assert seen == ["ab", "▁a", "b", "▁aaaaaaa", "aa"]
     assert resample(ids, Random(1)) == ids
@@ -116,9 +116,9 @@ def test_words_are_cut_at_spaces_fixed_ids_and_where_they_are_long():
 def test_what_was_drawn_before_changes_nothing(learnt, lines, algorithm, monkeypatch):
     vocabulary, _, _ = learnt[algorithm]
     segments = [vocabulary.encode(line) for line in lines[:40]]
-    fresh = [vocabulary.resampler(0.2)(ids, Random(seed)) for seed, ids in enumerate(segments)]
-    monkeypatch.setattr(resampling, "_REMEMBERED", 3)  # most words are forgotten
-    forgetful = vocabulary.resampler(0.2)
+    fresh = [vocabulary.subword_sampler(0.2)(ids, Random(seed)) for seed, ids in enumerate(segments)]
+    monkeypatch.setattr(subword_sampling, "_REMEMBERED", 3)  # most words are forgotten
+    forgetful = vocabulary.subword_sampler(0.2)
     assert [forgetful(ids, Random(seed)) for seed, ids in enumerate(segments)] == fresh
     assert sum(ids != other for ids, other in zip(segments, fresh, strict=True)) > 20
 
@@ -127,7 +127,7 @@ def test_what_was_drawn_before_changes_nothing(learnt, lines, algorithm, monkeyp
 def test_slots_and_the_unknown_stay_where_they_are(learnt, algorithm):
     vocabulary, _, _ = learnt[algorithm]
     ids = vocabulary.encode(f"bartna{SLOTS[1]}dinko 字tarta {SLOTS[0]}{SLOTS[0]}")
-    resample, random = vocabulary.resampler(0.2), Random(1)
+    resample, random = vocabulary.subword_sampler(0.2), Random(1)
     symbols = [OWN.unk, *map(vocabulary.id_of, SLOTS)]
     drawn = [resample(ids, random) for _ in range(20)]
     assert {vocabulary.decode(other) for other in drawn} == {vocabulary.decode(ids)}

@@ -10,7 +10,7 @@ from seqloom.errors import ModelError
 from seqloom.models.catalogue import build_model
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import Side
-from seqloom.models.vectors import Coverage, read_vectors, start_embeddings
+from seqloom.models.word_vectors import Coverage, read_vectors, start_embeddings
 from tests.records import model_settings
 
 PIECES = ["<pad>", "<unk>", "<s>", "</s>", "▁house", "ing", "▁House", "▁Berlin", "▁", "▁straße", "x"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloom.decoding.windows import Window, is_verbatim, windows
+from seqloom.decoding.chunking import Chunk, is_verbatim, split_into_chunks
 from seqloom.text import STANDARD_FORMS, normalise
 
 pieces = st.sampled_from(["{x}", "<b>", "</b>", "%s", " ", ". ", "a", " word", ", ", "{y}", "&nbsp;", " 7", "\u3002"])
@@ -12,16 +12,16 @@ pieces = st.sampled_from(["{x}", "<b>", "</b>", "%s", " ", ". ", "a", " word", "
 
 @given(st.lists(pieces, max_size=60).map("".join).map(normalise), st.integers(1, 5))
 def test_windows_join_to_the_text(text: str, most: int) -> None:
-    found = windows(text, STANDARD_FORMS, most)
-    assert "".join(window.text + window.gap for window in found) == text
-    assert [each for window in found for each in window.placeholders] == STANDARD_FORMS.find(text)
-    assert all(len(window.placeholders) <= most for window in found)
-    assert len(found) == 1 or all(window.placeholders for window in found)
+    found = split_into_chunks(text, STANDARD_FORMS, most)
+    assert "".join(chunk.text + chunk.gap for chunk in found) == text
+    assert [each for chunk in found for each in chunk.placeholders] == STANDARD_FORMS.find(text)
+    assert all(len(chunk.placeholders) <= most for chunk in found)
+    assert len(found) == 1 or all(chunk.placeholders for chunk in found)
 
 
 def test_a_text_with_few_placeholders_is_one_window() -> None:
-    assert windows("a {x} b. {y}", STANDARD_FORMS, 2) == [Window("a {x} b. {y}", ["{x}", "{y}"], "")]
-    assert windows("", STANDARD_FORMS, 2) == [Window("", [], "")]
+    assert split_into_chunks("a {x} b. {y}", STANDARD_FORMS, 2) == [Chunk("a {x} b. {y}", ["{x}", "{y}"], "")]
+    assert split_into_chunks("", STANDARD_FORMS, 2) == [Chunk("", [], "")]
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ def test_a_text_with_few_placeholders_is_one_window() -> None:
     ],
 )
 def test_a_text_is_cut_where_a_sentence_or_a_clause_ends(text: str, expected: list[str]) -> None:
-    assert [window.text for window in windows(text, STANDARD_FORMS, 3)] == expected
+    assert [chunk.text for chunk in split_into_chunks(text, STANDARD_FORMS, 3)] == expected
 
 
 def test_what_has_no_letter_beside_its_placeholders_needs_no_translation() -> None:
     def verbatim(text: str) -> bool:
-        return is_verbatim(windows(text, STANDARD_FORMS, 9)[0], STANDARD_FORMS)
+        return is_verbatim(split_into_chunks(text, STANDARD_FORMS, 9)[0], STANDARD_FORMS)
 
     assert [verbatim(text) for text in ("{x}", "{x}: 7 %", "<b>%s</b>", "")] == [True] * 4
     assert [verbatim(text) for text in ("{x} a", "7", "\u5b57{x}")] == [False] * 3

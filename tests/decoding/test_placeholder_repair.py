@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqloom.decoding.guard import Part, complete, find, guard, nest, space, tidy
+from seqloom.decoding.placeholder_repair import Part, complete, find, nest, repair, space, tidy
 from seqloom.text import FORMS, STANDARD_FORMS, Forms
-from seqloom.tokenization.tags import ALONE, partners
+from seqloom.tokenization.tags import NO_PARTNER, partners
 
 EVERY = Forms(list(FORMS))
 placeholders = st.sampled_from(
@@ -18,7 +18,7 @@ scraps = st.text(alphabet="{}%<>&;$/ abs1_:[]#X()\u27e6\ue000\ufffd", max_size=6
 
 
 def guarded(parts: list[Part], wanted: list[str], forms: Forms = STANDARD_FORMS) -> tuple[str, bool]:
-    return guard(parts, wanted, wanted, forms)
+    return repair(parts, wanted, wanted, forms)
 
 
 @settings(deadline=None, max_examples=400)
@@ -61,7 +61,7 @@ def test_neighbours_that_make_another_placeholder_give_way(parts: list[Part], ex
 
 def test_each_is_spelled_as_in_the_source() -> None:
     parts: list[Part] = [("<a b>", True), ("x", False), ("<a b>", True)]
-    assert guard(parts, ["<a b>", "<a b>"], ["<a  b>", "<a\nb>"], STANDARD_FORMS) == ("<a  b>x<a\nb>", True)
+    assert repair(parts, ["<a b>", "<a b>"], ["<a  b>", "<a\nb>"], STANDARD_FORMS) == ("<a  b>x<a\nb>", True)
 
 
 def test_an_expression_that_finds_nothing_in_a_new_place_is_told() -> None:
@@ -103,8 +103,8 @@ def test_pairs_of_tags_nest_in_whatever_order_they_came(order: list[str]) -> Non
     source = ["<b>", "<i>", "{x}", "</i>", "<br>", "</b>"]
     nested = [text for text, _ in nest([(text, True) for text in order], source)]
     assert Counter(nested) == Counter(source)
-    assert partners(nested).count(ALONE) == 2
-    if partners(order).count(ALONE) == 2:
+    assert partners(nested).count(NO_PARTNER) == 2
+    if partners(order).count(NO_PARTNER) == 2:
         assert nested == list(order)
 
 

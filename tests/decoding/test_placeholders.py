@@ -1,20 +1,20 @@
-"""Texts in windows, and what is put together from them."""
+"""Texts in chunks, and what is put together from them."""
 
 import pytest
 
-from seqloom.decoding.plan import Assembled, Plan, assemble, keep_placeholders
+from seqloom.decoding.placeholders import Assembled, TextPlan, assemble, keep_placeholders
 from seqloom.text import STANDARD_FORMS
 
 LONG = "One {a} and {b}. Two {c} and {d}. {e}: 7"
 
 
-def plan(text: str, prefix: str = "", at_once: int = 2) -> Plan:
-    return Plan.make(text, prefix, STANDARD_FORMS, at_once)
+def plan(text: str, prefix: str = "", at_once: int = 2) -> TextPlan:
+    return TextPlan.make(text, prefix, STANDARD_FORMS, at_once)
 
 
 def test_a_text_is_translated_in_windows_and_what_has_no_letters_is_copied() -> None:
     made = plan(LONG)
-    assert [window.text for window in made.translated] == ["One {a} and {b}.", "Two {c} and {d}."]
+    assert [chunk.text for chunk in made.translated] == ["One {a} and {b}.", "Two {c} and {d}."]
     targets = [[("Eins ", False), ("{a}", True), (" {b}.", False)], [("Zwei {c} {x}", False)]]
     found = assemble(made, targets, [lambda index: 1.0] * 2, STANDARD_FORMS)
     assert found == Assembled("Eins {a} {b}. Zwei {c} {d} {e}: 7", True, 1)

@@ -49,8 +49,8 @@ class _Choice(NamedTuple):
         )
 
 
-class Resampler:
-    """A `Resample` over pieces. Several threads may call it at once.
+class SubwordSampler:
+    """A `SampleSubwords` over pieces. Several threads may call it at once.
 
     `written` holds each id as it is written, a space as `SPACE`, or None for an id that is never split or joined.
     `splits` returns the splits of a text into ids, each with its weight, and depends on the text alone.
@@ -85,7 +85,7 @@ class Resampler:
         return found
 
 
-def likeliest(pieces: Mapping[str, tuple[int, float]], alpha: float) -> Callable[[str], Splits]:
+def unigram_splits(pieces: Mapping[str, tuple[int, float]], alpha: float) -> Callable[[str], Splits]:
     """Return the splits of a unigram model: of a text the 64 likeliest, by their likelihood to the power of `alpha`.
 
     `pieces` holds the id and the log-probability of each piece. The likeliest comes first (Kudo 2018, section 3.3, with
@@ -117,7 +117,7 @@ def likeliest(pieces: Mapping[str, tuple[int, float]], alpha: float) -> Callable
     return splits
 
 
-def merged(pieces: Mapping[str, tuple[int, float]], dropout: float) -> Callable[[str], Splits]:
+def bpe_dropout_splits(pieces: Mapping[str, tuple[int, float]], dropout: float) -> Callable[[str], Splits]:
     """Return the splits of byte pair encoding that leaves out merges: of a text 64, drawn once, by how often they came.
 
     `pieces` holds the id of each piece and a score, the higher the earlier it was learnt. Of all neighbours that make a

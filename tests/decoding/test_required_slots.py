@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqloom.decoding.budgets import Budget
-from seqloom.decoding.finished import Hypothesis
+from seqloom.decoding.hypotheses import Hypothesis
+from seqloom.decoding.required_slots import RequiredSlots
 from seqloom.decoding.sampling import sample
 from tests.decoding.oracles import (
     BOS,
@@ -162,7 +162,7 @@ def test_a_beam_finds_what_a_textbook_finds(
 def test_the_budget_of_a_source_counts_its_slots_and_pairs_its_tags() -> None:
     placeholders = ["{x}", "<b>", "{x}", '<a href="1">', "</a>", "</b>", "<br>"]
     slots = ("{x}", "<b>", '<a href="1">', "</a>", "</b>")  # one has no slot
-    budget = Budget.of(placeholders, slots)
-    assert budget == Budget((2, 1, 1, 1, 1), (-1, 4, 3, -1, -1))
-    assert budget.total == 6
-    assert Budget.of([], ()) == Budget()
+    required = RequiredSlots.of(placeholders, slots)
+    assert required == RequiredSlots((2, 1, 1, 1, 1), (-1, 4, 3, -1, -1))
+    assert required.total == 6
+    assert RequiredSlots.of([], ()) == RequiredSlots()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seqloom.decoding.normalization import PENALTIES, length_penalties
+from seqloom.decoding.length_penalty import PENALTIES, length_penalties
 
 
 def test_wu_is_the_papers():

@@ -20,12 +20,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqloom.decoding.constraints import Constraints
-from seqloom.decoding.finished import Finished, Hypothesis
 from seqloom.decoding.greedy import greedy_search
-from seqloom.decoding.normalization import length_penalties
-from seqloom.decoding.ranking import Ranked, continuations
+from seqloom.decoding.hypotheses import FinishedHypotheses, Hypothesis
+from seqloom.decoding.length_penalty import length_penalties
 from seqloom.decoding.settings import SearchSettings
-from seqloom.decoding.step import S, StepFunction, not_probabilities, refuse
+from seqloom.decoding.step import S, StepFunction, is_broken, raise_if_broken
+from seqloom.decoding.topk import Ranked, top_continuations
 
 
 @torch.inference_mode()
@@ -63,7 +63,7 @@ def beam_search(
     ids = torch.empty(rows, 1, 0, dtype=torch.int64, device=device)  # (A, K, t)
     kept = beam if settings.early_stopping else n_best
     nothing = torch.full((rows, kept), -torch.inf, dtype=torch.float64, device=device)
-    finished = Finished(
+    finished = FinishedHypotheses(
         nothing, nothing, torch.zeros_like(nothing, dtype=torch.int64), ids.new_zeros(rows, kept, longest)
     )
     for position in range(longest + 1):
@@ -72,8 +72,8 @@ def beam_search(
         log_probabilities = constraints.apply(log_probabilities, ids.flatten(0, 1))
         vocabulary = log_probabilities.shape[1]
         # (A, 2K): one of each hypothesis ends at most, so that K are left to live on.
-        ranked = continuations(log_probabilities.view(active, width, vocabulary), 2 * beam, live)
-        broken = not_probabilities(ranked.highest).any(dim=1)
+        ranked = top_continuations(log_probabilities.view(active, width, vocabulary), 2 * beam, live)
+        broken = is_broken(ranked.highest).any(dim=1)
         best, where = _padded(ranked, 2 * beam)
         parents, chosen = where // vocabulary, where % vocabulary
 
@@ -88,7 +88,7 @@ def beam_search(
         done = finished.scores[:, -1] >= live[:, 0] / reach
         rows_left = torch.arange(active, device=device)
         if bool((done | broken).any()):  # the one point of a step where the host waits for the device
-            refuse(broken, sources, position)
+            raise_if_broken(broken, sources, position)
             finished.select(done.nonzero().squeeze(1)).hand_over(sources[done].tolist(), results)
             rows_left = (~done).nonzero().squeeze(1)
             if len(rows_left) == 0:

@@ -1,4 +1,4 @@
-"""How a text is translated so that its placeholders survive: in windows, each put together again and looked over.
+"""How a text is translated so that its placeholders survive: in chunks, each put together again and looked over.
 
 It knows texts and what a tokenizer made of ids, and no model.
 """
@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
-from seqloom.decoding.guard import Part, Where, complete, find, guard, nest, space, tidy
-from seqloom.decoding.windows import Window, is_verbatim, windows
+from seqloom.decoding.chunking import Chunk, is_verbatim, split_into_chunks
+from seqloom.decoding.placeholder_repair import Locator, Part, complete, find, nest, repair, space, tidy
 from seqloom.text import Forms, normalise
 from seqloom.tokenization.tags import name_of
 
 
-class Plan(NamedTuple):
-    """A text in windows. Those that hold nothing but placeholders and signs are copied, the others `translated`."""
+class TextPlan(NamedTuple):
+    """A text in chunks. Those that hold nothing but placeholders and signs are copied, the others `translated`."""
 
-    windows: list[Window]
+    chunks: list[Chunk]
     copied: list[bool]
     placeholders: list[str]  # of the whole text, normalised
     spelled: list[str]  # the same as the text itself spells them
@@ -25,29 +25,29 @@ class Plan(NamedTuple):
 
     @classmethod
     def make(cls, text: str, prefix: str, forms: Forms, at_once: int) -> Self:
-        """Plan a text of which `at_once` placeholders are translated at once."""
+        """TextPlan a text of which `at_once` placeholders are translated at once."""
         normal = normalise(text)
-        found = windows(normal, forms, at_once)
-        placeholders = [placeholder for window in found for placeholder in window.placeholders]
+        found = split_into_chunks(normal, forms, at_once)
+        placeholders = [placeholder for chunk in found for placeholder in chunk.placeholders]
         spelled = placeholders
         if placeholders and normal != text:
             spelled = forms.find(text)
             if [normalise(each) for each in spelled] != placeholders:
                 spelled = placeholders
         prefix = prefix if prefix.strip() else ""
-        copied = [is_verbatim(window, forms) for window in found]
+        copied = [is_verbatim(chunk, forms) for chunk in found]
         copied[0] = copied[0] and not (prefix and normal)
         return cls(found, copied, placeholders, spelled, prefix, _loose(normal, forms))
 
     @property
-    def translated(self) -> list[Window]:
-        """The windows that a model translates."""
-        return [window for window, copied in zip(self.windows, self.copied, strict=True) if not copied]
+    def translated(self) -> list[Chunk]:
+        """The chunks that a model translates."""
+        return [chunk for chunk, copied in zip(self.chunks, self.copied, strict=True) if not copied]
 
     @property
     def prefixes(self) -> list[str]:
         """What the target of each of those begins with: the first one as the caller wants it."""
-        return [self.prefix if window is self.windows[0] else "" for window in self.translated]
+        return [self.prefix if chunk is self.chunks[0] else "" for chunk in self.translated]
 
 
 class Assembled(NamedTuple):
@@ -58,27 +58,27 @@ class Assembled(NamedTuple):
     placed: int
 
 
-def assemble(plan: Plan, targets: Sequence[list[Part]], wheres: Sequence[Where], forms: Forms) -> Assembled:
-    """Put the `targets` of the translated windows together; `wheres` say where what a target lacks goes."""
+def assemble(plan: TextPlan, targets: Sequence[list[Part]], locators: Sequence[Locator], forms: Forms) -> Assembled:
+    """Put the `targets` of the translated chunks together; `locators` say where what a target lacks goes."""
     extra = list((Counter(forms.find(normalise(plan.prefix))) - Counter(plan.placeholders)).elements())
     if extra and targets:
         extra = _given(targets[0], extra, forms)  # a vocabulary may lack what the prefix is written in
     wanted = [*plan.placeholders, *extra]
     parts: list[Part] = []
     placed = 0
-    following = zip(targets, wheres, strict=True)
-    for index, (window, copied) in enumerate(zip(plan.windows, plan.copied, strict=True)):
+    following = zip(targets, locators, strict=True)
+    for index, (chunk, copied) in enumerate(zip(plan.chunks, plan.copied, strict=True)):
         if copied:
-            parts += find([(window.text, False)], window.placeholders, forms)
+            parts += find([(chunk.text, False)], chunk.placeholders, forms)
         else:
-            target, where = next(following)
-            due = [*window.placeholders, *(extra if index == 0 else [])]
-            completed, added = complete(find(target, due, forms), due, where)
+            target, locate = next(following)
+            expected = [*chunk.placeholders, *(extra if index == 0 else [])]
+            completed, added = complete(find(target, expected, forms), expected, locate)
             parts += completed
             placed += added
-        parts.append((window.gap, False))
+        parts.append((chunk.gap, False))
     parts = space(nest(tidy(parts), wanted), plan.loose)
-    text, kept = guard(parts, wanted, [*plan.spelled, *extra], forms)
+    text, kept = repair(parts, wanted, [*plan.spelled, *extra], forms)
     return Assembled(text, kept and not extra, placed)
 
 
@@ -105,5 +105,5 @@ def keep_placeholders(source: str, target: str, forms: Forms) -> Assembled:
     parts, placed = complete(
         find([(target, False)], wanted, forms), wanted, lambda index: starts[index] / max(1, len(source))
     )
-    text, kept = guard(nest(parts, wanted), wanted, wanted, forms, normal=False)
+    text, kept = repair(nest(parts, wanted), wanted, wanted, forms, normal=False)
     return Assembled(text, kept, placed)

@@ -22,11 +22,11 @@ def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
     Where one is -inf it may be said to stand anywhere.
     """
-    ranked = continuations(values.unsqueeze(1), count, values.new_zeros(len(values), 1, dtype=torch.float64))
+    ranked = top_continuations(values.unsqueeze(1), count, values.new_zeros(len(values), 1, dtype=torch.float64))
     return ranked.sums, ranked.where
 
 
-def continuations(values: Tensor, count: int, before: Tensor) -> Ranked:
+def top_continuations(values: Tensor, count: int, before: Tensor) -> Ranked:
     """Rank `values` (A, K, V) with `before` (A, K) float64 added. NaN counts as the largest.
 
     On a CPU most of `topk` goes into reading what is ranked. Where that is much it is dealt to groups first: as the

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
-from seqloom.decoding.search import beam_search
 from seqloom.errors import EvaluationError
 from seqloom.symbols import OWN, Symbols
 from tests.decoding.oracles import (

@@ -11,12 +11,12 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
 
 from seqloom.text import Forms, clean
-from seqloom.tokenization.tags import ALONE, name_of, partners
+from seqloom.tokenization.tags import NO_PARTNER, name_of, partners
 
 Part = tuple[str, bool]
 """A stretch of text, and whether it is a placeholder of the source."""
 
-Where = Callable[[int], float]
+Locator = Callable[[int], float]
 """Where in a target the placeholder of a source goes, which is named by its index: 0 is its beginning, 1 its end."""
 
 _PASSES = 8
@@ -46,7 +46,7 @@ def find(parts: Sequence[Part], wanted: Sequence[str], forms: Forms) -> list[Par
     return [part for part in found if part[0]]
 
 
-def complete(parts: Sequence[Part], wanted: Sequence[str], where: Where) -> tuple[list[Part], int]:
+def complete(parts: Sequence[Part], wanted: Sequence[str], locate: Locator) -> tuple[list[Part], int]:
     """Return `parts` without placeholders that come too often, with those that are missing, and how many those are.
 
     A missing one goes where `where` says, between two words; what is missing keeps its order.
@@ -66,10 +66,10 @@ def complete(parts: Sequence[Part], wanted: Sequence[str], where: Where) -> tupl
             missing.append(index)
     if not missing:
         return kept, 0
-    return _insert(kept, wanted, missing[::-1], where), len(missing)
+    return _insert(kept, wanted, missing[::-1], locate), len(missing)
 
 
-def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], where: Where) -> list[Part]:
+def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], locate: Locator) -> list[Part]:
     words: list[Part] = []  # a space belongs to the word behind it
     for text, is_placeholder in parts:
         words += [(text, True)] if is_placeholder else [(word, False) for word in re.findall(r"\s*\S+|\s+$", text)]
@@ -86,7 +86,7 @@ def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], wh
     before = 0
     at = 0
     for index in missing:
-        place = min(max(where(index), 0.0), 1.0) * total
+        place = min(max(locate(index), 0.0), 1.0) * total
         while at < last and abs(ends[at + 1] - place) <= abs(ends[at] - place):
             at += 1
         before = max(before, at)
@@ -135,12 +135,14 @@ def _ends_open(text: str) -> bool:
 def nest(parts: Sequence[Part], wanted: Sequence[str]) -> list[Part]:
     """Return `parts` with the pairs of tags of the source properly nested; if they are not, in the source's order."""
     source = partners(wanted)
-    names = {name_of(placeholder)[0] for placeholder, partner in zip(wanted, source, strict=True) if partner != ALONE}
+    names = {
+        name_of(placeholder)[0] for placeholder, partner in zip(wanted, source, strict=True) if partner != NO_PARTNER
+    }
     if not names:
         return list(parts)
     at = [index for index, (text, is_one) in enumerate(parts) if is_one and name_of(text)[0] in names]
     there = [parts[index][0] for index in at]
-    if ALONE not in partners(there):
+    if NO_PARTNER not in partners(there):
         return list(parts)
     mended = list(parts)
     for index, tag in zip(at, [tag for tag in wanted if name_of(tag)[0] in names], strict=False):
@@ -148,7 +150,7 @@ def nest(parts: Sequence[Part], wanted: Sequence[str]) -> list[Part]:
     return mended
 
 
-def guard(
+def repair(
     parts: Sequence[Part], wanted: Sequence[str], raw: Sequence[str], forms: Forms, *, normal: bool = True
 ) -> tuple[str, bool]:
     """Return the text of `parts`, and whether its placeholders are `wanted`; `raw` is how the source spells each.

@@ -81,7 +81,7 @@ def read_folder(folder: Path, device: torch.device | str) -> ModelFolder:
     return ModelFolder(model, tokenizer, search, languages)
 
 
-def read_longest(folder: Path) -> int | None:
+def read_longest_source(folder: Path) -> int | None:
     """Return the tokens of the longest source that training saw; None if an older version wrote the folder.
 
     Raises:
@@ -97,7 +97,7 @@ def read_longest(folder: Path) -> int | None:
     return longest
 
 
-def same_tokenizer(folder: Path, other: Path) -> None:
+def check_same_tokenizer(folder: Path, other: Path) -> None:
     """Raise `ModelError` unless both model folders hold the same tokenizer, byte for byte."""
     if _hashes(folder / TOKENIZER_FOLDER) != _hashes(other / TOKENIZER_FOLDER):
         raise ModelError(f"{other}: has another tokenizer than {folder}; an ensemble needs models of one vocabulary")
