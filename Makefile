@@ -14,7 +14,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run schedule prefect test check services ui clean
+.PHONY: help run schedule prefect test check services docs ui clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -38,6 +38,9 @@ check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+docs: .venv/.run ## write docs/SETTINGS.md and docs/COMMANDS.md anew from the code
+	@$(BIN)/python -m seqloom.cli.reference
 
 ui: .venv/.run ## serve MLflow's page to this machine, and print the link that compares runs (make ui PORT=... for another)
 	@$(BIN)/seqloom ui --port $(PORT)

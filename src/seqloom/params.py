@@ -70,7 +70,7 @@ class PlaceholderSettings(Settings):
 class Params(Settings):
     """All of params.yaml, one field per section."""
 
-    task: Task
+    task: Task  # what the model is for; it determines the metrics
     languages: Languages
     corpora: dict[Name, Source] = Field(min_length=1, max_length=1000)
     placeholders: PlaceholderSettings = Field(default_factory=PlaceholderSettings)

@@ -9,9 +9,9 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from seqloom.cli.main import build_parser
 from seqloom.corpus.settings import Source
@@ -34,8 +34,8 @@ a default and can be added to their section:
 - `seqloom preset --all` prints params.yaml with every setting;
 - `dvc exp run -S` needs `++` before the name of a setting that is not in the file: `-S ++train.weight_decay=0.1`.
 
-`null` means no value: no bound, or a rule that is off. A setting that is added with its default makes DVC run the stages
-that read its section again, with the same result.
+`null` means no value: no bound, or a rule that is off. If you add a setting with its default, DVC runs the stages that
+read its section again, with the same result.
 """
 _COMMANDS_INTRO = """\
 # Commands
@@ -52,87 +52,76 @@ pipe. Other doors: `make` lists its targets, `python -m pipelines FLOW --help` d
 def settings_page() -> str:
     """Return docs/SETTINGS.md."""
     shipped = load_params(PARAMS_FILE).model_dump(mode="json", by_alias=True)
-    schema = Params.model_json_schema(by_alias=True)
     lines = [_SETTINGS_INTRO]
     for name, field in settings_in().items():
         if name == "corpora":
-            lines += ["## `corpora`", "", "A mapping from a name of your choice to a source of sentence pairs.", ""]
-            for kind in get_args(get_args(Source)[0]):
-                lines += _section(
-                    f"corpora.NAME, kind: {kind.model_fields['kind'].annotation.__args__[0]}", kind, {}, schema
-                )
-        elif inspect.isclass(field.annotation) and issubclass(field.annotation, Settings):
-            lines += _section(name, field.annotation, shipped[name], schema)
+            lines += _corpora()
+        elif _is_record(field.annotation):
+            lines += _section(name, cast(type[Settings], field.annotation), shipped[name])
         else:
-            lines += [
-                f"## `{name}`",
-                "",
-                *_HEAD,
-                _row(name, schema["properties"][name], shipped[name], schema, _comments(Params)),
-                "",
-            ]
+            (row,) = _rows(Params, shipped, {name})
+            lines += [f"## `{name}`", "", *_HEAD, row, ""]
     return "\n".join(lines)
 
 
 _HEAD = ["| setting | values | default | meaning |", "|---|---|---|---|"]
 
 
-def _section(title: str, record: type[Settings], values: Mapping[str, Any], schema: Mapping[str, Any]) -> Iterator[str]:
-    """The heading and table of a record, then those of the records in it."""
-    inner: list[tuple[str, type[Settings]]] = []
-    rows, own = [], schema["$defs"][record.__name__]
-    for name, field in record.model_fields.items():
-        if inspect.isclass(field.annotation) and issubclass(field.annotation, Settings):
-            inner.append((field.alias or name, field.annotation))
-        else:
-            rows.append(
-                _row(
-                    name,
-                    own["properties"][name],
-                    values.get(name),
-                    schema,
-                    _comments(record),
-                    name in own.get("required", ()),
-                )
-            )
-    yield from [f"{'##' if '.' not in title else '###'} `{title}`", "", inspect.cleandoc(record.__doc__ or ""), ""]
-    if rows:
+def _is_record(annotation: Any) -> bool:
+    return inspect.isclass(annotation) and issubclass(annotation, Settings)
+
+
+def _corpora() -> Iterator[str]:
+    """Describe the settings that every kind of corpus has, then those of each kind."""
+    kinds: tuple[type[Settings], ...] = get_args(get_args(Source)[0])
+    shared = [name for name in kinds[0].model_fields if all(name in kind.model_fields for kind in kinds)]
+    shared.remove("kind")
+    intro = "A mapping from a name of your choice to a source of sentence pairs. All kinds have:"
+    yield from ["## `corpora`", "", intro, ""]
+    yield from [*_HEAD, *_rows(kinds[0], {}, set(shared)), ""]
+    for kind in kinds:
+        (named,) = get_args(kind.model_fields["kind"].annotation)
+        yield from [f"### `kind: {named}`", "", inspect.cleandoc(kind.__doc__ or ""), "", *_HEAD]
+        yield from [*_rows(kind, {}, kind.model_fields.keys() - set(shared)), ""]
+
+
+def _section(title: str, record: type[Settings], values: Mapping[str, Any]) -> Iterator[str]:
+    """Describe the settings of a record, then those of the records in it."""
+    records = {name: field for name, field in record.model_fields.items() if _is_record(field.annotation)}
+    yield from [f"{'#' * (2 + title.count('.'))} `{title}`", "", inspect.cleandoc(record.__doc__ or ""), ""]
+    if rows := _rows(record, values, record.model_fields.keys() - records.keys()):
         yield from [*_HEAD, *rows, ""]
-    for name, each in inner:
-        yield from _section(f"{title}.{name}", each, values.get(name, {}), schema)
+    for name, field in records.items():
+        yield from _section(f"{title}.{name}", cast(type[Settings], field.annotation), values[name])
 
 
-def _row(
-    name: str,
-    kind: Mapping[str, Any],
-    value: Any,
-    schema: Mapping[str, Any],
-    comments: Mapping[str, str],
-    required: bool = True,
-) -> str:
-    default = f"`{_json(kind.get('default'))}`"
-    if required:
-        default = (
-            "required" if value is None and "null" not in _values(kind, schema) else f"`{_json(value)}` in params.yaml"
-        )
-    cells = [f"`{name}`", _values(kind, schema), default, comments.get(name, "")]
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+def _rows(record: type[Settings], values: Mapping[str, Any], names: Collection[str]) -> list[str]:
+    """The rows of some fields of a record; `values` are those of the shipped params.yaml."""
+    schema, comments = record.model_json_schema(by_alias=True), _comments(record)
+    rows = []
+    for name, field in record.model_fields.items():
+        if name in names:
+            kind = schema["properties"][field.alias or name]
+            if field.is_required():
+                default = f"`{_json(values[name])}` in params.yaml" if name in values else "required"
+            else:
+                default = f"`{_json(kind.get('default', field.get_default(call_default_factory=True)))}`"
+            meaning = comments.get(name, "").replace("None:", "null:")
+            cells = [f"`{field.alias or name}`", _values(kind, schema.get("$defs", {})), default, meaning]
+            rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return rows
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _values(kind: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """The type and range of a setting in words."""
+def _values(kind: Mapping[str, Any], records: Mapping[str, Any]) -> str:
+    """Describe the type and range in a JSON schema."""
     if "$ref" in kind:
-        return (
-            "a record, below"
-            if kind["$ref"].split("/")[-1] not in schema["$defs"]
-            else _values(schema["$defs"][kind["$ref"].split("/")[-1]], schema)
-        )
+        return _values(records[kind["$ref"].rpartition("/")[2]], records)
     if "anyOf" in kind:
-        return " or ".join(dict.fromkeys(_values(each, schema) for each in kind["anyOf"]))
+        return " or ".join(dict.fromkeys(_values(each, records) for each in kind["anyOf"]))
     if "enum" in kind or "const" in kind:
         return ", ".join(f"`{each}`" for each in kind.get("enum", [kind.get("const")]))
     match kind.get("type"):
@@ -141,14 +130,14 @@ def _values(kind: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         case "boolean":
             return "`true`, `false`"
         case "integer" | "number" as named:
-            bounds = [f"{sign} {kind[key]:,}" for key, sign in _BOUNDS.items() if key in kind]
-            return " ".join(["whole number" if named == "integer" else "number", ", ".join(bounds)]).strip()
+            bounds = ", ".join(f"{sign} {kind[key]:,}" for key, sign in _BOUNDS.items() if key in kind)
+            return f"{'whole number' if named == 'integer' else 'number'} {bounds}".strip()
         case "array" if "prefixItems" in kind:
-            return f"list of {len(kind['prefixItems'])}: {_values(kind['prefixItems'][0], schema)}"
+            return f"list of {len(kind['prefixItems'])}: {_values(kind['prefixItems'][0], records)}"
         case "array":
-            return f"list of: {_values(kind['items'], schema)}"
-        case "object" if "additionalProperties" in kind and kind["additionalProperties"]:
-            return f"mapping to: {_values(kind['additionalProperties'], schema)}"
+            return f"list of: {_values(kind['items'], records)}"
+        case "object" if kind.get("additionalProperties"):
+            return f"mapping from language to: {_values(kind['additionalProperties'], records)}"
         case "object":
             return f"record of {', '.join(f'`{name}`' for name in kind['properties'])}"
     return "text"
@@ -174,7 +163,7 @@ def _comments_in(file: Path, name: str) -> dict[str, str]:
     for node in record.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.end_lineno:
             behind = re.search(r"#\s+(?!fmt:|type:)(.*)$", lines[node.end_lineno - 1][node.end_col_offset or 0 :])
-            above, line = [], node.lineno - 2
+            above, line = list[str](), node.lineno - 2
             while lines[line].lstrip().startswith("# "):
                 above.insert(0, lines[line].strip().removeprefix("# "))
                 line -= 1
@@ -192,14 +181,13 @@ def commands_page() -> str:
     return "\n".join(lines)
 
 
+class _Wide(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=WIDTH)
+
+
 def _help(parser: argparse.ArgumentParser) -> str:
-    formatter = argparse.RawDescriptionHelpFormatter
-
-    class Wide(formatter):
-        def __init__(self, prog: str) -> None:
-            super().__init__(prog, width=WIDTH)
-
-    parser.formatter_class = Wide
+    parser.formatter_class = _Wide
     return parser.format_help().rstrip()
 
 

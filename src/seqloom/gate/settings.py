@@ -14,14 +14,15 @@ Times = Annotated[float, Field(ge=1)]
 class GateSettings(Settings):
     """Every bound of the gate. One that is null switches its rule off."""
 
-    p: Annotated[float, Field(gt=0, lt=1)]  # the leading score is better by paired bootstrap resampling, at this level
-    max_chrf_drop: Points | None = 0.0
-    max_placeholder_drop: Share | None = 0.0  # of the segments that keep all of their placeholders
-    max_direction_drop: Points | None = 1.0  # of the leading score, in any direction of several
-    max_bucket_drop: Points | None = 3.0  # of the leading score, in any bucket of evaluate.length_buckets ...
-    # ... that has so many segments: of fewer a score says little
-    min_bucket_segments: Annotated[int, Field(ge=1, le=10**9)] = 100
-    max_empty: Share = 0.02  # of the segments, for which the new version writes nothing
-    max_slowdown: Times | None = 1.5  # seconds that translation takes, against the champion's
-    max_growth: Times | None = 2.0  # bytes of the model, against the champion's
-    max_shared: Share = 0.05  # of the test segments, whose text the champion was trained on; they are left out
+    # significance level at which the leading score must be better, by paired bootstrap resampling
+    p: Annotated[float, Field(gt=0, lt=1)]
+    max_chrf_drop: Points | None = 0.0  # points of chrF that may be lost
+    max_placeholder_drop: Share | None = 0.0  # share of the segments that keep all placeholders that may be lost
+    max_direction_drop: Points | None = 1.0  # points of the leading score that any direction of several may lose
+    max_bucket_drop: Points | None = 3.0  # points of the leading score that any bucket of source lengths may lose
+    min_bucket_segments: Annotated[int, Field(ge=1, le=10**9)] = 100  # smaller buckets are not compared
+    max_empty: Share = 0.02  # largest share of segments for which the new version writes nothing
+    max_slowdown: Times | None = 1.5  # largest ratio of translation times, new to old
+    max_growth: Times | None = 2.0  # largest ratio of model sizes, new to old
+    # largest share of test segments that may be left out because the champion was trained on their text
+    max_shared: Share = 0.05

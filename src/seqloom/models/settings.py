@@ -121,42 +121,42 @@ TRANSFORMER_PRESETS: dict[Preset, dict[str, int]] = {
 class LstmSettings(Settings):
     """The section model.lstm: a size that is null comes from the preset. For the fields see `LstmArchitecture`."""
 
-    preset: Preset = "tiny"
-    embedding: _Width | None = None
-    hidden: _Width | None = None
-    layers: _Layers | None = None
-    cell: Cell = "lstm"
-    bidirectional: bool = True
-    reverse_source: bool = False
+    preset: Preset = "tiny"  # sizes for all settings that are null
+    embedding: _Width | None = None  # width of the embeddings; null: from the preset
+    hidden: _Width | None = None  # width of the decoder's state; null: from the preset
+    layers: _Layers | None = None  # layers of the encoder and of the decoder; null: from the preset
+    cell: Cell = "lstm"  # kind of recurrent cell
+    bidirectional: bool = True  # the encoder reads in both directions
+    reverse_source: bool = False  # reverse the source (Sutskever et al. 2014, section 3.3)
 
 
 class AttentionLstmSettings(Settings):
     """The section model.attention_lstm. For the fields see `AttentionLstmArchitecture`."""
 
-    preset: Preset = "tiny"
-    embedding: _Width | None = None
-    hidden: _Width | None = None
-    encoder_layers: _Layers | None = None
-    decoder_layers: _Layers | None = None
-    cell: Cell = "lstm"
-    bidirectional: bool = True
-    attention: Score = "general"
-    input_feeding: bool = False
+    preset: Preset = "tiny"  # sizes for all settings that are null
+    embedding: _Width | None = None  # width of the embeddings; null: from the preset
+    hidden: _Width | None = None  # width of the decoder's state; null: from the preset
+    encoder_layers: _Layers | None = None  # null: from the preset
+    decoder_layers: _Layers | None = None  # null: from the preset
+    cell: Cell = "lstm"  # kind of recurrent cell
+    bidirectional: bool = True  # the encoder reads in both directions
+    attention: Score = "general"  # additive: Bahdanau et al. 2015; dot, general: Luong et al. 2015
+    input_feeding: bool = False  # the attentional vector is an input of the next step; slower
 
 
 class TransformerSettings(Settings):
     """The section model.transformer. For the fields see `TransformerArchitecture`."""
 
-    preset: Preset = "tiny"
-    width: _Width | None = None
-    feed_forward: _Width | None = None
-    heads: _Layers | None = None
-    encoder_layers: _Layers | None = None
-    decoder_layers: _Layers | None = None
-    norm_order: Literal["pre", "post"] = "pre"
-    norm: Literal["layer_norm", "rms_norm"] = "layer_norm"
-    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
-    activation: Literal["relu", "gelu", "swiglu"] = "relu"
+    preset: Preset = "tiny"  # sizes for all settings that are null
+    width: _Width | None = None  # d_model; null: from the preset
+    feed_forward: _Width | None = None  # d_ff; null: from the preset
+    heads: _Layers | None = None  # attention heads; null: from the preset
+    encoder_layers: _Layers | None = None  # null: from the preset
+    decoder_layers: _Layers | None = None  # null: from the preset
+    norm_order: Literal["pre", "post"] = "pre"  # normalise before or after each sublayer
+    norm: Literal["layer_norm", "rms_norm"] = "layer_norm"  # kind of normalisation
+    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"  # how positions are encoded
+    activation: Literal["relu", "gelu", "swiglu"] = "relu"  # activation of the feed-forward layers
 
 
 def _below_local(path: str) -> bool:
@@ -170,7 +170,7 @@ class PretrainedSettings(Settings):
     source: str | None  # a folder below data/local, where DVC sees it change, or a hub id
     revision: str | None  # of a hub id: the commit, so that the same params are the same model
     source_language: str | None  # as its tokenizer spells it (mBART: en_XX); null where it knows one direction
-    target_language: str | None
+    target_language: str | None  # as source_language
     prefix: str  # written before every source (T5: "translate English to German: "); may be empty
 
     @property
@@ -198,8 +198,8 @@ class PretrainedSettings(Settings):
 class EmbeddingSettings(Settings):
     """The section model.embeddings: a pretrained matrix that the embeddings start from, a file per side."""
 
-    source: str | None  # word2vec, GloVe or fastText text, plain or .gz, below data/local
-    target: str | None
+    source: str | None  # a text file of word2vec, GloVe or fastText below data/local, plain or .gz
+    target: str | None  # as source
     project: bool  # vectors of another width are projected; otherwise they are an error
     frozen_steps: Annotated[int, Field(ge=0, le=10**9)]  # updates during which the tables stay as they are
 
@@ -230,9 +230,9 @@ _PRESETS: dict[str, dict[Preset, dict[str, int]]] = {
 class ModelSettings(Settings):
     """Which network, and how large: `name` says which of the sections is built."""
 
-    name: Family
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    tied_embeddings: Ties
+    name: Family  # which family is trained; its section has the sizes
+    dropout: Annotated[float, Field(ge=0, lt=1)]  # share of activations that are dropped in training
+    tied_embeddings: Ties  # all: source, target and output share a table; target: target and output
     lstm: LstmSettings = LstmSettings()
     attention_lstm: AttentionLstmSettings = AttentionLstmSettings()
     transformer: TransformerSettings = TransformerSettings()
