@@ -27,4 +27,6 @@ def test_every_setting_has_a_row_with_a_meaning(monkeypatch: pytest.MonkeyPatch)
 
     settings = load_params().model_dump(mode="json")
     assert len([row for row in rows if row]) >= leaves(settings)
-    assert all(f"## `{field.alias or name}`" in reference.settings_page() for name, field in Params.model_fields.items())
+    assert all(
+        f"## `{field.alias or name}`" in reference.settings_page() for name, field in Params.model_fields.items()
+    )

@@ -152,6 +152,13 @@ def test_what_time_touches_is_not_cached() -> None:
                 assert next(iter(entry.values()))["cache"] is False
 
 
+def test_the_readers_of_all_formats_are_watched_although_they_are_only_named() -> None:
+    watched = [ROOT / path for path in listed("prepare_corpus", "deps") if path.startswith("src/")]
+    readers = [f"seqloom.formats.{path.stem}" for path in (PACKAGE / "formats").glob("[a-z]*.py")]
+    files = {file for reader in readers for file in closure(reader, PACKAGE).values()}
+    assert not {file for file in files if not any(file.is_relative_to(path) for path in watched)}
+
+
 def test_a_stage_watches_the_defaults_of_the_settings_that_it_reads() -> None:
     written = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 

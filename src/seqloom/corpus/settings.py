@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from seqloom.formats.catalogue import FORMATS
 from seqloom.formats.pieces import Flag
 from seqloom.languages import Direction
 from seqloom.settings import Faults, Settings, check
@@ -16,13 +17,6 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-Format = Literal[
-    "android", "apple_strings", "csv", "gettext", "html", "json_catalogue", "markdown", "moses", "properties", "subrip",
-    "tmx", "tsv", "xliff", "yaml_catalogue",
-]  # fmt: skip
-_PER_LANGUAGE = (
-    "android", "apple_strings", "html", "json_catalogue", "markdown", "moses", "properties", "subrip", "yaml_catalogue",
-)  # fmt: skip
 _DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";"}
 _Count = Annotated[int, Field(ge=1, le=10**9)]
 MaxBytes = Annotated[int, Field(ge=1, le=10**15)]
@@ -32,6 +26,15 @@ _HOST = r"(\[[0-9A-Fa-f:.]+\]|\w[\w.-]*)(:[0-9]{1,5})?"
 _USER = r"\w[\w.+-]*@"
 _SHOWN = 20  # directions listed in a message
 _WILD_CARDS = 8  # per pattern: with more, matching a long name can take minutes
+
+
+def _known(name: str) -> str:
+    if name not in FORMATS:
+        raise ValueError(f"must be one of {', '.join(map(repr, FORMATS))}; got {name!r}")
+    return name
+
+
+Format = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(FORMATS)})]
 
 
 class Languages(Settings):
@@ -129,7 +132,8 @@ class _Source(Settings):
     def holds(self, languages: Languages) -> bool:
         """Return whether the files contain every direction; a TSV has one, a gettext catalogue one source language."""
         return (
-            self.format in (*_PER_LANGUAGE, "tmx", "xliff")
+            not FORMATS[self.format].bilingual
+            or self.format in ("tmx", "xliff")
             or languages.count == 1
             or (self.format == "gettext" and "{lang}" in (self.pattern or "") and len(languages.sources) == 1)
         )
@@ -148,7 +152,7 @@ class _Source(Settings):
     @check
     def _sides(self) -> Faults:
         pattern = self.pattern or ""
-        if self.format in _PER_LANGUAGE and "{lang}" not in pattern:
+        if not FORMATS[self.format].bilingual and "{lang}" not in pattern:
             yield "members", f"{self.format} has one file per language: write {{lang}} in place of the language"
         if self.format in ("tsv", "csv") and "{lang}" in pattern:
             yield "members", f"a {self.format} file contains both languages: remove {{lang}}"
