@@ -10,7 +10,7 @@ import pytest
 
 from seqloom.corpus.members import Members
 from seqloom.corpus.settings import CleanSettings, PrepareSettings, SplitSettings
-from seqloom.corpus.sources.depot import Depot
+from seqloom.corpus.sources.download_cache import DownloadCache
 
 
 class Site:
@@ -154,9 +154,9 @@ def prepare_settings(clean_settings):
 
 
 @pytest.fixture
-def depot(tmp_path: Path) -> Depot:
+def downloads(tmp_path: Path) -> DownloadCache:
     """Local copies of downloads, without a mirror."""
-    return Depot(tmp_path / "downloads", None)
+    return DownloadCache(tmp_path / "downloads", None)
 
 
 @pytest.fixture

@@ -341,7 +341,7 @@ def test_a_member_that_begins_before_the_zip_is_corrupt(tmp_path):
     size = packed.rindex(b"PK\x05\x06") + 12  # size of the directory: one more byte moves every member back by one
     packed[size] += 1
     (tmp_path / "a.bin").write_bytes(packed)
-    with pytest.raises(ArchiveError, match=r"a\.bin: .*truncated or corrupt"):
+    with pytest.raises(ArchiveError, match=r"a\.bin.* is truncated or corrupt"):
         unpack(tmp_path / "a.bin", Limits(bytes=10**6))
     (tmp_path / "p-1-py3-none-any.whl").write_bytes(packed)
     (tmp_path / "a.bin").unlink()

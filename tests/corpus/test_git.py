@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from seqloom.corpus.settings import GitSource
-from seqloom.corpus.sources.depot import Depot
+from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.git import fetch_git, newest
 from seqloom.errors import ArchiveError, OfflineError, SourceError
 from seqloom.languages import Direction
@@ -46,31 +46,31 @@ def files(folder):
     return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_only_the_members_of_a_commit_are_fetched(repository, depot, into):
+def test_only_the_members_of_a_commit_are_fetched(repository, downloads, into):
     commit = git(repository, "rev-parse", "HEAD")
     (repository / "text" / "de.txt").write_text("zwei\n")
     git(repository, "commit", "-q", "-a", "-m", "Go on")
     told = []
-    fetch_git("c", source(repository, commit), EN_DE, into, depot, told.append)
+    fetch_git("c", source(repository, commit), EN_DE, into, downloads, told.append)
     assert files(into) == {"text/en.txt": "one\n", "text/de.txt": "eins\n"}
     assert told[-1].done == told[-1].total == 9
 
 
-def test_without_members_every_file_except_links_is_fetched(repository, depot, into):
+def test_without_members_every_file_except_links_is_fetched(repository, downloads, into):
     whole = source(repository, git(repository, "rev-parse", "HEAD"), None, format="tsv")
-    fetch_git("c", whole, EN_DE, into, depot, ignore)
+    fetch_git("c", whole, EN_DE, into, downloads, ignore)
     assert set(files(into)) == {"text/en.txt", "text/de.txt", "text/fr.txt", "run.sh"}
     assert not any(path.is_symlink() for path in into.rglob("*"))
     assert not (into / "run.sh").stat().st_mode & 0o111
 
 
-def test_a_second_fetch_needs_no_repository(repository, depot, into, tmp_path):
+def test_a_second_fetch_needs_no_repository(repository, downloads, into, tmp_path):
     wanted = source(repository, git(repository, "rev-parse", "HEAD"))
-    fetch_git("c", wanted, EN_DE, into, depot, ignore)
+    fetch_git("c", wanted, EN_DE, into, downloads, ignore)
     repository.rename(tmp_path / "gone")
     again = tmp_path / "again"
     again.mkdir()
-    fetch_git("c", wanted, EN_DE, again, depot, ignore)
+    fetch_git("c", wanted, EN_DE, again, downloads, ignore)
     assert files(again) == files(into)
 
 
@@ -79,20 +79,20 @@ def test_a_clone_in_the_mirror_replaces_the_repository(repository, into, tmp_pat
     mirror.mkdir()
     git(repository, "clone", "-q", "--bare", ".", str(mirror / "c.git"))
     wanted = source("https://repository.invalid/x", git(repository, "rev-parse", "HEAD"), branch="main")
-    fetch_git("c", wanted, EN_DE, into, Depot(tmp_path / "d", mirror), ignore)
+    fetch_git("c", wanted, EN_DE, into, DownloadCache(tmp_path / "d", mirror), ignore)
     assert "text/de.txt" in files(into)
-    assert newest("c", wanted, Depot(tmp_path / "d", mirror)) == wanted.commit
+    assert newest("c", wanted, DownloadCache(tmp_path / "d", mirror)) == wanted.commit
 
 
-def test_the_newest_commit_of_a_branch_is_found(repository, depot):
+def test_the_newest_commit_of_a_branch_is_found(repository, downloads):
     commit = git(repository, "rev-parse", "HEAD")
     git(repository, "branch", "later")
-    assert newest("c", source(repository, commit, branch="main"), depot) == commit
+    assert newest("c", source(repository, commit, branch="main"), downloads) == commit
     with pytest.raises(SourceError, match="has no branch 'lat'"):
-        newest("c", source(repository, commit, branch="lat"), depot)
+        newest("c", source(repository, commit, branch="lat"), downloads)
 
 
-def test_hooks_and_the_callers_repository_have_no_effect(repository, depot, into, tmp_path, monkeypatch):
+def test_hooks_and_the_callers_repository_have_no_effect(repository, downloads, into, tmp_path, monkeypatch):
     hook = repository / ".git" / "hooks" / "post-checkout"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
@@ -100,12 +100,12 @@ def test_hooks_and_the_callers_repository_have_no_effect(repository, depot, into
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     wanted = source(repository, subprocess.check_output(
         ["git", "--git-dir", str(repository / ".git"), "rev-parse", "HEAD"], text=True).strip())  # fmt: skip
-    fetch_git("c", wanted, EN_DE, into, depot, ignore)
+    fetch_git("c", wanted, EN_DE, into, downloads, ignore)
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_name_pointing_outside_the_folder_is_rejected(repository, depot, into, tmp_path):
+def test_a_name_pointing_outside_the_folder_is_rejected(repository, downloads, into, tmp_path):
     blob = git(repository, "hash-object", "-w", "--stdin", inp=b"x\n")
     entry = f"100644 {'..'}\0".encode() + bytes.fromhex(blob)  # git itself would not create such a tree
     inner = git(repository, "hash-object", "-w", "-t", "tree", "--literally", "--stdin", inp=entry)
@@ -113,7 +113,7 @@ def test_a_name_pointing_outside_the_folder_is_rejected(repository, depot, into,
     commit = git(repository, "commit-tree", outer, "-m", "Leave")
     git(repository, "branch", "out", commit)
     with pytest.raises(ArchiveError, match=r"'text/\.\.' points outside the target folder"):
-        fetch_git("c", source(repository, commit, None, format="tsv"), EN_DE, into, depot, ignore)
+        fetch_git("c", source(repository, commit, None, format="tsv"), EN_DE, into, downloads, ignore)
     assert not files(into)
 
 
@@ -125,26 +125,29 @@ def test_a_name_pointing_outside_the_folder_is_rejected(repository, depot, into,
         ({"max_bytes": 5}, "more than max_bytes"),
     ],
 )
-def test_missing_repositories_commits_and_files_are_errors(repository, depot, into, changes, said):
+def test_missing_repositories_commits_and_files_are_errors(repository, downloads, into, changes, said):
     wanted = source(**{"repository": repository, "commit": git(repository, "rev-parse", "HEAD"), **changes})
     with pytest.raises(SourceError, match=said):
-        fetch_git("c", wanted, EN_DE, into, depot, ignore)
+        fetch_git("c", wanted, EN_DE, into, downloads, ignore)
     assert not files(into)
 
 
-def test_the_error_for_an_unreachable_host_gives_a_remedy(depot, into, monkeypatch):
+def test_the_error_for_an_unreachable_host_gives_a_remedy(downloads, into, monkeypatch):
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     wanted = source("http://127.0.0.1:9/x.git", "0" * 40, branch="main")
-    for attempt in (lambda: newest("c", wanted, depot), lambda: fetch_git("c", wanted, EN_DE, into, depot, ignore)):
+    for attempt in (
+        lambda: newest("c", wanted, downloads),
+        lambda: fetch_git("c", wanted, EN_DE, into, downloads, ignore),
+    ):
         with pytest.raises(OfflineError, match=r"cannot be reached .*connect, or put a clone .*c\.git.*SEQLOOM_MIRROR"):
             attempt()
 
 
-def test_a_transport_that_runs_programs_is_rejected(depot, tmp_path, monkeypatch):
+def test_a_transport_that_runs_programs_is_rejected(downloads, tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.ext::touch {tmp_path}/ran .insteadOf")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://e.org/")
     with pytest.raises(SourceError, match="transport 'ext' not allowed"):
-        newest("c", source("https://e.org/x", "0" * 40, branch="main"), depot)
+        newest("c", source("https://e.org/x", "0" * 40, branch="main"), downloads)
     assert not (tmp_path / "ran").exists()

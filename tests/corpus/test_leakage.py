@@ -51,7 +51,7 @@ def test_texts_are_compared_with_both_sides_in_their_language(tmp_path):
     both_ways = [Direction("en", "de"), Direction("de", "en")]
     found = measure_leakage(tmp_path, both_ways, 0.4, 100)[Split.test]
     assert (found.segments, found.sources, found.targets) == (4, 1, 1)
-    assert found.near_copies == 3  # "Start" too: grams know no language
+    assert found.near_copies == 3  # including "Start": grams ignore the language
 
 
 def test_sources_and_summaries_in_one_language_are_not_compared(tmp_path):

@@ -16,7 +16,7 @@ WHEEL = {"kind": "package", "package": "p", "version": "1", "sha256": "0" * 64}
 
 def catalogue(members, pattern="c/{group}/{lang}.json", format="json_catalogue"):
     source = TypeAdapter(Source).validate_python({**WHEEL, "format": format, "members": pattern})
-    return [each for each in read_corpus(members, source, Direction("en", "de")) if isinstance(each, RawPair)]
+    return [each for _, each in read_corpus(members, source, [Direction("en", "de")]) if isinstance(each, RawPair)]
 
 
 def test_a_wheel_is_read_in_place(tmp_path):

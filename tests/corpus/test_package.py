@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from seqloom.corpus.settings import PackageSource
-from seqloom.corpus.sources.depot import Depot
+from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.package import fetch_package, is_wheel_of
 from seqloom.errors import HashError, OfflineError, SourceError
 from seqloom.progress import ignore
@@ -48,33 +48,35 @@ def sha256_of(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_pip_fetches_a_wheel_for_any_python_version(index, into, depot):
+def test_pip_fetches_a_wheel_for_any_python_version(index, into, downloads):
     told = []
-    fetch_package("c", source(sha256_of(index / WHEEL)), into, depot, told.append)
+    fetch_package("c", source(sha256_of(index / WHEEL)), into, downloads, told.append)
     assert (into / WHEEL).read_bytes() == (index / WHEEL).read_bytes()
-    downloads = [report for report in told if report.task == "download c"]
-    assert downloads[-1].done == downloads[-1].total == (index / WHEEL).stat().st_size
-    shelf = depot.shelf(sha256_of(index / WHEEL))
-    assert [path.name for path in shelf.iterdir()] == [WHEEL]  # no temporary folder is left
+    steps = [report for report in told if report.task == "download c"]
+    assert steps[-1].done == steps[-1].total == (index / WHEEL).stat().st_size
+    folder = downloads.folder_of(sha256_of(index / WHEEL))
+    assert [path.name for path in folder.iterdir()] == [WHEEL]  # no temporary folder is left
 
 
-def test_a_second_fetch_needs_no_pip(index, into, depot, tmp_path):
+def test_a_second_fetch_needs_no_pip(index, into, downloads, tmp_path):
     wanted = source(sha256_of(index / WHEEL))
-    fetch_package("c", wanted, into, depot, ignore)
+    fetch_package("c", wanted, into, downloads, ignore)
     again = tmp_path / "again"
     again.mkdir()
-    fetch_package("c", wanted, again, depot, ignore, python="/nowhere/python")
+    fetch_package("c", wanted, again, downloads, ignore, python="/nowhere/python")
     assert (again / WHEEL).exists()
 
 
 def test_the_mirror_needs_no_pip(index, into, tmp_path):
-    fetch_package("c", source(sha256_of(index / WHEEL)), into, Depot(tmp_path / "d", index), ignore, "/nowhere/python")
+    fetch_package(
+        "c", source(sha256_of(index / WHEEL)), into, DownloadCache(tmp_path / "d", index), ignore, "/nowhere/python"
+    )
     assert (into / WHEEL).exists()
 
 
-def test_a_wrong_hash_is_rejected(index, into, depot):
+def test_a_wrong_hash_is_rejected(index, into, downloads):
     with pytest.raises(HashError, match=f"does not match the sha256 in .*{sha256_of(index / WHEEL)}, not 0000"):
-        fetch_package("c", source("0" * 64), into, depot, ignore)
+        fetch_package("c", source("0" * 64), into, downloads, ignore)
     assert not list(into.iterdir())
 
 
@@ -82,22 +84,22 @@ def test_a_truncated_wheel_in_the_mirror_is_rejected(index, into, tmp_path):
     wanted = source(sha256_of(index / WHEEL))
     (index / WHEEL).write_bytes((index / WHEEL).read_bytes()[:-10])
     with pytest.raises(HashError, match=f"{WHEEL} does not match its pin in params.yaml .*incomplete"):
-        fetch_package("c", wanted, into, Depot(tmp_path / "d", index), ignore)
+        fetch_package("c", wanted, into, DownloadCache(tmp_path / "d", index), ignore)
 
 
-def test_an_unknown_version_is_an_error(index, into, depot):
+def test_an_unknown_version_is_an_error(index, into, downloads):
     with pytest.raises(SourceError, match=r"no wheel of tiny-words==2\.0; check the version"):
-        fetch_package("c", source("0" * 64, version="2.0"), into, depot, ignore)
+        fetch_package("c", source("0" * 64, version="2.0"), into, downloads, ignore)
 
 
-def test_a_source_distribution_is_rejected(index, into, depot):
+def test_a_source_distribution_is_rejected(index, into, downloads):
     (index / WHEEL).unlink()
     (index / "tiny-words-1.0.tar.gz").write_bytes(b"would be run")
     with pytest.raises(SourceError, match="no wheel"):
-        fetch_package("c", source("0" * 64), into, depot, ignore)
+        fetch_package("c", source("0" * 64), into, downloads, ignore)
 
 
-def test_the_error_for_an_unreachable_index_gives_a_remedy_and_hides_the_password(into, depot, monkeypatch, index):
+def test_the_error_for_an_unreachable_index_gives_a_remedy_and_hides_the_password(into, downloads, monkeypatch, index):
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.delenv("PIP_FIND_LINKS")
     monkeypatch.setenv("PIP_INDEX_URL", "http://user:secret@127.0.0.1:9/simple")  # discard port: refused
@@ -106,17 +108,17 @@ def test_the_error_for_an_unreachable_index_gives_a_remedy_and_hides_the_passwor
     with pytest.raises(
         OfflineError, match=r"cannot be reached .*connect, or put the wheel of .* SEQLOOM_MIRROR"
     ) as caught:
-        fetch_package("c", source("0" * 64), into, depot, ignore)
+        fetch_package("c", source("0" * 64), into, downloads, ignore)
     assert "secret" not in str(caught.value)
 
 
-def test_the_error_for_a_missing_pip_gives_a_remedy(into, depot, tmp_path):
+def test_the_error_for_a_missing_pip_gives_a_remedy(into, downloads, tmp_path):
     venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
     with pytest.raises(SourceError, match=r"no pip.*ensurepip.*SEQLOOM_MIRROR"):
-        fetch_package("c", source("0" * 64), into, depot, ignore, python=str(tmp_path / "bare" / "bin" / "python"))
+        fetch_package("c", source("0" * 64), into, downloads, ignore, python=str(tmp_path / "bare" / "bin" / "python"))
 
 
-def test_an_interruption_also_ends_pip(into, depot, tmp_path):
+def test_an_interruption_also_ends_pip(into, downloads, tmp_path):
     script = tmp_path / "python"  # a pip that downloads forever
     script.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
     script.chmod(0o755)
@@ -126,11 +128,11 @@ def test_an_interruption_also_ends_pip(into, depot, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fetch_package("c", source("0" * 64), into, depot, interrupt, python=str(script))
+        fetch_package("c", source("0" * 64), into, downloads, interrupt, python=str(script))
     pid = (tmp_path / "pid").read_text().strip()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
-    assert not list(depot.shelf("0" * 64).iterdir())
+    assert not list(downloads.folder_of("0" * 64).iterdir())
 
 
 @pytest.mark.parametrize(

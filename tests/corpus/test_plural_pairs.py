@@ -10,7 +10,7 @@ from seqloom.languages import Direction
 def found(members, source, target):
     files = {"c/en.json": json.dumps(source), "c/pl.json": json.dumps(target)}
     settings = FileSource(kind="file", path="data/local/c", format="json_catalogue", members="c/{lang}.json")
-    return list(read_corpus(members(files), settings, Direction("en", "pl")))
+    return [each for _, each in read_corpus(members(files), settings, [Direction("en", "pl")])]
 
 
 def test_a_form_missing_from_the_source_pairs_with_its_form_other(members):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seqloom.corpus import statistics
 from seqloom.corpus.keys import mask
-from seqloom.corpus.prepare import Reading, prepare
+from seqloom.corpus.prepare import CorpusItem, prepare
 from seqloom.corpus.reading import LeftOut, RawPair
 from seqloom.corpus.splits import Split, read_split
 from seqloom.errors import CorpusError
@@ -37,12 +37,12 @@ EN_DE, DE_EN, EN_FR = Direction("en", "de"), Direction("de", "en"), Direction("e
 
 
 def run(pairs, settings, folder, listen=ignore):
-    return run_all((Reading(corpus, EN_DE, None, pair) for corpus, pair in pairs), [EN_DE], settings, folder, listen)
+    return run_all((CorpusItem(corpus, EN_DE, None, pair) for corpus, pair in pairs), [EN_DE], settings, folder, listen)
 
 
-def run_all(readings, directions, settings, folder, listen=ignore):
+def run_all(items, directions, settings, folder, listen=ignore):
     folder.mkdir(parents=True)
-    return prepare(readings, directions, settings, folder, listen)
+    return prepare(items, directions, settings, folder, listen)
 
 
 def test_every_pair_is_kept_or_counted(prepare_settings, tmp_path):
@@ -115,7 +115,7 @@ raw_pairs = st.lists(
 anchors = list(generated(60, 30))  # so that no split is empty
 
 
-def sides(splits):
+def splits_of(splits):
     return {(pair.source, pair.target, pair.group): split for split, pairs in splits.items() for pair in pairs}
 
 
@@ -133,7 +133,7 @@ def test_pairs_never_change_splits_and_no_text_is_in_two(
     run([*anchors, *grown], settings, folder / "grown")
     before, after = written(folder / "old"), written(folder / "grown")
 
-    was, now = sides(before), sides(after)
+    was, now = splits_of(before), splits_of(after)
     assert all(was[pair] == now[pair] for pair in was.keys() & now.keys())
     if mode == "no":  # otherwise a new pair may replace an old one with the same text
         assert {pair for pair in was if was[pair] == Split.train} <= now.keys()
@@ -158,7 +158,7 @@ def in_every(directions, pairs, groups=40, split=None):
     for direction in directions:
         for number, words in enumerate(texts):
             source, target = (" ".join(f"{word}.{language}" for word in words) for language in direction)
-            yield Reading("c", direction, split, RawPair(source, target, f"g{number % groups}" if groups else ""))
+            yield CorpusItem("c", direction, split, RawPair(source, target, f"g{number % groups}" if groups else ""))
 
 
 def test_every_direction_is_split_and_counted(prepare_settings, tmp_path):
@@ -202,15 +202,15 @@ def test_a_text_in_many_languages_stays_in_one_split(prepare_settings, tmp_path,
 @pytest.mark.parametrize("mode", ["pair", "source"])
 def test_duplicates_are_sought_within_a_direction(prepare_settings, tmp_path, mode):
     directions = [EN_DE, EN_FR]
-    readings = [*in_every(directions, 200), *in_every(directions, 200)]
-    counts = run_all(readings, directions, prepare_settings(drop_duplicates=mode), tmp_path / "out")
+    items = [*in_every(directions, 200), *in_every(directions, 200)]
+    counts = run_all(items, directions, prepare_settings(drop_duplicates=mode), tmp_path / "out")
     assert (counts.splits.total(), counts.dropped["duplicate"]) == (400, 400)
 
 
 small = st.sampled_from([f"{word} {n}" for word in "abcdef" for n in range(2)])
 multi = st.lists(
     st.builds(
-        Reading,
+        CorpusItem,
         corpus=st.just("c"),
         direction=st.sampled_from([EN_DE, DE_EN, EN_FR]),
         split=st.sampled_from([None, None, None, *Split]),
@@ -221,13 +221,11 @@ multi = st.lists(
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(readings=multi, by=st.sampled_from(["group", "pair"]), apart=st.sampled_from(["source", "both"]))
-def test_no_text_of_a_language_is_in_two_splits_of_any_directions(
-    prepare_settings, tmp_path_factory, readings, by, apart
-):
+@given(items=multi, by=st.sampled_from(["group", "pair"]), apart=st.sampled_from(["source", "both"]))
+def test_no_text_of_a_language_is_in_two_splits_of_any_directions(prepare_settings, tmp_path_factory, items, by, apart):
     folder, directions = tmp_path_factory.mktemp("splits"), [EN_DE, DE_EN, EN_FR]
     base = in_every(directions, 40, 30)
-    run_all([*base, *readings], directions, prepare_settings(by=by, apart=apart), folder / "out")
+    run_all([*base, *items], directions, prepare_settings(by=by, apart=apart), folder / "out")
 
     def texts(split, sides):
         pairs = written(folder / "out")[split]
@@ -246,15 +244,15 @@ def test_no_text_of_a_language_is_in_two_splits_of_any_directions(
 def test_a_provided_test_split_stays_complete_and_training_yields(prepare_settings, tmp_path):
     given_test = [("<i>Hi</i> *1*", "Hi"), ("x", "x"), ("x", "x"), ("a shared source", "unlike"), ("unlike", "Teil")]
     raw = [
-        *(Reading("t", EN_DE, Split.test, RawPair(*pair, "")) for pair in given_test),
-        Reading("t", EN_DE, Split.test, RawPair(" ", "nothing to read", "")),
-        Reading("v", EN_DE, Split.valid, RawPair("x", "y", "")),
-        Reading("v", EN_DE, Split.valid, RawPair("a valid one", "ein gültiges", "")),
-        Reading("c", EN_DE, Split.train, RawPair("a shared source", "eine Quelle", "")),
-        Reading("c", EN_DE, Split.train, RawPair("other words", "Teil", "")),
-        Reading("c", EN_DE, Split.train, RawPair("a valid one", "eines", "")),
-        Reading("c", EN_DE, Split.train, RawPair("to be cleaned away", "to be cleaned away", "")),
-        Reading("c", EN_DE, Split.train, RawPair("kept as *it* is", "bleibt", "")),
+        *(CorpusItem("t", EN_DE, Split.test, RawPair(*pair, "")) for pair in given_test),
+        CorpusItem("t", EN_DE, Split.test, RawPair(" ", "nothing to read", "")),
+        CorpusItem("v", EN_DE, Split.valid, RawPair("x", "y", "")),
+        CorpusItem("v", EN_DE, Split.valid, RawPair("a valid one", "ein gültiges", "")),
+        CorpusItem("c", EN_DE, Split.train, RawPair("a shared source", "eine Quelle", "")),
+        CorpusItem("c", EN_DE, Split.train, RawPair("other words", "Teil", "")),
+        CorpusItem("c", EN_DE, Split.train, RawPair("a valid one", "eines", "")),
+        CorpusItem("c", EN_DE, Split.train, RawPair("to be cleaned away", "to be cleaned away", "")),
+        CorpusItem("c", EN_DE, Split.train, RawPair("kept as *it* is", "bleibt", "")),
     ]
     rules = {"apart": "both", "drop_duplicates": "source", "drop_copies": True, "strip_markup": True, "min_words": 2}
     counts = run_all(raw, [EN_DE], prepare_settings(**rules, max_words=9), tmp_path / "out")
@@ -269,7 +267,7 @@ def test_a_provided_test_split_stays_complete_and_training_yields(prepare_settin
 
 def test_a_provided_training_split_is_not_split_further(prepare_settings, tmp_path):
     raw = [*in_every([EN_DE], 100, 0, Split.train)]
-    more = [Reading(*each[:2], None, RawPair(*(f"new {text}" for text in each.pair[:2]), "")) for each in raw]
+    more = [CorpusItem(*each[:2], None, RawPair(*(f"new {text}" for text in each.pair[:2]), "")) for each in raw]
     counts = run_all([*raw, *more], [EN_DE], prepare_settings(apart="both"), tmp_path / "out")
     splits = written(tmp_path / "out")
     assert counts.splits.total() == 200
@@ -284,7 +282,7 @@ def test_texts_of_thousands_of_words_pass_if_the_limits_are_off(prepare_settings
     draw = random.Random(1)
     texts = [" ".join(f"{draw.choice(WORDS)}{draw.randrange(999)}" for _ in range(5000)) for _ in range(40)]
     direction = Direction("en", "en")
-    raw = [Reading("c", direction, None, RawPair(text, f"{text[:30]} in short", "")) for text in texts]
+    raw = [CorpusItem("c", direction, None, RawPair(text, f"{text[:30]} in short", "")) for text in texts]
     everything = {"unescape_html": True, "strip_markup": True, "min_letter_share": 0.5, "drop_duplicates": "source"}
     settings = prepare_settings(by="pair", **everything)
     counts = run_all(raw, [direction], settings, tmp_path / "out")

@@ -13,7 +13,7 @@ EN_DE = Direction("en", "de")
 
 def found(build, files, format, /, direction=EN_DE, **settings):
     given = {"kind": "url", "url": "https://e.org/p", "sha256": "0" * 64, "format": format, **settings}
-    return list(read_corpus(build(files), TypeAdapter(Source).validate_python(given), direction))
+    return [each for _, each in read_corpus(build(files), TypeAdapter(Source).validate_python(given), [direction])]
 
 
 def pairs(*arguments, **settings):
@@ -76,6 +76,24 @@ def test_remarks_name_corpus_file_and_line(members):
     assert remarks(members, {"p.tsv": "source\ttarget\na\tb\n"}, "tsv", header=True) == []
 
 
+def test_a_remark_is_made_once_per_corpus(members):
+    tmx = (
+        '<tmx><body><tu><tuv xml:lang="en-US"><seg>a</seg></tuv><tuv xml:lang="de"><seg>b</seg></tuv></tu></body></tmx>'
+    )
+    settings = {"kind": "url", "url": "https://e.org/p", "sha256": "0" * 64, "format": "tmx", "members": "*"}
+    source = TypeAdapter(Source).validate_python(settings)
+    read = read_corpus(members({"a.tmx": tmx, "b.tmx": tmx}), source, [EN_DE, Direction("de", "en")])
+    assert [each.message for _, each in read if isinstance(each, Remark)] == ["c: en-US is read as en"]
+
+
+def test_remarks_beyond_a_limit_are_only_counted(members):
+    files = {f"{number:02}.po": 'msgid ""\nmsgstr "Language: fr\\n"\n\nmsgid "a"\nmsgstr "b"\n' for number in range(25)}
+    messages = remarks(members, files, "gettext", members="*.po")
+    assert len(messages) == 21
+    assert messages[19].startswith("c: 19.po: line 1: ")
+    assert messages[20] == "c: 5 further remarks are not shown"
+
+
 def test_an_empty_file_gets_a_remark(members):
     assert remarks(members, {"p.tsv": ""}, "tsv") == ["c: the files contain no texts"]
 
@@ -133,7 +151,7 @@ def test_a_file_without_target_language_is_read_in_the_only_direction(members):
         {"kind": "url", "url": "https://e.org/p", "sha256": "0" * 64, "format": "xliff"}
     )
     with pytest.raises(FormatError, match=r"c: a\.xlf: line 2: the target language is not .*set its `direction`"):
-        list(read_corpus(members({"a.xlf": XLIFF}), source, EN_DE, alone=False))
+        list(read_corpus(members({"a.xlf": XLIFF}), source, [EN_DE, Direction("de", "en")]))
 
 
 def test_documents_with_different_numbers_of_texts_are_an_error(members):

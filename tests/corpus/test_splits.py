@@ -24,7 +24,7 @@ def test_pairs_survive_a_round_trip(tmp_path, pairs):
 
 @pytest.mark.parametrize("breaker", ["\t", "\n", "\r"])
 def test_a_text_with_a_tab_or_line_break_is_rejected(tmp_path, breaker):
-    with pytest.raises(FormatError, match="pair 1 holds a TAB"), SplitWriter(tmp_path / "s.tsv") as writer:
+    with pytest.raises(FormatError, match="pair 1 contains a TAB"), SplitWriter(tmp_path / "s.tsv") as writer:
         writer.write(Pair(f"a{breaker}b", "c", "en-de", "c", ""))
 
 
@@ -39,7 +39,7 @@ def test_a_text_with_a_tab_or_line_break_is_rejected(tmp_path, breaker):
 )
 def test_errors_for_malformed_files_describe_the_fault(tmp_path, content, fault):
     (tmp_path / "s.tsv").write_bytes(content)
-    with pytest.raises(FormatError, match=rf"s\.tsv: .*{fault}"):
+    with pytest.raises(FormatError, match=rf"s\.tsv.*{fault}"):
         list(read_split(tmp_path / "s.tsv"))
 
 

@@ -128,7 +128,7 @@ def test_two_files_are_paired_by_name_and_plural_form(tmp_path):
         german.replace("Monday", "Montag").replace("Tuesday", "").replace("Maps", "Karten")
     )
     source = FileSource(kind="file", path="data/local/{lang}.xml", format="android")
-    found = list(read_corpus(Members("c", tmp_path, None), source, Direction("en", "de")))
+    found = [each for _, each in read_corpus(Members("c", tmp_path, None), source, [Direction("en", "de")])]
     assert [(each.source, each.target) for each in found if isinstance(each, RawPair)][-3:] == [
         ("Monday", "Montag"), ("%d files", "%d Dateien"), ("%d files", "%d Dateie")
     ]  # fmt: skip

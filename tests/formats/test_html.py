@@ -154,13 +154,13 @@ def test_two_documents_are_paired_by_the_order_of_their_texts(tmp_path):
     (tmp_path / "a.en.html").write_text("<h1>Bread</h1><p>Take <b>flour</b>.<img alt='Oven'>")
     (tmp_path / "a.de.html").write_text("<h1>Brot</h1>\n<p>Nimm <b>Mehl</b>.<img alt='Ofen'>")
     source = FileSource(kind="file", path="data/local/a.{lang}.html", format="html")
-    found = list(read_corpus(Members("c", tmp_path, None), source, Direction("en", "de")))
+    found = [each for _, each in read_corpus(Members("c", tmp_path, None), source, [Direction("en", "de")])]
     assert [(each.source, each.target) for each in found if isinstance(each, RawPair)] == [
         ("Bread", "Brot"), ("Oven", "Ofen"), ("Take <b>flour</b>.<img>", "Nimm <b>Mehl</b>.<img>")
     ]  # fmt: skip
     (tmp_path / "a.de.html").write_text("<h1>Brot</h1>")
     with pytest.raises(FormatError, match=r"a\.en\.html has 3 .* a\.de\.html has 1"):
-        list(read_corpus(Members("c", tmp_path, None), source, Direction("en", "de")))
+        list(read_corpus(Members("c", tmp_path, None), source, [Direction("en", "de")]))
 
 
 parts = st.lists(

@@ -95,7 +95,7 @@ def _inspected(name: str, direction: "Direction", options: argparse.Namespace) -
     pairs: list[RawPair] = []
     total, left, remarks = 0, list[LeftOut](), list[str]()
     reasons: Counter[str] = Counter()
-    for found in read_corpus(members, source, direction):
+    for _, found in read_corpus(members, source, [direction]):
         match found:
             case RawPair():
                 total += 1

@@ -11,7 +11,7 @@ from seqloom.cli.naming import PARAMS
 from seqloom.cli.table import table
 
 if TYPE_CHECKING:
-    from seqloom.corpus.watching.news import News
+    from seqloom.corpus.watching.status import SourceStatus
 
 NAME = "watch"
 HELP = "see whether the sources of params.yaml have something new"
@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Ask, print what was found, and pin it where that is wanted."""
-    from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot
-    from seqloom.corpus.watching.news import Memory
-    from seqloom.corpus.watching.sources import ask, pins
+    from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache
+    from seqloom.corpus.watching.sources import check_sources, new_pins
+    from seqloom.corpus.watching.status import ResponseCache
     from seqloom.editing import change, replace
     from seqloom.errors import OfflineError, SourceError
     from seqloom.params import load_params
@@ -46,23 +46,25 @@ def run(options: argparse.Namespace) -> None:
 
     params = load_params(PARAMS)
     mirror = os.environ.get(MIRROR_VARIABLE)
-    depot = Depot(SCRATCH / "downloads", Path(mirror).expanduser() if mirror else None)
-    news, faults = ask(params.corpora, params.languages, depot, Memory(SCRATCH / "watch.json"), RAW / "manifest.json")
+    cache = DownloadCache(SCRATCH / "downloads", Path(mirror).expanduser() if mirror else None)
+    statuses, faults = check_sources(
+        params.corpora, params.languages, cache, ResponseCache(SCRATCH / "watch.json"), RAW / "manifest.json"
+    )
     pinned: dict[str, dict[str, object]] = {}
     if options.pin and not faults:
         try:
-            pinned = pins(news, params.corpora, depot, ignore)
+            pinned = new_pins(statuses, params.corpora, cache, ignore)
         except SourceError as fault:
             faults.append(fault)
     if pinned:
         wanted = {f"corpora.{corpus}.{key}": value for corpus, pin in pinned.items() for key, value in pin.items()}
         replace(PARAMS, change(PARAMS.read_text(encoding="utf-8"), wanted).text)
     if options.json:
-        changed = any(each.changed for each in news)
-        record = {"sources": [each.record() for each in news], "changed": changed, "pinned": list(pinned)}
+        changed = any(each.changed for each in statuses)
+        record = {"sources": [each.record() for each in statuses], "changed": changed, "pinned": list(pinned)}
         print(json.dumps(record, indent=2, ensure_ascii=False))
     else:
-        print(_table(news, list(pinned)))
+        print(_table(statuses, list(pinned)))
     if faults:
         sys.stdout.flush()
         for each in faults:
@@ -70,10 +72,10 @@ def run(options: argparse.Namespace) -> None:
         sys.exit(UNREACHABLE if all(isinstance(each, OfflineError) for each in faults) else 1)
 
 
-def _table(news: "list[News]", pinned: list[str]) -> str:
+def _table(statuses: "list[SourceStatus]", pinned: list[str]) -> str:
     rows = [
         (each.corpus, each.kind, "new" if each.changed else "-", _short(each.known), _short(each.found), each.why)
-        for each in news
+        for each in statuses
     ]
     rows.insert(0, ("corpus", "kind", "news", "known", "found", "why"))
     return "\n".join([*table(rows), *(f"pinned: {', '.join(pinned)}" for _ in pinned[:1])])

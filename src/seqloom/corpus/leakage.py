@@ -27,7 +27,7 @@ from seqloom.languages import Direction
 
 _GRAM = 5
 _HEAD = 1000  # characters; each takes about a hundred bytes of memory
-_TELL_EVERY = 1000  # pairs
+_REPORT_EVERY = 1000  # pairs
 
 
 class Leakage(NamedTuple):
@@ -50,7 +50,7 @@ def measure_leakage(
     directions: Sequence[Direction],
     near_copy: float,
     sample: int,
-    tell: Callable[[int], None] = lambda done: None,
+    report: Callable[[int], None] = lambda done: None,
 ) -> dict[Split, Leakage]:
     """Compare valid and test with training.
 
@@ -59,7 +59,7 @@ def measure_leakage(
         directions: the directions of the pairs.
         near_copy: the least similarity, in (0, 1], of near-copies.
         sample: segments per split to compare for near-copies, at most; the choice depends only on the texts.
-        tell: called with the number of training pairs read.
+        report: called with the number of training pairs read.
     """
     languages = {str(direction): languages_of(direction) for direction in directions}
     read = {source for source, _ in languages.values()}
@@ -71,8 +71,8 @@ def measure_leakage(
             key, grams = key_of(text, language), grams_of(text) if language in read else None
             for one in held_out.values():
                 one.compare(key, grams)
-        if number % _TELL_EVERY == 0:
-            tell(number)
+        if number % _REPORT_EVERY == 0:
+            report(number)
     return {split: one.leakage() for split, one in held_out.items()}
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from seqloom.corpus.sources.archives import BROKEN, checked, open_zip
+from seqloom.corpus.sources.archives import BROKEN, checked_member, open_zip
 from seqloom.errors import ArchiveError, CorpusError, FormatError
 
 _LARGEST_CATALOGUE = 1 << 28  # bytes; catalogues are read whole, text files line by line
@@ -16,7 +16,7 @@ _WILD = re.compile(r"\{lang\}|\{group\}|\*\*/|\*\*|\*|\?")
 _IN_WHEEL = (".whl", ".zip")
 
 
-class Side(NamedTuple):
+class MatchedFile(NamedTuple):
     """A file that matches a pattern for one language; `group` is the text matched by `{group}`, or empty."""
 
     name: str
@@ -49,7 +49,7 @@ class Members:
                 yield stream
             return
         try:
-            opened = self._archive.open(checked(self.place, self._archive.getinfo(name)))
+            opened = self._archive.open(checked_member(self.place, self._archive.getinfo(name)))
         except (*BROKEN, RuntimeError, NotImplementedError) as error:  # the last two: encryption, unknown compression
             raise self._corrupt(name, error) from error
         with opened as stream:
@@ -76,13 +76,13 @@ class Members:
             raise FormatError(f"{self.place}: there are {len(self.names)} files ({listed}); select them with `members`")
         return self.names[0]
 
-    def sides(self, pattern: str, language: str) -> dict[tuple[str, ...], Side]:
+    def matching(self, pattern: str, language: str) -> dict[tuple[str, ...], MatchedFile]:
         """Return the files that match a pattern for a language, by the texts that its wildcards match."""
         expression = expand(pattern, language)
         found = {}
         for name in self.names:
             if match := expression.fullmatch(name):
-                found[match.groups()] = Side(name, match.groupdict().get("group", ""))
+                found[match.groups()] = MatchedFile(name, match.groupdict().get("group", ""))
         return found
 
 

@@ -17,18 +17,18 @@ from seqloom.corpus.leakage import Leakage, measure_leakage
 from seqloom.corpus.reading import LeftOut, RawPair
 from seqloom.corpus.settings import PrepareSettings
 from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split
-from seqloom.corpus.splitting import KEPT, REASONS, Index, pivots, split_of
+from seqloom.corpus.splitting import KEPT, REASONS, TextIndex, pivots, split_of
 from seqloom.corpus.statistics import Statistics, measure
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress
 from seqloom.text import STANDARD_FORMS, Forms, normalise
 
-_TELL_EVERY = 500  # pairs
+_REPORT_EVERY = 500  # pairs
 _HELD_OUT = (Split.valid, Split.test)
 
 
-class Reading(NamedTuple):
+class CorpusItem(NamedTuple):
     """A pair as read, with its corpus and direction; `split` is the split that the corpus provides, if any."""
 
     corpus: str
@@ -85,7 +85,7 @@ class Counts:
 
 
 def prepare(
-    readings: Iterable[Reading],
+    items: Iterable[CorpusItem],
     directions: Sequence[Direction],
     settings: PrepareSettings,
     folder: Path,
@@ -95,7 +95,7 @@ def prepare(
     """Write train.tsv, valid.tsv and test.tsv into an empty folder.
 
     Args:
-        readings: the pairs, in the order in which they are written.
+        items: the pairs, in the order in which they are written.
         directions: the directions of the pairs; each must have pairs in every split.
         settings: cleaning, splitting and the limit on leakage.
         folder: on success it contains only the three files.
@@ -105,12 +105,12 @@ def prepare(
     Raises:
         CorpusError: a split is empty, or the share of test segments with near-copies in training exceeds `max_leakage`.
     """
-    cleaner, index, deciding = Cleaner(settings.clean, forms), Index(), pivots(directions)
+    cleaner, index, deciding = Cleaner(settings.clean, forms), TextIndex(), pivots(directions)
     numbers = {direction: number for number, direction in enumerate(directions)}
     counts = Counts((rule.name for rule in cleaner.rules), map(str, directions))
     passing = folder / "clean.tsv"
     with SplitWriter(passing) as writer:
-        for direction, given, pair in _cleaned(readings, cleaner, counts, listen):
+        for direction, given, pair in _cleaned(items, cleaner, counts, listen):
             split = given if given is not None else split_of(pair[deciding[direction]], pair.group, settings.split)
             source, target = languages_of(direction)
             keys = key_of(pair.source, source), key_of(pair.target, target)
@@ -129,10 +129,10 @@ def prepare(
 
 
 def _cleaned(
-    readings: Iterable[Reading], cleaner: Cleaner, counts: Counts, listen: Listener
+    items: Iterable[CorpusItem], cleaner: Cleaner, counts: Counts, listen: Listener
 ) -> Iterator[tuple[Direction, Split | None, Pair]]:
     read, kept = 0, 0
-    for corpus, direction, split, raw in readings:
+    for corpus, direction, split, raw in items:
         if isinstance(raw, LeftOut):
             counts.left_out.setdefault(corpus, Counter())[raw.reason] += 1
             counts.examples.add(corpus, raw.reason, Example(raw.place, raw.text, ""))
@@ -148,29 +148,29 @@ def _cleaned(
         else:
             counts.dropped[cleaned.dropped] += 1
             counts.examples.add(corpus, cleaned.dropped, Example(raw.group, raw.source, raw.target))
-        if read % _TELL_EVERY == 0:
+        if read % _REPORT_EVERY == 0:
             listen(Progress("clean pairs", read, None, "pairs", f"{kept:,} kept"))
     listen(Progress("clean pairs", read, read, "pairs", f"{kept:,} kept"))
 
 
 def _distribute(
-    passing: Path, index: Index, settings: PrepareSettings, folder: Path, counts: Counts, listen: Listener
+    passing: Path, index: TextIndex, settings: PrepareSettings, folder: Path, counts: Counts, listen: Listener
 ) -> None:
-    fates = index.fates(settings.split.apart, settings.clean.drop_duplicates)
-    total = len(fates)
+    reasons = index.drop_reasons(settings.split.apart, settings.clean.drop_duplicates)
+    total = len(reasons)
     with ExitStack() as stack:
         writers = {split: stack.enter_context(SplitWriter(folder / split.file_name)) for split in Split}
         for position, pair in enumerate(read_split(passing)):
-            fate, split = fates[position], index.split(position)
-            if fate == KEPT:
+            reason, split = reasons[position], index.split(position)
+            if reason == KEPT:
                 writers[split].write(pair)
                 counts.directions[pair.direction][split] += 1
                 if pair.group:
                     counts.groups[split].add(pair.group)
             else:
-                counts.dropped[REASONS[fate]] += 1
-                counts.examples.add(pair.corpus, REASONS[fate], Example(pair.group, pair.source, pair.target))
-            if position % _TELL_EVERY == 0:
+                counts.dropped[REASONS[reason]] += 1
+                counts.examples.add(pair.corpus, REASONS[reason], Example(pair.group, pair.source, pair.target))
+            if position % _REPORT_EVERY == 0:
                 listen(Progress("split pairs", position, total, "pairs"))
     listen(Progress("split pairs", total, total, "pairs"))
 
@@ -196,11 +196,11 @@ def _check_leakage(
 ) -> None:
     total = counts.splits[Split.train]
 
-    def tell(done: int) -> None:
+    def report(done: int) -> None:
         listen(Progress("check leakage", done, total, "pairs"))
 
-    counts.leakage = measure_leakage(folder, directions, settings.near_copy, settings.leakage_sample, tell)
-    tell(total)
+    counts.leakage = measure_leakage(folder, directions, settings.near_copy, settings.leakage_sample, report)
+    report(total)
     found = counts.leakage[Split.test]
     if found.share > settings.max_leakage:
         raise CorpusError(

@@ -3,12 +3,12 @@
 Nothing is dropped silently: a text that does not become a pair is yielded as `LeftOut` with the reason.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import NamedTuple
 
-from seqloom.corpus.members import Members, Side
+from seqloom.corpus.members import MatchedFile, Members
 from seqloom.corpus.settings import Source
 from seqloom.errors import FormatError
 from seqloom.formats.catalogue import FORMATS, Format
@@ -18,6 +18,7 @@ from seqloom.formats.pieces import Notice, Options, Piece, Skip, Unit
 from seqloom.languages import Direction
 
 OTHER_LANGUAGES = "other languages"
+MOST_REMARKS = 20  # per corpus; further ones are only counted
 
 
 class RawPair(NamedTuple):
@@ -41,7 +42,7 @@ class LeftOut(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """A remark for the user about a file, naming the file, the line and the setting to change."""
+    """A remark for the user about a corpus or one of its files, with the setting to change if there is one."""
 
     message: str
 
@@ -49,16 +50,31 @@ class Remark(NamedTuple):
 Found = RawPair | LeftOut | Remark
 
 
-def read_corpus(members: Members, source: Source, direction: Direction, *, alone: bool = True) -> Iterator[Found]:
-    """Yield a corpus's pairs in one direction, in file order, together with texts left out and remarks.
+def read_corpus(members: Members, source: Source, directions: Sequence[Direction]) -> Iterator[tuple[Direction, Found]]:
+    """Yield a corpus's pairs, direction by direction in file order, together with texts left out and remarks.
 
-    `alone` states that the corpus is read in no other direction; only then may an XLIFF file omit its target language.
+    Each remark is yielded once; after the first `MOST_REMARKS`, only a final one with the number of the rest. An XLIFF
+    file may omit its target language only if there is a single direction.
 
     Raises:
         FormatError: a file is broken, a file's counterpart is missing, or no text exists in both languages.
     """
+    remarks: set[str] = set()
+    for direction in directions:
+        for each in _read_direction(members, source, direction, only_direction=len(directions) == 1):
+            if isinstance(each, Remark):
+                known = each.message in remarks
+                remarks.add(each.message)
+                if known or len(remarks) > MOST_REMARKS:
+                    continue
+            yield direction, each
+    if len(remarks) > MOST_REMARKS:
+        yield directions[-1], Remark(f"{members.place}: {len(remarks) - MOST_REMARKS:,} further remarks are not shown")
+
+
+def _read_direction(members: Members, source: Source, direction: Direction, *, only_direction: bool) -> Iterator[Found]:
     chosen = FORMATS[source.format]
-    reader = _Reader(members, source, direction, chosen, alone)
+    reader = _Reader(members, source, direction, chosen, only_direction)
     found = False
     for each in reader.bilingual() if chosen.bilingual else reader.monolingual():
         found |= not isinstance(each, Remark)
@@ -73,11 +89,14 @@ def read_corpus(members: Members, source: Source, direction: Direction, *, alone
 class _Reader:
     """State while reading a corpus."""
 
-    def __init__(self, members: Members, source: Source, direction: Direction, chosen: Format, alone: bool) -> None:
+    def __init__(
+        self, members: Members, source: Source, direction: Direction, chosen: Format, only_direction: bool
+    ) -> None:
         self.pairs = 0
         self.languages: dict[str, None] = {}  # language pairs of the texts left out for their languages
         self._members, self._source, self._direction, self._format = members, source, direction, chosen
-        self._accepted, self._alone = frozenset(source.accept), alone
+        self._accepted, self._only_direction = frozenset(source.accept), only_direction
+        self._noticed: set[str] = set()  # declared languages with a remark
         self._options = Options(
             direction,
             source.source_column,
@@ -90,18 +109,17 @@ class _Reader:
     def bilingual(self) -> Iterator[Found]:
         """Read files that contain both languages."""
         for name, group in self._chosen():
-            told: dict[str, None] = {}
             with self._pieces(name) as pieces:
                 for piece in pieces:
                     match piece:
                         case Unit():
-                            yield from self._unit(name, group, piece, told)
+                            yield from self._unit(name, group, piece)
                         case _:
                             yield from self._other(name, piece)
 
-    def _unit(self, name: str, group: str, unit: Unit, told: dict[str, None]) -> Iterator[Found]:
+    def _unit(self, name: str, group: str, unit: Unit) -> Iterator[Found]:
         place = f"{name}: line {unit.line}"
-        if not self._alone and self._source.format == "xliff" and not unit.languages[1]:
+        if not self._only_direction and self._source.format == "xliff" and not unit.languages[1]:
             fault = "the target language is not declared, and the corpus is read in several: set its `direction`"
             raise FormatError(f"{self._members.place}: {place}: {fault}")
         both = zip(unit.languages, self._direction, strict=True)
@@ -111,9 +129,9 @@ class _Reader:
             yield LeftOut(OTHER_LANGUAGES, place, f"{declared}: {unit.source}")
             return
         for given, wanted in zip(unit.languages, self._direction, strict=True):
-            if given and given != wanted and given not in told:
-                told[given] = None
-                yield Remark(f"{self._members.place}: {name}: {given} is read as {wanted}")
+            if given and given != wanted and given not in self._noticed:
+                self._noticed.add(given)
+                yield Remark(f"{self._members.place}: {given} is read as {wanted}")
         if self._format.complete and unit.target is None:
             column = self._options.target_column
             fault = f"the target (column {column}, counted from 0) is empty; fill it or delete the row"
@@ -134,7 +152,7 @@ class _Reader:
     def monolingual(self) -> Iterator[Found]:
         """Read pairs of files, one file per language."""
         members, pattern = self._members, self._source.pattern or ""
-        sources, targets = (members.sides(pattern, language) for language in self._direction)
+        sources, targets = (members.matching(pattern, language) for language in self._direction)
         if not sources and not targets:
             raise FormatError(f"{members.place}: no file matches {pattern!r}; there are {', '.join(members.names[:5])}")
         both = [key for key in sources if key in targets]
@@ -153,7 +171,7 @@ class _Reader:
             if key not in targets:
                 yield LeftOut(f"no file for {self._direction.target}", sources[key].name, "")
 
-    def _by_position(self, source: Side, target: Side) -> Iterator[Found]:
+    def _by_position(self, source: MatchedFile, target: MatchedFile) -> Iterator[Found]:
         count = [0, 0]
         with self._pieces(source.name) as left, self._pieces(target.name) as right:
             for pair in zip_longest(_units(left), _units(right)):
@@ -170,7 +188,7 @@ class _Reader:
                 f"{one} N of one file must be the translation of {one} N of the other"
             )
 
-    def _by_key(self, source: Side, target: Side) -> Iterator[Found]:
+    def _by_key(self, source: MatchedFile, target: MatchedFile) -> Iterator[Found]:
         translated: dict[str, Unit] = {}
         with self._pieces(target.name) as pieces:
             for piece in pieces:
@@ -196,9 +214,9 @@ class _Reader:
             else:
                 yield LeftOut("no source", f"{target.name}: line {unit.line}", unit.source)
 
-    def _both(self, unit: Unit, other: Unit | None, side: Side) -> Found:
+    def _both(self, unit: Unit, other: Unit | None, file: MatchedFile) -> Found:
         target, flags = (None, unit.flags) if other is None else (other.source, (*unit.flags, *other.flags))
-        return self._judge(unit.source, target, flags, f"{side.name}: line {unit.line}", side.group or unit.group)
+        return self._judge(unit.source, target, flags, f"{file.name}: line {unit.line}", file.group or unit.group)
 
     def _other(self, name: str, piece: Piece) -> Iterator[Found]:
         match piece:
@@ -213,10 +231,10 @@ class _Reader:
         members, pattern = self._members, self._source.pattern
         if pattern is None:
             return [(members.only(), "")]
-        sides = members.sides(pattern, self._direction.target).values()
-        if not sides:
+        files = members.matching(pattern, self._direction.target).values()
+        if not files:
             raise FormatError(f"{members.place}: no file matches {pattern!r}; there are {', '.join(members.names[:5])}")
-        return [(side.name, side.group) for side in sides]
+        return [(file.name, file.group) for file in files]
 
     @contextmanager
     def _pieces(self, name: str) -> Iterator[Iterator[Piece]]:

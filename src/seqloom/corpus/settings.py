@@ -129,7 +129,7 @@ class _Source(Settings):
         one = self.direction
         return languages.directions if one is None else [Direction(one.source, one.target)]
 
-    def holds(self, languages: Languages) -> bool:
+    def has_all_directions(self, languages: Languages) -> bool:
         """Return whether the files contain every direction; a TSV has one, a gettext catalogue one source language."""
         return (
             not FORMATS[self.format].bilingual
@@ -245,7 +245,7 @@ def check_corpora(corpora: Mapping[str, Source], languages: Languages) -> Faults
     shown = [f"{{source: {one.source}, target: {one.target}}}" for one in every[:_SHOWN]]
     valid = ", ".join([*shown, f"{len(every) - _SHOWN:,} more"] if len(every) > _SHOWN else shown)
     for name, corpus in corpora.items():
-        if corpus.direction is None and not corpus.holds(languages):
+        if corpus.direction is None and not corpus.has_all_directions(languages):
             yield name, f"the format {corpus.format} has one direction: set direction to one of {valid}"
         if corpus.direction is not None:
             (direction,) = corpus.directions(languages)

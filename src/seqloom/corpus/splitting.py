@@ -12,7 +12,7 @@ Two guarantees hold for any corpus:
 Test splits that a corpus provides are benchmarks and stay complete. Its valid split yields only to that test, and
 training to both.
 
-The second guarantee requires all texts to be known before the first test pair is written, so an `Index` is built
+The second guarantee requires all texts to be known before the first test pair is written, so an `TextIndex` is built
 first. It takes 19 bytes per pair, two 64-bit keys, a rank and a direction, and contains no text.
 """
 
@@ -30,7 +30,7 @@ from seqloom.corpus.settings import SplitSettings
 from seqloom.corpus.splits import Split
 from seqloom.languages import Direction
 
-# Names of the reasons to drop a pair, as in the metrics; a fate is an index into this tuple, or KEPT.
+# Names of the reasons to drop a pair, as in the metrics; `drop_reasons` returns indices into them, or KEPT.
 REASONS = ("source_in_earlier_split", "target_in_earlier_split", "duplicate", "text_of_given_split")
 KEPT = -1
 _SOURCE, _TARGET, _DUPLICATE, _GIVEN = range(len(REASONS))
@@ -63,7 +63,7 @@ def pivots(directions: Sequence[Direction]) -> dict[Direction, int]:
     return {each: int(ranking.index(each.target) < ranking.index(each.source)) for each in directions}
 
 
-class Index:
+class TextIndex:
     """The ranks, directions and keys of all pairs, in order."""
 
     def __init__(self) -> None:
@@ -81,7 +81,9 @@ class Index:
         """Return the split of a pair."""
         return Split(_SPLITS[self._ranks[position]])
 
-    def fates(self, apart: Literal["source", "both"], duplicates: Literal["pair", "source", "no"]) -> NDArray[np.int8]:
+    def drop_reasons(
+        self, apart: Literal["source", "both"], duplicates: Literal["pair", "source", "no"]
+    ) -> NDArray[np.int8]:
         """Return, for each pair, the index in `REASONS` of why it is dropped, or `KEPT`.
 
         Args:
@@ -90,14 +92,14 @@ class Index:
                 never. The first one that is not dropped for another reason is kept.
         """
         ranks = np.frombuffer(self._ranks, np.int8)
-        fates = np.full(len(ranks), KEPT, np.int8)
+        reasons = np.full(len(ranks), KEPT, np.int8)
         for rank in (_GIVEN_VALID, _TRAIN, _VALID, _TEST):
-            self._give_way(fates, ranks, rank, (0,) if apart == "source" else (0, 1))
+            self._drop_shared(reasons, ranks, rank, (0,) if apart == "source" else (0, 1))
         if duplicates != "no":
-            self._drop_duplicates(fates, ranks, whole=duplicates == "pair")
-        return fates
+            self._drop_duplicates(reasons, ranks, whole=duplicates == "pair")
+        return reasons
 
-    def _give_way(self, fates: NDArray[np.int8], ranks: NDArray[np.int8], rank: int, apart: Iterable[int]) -> None:
+    def _drop_shared(self, reasons: NDArray[np.int8], ranks: NDArray[np.int8], rank: int, apart: Iterable[int]) -> None:
         """Drop the pairs of a rank that share a text with a pair of lower rank in another split."""
         above = np.flatnonzero((ranks < rank) & (_SPLITS[ranks] != _SPLITS[rank]))
         if not len(above):
@@ -107,19 +109,19 @@ class Index:
         for side in mine:
             reason = _GIVEN if rank <= _TRAIN else (_SOURCE, _TARGET)[side]
             for other in theirs:
-                here = here[fates[here] == KEPT]
-                fates[here[np.isin(self._side(side)[here], self._side(other)[above])]] = reason
+                here = here[reasons[here] == KEPT]
+                reasons[here[np.isin(self._side(side)[here], self._side(other)[above])]] = reason
 
-    def _drop_duplicates(self, fates: NDArray[np.int8], ranks: NDArray[np.int8], *, whole: bool) -> None:
+    def _drop_duplicates(self, reasons: NDArray[np.int8], ranks: NDArray[np.int8], *, whole: bool) -> None:
         # Multiplication by an odd number is invertible mod 2^64, so combined keys collide no more than others.
         keys = self._side(0) ^ (self._side(1) * np.uint64(0x9E3779B97F4A7C15)) if whole else self._side(0)
         directions = np.frombuffer(self._directions, np.uint16)
         for direction in np.unique(directions):
-            kept = np.flatnonzero((fates == KEPT) & (directions == direction))
+            kept = np.flatnonzero((reasons == KEPT) & (directions == direction))
             kept = kept[np.argsort(ranks[kept] > _GIVEN_VALID, kind="stable")]  # provided pairs first: they are kept
             _, first = np.unique(keys[kept], return_index=True)
             again = np.delete(kept, first)
-            fates[again[ranks[again] > _GIVEN_VALID]] = _DUPLICATE
+            reasons[again[ranks[again] > _GIVEN_VALID]] = _DUPLICATE
 
     def _side(self, side: int) -> NDArray[np.uint64]:
         """(pairs,) the keys of one side."""

@@ -21,7 +21,7 @@ from seqloom.text import PLACEHOLDER
 _SAMPLE = 2000  # texts per side
 _LEAST = 40  # bytes; shorter texts are not recognised reliably
 _HEAD = 300  # characters given to the recogniser
-_TELL_EVERY = 1000  # pairs
+_REPORT_EVERY = 1000  # pairs
 
 
 class Lengths(NamedTuple):
@@ -73,7 +73,7 @@ class _Sample:
 
 
 def measure(
-    folder: Path, directions: Sequence[Direction], tell: Callable[[int], None] = lambda done: None
+    folder: Path, directions: Sequence[Direction], report: Callable[[int], None] = lambda done: None
 ) -> Statistics:
     """Return the statistics of the training split in a folder.
 
@@ -90,8 +90,8 @@ def measure(
             characters[side][len(text)] += 1
             samples[side].offer(" ".join(PLACEHOLDER.sub(" ", text).split())[:_HEAD], by_name[pair.direction][side])
         ratios += len(pair.target) / len(pair.source)
-        if pairs % _TELL_EVERY == 0:
-            tell(pairs)
+        if pairs % _REPORT_EVERY == 0:
+            report(pairs)
     shares = {side: _recognised(sample) for side, sample in zip(("source", "target"), samples, strict=True)}
     return Statistics(
         {side: _lengths(counts) for side, counts in zip(("source", "target"), words, strict=True)},

@@ -18,8 +18,8 @@ from seqloom.formats.encoding import TextFile
 from seqloom.formats.inline import (
     Code,
     Content,
-    How,
-    Rules,
+    InlineRules,
+    Role,
     codes,
     is_placeholder,
     is_plain,
@@ -171,8 +171,8 @@ def _escaped(text: str, encoding: str) -> str:
     return escape(_SPACES.sub(lambda match: " " + r"\u0020" * (len(match[0]) - 1), text), encoding)
 
 
-def _how(element: Element) -> How:
-    return "alone" if element.name == "g" else "around"
+def _role(element: Element) -> Role:
+    return "standalone" if element.name == "g" else "paired"
 
 
 def _spelling(element: Element) -> str:
@@ -184,4 +184,4 @@ def _spelling(element: Element) -> str:
     return tag if is_placeholder(tag) else ""
 
 
-_RULES = Rules(_how, lambda element: "", lambda element: (), _spelling)
+_RULES = InlineRules(_role, lambda element: "", lambda element: (), _spelling)

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from seqloom.errors import FormatError
-from seqloom.formats.code_units import HALF, SURROGATE, escaped_units, joined, shown
+from seqloom.formats.code_units import LONE_SURROGATE, SURROGATE, escaped_units, joined, without_surrogates
+from seqloom.formats.duplicate_keys import keep_last
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.pieces import Options, Piece, Skip, Unit
-from seqloom.formats.repeats import last_of_each
 
 _GAP = re.compile(r"(?:\s++|//[^\n\r]*+|/\*(?:[^*]++|\*(?!/))*+\*/)*+")
 _TEXT = re.compile(
@@ -40,7 +40,7 @@ def read_apple_strings(file: TextFile, options: Options) -> Iterator[Piece]:
         raise FormatError(
             f"{file.where}: XML and binary property lists are not supported; convert the file to text .strings"
         )
-    return last_of_each(lambda: _pieces(text, file))
+    return keep_last(lambda: _pieces(text, file))
 
 
 def _pieces(text: str, file: TextFile) -> Iterator[Piece]:
@@ -68,7 +68,7 @@ def _pieces(text: str, file: TextFile) -> Iterator[Piece]:
         source = _unescaped(value[0])
         yield text[copied:start]
         if SURROGATE.search(source):
-            yield Skip(text[start:end], HALF, line, shown(source))
+            yield Skip(text[start:end], LONE_SURROGATE, line, without_surrogates(source))
         else:
             yield Unit(text[start:end], _unescaped(key[0]), source, None, line, put)
         copied = end
@@ -93,10 +93,10 @@ def _fault(text: str, place: int, where: str, what: str) -> FormatError:
 def _unescaped(raw: str) -> str:
     if raw[0] not in "\"'":
         return raw
-    return joined(_ESCAPE.sub(_meant, raw[1:-1])) if "\\" in raw else raw[1:-1]
+    return joined(_ESCAPE.sub(_decoded, raw[1:-1])) if "\\" in raw else raw[1:-1]
 
 
-def _meant(escape: re.Match[str]) -> str:
+def _decoded(escape: re.Match[str]) -> str:
     if escape[1] is not None:
         return chr(int(escape[1], 16))
     if escape[2] is not None:

@@ -3,7 +3,7 @@
 import re
 
 SURROGATE = re.compile("[\ud800-\udfff]")
-HALF = "half a character (lone surrogate)"
+LONE_SURROGATE = "half a character (lone surrogate)"
 """The reason for skipping a text with an unpaired surrogate."""
 
 
@@ -20,6 +20,6 @@ def escaped_units(character: str, form: str) -> str:
     return "".join(form.format(int.from_bytes(units[at : at + 2], "big")) for at in range(0, len(units), 2))
 
 
-def shown(text: str) -> str:
+def without_surrogates(text: str) -> str:
     """Return `text` with lone surrogates replaced by U+FFFD, so that it can be printed."""
     return SURROGATE.sub("\ufffd", text)

@@ -61,10 +61,10 @@ class TextFile:
         elif self.bom:
             self.encoding = _BOMS[self.bom]
         elif encoding is not None:
-            self.encoding = self.known(encoding, "the setting `encoding`")
+            self.encoding = self.supported_encoding(encoding, "the setting `encoding`")
         else:
-            named = _zeros(head) or named
-            self.encoding = "utf-8" if named is None else self.known(named, "the file")
+            named = _utf16_without_bom(head) or named
+            self.encoding = "utf-8" if named is None else self.supported_encoding(named, "the file")
 
     def blocks(self) -> Iterator[str]:
         """Yield the text in blocks, without the byte order mark and with line ends unchanged.
@@ -145,7 +145,7 @@ class TextFile:
                 ) from error
         yield encoder.encode("", final=True)
 
-    def known(self, name: str, who: str) -> str:
+    def supported_encoding(self, name: str, who: str) -> str:
         """Return Python's name for the encoding that `who` names. Raises `FormatError` if it is not a text encoding."""
         try:
             "".encode(name)  # fails for codecs that are not text encodings, such as zip
@@ -165,7 +165,7 @@ class TextFile:
         begin = max(error.start - 20, content.rfind(b"\n", 0, error.start) + 1)
         sample = content[begin : error.start + 20].splitlines()[0]
         bad = content[error.start : max(error.end, error.start + 1)][:8].hex(" ")
-        likely = _likely(content, error.start)
+        likely = _likely_encoding(content, error.start)
         hint = ""
         if likely is not None:
             read = sample.decode(likely, "replace")
@@ -203,7 +203,7 @@ class _Content:
             raise FormatError(f"{self._where}: the gzip is truncated or corrupt: {error}") from error
 
 
-def _zeros(head: bytes) -> str | None:
+def _utf16_without_bom(head: bytes) -> str | None:
     """Detect UTF-16 without a byte order mark: in mostly Latin text nearly every other byte is zero."""
     pairs = len(head) // 2
     if pairs < 2 or (len(head) < BLOCK and len(head) % 2):
@@ -214,7 +214,7 @@ def _zeros(head: bytes) -> str | None:
     return "utf-16-be" if even > 0.4 and odd < 0.05 else None
 
 
-def _likely(content: bytes, bad: int) -> str | None:
+def _likely_encoding(content: bytes, bad: int) -> str | None:
     """Guess the encoding around an invalid byte, for the error message only."""
     sample = content[max(0, bad - 4096) : bad + 4096]
     high = sum(byte > 0x7F for byte in sample)

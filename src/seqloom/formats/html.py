@@ -15,7 +15,7 @@ from functools import partial
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.html_tokens import Attribute, Token, read_tokens
 from seqloom.formats.inline import Code, Content, codes, is_placeholder, label, put_codes, shown
-from seqloom.formats.pieces import Options, Piece, Unit, Within
+from seqloom.formats.pieces import Options, Piece, TagAttributes, Unit
 from seqloom.formats.xml import declared_encoding, escape
 
 _MOST_PARTS = 2_000  # texts and tags per unit; a longer one is split
@@ -178,7 +178,7 @@ class _Reader:
             self._leave_alone(token)
         elif token.kind == "other":
             if self._text.startswith("<?", token.begin):
-                self._add(token, Code("alone", self._text[token.begin : token.end]))
+                self._add(token, Code("standalone", self._text[token.begin : token.end]))
         elif token.kind == "text":
             self._block.append((token, None))
         elif token.kind == "start" and (token.name in _KEPT or self._is_kept(token)):
@@ -207,7 +207,7 @@ class _Reader:
             return
         if self._kept_from >= 0:
             whole = token._replace(begin=self._kept_from, attributes=())
-            self._add(whole, Code("alone", self._text[whole.begin : whole.end]))
+            self._add(whole, Code("standalone", self._text[whole.begin : whole.end]))
         self._kept = ""
 
     def _inline(self, token: Token) -> None:
@@ -231,7 +231,7 @@ class _Reader:
 
     def _code(self, token: Token) -> Code:
         spelling = f"<{token.name}>" if token.name in _VOID else ""
-        return Code("alone", self._text[token.begin : token.end], (), spelling if is_placeholder(spelling) else "")
+        return Code("standalone", self._text[token.begin : token.end], (), spelling if is_placeholder(spelling) else "")
 
     def _add(self, token: Token, code: Code) -> None:
         self._block.append((token, code))
@@ -270,7 +270,7 @@ class _Reader:
     def _unit(self, content: Content, block: list[tuple[Token, Code | None]], begin: int, end: int) -> Iterator[Piece]:
         yield self._text[self.place : begin]
         self.place, line = end, self._line_of(begin)
-        within = []
+        tags = []
         for token, _ in block:
             if token.kind != "start":
                 continue
@@ -282,8 +282,8 @@ class _Reader:
             if parts:
                 tag = self._text[token.begin : token.end]
                 keys = tuple(key for _, _, key, _ in parts)
-                within.append(
-                    Within(tag, keys, partial(_put_attributes, tag=tag, parts=parts, encoding=self._encoding))
+                tags.append(
+                    TagAttributes(tag, keys, partial(_put_attributes, tag=tag, parts=parts, encoding=self._encoding))
                 )
         label(content)
         put = partial(_put, own=codes(content), encoding=self._encoding)
@@ -294,7 +294,7 @@ class _Reader:
             None,
             line,
             put,
-            within=tuple(within),
+            tag_attributes=tuple(tags),
         )
 
     def _attributes(self, token: Token) -> Iterator[Piece]:

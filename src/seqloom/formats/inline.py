@@ -22,15 +22,15 @@ _LONGEST_SPELLING = 100
 _TAG = re.compile(r"<[A-Za-z][A-Za-z0-9]*>")
 _NUMBERED = re.compile(r"</?[gx](\d{1,9})/?>")
 
-How = Literal["alone", "open", "close", "around", "through", "without"]
+Role = Literal["standalone", "open", "close", "paired", "transparent", "ignored"]
 """How an element is read: a standalone code, the opening or closing code of a pair, a pair of tags around text, text
 without its tags, or not at all."""
 
 
-class Rules(NamedTuple):
+class InlineRules(NamedTuple):
     """How a format writes inline codes."""
 
-    how: Callable[[Element], How]
+    role: Callable[[Element], Role]
     pair: Callable[[Element], str]  # an id shared by an opening code and its closing code
     keys: Callable[[Element], tuple[str, ...]]  # ids shared with the same code in the other language
     spelling: Callable[[Element], str]  # the placeholder that the file declares; empty if none
@@ -40,7 +40,7 @@ class Rules(NamedTuple):
 class Code:
     """A standalone inline code, or one of a pair."""
 
-    shape: Literal["open", "close", "alone"]
+    shape: Literal["open", "close", "standalone"]
     raw: str
     keys: tuple[str, ...] = ()
     spelling: str = ""
@@ -52,7 +52,7 @@ class Code:
 Content = list[str | Code]
 
 
-def read_content(tree: Tree, element: Element, rules: Rules) -> Content:
+def read_content(tree: Tree, element: Element, rules: InlineRules) -> Content:
     """Return the texts and codes within an element, in order."""
     found: Content = []
     waiting: dict[str, Code] = {}
@@ -68,7 +68,7 @@ def read_content(tree: Tree, element: Element, rules: Rules) -> Content:
         found.append(code)
     for each in found:
         if isinstance(each, Code) and each.partner is None:
-            each.shape = "alone"
+            each.shape = "standalone"
     return found
 
 
@@ -117,21 +117,21 @@ def is_placeholder(spelling: str) -> bool:
     return len(spelling) <= _LONGEST_SPELLING and PLACEHOLDER.fullmatch(spelling) is not None
 
 
-def _parts(tree: Tree, element: Element, rules: Rules) -> Iterator[str | Code | tuple[Code, str]]:
+def _parts(tree: Tree, element: Element, rules: InlineRules) -> Iterator[str | Code | tuple[Code, str]]:
     for child in element.children:
         if isinstance(child, str):
             yield child
             continue
-        how = rules.how(child)
+        role = rules.role(child)
         keys = rules.keys(child)
-        match how:
-            case "alone":
-                yield Code("alone", tree.cut(child.begin, child.end), keys, rules.spelling(child))
+        match role:
+            case "standalone":
+                yield Code("standalone", tree.cut(child.begin, child.end), keys, rules.spelling(child))
             case "open" | "close":
-                yield Code(how, tree.cut(child.begin, child.end), keys), rules.pair(child)
-            case "around" if child.inner == child.end:  # an empty-element tag
-                yield Code("alone", tree.cut(child.begin, child.end), keys, rules.spelling(child))
-            case "around":
+                yield Code(role, tree.cut(child.begin, child.end), keys), rules.pair(child)
+            case "paired" if child.inner == child.end:  # an empty-element tag
+                yield Code("standalone", tree.cut(child.begin, child.end), keys, rules.spelling(child))
+            case "paired":
                 spelling = rules.spelling(child)
                 opening = Code("open", tree.cut(child.begin, child.inner), keys, spelling, nested=True)
                 closing = Code("close", tree.cut(child.close, child.end), nested=True, partner=opening)
@@ -139,9 +139,9 @@ def _parts(tree: Tree, element: Element, rules: Rules) -> Iterator[str | Code | 
                 yield opening
                 yield from _parts(tree, child, rules)
                 yield closing
-            case "through":
+            case "transparent":
                 yield from _parts(tree, child, rules)
-            case "without":
+            case "ignored":
                 pass
 
 

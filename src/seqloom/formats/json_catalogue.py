@@ -11,11 +11,11 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from seqloom.errors import FormatError
-from seqloom.formats.code_units import HALF, SURROGATE, escaped_units, shown
+from seqloom.formats.code_units import LONE_SURROGATE, SURROGATE, escaped_units, without_surrogates
+from seqloom.formats.duplicate_keys import keep_last
 from seqloom.formats.encoding import TextFile
-from seqloom.formats.paths import MOST_NESTED, below
+from seqloom.formats.key_paths import MOST_NESTED, child_path
 from seqloom.formats.pieces import Options, Piece, Skip, Unit
-from seqloom.formats.repeats import last_of_each
 
 _DECODER = json.JSONDecoder()
 _SMALL = 1 << 16  # characters; up to this size, duplicate keys are detected with json.loads, which needs more memory
@@ -40,7 +40,7 @@ def read_json_catalogue(file: TextFile, options: Options) -> Iterator[Piece]:
     escaped = text.isascii() and "\\u" in text
     if len(text) < _SMALL and not _repeats_a_key(text):
         return _Scanner(text, file.where, escaped).pieces()
-    return last_of_each(lambda: _Scanner(text, file.where, escaped).pieces())
+    return keep_last(lambda: _Scanner(text, file.where, escaped).pieces())
 
 
 def _repeats_a_key(text: str) -> bool:
@@ -89,7 +89,7 @@ class _Scanner:
                     start, place = member.start(2) - 1, member.end()
                     yield text[copied:start]
                     copied = member.end(2) + 1
-                    yield self._unit(text[start:copied], below(parent, member[1], self._where), member[2], start)
+                    yield self._unit(text[start:copied], child_path(parent, member[1], self._where), member[2], start)
                     if member[3] == "}":
                         levels.pop()
                         break
@@ -153,7 +153,7 @@ class _Scanner:
         colon = _COLON.match(self._text, end)
         if colon is None:
             raise self._fault(self._skip(end), "expected a colon")
-        return colon.end(), below(parent, key, self._where)
+        return colon.end(), child_path(parent, key, self._where)
 
     def _string(self, place: int) -> tuple[str, int]:
         try:
@@ -170,7 +170,7 @@ class _Scanner:
         self._line += self._text.count("\n", self._counted, place)
         self._counted = place
         if "\\" in raw and SURROGATE.search(value):
-            return Skip(raw, HALF, self._line, shown(value))
+            return Skip(raw, LONE_SURROGATE, self._line, without_surrogates(value))
         return Unit(raw, path, value, None, self._line, self._put, other=_other(path))
 
     def _fault(self, place: int, what: str) -> FormatError:

@@ -85,14 +85,14 @@ class _Parser:
             case "entity":
                 self._add(html.unescape(raw))
             case "address":
-                self._found.append(Code("alone", raw, (raw,)))
+                self._found.append(Code("standalone", raw, (raw,)))
             case "ticks":
                 end = self._after_code(part.end(), len(raw))
                 if end is None:
                     self._add(raw)
                 else:
                     span = self._text[part.start() : end]
-                    self._found.append(Code("alone", span, (span,)))
+                    self._found.append(Code("standalone", span, (span,)))
                     return end
             case "comment":
                 end = self._text.find("-->", part.end()) if self._comments else -1
@@ -100,7 +100,7 @@ class _Parser:
                 if end < 0:
                     self._add(raw)
                 else:
-                    self._found.append(Code("alone", self._text[part.start() : end + 3]))
+                    self._found.append(Code("standalone", self._text[part.start() : end + 3]))
                     return end + 3
             case "tag":
                 self._tag(raw)
@@ -119,9 +119,9 @@ class _Parser:
         name = found[1].lower() if found else ""
         if raw.startswith("</"):
             if not self._pop(f"<{name}", Code("close", raw)):
-                self._found.append(Code("alone", raw))
+                self._found.append(Code("standalone", raw))
         elif name in _VOID or raw.endswith("/>"):
-            self._found.append(Code("alone", raw, spelling=f"<{name}>"))
+            self._found.append(Code("standalone", raw, spelling=f"<{name}>"))
         else:
             self._push(f"<{name}", Code("open", raw, spelling=f"<{name}>"))
 
@@ -181,7 +181,7 @@ class _Parser:
         for each in self._found:
             if isinstance(each, Code) and each.shape == "open" and each.partner is None:
                 if each.raw[0] == "<":
-                    each.shape, each.nested = "alone", False
+                    each.shape, each.nested = "standalone", False
                 else:
                     each = each.raw
             if isinstance(each, str):

@@ -13,7 +13,7 @@ import numpy as np
 
 from seqloom.errors import FormatError
 from seqloom.formats.encoding import TextFile
-from seqloom.formats.messages import Message, survey
+from seqloom.formats.gettext_messages import Message, summarise
 from seqloom.formats.pieces import Options, Piece, Skip, Unit
 from seqloom.formats.po import charset_of
 
@@ -33,14 +33,14 @@ def read_mo(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
         FormatError: the file is truncated, its texts overlap too much, or a text is invalid in the file's charset.
     """
     content = text.encode("latin-1")
-    catalogue, forms = survey(message for _, message in _messages(content, file))
+    catalogue, forms = summarise(message for _, message in _messages(content, file))
     yield text
     yield from catalogue.notices(options, forms)
     for number, message in _messages(content, file):
-        if not message.one and message.context is None:
+        if not message.msgid and message.context is None:
             continue
         if catalogue.is_id(message):
-            yield Skip("", "symbolic id", number, message.one)
+            yield Skip("", "symbolic id", number, message.msgid)
             continue
         for form, target in message.forms.items():
             put = partial(_refuse, file.where)
@@ -122,7 +122,7 @@ def _messages(content: bytes, file: TextFile) -> Iterator[tuple[int, Message]]:
 
 
 def _encoding(header: bytes, file: TextFile) -> str:
-    return file.known(file.setting or charset_of(header) or "utf-8", "the header")
+    return file.supported_encoding(file.setting or charset_of(header) or "utf-8", "the header")
 
 
 def _encoded(text: str, encoding: str, where: str) -> bytes:

@@ -33,10 +33,10 @@ class Unit:
     flags: tuple[Flag, ...] = ()
     # Plural forms only: key of the text's form `other`, the fallback for languages without this form.
     other: str = ""
-    within: tuple["Within", ...] = ()
+    tag_attributes: tuple["TagAttributes", ...] = ()
 
 
-class Within(NamedTuple):
+class TagAttributes(NamedTuple):
     """A tag inside a unit with translatable attributes, which precede it as units with an empty `raw`."""
 
     raw: str
@@ -61,7 +61,7 @@ class Notice(NamedTuple):
     raw: str = ""
 
 
-class Frame(NamedTuple):
+class ConditionalText(NamedTuple):
     """Text around units that changes when one of them is translated, such as the tags of a missing target."""
 
     raw: str
@@ -69,7 +69,7 @@ class Frame(NamedTuple):
     keys: tuple[str, ...]  # of the units
 
 
-Piece = str | Unit | Skip | Notice | Frame
+Piece = str | Unit | Skip | Notice | ConditionalText
 """A str is copied unchanged."""
 
 
@@ -95,11 +95,11 @@ def write(pieces: Iterable[Piece], translations: Mapping[str, str]) -> Iterator[
                 yield piece
             case Unit(key=key):
                 text = piece.put(translations[key]) if key in translations else piece.raw
-                for tag in piece.within:
+                for tag in piece.tag_attributes:
                     if any(key in translations for key in tag.keys):
                         text = text.replace(tag.raw, tag.put(translations), 1)
                 yield text
-            case Frame() if any(key in translations for key in piece.keys):
+            case ConditionalText() if any(key in translations for key in piece.keys):
                 yield piece.changed
             case _:
                 yield piece.raw

@@ -102,15 +102,13 @@ class _Parser:
 
     def _choice(self) -> _Value:
         self._deeper()
-        test = self._binary(0)
+        value = self._binary(0)
         if self._next("?"):
             yes = self._choice()
             if not self._next(":"):
                 raise ValueError("a ? without :")
             no = self._choice()
-            value: _Value = lambda n: yes(n) if test(n) else no(n)  # noqa: E731
-        else:
-            value = test
+            value = _conditional(value, yes, no)
         self._nested -= 1
         return value
 
@@ -144,6 +142,10 @@ class _Parser:
             return lambda n: n
         number = int(token)  # raises ValueError for an operator
         return lambda n: number
+
+
+def _conditional(test: _Value, yes: _Value, no: _Value) -> _Value:
+    return lambda n: yes(n) if test(n) else no(n)
 
 
 def _applied(apply: Callable[[int, int], int], left: _Value, right: _Value) -> _Value:

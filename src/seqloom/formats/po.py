@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from seqloom.errors import FormatError
 from seqloom.formats.encoding import TextFile
-from seqloom.formats.messages import Message, survey
+from seqloom.formats.gettext_messages import Message, summarise
 from seqloom.formats.pieces import Flag, Options, Piece, Skip, Unit
 
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -60,7 +60,7 @@ def read_po(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
         FormatError: a line has invalid syntax, or a message has no msgstr.
     """
     reader = _Reader(text, file)
-    catalogue, forms = survey(
+    catalogue, forms = summarise(
         each.message() for each in reader.entries() if isinstance(each, _Entry) and not each.obsolete
     )
     yield from catalogue.notices(options, forms)
@@ -70,14 +70,14 @@ def read_po(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
             yield each
             continue
         message = each.message()
-        if not message.one and message.context is None:
+        if not message.msgid and message.context is None:
             headers += not each.obsolete
             if headers > 1 and not each.obsolete:
                 yield Skip(each.raw, "second header", each.line)
             else:
                 yield each.raw
         elif catalogue.is_id(message):
-            yield Skip(each.raw, "symbolic id", each.line, message.one)
+            yield Skip(each.raw, "symbolic id", each.line, message.msgid)
         else:
             yield from each.pieces(message, {form: catalogue.source(message, form) for form in message.forms})
 
@@ -143,7 +143,7 @@ class _Entry:
             key, target = message.key(each.form), message.forms[each.form] or None
             put = partial(_put, style=self.style, comment="#~ " if self.obsolete else "")
             if self.fuzzy and not end:
-                put = partial(_put_certain, before=before, put=put)
+                put = partial(_put_without_fuzzy, before=before, put=put)
                 start = 0
             else:
                 yield before
@@ -167,9 +167,9 @@ class _Entry:
 
     def _unescaped(self, text: str) -> str:
         text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\t", "\t")
-        return _ESCAPE.sub(self._meant, text) if "\\" in text else text
+        return _ESCAPE.sub(self._decoded, text) if "\\" in text else text
 
-    def _meant(self, escape: re.Match[str]) -> str:
+    def _decoded(self, escape: re.Match[str]) -> str:
         if escape[2] is not None:
             return _NAMED.get(escape[2], escape[0])
         codes = _BYTE.finditer(escape[0])
@@ -331,7 +331,7 @@ def _wrapped(line: str) -> Iterator[str]:
         yield part
 
 
-def _put_certain(translation: str, before: str, put: "partial[str]") -> str:
+def _put_without_fuzzy(translation: str, before: str, put: "partial[str]") -> str:
     """The same for the first form of a fuzzy entry, without the flag `fuzzy` and previous texts (`#|`)."""
     kept = []
     for line in _lines(before):

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from seqloom.errors import FormatError
-from seqloom.formats.code_units import HALF, SURROGATE, escaped_units, joined, shown
+from seqloom.formats.code_units import LONE_SURROGATE, SURROGATE, escaped_units, joined, without_surrogates
+from seqloom.formats.duplicate_keys import keep_last
 from seqloom.formats.encoding import BLOCK, TextFile
 from seqloom.formats.pieces import Notice, Options, Piece, Skip, Unit
-from seqloom.formats.repeats import last_of_each
 
 _GOES_ON = r"\\(?:\r\n|[\r\n])[ \t\f]*+"
 _ESCAPED = rf"(?:{_GOES_ON}|\\[^\r\n]|\\\Z)"
@@ -52,7 +52,7 @@ def read_properties(file: TextFile, options: Options) -> Iterator[Piece]:
         line = _ends(text, 0, found.start()) + 1
         yield Notice(line, f"contains the control character {found[0]!r} in Latin-1: `encoding: cp1252` may be right")
     direct = "ascii" if text.isascii() else file.encoding
-    yield from last_of_each(lambda: _pieces(text, file.where, direct))
+    yield from keep_last(lambda: _pieces(text, file.where, direct))
 
 
 def _pieces(text: str, where: str, direct: str) -> Iterator[Piece]:
@@ -71,7 +71,7 @@ def _pieces(text: str, where: str, direct: str) -> Iterator[Piece]:
             begin, place = place, found.end()
             copied = place
             if not source.isascii() and SURROGATE.search(source):
-                yield Skip(found["text"], HALF, line, shown(source))
+                yield Skip(found["text"], LONE_SURROGATE, line, without_surrogates(source))
             else:
                 yield Unit(found["text"], key, source, None, line, put if found["sign"] else put_behind_sign)
             line += _ends(text, begin, place)
@@ -88,7 +88,7 @@ def _ends(text: str, begin: int, end: int) -> int:
 
 
 def _unescaped(raw: str, where: str, line: int) -> str:
-    def meant(found: re.Match[str]) -> str:
+    def decoded(found: re.Match[str]) -> str:
         if found[1] is not None:
             return chr(int(found[1], 16))
         if found[2] is None:
@@ -97,7 +97,7 @@ def _unescaped(raw: str, where: str, line: int) -> str:
             raise FormatError(f"{where}: line {line}: \\u needs four hexadecimal digits: {raw[found.start() :][:6]!r}")
         return _NAMED.get(found[2], found[2])
 
-    return _ESCAPE.sub(meant, raw)
+    return _ESCAPE.sub(decoded, raw)
 
 
 def _put(translation: str, direct: str, sign: str) -> str:

@@ -19,13 +19,14 @@ from typing import NamedTuple
 
 from seqloom.errors import FormatError
 from seqloom.formats.encoding import TextFile
-from seqloom.formats.inline import Code, How, Rules, codes, is_plain, label, put_codes, read_content, shown
+from seqloom.formats.inline import Code, InlineRules, Role, codes, is_plain, label, put_codes, read_content, shown
 from seqloom.formats.language_tags import matches
 from seqloom.formats.pieces import Flag, Options, Piece, Skip, Unit
 from seqloom.formats.xml import Element, End, Start, Tree, escape, filled, read_xml
 
-_HOW: dict[str, How] = {
-    "bpt": "open", "ept": "close", "hi": "through", "it": "alone", "ph": "alone", "sub": "without", "ut": "alone"
+_ROLES: dict[str, Role] = {
+    "bpt": "open", "ept": "close", "hi": "transparent", "it": "standalone", "ph": "standalone", "sub": "ignored",
+    "ut": "standalone"
 }  # fmt: skip
 _NO = ("", "0", "false", "no")
 
@@ -164,4 +165,6 @@ def _spelling(element: Element) -> str:
     return text if element.name == "ph" and is_plain(text) else ""
 
 
-RULES = Rules(lambda element: _HOW.get(element.name, "around"), lambda element: element.get("i"), _keys, _spelling)
+RULES = InlineRules(
+    lambda element: _ROLES.get(element.name, "paired"), lambda element: element.get("i"), _keys, _spelling
+)

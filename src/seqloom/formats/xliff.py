@@ -20,7 +20,7 @@ from seqloom.formats.encoding import TextFile
 from seqloom.formats.pieces import Notice, Options, Piece
 from seqloom.formats.xliff_1 import read_unit_1
 from seqloom.formats.xliff_2 import read_unit_2
-from seqloom.formats.xliff_parts import Place
+from seqloom.formats.xliff_parts import UnitContext
 from seqloom.formats.xml import Element, End, Start, Tree, read_xml
 
 
@@ -53,7 +53,7 @@ def read_xliff(file: TextFile, options: Options) -> Iterator[Piece]:
                 number += 1
                 unit = read_unit_2 if version.startswith("2") else read_unit_1
                 own = root.attributes.get("translate", "yes" if scope.translate else "no")
-                place = Place(
+                context = UnitContext(
                     f"{number}:{root.get('id')}",
                     (scope.source, scope.target),
                     scope.document,
@@ -61,7 +61,7 @@ def read_xliff(file: TextFile, options: Options) -> Iterator[Piece]:
                     file.encoding,
                     options.direction.target,
                 )
-                yield from unit(event, place)
+                yield from unit(event, context)
             case raw:
                 yield raw
 

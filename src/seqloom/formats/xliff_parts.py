@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from seqloom.formats.inline import (
     Content,
-    Rules,
+    InlineRules,
     codes,
     is_placeholder,
     is_plain,
@@ -22,7 +22,7 @@ from seqloom.formats.pieces import Flag, Piece, Unit
 from seqloom.formats.xml import Element, Tree, attribute, escape
 
 
-class Place(NamedTuple):
+class UnitContext(NamedTuple):
     """What the surrounding document determines about a unit."""
 
     key: str
@@ -34,66 +34,66 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class SegmentTexts:
     """The source and target of one segment, ready to become a unit."""
 
     source: Content
     target: Content | None
-    write: Callable[[str], str]
+    write: Callable[[str], str]  # escapes a translation and puts its codes in
+
+    def unit(self, context: UnitContext, raw: str, tags: tuple[str, str], line: int, flags: Sequence[Flag]) -> Unit:
+        """Return the unit; its `put` writes the translation between the tags."""
+        target = "" if self.target is None else shown(self.target)
+        marked: tuple[Flag, ...] = ("untranslatable",) if context.untranslatable else ()
+        return Unit(
+            raw,
+            context.key,
+            shown(self.source),
+            target if target.strip() else None,
+            line,
+            partial(_put_between, tags=tags, write=self.write),
+            context.languages,
+            context.document,
+            tuple(dict.fromkeys((*marked, *flags))),
+        )
 
 
-def read_texts(tree: Tree, source: Element, target: Element | None, rules: Rules, encoding: str) -> Texts:
+def read_texts(tree: Tree, source: Element, target: Element | None, rules: InlineRules, encoding: str) -> SegmentTexts:
     """Read two elements, using the same placeholders on both sides."""
     left = read_content(tree, source, rules)
     right = None if target is None else read_content(tree, target, rules)
     further = label(left, right)
     write = partial(put_codes, own=codes(left), further=further, escape=partial(escape, encoding=encoding))
-    return Texts(left, right, write)
+    return SegmentTexts(left, right, write)
 
 
-def as_unit(texts: Texts, place: Place, raw: str, put: Callable[[str], str], line: int, flags: Sequence[Flag]) -> Unit:
-    """Return a unit for the two texts."""
-    target = "" if texts.target is None else shown(texts.target)
-    marked: tuple[Flag, ...] = ("untranslatable",) if place.untranslatable else ()
-    return Unit(
-        raw,
-        place.key,
-        shown(texts.source),
-        target if target.strip() else None,
-        line,
-        put,
-        place.languages,
-        place.document,
-        tuple(dict.fromkeys((*marked, *flags))),
-    )
-
-
-def languages(place: Place, source: Element, target: Element | None) -> tuple[str, str]:
+def languages(context: UnitContext, source: Element, target: Element | None) -> tuple[str, str]:
     """Return the languages that the elements declare, else those of the file."""
     own = "" if target is None else target.get("xml:lang")
-    return source.get("xml:lang") or place.languages[0], own or place.languages[1]
+    return source.get("xml:lang") or context.languages[0], own or context.languages[1]
 
 
-def target_tags(tree: Tree, source: Element, place: Place, state: str | None) -> tuple[str, str]:
-    """Return the tags of a new target, with the namespace prefix of the source's tags."""
+def new_target(
+    tree: Tree, parent: Element, sibling: Element, source: Element, context: UnitContext, state: str | None
+) -> tuple[str, str]:
+    """Return the tags of a new target after `sibling`, indented like it, with the namespace prefix of the source."""
     name = re.split(r"[\s/>]", tree.cut(source.begin, source.inner)[1:], maxsplit=1)[0]
     name = name.removesuffix("source").removesuffix("seg-") + "target"
     tag = attribute(f"<{name}>", "state", state)
-    if not place.languages[1]:
-        tag = attribute(tag, "xml:lang", place.wanted)
-    return tag, f"</{name}>"
+    if not context.languages[1]:
+        tag = attribute(tag, "xml:lang", context.wanted)
+    return _indent(tree, parent, sibling) + tag, f"</{name}>"
 
 
-def indent(tree: Tree, root: Element, source: Element) -> str:
-    """Return the white space before the source, which a target inserted below it repeats."""
-    end = max((each.end for each in root.elements() if each.end <= source.begin), default=root.inner)
-    before = tree.cut(end, source.begin)
+def _indent(tree: Tree, parent: Element, child: Element) -> str:
+    """Return the white space before the child."""
+    end = max((each.end for each in parent.elements() if each.end <= child.begin), default=parent.inner)
+    before = tree.cut(end, child.begin)
     return before if before.isspace() else ""
 
 
-def put_between(translation: str, before: str, write: Callable[[str], str], after: str) -> str:
-    """Return a translation between `before` and `after`."""
-    return before + write(translation) + after
+def _put_between(translation: str, tags: tuple[str, str], write: Callable[[str], str]) -> str:
+    return tags[0] + write(translation) + tags[1]
 
 
 def spelled(element: Element, *names: str) -> str:

@@ -13,10 +13,10 @@ from typing import Any
 import yaml
 
 from seqloom.errors import FormatError
+from seqloom.formats.duplicate_keys import keep_last
 from seqloom.formats.encoding import TextFile
-from seqloom.formats.paths import MOST_NESTED, below
+from seqloom.formats.key_paths import MOST_NESTED, child_path
 from seqloom.formats.pieces import Options, Piece, Skip, Unit
-from seqloom.formats.repeats import last_of_each
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the libyaml loader is 20 times as fast
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
@@ -39,7 +39,7 @@ def read_yaml_catalogue(file: TextFile, options: Options) -> Iterator[Piece]:
     """
     text = file.read()
     whole = _one_language(text, file.where)
-    return last_of_each(lambda: _Walk(text, file.where, whole).pieces())
+    return keep_last(lambda: _Walk(text, file.where, whole).pieces())
 
 
 def _events(text: str, where: str) -> Iterator[Any]:
@@ -136,7 +136,7 @@ class _Walk:
         raw = self._text[start:end]
         if not raw or not self._is_text(event):
             return None
-        other = below(level.path, "other", place) if level and name in _PLURALS else ""
+        other = child_path(level.path, "other", place) if level and name in _PLURALS else ""
         put = partial(_put, raw=raw, style=event.style)
         return start, end, Unit(raw, path, event.value, None, self._line, put, other=other)
 
@@ -152,7 +152,7 @@ class _Walk:
             return "" if self._documents < 2 else f"document {self._documents}"
         if self._one_language and len(self._levels) == 1:
             return ""
-        return below(level.path, str(level.position) if level.key is None else level.key, place)
+        return child_path(level.path, str(level.position) if level.key is None else level.key, place)
 
     def _is_text(self, event: Any) -> bool:
         if event.style or event.tag is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from seqloom.corpus.settings import FileSource, GitSource, PackageSource, Source, UrlSource
 from seqloom.corpus.sources.archives import safe_name
-from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, remove, sha256_of
+from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache, remove, sha256_of
 from seqloom.corpus.sources.file import fetch_file
 from seqloom.corpus.sources.git import fetch_git
 from seqloom.corpus.sources.package import fetch_package
@@ -38,8 +38,8 @@ def run(params: Params, listen: Listener) -> None:
         new = Path(name)
         for corpus, source in params.corpora.items():
             kept = (RAW / corpus,)
-            depot = Depot(SCRATCH / "downloads", Path(mirror).expanduser() if mirror else None, kept)
-            _fetch(corpus, source, source.directions(params.languages), new / corpus, depot, listen)
+            cache = DownloadCache(SCRATCH / "downloads", Path(mirror).expanduser() if mirror else None, kept)
+            _fetch(corpus, source, source.directions(params.languages), new / corpus, cache, listen)
         manifest = {corpus: _entry(source, new, corpus) for corpus, source in sorted(params.corpora.items())}
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         (new / _MANIFEST).write_text(text, encoding="utf-8")
@@ -51,18 +51,18 @@ def run(params: Params, listen: Listener) -> None:
 
 
 def _fetch(
-    corpus: str, source: Source, directions: list[Direction], into: Path, depot: Depot, listen: Listener
+    corpus: str, source: Source, directions: list[Direction], into: Path, cache: DownloadCache, listen: Listener
 ) -> None:
     into.mkdir()
     match source:
         case PackageSource():
-            fetch_package(corpus, source, into, depot, listen)
+            fetch_package(corpus, source, into, cache, listen)
         case UrlSource():
-            fetch_url(corpus, source, into, depot, listen)
+            fetch_url(corpus, source, into, cache, listen)
         case FileSource():
             fetch_file(corpus, source, directions, into, listen)
         case GitSource():
-            fetch_git(corpus, source, directions, into, depot, listen)
+            fetch_git(corpus, source, directions, into, cache, listen)
     if not any(path.is_file() for path in into.rglob("*")):
         raise SourceError(f"{corpus}: what was fetched holds no file; see corpora.{corpus} in params.yaml")
 

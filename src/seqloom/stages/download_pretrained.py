@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from seqloom.corpus.sources.depot import copy, remove, sha256_of
+from seqloom.corpus.sources.download_cache import copy, remove, sha256_of
 from seqloom.errors import RegistryError, SourceError
 from seqloom.huggingface import library
 from seqloom.models.hub import fetch_snapshot

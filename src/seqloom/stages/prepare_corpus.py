@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from seqloom.corpus.members import open_members
-from seqloom.corpus.prepare import Reading, prepare
+from seqloom.corpus.prepare import CorpusItem, prepare
 from seqloom.corpus.reading import Remark, read_corpus
 from seqloom.corpus.splits import Split
 from seqloom.params import Params
@@ -29,7 +29,7 @@ def run(params: Params, listen: Listener) -> None:
     with TemporaryDirectory(prefix=".part-", dir=CORPUS) as name:
         new = Path(name)
         forms = params.placeholders.build()
-        counts = prepare(_readings(params), params.languages.directions, params.prepare, new, listen, forms)
+        counts = prepare(_items(params), params.languages.directions, params.prepare, new, listen, forms)
         for split in Split:
             (new / split.file_name).replace(CORPUS / split.file_name)
         metrics = new / CORPUS_METRICS.name
@@ -38,14 +38,12 @@ def run(params: Params, listen: Listener) -> None:
     write_text(CORPUS_REPORT / "index.html", counts.examples.page())
 
 
-def _readings(params: Params) -> Iterator[Reading]:
+def _items(params: Params) -> Iterator[CorpusItem]:
     for corpus, source in params.corpora.items():
         split = None if source.split is None else Split[source.split]
         with open_members(corpus, RAW / corpus) as members:
-            directions = source.directions(params.languages)
-            for direction in directions:
-                for found in read_corpus(members, source, direction, alone=len(directions) == 1):
-                    if isinstance(found, Remark):
-                        _logger.warning(found.message)
-                    else:
-                        yield Reading(corpus, direction, split, found)
+            for direction, found in read_corpus(members, source, source.directions(params.languages)):
+                if isinstance(found, Remark):
+                    _logger.warning(found.message)
+                else:
+                    yield CorpusItem(corpus, direction, split, found)

@@ -3,9 +3,9 @@ import json
 import pytest
 
 from seqloom.corpus.settings import FileSource
-from seqloom.corpus.sources.depot import sha256_of
+from seqloom.corpus.sources.download_cache import sha256_of
 from seqloom.corpus.sources.file import fetch_file
-from seqloom.corpus.watching.file import ask_file
+from seqloom.corpus.watching.file import check_file
 from seqloom.errors import SourceError
 from seqloom.languages import Direction
 from seqloom.progress import ignore
@@ -39,18 +39,18 @@ def test_files_are_new_until_they_are_downloaded(here, path):
         (folder / name).write_text("one\teins\n")
     source = FileSource(kind="file", path=path, format="moses" if "{lang}" in path else "tsv")
     manifest = here / "raw" / "manifest.json"
-    never = ask_file("c", source, EN_DE, manifest)
+    never = check_file("c", source, EN_DE, manifest)
     assert (never.changed, never.known) == (True, None)
     take(here, source)
-    taken = ask_file("c", source, EN_DE, manifest)
+    taken = check_file("c", source, EN_DE, manifest)
     assert (taken.changed, taken.known) == (False, never.found)
     for name in ("de.tsv", "de.txt"):
         (folder / name).write_text("two\tzwei\n")
-    changed = ask_file("c", source, EN_DE, manifest)
+    changed = check_file("c", source, EN_DE, manifest)
     assert (changed.changed, changed.pins) == (True, {})
     assert changed.found != changed.known == never.found
     take(here, source)
-    assert not ask_file("c", source, EN_DE, manifest).changed
+    assert not check_file("c", source, EN_DE, manifest).changed
 
 
 def test_changes_in_a_folder_are_counted(here):
@@ -63,7 +63,7 @@ def test_changes_in_a_folder_are_counted(here):
     (folder / "b.tsv").write_text("other")
     for name in "xy":
         (folder / f"{name}.tsv").write_text(name)
-    assert ask_file("c", source, EN_DE, here / "raw" / "manifest.json").why.endswith("2 new, 1 changed, 1 gone")
+    assert check_file("c", source, EN_DE, here / "raw" / "manifest.json").why.endswith("2 new, 1 changed, 1 gone")
 
 
 def test_a_pinned_file_is_compared_with_its_pin(here):
@@ -72,13 +72,13 @@ def test_a_pinned_file_is_compared_with_its_pin(here):
     pins = {name: sha256_of(here / f"{name}.txt") for name in ("en", "de")}
     both = FileSource(kind="file", path=f"{here}/{{lang}}.txt", format="moses", sha256=pins)
     one = FileSource(kind="file", path=f"{here}/de.txt", format="tsv", sha256=pins["de"])
-    assert not any(ask_file("c", each, EN_DE, here / "none").changed for each in (both, one))
+    assert not any(check_file("c", each, EN_DE, here / "none").changed for each in (both, one))
     (here / "de.txt").write_text("other")
     new = sha256_of(here / "de.txt")
-    assert ask_file("c", one, EN_DE, here / "none").pins == {"sha256": new}
-    assert ask_file("c", both, EN_DE, here / "none").pins == {"sha256": {**pins, "de": new}}
+    assert check_file("c", one, EN_DE, here / "none").pins == {"sha256": new}
+    assert check_file("c", both, EN_DE, here / "none").pins == {"sha256": {**pins, "de": new}}
 
 
 def test_a_missing_file_is_an_error(here):
     with pytest.raises(SourceError, match=r"file not found: data/local/x\.tsv"):
-        ask_file("c", FileSource(kind="file", path="data/local/x.tsv", format="tsv"), EN_DE, here / "none")
+        check_file("c", FileSource(kind="file", path="data/local/x.tsv", format="tsv"), EN_DE, here / "none")

@@ -3,7 +3,7 @@ import zipfile
 import pytest
 
 from seqloom.corpus.settings import PackageSource
-from seqloom.corpus.watching.package import ask_package, newest_allowed
+from seqloom.corpus.watching.package import check_package, newest_allowed
 from seqloom.errors import OfflineError, SourceError
 
 
@@ -35,19 +35,19 @@ def source(version, watch, package="tiny-words"):
 
 
 def test_the_newest_allowed_version_is_found(index):
-    news = ask_package("c", source("1.0", ">=1,<2"))
+    news = check_package("c", source("1.0", ">=1,<2"))
     assert (news.changed, news.known, news.found, news.pins) == (True, "1.0", "1.10", {"version": "1.10"})
 
 
 def test_an_unwatched_package_is_not_looked_up():
-    news = ask_package("c", source("1.0", None), python="/nowhere/python")
+    news = check_package("c", source("1.0", None), python="/nowhere/python")
     assert (news.changed, news.found) == (False, "1.0")
     assert "set `watch`" in news.why
 
 
 def test_an_unknown_package_is_an_error(index):
     with pytest.raises(SourceError, match="no wheel of other; see corpora") as caught:
-        ask_package("c", source("1.0", ">=1", package="other"))
+        check_package("c", source("1.0", ">=1", package="other"))
     assert not isinstance(caught.value, OfflineError)
 
 
@@ -58,7 +58,7 @@ def test_an_unreachable_index_fails_at_once(index, monkeypatch):
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(OfflineError, match="the package index cannot be reached") as caught:
-        ask_package("c", source("1.0", ">=1"))
+        check_package("c", source("1.0", ">=1"))
     assert "secret" not in str(caught.value)
 
 
@@ -71,4 +71,4 @@ def test_the_newest_allowed_version_is_chosen(allowed, found):
 
 
 def test_a_pin_is_never_downgraded(index):
-    assert not ask_package("c", source("2.0", "<2")).changed
+    assert not check_package("c", source("2.0", "<2")).changed

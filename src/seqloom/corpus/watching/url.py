@@ -1,4 +1,4 @@
-"""Update check for http(s) sources by HEAD; only a file that may be new is fetched, into the depot, and hashed.
+"""Update check for http(s) sources by HEAD; only a file that may be new is fetched, into the cache, and hashed.
 
 If a server sends neither ETag nor Last-Modified, only the size can reveal a change, so its file is also hashed once a
 day.
@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import Any
 
 from seqloom.corpus.settings import UrlSource
-from seqloom.corpus.sources.depot import MIRROR_VARIABLE, Depot
-from seqloom.corpus.sources.web import (
-    TRY_AGAIN,
-    BrokenOffError,
-    Pace,
+from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache
+from seqloom.corpus.sources.http_client import (
+    RETRYABLE,
+    InterruptedTransferError,
     RefusedError,
+    TransferLimits,
     UnreachableError,
     UntrustedError,
-    ask,
     file_name,
     number,
+    open_url,
     read_block,
-    shown,
+    without_query,
 )
-from seqloom.corpus.watching.news import Memory, News
+from seqloom.corpus.watching.status import ResponseCache, SourceStatus
 from seqloom.errors import OfflineError, SourceError
 
 _TIMEOUT = 10.0
@@ -39,9 +39,13 @@ _HEAD_REFUSED = {400, 403, 405, 501}  # status codes of servers that refuse HEAD
 _VALIDATORS = ("ETag", "Last-Modified")
 
 
-def ask_url(
-    corpus: str, source: UrlSource, depot: Depot, memory: Memory, clock: Callable[[], float] = time.time
-) -> News:
+def check_url(
+    corpus: str,
+    source: UrlSource,
+    cache: DownloadCache,
+    responses: ResponseCache,
+    clock: Callable[[], float] = time.time,
+) -> SourceStatus:
     """Check whether the file differs from the one that params.yaml pins.
 
     Raises:
@@ -50,18 +54,18 @@ def ask_url(
     """
     headers = _headers(corpus, source)
     name = hashlib.sha256(source.url.encode()).hexdigest()  # the address itself may contain a token
-    entry = memory.recall(name)
+    entry = responses.get(name)
     why = _same(headers, entry, clock())
     if entry is None or why is None:
-        sha256, headers = _fetch(corpus, source, depot)
+        sha256, headers = _fetch(corpus, source, cache)
         entry = {"headers": headers, "sha256": sha256, "hashed": clock()}
-        memory.remember(name, entry)
+        responses.put(name, entry)
         why = "fetched and hashed"
         if not any(headers.get(name) for name in _VALIDATORS):
             why += "; the server sends no ETag and no Last-Modified, so this is repeated daily or when the size changes"
     found = str(entry["sha256"])
     changed = found != source.sha256
-    return News(corpus, "url", changed, source.sha256, found, why, {"sha256": found} if changed else {})
+    return SourceStatus(corpus, "url", changed, source.sha256, found, why, {"sha256": found} if changed else {})
 
 
 def _same(headers: dict[str, Any], entry: dict[str, Any] | None, now: float) -> str | None:
@@ -86,26 +90,30 @@ def _headers(corpus: str, source: UrlSource) -> dict[str, Any]:
             return _told(response)
 
 
-def _fetch(corpus: str, source: UrlSource, depot: Depot) -> tuple[str, dict[str, Any]]:
+def _fetch(corpus: str, source: UrlSource, cache: DownloadCache) -> tuple[str, dict[str, Any]]:
     """Fetch the file to where fetch_url looks for it; return its sha256 and the relevant headers."""
-    depot.downloads.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".watch-", dir=depot.downloads) as name:
+    cache.downloads.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".watch-", dir=cache.downloads) as name:
         part, digest, size = Path(name) / "part", hashlib.sha256(), 0
         with _open(corpus, source, "GET") as response, part.open("wb") as writer:
             headers = _told(response)
             while block := read_block(response, _BLOCK):
                 size += len(block)
                 if size > source.max_bytes:
-                    raise SourceError(f"{corpus}: {shown(source.url)} is larger than max_bytes ({source.max_bytes:,})")
+                    raise SourceError(
+                        f"{corpus}: {without_query(source.url)} is larger than max_bytes ({source.max_bytes:,})"
+                    )
                 digest.update(block)
                 writer.write(block)
         length = number(headers["Content-Length"])
         if length is not None and size < length:
-            raise OfflineError(f"{corpus}: {shown(source.url)}: the transfer ended at {size:,} of {length:,} bytes")
+            raise OfflineError(
+                f"{corpus}: {without_query(source.url)}: the transfer ended at {size:,} of {length:,} bytes"
+            )
         sha256 = digest.hexdigest()
-        shelf = depot.shelf(sha256)
-        shelf.mkdir(parents=True, exist_ok=True)
-        part.replace(shelf / file_name(source.url))
+        folder = cache.folder_of(sha256)
+        folder.mkdir(parents=True, exist_ok=True)
+        part.replace(folder / file_name(source.url))
     return sha256, headers
 
 
@@ -119,21 +127,21 @@ class _HeadRefusedError(Exception):
 
 @contextmanager
 def _open(corpus: str, source: UrlSource, method: str) -> Iterator[http.client.HTTPResponse]:
-    place = shown(source.url)
+    place = without_query(source.url)
     try:
-        pace = Pace(timeout=_TIMEOUT, until=time.monotonic() + _LONGEST)
-        with ask(source.url, method, {}, pace) as response:
+        limits = TransferLimits(timeout=_TIMEOUT, until=time.monotonic() + _LONGEST)
+        with open_url(source.url, method, {}, limits) as response:
             yield response
     except RefusedError as error:
         if method == "HEAD" and error.status in _HEAD_REFUSED:
             raise _HeadRefusedError from error
-        kind = OfflineError if error.status in TRY_AGAIN else SourceError
+        kind = OfflineError if error.status in RETRYABLE else SourceError
         raise kind(f"{corpus}: {place}: {error}; see corpora.{corpus}.url") from error
     except UntrustedError as error:
         raise SourceError(f"{corpus}: {place}: {error}; see corpora.{corpus}.url") from error
     except UnreachableError as error:
         raise OfflineError(f"{corpus}: {place} cannot be reached ({error}); {_WAY_ON}") from error
-    except BrokenOffError as error:
+    except InterruptedTransferError as error:
         raise OfflineError(f"{corpus}: {place}: {error}; {_WAY_ON}") from error
 
 

@@ -18,7 +18,7 @@ import urllib.request
 from email.message import Message
 from typing import IO, Any, NamedTuple
 
-TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
+RETRYABLE = {408, 425, 429, 500, 502, 503, 504}
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _LEAST_QUOTED = "".join(chr(code) for code in range(0x21, 0x7F))  # addresses may already be percent-encoded
 _LONGEST_NAME = 200  # file systems allow 255 bytes, and downloads add suffixes
@@ -27,7 +27,7 @@ _MOST_REDIRECTS = 10
 _VARIABLE = re.compile(r"\$\{(SEQLOOM_[A-Z0-9_]+)\}")
 
 
-class Pace(NamedTuple):
+class TransferLimits(NamedTuple):
     """Limits on how slow a server may be.
 
     `timeout` is in seconds, for a connection or a read. In every `window` seconds of waiting, at least `least` bytes
@@ -48,7 +48,7 @@ class RefusedError(Exception):
         self.status, self.wait = status, wait
 
 
-class BrokenOffError(Exception):
+class InterruptedTransferError(Exception):
     """The transfer was interrupted, was too slow, or was not valid HTTP."""
 
 
@@ -60,14 +60,14 @@ class UntrustedError(Exception):
     """The certificate is not trusted, a redirect is not allowed, or the address is invalid."""
 
 
-def ask(url: str, method: str, headers: dict[str, str], pace: Pace) -> http.client.HTTPResponse:
+def open_url(url: str, method: str, headers: dict[str, str], limits: TransferLimits) -> http.client.HTTPResponse:
     """Send a request and return the response, which the caller closes; read its body with `read_block`.
 
     `${SEQLOOM_NAME}` in the query is replaced from the environment, so that no file needs to contain a token.
 
     Raises:
         RefusedError: the status is an error.
-        BrokenOffError: the connection ended or stalled.
+        InterruptedTransferError: the connection ended or stalled.
         UnreachableError: no connection could be made.
         UntrustedError: the server or a redirect is not trusted, the address is invalid, or a variable in it is not set.
     """
@@ -75,7 +75,7 @@ def ask(url: str, method: str, headers: dict[str, str], pace: Pace) -> http.clie
     url = _filled(url)
     try:
         request = _Request(urllib.parse.quote(url, safe=_LEAST_QUOTED), method=method, headers=sent)
-        response: http.client.HTTPResponse = _opener(pace).open(request, timeout=pace.timeout)
+        response: http.client.HTTPResponse = _opener(limits).open(request, timeout=limits.timeout)
     except urllib.error.HTTPError as error:
         with error:
             raise RefusedError(error.code, str(error.reason), number(error.headers.get("Retry-After")) or 0) from error
@@ -84,16 +84,16 @@ def ask(url: str, method: str, headers: dict[str, str], pace: Pace) -> http.clie
     except (http.client.InvalidURL, ValueError) as error:  # raised for the address, or for a proxy's in the environment
         raise UntrustedError("the address, or that of the proxy, is invalid") from error
     except _BROKEN as error:
-        raise BrokenOffError(_why(error)) from error
+        raise InterruptedTransferError(_why(error)) from error
     return response
 
 
 def read_block(response: http.client.HTTPResponse, size: int) -> bytes:
-    """Return up to `size` bytes of the body as soon as any are available, b"" at the end. Raises `BrokenOffError`."""
+    """Return up to `size` bytes of the body when available, b"" at the end. Raises `InterruptedTransferError`."""
     try:
         return response.read1(size)
     except (*_BROKEN, ValueError) as error:  # ValueError: invalid chunk size
-        raise BrokenOffError(_why(error)) from error
+        raise InterruptedTransferError(_why(error)) from error
 
 
 def number(header: str | None) -> int | None:
@@ -107,7 +107,7 @@ def file_name(url: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]", "_", last).lstrip(".")[-_LONGEST_NAME:] or "download"
 
 
-def shown(url: str) -> str:
+def without_query(url: str) -> str:
     """Return an address without its query, which may contain a token."""
     split = urllib.parse.urlsplit(url)
     return f"{split.scheme}://{split.netloc}{split.path}"
@@ -131,7 +131,7 @@ def _failed(reason: object) -> Exception:
         case ssl.SSLCertVerificationError():
             return UntrustedError(f"certificate not trusted: {reason.verify_message}")
         case ConnectionResetError() | BrokenPipeError():
-            return BrokenOffError(_why(reason))
+            return InterruptedTransferError(_why(reason))
         case OSError() if reason.strerror:
             return UnreachableError(reason.strerror)
     return UnreachableError(str(reason))
@@ -190,8 +190,8 @@ class _Redirects(urllib.request.BaseHandler):
 class _PacedReader(io.RawIOBase):
     """Reads a connection, and gives up if it is too slow."""
 
-    def __init__(self, connection: io.RawIOBase, pace: Pace) -> None:
-        self._connection, self._pace = connection, pace
+    def __init__(self, connection: io.RawIOBase, limits: TransferLimits) -> None:
+        self._connection, self._limits = connection, limits
         self._waited, self._got = 0.0, 0
 
     def readable(self) -> bool:
@@ -203,10 +203,10 @@ class _PacedReader(io.RawIOBase):
         now = time.monotonic()
         self._waited += now - began
         self._got += got
-        if got and now >= self._pace.until:
+        if got and now >= self._limits.until:
             raise _TooSlowError("the whole transfer took too long")
-        if got and self._waited >= self._pace.window:
-            if self._got < self._pace.least:
+        if got and self._waited >= self._limits.window:
+            if self._got < self._limits.least:
                 raise _TooSlowError(f"the transfer is too slow: {self._got:,} bytes in {self._waited:.0f} s")
             self._waited, self._got = 0.0, 0
         return got
@@ -219,47 +219,47 @@ class _PacedReader(io.RawIOBase):
 class _PacedSocket:
     """The part of a socket that http.client.HTTPResponse needs: a buffered reader."""
 
-    def __init__(self, connection: Any, pace: Pace) -> None:
-        self._connection, self._pace = connection, pace
+    def __init__(self, connection: Any, limits: TransferLimits) -> None:
+        self._connection, self._limits = connection, limits
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_PacedReader(self._connection.makefile(mode, buffering=0), self._pace))
+        return io.BufferedReader(_PacedReader(self._connection.makefile(mode, buffering=0), self._limits))
 
 
 class _HttpHandler(urllib.request.HTTPHandler):
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, limits: TransferLimits) -> None:
         super().__init__()
-        self._pace = pace
+        self._limits = limits
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(functools.partial(_connection, http.client.HTTPConnection, self._pace), req)
+        return self.do_open(functools.partial(_connection, http.client.HTTPConnection, self._limits), req)
 
 
 class _HttpsHandler(urllib.request.HTTPSHandler):
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, limits: TransferLimits) -> None:
         super().__init__()
-        self._pace = pace
+        self._limits = limits
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(functools.partial(_connection, http.client.HTTPSConnection, self._pace), req)
+        return self.do_open(functools.partial(_connection, http.client.HTTPSConnection, self._limits), req)
 
 
-def _connection(kind: Any, pace: Pace, host: str, **given: Any) -> http.client.HTTPConnection:
+def _connection(kind: Any, limits: TransferLimits, host: str, **given: Any) -> http.client.HTTPConnection:
     connection: Any = kind(host, **given)
-    connection.response_class = functools.partial(_response, pace)
+    connection.response_class = functools.partial(_response, limits)
     return connection  # type: ignore[no-any-return]
 
 
-def _response(pace: Pace, connection: Any, *given: Any, **named: Any) -> http.client.HTTPResponse:
-    paced: Any = _PacedSocket(connection, pace)
+def _response(limits: TransferLimits, connection: Any, *given: Any, **named: Any) -> http.client.HTTPResponse:
+    paced: Any = _PacedSocket(connection, limits)
     return http.client.HTTPResponse(paced, *given, **named)
 
 
-def _opener(pace: Pace) -> urllib.request.OpenerDirector:
+def _opener(limits: TransferLimits) -> urllib.request.OpenerDirector:
     """Return an opener for http and https only; urllib's default also opens ftp, file and data."""
     opener = urllib.request.OpenerDirector()
     handlers: list[urllib.request.BaseHandler] = [
-        urllib.request.ProxyHandler(), urllib.request.UnknownHandler(), _HttpHandler(pace), _HttpsHandler(pace),
+        urllib.request.ProxyHandler(), urllib.request.UnknownHandler(), _HttpHandler(limits), _HttpsHandler(limits),
         urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor(), _Redirects(),
     ]  # fmt: skip
     for handler in handlers:

@@ -8,7 +8,7 @@ import numpy as np
 from seqloom.formats.pieces import Piece, Skip, Unit
 
 
-def last_of_each(read: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
+def keep_last(read: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
     """Yield the pieces that `read` yields, with all but the last unit of each key turned into skips.
 
     `read` is called twice. Memory holds only hashes of the keys.

@@ -14,15 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seqloom.corpus.settings import UrlSource
-from seqloom.corpus.sources import web
-from seqloom.corpus.sources.depot import Depot
-from seqloom.corpus.sources.url import Patience, fetch_url
-from seqloom.corpus.watching.news import Memory
-from seqloom.corpus.watching.url import ask_url
+from seqloom.corpus.sources import http_client
+from seqloom.corpus.sources.download_cache import DownloadCache
+from seqloom.corpus.sources.url import RetryPolicy, fetch_url
+from seqloom.corpus.watching.status import ResponseCache
+from seqloom.corpus.watching.url import check_url
 from seqloom.errors import OfflineError, SourceError
 from seqloom.progress import ignore
 
-HASTE = Patience(timeout=2.0, attempts=3, pause=0.0)
+HASTE = RetryPolicy(timeout=2.0, attempts=3, pause=0.0)
 BODY = b"one\teins\n" * 1000
 
 
@@ -114,45 +114,49 @@ HALF = answer(body=BODY[: len(BODY) // 2], **length())
     ],
     ids=["another", "huge", "no number", "none", "416"],
 )
-def test_wrong_answers_to_a_resume_end_the_retries(script: Script, depot: Depot, into: Path, resumed: bytes) -> None:
+def test_wrong_answers_to_a_resume_end_the_retries(
+    script: Script, downloads: DownloadCache, into: Path, resumed: bytes
+) -> None:
     script.answers = [HALF, resumed] * 50
     with pytest.raises(SourceError, match=r"times in a row; run again to continue, or put pairs\.tsv"):
-        fetch_url("c", source(f"{script.url}/pairs.tsv"), into, depot, ignore, HASTE)
+        fetch_url("c", source(f"{script.url}/pairs.tsv"), into, downloads, ignore, HASTE)
     assert len(script.requests) <= 2 * HASTE.attempts
     assert not list(into.iterdir())
 
 
-def test_a_server_that_sends_one_byte_per_attempt_is_given_up(script: Script, depot: Depot, into: Path) -> None:
+def test_a_server_that_sends_one_byte_per_attempt_is_given_up(
+    script: Script, downloads: DownloadCache, into: Path
+) -> None:
     script.answers = [answer(body=BODY[:1], **length())]
     script.answers += [
         answer("206 Partial Content", BODY[at : at + 1], Content_Range=f"bytes {at}-", Content_Length="100")
         for at in range(1, 50)
     ]
-    with pytest.raises(SourceError, match="that was attempt 7, the last; run again to go on"):
-        fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE._replace(most_attempts=7))
+    with pytest.raises(SourceError, match="attempt 7 was the last; run again to continue"):
+        fetch_url("c", source(f"{script.url}/p"), into, downloads, ignore, HASTE._replace(most_attempts=7))
     assert len(script.requests) == 7
 
 
-def test_the_whole_download_has_a_deadline(script: Script, depot: Depot, into: Path) -> None:
+def test_the_whole_download_has_a_deadline(script: Script, downloads: DownloadCache, into: Path) -> None:
     script.answers = [answer("503 Busy", Retry_After="20")]
     with pytest.raises(SourceError, match="the time limit of 10 s is exceeded"):
-        fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE._replace(total=10.0))
+        fetch_url("c", source(f"{script.url}/p"), into, downloads, ignore, HASTE._replace(total=10.0))
     assert len(script.requests) == 1  # the requested wait would exceed the deadline
 
 
 @pytest.mark.parametrize("slow", [answer(**length()), b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 90, b"HTTP/1.1 200 O"])
-def test_a_very_slow_server_is_given_up(script: Script, depot: Depot, into: Path, slow: bytes) -> None:
+def test_a_very_slow_server_is_given_up(script: Script, downloads: DownloadCache, into: Path, slow: bytes) -> None:
     script.answers, script.drip = [slow], 0.02
-    patience = HASTE._replace(attempts=2, window=0.1)
+    policy = HASTE._replace(attempts=2, window=0.1)
     with pytest.raises(SourceError, match=r"too slow: \d+ bytes in|the transfer was interrupted"):
-        fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, patience)
-    assert len(script.requests) <= 2 * patience.attempts
+        fetch_url("c", source(f"{script.url}/p"), into, downloads, ignore, policy)
+    assert len(script.requests) <= 2 * policy.attempts
 
 
 def test_the_deadline_ends_a_running_transfer(script: Script) -> None:
     script.answers, script.drip = [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000], 0.001
-    with pytest.raises(web.BrokenOffError, match="the whole transfer took too long"):
-        web.ask(f"{script.url}/p", "GET", {}, web.Pace(until=time.monotonic() + 0.1))
+    with pytest.raises(http_client.InterruptedTransferError, match="the whole transfer took too long"):
+        http_client.open_url(f"{script.url}/p", "GET", {}, http_client.TransferLimits(until=time.monotonic() + 0.1))
 
 
 @pytest.mark.parametrize(
@@ -164,16 +168,18 @@ def test_the_deadline_ends_a_running_transfer(script: Script) -> None:
         {"ETag": '"\x1b[31m\xff"', "Last_Modified": "\x00"},
     ],
 )
-def test_invalid_headers_are_ignored(script: Script, depot: Depot, into: Path, headers: dict[str, str]) -> None:
+def test_invalid_headers_are_ignored(
+    script: Script, downloads: DownloadCache, into: Path, headers: dict[str, str]
+) -> None:
     script.answers = [answer(body=BODY[:100], Content_Length="1000"), answer(**headers), answer(**headers)]
-    fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE)
+    fetch_url("c", source(f"{script.url}/p"), into, downloads, ignore, HASTE)
     assert (into / "p").read_bytes() == BODY
 
 
 @pytest.mark.parametrize("asked", ["²", "9" * 5000, "-1", "nan", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_an_invalid_retry_after_is_ignored(script: Script, depot: Depot, into: Path, asked: str) -> None:
+def test_an_invalid_retry_after_is_ignored(script: Script, downloads: DownloadCache, into: Path, asked: str) -> None:
     script.answers = [answer("503 Busy", b"", Retry_After=asked), answer(**length())]
-    fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE)
+    fetch_url("c", source(f"{script.url}/p"), into, downloads, ignore, HASTE)
     assert (into / "p").read_bytes() == BODY
 
 
@@ -191,30 +197,30 @@ def test_an_invalid_retry_after_is_ignored(script: Script, depot: Depot, into: P
     ],
 )
 def test_redirects_to_unsafe_addresses_are_rejected(
-    script: Script, depot: Depot, into: Path, target: str, said: str
+    script: Script, downloads: DownloadCache, into: Path, target: str, said: str
 ) -> None:
     script.answers = [answer("302 Found", b"", Location=target)]
     with pytest.raises(SourceError, match=said):
-        fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE)
-    memory = Memory(into / "watch.json")
+        fetch_url("c", source(f"{script.url}/p"), into, downloads, ignore, HASTE)
+    responses = ResponseCache(into / "watch.json")
     with pytest.raises(SourceError, match=said):
-        ask_url("c", source(f"{script.url}/p"), depot, memory)
+        check_url("c", source(f"{script.url}/p"), downloads, responses)
 
 
-def test_a_redirect_is_followed_without_reading_its_body(script: Script, depot: Depot, into: Path) -> None:
+def test_a_redirect_is_followed_without_reading_its_body(script: Script, downloads: DownloadCache, into: Path) -> None:
     script.answers = [
         answer("307 Over There", b"x" * 100, Location="/q", Content_Length="10000000"),
         answer(**length()),
     ]
-    fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE)
+    fetch_url("c", source(f"{script.url}/p"), into, downloads, ignore, HASTE)
     assert (into / "p").read_bytes() == BODY
     assert script.requests[1].startswith(b"GET /q ")
 
 
 def test_a_redirect_from_https_to_http_is_rejected() -> None:
-    handler = web._Redirects()
-    request = web._Request("https://e.org/p")
-    with pytest.raises(web.urllib.error.URLError, match="from https to http"):
+    handler = http_client._Redirects()
+    request = http_client._Request("https://e.org/p")
+    with pytest.raises(http_client.urllib.error.URLError, match="from https to http"):
         handler.http_error_302(
             request, io.BytesIO(), 302, "Found", email.message_from_string("Location: http://e.org/")
         )
@@ -224,28 +230,28 @@ def test_a_redirect_from_https_to_http_is_rejected() -> None:
     "damaged", [b"", b"{", b"[]", b"3", b"null", b"\xff", b'{"address": 3}', b"[" * 100_000, b'"x"']
 )
 def test_an_invalid_record_of_a_partial_file_is_ignored(
-    script: Script, depot: Depot, into: Path, damaged: bytes
+    script: Script, downloads: DownloadCache, into: Path, damaged: bytes
 ) -> None:
     script.answers = [answer(**length())]
-    shelf = depot.shelf(SHA256)
-    shelf.mkdir(parents=True)
-    (shelf / "p.part").write_bytes(BODY[:100])
-    (shelf / "p.part.json").write_bytes(damaged)
-    fetch_url("c", source(f"{script.url}/p"), into, depot, ignore, HASTE)
+    folder = downloads.folder_of(SHA256)
+    folder.mkdir(parents=True)
+    (folder / "p.part").write_bytes(BODY[:100])
+    (folder / "p.part.json").write_bytes(damaged)
+    fetch_url("c", source(f"{script.url}/p"), into, downloads, ignore, HASTE)
     assert (into / "p").read_bytes() == BODY
 
 
 def test_a_token_appears_in_no_file_name_or_message(script: Script, tmp_path: Path, into: Path) -> None:
     script.answers = [HALF, answer("503 Busy"), answer("503 Busy"), answer("403 No")]
-    depot, told = Depot(tmp_path / "downloads", None), []
+    downloads, told = DownloadCache(tmp_path / "downloads", None), []
     wanted = source(f"{script.url}/p?token=Geheimnis&x=1")
     messages = []
     for _ in range(2):
         with pytest.raises(SourceError) as caught:
-            fetch_url("c", wanted, into, depot, told.append, HASTE)
+            fetch_url("c", wanted, into, downloads, told.append, HASTE)
         messages.append(str(caught.value))
     script.answers = [answer(**length())]
-    ask_url("c", wanted, depot, Memory(tmp_path / "scratch" / "watch.json"))
+    check_url("c", wanted, downloads, ResponseCache(tmp_path / "scratch" / "watch.json"))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"p.part", "p.part.json", "watch.json"} <= {path.name for path in files}
     assert b"Geheimnis" in script.requests[0]  # sent, but stored nowhere
@@ -254,15 +260,15 @@ def test_a_token_appears_in_no_file_name_or_message(script: Script, tmp_path: Pa
 
 
 def test_a_token_may_come_from_the_environment(
-    script: Script, depot: Depot, into: Path, monkeypatch: pytest.MonkeyPatch
+    script: Script, downloads: DownloadCache, into: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script.answers = [answer(**length())]
     wanted = source(f"{script.url}/${{SEQLOOM_A}}/p?token=${{SEQLOOM_A_TOKEN}}&x=$y&h=${{HOME}}")
     monkeypatch.delenv("SEQLOOM_A_TOKEN", raising=False)
     with pytest.raises(SourceError, match=r"contains SEQLOOM_A_TOKEN, but .*; see corpora\.c\.url"):
-        fetch_url("c", wanted, into, depot, ignore, HASTE)
+        fetch_url("c", wanted, into, downloads, ignore, HASTE)
     monkeypatch.setenv("SEQLOOM_A_TOKEN", "a b&c")
-    fetch_url("c", wanted, into, depot, ignore, HASTE)
+    fetch_url("c", wanted, into, downloads, ignore, HASTE)
     assert script.requests[0].startswith(b"GET /${SEQLOOM_A}/p?token=a%20b%26c&x=$y&h=${HOME} ")
 
 
@@ -289,14 +295,14 @@ def test_plain_addresses_are_accepted(url: str) -> None:
 
 def test_an_address_is_sent_in_ascii(script: Script) -> None:
     script.answers = [answer(**length())]
-    with web.ask(f"{script.url}/ä%20b?q=é", "GET", {}, web.Pace()) as response:
-        assert web.read_block(response, 10) == BODY[:10]
+    with http_client.open_url(f"{script.url}/ä%20b?q=é", "GET", {}, http_client.TransferLimits()) as response:
+        assert http_client.read_block(response, 10) == BODY[:10]
     assert script.requests[0].startswith(b"GET /%C3%A4%20b?q=%C3%A9 ")
 
 
-def test_an_invalid_host_is_an_error(depot: Depot, into: Path) -> None:
+def test_an_invalid_host_is_an_error(downloads: DownloadCache, into: Path) -> None:
     with pytest.raises(SourceError, match=r"invalid|cannot be reached"):
-        fetch_url("c", source("http://a..b/x"), into, depot, ignore, HASTE)
+        fetch_url("c", source("http://a..b/x"), into, downloads, ignore, HASTE)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -312,13 +318,18 @@ def test_an_invalid_host_is_an_error(depot: Depot, into: Path) -> None:
 def test_any_response_raises_only_our_errors(script: Script, noise: bytes) -> None:
     script.answers = [noise]
     try:
-        with web.ask(f"{script.url}/p", "GET", {}, web.Pace(timeout=1.0)) as response:
-            while web.read_block(response, 1 << 16):
+        with http_client.open_url(f"{script.url}/p", "GET", {}, http_client.TransferLimits(timeout=1.0)) as response:
+            while http_client.read_block(response, 1 << 16):
                 pass
-    except (web.RefusedError, web.BrokenOffError, web.UnreachableError, web.UntrustedError):
+    except (
+        http_client.RefusedError,
+        http_client.InterruptedTransferError,
+        http_client.UnreachableError,
+        http_client.UntrustedError,
+    ):
         pass
 
 
-def test_a_refused_connection_is_an_offline_error(depot: Depot, into: Path) -> None:
+def test_a_refused_connection_is_an_offline_error(downloads: DownloadCache, into: Path) -> None:
     with pytest.raises(OfflineError, match="cannot be reached"):
-        fetch_url("c", source("http://127.0.0.1:9/p"), into, depot, ignore, HASTE)
+        fetch_url("c", source("http://127.0.0.1:9/p"), into, downloads, ignore, HASTE)

@@ -13,7 +13,7 @@ MIRROR_VARIABLE = "SEQLOOM_MIRROR"
 _BLOCK = 1 << 20
 
 
-class Depot(NamedTuple):
+class DownloadCache(NamedTuple):
     """Folders of this machine that may already contain fetched files.
 
     `downloads` is seqloom's cache, which may be deleted at any time; `mirror` is a folder that the user fills for
@@ -24,7 +24,7 @@ class Depot(NamedTuple):
     mirror: Path | None
     kept: tuple[Path, ...] = ()
 
-    def shelf(self, sha256: str) -> Path:
+    def folder_of(self, sha256: str) -> Path:
         """Return the folder for the download of the file with this sha256."""
         return self.downloads / sha256[:16]
 
@@ -45,7 +45,7 @@ class Depot(NamedTuple):
                 f"{corpus}: {wrong} does not match its pin in params.yaml ({mismatch(wrong, sha256)}); "
                 f"it is incomplete or from another release: replace it, or remove it from {MIRROR_VARIABLE}"
             )
-        places = (self.shelf(sha256), *self.kept)
+        places = (self.folder_of(sha256), *self.kept)
         return next((path for path in _named(places, wanted) if sha256_of(path) == sha256), None)
 
     def _mirrors(self, corpus: str) -> tuple[Path, ...]:

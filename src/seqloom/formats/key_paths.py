@@ -6,7 +6,7 @@ MOST_NESTED = 200
 LONGEST_PATH = 10_000  # characters
 
 
-def below(path: str, key: str, where: str) -> str:
+def child_path(path: str, key: str, where: str) -> str:
     """Return the path of `key` below `path`. Raises `FormatError`, prefixed with `where`, if it is too long."""
     if "~" in key or "/" in key:
         key = key.replace("~", "~0").replace("/", "~1")

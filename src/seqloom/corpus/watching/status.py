@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 
-class News(NamedTuple):
+class SourceStatus(NamedTuple):
     """The result of checking one source.
 
     `known` is pinned in params.yaml or was last fetched; `found` is available: a version, commit or hash. `pins` are
@@ -27,7 +27,7 @@ class News(NamedTuple):
         return record
 
 
-class Memory:
+class ResponseCache:
     """A cache of earlier responses by name, in a file that may be deleted at any time."""
 
     def __init__(self, file: Path) -> None:
@@ -38,12 +38,12 @@ class Memory:
             content = {}
         self._entries: dict[str, dict[str, Any]] = content if isinstance(content, dict) else {}
 
-    def recall(self, name: str) -> dict[str, Any] | None:
+    def get(self, name: str) -> dict[str, Any] | None:
         """Return the cached entry, or None."""
         entry = self._entries.get(name)
         return entry if isinstance(entry, dict) else None
 
-    def remember(self, name: str, entry: dict[str, Any]) -> None:
+    def put(self, name: str, entry: dict[str, Any]) -> None:
         """Store an entry and write the file."""
         self._entries[name] = entry
         self._file.parent.mkdir(parents=True, exist_ok=True)

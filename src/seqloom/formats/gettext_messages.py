@@ -18,18 +18,18 @@ class Message(NamedTuple):
     """An entry of a catalogue. `forms` maps the number of each plural form to its translation."""
 
     context: str | None
-    one: str  # msgid
-    many: str | None  # msgid_plural
+    msgid: str
+    msgid_plural: str | None
     forms: dict[int, str]
 
     def key(self, form: int) -> str:
         """Return a translation's key in gettext's notation: EOT after the context, NUL before the plural form."""
         context = "" if self.context is None else f"{self.context}\x04"
-        return f"{context}{self.one}" if self.many is None else f"{context}{self.one}\0{form}"
+        return f"{context}{self.msgid}" if self.msgid_plural is None else f"{context}{self.msgid}\0{form}"
 
 
-class Catalogue(NamedTuple):
-    """Facts about a whole catalogue that reading each of its messages requires."""
+class CatalogueSummary(NamedTuple):
+    """Facts about a whole catalogue that are needed to read its messages."""
 
     header: str
     symbolic: bool  # most keys are ids, not source texts
@@ -37,16 +37,16 @@ class Catalogue(NamedTuple):
 
     def source(self, message: Message, form: int) -> str:
         """Return the source text that a plural form of the message translates."""
-        if message.many is None:
-            return message.one
+        if message.msgid_plural is None:
+            return message.msgid
         plurals = plurals_of(self.header)
         if plurals is None:
             plurals = GERMANIC
-        return plurals.source(form, message.one, message.many, message.forms.get(form, ""))
+        return plurals.source(form, message.msgid, message.msgid_plural, message.forms.get(form, ""))
 
     def is_id(self, message: Message) -> bool:
         """Return whether the message's key is an id rather than a source text."""
-        return self.symbolic and _WORD.fullmatch(message.one) is not None
+        return self.symbolic and _WORD.fullmatch(message.msgid) is not None
 
     def notices(self, options: Options, forms: int) -> Iterator[Notice]:
         """Yield notices for the user; `forms` is the largest number of plural forms of any message."""
@@ -62,15 +62,15 @@ class Catalogue(NamedTuple):
             yield Notice(1, "the header has no valid Plural-Forms: form 0 is read as singular, all others as plural")
 
 
-def survey(messages: Iterable[Message]) -> tuple[Catalogue, int]:
+def summarise(messages: Iterable[Message]) -> tuple[CatalogueSummary, int]:
     """Scan all messages; return facts about the catalogue and the largest number of plural forms of a message."""
     header, ids, count, forms = "", 0, 0, 0
     for message in messages:
-        if not message.one and message.context is None:
+        if not message.msgid and message.context is None:
             header = header or message.forms.get(0, "")
             continue
         count += 1
-        ids += _ID.fullmatch(message.one) is not None
-        if message.many is not None:
+        ids += _ID.fullmatch(message.msgid) is not None
+        if message.msgid_plural is not None:
             forms = max(forms, len(message.forms))
-    return Catalogue(header, ids > _MOST_IDS * count, count), forms
+    return CatalogueSummary(header, ids > _MOST_IDS * count, count), forms
