@@ -70,7 +70,7 @@ def test_an_error_gives_file_line_field_and_what_is_valid(given: str, instead: s
         ("target: de", "target: [de, fr, de]", "languages.target: lists a language twice: de, fr, de"),
         ("target: de", "target: []", "at least 1 item"),
         ("method: beam", "method: generate", "needs model.name: pretrained"),
-        ("name: transformer", "name: pretrained", "model.pretrained.source: .* must name a folder or a hub id"),
+        ("name: transformer", "name: pretrained", "model.pretrained.source: .* must be a folder or a hub id"),
         (
             "min_length_ratio: 0",
             "min_length_ratio: 3",

@@ -119,8 +119,8 @@ class Params(Settings):
     @check
     def _room_for_languages(self) -> Faults:
         languages = len(self.languages.target_languages)
-        size, taken = self.tokenizer.vocab_size, self.tokenizer.taken(languages)
-        if self._is_own and self.tokenizer.taken(1) < size <= taken:
+        size, taken = self.tokenizer.vocab_size, self.tokenizer.reserved_pieces(languages)
+        if self._is_own and self.tokenizer.reserved_pieces(1) < size <= taken:
             yield (
                 "tokenizer.vocab_size",
                 f"is {size}, too small for {languages} target languages: {taken} pieces are reserved; use more",

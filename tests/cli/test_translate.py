@@ -162,7 +162,7 @@ def test_n_best_lists_name_their_line(
 
 
 def test_more_translations_than_the_search_finds(workspace: Path, fails: Fails) -> None:
-    assert "3 translations of a text are asked for, and search.beam is 2" in fails("translate", "--n-best", "3", "Hi")
+    assert "3 translations per text are requested, but search.beam is 2" in fails("translate", "--n-best", "3", "Hi")
 
 
 def test_a_prefix_is_what_every_translation_begins_with(
@@ -209,7 +209,7 @@ def test_attention_becomes_a_picture(
         (["--beam", "1000"], "--beam: input should be less than or equal to 256, got 1000"),
         (["--method", "guess"], "--method: input should be 'beam', 'sampling', 'mbr' or 'generate', got 'guess'"),
         (["--top-p", "1.5"], "--top-p: input should be less than or equal to 1, got 1.5"),
-        (["--method", "generate"], "which a pretrained model has alone"),
+        (["--method", "generate"], "which only a pretrained model supports"),
         (["--to", "fr"], "the model does not write 'fr'; it writes de"),
     ],
 )

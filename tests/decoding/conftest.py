@@ -1,4 +1,4 @@
-"""A language model without a network, a network that copies, and a tokenizer for both."""
+"""A language model without a network, a network that copies its source, and a tokenizer for both."""
 
 import functools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ TEXTS = ["the light is on", "off", "set {name} to %s now", "a b c d e f g h", ""
 
 
 class TableState:
-    """The tokens that each row has read, and the source that it translates."""
+    """The source of each row, and the tokens that it has read."""
 
     def __init__(self, sources: list[int], prefixes: list[tuple[int, ...]]) -> None:
         self.sources = sources
@@ -32,7 +32,7 @@ class TableState:
 
 
 class TableModel:
-    """p(next | source, prefix) drawn once per prefix from (seed, source, prefix); `sharpness` scales the logits."""
+    """p(next | source, prefix), drawn from (seed, source, prefix); `sharpness` scales the logits."""
 
     def __init__(self, seed: int, vocabulary: int, sharpness: float = 1.0) -> None:
         self.seed = seed
@@ -65,7 +65,7 @@ class CopyState(State):
 
 
 class CopyModel(Seq2Seq):
-    """Repeats its source, then ends; `endless` never wants to end. Remembers the batches that it was given."""
+    """Copies its source, then ends, unless it is `endless`. Records the shapes of its batches."""
 
     def __init__(self, vocabulary: int, endless: bool = False) -> None:
         super().__init__()
@@ -102,18 +102,18 @@ class CopyModel(Seq2Seq):
 
 @pytest.fixture(scope="session")
 def table_model() -> Callable[..., TableModel]:
-    """Makes a `TableModel`."""
+    """The class `TableModel`."""
     return TableModel
 
 
 @pytest.fixture(scope="session")
 def copy_model() -> Callable[..., CopyModel]:
-    """Makes a `CopyModel`."""
+    """The class `CopyModel`."""
     return CopyModel
 
 
 def characters(*languages: str) -> Tokenizer:
-    """A tokenizer of the characters of `TEXTS`."""
+    """Train a tokenizer on the characters of `TEXTS`."""
     settings = tokenizer_settings(
         name="characters", vocab_size=64, joint=True, max_training_lines=100, slots=4, max_length=64
     )
@@ -122,13 +122,13 @@ def characters(*languages: str) -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def tokenizer() -> Tokenizer:
-    """For one target language."""
+    """A tokenizer for a single target language."""
     return characters()
 
 
 @pytest.fixture(scope="session")
 def tokenizer_of_two() -> Tokenizer:
-    """For German and French."""
+    """A tokenizer for German and French."""
     return characters("de", "fr")
 
 
@@ -138,7 +138,7 @@ ARCHITECTURE = model_settings("transformer", 0.5, "all", **SECTION).architecture
 
 @pytest.fixture(scope="session")
 def make_network() -> Callable[..., Seq2Seq]:
-    """Makes a network of the given architecture whose weights are large enough that sources get different targets."""
+    """Returns a function that makes a network with weights so large that sources get different targets."""
 
     def make(vocabulary: int, seed: int = 3, architecture: Any = ARCHITECTURE) -> Seq2Seq:
         torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What the searches are held against: the rules and the scores on plain lists, sharing no code with what is tested."""
+"""Reference implementations of constraints, scores and searches on plain lists, sharing no code with the package."""
 
 from typing import Any, NamedTuple
 
@@ -17,20 +17,20 @@ PAD, UNK, BOS, EOS = OWN
 
 
 class Rules(NamedTuple):
-    """What a target of one source must keep to."""
+    """The constraints on the target of one source."""
 
     limit: int
     minimum: int = 0
     ngram: int = 0
     prefix: tuple[int, ...] = ()
-    slots: tuple[tuple[int, int], ...] = ()  # how often each is due, and the slot that closes what it opens, or -1
+    slots: tuple[tuple[int, int], ...] = ()  # the count of each, and the slot that closes it if it opens a tag, else -1
 
 
-FIRST_SLOT = 4  # the id of slot 0, if there are slots
+FIRST_SLOT = 4  # the id of slot 0
 
 
 def owed(ids: tuple[int, ...], slots: tuple[tuple[int, int], ...]) -> tuple[int, list[int]]:
-    """How many slots are missing, and the ids of those that may come next."""
+    """Return how many slots are missing, and the ids of those that may come next."""
     left = {FIRST_SLOT + slot: count - ids.count(FIRST_SLOT + slot) for slot, (count, _) in enumerate(slots)}
     closer = {FIRST_SLOT + slot: FIRST_SLOT + closes for slot, (_, closes) in enumerate(slots) if closes >= 0}
     stack: list[int] = []
@@ -42,19 +42,19 @@ def owed(ids: tuple[int, ...], slots: tuple[tuple[int, int], ...]) -> tuple[int,
             sound = sound and bool(stack) and stack.pop() == token
     missing = [slot for slot, count in left.items() if count > 0]
     fitting = [slot for slot in missing if slot not in closer.values() or stack[-1:] == [slot]]
-    assert sound, "the tests give no prefix that breaks pairs"
+    assert sound, "no test uses a prefix that breaks pairs"
     return sum(left[slot] for slot in missing), fitting or missing
 
 
 def repeats(ids: tuple[int, ...], token: int, ngram: int) -> bool:
-    """Whether `token` behind `ids` completes an n-gram that was there before."""
+    """Return whether `token` after `ids` completes an n-gram that occurred before."""
     grown = (*ids, token)
     grams = [grown[i : i + ngram] for i in range(len(grown) - ngram + 1)]
     return ngram > 0 and grams[-1:] != [] and grams[-1] in grams[:-1]
 
 
 def continuations(row: list[float], ids: tuple[int, ...], rules: Rules) -> dict[int, float]:
-    """The tokens that may come next, and their log-probabilities."""
+    """Return the allowed next tokens and their log-probabilities."""
     if len(ids) < len(rules.prefix):
         allowed = [rules.prefix[len(ids)]]
     elif len(ids) >= rules.limit:
@@ -73,14 +73,14 @@ def continuations(row: list[float], ids: tuple[int, ...], rules: Rules) -> dict[
 
 
 def scored(ids: tuple[int, ...], total: float, normalization: str, alpha: float) -> Hypothesis:
-    """A finished hypothesis of log-probability `total`."""
+    """Return a finished hypothesis with log-probability `total`."""
     length = len(ids) + 1
     penalty = ((5 + length) / 6) ** alpha if normalization == "wu" else length**alpha
     return Hypothesis(list(ids), total / penalty, total)
 
 
 def exhaustive(model: Any, source: int, rules: Rules, normalization: str, alpha: float) -> list[Hypothesis]:
-    """Every target that the rules allow, best first."""
+    """Return every target that the rules allow, best first."""
     found = []
     open_: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     while open_:
@@ -97,9 +97,9 @@ def exhaustive(model: Any, source: int, rules: Rules, normalization: str, alpha:
 def textbook(
     model: Any, source: int, rules: Rules, beam: int, normalization: str, alpha: float, n_best: int, early: bool = False
 ) -> list[Hypothesis]:
-    """Beam search on plain lists, one source, which goes on until there is nothing left to go on with.
+    """Run beam search for one source on plain lists until no hypothesis is live.
 
-    `early` ends it where `beam` finished hypotheses are as good as the best live one would be if it ended now.
+    With `early`, stop when `beam` finished hypotheses are as good as the best live one would be if it ended now.
     """
     live: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     finished = []
@@ -118,7 +118,7 @@ def textbook(
 
 
 def likeliest(model: Any, source: int, rules: Rules, normalization: str, alpha: float) -> Hypothesis:
-    """The target that takes the likeliest token at every step."""
+    """Return the target that takes the most likely token at every step."""
     ids: tuple[int, ...] = ()
     total = 0.0
     while True:
@@ -131,13 +131,13 @@ def likeliest(model: Any, source: int, rules: Rules, normalization: str, alpha: 
 
 
 def log_probability(model: Any, source: int, ids: list[int]) -> float:
-    """The probability of exactly these ids and then EOS, by the chain rule."""
+    """Return the log-probability of exactly these ids and EOS, by the chain rule."""
     sequence = [*ids, EOS]
     return sum(float(model.log_probabilities(source, (BOS, *sequence[:i]))[t]) for i, t in enumerate(sequence))
 
 
 def constraints(rules: list[Rules]) -> Constraints:
-    """The rules of a batch as a search takes them; the size of n-grams is one for all."""
+    """Return the rules of a batch as `Constraints`; all must have the same n-gram size."""
     (ngram,) = {each.ngram for each in rules}
     return Constraints.build(
         OWN,
@@ -164,7 +164,7 @@ def run_beam(
     n_best: int = 1,
     early: bool = False,
 ) -> list[list[Hypothesis]]:
-    """`beam_search` of a table model."""
+    """Run `beam_search` on a table model."""
     settings = search_settings(beam=beam, normalization=normalization, length_penalty=alpha, early_stopping=early)
     return beam_search(model.step, model.start(sources), constraints(rules), settings, n_best)
 
@@ -172,6 +172,6 @@ def run_beam(
 def run_greedy(
     model: Any, sources: list[int], rules: list[Rules], normalization: str = "wu", alpha: float = 1.0
 ) -> list[Hypothesis]:
-    """`greedy_search` of a table model."""
+    """Run `greedy_search` on a table model."""
     settings = search_settings(beam=9, normalization=normalization, length_penalty=alpha)
     return greedy_search(model.step, model.start(sources), constraints(rules), settings)

@@ -1,4 +1,4 @@
-"""The search against oracles that share no code with it: all sequences, and a textbook beam search on plain lists."""
+"""Compare beam search with independent versions: exhaustive search, and a textbook beam search on plain lists."""
 
 import math
 from typing import Any
@@ -36,7 +36,7 @@ normalizations = st.sampled_from(["wu", "average"])
 
 @st.composite
 def rules(draw: Any, vocabulary: int, longest: int, ngram: int | None = None) -> Rules:
-    """Mostly some rules at once; a prefix may be longer than the limit, and holds any id but PAD, BOS and EOS."""
+    """Usually several rules at once; a prefix may exceed the limit, and has any ids except PAD, BOS and EOS."""
     limit = draw(st.integers(0, longest))
     letters = [token for token in range(vocabulary) if token not in (PAD, BOS, EOS)]
     return Rules(
@@ -59,9 +59,7 @@ def assert_same(found, expected):
     seed=seeds, vocabulary=st.integers(4, 7), normalization=normalizations, alpha=alphas, sharpness=sharpnesses,
     data=st.data(),
 )  # fmt: skip
-def test_a_huge_beam_finds_what_trying_everything_finds(
-    table_model, seed, vocabulary, normalization, alpha, sharpness, data
-):
+def test_a_huge_beam_equals_exhaustive_search(table_model, seed, vocabulary, normalization, alpha, sharpness, data):
     model = table_model(seed, vocabulary, sharpness)
     ours = data.draw(rules(vocabulary, 3))
     expected = exhaustive(model, 0, ours, normalization, alpha)
@@ -75,7 +73,7 @@ def test_a_huge_beam_finds_what_trying_everything_finds(
     seed=seeds, vocabulary=st.integers(4, 30), beam=st.integers(2, 6), normalization=normalizations, alpha=alphas,
     sharpness=sharpnesses, data=st.data(),
 )  # fmt: skip
-def test_it_finds_what_a_textbook_finds_with_and_without_early_stopping(
+def test_it_equals_the_textbook_version_with_and_without_early_stopping(
     table_model, early, seed, vocabulary, beam, normalization, alpha, sharpness, data
 ):
     model = table_model(seed, vocabulary, sharpness)
@@ -90,7 +88,7 @@ def test_it_finds_what_a_textbook_finds_with_and_without_early_stopping(
     seed=seeds, vocabulary=st.integers(4, 30), normalization=normalizations, alpha=alphas, sharpness=sharpnesses,
     data=st.data(),
 )  # fmt: skip
-def test_a_beam_of_one_is_greedy(table_model, seed, vocabulary, normalization, alpha, sharpness, data):
+def test_a_beam_of_one_is_greedy_search(table_model, seed, vocabulary, normalization, alpha, sharpness, data):
     model = table_model(seed, vocabulary, sharpness)
     ours = data.draw(rules(vocabulary, 9))
     expected = [likeliest(model, 0, ours, normalization, alpha)]
@@ -103,7 +101,9 @@ def test_a_beam_of_one_is_greedy(table_model, seed, vocabulary, normalization, a
     seed=seeds, beam=st.integers(1, 5), normalization=normalizations, alpha=alphas, ngram=st.integers(0, 3),
     early=st.booleans(), data=st.data(),
 )  # fmt: skip
-def test_a_source_does_not_see_its_batch(table_model, seed, beam, normalization, alpha, ngram, early, data):
+def test_a_result_does_not_depend_on_the_rest_of_the_batch(
+    table_model, seed, beam, normalization, alpha, ngram, early, data
+):
     model = table_model(seed, 12, 2.0)
     ours = data.draw(st.lists(rules(12, 8, ngram), min_size=1, max_size=6))
     together = run_beam(model, list(range(len(ours))), ours, beam, normalization, alpha, beam, early)
@@ -113,7 +113,7 @@ def test_a_source_does_not_see_its_batch(table_model, seed, beam, normalization,
 
 @fast
 @given(seed=seeds, beam=st.integers(1, 5), normalization=normalizations, alpha=alphas, data=st.data())
-def test_what_every_result_keeps_to(table_model, seed, beam, normalization, alpha, data):
+def test_every_result_is_valid_and_correctly_scored(table_model, seed, beam, normalization, alpha, data):
     model = table_model(seed, 9, 1.5)
     ours = data.draw(st.lists(rules(9, 8, 2), min_size=1, max_size=4))
     sources = list(range(len(ours)))
@@ -134,7 +134,7 @@ def test_what_every_result_keeps_to(table_model, seed, beam, normalization, alph
 
 
 class Fixed:
-    """The same distribution whatever was read; rows are counted."""
+    """The same distribution at every step; counts the rows."""
 
     def __init__(self, probabilities):
         self.row = torch.tensor(probabilities).log()
@@ -153,8 +153,8 @@ def search(model, limits, beam, alpha=1.0, prefixes=None, n_best=1):
     return beam_search(model.step, model, rules, search_settings(beam=beam, length_penalty=alpha), n_best)
 
 
-def test_a_hypothesis_at_its_limit_ends_and_pays_for_it():
-    model = Fixed([0.0, 0.0, 0.0, 0.01, 0.99])  # wants token 4 for ever
+def test_ending_at_the_maximal_length_costs_the_log_probability_of_eos():
+    model = Fixed([0.0, 0.0, 0.0, 0.01, 0.99])  # prefers token 4 at every step
     for beam in (1, 3):
         (found,) = search(model, [5], beam, alpha=2.5)
         assert found[0].ids == [4] * 5
@@ -162,14 +162,14 @@ def test_a_hypothesis_at_its_limit_ends_and_pays_for_it():
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_a_forced_prefix_pays_for_its_tokens(beam):
+def test_a_forced_prefix_counts_in_the_log_probability(beam):
     (found,) = search(Fixed([0.0, 0.1, 0.0, 0.5, 0.4]), [5], beam, prefixes=[[1, 4, 1]])
     assert found[0].ids == [1, 4, 1]
     assert found[0].log_probability == pytest.approx(math.log(0.1 * 0.4 * 0.1 * 0.5))
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_pad_and_bos_are_never_emitted_however_likely(beam):
+def test_pad_and_bos_are_never_generated(beam):
     (found,) = search(Fixed([0.5, 0.1, 0.3, 0.06, 0.04]), [4], beam)
     assert not {PAD, BOS} & set(found[0].ids)
 
@@ -178,12 +178,12 @@ def test_pad_and_bos_are_never_emitted_however_likely(beam):
 @pytest.mark.parametrize(
     ("symbols", "allowed"),
     [
-        (Symbols(pad=0, unk=1, bos=0, eos=3), {1, 2, 4}),  # T5: the decoder begins with PAD
-        (Symbols(pad=0, unk=1, bos=3, eos=3), {1, 2, 4}),  # mBART: it begins with EOS, which may still end a target
+        (Symbols(pad=0, unk=1, bos=0, eos=3), {1, 2, 4}),  # T5: the decoder starts with PAD
+        (Symbols(pad=0, unk=1, bos=3, eos=3), {1, 2, 4}),  # mBART: it starts with EOS, which may still end a target
         (Symbols(pad=3, unk=1, bos=2, eos=3), {0, 1, 4}),
     ],
 )
-def test_an_id_of_two_roles_can_end_a_target(beam, symbols, allowed):
+def test_an_eos_that_is_also_pad_or_bos_can_end_a_target(beam, symbols, allowed):
     model = Fixed([0.1, 0.1, 0.1, 0.6, 0.1])
     first = []
 
@@ -198,7 +198,7 @@ def test_an_id_of_two_roles_can_end_a_target(beam, symbols, allowed):
     assert len(found[0].ids) == 2
 
 
-def test_a_certain_end_stops_the_search_at_once():
+def test_a_certain_eos_stops_the_search_at_once():
     model = Fixed([0.0, 0.0, 0.0, 0.999, 0.001])
     search(model, [1000], 4)
     assert len(model.rows_read) <= 2
@@ -207,7 +207,7 @@ def test_a_certain_end_stops_the_search_at_once():
 @pytest.mark.parametrize("normalization", ["wu", "average"])
 @pytest.mark.parametrize("alpha", [0.6, 1.0])
 @pytest.mark.parametrize(("share", "found"), [(1.01, 20), (0.99, 0)])
-def test_a_long_target_wins_by_a_hair_however_late(normalization, alpha, share, found):
+def test_the_search_continues_exactly_as_long_as_a_longer_target_can_win(normalization, alpha, share, found):
     longest = 20
     long = scored((4,) * longest, math.log(0.1), normalization, alpha).score
     short = share * long / scored((), 1.0, normalization, alpha).score
@@ -218,20 +218,20 @@ def test_a_long_target_wins_by_a_hair_however_late(normalization, alpha, share, 
         certain = EOS if len(steps) > longest else 4
         row = torch.full((len(token), 5), -1e9)
         row[:, certain] = 0.0
-        if len(steps) == 1:  # after the first one it is certain that the target goes on to the limit
+        if len(steps) == 1:  # after this step the target certainly continues to the limit
             row[:, EOS], row[:, 4] = short, math.log(0.1)
         return row, state
 
     settings = search_settings(beam=2, normalization=normalization, length_penalty=alpha)
     ((best,),) = beam_search(step, Fixed([1.0]), Constraints.build(OWN, torch.tensor([longest])), settings)
     assert len(best.ids) == found
-    assert len(steps) == (1 + longest if found else 1)  # a target that can no longer win is not followed
+    assert len(steps) == (1 + longest if found else 1)  # stop as soon as the longer target cannot win
 
 
 def test_finished_sources_leave_the_batch():
     model = Fixed([0.0, 0.0, 0.0, 1e-6, 1.0 - 1e-6])
     search(model, [1, 5, 2], 2)
-    assert model.rows_read[0] == 3  # a row per source before the first token
+    assert model.rows_read[0] == 3  # one row per source before the first token
     assert model.rows_read[1:] == [6, 4, 2, 2, 2]
     model = Fixed([0.0, 0.0, 0.0, 1e-6, 1.0 - 1e-6])
     search(model, [1, 5, 2], 1)
@@ -240,7 +240,7 @@ def test_finished_sources_leave_the_batch():
 
 @pytest.mark.parametrize("beam", [1, 4])
 @pytest.mark.parametrize("value", [math.nan, math.inf, 0.5])
-def test_what_is_no_probability_is_refused(table_model, beam, value):
+def test_invalid_probabilities_raise_an_error(table_model, beam, value):
     model = table_model(1, 8, 1.0)
 
     def step(token, state):
@@ -259,7 +259,7 @@ def test_what_is_no_probability_is_refused(table_model, beam, value):
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_one_nan_among_numbers_is_seen(beam):
+def test_a_single_nan_is_detected(beam):
     model = Fixed([0.2, 0.2, 0.2, 0.2, 0.2])
     model.row[4] = math.nan
     with pytest.raises(EvaluationError, match="NaN"):
@@ -267,19 +267,19 @@ def test_one_nan_among_numbers_is_seen(beam):
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_a_source_without_any_possible_target_is_told(beam):
+def test_a_source_without_any_possible_target_raises_an_error(beam):
     with pytest.raises(EvaluationError, match="probability 0"):
         search(Fixed([0.5, 0.0, 0.5, 0.0, 0.0]), [3], beam)
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_a_prefix_that_is_impossible_is_told(beam):
+def test_an_impossible_prefix_raises_an_error(beam):
     with pytest.raises(EvaluationError, match="probability 0"):
         search(Fixed([0.0, 0.0, 0.0, 0.5, 0.5]), [3], beam, prefixes=[[1]])
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_impossible_tokens_are_avoided(beam):
+def test_tokens_of_probability_zero_are_avoided(beam):
     (found,) = search(Fixed([0.0, 0.0, 0.0, 0.3, 0.0, 0.7]), [3], beam, alpha=0.0)
     assert set(found[0].ids) <= {5}
 
@@ -289,6 +289,6 @@ def test_no_sources_give_no_results():
     assert search(Fixed([0.25] * 4), [], 1) == []
 
 
-def test_more_results_than_beams_are_refused():
+def test_more_results_than_the_beam_are_rejected():
     with pytest.raises(ValueError, match="n_best is 3"):
         search(Fixed([0.25] * 4), [1], 2, n_best=3)

@@ -1,4 +1,4 @@
-"""Windows join to the text again, none has too many placeholders, and cuts are where a sentence ends."""
+"""Chunks join to the text, none has too many placeholders, and cuts are at the ends of sentences."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ pieces = st.sampled_from(["{x}", "<b>", "</b>", "%s", " ", ". ", "a", " word", "
 
 
 @given(st.lists(pieces, max_size=60).map("".join).map(normalise), st.integers(1, 5))
-def test_windows_join_to_the_text(text: str, most: int) -> None:
+def test_chunks_and_gaps_join_to_the_text(text: str, most: int) -> None:
     found = split_into_chunks(text, STANDARD_FORMS, most)
     assert "".join(chunk.text + chunk.gap for chunk in found) == text
     assert [each for chunk in found for each in chunk.placeholders] == STANDARD_FORMS.find(text)
@@ -19,7 +19,7 @@ def test_windows_join_to_the_text(text: str, most: int) -> None:
     assert len(found) == 1 or all(chunk.placeholders for chunk in found)
 
 
-def test_a_text_with_few_placeholders_is_one_window() -> None:
+def test_a_text_with_few_placeholders_is_one_chunk() -> None:
     assert split_into_chunks("a {x} b. {y}", STANDARD_FORMS, 2) == [Chunk("a {x} b. {y}", ["{x}", "{y}"], "")]
     assert split_into_chunks("", STANDARD_FORMS, 2) == [Chunk("", [], "")]
 
@@ -33,11 +33,11 @@ def test_a_text_with_few_placeholders_is_one_window() -> None:
         ("{a}{b}{c}{d}", ["{a}{b}", "{c}{d}"]),
     ],
 )
-def test_a_text_is_cut_where_a_sentence_or_a_clause_ends(text: str, expected: list[str]) -> None:
+def test_a_text_is_cut_at_the_end_of_a_sentence_or_clause(text: str, expected: list[str]) -> None:
     assert [chunk.text for chunk in split_into_chunks(text, STANDARD_FORMS, 3)] == expected
 
 
-def test_what_has_no_letter_beside_its_placeholders_needs_no_translation() -> None:
+def test_a_chunk_without_letters_besides_placeholders_needs_no_translation() -> None:
     def verbatim(text: str) -> bool:
         return is_verbatim(split_into_chunks(text, STANDARD_FORMS, 9)[0], STANDARD_FORMS)
 

@@ -1,4 +1,4 @@
-"""The rules against plain lists, row by row, and what they do where they meet."""
+"""Compare the constraints with a version on plain lists, and test their interactions."""
 
 import math
 
@@ -38,7 +38,7 @@ def allowed(log_probabilities):
     seed=st.integers(0, 2**32 - 1), ngram=st.integers(0, 4), width=st.integers(1, 3), position=st.integers(0, 7),
     data=st.data(),
 )  # fmt: skip
-def test_what_is_left_is_what_plain_lists_leave(seed, ngram, width, position, data):
+def test_allowed_tokens_equal_those_of_the_plain_list_version(seed, ngram, width, position, data):
     limits = data.draw(st.lists(st.integers(0, 7), min_size=1, max_size=4))
     rules = [
         Rules(limit, data.draw(st.integers(0, 7)), ngram, tuple(data.draw(letters)))
@@ -65,17 +65,17 @@ def test_selected_sources_keep_their_own_rules():
     assert picked.longest == 5
 
 
-def test_a_hypothesis_with_nothing_left_to_say_ends_before_its_minimum():
+def test_a_hypothesis_without_allowed_tokens_may_end_before_its_minimal_length():
     ids = torch.tensor([LETTERS, LETTERS[::-1]])
     values = torch.randn(2, VOCABULARY)
     kept = allowed(build([Rules(9, 9)] * 2, ngram=1).apply(values.clone(), ids))
     assert kept == [{EOS: value} for value in values[:, EOS].tolist()]
-    # One letter more, and it goes on.
+    # With one letter more, it continues.
     kept = allowed(build([Rules(9, 9)] * 2, ngram=1).apply(values.clone(), ids[:, :-1]))
     assert [set(row) for row in kept] == [{7}, {1}]
 
 
-def test_a_prefix_may_repeat_itself_and_is_not_repeated():
+def test_a_prefix_may_contain_repeats_but_is_not_repeated():
     constraints = build([Rules(9, 0, 0, (4, 4, 4))], ngram=2)
     for length in (0, 1, 2):
         (kept,) = allowed(
@@ -86,12 +86,12 @@ def test_a_prefix_may_repeat_itself_and_is_not_repeated():
     assert set(kept) == {1, 5, 6, 7, EOS}
 
 
-def test_a_prefix_may_hold_ids_that_are_never_written_otherwise():
+def test_a_prefix_may_contain_banned_ids():
     (kept,) = allowed(build([Rules(4, 0, 0, (BOS,))]).apply(torch.zeros(1, VOCABULARY), torch.empty(1, 0).long()))
     assert set(kept) == {BOS}
 
 
-def test_a_prefix_longer_than_the_limit_is_written_whole():
+def test_a_prefix_longer_than_the_limit_is_written_in_full():
     constraints = build([Rules(1, 0, 0, (4, 5))])
     assert constraints.longest == 2
     (kept,) = allowed(constraints.apply(torch.zeros(1, VOCABULARY), torch.tensor([[4]])))
@@ -100,7 +100,7 @@ def test_a_prefix_longer_than_the_limit_is_written_whole():
     assert set(kept) == {EOS}
 
 
-def test_without_rules_only_pad_and_bos_go():
+def test_only_pad_and_bos_are_forbidden_by_default():
     values = torch.randn(3, VOCABULARY)
     left = Constraints.build(OWN, torch.tensor([4, 4, 4])).apply(values.clone(), torch.full((3, 2), 5))
     assert (left[:, [PAD, BOS]] == -torch.inf).all()
@@ -108,12 +108,12 @@ def test_without_rules_only_pad_and_bos_go():
     assert torch.equal(left[:, rest], values[:, rest])
 
 
-def test_eos_is_never_banned_for_a_second_role():
+def test_eos_stays_allowed_if_it_is_also_pad_or_bos():
     for symbols in (Symbols(pad=3, unk=1, bos=3, eos=3), Symbols(pad=0, unk=1, bos=3, eos=3)):
         constraints = Constraints.build(symbols, torch.tensor([4]))
         assert EOS in allowed(constraints.apply(torch.zeros(1, VOCABULARY), torch.empty(1, 0).long()))[0]
 
 
-def test_a_prefix_for_each_source_or_for_none():
+def test_the_number_of_prefixes_must_match_the_sources():
     with pytest.raises(ValueError, match="2 prefixes for 1 sources"):
         Constraints.build(OWN, torch.tensor([4]), prefixes=[[4], [5]])

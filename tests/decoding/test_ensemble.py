@@ -1,4 +1,4 @@
-"""Ensembles against NumPy, and an ensemble of one model, twice, against the model."""
+"""Compare ensembles with NumPy, and an ensemble of the same model twice with the model."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_probabilities_are_the_mean_of_the_members(table_model, seed, count, sha
         state = state.select(torch.tensor([0, 1]))
 
 
-def test_a_token_that_one_member_rules_out_is_half_as_likely():
+def test_a_token_with_probability_zero_in_one_member_is_half_as_likely():
     def member(*probabilities):
         return lambda token, state: (torch.tensor([probabilities]).log(), state)
 
@@ -49,7 +49,7 @@ def test_a_token_that_one_member_rules_out_is_half_as_likely():
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_one_model_twice_is_the_model(table_model, beam):
+def test_an_ensemble_of_the_same_model_twice_equals_the_model(table_model, beam):
     model = table_model(4, 15, 2.0)
 
     def found(step, state):
@@ -87,7 +87,7 @@ def test_networks_are_searched_as_one():
     assert len(list(ensemble.parameters())) == 2 * len(list(members[0].parameters()))
 
 
-def test_the_limits_are_those_of_the_shortest_member():
+def test_length_limits_are_those_of_the_shortest_member():
     members = networks(3)
     members[1].max_source_length, members[2].max_source_length = 40, 30
     members[1].max_target_length = 20
@@ -96,6 +96,6 @@ def test_the_limits_are_those_of_the_shortest_member():
     assert Ensemble(members[:1]).max_source_length is None
 
 
-def test_vocabularies_of_other_sizes_are_refused():
+def test_vocabularies_of_different_sizes_are_rejected():
     with pytest.raises(ModelError, match=r"must share their vocabularies, .* 11 and 11, 11 and 12"):
         Ensemble(networks(1) + networks(1, target=12))

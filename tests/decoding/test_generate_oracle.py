@@ -1,12 +1,12 @@
-"""Our beam search against Hugging Face's `generate`, both driven by the same network with the same weights.
+"""Compare our beam search with Hugging Face's `generate` on the same network.
 
 How the two are aligned:
 
-- Theirs divides by (ids + EOS) ** length_penalty, the decoder's start not counted: our normalization `average`.
-- `early_stopping="never"` is their exact end: no live beam could still do better at the greatest length.
-- Their `max_length` counts the decoder's start and the EOS: two more than our `max_lengths`.
-- A forced EOS costs them nothing, while we pay what the model gives to it. The step function makes it cost us nothing.
-- Marian's decoder starts with PAD, which they are told never to write (`bad_words_ids`) and we never do.
+- Hugging Face divides by (ids + EOS) ** length_penalty, without the start token: our normalization `average`.
+- `early_stopping="never"` is its exact termination: no live beam could be better at the maximal length.
+- Its `max_length` counts the start token and EOS, so it is two more than our `max_lengths`.
+- A forced EOS has no cost there, but ours has the model's log-probability. The step function here makes it free.
+- Marian's decoder starts with PAD, which `bad_words_ids` forbids there and which we never write.
 """
 
 from typing import Any, NamedTuple, Self
@@ -36,7 +36,7 @@ BEAM, LONGEST = 5, 16
 
 
 def marian(vocabulary: int, symbols: Symbols) -> Any:
-    """Random weights, large enough that targets differ and end at many lengths."""
+    """Return a network with random weights, so large that targets differ in content and length."""
     torch.manual_seed(3)
     model = transformers.MarianMTModel(
         transformers.MarianConfig(
@@ -71,7 +71,7 @@ def sources(count: int) -> Sources:
 
 
 class DecoderState(NamedTuple):
-    """Encoder memory, its mask, and the ids that the decoder has read: it reads them anew at every step."""
+    """Encoder memory, its mask, and the ids read so far, which the decoder reads again at every step."""
 
     memory: Tensor
     mask: Tensor
@@ -120,13 +120,13 @@ def theirs(network: Any, batch: Sources, **changes: Any) -> tuple[list[list[int]
     return targets, found["sequences_scores"].tolist() if settings["num_beams"] > 1 else []
 
 
-def test_the_same_targets_for_200_sources(network: Any) -> None:
+def test_beam_search_finds_the_same_targets_for_200_sources(network: Any) -> None:
     batch = sources(200)
     targets, scores = theirs(network, batch)
     found = [hypotheses[0] for hypotheses in ours(network, batch, length_penalty=1.0)]
     assert [each.ids for each in found] == targets
     assert [each.score for each in found] == pytest.approx(scores, abs=1e-5)
-    # The search has something to do: targets differ, end at many lengths, and are not what greedy finds.
+    # The search is not trivial: targets differ, have many lengths, and are not those of greedy search.
     greedy, _ = theirs(network, batch, num_beams=1, early_stopping=False)
     assert len(set(map(tuple, targets))) > 100
     assert len(set(map(len, targets))) >= 7
@@ -143,7 +143,9 @@ def test_the_same_targets_for_200_sources(network: Any) -> None:
         ({"length_penalty": 1.0, "minimum": 9}, {"min_new_tokens": 9}),
     ],
 )
-def test_the_same_n_best_under_the_same_rules(network: Any, search: dict[str, Any], changes: dict[str, Any]) -> None:
+def test_n_best_lists_are_equal_under_the_same_constraints(
+    network: Any, search: dict[str, Any], changes: dict[str, Any]
+) -> None:
     batch = sources(50)
     targets, scores = theirs(network, batch, num_return_sequences=BEAM, **changes)
     found = [each for hypotheses in ours(network, batch, n_best=BEAM, **search) for each in hypotheses]
@@ -162,7 +164,7 @@ def translator(pretrained: Pretrained, tokenizer: Tokenizer, **search: Any) -> T
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_the_method_generate_finds_what_the_method_beam_finds(
+def test_the_methods_generate_and_beam_find_the_same_targets(
     pretrained: Pretrained, tokenizer: Tokenizer, beam: int
 ) -> None:
     texts = ["the light is on", "", "off", "set {name} to %s now", "the end", "a b c d"]
@@ -177,8 +179,8 @@ def test_the_method_generate_finds_what_the_method_beam_finds(
         assert [each.cut for each in found] == [each.cut for each in expected]
 
 
-def test_what_the_method_generate_cannot_do_is_said(pretrained: Pretrained, tokenizer: Tokenizer) -> None:
-    with pytest.raises(ParamsError, match="ranks by the average alone"):
+def test_unsupported_settings_of_the_method_generate_are_rejected(pretrained: Pretrained, tokenizer: Tokenizer) -> None:
+    with pytest.raises(ParamsError, match="ranks by average only"):
         translator(pretrained, tokenizer, method="generate", normalization="wu").translate(["the end"])
-    with pytest.raises(ModelError, match="no target prefix of a single text"):
+    with pytest.raises(ModelError, match="does not support a prefix per text"):
         translator(pretrained, tokenizer, method="generate").translate(["on", "off"], prefixes=["a", ""])

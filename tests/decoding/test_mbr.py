@@ -1,4 +1,4 @@
-"""Minimum Bayes risk against sacrebleu's sentence chrF, pair by pair."""
+"""Compare minimum Bayes risk with sacrebleu's sentence chrF, pair by pair."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def sacrebleus(hypothesis, reference):
 
 @fast
 @given(st.lists(sentences, min_size=1, max_size=6))
-def test_chrf_is_sacrebleus(texts):
+def test_chrf_equals_sacrebleu(texts):
     expected = [[sacrebleus(hypothesis, reference) for reference in texts] for hypothesis in texts]
     assert chrf(texts) == pytest.approx(np.array(expected), abs=1e-9)
 
@@ -30,7 +30,7 @@ def test_chrf_is_sacrebleus(texts):
         lambda few: st.lists(st.sampled_from(few), min_size=1, max_size=9)
     )
 )
-def test_the_ranking_is_that_of_brute_force(samples):
+def test_the_ranking_equals_brute_force(samples):
     risks = {
         text: sum(sacrebleus(text, reference) for reference in samples) / len(samples)
         for text in dict.fromkeys(samples)
@@ -42,13 +42,13 @@ def test_the_ranking_is_that_of_brute_force(samples):
     assert len(found) == len(risks)
 
 
-def test_the_one_most_like_the_others_wins_not_the_most_frequent():
+def test_the_sample_most_similar_to_the_others_wins_not_the_most_frequent():
     assert (
         rank(["zzz", "zzz", "the light is on", "the light is off", "the lights are on", "a light is on"])[0].first == 2
     )
 
 
-def test_equal_ones_stay_in_the_order_of_their_draws():
+def test_ties_keep_the_order_of_drawing():
     assert [each.first for each in rank(["ab", "cd", "ab", "cd", "ef"])] == [0, 1, 4]
     assert [each.first for each in rank(["", " ", ""])] == [0, 1]
     assert rank(["same"] * 3) == [(0, 100.0)]

@@ -1,4 +1,4 @@
-"""A stored model comes back as it was; a damaged folder, or one of another tokenizer, is refused with its name."""
+"""A saved model folder loads unchanged; a damaged folder, or one with another tokenizer, is rejected by name."""
 
 import json
 
@@ -36,7 +36,7 @@ def folder(tmp_path, network, tokenizer):
     return store(tmp_path / "model", network, tokenizer)
 
 
-def test_a_loaded_folder_translates_as_the_model_that_was_saved(folder, network, tokenizer):
+def test_a_loaded_folder_translates_like_the_saved_model(folder, network, tokenizer):
     loaded = Translator.load(folder, "cpu")
     assert loaded.languages == (("en",), ("de",))
     assert loaded.search == DEFAULT_SEARCH
@@ -44,27 +44,27 @@ def test_a_loaded_folder_translates_as_the_model_that_was_saved(folder, network,
     assert loaded.translate(TEXTS) == saved.translate(TEXTS)
 
 
-def test_a_model_from_before_early_stopping_is_searched_to_the_exact_end(folder):
+def test_search_settings_without_early_stopping_default_to_exact_search(folder):
     older = search(beam=3).model_dump()
     del older["early_stopping"]
     (folder / "search.json").write_text(json.dumps(older))
     assert Translator.load(folder, "cpu").search == search(beam=3, early_stopping=False)
 
 
-def test_search_json_counts_unless_a_search_is_given(folder):
+def test_search_json_is_used_unless_a_search_is_given(folder):
     (folder / "search.json").write_text(search(beam=3, top_k=7).model_dump_json())
     assert Translator.load(folder, "cpu").search == search(beam=3, top_k=7)
     assert Translator.load(folder, "cpu", search(beam=2)).search.beam == 2
 
 
-def test_the_longest_source_of_training_is_read_if_the_folder_says_it(folder):
+def test_the_longest_source_is_read_if_it_is_recorded(folder):
     assert read_longest_source(folder) is None
     (folder / "lengths.json").write_text('{"source": 196, "target": 210}')
     assert read_longest_source(folder) == 196
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"source": 0}', '{"source": "9"}', '{"source": true}'])
-def test_lengths_that_are_none_are_refused(folder, text):
+def test_invalid_lengths_are_rejected(folder, text):
     (folder / "lengths.json").write_text(text)
     with pytest.raises(ModelError, match=r"lengths\.json: (must look like|cannot be read)"):
         read_longest_source(folder)
@@ -75,7 +75,7 @@ def test_a_side_may_have_several_languages(folder):
     assert Translator.load(folder, "cpu").languages == Languages(("en", "de"), ("fr",))
 
 
-def test_broken_weights_are_told(folder):
+def test_broken_weights_raise_an_error(folder):
     loaded = Translator.load(folder, "cpu")
     with torch.no_grad():
         next(iter(loaded.model.parameters())).fill_(float("nan"))
@@ -83,7 +83,7 @@ def test_broken_weights_are_told(folder):
         loaded.translate(["the light"])
 
 
-def test_folders_join_in_an_ensemble(folder, tmp_path, network, tokenizer, make_network):
+def test_several_folders_make_an_ensemble(folder, tmp_path, network, tokenizer, make_network):
     other = make_network(tokenizer.target_vocab_size, 4)
     second = store(tmp_path / "second", other, tokenizer)
     (second / "search.json").write_text(search(beam=2).model_dump_json())
@@ -94,7 +94,7 @@ def test_folders_join_in_an_ensemble(folder, tmp_path, network, tokenizer, make_
     assert loaded.translate(TEXTS) == ensemble.translate(TEXTS)
 
 
-def test_an_ensemble_of_other_tokenizers_is_refused(folder, tmp_path, make_network, tokenizer_of_two):
+def test_an_ensemble_with_different_tokenizers_is_rejected(folder, tmp_path, make_network, tokenizer_of_two):
     second = store(tmp_path / "second", make_network(tokenizer_of_two.source_vocab_size), tokenizer_of_two)
     with pytest.raises(ModelError, match=r"second: has another tokenizer than .*model; an ensemble needs"):
         Translator.load(folder, "cpu", others=[second])
@@ -129,10 +129,10 @@ def of_another_vocabulary(folder):
         (with_text("search.json", json.dumps(search(beam=0).model_dump())), ModelError, "search.json: beam: "),
         (with_text("search.json", '{"beam": 5}'), ModelError, "search.json: method: "),
         (with_text("search.json", "no"), ModelError, "search.json: cannot be read"),
-        (of_another_vocabulary, ModelError, "source_vocab_size is 70, its tokenizer's"),
+        (of_another_vocabulary, ModelError, "source_vocab_size is 70, but its tokenizer's"),
     ],
 )
-def test_a_damaged_folder_is_refused_with_its_file(folder, damage, error, message):
+def test_a_damaged_folder_is_rejected_naming_the_file(folder, damage, error, message):
     damage(folder)
     with pytest.raises(error, match=message) as raised:
         Translator.load(folder, "cpu")
@@ -140,8 +140,8 @@ def test_a_damaged_folder_is_refused_with_its_file(folder, damage, error, messag
     assert "\n" not in str(raised.value)
 
 
-def test_no_folder_is_no_model(tmp_path):
-    with pytest.raises(ModelError, match="is not a folder with a model"):
+def test_a_missing_folder_is_rejected(tmp_path):
+    with pytest.raises(ModelError, match="is not a model folder"):
         Translator.load(tmp_path / "nowhere")
 
 

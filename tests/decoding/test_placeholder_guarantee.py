@@ -1,6 +1,6 @@
-"""Every family by every search method: random networks know nothing of placeholders, and none is lost or made up.
+"""No placeholder is lost or invented, for every model family and search method.
 
-A network whose weights are drawn at random says nearly anything, which a trained one never would.
+Networks with random weights produce almost any output, unlike trained ones.
 """
 
 from pathlib import Path
@@ -67,14 +67,14 @@ def assert_kept(model: Seq2Seq, tokenizer: Tokenizer, changes: dict[str, Any], s
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("family", SMALL)
-def test_every_own_family_keeps_them(family: str, method: str, tokenizer: Tokenizer) -> None:
+def test_every_family_keeps_placeholders(family: str, method: str, tokenizer: Tokenizer) -> None:
     sources = [*generate(TEXTS, EVERY, 12, 50, 3), "{x}", "no placeholder at all"]
     assert_kept(network(family, tokenizer), tokenizer, METHODS[method], sources)
 
 
 @pytest.mark.parametrize("method", [*METHODS, "generate"])
 @pytest.mark.parametrize("kind", ["marian", "t5", "bart"])
-def test_every_pretrained_family_keeps_them(kind: str, method: str, tmp_path: Path) -> None:
+def test_every_pretrained_family_keeps_placeholders(kind: str, method: str, tmp_path: Path) -> None:
     make_pretrained(kind, tmp_path, **({} if kind == "t5" else {"max_position_embeddings": 400}))
     tokenizer = PretrainedTokenizer(tmp_path, PretrainedOptions(), EVERY)
     changes = METHODS.get(method, {"method": "generate", "beam": 2})

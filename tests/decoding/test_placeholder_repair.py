@@ -1,4 +1,4 @@
-"""The last look: what a model may have written, and what is handed out for it."""
+"""Repair of outputs that a model may produce."""
 
 from collections import Counter
 
@@ -23,7 +23,7 @@ def guarded(parts: list[Part], wanted: list[str], forms: Forms = STANDARD_FORMS)
 
 @settings(deadline=None, max_examples=400)
 @given(st.lists(st.one_of(scraps.map(lambda t: (t, False)), placeholders.map(lambda t: (t, True))), max_size=8))
-def test_a_text_holds_its_placeholders_and_no_other_whatever_stands_around_them(parts: list[Part]) -> None:
+def test_a_repaired_text_has_exactly_its_placeholders(parts: list[Part]) -> None:
     wanted = [text for text, is_placeholder in parts if is_placeholder]
     text, kept = guarded(parts, wanted)
     assert kept
@@ -34,7 +34,7 @@ def test_a_text_holds_its_placeholders_and_no_other_whatever_stands_around_them(
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(scraps, max_size=6))
-def test_what_only_looks_like_a_placeholder_goes_in_every_form(texts: list[str]) -> None:
+def test_text_that_looks_like_a_placeholder_is_removed(texts: list[str]) -> None:
     text, kept = guarded([(each, False) for each in texts], [], EVERY)
     assert kept
     assert EVERY.find(text) == []
@@ -45,8 +45,8 @@ def test_what_only_looks_like_a_placeholder_goes_in_every_form(texts: list[str])
     [
         ([("Stelle ", False), ("{x}", True), (" ein", False)], "Stelle {x} ein"),
         ([("Stelle {foo} ", False), ("{x}", True)], "Stelle {x}"),
-        ([("a ", False), ("%s", True), ("b", False)], "a %s b"),  # a letter behind it would hide it
-        ([("{", False), ("{x}", True), ("}", False)], "{x}"),  # {{x}} is another one
+        ([("a ", False), ("%s", True), ("b", False)], "a %s b"),  # a following letter would hide it
+        ([("{", False), ("{x}", True), ("}", False)], "{x}"),  # {{x}} is another placeholder
         ([("a$", False), ("{x}", True)], "a{x}"),
         ([("a <b", False), ("{x}", True), (" c>", False)], "a <b{x} c>"),
         ([("a <b ", False), ("{x}", True), (" c>", False)], "a {x}"),
@@ -54,22 +54,22 @@ def test_what_only_looks_like_a_placeholder_goes_in_every_form(texts: list[str])
         ([("a\ufffd\ufffdb &nbsp; c", False)], "ab c"),
     ],
 )
-def test_neighbours_that_make_another_placeholder_give_way(parts: list[Part], expected: str) -> None:
+def test_text_that_changes_a_placeholder_is_separated_or_removed(parts: list[Part], expected: str) -> None:
     wanted = [text for text, is_placeholder in parts if is_placeholder]
     assert guarded(parts, wanted) == (expected, True)
 
 
-def test_each_is_spelled_as_in_the_source() -> None:
+def test_placeholders_get_the_spelling_of_the_source() -> None:
     parts: list[Part] = [("<a b>", True), ("x", False), ("<a b>", True)]
     assert repair(parts, ["<a b>", "<a b>"], ["<a  b>", "<a\nb>"], STANDARD_FORMS) == ("<a  b>x<a\nb>", True)
 
 
-def test_an_expression_that_finds_nothing_in_a_new_place_is_told() -> None:
+def test_a_placeholder_that_is_not_found_in_its_new_place_is_reported() -> None:
     forms = Forms([], [r"(?<=to )\w+@"])
     assert guarded([("an ", False), ("bob@", True)], ["bob@"], forms) == ("an bob@", False)
 
 
-def test_placeholders_that_are_spelled_in_text_are_found_as_often_as_they_are_wanted() -> None:
+def test_find_separates_only_as_many_placeholders_as_wanted() -> None:
     found = find([("a {x} b {x} {y}", False)], ["{x}"], STANDARD_FORMS)
     assert found == [("a ", False), ("{x}", True), (" b {x} {y}", False)]
     assert find([("{x}", True), (" {x}", False)], ["{x}"], STANDARD_FORMS) == [("{x}", True), (" {x}", False)]
@@ -86,20 +86,20 @@ def test_placeholders_that_are_spelled_in_text_are_found_as_often_as_they_are_wa
         ("a b c", ["{x}", "{y}"], [0.9, 0.1], "a b c {x} {y}", 2),  # their order stays
     ],
 )
-def test_what_is_missing_is_put_where_it_belongs(
+def test_missing_placeholders_are_inserted_at_their_position(
     text: str, wanted: list[str], shares: list[float], expected: str, placed: int
 ) -> None:
     parts, count = complete([(text, False)] if text else [], wanted, shares.__getitem__)
     assert (guarded(parts, wanted), count) == ((expected, True), placed)
 
 
-def test_what_comes_too_often_goes() -> None:
+def test_surplus_placeholders_are_removed() -> None:
     parts, count = complete([("{x}", True), (" a ", False), ("{x}", True), ("{z}", True)], ["{x}"], lambda index: 0.0)
     assert (parts, count) == ([("{x}", True), (" a ", False)], 0)
 
 
 @given(st.permutations(["<b>", "<i>", "{x}", "</i>", "</b>", "<br>"]))
-def test_pairs_of_tags_nest_in_whatever_order_they_came(order: list[str]) -> None:
+def test_pairs_of_tags_are_nested_from_any_order(order: list[str]) -> None:
     source = ["<b>", "<i>", "{x}", "</i>", "<br>", "</b>"]
     nested = [text for text, _ in nest([(text, True) for text in order], source)]
     assert Counter(nested) == Counter(source)
@@ -108,7 +108,7 @@ def test_pairs_of_tags_nest_in_whatever_order_they_came(order: list[str]) -> Non
         assert nested == list(order)
 
 
-def test_a_text_with_nothing_to_mend_stays() -> None:
+def test_a_text_without_errors_is_unchanged() -> None:
     parts: list[Part] = [("Stelle \u201e", False), ("{x}", True), ("\u201c auf 5 % & mehr < 3", False)]
     assert tidy(parts) == parts
     assert nest(parts, ["{x}"]) == parts
@@ -125,5 +125,5 @@ def test_a_text_with_nothing_to_mend_stays() -> None:
         ([("\u201e", False), ("{x}", True), ("-Modus", False), ("{z}", True)], "\u201e{x}-Modus{z}"),
     ],
 )
-def test_a_placeholder_that_is_loose_in_the_source_is_glued_to_nothing(parts: list[Part], expected: str) -> None:
+def test_a_placeholder_with_spaces_in_the_source_gets_a_space(parts: list[Part], expected: str) -> None:
     assert "".join(text for text, _ in space(parts, {"{x}", "{y}"})) == expected

@@ -1,4 +1,4 @@
-"""Texts in chunks, and what is put together from them."""
+"""Splitting texts into chunks, and reassembling the translations."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def plan(text: str, prefix: str = "", at_once: int = 2) -> TextPlan:
     return TextPlan.make(text, prefix, STANDARD_FORMS, at_once)
 
 
-def test_a_text_is_translated_in_windows_and_what_has_no_letters_is_copied() -> None:
+def test_a_text_is_translated_in_chunks_and_chunks_without_letters_are_copied() -> None:
     made = plan(LONG)
     assert [chunk.text for chunk in made.translated] == ["One {a} and {b}.", "Two {c} and {d}."]
     targets = [[("Eins ", False), ("{a}", True), (" {b}.", False)], [("Zwei {c} {x}", False)]]
@@ -21,35 +21,35 @@ def test_a_text_is_translated_in_windows_and_what_has_no_letters_is_copied() -> 
 
 
 @pytest.mark.parametrize("text", ["", "  ", "{x}", "<b>%s</b> \u2014"])
-def test_what_needs_no_model_is_copied(text: str) -> None:
+def test_text_without_letters_is_copied(text: str) -> None:
     made = plan(text)
     assert made.translated == []
     assert assemble(made, [], [], STANDARD_FORMS) == Assembled(text.strip(), True, 0)
 
 
-def test_a_prefix_is_of_the_first_window_and_its_own_placeholders_break_the_guarantee() -> None:
+def test_a_prefix_applies_to_the_first_chunk_and_its_placeholders_are_reported() -> None:
     made = plan(LONG, "Und {q}")
     assert made.prefixes == ["Und {q}", ""]
     targets = [[("Und {q} ", False), ("{a}", True), ("{b}", True)], [("{c}", True), ("{d}", True)]]
     found = assemble(made, targets, [lambda index: 1.0] * 2, STANDARD_FORMS)
     assert found == Assembled("Und {q} {a} {b} {c} {d} {e}: 7", False, 0)
-    assert plan("{x}", "so").translated != []  # it begins as the caller wants, not with the copy
+    assert plan("{x}", "so").translated != []  # with a prefix, it is translated and not copied
     assert plan("", "so").translated == []
 
 
-def test_placeholders_are_spelled_as_the_text_spells_them() -> None:
+def test_placeholders_keep_the_spelling_of_the_text() -> None:
     made = plan("Go <a  href='x'>\u00a0there</a>")
     assert made.placeholders == ["<a href='x'>", "</a>"]
     targets = [[("Da", False), ("<a href='x'>", True), ("hin", False), ("</a>", True)]]
     assert assemble(made, targets, [lambda index: 1.0], STANDARD_FORMS).text == "Da<a  href='x'>hin</a>"
 
 
-def test_a_placeholder_that_only_normalised_text_has_is_kept_as_it_is_normalised() -> None:
+def test_a_placeholder_that_appears_only_after_normalisation_keeps_its_normalised_form() -> None:
     made = plan("Go {x\u200b} there")
     assert made.spelled == made.placeholders == ["{x}"]
 
 
-def test_tags_that_span_sentences_nest_and_white_space_stays() -> None:
+def test_tags_across_sentences_are_nested_and_white_space_is_unchanged() -> None:
     source = "<p><b>One.\n Two</b></p>"
     assert keep_placeholders(source, "<b><p>Eins.\n\n Zwei</b></p>", STANDARD_FORMS) == Assembled(
         "<p><b>Eins.\n\n Zwei</b></p>", True, 0

@@ -1,4 +1,4 @@
-"""Slots against plain lists and brute force: whatever the model says, each is written as often as it is due."""
+"""Compare the slot constraint with plain lists and brute force: every slot has its count, whatever the model."""
 
 from collections import Counter
 from typing import Any
@@ -36,7 +36,7 @@ VOCABULARY = FIRST_SLOT + SLOTS + 4
 
 @st.composite
 def due(draw: Any, most: int = 3) -> tuple[tuple[int, int], ...]:
-    """Slots 0 and 1 stand alone; 2 and 3 open what 4 closes, or nothing does."""
+    """Slots 0 and 1 are unpaired; slot 4 closes 2 and 3, or none of them is paired."""
     alone = [(draw(st.integers(0, most)), -1) for _ in range(2)]
     opening = [draw(st.integers(0, most - 1)) for _ in range(2)]
     paired = draw(st.booleans())
@@ -47,7 +47,7 @@ def due(draw: Any, most: int = 3) -> tuple[tuple[int, int], ...]:
 
 @st.composite
 def rules(draw: Any, room: int, ngram: int | None = None, most: int = 3) -> Rules:
-    """Rules whose limit is at least as large as the number of slots, by up to `room`."""
+    """Rules whose limit is the number of slots plus up to `room`."""
     slots = draw(due(most))
     total = sum(count for count, _ in slots)
     limit = total + draw(st.integers(0, room))
@@ -58,7 +58,7 @@ def rules(draw: Any, room: int, ngram: int | None = None, most: int = 3) -> Rule
 
 
 def assert_kept(ids: list[int], ours: Rules) -> None:
-    """Each slot as often as it is due, and pairs nested."""
+    """Check that each slot has its count, and that pairs are nested."""
     counts = Counter(ids)
     assert [counts[FIRST_SLOT + slot] for slot in range(SLOTS)] == [count for count, _ in ours.slots]
     stack: list[int] = []
@@ -76,12 +76,14 @@ def assert_kept(ids: list[int], ours: Rules) -> None:
 
 @fast
 @given(seed=seeds, width=st.integers(1, 3), position=st.integers(0, 6), ngram=st.integers(0, 2), data=st.data())
-def test_what_is_left_is_what_plain_lists_leave(seed: int, width: int, position: int, ngram: int, data: Any) -> None:
+def test_allowed_tokens_equal_those_of_the_plain_list_version(
+    seed: int, width: int, position: int, ngram: int, data: Any
+) -> None:
     ours = data.draw(st.lists(rules(6, ngram), min_size=1, max_size=3))
     draw = torch.Generator().manual_seed(seed)
     rows = []
     for each in ours:
-        for _ in range(width):  # an honest history: each id is one that was allowed there
+        for _ in range(width):  # a valid history: each id was allowed at its position
             ids: tuple[int, ...] = ()
             while len(ids) < position:
                 row = torch.randn(VOCABULARY, generator=draw).tolist()
@@ -99,7 +101,7 @@ def test_what_is_left_is_what_plain_lists_leave(seed: int, width: int, position:
 
 @fast
 @given(seed=seeds, beam=st.integers(1, 5), sharpness=sharpnesses, early=st.booleans(), data=st.data())
-def test_every_hypothesis_of_a_beam_keeps_them(
+def test_every_hypothesis_of_a_beam_has_the_required_slots(
     table_model: Any, seed: int, beam: int, sharpness: float, early: bool, data: Any
 ) -> None:
     ours = data.draw(st.lists(rules(8, 0), min_size=1, max_size=4))
@@ -113,7 +115,7 @@ def test_every_hypothesis_of_a_beam_keeps_them(
 
 @fast
 @given(seed=seeds, sharpness=sharpnesses, ngram=st.integers(0, 2), data=st.data())
-def test_greedy_search_and_samples_keep_them(
+def test_greedy_search_and_samples_have_the_required_slots(
     table_model: Any, seed: int, sharpness: float, ngram: int, data: Any
 ) -> None:
     ours = data.draw(st.lists(rules(8, ngram), min_size=1, max_size=4))
@@ -135,9 +137,7 @@ def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(seed=seeds, sharpness=sharpnesses, data=st.data())
-def test_a_huge_beam_finds_what_trying_everything_finds(
-    table_model: Any, seed: int, sharpness: float, data: Any
-) -> None:
+def test_a_huge_beam_equals_exhaustive_search(table_model: Any, seed: int, sharpness: float, data: Any) -> None:
     slots = data.draw(due(2).filter(lambda each: sum(count for count, _ in each) <= 3))
     total = sum(count for count, _ in slots)
     ours = Rules(total + data.draw(st.integers(0, 3 - total)), 0, 0, (), slots)
@@ -149,7 +149,7 @@ def test_a_huge_beam_finds_what_trying_everything_finds(
 
 @fast
 @given(seed=seeds, beam=st.integers(2, 5), sharpness=sharpnesses, early=st.booleans(), data=st.data())
-def test_a_beam_finds_what_a_textbook_finds(
+def test_a_beam_equals_the_textbook_version(
     table_model: Any, seed: int, beam: int, sharpness: float, early: bool, data: Any
 ) -> None:
     ours = data.draw(rules(6))
@@ -159,9 +159,9 @@ def test_a_beam_finds_what_a_textbook_finds(
     assert_same(run_greedy(model, [0], [ours]), [likeliest(model, 0, ours, "wu", 1.0)])
 
 
-def test_the_budget_of_a_source_counts_its_slots_and_pairs_its_tags() -> None:
+def test_required_slots_count_placeholders_and_pair_tags() -> None:
     placeholders = ["{x}", "<b>", "{x}", '<a href="1">', "</a>", "</b>", "<br>"]
-    slots = ("{x}", "<b>", '<a href="1">', "</a>", "</b>")  # one has no slot
+    slots = ("{x}", "<b>", '<a href="1">', "</a>", "</b>")  # <br> has no slot
     required = RequiredSlots.of(placeholders, slots)
     assert required == RequiredSlots((2, 1, 1, 1, 1), (-1, 4, 3, -1, -1))
     assert required.total == 6

@@ -1,4 +1,4 @@
-"""Sampling against exact probabilities: what is drawn, how often, and that a sentence's draws are its own."""
+"""Compare sampling with exact probabilities, and check that a sentence's samples are independent of its batch."""
 
 import math
 
@@ -25,14 +25,14 @@ def random_row(seed, vocabulary, sharpness=2.0):
 
 
 def shares(row, count=4000, **how):
-    """How much of [0, 1) leads to each token: as many numbers as `count`, evenly spread."""
+    """Return the share of [0, 1) that leads to each token, from `count` evenly spaced numbers."""
     numbers = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     drawn = torch.cat([draw(row.expand(len(part), -1), part, **how) for part in numbers.split(2000)])
     return torch.bincount(drawn, minlength=len(row)).numpy() / count
 
 
 def filtered(row, temperature=1.0, top_k=None, top_p=1.0):
-    """Temperature, then the k likeliest, then the nucleus, with NumPy: the probabilities that are drawn from."""
+    """Return the probabilities after temperature, top-k and nucleus, with NumPy."""
     scores = row.double().numpy() / temperature
     probabilities = np.exp(scores - scores.max())
     order = np.argsort(-probabilities)
@@ -55,7 +55,7 @@ def filtered(row, temperature=1.0, top_k=None, top_p=1.0):
     seed=seeds, vocabulary=st.sampled_from([4, 9, 40, 700]), temperature=st.sampled_from([0.5, 1.0, 1.7]),
     top_k=st.sampled_from([None, 1, 3, 10, 1000]), top_p=st.sampled_from([0.05, 0.5, 0.9, 1.0]),
 )  # fmt: skip
-def test_each_token_is_drawn_as_often_as_numpy_says(seed, vocabulary, temperature, top_k, top_p):
+def test_tokens_are_drawn_with_the_probabilities_of_the_numpy_version(seed, vocabulary, temperature, top_k, top_p):
     row = random_row(seed, vocabulary)
     how = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     assert shares(row, **how) == pytest.approx(filtered(row, **how), abs=2.5 / 4000)
@@ -66,15 +66,15 @@ def test_each_token_is_drawn_as_often_as_numpy_says(seed, vocabulary, temperatur
     seed=seeds, vocabulary=st.sampled_from([9, 700]), top_k=st.sampled_from([None, 1, 7]),
     top_p=st.sampled_from([0.05, 0.5, 0.9]),
 )  # fmt: skip
-def test_top_k_and_top_p_keep_the_sets_of_numpy(seed, vocabulary, top_k, top_p):
+def test_top_k_and_top_p_keep_the_same_tokens_as_the_numpy_version(seed, vocabulary, top_k, top_p):
     row = random_row(seed, vocabulary)
     expected = filtered(row, top_k=top_k, top_p=top_p)
     drawn = shares(row, top_k=top_k, top_p=top_p) > 0
     assert not (drawn & (expected == 0)).any()
-    assert not (~drawn & (expected > 1 / 2000)).any()  # rarer ones may fall between two numbers
+    assert not (~drawn & (expected > 1 / 2000)).any()  # rarer ones may fall between two numbers of the grid
 
 
-def test_what_is_forbidden_is_never_drawn_at_the_edges():
+def test_tokens_of_probability_zero_are_never_drawn_at_the_edges():
     row = torch.tensor([-math.inf, math.log(0.5), -math.inf, math.log(0.5), -math.inf])
     edges = torch.tensor([0.0, 0.5 - 2**-53, 0.5, 1.0 - 2**-53], dtype=torch.float64)
     for how in ({}, {"top_k": 5}, {"top_p": 0.99}, {"temperature": 3.0}):
@@ -93,7 +93,7 @@ def run(model, sources, rules, keys=None, samples=1, **more):
 
 
 def probabilities(model, rules):
-    """Every target and how likely it is drawn: what is forbidden gives its share to the rest."""
+    """Return every target and its probability, renormalised over the allowed tokens."""
     found = {}
     open_ = [((), 1.0)]
     while open_:
@@ -109,22 +109,22 @@ def probabilities(model, rules):
 
 
 @pytest.mark.parametrize("rules", [Rules(2), Rules(3, 1, 1), Rules(3, 2, 2, (4,))])
-def test_targets_are_drawn_as_often_as_they_are_likely(table_model, rules):
+def test_targets_are_drawn_with_their_probabilities(table_model, rules):
     model = table_model(5, 6)
     count = 4000
     (drawn,) = run(model, [0], [rules], samples=count)
     expected = probabilities(model, rules)
     observed = dict.fromkeys(expected, 0)
     for each in drawn:
-        observed[tuple(each.ids)] += 1  # a target that is not allowed is no key
+        observed[tuple(each.ids)] += 1  # a forbidden target would be a KeyError
     statistic = sum((observed[ids] - count * p) ** 2 / (count * p) for ids, p in expected.items())
     freedom = torch.tensor((len(expected) - 1) / 2.0)
-    assert torch.special.gammaincc(freedom, torch.tensor(statistic / 2)) > 0.01  # chi-square, the seed is fixed
+    assert torch.special.gammaincc(freedom, torch.tensor(statistic / 2)) > 0.01  # chi-square test with a fixed seed
 
 
 @fast
 @given(seed=seeds, ngram=st.integers(0, 2), temperature=st.sampled_from([0.5, 1.0, 2.0]), data=st.data())
-def test_a_sample_is_scored_with_the_models_own_numbers(table_model, seed, ngram, temperature, data):
+def test_a_sample_is_scored_with_the_models_own_log_probabilities(table_model, seed, ngram, temperature, data):
     model = table_model(seed, 9)
     limit = data.draw(st.integers(0, 6))
     rules = Rules(limit, data.draw(st.integers(0, limit)), ngram, tuple(data.draw(st.lists(st.just(5), max_size=2))))
@@ -142,7 +142,7 @@ def test_a_sample_is_scored_with_the_models_own_numbers(table_model, seed, ngram
     seed=seeds, limits=st.lists(st.integers(0, 8), min_size=1, max_size=5), ngram=st.integers(0, 2),
     top_k=st.sampled_from([None, 4]), top_p=st.sampled_from([0.8, 1.0]), shuffle=st.randoms(use_true_random=False),
 )  # fmt: skip
-def test_a_sample_does_not_see_its_batch_nor_its_order(table_model, seed, limits, ngram, top_k, top_p, shuffle):
+def test_a_sample_does_not_depend_on_its_batch_or_its_order(table_model, seed, limits, ngram, top_k, top_p, shuffle):
     model = table_model(seed, 12)
     rules = [Rules(limit, 0, ngram) for limit in limits]
     order = list(range(len(limits)))
@@ -154,7 +154,7 @@ def test_a_sample_does_not_see_its_batch_nor_its_order(table_model, seed, limits
         assert found[:2] == run(model, [source], [rules[source]], **how | {"samples": 2})[0]
 
 
-def test_a_seed_repeats_and_another_draws_anew(table_model):
+def test_equal_seeds_give_equal_samples_and_others_differ(table_model):
     model = table_model(1, 30)
     rules = [Rules(12), Rules(12)]
     found = run(model, [0, 1], rules, samples=4, seed=7)
@@ -164,7 +164,7 @@ def test_a_seed_repeats_and_another_draws_anew(table_model):
     assert len({tuple(each.ids) for each in found[0]}) == 4
 
 
-def test_the_global_generator_is_left_alone(table_model):
+def test_the_global_generator_is_untouched(table_model):
     torch.manual_seed(3)
     before = torch.get_rng_state()
     run(table_model(1, 30), [0], [Rules(9)])
@@ -180,7 +180,7 @@ def test_no_sources_give_no_samples(table_model):
 
 @pytest.mark.parametrize("how", [{}, {"top_k": 3}, {"top_p": 0.5}])
 @pytest.mark.parametrize(("value", "said"), [(math.nan, "NaN"), (0.5, "NaN or above 1"), (-math.inf, "probability 0")])
-def test_what_is_no_probability_is_refused_with_its_source(table_model, how, value, said):
+def test_invalid_probabilities_raise_an_error_naming_the_source(table_model, how, value, said):
     model = table_model(1, 9)
 
     def step(token, state):

@@ -1,4 +1,4 @@
-"""The largest of a row and of several rows together, found by groups, against a full sort."""
+"""Compare grouped top-k with a full sort."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from seqloom.decoding.topk import largest, top_continuations
 
 
 def assert_stand_there(values, where, expected):
-    """Each in a place of its own; what is -inf may be said to stand anywhere."""
+    """Check that the indices are distinct and point at the expected values; those of -inf are arbitrary."""
     for row, places, wanted in zip(values, where.tolist(), expected.tolist(), strict=True):
         real = [place for place, value in zip(places, wanted, strict=True) if value != -torch.inf]
         assert row[real].tolist() == wanted[: len(real)]
@@ -21,7 +21,7 @@ def assert_stand_there(values, where, expected):
     seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 4), width=st.integers(1, 5000), count=st.integers(1, 40),
     masked=st.sampled_from([0.0, 0.5, 0.999]),
 )  # fmt: skip
-def test_largest_is_what_a_sort_puts_first(seed, rows, width, count, masked):
+def test_largest_equals_a_full_sort(seed, rows, width, count, masked):
     draw = torch.Generator().manual_seed(seed)
     values = torch.rand(rows, width, generator=draw, dtype=torch.float64)
     values[torch.rand(rows, width, generator=draw) < masked] = -torch.inf
@@ -36,7 +36,7 @@ def test_largest_is_what_a_sort_puts_first(seed, rows, width, count, masked):
     seed=st.integers(0, 2**32 - 1), sources=st.integers(1, 3), beams=st.integers(1, 6), width=st.integers(1, 3000),
     count=st.integers(1, 20), masked=st.sampled_from([0.0, 0.5, 0.999]),
 )  # fmt: skip
-def test_continuations_are_ranked_by_what_came_before_too(seed, sources, beams, width, count, masked):
+def test_continuations_are_ranked_by_the_sum_with_their_hypothesis(seed, sources, beams, width, count, masked):
     draw = torch.Generator().manual_seed(seed)
     values = torch.rand(sources, beams, width, generator=draw)
     values[torch.rand(values.shape, generator=draw) < masked] = -torch.inf
@@ -52,7 +52,7 @@ def test_continuations_are_ranked_by_what_came_before_too(seed, sources, beams, 
 
 @pytest.mark.parametrize("width", [10, 10_000])
 @pytest.mark.parametrize("count", [1, 6])
-def test_nan_is_the_largest(width, count):
+def test_nan_counts_as_the_largest(width, count):
     values = torch.zeros(2, width)
     values[1, width - 1] = torch.nan
     best, where = largest(values, count)

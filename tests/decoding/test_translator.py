@@ -1,4 +1,4 @@
-"""The translator around a model that copies, whose right answer is known, and around a real network."""
+"""The translator with a copying model, whose correct output is known, and with a real network."""
 
 import pytest
 import torch
@@ -36,24 +36,24 @@ def network(tokenizer, make_network):
 
 @pytest.mark.parametrize("beam", [1, 5])
 @pytest.mark.parametrize("batch_tokens", [1, 40, 8192])
-def test_texts_come_back_in_their_order_whatever_the_batches(translator, beam, batch_tokens):
+def test_translations_are_in_the_order_of_the_texts(translator, beam, batch_tokens):
     found = translator(beam=beam, batch_tokens=batch_tokens).translate(TEXTS)
     assert found == [" ".join(text.split()) for text in TEXTS]
 
 
 @pytest.mark.parametrize("method", ["sampling", "mbr"])
-def test_a_certain_model_is_sampled_as_it_is_searched(translator, method):
+def test_sampling_a_certain_model_equals_searching_it(translator, method):
     found = translator(method=method, samples=3).translate(TEXTS)
     assert found == [" ".join(text.split()) for text in TEXTS]
 
 
-def test_batches_are_of_like_length_longest_first_and_keep_the_budget(translator):
+def test_batches_have_similar_lengths_longest_first_within_the_budget(translator):
     ours = translator(beam=2, batch_tokens=80)
     ours.translate(["abc"] * 20 + ["abcdefgh"] * 7 + ["a" * 100])
     rows, lengths = zip(*ours.model.batches, strict=True)
     assert sum(rows) == 28
     assert list(lengths) == sorted(lengths, reverse=True)
-    assert ours.model.batches[0] == (1, 100)  # above the budget: alone
+    assert ours.model.batches[0] == (1, 100)  # above the budget, so a batch of its own
     assert all(r * n <= 40 for r, n in ours.model.batches[1:])
     assert len(ours.model.batches) == 5  # 5 + 2 of eight characters with 3 of three, 13 and 4 of three
 
@@ -68,7 +68,7 @@ def test_the_budget_counts_every_hypothesis_of_a_source(translator, method, n_be
     assert ours.model.batches[0] == (rows, 3)
 
 
-def test_no_text_and_only_empty_texts_need_no_model(translator):
+def test_empty_input_and_empty_texts_need_no_model(translator):
     ours = translator()
     assert ours.translate([]) == []
     assert ours.translate(["", " ", "\u200b\n"]) == ["", "", ""]
@@ -77,7 +77,7 @@ def test_no_text_and_only_empty_texts_need_no_model(translator):
     assert ours.hypotheses([""], 3) == [[("", 0.0, 0.0, [], False, False, True, 0)]]
 
 
-def test_a_translation_stays_within_its_limits_and_says_that_it_was_cut(translator):
+def test_a_translation_respects_length_limits_and_records_that_it_was_cut(translator):
     ours = translator(endless=True, max_length_ratio=1.5, max_length_extra=2)
     found = ours.hypotheses(["abcd", "ab", "a" * 30])
     assert [len(each.text) for (each,) in found] == [8, 5, 47]
@@ -88,14 +88,14 @@ def test_a_translation_stays_within_its_limits_and_says_that_it_was_cut(translat
     assert not any(each.cut for of_one in found for each in of_one)
 
 
-def test_a_least_length_above_what_the_model_can_write_gives_way(translator):
+def test_the_models_maximal_length_overrides_the_minimal_length(translator):
     ours = translator(min_length_ratio=3.0, max_length_ratio=3.0, beam=2)
     ours.model.max_target_length = 9
     ((found,),) = ours.hypotheses(["abcd"])
-    assert (len(found.ids), found.cut) == (8, True)  # BOS takes a place
+    assert (len(found.ids), found.cut) == (8, True)  # one position is for BOS
 
 
-def test_a_source_longer_than_the_model_reads_is_cut_and_said_so(translator):
+def test_a_source_longer_than_the_model_reads_is_cut_and_marked(translator):
     ours = translator()
     ours.model.max_source_length = 6
     found = ours.hypotheses(["a b c d", "a b c"])
@@ -108,11 +108,11 @@ def test_a_text_far_beyond_the_training_length_is_translated(translator):
     assert translator(beam=2).translate([text]) == [text.strip()]
 
 
-def test_progress_counts_sentences_up_to_the_total(translator):
+def test_progress_reaches_the_number_of_sentences(translator):
     heard = []
     translator(batch_tokens=40, beam=1).translate(TEXTS, heard.append)
     assert [p.done for p in heard] == sorted(p.done for p in heard)
-    assert heard[0].done == 3  # the empty ones need no work, and a placeholder by itself is copied
+    assert heard[0].done == 3  # empty texts need no work, and a single placeholder is copied
     assert heard[-1].done == heard[-1].total == len(TEXTS)
     assert {(p.task, p.unit) for p in heard} == {("translate", "sentences")}
 
@@ -128,7 +128,7 @@ def test_a_sentence_does_not_depend_on_its_batch(network, tokenizer, more):
     assert len(set(together)) > 5
 
 
-def test_hypotheses_are_ranked_distinct_and_scored(network, tokenizer):
+def test_hypotheses_are_distinct_ranked_and_scored(network, tokenizer):
     ours = Translator(network, tokenizer, search(beam=4), DIRECTION, "cpu")
     found = ours.hypotheses(TEXTS, 4)
     assert [each[0].text for each in found] == ours.translate(TEXTS)
@@ -140,14 +140,14 @@ def test_hypotheses_are_ranked_distinct_and_scored(network, tokenizer):
             assert each.score == pytest.approx(each.log_probability / ((6 + len(each.ids)) / 6))
 
 
-def test_more_than_the_search_finds_is_refused(translator):
+def test_more_translations_than_the_search_finds_are_rejected(translator):
     with pytest.raises(ParamsError, match=r"6 translations .* search.beam is 5"):
         translator(beam=5).hypotheses(["a"], 6)
     with pytest.raises(ParamsError, match=r"4 translations .* search.samples is 3"):
         translator(method="mbr", samples=3).hypotheses(["a"], 4)
 
 
-def test_samples_repeat_with_their_seed(network, tokenizer):
+def test_equal_seeds_give_equal_samples(network, tokenizer):
     def drawn(seed):
         settings = search(method="sampling", seed=seed, temperature=2.0)
         return Translator(network, tokenizer, settings, DIRECTION, "cpu").hypotheses(MORE, 3)
@@ -156,7 +156,7 @@ def test_samples_repeat_with_their_seed(network, tokenizer):
     assert drawn(1) != drawn(2)
 
 
-def test_minimum_bayes_risk_ranks_the_samples_by_their_texts(network, tokenizer):
+def test_minimum_bayes_risk_ranks_the_texts_of_the_samples(network, tokenizer):
     settings = search(method="mbr", samples=6, temperature=0.7, max_length_ratio=1.0, max_length_extra=3)
     drawn = Translator(network, tokenizer, settings.model_copy(update={"method": "sampling"}), DIRECTION, "cpu")
     found = Translator(network, tokenizer, settings, DIRECTION, "cpu").hypotheses(["the light", "off"], 2)
@@ -178,32 +178,32 @@ def test_a_translation_begins_with_its_prefix(network, tokenizer):
     assert forced.log_probability == pytest.approx(free.log_probability, abs=1e-4)
 
 
-def test_the_ids_that_a_tokenizer_puts_first_are_forced(network, tokenizer, monkeypatch):
+def test_the_tokenizers_prefix_is_forced(network, tokenizer, monkeypatch):
     first = tokenizer.encode_target("on", [])
     monkeypatch.setattr(type(tokenizer), "prefix", lambda self, language=None: list(first))
     found = Translator(network, tokenizer, search(), DIRECTION, "cpu").hypotheses(["the light", "off"])
     assert all(each.ids[:2] == first for (each,) in found)
 
 
-def test_a_target_language_is_named_where_there_are_several(translator, tokenizer_of_two):
+def test_a_model_with_several_target_languages_needs_the_language(translator, tokenizer_of_two):
     ours = translator(tokenizer=tokenizer_of_two, languages=Languages(("en",), ("de", "fr")))
-    # The copying model copies the symbol of the language too; it has no text.
+    # The model also copies the language symbol, which has no text.
     (german,), (french,) = (ours.hypotheses(["the end"], language=language)[0] for language in ("de", "fr"))
     assert german.ids[1:] == french.ids[1:] == tokenizer_of_two.encode_target("the end", [])
     assert german.ids[0] != french.ids[0]
     with pytest.raises(ModelError, match=r"does not write 'es'; it writes de, fr"):
         ours.translate(["the end"], language="es")
-    with pytest.raises(TokenizerError, match="no target language is named"):
+    with pytest.raises(TokenizerError, match="no target language is given"):
         ours.translate(["the end"])
 
 
-def test_the_one_language_of_a_model_may_be_named(translator):
+def test_the_only_target_language_may_be_given(translator):
     assert translator().translate(["the end"], language="de") == ["the end"]
     with pytest.raises(ModelError, match="does not write 'en'"):
         translator().translate(["the end"], language="en")
 
 
-def test_languages_of_a_direction_and_of_several():
+def test_languages_with_one_and_with_several_directions():
     several = Languages(("en", "de"), ("de", "fr"))
     assert several.directions == [("en", "de"), ("en", "fr"), ("de", "fr")]
     assert Languages(("en",), ("en",)).directions == [("en", "en")]
@@ -214,7 +214,7 @@ def test_languages_of_a_direction_and_of_several():
     assert (Languages(("en",), ("de",)).source, Languages(("en",), ("de",)).target) == DIRECTION
 
 
-def test_attention_is_shown_for_what_was_found_and_for_what_is_given(network, tokenizer):
+def test_attention_works_for_the_best_and_for_a_given_target(network, tokenizer):
     ours = Translator(network, tokenizer, search(), DIRECTION, "cpu")
     text = "set {name}"
     found = ours.hypotheses([text])[0][0]
@@ -228,7 +228,7 @@ def test_attention_is_shown_for_what_was_found_and_for_what_is_given(network, to
     assert given.target[:-1] == tokenizer.target_pieces(tokenizer.encode_target("on {name}", ["{name}"]))
 
 
-def test_without_attention_or_text_there_is_nothing_to_show(tokenizer, make_network):
+def test_attention_needs_a_network_with_attention_and_a_text(tokenizer, make_network):
     lstm = model_settings("lstm", 0.1, "none", embedding=8, hidden=8, layers=1).architecture
     ours = Translator(make_network(tokenizer.target_vocab_size, 1, lstm), tokenizer, search(), DIRECTION, "cpu")
     with pytest.raises(ModelError, match="no attention"):
@@ -237,7 +237,7 @@ def test_without_attention_or_text_there_is_nothing_to_show(tokenizer, make_netw
         ours.attention(" ")
 
 
-def test_an_ensemble_translates_and_shows_attention(network, tokenizer, make_network):
+def test_an_ensemble_translates_and_returns_attention(network, tokenizer, make_network):
     other = make_network(tokenizer.target_vocab_size, 4)
     ours = Translator(Ensemble([network, other]), tokenizer, search(), DIRECTION, "cpu")
     alone = [Translator(model, tokenizer, search(), DIRECTION, "cpu").translate(MORE) for model in (network, other)]
@@ -247,15 +247,15 @@ def test_an_ensemble_translates_and_shows_attention(network, tokenizer, make_net
     assert twice.translate(MORE) == alone[0]
 
 
-def test_only_a_pretrained_model_generates(translator):
+def test_the_method_generate_needs_a_pretrained_model(translator):
     with pytest.raises(ModelError, match="valid are beam, sampling, mbr"):
         translator(method="generate", normalization="average").translate(["a"])
 
 
-def test_devices(monkeypatch):
+def test_a_device_is_picked_by_name(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert pick_device("auto") == torch.device("cpu")
-    with pytest.raises(ModelError, match="torch sees no GPU"):
+    with pytest.raises(ModelError, match="torch finds no GPU"):
         pick_device("cuda")
     with pytest.raises(ModelError, match="valid are auto, cpu and cuda"):
         pick_device("gpu0")
@@ -264,7 +264,7 @@ def test_devices(monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["beam", "sampling", "mbr"])
-def test_a_text_with_many_placeholders_is_translated_in_windows(translator, method):
+def test_a_text_with_many_placeholders_is_translated_in_chunks(translator, method):
     ours = translator(method=method, samples=3, beam=4)
     text = "the light {a} is on set {b} to %s now {c} and {d} on {e} the end {f} off"
     (found,) = ours.hypotheses([text])[0]
@@ -273,7 +273,7 @@ def test_a_text_with_many_placeholders_is_translated_in_windows(translator, meth
     assert not found.cut
 
 
-def test_the_hypotheses_of_windows_are_joined_by_their_ranks(network, tokenizer):
+def test_the_hypotheses_of_chunks_are_joined_by_rank(network, tokenizer):
     ours = Translator(network, tokenizer, search(beam=3), DIRECTION, "cpu")
     parts = ["the light {name} is %s on.", "set %(a)s {b} {c} now"]
     assert tokenizer.placeholders_at_once == 4
@@ -293,11 +293,11 @@ def test_a_copied_placeholder_needs_no_model_but_a_prefix_does(translator):
     assert ours.translate(["{name}"], prefixes=["the"])[0].startswith("the")
 
 
-def test_a_placeholder_of_a_prefix_counts(translator):
+def test_a_placeholder_in_the_prefix_counts(translator):
     ((found,), (other,)) = translator().hypotheses(["the {name}", "the light"], prefixes=["{name} a", "a %s"])
     assert (found.text.count("{name}"), found.kept) == (1, True)
     assert found.text.startswith("{name} a")
-    assert (other.text[:1], other.kept) == ("a", True)  # the vocabulary of characters has no %
+    assert (other.text[:1], other.kept) == ("a", True)  # the vocabulary has no %
 
 
 def test_a_source_without_placeholders_gets_none(translator):
@@ -306,16 +306,16 @@ def test_a_source_without_placeholders_gets_none(translator):
     assert found.kept
 
 
-def test_slots_have_room_whatever_the_greatest_length_is(translator):
+def test_slots_have_room_whatever_the_maximal_length(translator):
     ours = translator(max_length_ratio=0.01, max_length_extra=1)
     (found,) = ours.hypotheses(["a {a} {b} {a}"])[0]
     assert sorted(found.text.split()) == ["{a}", "{a}", "{b}"]
     assert (found.kept, found.placed) == (True, 0)
 
 
-def test_what_the_model_has_no_positions_for_is_put_in_afterwards(translator):
+def test_placeholders_beyond_the_models_positions_are_inserted_afterwards(translator):
     ours = translator()
-    ours.model.max_target_length = 3  # BOS takes one
+    ours.model.max_target_length = 3  # including BOS
     (found,) = ours.hypotheses(["a {a} {b} {c}"])[0]
     assert sorted(found.text.split()) == ["{a}", "{b}", "{c}"]
     assert (found.kept, found.placed, found.cut) == (True, 1, True)

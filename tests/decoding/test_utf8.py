@@ -1,4 +1,4 @@
-"""Bytes against Python's own decoder: what may follow, and that a whole target is text whatever the model says."""
+"""Compare allowed bytes with Python's UTF-8 decoder, and check that every target is valid text."""
 
 import codecs
 from typing import Any
@@ -38,7 +38,7 @@ def allowed_after(written: bytes) -> set[int]:
 
 
 def begins_a_character(written: bytes) -> bool:
-    """Whether these bytes are a character that text may hold, or can become one."""
+    """Return whether these bytes are, or can become, a character that text may contain."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         text = decoder.decode(written)
@@ -49,7 +49,7 @@ def begins_a_character(written: bytes) -> bool:
     return any(begins_a_character(bytes([*written, following])) for following in range(0x80, 0xC0))
 
 
-def test_what_may_follow_each_beginning_of_a_character() -> None:
+def test_allowed_next_bytes_agree_with_pythons_decoder() -> None:
     open_ = [b""]
     for _ in range(3):
         grown = []
@@ -70,9 +70,7 @@ def _is_whole(written: bytes) -> bool:
     seed=st.integers(0, 2**32 - 1), limits=st.lists(st.integers(0, 9), min_size=1, max_size=4), beam=st.integers(1, 4),
     ngram=st.integers(0, 2),
 )  # fmt: skip
-def test_a_whole_target_is_text_whatever_the_model_says(
-    table_model: Any, seed: int, limits: list[int], beam: int, ngram: int
-) -> None:
+def test_every_target_is_valid_text(table_model: Any, seed: int, limits: list[int], beam: int, ngram: int) -> None:
     model = table_model(seed, VOCABULARY, 3.0)
     sources = list(range(len(limits)))
     found = beam_search(model.step, model.start(sources), rules(limits, ngram), search_settings(beam=beam), n_best=beam)
@@ -86,7 +84,7 @@ def test_a_whole_target_is_text_whatever_the_model_says(
 
 
 @pytest.mark.parametrize("room", [1, 2, 3, 4])
-def test_no_character_begins_that_has_no_room(room: int) -> None:
+def test_a_character_begins_only_if_it_fits(room: int) -> None:
     left = rules([room]).apply(torch.zeros(1, VOCABULARY), torch.zeros(1, 0, dtype=torch.int64))[0]
     begins = {0x41: 1, 0xC3: 2, 0xE2: 3, 0xF0: 4}
     assert {byte: bool(left[FIRST + byte] > -torch.inf) for byte in begins} == {
@@ -94,6 +92,6 @@ def test_no_character_begins_that_has_no_room(room: int) -> None:
     }
 
 
-def test_non_leading_are_the_bytes_that_begin_no_character() -> None:
+def test_non_leading_bytes_begin_no_character() -> None:
     non_leading = {index - FIRST for index in Utf8Constraint(range(FIRST, FIRST + 256)).non_leading}
     assert non_leading == {byte for byte in range(256) if not begins_a_character(bytes([byte]))}

@@ -10,7 +10,7 @@ from tests.tiny_pretrained import make_network
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The folders of the pretrained networks, by their kind."""
+    """The folders of the pretrained networks, by kind."""
     root = tmp_path_factory.mktemp("networks")
     for kind in PRETRAINED:
         make_network(kind, root / kind, VOCABULARY)

@@ -1,4 +1,4 @@
-"""A small network of every family and of the choices within it, for what all of them must do alike."""
+"""A small network of every family and option, for the tests that all networks must pass."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ TRANSFORMER = {"width": 16, "feed_forward": 24, "heads": 2, "encoder_layers": 2,
 LSTM = {"embedding": 6, "hidden": 8, "layers": 2}
 ATTENTION_LSTM = {"embedding": 6, "hidden": 8, "encoder_layers": 1, "decoder_layers": 2}
 
-# Name of the network: its family and the settings of that. That of a pretrained one is its kind in `tiny_pretrained`.
+# Maps a name to the family and its settings; a pretrained network is named by its kind in `tiny_pretrained`.
 NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
     "transformer": ("transformer", TRANSFORMER),
     "transformer-post-learned-gelu": (
@@ -55,9 +55,9 @@ ATTENTIVE = [name for name, (family, _) in NETWORKS.items() if family != "lstm"]
 
 
 def make(name: str, folders: dict[str, Path], *, ties: str = "none", dropout: float = 0.0) -> Seq2Seq:
-    """The network of a name in evaluation mode; the pretrained ones lie in `folders`.
+    """Return the named network in evaluation mode; pretrained ones are read from `folders`.
 
-    No bias of it is zero, and no gain one: those would hide a mistake.
+    No bias is zero and no gain is one, because those would hide errors.
     """
     family, section = NETWORKS[name]
     if family == "pretrained":
@@ -71,5 +71,5 @@ def make(name: str, folders: dict[str, Path], *, ties: str = "none", dropout: fl
 
 
 def random_ids(*size: int) -> Tensor:
-    """Ids that are no special ones in any of the networks."""
+    """Random ids that are not special in any of the networks."""
     return torch.randint(4, VOCABULARY - 1, size)

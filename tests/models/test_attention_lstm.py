@@ -19,7 +19,7 @@ def build(ties: str = "all", **section: Any) -> AttentionLstm:
     torch.manual_seed(7)
     architecture = model_settings("attention_lstm", 0.0, ties, **SIZES | section).architecture
     model = AttentionLstm(architecture, VOCABULARY, VOCABULARY)  # type: ignore[arg-type]
-    for parameter in model.parameters():  # zero biases would hide a mistake in them
+    for parameter in model.parameters():  # zero biases would hide errors
         nn.init.normal_(parameter, std=0.3)
     return model.eval()
 
@@ -53,13 +53,13 @@ def check_against_the_textbook(model: AttentionLstm) -> None:
 @both_ways
 @pytest.mark.parametrize("attention", SCORES)
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_equals_the_textbook_and_so_do_its_gradients(cell: str, attention: str, input_feeding: bool) -> None:
+def test_outputs_and_gradients_equal_the_textbook_version(cell: str, attention: str, input_feeding: bool) -> None:
     check_against_the_textbook(build(cell=cell, attention=attention, input_feeding=input_feeding))
 
 
 @both_ways
 @pytest.mark.parametrize("layers", [(1, 1), (1, 3), (2, 1), (2, 2)])
-def test_the_top_layers_start_their_twins_and_the_others_from_zeros(
+def test_the_top_decoder_layers_start_from_the_encoder_and_the_others_from_zeros(
     layers: tuple[int, int], input_feeding: bool
 ) -> None:
     sizes = {"encoder_layers": layers[0], "decoder_layers": layers[1]}

@@ -45,7 +45,7 @@ def model(architecture: Architecture) -> Seq2Seq:
         ("transformer", TRANSFORMER | {"positions": "rotary"}),
     ],
 )
-def test_a_stored_model_is_the_same_model(name: str, section: dict[str, Any], ties: str, tmp_path: Path) -> None:
+def test_a_loaded_model_equals_the_saved_one(name: str, section: dict[str, Any], ties: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
     settings = model_settings(name, ties=ties, **section)
     target_size = 20 if ties == "all" else 24
@@ -60,7 +60,7 @@ def test_a_stored_model_is_the_same_model(name: str, section: dict[str, Any], ti
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model.json", "model.safetensors"]
 
 
-def test_equal_models_are_equal_bytes_and_every_size_is_named(
+def test_equal_models_give_equal_files_and_every_size_is_recorded(
     model: Seq2Seq, architecture: Architecture, tmp_path: Path
 ) -> None:
     for folder in ("a", "b"):
@@ -83,7 +83,9 @@ def test_shared_weights_are_stored_once_and_stay_shared(
     assert loaded.output_weight is loaded.target_embedding.weight
 
 
-def test_what_is_no_model_is_named(model: Seq2Seq, architecture: Architecture, tmp_path: Path) -> None:
+def test_an_invalid_model_folder_is_rejected_naming_the_file(
+    model: Seq2Seq, architecture: Architecture, tmp_path: Path
+) -> None:
     with pytest.raises(ModelError, match=r"no model\.json"):
         load_model(tmp_path)
     save_model(model, architecture, tmp_path)
@@ -93,7 +95,7 @@ def test_what_is_no_model_is_named(model: Seq2Seq, architecture: Architecture, t
         load_model(tmp_path)
     other = build_model(model_settings("transformer", **TRANSFORMER | {"width": 8}).architecture, 20, 20)
     save_model(other, architecture, tmp_path)
-    with pytest.raises(ModelError, match="of another network"):
+    with pytest.raises(ModelError, match="belong to another network"):
         load_model(tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
     description["architecture"]["norm"] = "batch_norm"
@@ -106,7 +108,7 @@ def test_what_is_no_model_is_named(model: Seq2Seq, architecture: Architecture, t
 
 
 class Stranger:
-    """Makes the file `ran` when it is unpickled."""
+    """Creates the file `ran` when it is unpickled."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -123,7 +125,7 @@ def test_a_pickle_in_the_folder_is_never_read(
     (tmp_path / name).write_bytes(pickle.dumps(Stranger(tmp_path)))
     load_model(tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match=f"it is not there; {name} is not read: a pickle can run any code"):
+    with pytest.raises(ModelError, match=f"does not exist; {name} is not read, because a pickle can run"):
         load_model(tmp_path)
     (tmp_path / name).rename(tmp_path / "model.safetensors")
     with pytest.raises(ModelError, match=r"model\.safetensors: cannot be read as safetensors"):
@@ -162,14 +164,14 @@ def tensor(**fields: Any) -> bytes:
         header(json.dumps({"__metadata__": {"a": 1}}).encode()),
     ],
 )
-def test_a_corrupt_header_of_weights_is_one_line(
+def test_a_corrupt_weights_header_gives_a_one_line_error(
     model: Seq2Seq, architecture: Architecture, tmp_path: Path, content: bytes
 ) -> None:
     save_model(model, architecture, tmp_path)
     (tmp_path / "model.safetensors").write_bytes(content)
 
     def load() -> None:
-        with pytest.raises(ModelError, match=r"model\.safetensors: (cannot be read as|its weights are of)") as raised:
+        with pytest.raises(ModelError, match=r"model\.safetensors: (cannot be read as|its weights belong)") as raised:
             load_model(tmp_path)
         assert "\n" not in str(raised.value)
         assert len(str(raised.value)) < 500
@@ -180,19 +182,22 @@ def test_a_corrupt_header_of_weights_is_one_line(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"format": 1}, "format is 1; this seqloom reads format 2: use the seqloom that wrote it, or train again"),
+        (
+            {"format": 1},
+            "format is 1, but this version of seqloom reads format 2; use the version that wrote",
+        ),
         ({"format": "9" * 5000}, "format is '999"),
         ({"format": None}, "format is None"),
         ({"source_vocab_size": None}, "a vocabulary has None ids; valid are 1 to 10,000,000"),
         ({"source_vocab_size": 10**12}, "a vocabulary has 1000000000000 ids"),
         ({"target_vocab_size": -1}, "a vocabulary has -1 ids"),
         ({"target_vocab_size": [3]}, "a vocabulary has"),
-        ({"source_vocab_size": 9_000_000, "target_vocab_size": 9_000_000}, "of another network"),
+        ({"source_vocab_size": 9_000_000, "target_vocab_size": 9_000_000}, "belong to another network"),
         ({"architecture": "transformer"}, "does not describe a model"),
         ({"architecture": {"name": "pickled"}}, "does not describe a model"),
     ],
 )
-def test_a_description_of_another_version_or_of_no_network_is_one_line(
+def test_an_invalid_model_description_gives_a_one_line_error(
     model: Seq2Seq, architecture: Architecture, tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
     save_model(model, architecture, tmp_path)
@@ -205,7 +210,7 @@ def test_a_description_of_another_version_or_of_no_network_is_one_line(
 
 
 @pytest.mark.parametrize("size", [{"width": 65_536, "heads": 1}, {"feed_forward": 65_536}, {"encoder_layers": 500}])
-def test_sizes_that_the_weights_do_not_have_take_no_memory(
+def test_wrong_sizes_in_the_description_allocate_no_memory(
     model: Seq2Seq, architecture: Architecture, tmp_path: Path, size: dict[str, int]
 ) -> None:
     save_model(model, architecture, tmp_path)
@@ -213,13 +218,13 @@ def test_sizes_that_the_weights_do_not_have_take_no_memory(
     description["architecture"] |= size
     (tmp_path / "model.json").write_text(json.dumps(description))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ModelError, match="of another network"):
+    with pytest.raises(ModelError, match="belong to another network"):
         load_model(tmp_path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB; the weights would take gigabytes
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{", "3", "null", '{"format": 2}', "\ud800"])
-def test_text_that_describes_nothing_is_one_line(
+def test_arbitrary_text_as_description_gives_a_one_line_error(
     model: Seq2Seq, architecture: Architecture, tmp_path: Path, text: str
 ) -> None:
     save_model(model, architecture, tmp_path)

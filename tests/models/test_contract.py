@@ -1,4 +1,4 @@
-"""What the engine and the searches rely on, of every family and of every choice within one (`seq2seq.py`)."""
+"""The interface `Seq2Seq`, on which training and search rely, tested for every family and option."""
 
 from pathlib import Path
 from typing import get_args
@@ -31,12 +31,12 @@ def close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_no_family_is_missing() -> None:
+def test_every_family_is_tested() -> None:
     assert {family for family, _ in NETWORKS.values()} == set(get_args(Family))
 
 
 @torch.no_grad()
-def test_cached_steps_equal_the_whole_target_at_once(model: Seq2Seq) -> None:
+def test_cached_steps_equal_reading_the_whole_target_at_once(model: Seq2Seq) -> None:
     source, target = random_ids(4, 7), random_ids(4, 6)
     expected = model.log_probabilities(model(source, LENGTHS, target))
     close(expected.exp().sum(dim=-1), torch.ones(4, 6))
@@ -48,7 +48,7 @@ def test_cached_steps_equal_the_whole_target_at_once(model: Seq2Seq) -> None:
 
 @pytest.mark.parametrize("lengths", [[7, 2, 5, 1], [7, 7, 7, 7]], ids=["padded", "full"])
 @torch.no_grad()
-def test_selected_rows_go_on_as_if_alone_and_leave_the_others_be(model: Seq2Seq, lengths: list[int]) -> None:
+def test_selected_rows_continue_independently_of_the_others(model: Seq2Seq, lengths: list[int]) -> None:
     source, target = random_ids(4, 7), random_ids(4, 3)
     started = model.start(source, torch.tensor(lengths))
     first, state = model.step(target[:, 0], started)
@@ -59,29 +59,29 @@ def test_selected_rows_go_on_as_if_alone_and_leave_the_others_be(model: Seq2Seq,
         close(model.step(target[rows, 0], started.select(rows))[0], first[rows])
         chosen, further = model.step(target[rows, 1], state.select(rows))
         close(chosen, second[rows])
-        flipped = torch.arange(len(each)).flip(0)  # in the first case the two rows of one source change places
+        flipped = torch.arange(len(each)).flip(0)  # in the first case this swaps the two rows of a source
         close(model.step(target[rows[flipped], 2], further.select(flipped))[0], third[rows[flipped]])
-    assert torch.equal(model.step(target[:, 1], state)[0], second)  # nothing of the old state was changed
+    assert torch.equal(model.step(target[:, 1], state)[0], second)  # the old state is unchanged
 
 
 @torch.no_grad()
-def test_padding_and_the_rest_of_the_batch_change_nothing(model: Seq2Seq) -> None:
+def test_padding_and_other_rows_of_the_batch_have_no_effect(model: Seq2Seq) -> None:
     source, target = random_ids(1, 5), random_ids(1, 4)
     alone = model(source, torch.tensor([5]), target)
-    sources = torch.cat((torch.cat((source, random_ids(1, 6)), dim=1), random_ids(2, 11)))  # whatever padding holds
+    sources = torch.cat((torch.cat((source, random_ids(1, 6)), dim=1), random_ids(2, 11)))  # arbitrary ids as padding
     targets = torch.cat((torch.cat((target, random_ids(1, 3)), dim=1), random_ids(2, 7)))
     close(model(sources, torch.tensor([5, 11, 9]), targets)[:1, :4], alone)
 
 
 def test_no_position_sees_a_later_target(model: Seq2Seq) -> None:
-    embedded: dict[int, Tensor] = {}  # by length, since one table may serve both sides
+    embedded: dict[int, Tensor] = {}  # by length, since both sides may share a matrix
 
     def keep(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
         return embedded.setdefault(output.shape[1], output.detach().requires_grad_())
 
     model.target_embedding.register_forward_hook(keep)
     hidden = model(random_ids(1, 5), torch.tensor([5]), random_ids(1, 6))
-    direction = torch.randn(hidden.shape[2])  # a plain sum of normalised numbers is constant and has no gradient
+    direction = torch.randn(hidden.shape[2])  # a plain sum of normalised values is constant, so its gradient is zero
     for position in range(6):
         (gradient,) = torch.autograd.grad(hidden[0, position] @ direction, embedded[6], retain_graph=True)
         reached = gradient[0].abs().sum(dim=1) > 0
@@ -96,8 +96,8 @@ def test_the_order_of_the_source_matters(model: Seq2Seq) -> None:
 
 
 @pytest.mark.parametrize("ties", ["all", "target", "none"])
-def test_every_weight_that_is_trained_has_a_gradient(name: str, ties: str, folders: dict[str, Path]) -> None:
-    """Distributed training waits for each of them."""
+def test_every_trainable_weight_has_a_gradient(name: str, ties: str, folders: dict[str, Path]) -> None:
+    """Distributed training would wait forever for a missing one."""
     model = make(name, folders, ties=ties, dropout=0.1).train()
     hidden = model(random_ids(4, 7), LENGTHS, random_ids(4, 6))
     labels = torch.randint(VOCABULARY, (24,))
@@ -109,7 +109,7 @@ def test_every_weight_that_is_trained_has_a_gradient(name: str, ties: str, folde
     assert all(parameter.grad.isfinite().all() for parameter in trained.values() if parameter.grad is not None)
 
 
-def test_dropout_is_drawn_in_training_alone(name: str, folders: dict[str, Path]) -> None:
+def test_dropout_is_applied_only_in_training(name: str, folders: dict[str, Path]) -> None:
     model = make(name, folders, dropout=0.5)
     pair = random_ids(2, 5), torch.tensor([5, 3]), random_ids(2, 4)
     assert torch.equal(model(*pair), model(*pair))
@@ -117,7 +117,7 @@ def test_dropout_is_drawn_in_training_alone(name: str, folders: dict[str, Path])
     assert not torch.equal(model(*pair), model(*pair))
 
 
-def test_bf16_stays_near_fp32_and_probabilities_are_fp32(model: Seq2Seq) -> None:
+def test_bf16_is_close_to_fp32_and_probabilities_are_fp32(model: Seq2Seq) -> None:
     source, target = random_ids(4, 7), random_ids(4, 3)
     expected = model.log_probabilities(model(source, LENGTHS, target)).detach()
     with torch.autocast("cpu", torch.bfloat16):
@@ -147,14 +147,14 @@ def test_attention_sums_to_one_over_real_source_positions(model: Seq2Seq) -> Non
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS.keys() - set(ATTENTIVE)))
-def test_a_network_without_attention_says_so(model: Seq2Seq) -> None:
-    with pytest.raises(ModelError, match="family Lstm has no attention to show"):
+def test_a_network_without_attention_raises_an_error(model: Seq2Seq) -> None:
+    with pytest.raises(ModelError, match="type Lstm has no attention to show"):
         model.attention(random_ids(4, 7), LENGTHS, random_ids(4, 5))
 
 
 @pytest.mark.parametrize("name", ATTENTIVE)
 @torch.no_grad()
-def test_rows_that_change_places_within_their_source_share_its_memory(model: Seq2Seq) -> None:
+def test_rows_reordered_within_their_source_keep_its_memory(model: Seq2Seq) -> None:
     started = model.start(random_ids(2, 7), LENGTHS[:2]).select(torch.tensor([[0, 0], [1, 1]]))
     _, state = model.step(random_ids(4), started)
     memory = vars(state)["memory"]
@@ -163,8 +163,8 @@ def test_rows_that_change_places_within_their_source_share_its_memory(model: Seq
 
 
 @torch.no_grad()
-def test_hypotheses_of_a_source_remember_each_its_own_past(model: Seq2Seq) -> None:
-    """A beam is reordered at each step, and sources leave; the whole target of each row is read anew beside it."""
+def test_each_hypothesis_keeps_its_own_history(model: Seq2Seq) -> None:
+    """Reorder the beam at each step and drop sources; compare with reading each row's whole target anew."""
     source, lengths = random_ids(3, 7), torch.tensor([7, 2, 5])
     left, read = torch.arange(3), torch.empty(3, 1, 0, dtype=torch.int64)
     state = model.start(source, lengths)
@@ -183,7 +183,7 @@ def test_hypotheses_of_a_source_remember_each_its_own_past(model: Seq2Seq) -> No
 
 @pytest.mark.parametrize(("ties", "tables"), [("all", 1), ("target", 2), ("none", 3)])
 @pytest.mark.parametrize("name", OWN)
-def test_tied_embeddings_share_their_table(name: str, ties: str, tables: int, folders: dict[str, Path]) -> None:
+def test_tied_embeddings_share_one_matrix(name: str, ties: str, tables: int, folders: dict[str, Path]) -> None:
     model = make(name, folders, ties=ties)
     every = (model.source_embedding.weight, model.target_embedding.weight, model.output_weight)
     assert len({table.data_ptr() for table in every}) == tables
@@ -196,7 +196,7 @@ def test_tied_embeddings_share_their_table(name: str, ties: str, tables: int, fo
     "name",
     ["transformer-post-learned-gelu", "lstm", *(f"attention_lstm-{score}" for score in ("general", "dot", "additive"))],
 )
-def test_a_pair_of_thousands_of_tokens_is_read(model: Seq2Seq) -> None:
+def test_a_pair_of_thousands_of_tokens_can_be_read(model: Seq2Seq) -> None:
     hidden = model(random_ids(2, 2000), torch.tensor([2000, 3]), random_ids(2, 2000))
     hidden.square().mean().backward()
     assert hidden.isfinite().all()

@@ -3,7 +3,7 @@ import torch
 from seqloom.models.dropout import Dropout, ReluDropout
 
 
-def test_drops_the_given_share_and_keeps_the_mean() -> None:
+def test_dropout_zeroes_the_given_share_and_keeps_the_mean() -> None:
     torch.manual_seed(1)
     x = torch.ones(1000, 1003)
     y = Dropout(0.25)(x)
@@ -12,13 +12,13 @@ def test_drops_the_given_share_and_keeps_the_mean() -> None:
     assert set(y.unique().tolist()) == {0.0, 1 / 0.75} or torch.allclose(y.unique(), torch.tensor([0.0, 1 / 0.75]))
 
 
-def test_every_byte_of_a_draw_is_as_random_as_the_others() -> None:
+def test_all_bytes_of_a_draw_are_equally_random() -> None:
     torch.manual_seed(2)
     dropped = (Dropout(0.5)(torch.ones(800_000)) == 0).float().view(-1, 8).mean(dim=0)
     assert (dropped - 0.5).abs().max().item() < 0.01
 
 
-def test_the_gradient_passes_where_the_value_did() -> None:
+def test_the_gradient_has_the_mask_of_the_forward_pass() -> None:
     torch.manual_seed(3)
     x = torch.randn(64, 7, requires_grad=True)
     y = Dropout(0.5)(x)
@@ -27,27 +27,27 @@ def test_the_gradient_passes_where_the_value_did() -> None:
     torch.testing.assert_close(x.grad, torch.where(y == 0, 0.0, 2.0))
 
 
-def test_evaluation_and_rate_zero_change_nothing() -> None:
+def test_evaluation_and_rate_zero_have_no_effect() -> None:
     x = torch.randn(5)
     assert Dropout(0.5).eval()(x) is x
     assert Dropout(0.0)(x) is x
 
 
-def test_equal_seeds_drop_the_same() -> None:
+def test_equal_seeds_give_equal_masks() -> None:
     torch.manual_seed(4)
     first = Dropout(0.3)(torch.ones(100))
     torch.manual_seed(4)
     assert torch.equal(first, Dropout(0.3)(torch.ones(100)))
 
 
-def test_a_rate_next_to_one_still_keeps_the_mean() -> None:
+def test_a_rate_close_to_one_keeps_the_mean() -> None:
     torch.manual_seed(5)
     y = Dropout(0.9999)(torch.ones(1_000_000))
     assert y.isfinite().all()
     assert abs(y.mean().item() - 1) < 0.1
 
 
-def test_relu_and_dropout_in_one_give_what_one_after_the_other_do_and_the_same_gradient() -> None:
+def test_fused_relu_and_dropout_equal_the_separate_operations() -> None:
     x = torch.randn(64, 7)
     results = []
     for layer in (ReluDropout(0.3), torch.nn.Sequential(torch.nn.ReLU(), Dropout(0.3))):

@@ -32,7 +32,7 @@ def score(look: GlobalAttention, name: Score, query: NDArray[np.float32], memory
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_weights_are_those_of_the_formula_in_numpy(name: Score) -> None:
+def test_weights_equal_the_formula_in_numpy(name: Score) -> None:
     look = build(name)
     query, memory = torch.randn(3, 4, 8), torch.randn(3, 6, 8)
     mask = source_mask(LENGTHS, 6)
@@ -50,7 +50,7 @@ def test_weights_are_those_of_the_formula_in_numpy(name: Score) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_mask_is_a_mask_that_allows_everything(name: Score) -> None:
+def test_no_mask_equals_a_mask_that_allows_everything(name: Score) -> None:
     look = build(name)
     query, memory = torch.randn(3, 4, 8), torch.randn(3, 6, 8)
     everything = torch.ones(3, 1, 1, 6, dtype=torch.bool)
@@ -70,7 +70,7 @@ def gradients(look: AdditiveAttention) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize(("chunk", "recompute_above"), [(1, 1 << 25), (300, 1 << 25), (1, 0), (300, 0)])
-def test_additive_scores_do_not_depend_on_how_they_are_cut(chunk: int, recompute_above: int) -> None:
+def test_additive_scores_do_not_depend_on_the_chunk_size(chunk: int, recompute_above: int) -> None:
     look = build("additive")
     assert isinstance(look, AdditiveAttention)
     expected = gradients(look)
@@ -80,12 +80,12 @@ def test_additive_scores_do_not_depend_on_how_they_are_cut(chunk: int, recompute
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
 
 
-def test_long_scores_survive_bf16_and_inference_mode() -> None:
+def test_long_scores_work_in_bf16_and_inference_mode() -> None:
     look = build("additive")
     assert isinstance(look, AdditiveAttention)
     expected = gradients(look)
     look.recompute_above = 0
-    with torch.inference_mode():  # must leave nothing behind that training trips over
+    with torch.inference_mode():  # must not leave an inference tensor for training
         look.scores(torch.randn(2, 500, 8), torch.randn(2, 40, 8))
     torch.testing.assert_close(gradients(look), expected, atol=1e-6, rtol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
@@ -93,8 +93,8 @@ def test_long_scores_survive_bf16_and_inference_mode() -> None:
     torch.testing.assert_close(rounded, expected, atol=0.1, rtol=0.1, check_dtype=False)
 
 
-def test_thousands_of_positions_keep_no_more_than_a_few_numbers_a_pair() -> None:
-    """All sums that the additive score needs would be 16 x 2000 x 2000 numbers of four bytes: 256 MB."""
+def test_long_sequences_store_only_a_few_numbers_per_pair_of_positions() -> None:
+    """All sums of the additive score would be 16 x 2000 x 2000 numbers of four bytes: 256 MB."""
     look = build("additive", width=16)
     query, memory = torch.randn(1, 2000, 16, requires_grad=True), torch.randn(1, 2000, 16)
     kept: dict[int, int] = {}
@@ -112,10 +112,10 @@ def test_thousands_of_positions_keep_no_more_than_a_few_numbers_a_pair() -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
-def test_a_long_pair_takes_the_memory_of_a_chunk_and_not_of_all_sums() -> None:
-    """In a process of its own, which has no earlier peak. The sums would be 256 MB, at once or a step at a time.
+def test_a_long_pair_needs_memory_for_one_chunk_only() -> None:
+    """Runs in its own process, so that no earlier peak counts. All sums would be 256 MB, at once or step by step.
 
-    Without them it was 21 to 32 MB in 30 of 34 runs and 63 to 110 in the others: what the allocator leaves between.
+    Without them, the peak was 21 to 32 MB in 30 of 34 runs, and 63 to 110 MB in the others through fragmentation.
     """
     program = """
 import re, sys, torch

@@ -17,7 +17,7 @@ def build(ties: str = "all", **section: Any) -> Lstm:
     torch.manual_seed(7)
     architecture = model_settings("lstm", 0.0, ties, **SIZES | section).architecture
     model = Lstm(architecture, VOCABULARY, VOCABULARY)  # type: ignore[arg-type]
-    for parameter in model.parameters():  # zero biases would hide a mistake in them
+    for parameter in model.parameters():  # zero biases would hide errors
         nn.init.normal_(parameter, std=0.3)
     return model.eval()
 
@@ -30,7 +30,7 @@ def random_ids(*size: int) -> Tensor:
 @pytest.mark.parametrize("reverse_source", [False, True])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_equals_the_textbook_and_so_do_its_gradients(
+def test_outputs_and_gradients_equal_the_textbook_version(
     cell: str, bidirectional: bool, reverse_source: bool, ties: str
 ) -> None:
     model = build(ties, cell=cell, bidirectional=bidirectional, reverse_source=reverse_source)

@@ -1,7 +1,7 @@
-"""The Transformer against Hugging Face's Marian, whose weights are copied into ours.
+"""Compare the Transformer with Hugging Face's Marian, using the same weights.
 
-Marian lays its waves out as all sines, then all cosines; ours come in pairs, as in the paper. The two agree up to one
-permutation of the width, `PAIRS`, in which everything that reads or writes the width is copied.
+Marian's sinusoidal positions are all sines, then all cosines; ours alternate, as in the paper. The two agree up to a
+permutation of the width, `PAIRS`, which is applied to every weight that reads or writes the width.
 """
 
 from typing import Any
@@ -28,12 +28,12 @@ def random_marian(activation: str) -> Any:
         encoder_layers=2, encoder_attention_heads=HEADS, encoder_ffn_dim=INNER,
         decoder_layers=2, decoder_attention_heads=HEADS, decoder_ffn_dim=INNER,
         pad_token_id=PAD, decoder_start_token_id=PAD, eos_token_id=0, forced_eos_token_id=0,
-        attn_implementation="eager",  # the one that gives attention weights
+        attn_implementation="eager",  # the only one that returns attention weights
     )  # fmt: skip
     torch.manual_seed(11)
     marian = transformers.MarianMTModel(config).eval()
     for parameter in marian.parameters():
-        if parameter.requires_grad and parameter.dim() == 1:  # biases of zero and gains of one would hide a mistake
+        if parameter.requires_grad and parameter.dim() == 1:  # zero biases and unit gains would hide errors
             parameter.data += 0.2 * torch.randn_like(parameter)
     return marian
 

@@ -20,7 +20,7 @@ from seqloom.models.positions import (
 CPU = torch.device("cpu")
 
 
-def test_waves_are_those_of_the_paper_and_have_no_end() -> None:
+def test_sinusoidal_positions_follow_the_paper_at_any_length() -> None:
     positions = sinusoidal_positions(0, 5000, 32, torch.zeros(1))
     for position, pair in ((0, 0), (3, 1), (4999, 15)):
         angle = position / 10_000 ** (2 * pair / 32)
@@ -29,7 +29,7 @@ def test_waves_are_those_of_the_paper_and_have_no_end() -> None:
     torch.testing.assert_close(sinusoidal_positions(4000, 10, 32, torch.zeros(1)), positions[4000:4010])
 
 
-def test_learned_positions_are_rows_of_a_table_whose_last_row_stands_for_all_later_ones() -> None:
+def test_positions_beyond_the_learned_table_use_its_last_row() -> None:
     learned = LearnedPositions(8)
     added = learned.add(torch.zeros(2, 7, 8), TABLE_ROWS - 3)
     last = learned.table.weight[-1]
@@ -40,7 +40,7 @@ def test_learned_positions_are_rows_of_a_table_whose_last_row_stands_for_all_lat
     assert learned.table.weight.grad[-1].eq(2 * 5).all()
 
 
-def test_rotation_is_the_complex_product_of_the_paper() -> None:
+def test_rotation_equals_the_complex_product_of_the_paper() -> None:
     torch.manual_seed(1)
     x = torch.randn(2, 3, 6, 8)
     rotated = RotaryPositions(8).rotation(5, 6, CPU)(x)
@@ -52,7 +52,7 @@ def test_rotation_is_the_complex_product_of_the_paper() -> None:
     np.testing.assert_allclose(rotated[..., 1::2].numpy(), expected.imag, atol=1e-5)
 
 
-def test_scores_of_rotary_positions_depend_on_the_distance_alone() -> None:
+def test_scores_with_rotary_positions_depend_only_on_the_distance() -> None:
     torch.manual_seed(2)
     query, key = torch.randn(1, 1, 1, 16), torch.randn(1, 1, 1, 16)
     rotary = RotaryPositions(16)
@@ -65,7 +65,7 @@ def test_scores_of_rotary_positions_depend_on_the_distance_alone() -> None:
     assert abs(score(10, 10) - score(14, 10)) > 1e-2
 
 
-def test_self_attention_with_rotary_positions_depends_on_distances_alone() -> None:
+def test_self_attention_with_rotary_positions_depends_only_on_distances() -> None:
     torch.manual_seed(4)
     attention, x, rotary = Attention(16, heads=2), torch.randn(2, 6, 16), RotaryPositions(8)
 
@@ -82,7 +82,7 @@ def test_self_attention_with_rotary_positions_depends_on_distances_alone() -> No
     ("kind", "expected"),
     [("sinusoidal", SinusoidalPositions), ("learned", LearnedPositions), ("rotary", RotaryPositions)],
 )
-def test_every_kind_goes_on_where_it_is_told_to(kind: str, expected: type[Positions]) -> None:
+def test_every_kind_can_start_at_any_position(kind: str, expected: type[Positions]) -> None:
     torch.manual_seed(3)
     positions = build_positions(kind, 8, heads=2)  # type: ignore[arg-type]
     assert isinstance(positions, expected)

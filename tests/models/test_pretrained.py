@@ -1,4 +1,4 @@
-"""Hugging Face's networks behind our contract; their own logits are the oracle."""
+"""Wrapped Hugging Face networks, compared with their own logits."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.tiny_pretrained import POSITIONS
 LENGTHS = torch.tensor([8, 3, 6])
 
 
-def test_logits_are_those_of_the_network_itself(pretrained: Pretrained, kind: str, folders: dict[str, Path]) -> None:
+def test_logits_equal_those_of_the_wrapped_network(pretrained: Pretrained, kind: str, folders: dict[str, Path]) -> None:
     from transformers import AutoModelForSeq2SeqLM
 
     network = AutoModelForSeq2SeqLM.from_pretrained(folders[kind], local_files_only=True).eval()
@@ -29,24 +29,24 @@ def test_logits_are_those_of_the_network_itself(pretrained: Pretrained, kind: st
     assert (pretrained.output_bias is None) == (kind == "t5")
 
 
-def test_asking_for_attention_leaves_the_network_as_it_was(pretrained: Pretrained) -> None:
+def test_computing_attention_leaves_the_network_unchanged(pretrained: Pretrained) -> None:
     pretrained.attention(random_ids(3, 8), LENGTHS, random_ids(3, 4))
     assert pretrained.network.config._attn_implementation == "sdpa"
 
 
-def test_the_rate_of_dropout_is_ours(pretrained: Pretrained) -> None:
+def test_the_dropout_rate_is_the_one_in_the_settings(pretrained: Pretrained) -> None:
     config = pretrained.network.config
     assert getattr(config, "dropout", None) == 0.1 or config.dropout_rate == 0.1
 
 
-def test_a_network_that_does_something_else_to_its_logits_is_refused(pretrained: Pretrained) -> None:
+def test_a_network_that_changes_its_logits_is_rejected(pretrained: Pretrained) -> None:
     pretrained.verify()
     pretrained.network.get_output_embeddings().register_forward_hook(lambda module, given, told: 1.5 * told)
     with pytest.raises(ModelError, match=rf"{type(pretrained.network).__name__} cannot be fine-tuned here: its logits"):
         pretrained.verify()
 
 
-def test_positions_end_where_their_table_does_and_nowhere_else(pretrained: Pretrained, kind: str) -> None:
+def test_the_length_limit_is_the_size_of_the_position_table(pretrained: Pretrained, kind: str) -> None:
     limits = (None, None) if kind == "t5" else (POSITIONS, POSITIONS)
     assert (pretrained.max_source_length, pretrained.max_target_length) == limits
     longest = torch.tensor([POSITIONS])
@@ -54,9 +54,7 @@ def test_positions_end_where_their_table_does_and_nowhere_else(pretrained: Pretr
     if kind == "t5":
         pretrained(random_ids(1, 700), torch.tensor([700]), random_ids(1, 600))
         return
-    with pytest.raises(
-        ModelError, match=r"a source of 33 tokens is too long for \w+, whose positions end at 32; lower"
-    ):
+    with pytest.raises(ModelError, match=r"a source of 33 tokens is too long for \w+, which has 32 positions; lower"):
         pretrained.start(random_ids(1, 33), longest + 1)
     with pytest.raises(ModelError, match="a target of 33 tokens is too long"):
         pretrained(random_ids(1, 5), torch.tensor([5]), random_ids(1, 33))

@@ -1,4 +1,4 @@
-"""Hugging Face's own search behind ours: bounds per source, true log-probabilities, and the same targets."""
+"""Search with Hugging Face's `generate`: limits per source, true log-probabilities, and the targets of our search."""
 
 from itertools import pairwise
 from typing import Any
@@ -23,7 +23,9 @@ def found_by(model: Pretrained, kind: str, source: Tensor, **how: Any) -> list[l
     return generate(model, source, LENGTHS, symbols=SYMBOLS[kind], **usual | how)
 
 
-def test_generate_keeps_each_sources_bounds_and_tells_true_log_probabilities(pretrained: Pretrained, kind: str) -> None:
+def test_generate_respects_each_sources_limits_and_returns_true_log_probabilities(
+    pretrained: Pretrained, kind: str
+) -> None:
     source, symbols = random_ids(3, 8), SYMBOLS[kind]
     prefix = [7, 8]
     found = found_by(pretrained, kind, source, prefix=prefix, n_best=3, length_penalty=0.8)
@@ -35,16 +37,16 @@ def test_generate_keeps_each_sources_bounds_and_tells_true_log_probabilities(pre
             assert ids[:2] == prefix
             assert not {symbols.pad, symbols.bos, symbols.eos} & set(ids)
             read = torch.tensor([[symbols.bos, *ids]])
-            told = pretrained.log_probabilities(pretrained(source[row : row + 1], LENGTHS[row : row + 1], read))[
+            output = pretrained.log_probabilities(pretrained(source[row : row + 1], LENGTHS[row : row + 1], read))[
                 0
             ].detach()
-            expected = sum(float(told[place, index]) for place, index in enumerate([*ids, symbols.eos]) if place >= 2)
+            expected = sum(float(output[place, index]) for place, index in enumerate([*ids, symbols.eos]) if place >= 2)
             assert log_probability == pytest.approx(expected, abs=1e-4)
             scores.append(log_probability / (len(ids) - 1) ** 0.8)
         assert scores == pytest.approx(sorted(scores, reverse=True), abs=1e-4)
 
 
-def test_a_beam_of_one_takes_the_likeliest_id_each_time(pretrained: Pretrained, kind: str) -> None:
+def test_a_beam_of_one_takes_the_most_likely_id_at_each_step(pretrained: Pretrained, kind: str) -> None:
     source, symbols = random_ids(3, 8), SYMBOLS[kind]
     found = found_by(pretrained, kind, source, beam=1, min_lengths=torch.zeros(3, dtype=torch.long))
     for row in range(3):
@@ -52,16 +54,16 @@ def test_a_beam_of_one_takes_the_likeliest_id_each_time(pretrained: Pretrained, 
         ids: list[int] = []
         token = symbols.bos
         while len(ids) < MOST[row]:
-            told, state = pretrained.step(torch.tensor([token]), state)
-            told[:, [index for index in (symbols.pad, symbols.bos) if index != symbols.eos]] = -torch.inf
-            token = int(told.argmax())
+            output, state = pretrained.step(torch.tensor([token]), state)
+            output[:, [index for index in (symbols.pad, symbols.bos) if index != symbols.eos]] = -torch.inf
+            token = int(output.argmax())
             if token == symbols.eos:
                 break
             ids.append(token)
         assert found[row][0].ids == ids
 
 
-def test_generate_finds_what_our_own_search_finds(pretrained: Pretrained, kind: str) -> None:
+def test_generate_finds_the_same_targets_as_our_beam_search(pretrained: Pretrained, kind: str) -> None:
     source = random_ids(3, 8)
     theirs = found_by(pretrained, kind, source, n_best=2, length_penalty=1.0)
     ours = beam_search(
@@ -77,7 +79,7 @@ def test_generate_finds_what_our_own_search_finds(pretrained: Pretrained, kind: 
         assert [each.log_probability for each in found] == pytest.approx(probabilities, abs=1e-4)
 
 
-def test_no_ngram_is_repeated_where_that_is_asked(pretrained: Pretrained, kind: str) -> None:
+def test_no_ngram_is_repeated_if_forbidden(pretrained: Pretrained, kind: str) -> None:
     least = torch.tensor([12, 12, 12])
     how = {"no_repeat_ngram": 2, "min_lengths": least, "max_lengths": least}
     for (ids, _), *_ in found_by(pretrained, kind, random_ids(3, 8), **how):

@@ -12,14 +12,14 @@ CELLS: list[Cell] = ["lstm", "gru"]
 
 
 def shaken(module: nn.Module) -> None:
-    """Zero biases would hide a mistake in them."""
+    """Make all weights random; zero biases would hide errors."""
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.3)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_padded_batch_gives_what_the_packed_sequences_of_torch_give(cell: Cell, bidirectional: bool) -> None:
+def test_a_padded_batch_equals_packed_sequences_of_torch(cell: Cell, bidirectional: bool) -> None:
     torch.manual_seed(1)
     size = 4 if bidirectional else 8
     encoder = Encoder(cell, 6, 8, 2, handed=2, bidirectional=bidirectional, dropout=0.0)
@@ -44,7 +44,7 @@ def test_a_padded_batch_gives_what_the_packed_sequences_of_torch_give(cell: Cell
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_one_position_at_a_time_gives_what_the_kernel_gives(cell: Cell) -> None:
+def test_single_steps_equal_the_kernel(cell: Cell) -> None:
     torch.manual_seed(3)
     decoder = Decoder(cell, 6, 8, 3, dropout=0.0)
     shaken(decoder)

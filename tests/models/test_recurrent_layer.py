@@ -7,7 +7,7 @@ from seqloom.models.settings import Cell
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_the_state_outlasts_any_padding_on_either_side(cell: Cell) -> None:
+def test_padding_on_either_side_does_not_change_the_state(cell: Cell) -> None:
     torch.manual_seed(2)
     layer = RecurrentLayer(cell, 6, 4, bidirectional=True)
     for parameter in layer.parameters():
@@ -25,7 +25,7 @@ def test_the_state_outlasts_any_padding_on_either_side(cell: Cell) -> None:
         assert (gradient[real] != 0).all()
 
 
-def test_the_forget_gate_begins_open_and_recurrent_matrices_orthogonal() -> None:
+def test_the_forget_gate_is_initially_open_and_recurrent_matrices_are_orthogonal() -> None:
     layer = RecurrentLayer("lstm", 6, 8)
     weight, recurrent, bias, hidden_bias = layer.kernel.parameters()
     assert (bias + hidden_bias).tolist() == [0.0] * 8 + [1.0] * 8 + [0.0] * 16

@@ -24,7 +24,7 @@ def transformer(**section: Any) -> TransformerArchitecture:
     return made
 
 
-def test_null_sizes_come_from_the_preset_and_given_ones_replace_it() -> None:
+def test_null_sizes_come_from_the_preset_and_others_override_it() -> None:
     small = transformer(preset="small")
     assert {name: getattr(small, name) for name in FROM_PRESET} == TRANSFORMER_PRESETS["small"]
     changed = transformer(preset="small", width=256, decoder_layers=2)
@@ -49,12 +49,12 @@ def test_every_family_has_every_preset(name: str, presets: dict[str, dict[str, i
         ("big", (1024, 4096, 16, 6, 6), 37_000, 213e6),
     ],
 )
-def test_presets_are_the_sizes_of_the_literature(
+def test_presets_have_the_sizes_of_the_literature(
     preset: str, sizes: tuple[int, ...], vocabulary: int, published: float
 ) -> None:
     made = transformer(preset=preset)
     assert (made.width, made.feed_forward, made.heads, made.encoder_layers, made.decoder_layers) == sizes
-    with torch.device("meta"):  # counts without memory
+    with torch.device("meta"):  # count weights without allocating them
         model = Transformer(made, vocabulary, vocabulary)
     d, f, _, encoders, decoders = sizes
     attention, norm, feed_forward = 4 * (d * d + d), 2 * d, 2 * d * f + f + d
@@ -75,7 +75,7 @@ def test_presets_are_the_sizes_of_the_literature(
         ({"activation": "tanh"}, "'relu', 'gelu' or 'swiglu'"),
     ],
 )
-def test_impossible_transformers_are_refused(change: dict[str, Any], said: str) -> None:
+def test_impossible_transformers_are_rejected(change: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         model_settings("transformer", **change)
 
@@ -87,18 +87,18 @@ def test_a_bidirectional_encoder_needs_an_even_width(name: str) -> None:
     assert model_settings(name, hidden=7, bidirectional=False).architecture.name == name
 
 
-def test_what_is_used_leaves_the_other_families_out() -> None:
+def test_used_settings_omit_the_other_families() -> None:
     used = model_settings("lstm").used()
     assert used["lstm"]["cell"] == "lstm"
     assert used.keys() == {"name", "dropout", "tied_embeddings", "lstm", "embeddings"}
 
 
-def test_a_pretrained_model_names_its_source_and_brings_its_own_embeddings() -> None:
-    with pytest.raises(ValidationError, match=r"pretrained\.source\s.*must name a folder"):
+def test_a_pretrained_model_needs_a_source_and_excludes_word_vectors() -> None:
+    with pytest.raises(ValidationError, match=r"pretrained\.source\s.*must be a folder"):
         model_settings("pretrained", source=None)
     settings = model_settings("pretrained", source="data/local/marian")
     assert settings.architecture == PretrainedArchitecture(name="pretrained", dropout=0.1)
     assert settings.preset is None
     vectors = settings.embeddings.model_dump() | {"source": "data/local/wiki.vec"}
-    with pytest.raises(ValidationError, match="has embeddings already"):
+    with pytest.raises(ValidationError, match="already has embeddings"):
         ModelSettings.model_validate(settings.model_dump() | {"embeddings": vectors})

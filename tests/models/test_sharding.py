@@ -1,6 +1,6 @@
-"""Networks whose weights processes share out (FSDP2), gathered a block at a time; here one process has all of them.
+"""Networks with sharded weights (FSDP2), gathered one block at a time; here a single process holds all shards.
 
-A weight that something reads while its block is not gathered is a `DTensor` beside tensors, and fails.
+Reading a weight while its block is not gathered mixes a `DTensor` with plain tensors, which raises an error.
 """
 
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def gradients(model: Seq2Seq) -> dict[str, Tensor]:
 @pytest.mark.filterwarnings("ignore:.*returned a view tensor.*:UserWarning")  # which nothing writes into
 @pytest.mark.parametrize("ties", ["all", "none"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_sharded_network_has_the_gradients_of_a_whole_one(
+def test_a_sharded_network_has_the_gradients_of_an_unsharded_one(
     name: str, ties: str, mesh: DeviceMesh, folders: dict[str, Path]
 ) -> None:
     expected = gradients(make(name, folders, ties=ties))

@@ -25,7 +25,7 @@ def architecture(ties: str = "all", dropout: float = 0.0, **changes: Any) -> Tra
 
 
 def build(ties: str = "all", **changes: Any) -> Transformer:
-    """A small network in which no bias is zero and no gain one: those would hide a mistake."""
+    """A small network without zero biases and unit gains, which would hide errors."""
     torch.manual_seed(7)
     model = Transformer(architecture(ties, **changes), VOCABULARY, VOCABULARY).eval()
     for parameter in model.parameters():
@@ -38,7 +38,7 @@ def random_ids(*size: int) -> torch.Tensor:
 
 
 def torch_transformer(model: Transformer, order: str, activation: str) -> nn.Transformer:
-    """torch's own Transformer with the weights of ours."""
+    """Return torch's own Transformer with our weights."""
     sizes = {"dim_feedforward": 64, "dropout": 0.0, "activation": activation}
     modes = {"batch_first": True, "norm_first": order == "pre"}
     final = [nn.LayerNorm(32) if order == "pre" else None for _ in range(2)]
@@ -93,7 +93,7 @@ def test_equals_the_transformer_of_torch_with_the_same_weights(order: str, activ
     torch.testing.assert_close(model(source, lengths, target), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_rms_norm_is_the_formula() -> None:
+def test_rms_norm_equals_the_formula() -> None:
     norm = build_norm(architecture(norm="rms_norm"))
     nn.init.normal_(norm.weight)
     x = torch.randn(3, 5, 32)
@@ -102,7 +102,7 @@ def test_rms_norm_is_the_formula() -> None:
     np.testing.assert_allclose(norm(x).detach().numpy(), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_swiglu_is_the_formula() -> None:
+def test_swiglu_equals_the_formula() -> None:
     torch.manual_seed(1)
     layer = GatedFeedForward(8, 12, dropout=0.0)
     w, v = (matrix.detach().double().numpy().T for matrix in layer.gate_value.weight.chunk(2))
@@ -114,14 +114,14 @@ def test_swiglu_is_the_formula() -> None:
     assert sum(parameter.numel() for parameter in layer.parameters()) == 3 * 8 * 12
 
 
-def test_one_table_for_two_vocabularies_is_refused() -> None:
+def test_sharing_a_matrix_between_two_vocabularies_is_rejected() -> None:
     assert Transformer(architecture("target"), 40, 50).source_embedding.num_embeddings == 40
     with pytest.raises(ModelError, match="40 and 50 entries"):
         Transformer(architecture("all"), 40, 50)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
-def test_attention_is_the_weights_that_the_network_itself_uses(layers: int) -> None:
+def test_attention_returns_the_weights_that_the_network_uses(layers: int) -> None:
     model = build(decoder_layers=layers)
     source, lengths, target = random_ids(3, 9), torch.tensor([9, 4, 1]), random_ids(3, 5)
     cross = model.decoder[max(0, layers - 2)].cross_attention
@@ -152,15 +152,15 @@ def test_attention_is_the_weights_that_the_network_itself_uses(layers: int) -> N
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
-def test_a_long_pair_takes_memory_that_grows_with_its_length_alone(positions: str) -> None:
+def test_memory_grows_linearly_with_the_length_of_a_pair(positions: str) -> None:
     model = build(width=8, feed_forward=16, heads=1, encoder_layers=1, decoder_layers=1, positions=positions)
     source, target = random_ids(2, 4000), random_ids(2, 4000)
     with torch.autograd.profiler.profile(use_kineto=False, profile_memory=True) as profiler:
         hidden = model(source, torch.tensor([4000, 3000]), target)
         hidden.square().mean().backward()
     assert hidden.shape == (2, 4000, 8)
-    largest = max(event.self_cpu_memory_usage for event in profiler.function_events)  # bytes that one operation took
+    largest = max(event.self_cpu_memory_usage for event in profiler.function_events)  # bytes of one operation
     feed_forward = 2 * 4000 * 16 * 4
-    assert feed_forward <= largest <= 4 * feed_forward  # a table of all pairs of positions would be 250 times as large
+    assert feed_forward <= largest <= 4 * feed_forward  # a matrix of all pairs of positions would be 250 times as large
     assert model.target_embedding.weight.grad is not None
     assert model.target_embedding.weight.grad.isfinite().all()

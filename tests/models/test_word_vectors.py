@@ -37,7 +37,7 @@ def word2vec(words: dict[str, list[float]] = WORDS) -> str:
 
 
 def fasttext(words: dict[str, list[float]] = WORDS) -> str:
-    return word2vec(words).replace("\n", " \n").replace(" \n", "\n", 1)  # its lines end in a space, its header does not
+    return word2vec(words).replace("\n", " \n").replace(" \n", "\n", 1)  # lines except the header end with a space
 
 
 @pytest.fixture
@@ -64,44 +64,46 @@ def wanted(*words: str) -> frozenset[bytes]:
 
 @pytest.mark.parametrize("form", [glove, word2vec, fasttext])
 @pytest.mark.parametrize("packed", [False, True])
-def test_every_form_is_read_plain_and_packed(write: Callable[..., Path], form: Callable[[], str], packed: bool) -> None:
+def test_every_file_format_is_read_plain_and_gzipped(
+    write: Callable[..., Path], form: Callable[[], str], packed: bool
+) -> None:
     content = form().encode()
-    file = write(gzip.compress(content) if packed else content, "words")  # known by its first bytes, not by its name
+    file = write(gzip.compress(content) if packed else content, "words")  # detected by its first bytes, not its name
     read = read_vectors(file, wanted("straße", "house", "missing"))
     assert read.words == {b"house": 0, "straße".encode(): 1}
     assert read.rows.tolist() == [WORDS["house"], WORDS["straße"]]
     assert read.rows.dtype == torch.float32
 
 
-def test_words_may_hold_spaces_and_come_twice(write: Callable[..., Path]) -> None:
+def test_words_may_contain_spaces_and_occur_twice(write: Callable[..., Path]) -> None:
     file = write("a 1 2\n. . . 3 4\n\xa0 5 6\nat name@domain.com 7 8\na 9 9\r\n\n")
     read = read_vectors(file, wanted("a", ". . .", "\xa0", "at name@domain.com"))
     assert list(read.words) == [word.encode() for word in ("a", ". . .", "\xa0", "at name@domain.com")]
     assert read.rows.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
 
 
-def test_bytes_that_are_no_text_are_no_fault_of_the_others(write: Callable[..., Path]) -> None:
+def test_invalid_utf8_does_not_affect_other_words(write: Callable[..., Path]) -> None:
     assert read_vectors(write(b"\xff\xfe 1 2\na 3 4\n"), wanted("a")).rows.tolist() == [[3, 4]]
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("a 1 2\nb 1\n", "line 2: has 1 numbers where 2 are due"),
-        ("3 2\na 1 2\n\nb 1\n", "line 4: has 1 numbers where 2 are due"),
+        ("a 1 2\nb 1\n", "line 2: has 1 numbers, but should have 2"),
+        ("3 2\na 1 2\n\nb 1\n", "line 4: has 1 numbers, but should have 2"),
         ("a 1 2\nb 1 x\n", "line 2: not a vector: could not convert"),
         ("a 1 2\nb 1 nan\n", "line 2: not a vector: a number is not finite"),
-        ("3 2\na 1 2\nb 1 2\n", "ends after 2 words of 3"),
-        ("alone\n", "line 1: has 0 numbers where some are due"),
-        ("", "holds no vectors"),
+        ("3 2\na 1 2\nb 1 2\n", "is incomplete: it ends after 2 of 3 words"),
+        ("alone\n", "line 1: has 0 numbers, but should have at least one"),
+        ("", "contains no vectors"),
     ],
 )
-def test_what_is_no_vector_is_named_with_its_line(write: Callable[..., Path], content: str, said: str) -> None:
+def test_an_invalid_vector_is_rejected_with_its_line(write: Callable[..., Path], content: str, said: str) -> None:
     with pytest.raises(ModelError, match=rf"words\.vec: {said}"):
         read_vectors(write(content), wanted("a", "b"))
 
 
-def test_a_file_that_cannot_be_read_is_named(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_an_unreadable_file_is_rejected_by_name(write: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"missing\.vec: cannot be read"):
         read_vectors(tmp_path / "missing.vec", wanted("a"))
     cut = gzip.compress(glove().encode() * 100)[:-20]
@@ -109,7 +111,7 @@ def test_a_file_that_cannot_be_read_is_named(write: Callable[..., Path], tmp_pat
         read_vectors(write(cut, "words.gz"), wanted("a"))
 
 
-def test_pieces_find_their_words_and_the_others_stay_as_they_were_drawn(write: Callable[..., Path]) -> None:
+def test_matched_pieces_get_vectors_and_others_keep_their_random_rows(write: Callable[..., Path]) -> None:
     model, drawn = build(), build().source_embedding.weight.detach()
     found = start_embeddings(model, {"source": write(glove())}, {"source": PIECES}, {"source": COUNTS}, project=False)[
         "source"
@@ -125,7 +127,7 @@ def test_pieces_find_their_words_and_the_others_stay_as_they_were_drawn(write: C
     assert torch.equal(model.target_embedding.weight, build().target_embedding.weight)
 
 
-def test_found_vectors_are_as_long_on_average_as_those_drawn_and_keep_their_proportions(
+def test_found_vectors_are_scaled_to_the_mean_length_of_the_random_rows(
     write: Callable[..., Path],
 ) -> None:
     model = build()
@@ -136,7 +138,7 @@ def test_found_vectors_are_as_long_on_average_as_those_drawn_and_keep_their_prop
     torch.testing.assert_close(lengths / lengths[0], torch.tensor([1.0, 2, 1, 3, 4]))
 
 
-def test_of_a_shared_table_the_target_has_the_last_word(write: Callable[..., Path]) -> None:
+def test_the_target_vector_wins_in_a_shared_matrix(write: Callable[..., Path]) -> None:
     model = build(ties="all")
     expected = model.target_embedding.weight.norm(dim=1).mean()
     source = write(glove({"house": [1.0, 0, 0, 0], "ing": [1.0, 0, 0, 0]}), "source")
@@ -146,13 +148,13 @@ def test_of_a_shared_table_the_target_has_the_last_word(write: Callable[..., Pat
     found = start_embeddings(model, {"target": target, "source": source}, pieces, counts, project=False)
     table = model.source_embedding.weight
     assert table is model.target_embedding.weight
-    assert table[[4, 5, 6]].argmax(dim=1).tolist() == [1, 0, 1]  # house, ing, and House, found in lower case
-    torch.testing.assert_close(table[[4, 5, 6]].norm(dim=1), expected.expand(3))  # scaled by what was drawn, both times
+    assert table[[4, 5, 6]].argmax(dim=1).tolist() == [1, 0, 1]  # house, ing and House, which is found in lower case
+    torch.testing.assert_close(table[[4, 5, 6]].norm(dim=1), expected.expand(3))  # both are scaled
     assert (found["source"].exact, found["target"].exact) == (2, 1)
 
 
-def test_another_width_is_refused_unless_it_may_be_projected(write: Callable[..., Path]) -> None:
-    with pytest.raises(ModelError, match=r"vectors of width 4, the embeddings are 8 wide.*project: true"):
+def test_another_width_is_rejected_unless_projection_is_enabled(write: Callable[..., Path]) -> None:
+    with pytest.raises(ModelError, match=r"vectors of width 4, but the embeddings have width 8.*project: true"):
         start_embeddings(build(8), {"source": write(glove())}, {"source": PIECES}, {"source": COUNTS}, project=False)
 
 
@@ -167,20 +169,20 @@ def projected(file: Path, width: int, pieces: list[str]) -> np.ndarray:
     return rows
 
 
-def test_wider_vectors_lose_as_little_as_any_projection_must(write: Callable[..., Path]) -> None:
+def test_projecting_wider_vectors_equals_the_truncated_svd(write: Callable[..., Path]) -> None:
     random = np.random.default_rng(5)
     vectors = random.normal(size=(30, 10)) * np.linspace(3, 0.1, 10)
     pieces = [f"▁w{index}" for index in range(30)]
     file = write(glove({piece[1:]: row.tolist() for piece, row in zip(pieces, vectors, strict=True)}))
     rows = projected(file, 4, pieces)
     left, singular, _ = np.linalg.svd(vectors, full_matrices=False)
-    best = left[:, :4] * singular[:4]  # the truncated SVD: what Eckart and Young show to be the best
+    best = left[:, :4] * singular[:4]  # the truncated SVD, which is optimal (Eckart and Young)
     gram, expected = rows @ rows.T, best @ best.T
     np.testing.assert_allclose(gram / np.trace(gram), expected / np.trace(expected), atol=1e-6)
     assert np.array_equal(projected(file, 4, pieces), rows)
 
 
-def test_fewer_words_than_columns_can_be_projected(write: Callable[..., Path]) -> None:
+def test_projection_works_with_fewer_words_than_columns(write: Callable[..., Path]) -> None:
     file = write(glove({"a": [1.0, 2, 3, 4, 5, 6], "b": [6.0, 5, 4, 3, 2, 1]}))
     rows = projected(file, 4, ["▁a", "▁b", "▁c"])
     assert np.isfinite(rows).all()
@@ -188,18 +190,18 @@ def test_fewer_words_than_columns_can_be_projected(write: Callable[..., Path]) -
     assert cosine == pytest.approx(56 / 91, abs=1e-5)
 
 
-def test_narrower_vectors_keep_all_that_they_say_of_each_other(write: Callable[..., Path]) -> None:
+def test_narrower_vectors_keep_their_inner_products(write: Callable[..., Path]) -> None:
     vectors = np.random.default_rng(5).normal(size=(12, 3))
     pieces = [f"▁w{index}" for index in range(12)]
     file = write(glove({piece[1:]: row.tolist() for piece, row in zip(pieces, vectors, strict=True)}))
     rows = projected(file, 8, pieces)
     gram, expected = rows @ rows.T, vectors @ vectors.T
     np.testing.assert_allclose(gram / np.trace(gram), expected / np.trace(expected), atol=1e-6)
-    assert (np.abs(rows).max(axis=0) > 0.01).all()  # every column takes part
+    assert (np.abs(rows).max(axis=0) > 0.01).all()  # every column is used
     assert np.array_equal(projected(file, 8, pieces), rows)
 
 
-def test_starting_draws_nothing_from_the_generator_of_training(write: Callable[..., Path]) -> None:
+def test_initialisation_leaves_the_global_generator_untouched(write: Callable[..., Path]) -> None:
     model, file = build(8), write(glove())
     state = torch.get_rng_state()
     start_embeddings(model, {"source": file}, {"source": PIECES}, {"source": COUNTS}, project=True)

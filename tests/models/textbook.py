@@ -1,7 +1,7 @@
-"""Recurrent networks as the papers write them: one row, one position, one gate at a time, and no padding anywhere.
+"""Recurrent networks as written in the papers: one row, one position and one gate at a time, without padding.
 
-They take their numbers from a network of ours and share no code with it. Vectors are (width,), sources and targets
-plain lists of ids.
+They take their weights from one of our networks and share no code with it. Vectors are (width,), sources and targets
+are plain lists of ids.
 """
 
 import torch
@@ -35,7 +35,7 @@ def lstm_step(x: Tensor, hidden: Hidden, kernel: nn.Module, suffix: str, fed: Te
 
 
 def gru_step(x: Tensor, hidden: Hidden, kernel: nn.Module, suffix: str, fed: Tensor | None) -> Hidden:
-    """Cho et al. 2014, the reset gate where cuDNN has it."""
+    """Cho et al. 2014, with the reset gate of cuDNN."""
     (h,) = hidden
     size = len(h)
     from_x = getattr(kernel, "weight_ih" + suffix) @ x + getattr(kernel, "bias_ih" + suffix)
@@ -57,7 +57,7 @@ def zeros(kernel: nn.Module, size: int) -> Hidden:
 
 
 def encode(model: Lstm | AttentionLstm, source: list[int]) -> tuple[list[Tensor], list[Hidden]]:
-    """The memory, a vector per token, and what each layer hands to the decoder."""
+    """The memory, one vector per token, and the state that each layer passes to the decoder."""
     xs = [model.source_embedding.weight[token] for token in source]
     states = []
     for layer in model.encoder.layers:

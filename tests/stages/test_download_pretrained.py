@@ -167,16 +167,16 @@ def test_vectors_lie_by_their_side() -> None:
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ({"pretrained": {"source": "owner/model"}}, r"pretrained\.revision: source .* must be a commit of it"),
+        ({"pretrained": {"source": "owner/model"}}, r"pretrained\.revision: source .* must be a commit of 40"),
         (
             {"pretrained": {"source": "owner/model", "revision": "main"}},
-            r"pretrained\.revision: source .* must be a commit of it",
+            r"pretrained\.revision: source .* must be a commit of 40",
         ),
         ({"pretrained": {"source": "data/local/base", "revision": COMMIT}}, "a folder, which has no revision"),
         ({"pretrained": {"source": "data/local/../base"}}, "neither a folder below data/local nor a hub id"),
         ({"pretrained": {"source": "/elsewhere/base"}}, "neither a folder below data/local nor a hub id"),
-        ({"embeddings": {"source": "elsewhere/words.vec"}}, "vectors are read below data/local"),
-        ({"embeddings": {"frozen_steps": 5}}, "no file of vectors is named"),
+        ({"embeddings": {"source": "elsewhere/words.vec"}}, "must be a path below data/local"),
+        ({"embeddings": {"frozen_steps": 5}}, "no file of word vectors is set"),
     ],
 )
 def test_what_dvc_would_not_see_change_is_refused(section: dict[str, Any], said: str) -> None:
@@ -337,7 +337,7 @@ def test_a_damaged_file_is_found_and_fetched_again(hub: Hub, monkeypatch: pytest
     right, whole = hub.listing(), hub.files["model.safetensors"]
     monkeypatch.setattr(hub, "listing", lambda: right)
     hub.files["model.safetensors"] = whole[:-1] + b"?"
-    with pytest.raises(HashError, match=r"model\.safetensors arrived damaged"):
+    with pytest.raises(HashError, match=r"model\.safetensors is damaged"):
         download_pretrained.run(of_the_hub(), ignore)
     hub.files["model.safetensors"] = whole
     download_pretrained.run(of_the_hub(), ignore)
@@ -348,7 +348,7 @@ def test_a_damaged_file_is_found_and_fetched_again(hub: Hub, monkeypatch: pytest
     ("given", "said"),
     [
         (("f" * 40, "owner/model"), "the hub has no commit ffff"),
-        ((COMMIT, "owner/other"), "no such model, or does not show it"),
+        ((COMMIT, "owner/other"), "no such model, or it is private"),
     ],
 )
 def test_what_the_hub_does_not_have_is_named(hub: Hub, given: tuple[str, str], said: str) -> None:

@@ -77,7 +77,7 @@ def test_pairs_that_are_too_long_for_its_positions_are_told_before_training() ->
     make_pretrained("marian", Path("data/local/base"), max_position_embeddings=8)
     given = params("pretrained", pretrained={"source": "data/local/base"})
     prepare(given)
-    with pytest.raises(ModelError, match=r"MarianMTModel, whose positions end at 8; lower tokenizer\.max_length"):
+    with pytest.raises(ModelError, match=r"MarianMTModel, which has 8 positions; lower tokenizer\.max_length"):
         start(given, [])
 
 

@@ -164,7 +164,7 @@ def test_a_direction_that_params_does_not_know_is_named(project):
 
 
 def test_a_vocabulary_too_large_writes_nothing(project):
-    with pytest.raises(TokenizerError, match=r"supports \d+ pieces at most"):
+    with pytest.raises(TokenizerError, match=r"supports at most \d+ pieces"):
         train_tokenizer.run(params(vocab_size=8000), ignore)
     assert outputs() == {}
 

@@ -21,7 +21,7 @@ DEEDS = [("Turn on", "Schalte {} ein"), ("Turn off", "Schalte {} aus"), ("Open",
 
 @pytest.fixture(scope="session")
 def text_pairs() -> list[tuple[str, str]]:
-    """300 pairs with words that repeat, numbers and placeholders."""
+    """300 pairs with repeated words, numbers and placeholders."""
     pairs = []
     for number in range(15):
         for english, german in THINGS:
@@ -34,7 +34,7 @@ def text_pairs() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="session")
 def settings_of() -> Callable[..., TokenizerSettings]:
-    """Settings that fit `text_pairs`, with what a test wants otherwise."""
+    """Returns a function that makes settings for `text_pairs`, with changes."""
 
     def settings(**other: object) -> TokenizerSettings:
         usual = {
@@ -55,7 +55,7 @@ def settings_of() -> Callable[..., TokenizerSettings]:
 
 @pytest.fixture(scope="session")
 def trained(text_pairs, settings_of) -> Callable[..., Tokenizer]:
-    """Train a tokenizer on `text_pairs`, once for equal settings and target languages."""
+    """Returns a function that trains a tokenizer on `text_pairs`, once per settings and target languages."""
     made: dict[str, Tokenizer] = {}
 
     def train(languages: tuple[str, ...] = (), **other: object) -> Tokenizer:

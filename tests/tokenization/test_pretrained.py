@@ -1,4 +1,4 @@
-"""The tokenizer of a pretrained model says what Hugging Face's own says; theirs is the oracle."""
+"""Wrapped Hugging Face tokenizers, compared with the originals."""
 
 import json
 import shutil
@@ -46,14 +46,14 @@ def theirs(kind: str, folders: dict[str, Path]) -> Any:
     return library("transformers").AutoTokenizer.from_pretrained(folders[kind], local_files_only=True, **codes)
 
 
-def test_the_encoder_reads_what_theirs_gives_it(tokenizer: PretrainedTokenizer, theirs: Any) -> None:
+def test_source_ids_equal_those_of_the_wrapped_tokenizer(tokenizer: PretrainedTokenizer, theirs: Any) -> None:
     for source, _ in PAIRS:
         encoded = tokenizer.encode_source(f"  {source} ")
         assert encoded.ids == theirs(source).input_ids
         assert encoded.slots == ()
 
 
-def test_the_decoder_reads_and_writes_what_theirs_is_trained_on(
+def test_target_ids_equal_the_training_labels_of_the_wrapped_tokenizer(
     kind: str, tokenizer: PretrainedTokenizer, theirs: Any, folders: dict[str, Path]
 ) -> None:
     hf = library("transformers")
@@ -61,7 +61,7 @@ def test_the_decoder_reads_and_writes_what_theirs_is_trained_on(
     for _, target in PAIRS:
         labels = theirs(text_target=target, return_tensors="pt").input_ids
         read, written = network.prepare_decoder_input_ids_from_labels(labels)[0].tolist(), labels[0].tolist()
-        if kind == "mbart":  # after the end it learns the code that the decoder began with, which nobody asks it for
+        if kind == "mbart":  # its labels end with the language code, which is not generated
             read, written = read[:-1], written[:-1]
         ids = tokenizer.encode_target(target, ())
         assert [tokenizer.symbols.bos, *ids] == read
@@ -80,7 +80,7 @@ def test_the_decoder_reads_and_writes_what_theirs_is_trained_on(
     ],
     indirect=["kind"],
 )
-def test_special_ids_are_those_of_the_literature(
+def test_special_ids_follow_the_literature(
     tokenizer: PretrainedTokenizer, theirs: Any, kind: str, symbols: Symbols, prefix: list[int]
 ) -> None:
     assert tokenizer.symbols == symbols
@@ -91,16 +91,16 @@ def test_special_ids_are_those_of_the_literature(
     assert tokenizer.source_vocab_size == tokenizer.target_vocab_size == len(theirs)
 
 
-def test_a_target_comes_back_and_special_ids_are_silent(tokenizer: PretrainedTokenizer) -> None:
+def test_decoding_restores_a_target_and_omits_special_ids(tokenizer: PretrainedTokenizer) -> None:
     symbols = tokenizer.symbols
     for _, target in PAIRS:
         ids = tokenizer.encode_target(target, ())
         assert tokenizer.decode(ids, ()) == target
         assert tokenizer.decode([symbols.bos, *ids, symbols.eos, symbols.pad], ()) == target
-    assert tokenizer.decode([tokenizer.target_vocab_size + 5], ()) == ""  # a table may have more rows than pieces
+    assert tokenizer.decode([tokenizer.target_vocab_size + 5], ()) == ""  # embeddings may have unused rows
 
 
-def test_no_text_writes_a_special_id(tokenizer: PretrainedTokenizer) -> None:
+def test_a_text_never_produces_special_ids(tokenizer: PretrainedTokenizer) -> None:
     plain = tokenizer.encode_source("the house")
     around = len(plain.ids) - sum(index != tokenizer.symbols.eos for index in plain.ids)
     for text in ("the </s> house", "the <pad> house", "the de_DE house", "the <s> house"):
@@ -115,7 +115,7 @@ def test_an_empty_text_has_no_ids(tokenizer: PretrainedTokenizer) -> None:
     assert tokenizer.encode_target("", ()) == tokenizer.prefix()
 
 
-def test_pieces_are_for_people(tokenizer: PretrainedTokenizer) -> None:
+def test_pieces_are_readable(tokenizer: PretrainedTokenizer) -> None:
     pieces = tokenizer.source_pieces(tokenizer.encode_source("the house").ids)
     assert "".join(pieces).replace("▁", " ").replace("<s>", "").replace("en_XX", "").startswith((" the", "the"))
     assert "</s>" in pieces
@@ -123,17 +123,17 @@ def test_pieces_are_for_people(tokenizer: PretrainedTokenizer) -> None:
     assert tokenizer.subword_sampler("source", 0.1)([5, 6], Random(1)) == [5, 6]
 
 
-def test_a_prefix_is_written_before_every_source(folders: dict[str, Path], tmp_path: Path) -> None:
-    told = PretrainedTokenizer(folders["t5"], options("t5", "a small "))
+def test_the_prefix_precedes_every_source(folders: dict[str, Path], tmp_path: Path) -> None:
+    prefixed = PretrainedTokenizer(folders["t5"], options("t5", "a small "))
     plain = PretrainedTokenizer(folders["t5"], options("t5"))
-    assert told.encode_source("garden") == plain.encode_source("a small garden")
-    assert told.encode_source("") == plain.encode_source("")
-    assert told.encode_target("garten", ()) == plain.encode_target("garten", ())
-    told.save(tmp_path / "stored")
-    assert load_tokenizer(tmp_path / "stored").encode_source("garden") == told.encode_source("garden")
+    assert prefixed.encode_source("garden") == plain.encode_source("a small garden")
+    assert prefixed.encode_source("") == plain.encode_source("")
+    assert prefixed.encode_target("garten", ()) == plain.encode_target("garten", ())
+    prefixed.save(tmp_path / "stored")
+    assert load_tokenizer(tmp_path / "stored").encode_source("garden") == prefixed.encode_source("garden")
 
 
-def test_stored_it_is_the_same_to_the_byte(tokenizer: PretrainedTokenizer, tmp_path: Path) -> None:
+def test_a_loaded_tokenizer_equals_the_saved_one_byte_for_byte(tokenizer: PretrainedTokenizer, tmp_path: Path) -> None:
     tokenizer.save(tmp_path / "a")
     again = load_tokenizer(tmp_path / "a")
     again.save(tmp_path / "b")
@@ -153,7 +153,7 @@ def test_stored_it_is_the_same_to_the_byte(tokenizer: PretrainedTokenizer, tmp_p
     assert (again.symbols, again.prefix()) == (tokenizer.symbols, tokenizer.prefix())
 
 
-def test_a_stored_one_that_is_damaged_is_named(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_damaged_stored_tokenizer_is_rejected_by_name(folders: dict[str, Path], tmp_path: Path) -> None:
     PretrainedTokenizer(folders["marian"], options("marian")).save(tmp_path / "stored")
     piece = tmp_path / "stored" / "huggingface" / "vocab.json"
     piece.write_bytes(piece.read_bytes() + b" ")
@@ -163,26 +163,26 @@ def test_a_stored_one_that_is_damaged_is_named(folders: dict[str, Path], tmp_pat
     with pytest.raises(TokenizerError, match=r"vocab\.json: cannot be read"):
         load_tokenizer(tmp_path / "stored")
     (tmp_path / "stored" / "tokenizer.json").write_text('{"format": 1, "name": "pretrained"}')
-    with pytest.raises(TokenizerError, match="not the description of a tokenizer"):
+    with pytest.raises(TokenizerError, match="does not describe a tokenizer"):
         load_tokenizer(tmp_path / "stored")
 
 
 @pytest.mark.parametrize(
     ("kind", "codes", "said"),
     [
-        ("mbart", (None, "de_DE"), r"source_language is None; its tokenizer knows ar_AR, .*de_DE"),
-        ("mbart50", ("en_XX", "de"), r"target_language is 'de'; its tokenizer knows af_ZA"),
-        ("marian", (None, "de"), r"has no language codes: set model\.pretrained\.target_language to null"),
+        ("mbart", (None, "de_DE"), r"source_language is None; valid for its tokenizer are ar_AR, .*de_DE"),
+        ("mbart50", ("en_XX", "de"), r"target_language is 'de'; valid for its tokenizer are af_ZA"),
+        ("marian", (None, "de"), r"has no language codes; set model\.pretrained\.target_language to null"),
     ],
 )
-def test_language_codes_are_those_that_the_tokenizer_knows(
+def test_only_language_codes_of_the_tokenizer_are_accepted(
     folders: dict[str, Path], kind: str, codes: tuple[str | None, str | None], said: str
 ) -> None:
     with pytest.raises(TokenizerError, match=said):
         PretrainedTokenizer(folders[kind], PretrainedOptions(*codes))
 
 
-def test_a_marian_model_of_two_vocabularies_keeps_them_apart(tmp_path: Path) -> None:
+def test_a_marian_model_with_two_vocabularies_keeps_them_separate(tmp_path: Path) -> None:
     size = make_tokenizer("marian", tmp_path)
     source = json.loads((tmp_path / "vocab.json").read_text())
     names = list(source)
@@ -203,24 +203,24 @@ def test_a_marian_model_of_two_vocabularies_keeps_them_apart(tmp_path: Path) -> 
     assert tokenizer.decode(written, ()) == "das haus"
 
 
-def test_a_tokenizer_of_another_network_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_tokenizer_of_another_network_is_rejected(folders: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(folders["t5"], tmp_path / "odd")
     config = json.loads((tmp_path / "odd" / "config.json").read_text())
     (tmp_path / "odd" / "config.json").write_text(json.dumps({**config, "vocab_size": 10}))
     tokenizer = PretrainedTokenizer(tmp_path / "odd", PretrainedOptions())
-    with pytest.raises(TokenizerError, match=r"source id \d+, its network has 10: they do not belong together"):
+    with pytest.raises(TokenizerError, match=r"source id \d+, but its network has only 10 ids: they do not match"):
         tokenizer.encode_source("the house is small")
 
 
-def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_a_tokenizer_is_rejected_by_name(tmp_path: Path) -> None:
     with pytest.raises(TokenizerError, match="its tokenizer cannot be loaded"):
         PretrainedTokenizer(tmp_path, PretrainedOptions())
     (tmp_path / "config.json").write_text('{"model_type": "t5"}')
-    with pytest.raises(TokenizerError, match=r"no vocabulary: there is none of .*tokenizer\.json"):
+    with pytest.raises(TokenizerError, match=r"no vocabulary: none of .*tokenizer\.json"):
         PretrainedTokenizer(tmp_path, PretrainedOptions())
 
 
-def test_code_that_lies_beside_a_tokenizer_is_never_run(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_code_in_the_folder_of_a_tokenizer_is_never_run(folders: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(folders["t5"], tmp_path / "odd")
     (tmp_path / "odd" / "own.py").write_text("raise SystemExit('code of a stranger was run')")
     for name in ("config.json", "tokenizer_config.json"):
@@ -231,9 +231,7 @@ def test_code_that_lies_beside_a_tokenizer_is_never_run(folders: dict[str, Path]
         PretrainedTokenizer(tmp_path / "odd", PretrainedOptions())
 
 
-def test_without_the_extra_the_message_says_what_to_install(
-    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_extra_gives_the_install_command(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ModelError, match=r"pip install 'seqloom\[hf\]'"):
         PretrainedTokenizer(folders["t5"], PretrainedOptions())

@@ -23,7 +23,7 @@ LINES = [
 ]
 
 
-def test_special_ids_slots_and_bytes_are_where_the_contract_says(settings_of):
+def test_special_ids_slots_and_bytes_have_their_fixed_ids(settings_of):
     vocabulary = SentencePieceVocabulary.train(LINES, settings_of(vocab_size=300), slot_symbols(3))
     model = SentencePieceProcessor(model_proto=vocabulary.to_bytes())
     assert (model.pad_id(), model.unk_id(), model.bos_id(), model.eos_id()) == OWN
@@ -46,10 +46,10 @@ print(hashlib.sha256(SentencePieceVocabulary.train({LINES!r}, chosen, {SLOTS!r})
 """
     there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert there.stdout.strip() == hashlib.sha256(one).hexdigest()
-    assert there.stderr == ""  # SentencePiece's own log is silent
+    assert there.stderr == ""  # SentencePiece logs nothing
 
 
-def test_the_model_holds_no_path(settings_of, tmp_path, monkeypatch):
+def test_the_model_contains_no_path(settings_of, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert (
         str(tmp_path).encode()
@@ -59,34 +59,34 @@ def test_the_model_holds_no_path(settings_of, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
-def test_a_vocabulary_too_large_is_refused_with_the_largest_possible(settings_of, algorithm):
+def test_a_vocabulary_size_too_large_is_rejected_naming_the_maximum(settings_of, algorithm):
     with pytest.raises(
-        TokenizerError, match=r"vocab_size is 5000, but this text supports \d+ pieces at most"
+        TokenizerError, match=r"vocab_size is 5000, but this text supports at most \d+ pieces"
     ) as caught:
         SentencePieceVocabulary.train(LINES, settings_of(vocab_size=5000, algorithm=algorithm), SLOTS)
-    largest = int(str(caught.value).split("supports ")[1].split()[0])
+    largest = int(str(caught.value).split("at most ")[1].split()[0])
     assert (
         SentencePieceVocabulary.train(LINES, settings_of(vocab_size=largest, algorithm=algorithm), SLOTS).size
         == largest
     )
-    with pytest.raises(TokenizerError, match="pieces at most"):
+    with pytest.raises(TokenizerError, match="supports at most"):
         SentencePieceVocabulary.train(LINES, settings_of(vocab_size=largest + 1, algorithm=algorithm), SLOTS)
 
 
-def test_a_vocabulary_too_small_for_the_characters_is_refused(settings_of):
+def test_a_vocabulary_size_too_small_for_the_characters_is_rejected(settings_of):
     lines = [*LINES, "".join(chr(0x4E00 + n) for n in range(300))]
-    with pytest.raises(TokenizerError, match=r"vocab_size is 300, but the characters, .* alone are \d+; raise it"):
+    with pytest.raises(TokenizerError, match=r"vocab_size is 300, but characters, .* already take \d+; raise it"):
         SentencePieceVocabulary.train(lines, settings_of(vocab_size=300, character_coverage=1.0), SLOTS)
 
 
 @pytest.mark.parametrize("lines", [[], ["", ""]])
-def test_no_text_is_refused(settings_of, lines):
+def test_training_without_text_is_rejected(settings_of, lines):
     with pytest.raises(TokenizerError, match="no text"):
         SentencePieceVocabulary.train(lines, settings_of(), SLOTS)
 
 
 @pytest.mark.parametrize("error", [FormatError("train.tsv: line 7: has 2 columns"), KeyboardInterrupt()])
-def test_what_goes_wrong_while_reading_comes_through_as_it_is(settings_of, error):
+def test_an_error_while_reading_is_raised_unchanged(settings_of, error):
     def lines():
         yield from LINES
         raise error
@@ -102,20 +102,20 @@ def test_numbers_are_split_into_digits(settings_of):
     assert pieces[-4:] == list("4711")
 
 
-def test_long_lines_count_in_training(settings_of):
-    """SentencePiece drops lines of more than 4192 bytes by itself."""
+def test_long_lines_are_used_in_training(settings_of):
+    """By default, SentencePiece drops lines of more than 4192 bytes."""
     lines = [*LINES, "zebra " * 2000]
     vocabulary = SentencePieceVocabulary.train(lines, settings_of(vocab_size=320, algorithm="bpe"), SLOTS)
     assert len(vocabulary.encode("zebra")) == 1
 
 
-def test_a_broken_model_is_a_value_error():
+def test_an_invalid_model_raises_a_value_error():
     with pytest.raises(ValueError, match="not a SentencePiece model"):
         SentencePieceVocabulary.from_bytes(b"\x0a\xff broken")
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
-def test_samples_are_other_splits_of_the_same_text_and_repeat_with_the_seed(settings_of, algorithm):
+def test_samples_are_other_splits_of_the_same_text_and_depend_only_on_the_seed(settings_of, algorithm):
     vocabulary = SentencePieceVocabulary.train(LINES, settings_of(vocab_size=300, algorithm=algorithm), SLOTS)
     text = f"the {SLOTS[0]} lamp is broken, and ▁ its door"
 
@@ -131,13 +131,13 @@ def test_samples_are_other_splits_of_the_same_text_and_repeat_with_the_seed(sett
     assert drawn(3) == first
 
 
-def test_unigram_splits_follow_their_likelihood_to_the_power_of_alpha(settings_of):
-    """Kudo 2018, section 3.3: all splits of a short text, weighed by hand from the scores in the model."""
+def test_unigram_splits_are_drawn_by_likelihood_to_the_power_of_alpha(settings_of):
+    """Kudo 2018, section 3.3: all splits of a short text, weighted by hand with the scores in the model."""
     vocabulary = SentencePieceVocabulary.train(LINES, settings_of(vocab_size=300), SLOTS)
     model = SentencePieceProcessor(model_proto=vocabulary.to_bytes())
     scores = {model.id_to_piece(i): model.get_score(i) for i in range(len(SLOTS) + 4 + 256, model.vocab_size())}
     pairs = sorted(piece for piece in scores if len(piece) == 2 and "▁" not in piece)
-    text = f"▁i{''.join(pairs[:3])}"  # the first space is the one that SentencePiece adds
+    text = f"▁i{''.join(pairs[:3])}"  # SentencePiece adds the first space
 
     def splits(word):
         if not word:
@@ -155,14 +155,14 @@ def test_unigram_splits_follow_their_likelihood_to_the_power_of_alpha(settings_o
         assert counts[split] / draws == pytest.approx(weight / sum(weights.values()), abs=0.015)
 
 
-def test_only_a_symbol_has_an_id_by_name(settings_of):
+def test_only_symbols_have_an_id_by_name(settings_of):
     vocabulary = SentencePieceVocabulary.train(LINES, settings_of(vocab_size=300), SLOTS)
     assert [vocabulary.id_of(symbol) for symbol in SLOTS] == [4, 5, 6, 7]
-    with pytest.raises(ValueError, match="no piece of its own"):
+    with pytest.raises(ValueError, match="not a piece of the vocabulary"):
         vocabulary.id_of(slot_symbols(5)[4])
 
 
-def test_pieces_are_sentencepieces_own(settings_of):
+def test_pieces_equal_those_of_sentencepiece(settings_of):
     vocabulary = SentencePieceVocabulary.train(LINES, settings_of(vocab_size=300), SLOTS)
     text = "the old ▁ lamp"
     model = SentencePieceProcessor(model_proto=vocabulary.to_bytes())

@@ -1,4 +1,4 @@
-"""Against SentencePiece itself, which knows the best splits of a unigram model and the merges of byte pair encoding."""
+"""Compare with SentencePiece: the best splits of a unigram model, and the merges of byte pair encoding."""
 
 from collections import Counter
 from random import Random
@@ -17,7 +17,7 @@ SLOTS = slot_symbols(2)
 
 @pytest.fixture(scope="module")
 def lines() -> list[str]:
-    """Made of words that share syllables."""
+    """Lines of words that share syllables."""
     random = Random(1)
     syllables = [a + b + c for a in "bdgklmnprst" for b in "aeiou" for c in ("", "n", "rt")]
     words = ["".join(random.choices(syllables, k=random.randint(1, 5))) for _ in range(300)]
@@ -26,7 +26,7 @@ def lines() -> list[str]:
 
 @pytest.fixture(scope="module")
 def learnt(lines, settings_of):
-    """The vocabulary of an algorithm, and what is known of its pieces."""
+    """The vocabulary of an algorithm, and its pieces with their ids and scores."""
 
     def learn(algorithm):
         chosen = settings_of(vocab_size=300, byte_fallback=False, algorithm=algorithm)
@@ -43,7 +43,7 @@ def words(lines) -> list[str]:
     return sorted({word for line in lines for word in line.split()})
 
 
-def test_the_likeliest_splits_are_those_of_sentencepiece(learnt, words):
+def test_the_most_likely_splits_equal_those_of_sentencepiece(learnt, words):
     _, model, pieces = learnt["unigram"]
     splits = unigram_splits(pieces, 0.2)
     for word in words:
@@ -51,20 +51,20 @@ def test_the_likeliest_splits_are_those_of_sentencepiece(learnt, words):
         assert next(iter(found)) == tuple(model.encode(word))
         best = [tuple(ids) for ids in model.nbest_encode(word, nbest_size=64, out_type=int)]
         scores = [[sum(model.get_score(i) for i in ids) for ids in side] for side in (found, best)]
-        assert scores[0] == pytest.approx(scores[1], rel=1e-5)  # those that are as likely may stand in another order
+        assert scores[0] == pytest.approx(scores[1], rel=1e-5)  # equally likely splits may be in another order
         assert len(set(found)) == len(best)
         assert {model.decode(list(ids)) for ids in found} == {word}
     assert any(len(splits(SPACE + word)) == 64 for word in words)
 
 
-def test_without_dropout_the_merges_are_those_of_sentencepiece(learnt, words):
+def test_merges_without_dropout_equal_those_of_sentencepiece(learnt, words):
     _, model, pieces = learnt["bpe"]
     splits = bpe_dropout_splits(pieces, 1e-12)
     for word in [*words, *(one + other for one, other in zip(words, reversed(words), strict=True))]:
         assert splits(SPACE + word) == {tuple(model.encode(word)): 64}
 
 
-def test_dropout_leaves_out_merges(learnt, words):
+def test_dropout_skips_merges(learnt, words):
     _, model, pieces = learnt["bpe"]
     lengths = []
     for dropout in (0.1, 0.5, 1.0):
@@ -77,8 +77,8 @@ def test_dropout_leaves_out_merges(learnt, words):
     assert lengths[-1] == 64 * sum(len(SPACE + word) for word in words)
 
 
-def test_each_merge_is_left_out_with_the_probability_of_dropout(monkeypatch):
-    """By hand: `abc` with the merges bc, then ab. The text stays apart if both are left out, p * p."""
+def test_each_merge_is_skipped_with_the_dropout_probability(monkeypatch):
+    """By hand: `abc` with the merges bc, then ab. Nothing is merged if both are skipped: p * p."""
     pieces = {"a": (0, -9.0), "b": (1, -9.0), "c": (2, -9.0), "bc": (3, -1.0), "ab": (4, -2.0)}
     monkeypatch.setattr(subword_sampling, "_MOST", 20_000)
     found = bpe_dropout_splits(pieces, 0.3)("abc")
@@ -95,7 +95,7 @@ def test_a_draw_follows_the_weights():
     )
 
 
-def test_words_are_cut_at_spaces_fixed_ids_and_where_they_are_long():
+def test_words_are_cut_at_spaces_at_fixed_ids_and_at_the_maximal_length():
     seen = []
 
     def splits(text):
@@ -108,23 +108,23 @@ def test_words_are_cut_at_spaces_fixed_ids_and_where_they_are_long():
     assert resample(ids, Random(1)) == ids
     assert seen == ["ab", "▁a", "b", "▁aaaaaaa", "aa"]
     assert resample(ids, Random(1)) == ids
-    assert len(seen) == 5  # each is remembered
+    assert len(seen) == 5  # each is cached
     assert resample([], Random(1)) == []
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
-def test_what_was_drawn_before_changes_nothing(learnt, lines, algorithm, monkeypatch):
+def test_draws_do_not_depend_on_earlier_draws(learnt, lines, algorithm, monkeypatch):
     vocabulary, _, _ = learnt[algorithm]
     segments = [vocabulary.encode(line) for line in lines[:40]]
     fresh = [vocabulary.subword_sampler(0.2)(ids, Random(seed)) for seed, ids in enumerate(segments)]
-    monkeypatch.setattr(subword_sampling, "_REMEMBERED", 3)  # most words are forgotten
+    monkeypatch.setattr(subword_sampling, "_REMEMBERED", 3)  # drops most words
     forgetful = vocabulary.subword_sampler(0.2)
     assert [forgetful(ids, Random(seed)) for seed, ids in enumerate(segments)] == fresh
     assert sum(ids != other for ids, other in zip(segments, fresh, strict=True)) > 20
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
-def test_slots_and_the_unknown_stay_where_they_are(learnt, algorithm):
+def test_slots_and_unk_stay_in_place(learnt, algorithm):
     vocabulary, _, _ = learnt[algorithm]
     ids = vocabulary.encode(f"bartna{SLOTS[1]}dinko 字tarta {SLOTS[0]}{SLOTS[0]}")
     resample, random = vocabulary.subword_sampler(0.2), Random(1)

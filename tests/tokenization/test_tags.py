@@ -1,4 +1,4 @@
-"""Which tags are pairs."""
+"""Pairing of tags."""
 
 import pytest
 from hypothesis import given
@@ -37,18 +37,18 @@ def test_a_tag_has_a_name_and_opens_or_closes(placeholder: str, name: str | None
         (['<a href="1">', "</a>", '<a href="2">', "</a>"], [1, 0, 3, 2]),
         (["<p>", "<br>", "</p>"], [2, NO_PARTNER, 0]),  # <br> is never closed
         (["</p>", "<b>", "</b>"], [NO_PARTNER, 2, 1]),
-        (["<b>", "<i>", "</b>", "</i>"], [2, NO_PARTNER, 0, NO_PARTNER]),  # what crosses has no pair
-        (["<b>", "</b>", "<b>"], [NO_PARTNER] * 3),  # of a name all tags have partners, or none
+        (["<b>", "<i>", "</b>", "</i>"], [2, NO_PARTNER, 0, NO_PARTNER]),  # crossing pairs are not paired
+        (["<b>", "</b>", "<b>"], [NO_PARTNER] * 3),  # a name is paired completely or not at all
         (["{1>", "[1}", "{1]", "<1}"], [3, 2, 1, 0]),
         ([], []),
     ],
 )
-def test_pairs_of_tags(placeholders: list[str], expected: list[int]) -> None:
+def test_tags_are_paired(placeholders: list[str], expected: list[int]) -> None:
     assert partners(placeholders) == expected
 
 
 @given(st.lists(st.sampled_from(["<b>", "</b>", "<i>", "</i>", "<a x>", "<a>", "</a>", "<u>", "</u>", "{x}"])))
-def test_pairs_nest_and_are_whole_names(placeholders: list[str]) -> None:
+def test_pairs_are_nested_and_a_name_is_paired_completely_or_not_at_all(placeholders: list[str]) -> None:
     found = partners(placeholders)
     stack: list[int] = []
     for index, partner in enumerate(found):

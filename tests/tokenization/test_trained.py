@@ -27,7 +27,7 @@ KNOWN = [*"Turn ofhelampgkzüÖ 0123:!", "{name}"]
 
 
 @pytest.mark.parametrize("text", WRITTEN)
-def test_placeholders_and_the_spaces_around_them_come_back_exactly(trained, text):
+def test_decoding_restores_placeholders_and_spaces_exactly(trained, text):
     for algorithm in ("unigram", "bpe"):
         tokenizer = trained(algorithm=algorithm)
         ids, slots = tokenizer.encode_source(text)
@@ -35,14 +35,14 @@ def test_placeholders_and_the_spaces_around_them_come_back_exactly(trained, text
         assert tokenizer.decode(tokenizer.encode_target(text, slots), slots) == text
 
 
-def test_a_slot_is_one_id_whatever_its_spelling(every_kind):
+def test_a_slot_is_a_single_id(every_kind):
     short, long = every_kind.encode_source("Open {x}"), every_kind.encode_source("Open %(a_very_long_name)s")
     assert short.ids == long.ids
     assert (short.slots, long.slots) == (("{x}",), ("%(a_very_long_name)s",))
     assert every_kind.decode(every_kind.encode_target("{x}", ["{x}"]), ["%s"]) == "%s"
 
 
-def test_slots_beyond_the_settings_are_spelled_out(trained):
+def test_placeholders_beyond_the_number_of_slots_are_spelled_out(trained):
     tokenizer = trained(slots=4)
     encoded = tokenizer.encode_source("{a} {b} {c} {d} {e}")
     assert encoded.slots == ("{a}", "{b}", "{c}", "{d}")
@@ -78,7 +78,7 @@ def test_text_that_holds_slot_symbols_gets_no_slot(every_kind):
     assert every_kind.encode_source(f"Open {forged}") == every_kind.encode_source("Open")
 
 
-def test_nothing_in_nothing_out(every_kind):
+def test_empty_text_has_no_ids(every_kind):
     assert every_kind.encode_source(" ") == Encoded([], ())
     assert every_kind.encode_target("", []) == []
 
@@ -89,7 +89,9 @@ def test_joint_sides_share_ids_and_separate_ones_do_not(trained):
     assert joint.source_vocab_size == joint.target_vocab_size == 320
     assert joint.encode_source("Garten").ids == joint.encode_target("Garten", [])
     assert not separate.joint
-    assert len(separate.encode_source("Tür").ids) > len(separate.encode_target("Tür", []))  # no ü in English: two bytes
+    assert len(separate.encode_source("Tür").ids) > len(
+        separate.encode_target("Tür", [])
+    )  # English has no ü: two bytes
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -98,7 +100,7 @@ def test_joint_sides_share_ids_and_separate_ones_do_not(trained):
     | st.text(alphabet="ab ▁▅{}<>s/%\u2047\uf8ff\u0301٣🙂é0x", max_size=20)
     | st.sampled_from(WRITTEN)
 )
-def test_with_byte_fallback_any_text_comes_back_normalised(trained, text):
+def test_byte_fallback_restores_any_text_normalised(trained, text):
     for algorithm in ("unigram", "bpe"):
         tokenizer = trained(algorithm=algorithm)
         ids, slots = tokenizer.encode_source(text)
@@ -109,7 +111,7 @@ def test_with_byte_fallback_any_text_comes_back_normalised(trained, text):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.lists(st.sampled_from(KNOWN), max_size=40).map("".join))
-def test_known_characters_come_back_without_byte_fallback(trained, text):
+def test_known_characters_are_restored_without_byte_fallback(trained, text):
     for kind in ({"byte_fallback": False, "vocab_size": 68}, {"name": "characters"}):
         tokenizer = trained(**kind)
         ids, slots = tokenizer.encode_source(text)
@@ -117,7 +119,7 @@ def test_known_characters_come_back_without_byte_fallback(trained, text):
 
 
 @pytest.mark.parametrize("kind", [{"byte_fallback": False, "vocab_size": 68}, {"name": "characters"}])
-def test_an_unknown_character_is_unk_and_shows(trained, kind):
+def test_an_unknown_character_is_unk_and_visible(trained, kind):
     tokenizer = trained(**kind)
     ids, slots = tokenizer.encode_source("the 字 lamp")
     assert ids.count(OWN.unk) == 1
@@ -126,7 +128,7 @@ def test_an_unknown_character_is_unk_and_shows(trained, kind):
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(st.integers(0, 319), max_size=20))
-def test_whatever_a_model_emits_is_normalised_text(trained, ids):
+def test_any_ids_decode_to_normalised_text(trained, ids):
     text = trained().decode(ids, ["{name}"])
     assert text == normalise(text)
 
@@ -138,41 +140,41 @@ KINDS = [{"algorithm": "unigram"}, {"algorithm": "bpe"}, {"joint": False, "vocab
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_source_begins_with_its_target_language(trained, kind):
-    plain, told = trained(**kind), trained(languages=("de", "fr"), **kind)
-    assert (plain.languages, told.languages) == ((), ("de", "fr"))
-    german, french = (told.encode_source("Open {x}", language) for language in ("de", "fr"))
+    plain, multilingual = trained(**kind), trained(languages=("de", "fr"), **kind)
+    assert (plain.languages, multilingual.languages) == ((), ("de", "fr"))
+    german, french = (multilingual.encode_source("Open {x}", language) for language in ("de", "fr"))
     assert german.ids[0] != french.ids[0]
     assert german.ids[1:] == french.ids[1:]
-    assert told.source_pieces(german.ids)[0] == "<2de>"
-    assert told.source_pieces(french.ids)[0] == "<2fr>"
-    assert "<0>" in told.source_pieces(german.ids)
-    assert plain.encode_source("Open {x}", "fr") == plain.encode_source("Open {x}")  # there it means nothing
-    assert told.encode_source("", "de") == Encoded([], ())
+    assert multilingual.source_pieces(german.ids)[0] == "<2de>"
+    assert multilingual.source_pieces(french.ids)[0] == "<2fr>"
+    assert "<0>" in multilingual.source_pieces(german.ids)
+    assert plain.encode_source("Open {x}", "fr") == plain.encode_source("Open {x}")  # ignored here
+    assert multilingual.encode_source("", "de") == Encoded([], ())
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_language_takes_one_source_id_and_is_never_written(trained, kind):
-    told = trained(languages=("de", "fr"), **kind)
-    ids = told.encode_source("the lamp", "fr").ids
-    again = told.encode_source("\ue100the\ue101 lamp", "fr").ids  # what a text holds is removed: no text chooses
+def test_a_language_is_one_source_id_and_has_no_text(trained, kind):
+    multilingual = trained(languages=("de", "fr"), **kind)
+    ids = multilingual.encode_source("the lamp", "fr").ids
+    again = multilingual.encode_source("\ue100the\ue101 lamp", "fr").ids  # a text cannot select a language
     assert again == ids
-    if told.joint:
-        assert told.decode(ids, ()) == "the lamp"
-    target = told.encode_target("Öffne {x}", ["{x}"], "fr")
-    assert told.encode_target("Öffne {x}", ["{x}"]) == target
-    assert told.prefix("fr") == []
-    pieces = told.target_pieces(range(told.target_vocab_size))
-    assert ("<2de>" in pieces) == told.joint
+    if multilingual.joint:
+        assert multilingual.decode(ids, ()) == "the lamp"
+    target = multilingual.encode_target("Öffne {x}", ["{x}"], "fr")
+    assert multilingual.encode_target("Öffne {x}", ["{x}"]) == target
+    assert multilingual.prefix("fr") == []
+    pieces = multilingual.target_pieces(range(multilingual.target_vocab_size))
+    assert ("<2de>" in pieces) == multilingual.joint
 
 
 @pytest.mark.parametrize(
     ("language", "said"),
     [
-        (None, r"no target language is named; this model writes de, fr, es"),
-        ("en", r"'en' is no target language; this model writes de, fr, es"),
+        (None, r"no target language is given; this model writes de, fr, es"),
+        ("en", r"'en' is not a target language; this model writes de, fr, es"),
     ],
 )
-def test_a_language_that_is_not_to_be_had_is_refused_with_those_that_are(trained, language, said):
+def test_an_invalid_language_is_rejected_naming_the_valid_ones(trained, language, said):
     for text in ("the lamp", ""):
         with pytest.raises(TokenizerError, match=said):
             trained(languages=("de", "fr", "es")).encode_source(text, language)
@@ -187,7 +189,7 @@ def test_a_language_that_is_not_to_be_had_is_refused_with_those_that_are(trained
     alpha=st.sampled_from([0.1, 0.5]),
     kind=st.sampled_from([*KINDS, {"byte_fallback": False, "vocab_size": 72}]),
 )
-def test_another_split_is_the_same_text_in_the_same_place(trained, text, alpha, kind):
+def test_a_sampled_split_has_the_same_text_and_keeps_slots_in_place(trained, text, alpha, kind):
     tokenizer = trained(languages=("de", "fr"), **kind)
     symbols = {tokenizer.source_pieces([i])[0]: i for i in range(4, 10)}
     assert set(symbols) == {"<0>", "<1>", "<2>", "<3>", "<2de>", "<2fr>"}
@@ -203,7 +205,7 @@ def test_another_split_is_the_same_text_in_the_same_place(trained, text, alpha, 
     assert tokenizer.decode(drawn, slots) == tokenizer.decode(target, slots)
 
 
-def test_splits_differ_and_repeat_with_the_seed(trained):
+def test_splits_vary_and_depend_only_on_the_seed(trained):
     tokenizer = trained()
     ids = tokenizer.encode_source("Turn on the kitchen heater").ids
 
@@ -233,7 +235,7 @@ ids = tokenizer.encode_source("Turn off the kitchen heater 12: {{name}}, Lampe!"
 print([resample(ids, random) for _ in range(50)])
 """
     written = []
-    for number, before in enumerate(["", "held = [bytes(n) for n in range(5000)]\n"]):  # other addresses too
+    for number, before in enumerate(["", "held = [bytes(n) for n in range(5000)]\n"]):  # also with other addresses
         environment = os.environ | {"PYTHONHASHSEED": str(number)}
         process = subprocess.run(
             [sys.executable, "-c", before + program], env=environment, capture_output=True, text=True, check=True

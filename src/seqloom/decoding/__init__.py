@@ -1,1 +1,1 @@
-"""Search over a next-token function, and text in, text out on top of it."""
+"""Search over a next-token function, and `Translator`, which maps text to text with it."""

@@ -1,18 +1,19 @@
-"""Beam search over a step function. It knows no model, no tokenizer and no text: rows of ids in, scored ids out.
+"""Beam search over a step function: sources as rows of ids in, scored ids out.
 
 The search keeps K live hypotheses per source. Each step ranks all their continuations together. A continuation that
-ends (EOS) and stands among the K best is finished; the K best of the others live on. So finished hypotheses never crowd
-out live ones, and which hypotheses live does not depend on which are finished.
+ends with EOS and is among the K best is finished; the K best of the others stay live. So finished hypotheses never
+displace live ones, and which hypotheses are live does not depend on the finished ones.
 
-Scores. log_probability is the sum of the model's own log-probabilities, EOS included; nothing is renormalised. The
-score divides it by the penalty of its length (`normalization`). What may be written is said by `constraints`: a
-hypothesis that reaches its source's maximal length can only end, and pays what the model gives to EOS there.
+Scores. log_probability is the sum of the model's own log-probabilities, including EOS; nothing is renormalised. The
+score divides it by the penalty of its length (`length_penalty`). `constraints` restricts the next token: a hypothesis
+at its source's maximal length can only end, and its score includes the model's log-probability of EOS there.
 
-Termination is exact. Log-probabilities are at most 0 and the penalty grows with the length, so no live hypothesis of
-log-probability L can end above L / penalty(maximal length); constraints only take continuations away. A source is done
-once its n-th best finished hypothesis scores at least as high as that bound for its best live one, and leaves the
-batch; going on could not change its result. With `early_stopping` a source is done once K finished hypotheses score as
-high as its best live one would if it ended with its next token; what would win only by growing is given up.
+Termination is exact. Log-probabilities are at most 0 and the penalty does not decrease with the length, so a live
+hypothesis with log-probability L cannot finish above L / penalty(maximal length); constraints only remove
+continuations. A source is done, and leaves the batch, when its n-th best finished hypothesis scores at least as high as
+that bound for its best live one: continuing could not change the result. With `early_stopping`, a source is done when K
+finished hypotheses score at least as high as its best live one would if it ended with the next token; hypotheses that
+would win only by growing longer are lost.
 """
 
 import torch
@@ -36,13 +37,14 @@ def beam_search(
     settings: SearchSettings,
     n_best: int = 1,
 ) -> list[list[Hypothesis]]:
-    """Return the `n_best` hypotheses of each source of `constraints`, best first; fewer where fewer can end.
+    """Return the `n_best` hypotheses of each source of `constraints`, best first; fewer if fewer can end.
 
-    `state` has a row per source, before the first token. A beam of 1 is `greedy_search`.
+    `state` has one row per source, before the first token. A beam of 1 is `greedy_search`.
 
     Raises:
-        EvaluationError: the step function gave NaN or a positive number, or no hypothesis of a source any probability.
-        ValueError: `n_best` is above the beam.
+        EvaluationError: the step function returned NaN or a positive number, or all hypotheses of a source have
+            probability 0.
+        ValueError: `n_best` is larger than the beam.
     """
     beam = settings.beam
     if not 1 <= n_best <= beam:
@@ -57,9 +59,9 @@ def beam_search(
     longest = constraints.longest
     penalties = length_penalties(settings.normalization, settings.length_penalty, longest, device)
     bounds = penalties[constraints.max_lengths]  # (A,)
-    sources = torch.arange(rows, device=device)  # (A,): which source each active one is
+    sources = torch.arange(rows, device=device)  # (A,): the original index of each active source
     token = torch.full((rows,), constraints.symbols.bos, device=device)
-    live = torch.zeros(rows, 1, dtype=torch.float64, device=device)  # (A, K) log-probabilities; one hypothesis at first
+    live = torch.zeros(rows, 1, dtype=torch.float64, device=device)  # (A, K) log-probabilities; one at first
     ids = torch.empty(rows, 1, 0, dtype=torch.int64, device=device)  # (A, K, t)
     kept = beam if settings.early_stopping else n_best
     nothing = torch.full((rows, kept), -torch.inf, dtype=torch.float64, device=device)
@@ -71,7 +73,7 @@ def beam_search(
         log_probabilities, state = step(token, state)
         log_probabilities = constraints.apply(log_probabilities, ids.flatten(0, 1))
         vocabulary = log_probabilities.shape[1]
-        # (A, 2K): one of each hypothesis ends at most, so that K are left to live on.
+        # (A, 2K): at most one continuation of each hypothesis ends, so at least K can stay live.
         ranked = top_continuations(log_probabilities.view(active, width, vocabulary), 2 * beam, live)
         broken = is_broken(ranked.highest).any(dim=1)
         best, where = _padded(ranked, 2 * beam)
@@ -82,12 +84,12 @@ def beam_search(
         history = ids.gather(1, parents.unsqueeze(-1).expand(-1, -1, position))  # (A, 2K, t)
         finished = finished.add(ended / penalties[position], ended, history[:, :beam])
 
-        lives = ends.to(torch.uint8).sort(dim=1, stable=True).indices[:, :beam]  # those that do not end, still ranked
+        lives = ends.to(torch.uint8).sort(dim=1, stable=True).indices[:, :beam]  # those that do not end, in rank order
         live = best.masked_fill(ends, -torch.inf).gather(1, lives)
         reach = penalties[min(position + 1, longest)] if settings.early_stopping else bounds
         done = finished.scores[:, -1] >= live[:, 0] / reach
         rows_left = torch.arange(active, device=device)
-        if bool((done | broken).any()):  # the one point of a step where the host waits for the device
+        if bool((done | broken).any()):  # the only synchronisation with the device in a step
             raise_if_broken(broken, sources, position)
             finished.select(done.nonzero().squeeze(1)).hand_over(sources[done].tolist(), results)
             rows_left = (~done).nonzero().squeeze(1)
@@ -104,6 +106,6 @@ def beam_search(
 
 
 def _padded(ranked: Ranked, count: int) -> tuple[Tensor, Tensor]:
-    """`count` sums and where they stand; -inf where there are fewer continuations."""
+    """Return `count` sums and their indices, padded with -inf if there are fewer continuations."""
     lacking = (0, count - ranked.sums.shape[1])
     return F.pad(ranked.sums, lacking, value=-torch.inf), F.pad(ranked.where, lacking)

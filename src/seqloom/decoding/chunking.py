@@ -1,6 +1,6 @@
-"""Texts with more placeholders than a model has learnt slots, as several sources: cut behind a sentence or a clause.
+"""Split texts with more placeholders than a model can handle into chunks, at the ends of sentences or clauses.
 
-A chunk is translated by itself, and the chunks of a text are joined with what stood between them. The time is linear.
+Each chunk is translated separately. The time is linear.
 """
 
 import re
@@ -14,7 +14,7 @@ _CLAUSE = re.compile(r"[,;:\u2013\u2014\u3001\uff0c\uff1b|]$")
 
 
 class Chunk(NamedTuple):
-    """A part of a text: its placeholders, in their order, and the white space behind it."""
+    """A part of a text, its placeholders in order, and the white space after it."""
 
     text: str
     placeholders: list[str]
@@ -22,7 +22,7 @@ class Chunk(NamedTuple):
 
 
 def split_into_chunks(text: str, forms: Forms, most: int) -> list[Chunk]:
-    """Return the chunks of a normalised text, each with at most `most` placeholders; mostly there is one."""
+    """Split a normalised text into chunks with at most `most` placeholders each; usually there is only one."""
     spans = [match.span() for match in forms.regex.finditer(text)]
     if len(spans) <= most:
         return [Chunk(text, [text[start:end] for start, end in spans], "")]
@@ -30,7 +30,7 @@ def split_into_chunks(text: str, forms: Forms, most: int) -> list[Chunk]:
 
 
 def is_verbatim(chunk: Chunk, forms: Forms) -> bool:
-    """Tell whether a chunk is empty, or has placeholders and no letter beside them: there is nothing to translate."""
+    """Return whether a chunk needs no translation: it is empty, or has placeholders and no letters besides them."""
     if not chunk.placeholders:
         return not chunk.text
     return not any(map(str.isalpha, forms.regex.sub(" ", chunk.text)))
@@ -41,7 +41,7 @@ def _cut(text: str, spans: list[tuple[int, int]], most: int) -> Iterator[Chunk]:
     while first < len(spans):
         last = len(spans)
         if last - first > most:
-            pieces = -(-(last - first) // most)  # of like size, and half as many placeholders at least
+            pieces = -(-(last - first) // most)  # of similar size, with at least half of `most` placeholders
             fair = -(-(last - first) // pieces)
             last = _best(text, spans, range(first + max(1, most // 2), first + most + 1), first + fair)
         end = spans[last][0] if last < len(spans) else len(text)
@@ -55,7 +55,7 @@ def _cut(text: str, spans: list[tuple[int, int]], most: int) -> Iterator[Chunk]:
 
 
 def _best(text: str, spans: list[tuple[int, int]], counts: range, fair: int) -> int:
-    """Before which placeholder to cut: where a sentence ends, a clause ends, or a word does; then nearest to `fair`."""
+    """Return the placeholder before which to cut: after a sentence, clause or word, and then nearest to `fair`."""
 
     def quality(index: int) -> tuple[int, int]:
         between = text[spans[index - 1][1] : spans[index][0]]
@@ -75,7 +75,7 @@ def _rank(between: str) -> int:
 
 
 def _place(text: str, start: int, end: int) -> int:
-    """Where to cut `text` between two placeholders: behind a sentence, a clause, or at the last space."""
+    """Return where to cut `text` between two placeholders: after a sentence, after a clause, or at the last space."""
     between = text[start:end]
     spaces = [match.start() for match in re.finditer(" ", between)]
     for pattern in (_SENTENCE, _CLAUSE):

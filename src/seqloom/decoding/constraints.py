@@ -1,19 +1,18 @@
-"""What may be written next, said in the log-probabilities before a search ranks them; each search uses it alike.
+"""Constraints on the next token, which every search applies to the log-probabilities before ranking them.
 
-The rules, the strongest first:
+The rules, strongest first:
 
-1. A forced token is the only one there: those of a target prefix, and EOS once a hypothesis has its maximal length. A
-   prefix longer than that is written whole.
+1. A forced token is the only choice: the tokens of a target prefix, and EOS at the maximal length. A prefix longer than
+   the maximal length is written in full.
 2. PAD, BOS and `banned` ids are never written. (If EOS shares its id with PAD or BOS, that id stays allowed.)
-3. Bytes make characters: after the first byte of one come those that complete it (`octets`).
-4. Each slot comes exactly as often as its source has it, tags properly nested (`budgets`): none comes more often, and a
-   hypothesis that lacks one does not end. Where the model would end, or where the missing ones take up all that is left
-   of the maximal length, only they may come.
-5. No n-gram of ids comes twice (Paulus et al. 2018, arXiv 1705.04304, section 2.5). The prefix counts as written.
-6. A hypothesis does not end before its minimal length, unless nothing else is left for it to write: then it ends early.
+3. Byte pieces form valid characters: the first byte of a character is followed by the bytes that complete it (`utf8`).
+4. Each slot occurs exactly as often as in the source, with tags nested (`required_slots`). A hypothesis that lacks a
+   slot must not end. If the model prefers EOS, or the missing slots fill the remaining length, only they are allowed.
+5. No n-gram of ids is repeated (Paulus et al. 2018, arXiv 1705.04304, section 2.5). The prefix counts as written.
+6. A hypothesis does not end before its minimal length, unless no other token is allowed.
 
-A token that is allowed keeps the log-probability that the model gives it, a forced one too: nothing is renormalised, so
-that a score is the true score of its ids. Where no rule bites, the cost is that of writing a few columns.
+An allowed token keeps its log-probability, also if it is forced: nothing is renormalised, so that a score is the true
+score of its ids. If no rule applies, the only cost is to overwrite a few columns.
 """
 
 from collections.abc import Sequence
@@ -29,21 +28,21 @@ from seqloom.decoding.utf8 import Utf8Constraint
 from seqloom.symbols import Symbols
 from seqloom.tokenization.tokenizer import NonTextIds
 
-_FREE = -1  # in place of a forced token: there is none
+_FREE = -1  # no token is forced
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """The rules of the A active sources. Lengths count ids, the prefix too, and not the EOS."""
+    """The constraints of the A active sources. Lengths count ids, including the prefix but not EOS."""
 
     symbols: Symbols
     min_lengths: Tensor  # (A,) int64
-    max_lengths: Tensor  # (A,) int64, at least the length of the prefix; where the minimum is above it, it rules
-    prefixes: Tensor  # (A, P) int64, -1 behind the end of each
+    max_lengths: Tensor  # (A,) int64, at least the length of the prefix; takes precedence over min_lengths
+    prefixes: Tensor  # (A, P) int64, padded with -1
     no_repeat_ngram: int  # 0 is off
     banned: tuple[int, ...] = ()
-    slots: SlotConstraint | None = None  # None where no source has a slot
-    utf8: Utf8Constraint | None = None  # None where no id is a byte
+    slots: SlotConstraint | None = None  # None if no source has a slot
+    utf8: Utf8Constraint | None = None  # None if the vocabulary has no bytes
 
     @classmethod
     def build(
@@ -55,16 +54,16 @@ class Constraints:
         prefixes: Sequence[Sequence[int]] | None = None,
         no_repeat_ngram: int = 0,
     ) -> Self:
-        """Put the rules together: `max_lengths` and `min_lengths` (A,) int64, `prefixes` as plain ids, one per source.
+        """Return constraints from `max_lengths` and `min_lengths` (A,) int64, and a prefix of ids per source.
 
         Raises:
-            ValueError: there is not one prefix per source.
+            ValueError: the number of prefixes is not the number of sources.
         """
         sources, device = len(max_lengths), max_lengths.device
         if prefixes is None:
             prefixes = [()] * sources
         if len(prefixes) != sources:
-            raise ValueError(f"{len(prefixes)} prefixes for {sources} sources; there must be one for each")
+            raise ValueError(f"{len(prefixes)} prefixes for {sources} sources; each source needs one")
         longest = max(map(len, prefixes), default=0)
         padded = [[*prefix, *[_FREE] * (longest - len(prefix))] for prefix in prefixes]
         lengths = torch.tensor([len(prefix) for prefix in prefixes], dtype=torch.int64, device=device)
@@ -77,7 +76,7 @@ class Constraints:
         )
 
     def extended(self, ids: NonTextIds, required: Sequence[RequiredSlots]) -> Self:
-        """Return these rules with those for the `special` ids of a tokenizer; `budgets` has one per source."""
+        """Return these constraints with the rules for a tokenizer's non-text `ids`; `required` is given per source."""
         device = self.max_lengths.device
         return replace(
             self,
@@ -88,16 +87,16 @@ class Constraints:
 
     @cached_property
     def longest(self) -> int:
-        """The most ids that a hypothesis of any source may have."""
+        """The largest number of ids that any hypothesis may have."""
         return int(self.max_lengths.max())
 
     @cached_property
     def _first_limit(self) -> int:
-        return int(self.max_lengths.min())  # before this position no hypothesis is forced to end
+        return int(self.max_lengths.min())  # no hypothesis is forced to end before this position
 
     @cached_property
     def _last_minimum(self) -> int:
-        return int(self.min_lengths.max())  # from this position on every hypothesis may end
+        return int(self.min_lengths.max())  # every hypothesis may end from this position on
 
     @cached_property
     def _never(self) -> Tensor:
@@ -106,7 +105,7 @@ class Constraints:
         return torch.tensor(sorted(never), dtype=torch.int64, device=self.max_lengths.device)
 
     def select(self, sources: Tensor) -> Self:
-        """Keep the given sources, int64 indices, repeats allowed, in that order."""
+        """Return the constraints of the given sources (int64 indices, repeats allowed), in that order."""
         return replace(
             self,
             min_lengths=self.min_lengths[sources],
@@ -116,9 +115,9 @@ class Constraints:
         )
 
     def apply(self, log_probabilities: Tensor, ids: Tensor) -> Tensor:
-        """Write -inf wherever a token is not allowed, in place, and return the tensor.
+        """Write -inf over tokens that are not allowed, in place, and return the tensor.
 
-        `log_probabilities` (A * K, V) are of what comes behind `ids` (A * K, t): K rows per source, in their order.
+        `log_probabilities` (A * K, V) belong to the token after `ids` (A * K, t), with K consecutive rows per source.
         """
         position = ids.shape[1]
         rows, token = self._forced(position, len(ids))
@@ -144,11 +143,11 @@ class Constraints:
         return log_probabilities
 
     def _is_near_the_end(self, position: int) -> bool:
-        """Whether a character of several bytes might not fit into a hypothesis any more."""
+        """Whether a character of several bytes might no longer fit into a hypothesis."""
         return self.utf8 is not None and position + 4 > self._first_limit
 
     def _forced(self, position: int, rows: int) -> tuple[Tensor, Tensor]:
-        """The rows that have only one token to go on with, and that token of each: (n,) int64 both."""
+        """Return the rows with a forced token, and those tokens, both (n,) int64."""
         has_prefix = position < self.prefixes.shape[1]
         if not has_prefix and position < self._first_limit:
             return self._never[:0], self._never[:0]
@@ -164,12 +163,12 @@ class Constraints:
 
 
 def _forbid_repeats(log_probabilities: Tensor, ids: Tensor, size: int) -> None:
-    """Write -inf where a token would complete an n-gram of `size` that `ids` (rows, t) hold already."""
+    """Write -inf over tokens that would complete an n-gram of `size` which `ids` (rows, t) already contain."""
     length = ids.shape[1]
     if length < size:
         return
     seen = ids.unfold(1, size, 1)  # (rows, t - size + 1, size): all n-grams so far
-    begun = ids[:, length - size + 1 :].unsqueeze(1)  # (rows, 1, size - 1): what a new one begins with
+    begun = ids[:, length - size + 1 :].unsqueeze(1)  # (rows, 1, size - 1): the start of the next n-gram
     repeats = (seen[..., :-1] == begun).all(dim=2)
     last = seen[..., -1]
     log_probabilities.scatter_reduce_(
@@ -178,7 +177,7 @@ def _forbid_repeats(log_probabilities: Tensor, ids: Tensor, size: int) -> None:
 
 
 def _forbid_end(log_probabilities: Tensor, early: Tensor, eos: int) -> None:
-    """Write -inf over EOS in the rows that are too `early` (rows,), but for those that can only end."""
+    """Write -inf over EOS in the rows that are too `early` (rows,), except in those that can only end."""
     end = log_probabilities[:, eos].clone()
     log_probabilities[:, eos].masked_fill_(early, -torch.inf)
     stuck = log_probabilities.amax(dim=1) == -torch.inf

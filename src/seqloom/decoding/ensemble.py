@@ -1,6 +1,6 @@
-"""Several models as one, by the mean of their probabilities (as in Sutskever et al. 2014 and Luong et al. 2015).
+"""Ensembles, which average the probabilities of several models (Sutskever et al. 2014, Luong et al. 2015).
 
-An ensemble starts and steps as a network does, so that each search takes it as it takes one.
+An ensemble has the methods `start` and `step` of a network, so that every search can use it like one.
 """
 
 import math
@@ -18,7 +18,7 @@ from seqloom.models.seq2seq import Seq2Seq, State
 
 @dataclass(frozen=True)
 class EnsembleState(State):
-    """The states of the members, in their order."""
+    """The states of the members, in order."""
 
     members: tuple[State, ...]
 
@@ -28,7 +28,7 @@ class EnsembleState(State):
 
 
 def mean_of_probabilities(steps: Sequence[StepFunction[State]]) -> StepFunction[State]:
-    """The step function over `EnsembleState` whose probabilities are the mean of those of `steps`."""
+    """Return a step function over `EnsembleState` whose probabilities are the mean of those of `steps`."""
 
     def step(token: Tensor, state: State) -> tuple[Tensor, State]:
         assert isinstance(state, EnsembleState)
@@ -44,10 +44,10 @@ def mean_of_probabilities(steps: Sequence[StepFunction[State]]) -> StepFunction[
 
 
 class Ensemble(nn.Module):
-    """Networks that share their vocabularies, searched as one.
+    """Networks with the same vocabularies, searched as one.
 
     Raises:
-        ModelError: their vocabularies differ in size.
+        ModelError: the vocabularies differ in size.
     """
 
     def __init__(self, members: Sequence[Seq2Seq]) -> None:
@@ -55,16 +55,16 @@ class Ensemble(nn.Module):
         sizes = [(member.source_vocab_size, member.target_vocab_size) for member in members]
         if len(set(sizes)) != 1:
             listed = ", ".join(f"{source} and {target}" for source, target in sizes)
-            raise ModelError(f"the models of an ensemble must share their vocabularies, and theirs have sizes {listed}")
+            raise ModelError(f"the models of an ensemble must share their vocabularies, but these have sizes {listed}")
         self._networks = list(members)
-        self.members = nn.ModuleList(members)  # so that what is done to the ensemble reaches them
+        self.members = nn.ModuleList(members)  # registers them, so that `to` and `eval` reach them
         self.source_vocab_size, self.target_vocab_size = sizes[0]
         self.max_source_length = _least(members, "max_source_length")
         self.max_target_length = _least(members, "max_target_length")
         self._step = mean_of_probabilities([member.step for member in members])
 
     def start(self, source: Tensor, source_lengths: Tensor) -> State:
-        """Read the sources (B, S) and return the state before the first target token, a row per source."""
+        """Read the sources (B, S) and return the state before the first target token, one row per source."""
         return EnsembleState(tuple(member.start(source, source_lengths) for member in self._networks))
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, State]:
@@ -72,7 +72,7 @@ class Ensemble(nn.Module):
         return self._step(token, state)
 
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
-        """The mean attention (B, T, S) of the members: see `Seq2Seq.attention`."""
+        """Return the mean attention (B, T, S) of the members: see `Seq2Seq.attention`."""
         return torch.stack([member.attention(source, source_lengths, target) for member in self._networks]).mean(dim=0)
 
 

@@ -1,6 +1,6 @@
-"""Search that follows one hypothesis per row and never looks back: greedy here, sampling on top of it.
+"""Search with a single hypothesis per row: greedy search, and the loop that sampling shares with it.
 
-Its scores, its rules and what it refuses are those of beam search (`search`).
+Scores, constraints and errors are those of `beam_search`.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,10 @@ from seqloom.decoding.step import S, StepFunction, is_broken, raise_if_broken
 from seqloom.decoding.topk import largest
 
 Choice = Callable[[Tensor, Tensor, int], Tensor]
-"""Chooses the next token of each row, (rows,) int64, from the log-probabilities of those that are allowed, (rows, V).
+"""Chooses the next token of each row, (rows,) int64.
 
-It is told which row each one was at first, (rows,) int64, for finished rows leave, and how many ids they have.
+The arguments are the constrained log-probabilities (rows, V), the original index of each row (rows,) int64, which
+changes as finished rows are removed, and the number of ids so far.
 """
 
 
@@ -26,9 +27,9 @@ It is told which row each one was at first, (rows,) int64, for finished rows lea
 def greedy_search(
     step: StepFunction[S], state: S, constraints: Constraints, settings: SearchSettings
 ) -> list[Hypothesis]:
-    """Return for each source of `constraints` the hypothesis that takes the likeliest token at every step.
+    """Return the hypothesis of each source that takes the most likely token at every step.
 
-    The arguments and the errors are those of `beam_search`; the beam of `settings` means nothing here.
+    The arguments and errors are those of `beam_search`; the beam of `settings` is ignored.
     """
     return follow(step, state, _likeliest, constraints, settings)
 
@@ -45,7 +46,7 @@ def follow(
     settings: SearchSettings,
     rows_per_source: int = 1,
 ) -> list[Hypothesis]:
-    """Return the one hypothesis that `choose` leads to in each row; `constraints` and `state` have a row for each."""
+    """Return the hypothesis of each row when `choose` selects every token; `constraints` has an entry per row."""
     device = constraints.max_lengths.device
     count = len(constraints.max_lengths)
     if count == 0:
@@ -64,7 +65,7 @@ def follow(
         token = choose(log_probabilities, rows, position)
         total = total + log_probabilities.gather(1, token.unsqueeze(1)).squeeze(1).double()
         done = (token == constraints.symbols.eos) | (total == -torch.inf)
-        if bool((done | broken).any()):  # the one point of a step where the host waits for the device
+        if bool((done | broken).any()):  # the only synchronisation with the device in a step
             raise_if_broken(broken, rows // rows_per_source, position)
             paid = total[done].unsqueeze(1)
             lengths = torch.full_like(paid, position, dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""The finished hypotheses of a search, kept on the device until their source is done."""
+"""Hypotheses, and the finished ones of a search, which stay on the device until their source is done."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from seqloom.errors import EvaluationError
 
 
 class Hypothesis(NamedTuple):
-    """A finished target: its ids without EOS, its score (what ranks it) and its log-probability, EOS included."""
+    """A finished target: its ids without EOS, the score that ranks it, and its log-probability including EOS."""
 
     ids: list[int]
     score: float
@@ -17,7 +17,7 @@ class Hypothesis(NamedTuple):
 
 
 class FinishedHypotheses(NamedTuple):
-    """The best finished hypotheses of the A active sources, best first; n slots each, empty ones score -inf."""
+    """The n best finished hypotheses of each of the A active sources, best first; missing ones have a score of -inf."""
 
     scores: Tensor  # (A, n) float64
     log_probabilities: Tensor  # (A, n) float64
@@ -25,11 +25,11 @@ class FinishedHypotheses(NamedTuple):
     ids: Tensor  # (A, n, longest) int64
 
     def select(self, sources: Tensor) -> "FinishedHypotheses":
-        """Keep the given sources, int64 indices, in that order."""
+        """Return those of the given sources (int64 indices), in that order."""
         return FinishedHypotheses(*[part[sources] for part in self])
 
     def add(self, scores: Tensor, log_probabilities: Tensor, ids: Tensor) -> "FinishedHypotheses":
-        """Put in candidates (A, K), their ids (A, K, t), and keep the n best; on a tie the earlier one stays ahead."""
+        """Add candidates (A, K) with ids (A, K, t) and keep the n best; in a tie the earlier one ranks higher."""
         slots, length = self.scores.shape[1], ids.shape[2]
         ids = torch.nn.functional.pad(ids, (0, self.ids.shape[2] - length))
         together = FinishedHypotheses(
@@ -44,7 +44,7 @@ class FinishedHypotheses(NamedTuple):
         return FinishedHypotheses(*narrow, together.lengths.gather(1, best), together.ids.gather(1, wide))
 
     def hypotheses(self) -> list[list[Hypothesis]]:
-        """Everything that is kept, as plain lists."""
+        """Return the hypotheses of each source as plain lists."""
         columns = (self.ids.tolist(), self.lengths.tolist(), self.scores.tolist(), self.log_probabilities.tolist())
         return [
             [Hypothesis(i[:n], score, logp) for i, n, score, logp in zip(*row, strict=True) if score != -torch.inf]
@@ -52,7 +52,11 @@ class FinishedHypotheses(NamedTuple):
         ]
 
     def hand_over(self, rows: list[int], results: list[list[Hypothesis]], rows_per_source: int = 1) -> None:
-        """Write everything into the results of its rows. Raises `EvaluationError` where one has nothing."""
+        """Store the hypotheses of each source in `results` at its row.
+
+        Raises:
+            EvaluationError: a source has none.
+        """
         for row, hypotheses in zip(rows, self.hypotheses(), strict=True):
             if not hypotheses:
                 source = row // rows_per_source

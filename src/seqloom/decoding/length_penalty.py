@@ -1,6 +1,6 @@
-"""How the length of a hypothesis counts in its score: log-probability / penalty(|Y|), where |Y| counts the EOS too.
+"""Length penalties: the score of a hypothesis is log-probability / penalty(|Y|), where |Y| includes EOS.
 
-A penalty is at least as large for a longer hypothesis as for a shorter one; the early end of beam search rests on it.
+A penalty must not decrease with the length; the termination of beam search relies on it.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ PENALTIES: dict[str, Callable[[int, float], float]] = {"wu": wu, "average": aver
 
 
 def length_penalties(normalization: str, alpha: float, longest: int, device: torch.device | str = "cpu") -> Tensor:
-    """(longest + 1,) float64: the penalty of a hypothesis of 0, 1, .. `longest` ids and its EOS."""
-    # One by one: the power of a tensor may round an element by where it stands, that is, by what else is in the batch.
+    """Return the penalties (longest + 1,) float64 of hypotheses with 0, 1, .. `longest` ids and EOS."""
+    # One by one: the power of a tensor may round an element differently depending on its position.
     penalties = [PENALTIES[normalization](length, alpha) for length in range(1, longest + 2)]
     return torch.tensor(penalties, dtype=torch.float64, device=device)

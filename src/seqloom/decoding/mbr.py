@@ -1,8 +1,7 @@
-"""Minimum Bayes risk: of many samples, the one that is most like all of them (Kumar and Byrne 2004).
+"""Minimum Bayes risk decoding: of many samples, choose the one most similar to all (Kumar and Byrne 2004).
 
-A sample of the model stands for what it believes (Eikema and Aziz 2020, arXiv 2005.10283): each distinct text is a
-candidate, each sample a reference, and the best candidate has the highest mean chrF against the references. It knows
-texts alone.
+Samples from the model approximate its distribution (Eikema and Aziz 2020, arXiv 2005.10283): each distinct text is a
+candidate, each sample a reference, and the best candidate has the highest mean chrF against the references.
 """
 
 from collections import Counter
@@ -18,15 +17,15 @@ Matrix = npt.NDArray[np.float64]
 
 
 class Candidate(NamedTuple):
-    """A distinct text among the samples: where it stands there first, and its mean chrF (0 to 100) against all."""
+    """A distinct text among the samples: the index of its first occurrence, and its mean chrF against all, 0 to 100."""
 
     first: int
     utility: float
 
 
 def rank(samples: Sequence[str]) -> list[Candidate]:
-    """The distinct texts of `samples`, the highest utility first; of equal ones the one that was drawn first."""
-    counts = Counter(samples)  # keeps the order in which texts come first
+    """Return the distinct texts of `samples`, highest utility first; in a tie the one drawn first."""
+    counts = Counter(samples)  # keeps the order of first occurrence
     texts = list(counts)
     weights = np.array(list(counts.values()), dtype=np.float64) / len(samples)
     utilities = chrf(texts) @ weights
@@ -35,17 +34,18 @@ def rank(samples: Sequence[str]) -> list[Candidate]:
 
 
 def chrf(texts: Sequence[str]) -> Matrix:
-    """Sentence chrF (Popovic 2015) of each text, a row, against each as its reference, a column: 0 to 100.
+    """Return the sentence chrF (Popovic 2015), 0 to 100, of each text (rows) against each as reference (columns).
 
-    The numbers are those of sacrebleu's `CHRF().sentence_score`, for all pairs at once: texts share
-    sum_g min(a_g, b_g) n-grams, which is the product of their rows where a column says "n-gram g, the k-th time".
+    The values are those of sacrebleu's `CHRF().sentence_score`, for all pairs at once. Two texts share
+    sum_g min(a_g, b_g) n-grams; that is the product of their rows in a 0/1 matrix with a column for the k-th occurrence
+    of each n-gram g.
     """
     counters = [extract_all_char_ngrams(text, CHRF.CHAR_ORDER) for text in texts]
     precision, recall = np.zeros((2, len(texts), len(texts)))
     orders = np.zeros((len(texts), len(texts)))
     for ngrams in zip(*counters, strict=True):
         matches, totals = _shared(ngrams)
-        both = (totals[:, None] > 0) & (totals > 0)  # sacrebleu's effective order: n-grams that neither text lacks
+        both = (totals[:, None] > 0) & (totals > 0)  # sacrebleu's effective order: sizes that both texts have
         orders += both
         precision += np.divide(matches, totals[:, None], out=np.zeros_like(matches), where=both)
         recall += np.divide(matches, totals, out=np.zeros_like(matches), where=both)
@@ -57,7 +57,7 @@ def chrf(texts: Sequence[str]) -> Matrix:
 
 
 def _shared(ngrams: Sequence[Counter[str]]) -> tuple[Matrix, Matrix]:
-    """How many n-grams each two texts share, (D, D), and how many each has, (D,)."""
+    """Return the number of n-grams that each two texts share, (D, D), and that each has, (D,)."""
     columns: dict[tuple[str, int], int] = {}
     cells = [
         [columns.setdefault((ngram, time), len(columns)) for ngram, count in each.items() for time in range(count)]

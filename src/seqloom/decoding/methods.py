@@ -1,6 +1,6 @@
-"""The ways to find targets for a batch of sources, by their names in params.yaml (`search.method`).
+"""The search methods, by their names in params.yaml (`search.method`).
 
-It knows networks and ids. Minimum Bayes risk compares texts, so its caller says how ids are written.
+They work on ids. Only minimum Bayes risk compares texts, for which the caller passes a function from ids to text.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ from seqloom.models.seq2seq import Seq2Seq
 
 Model = Seq2Seq | Ensemble
 Write = Callable[[int, Sequence[int]], str]
-"""The text of the target ids of a source, which is named by its place in the batch."""
+"""Returns the text of target ids; the first argument is the index of the source in the batch."""
 
 
 class Batch(NamedTuple):
-    """B sources that are decoded at once, and what their targets must keep to."""
+    """B sources that are decoded at once, and the constraints on their targets."""
 
     source: Tensor  # (B, S) int64, padded on the right
     lengths: Tensor  # (B,) int64
@@ -45,12 +45,12 @@ class Method(Protocol):
 
 
 def beam(model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write) -> list[list[Hypothesis]]:
-    """The likeliest targets, each by the length that `settings` normalise it to."""
+    """Return the targets with the highest scores, normalised by length according to `settings`."""
     return beam_search(model.step, model.start(batch.source, batch.lengths), batch.constraints, settings, n_best)
 
 
 def sampling(model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write) -> list[list[Hypothesis]]:
-    """Draws from the model, in their order."""
+    """Return samples from the model, in the order in which they are drawn."""
     sources = [ids[:length] for ids, length in zip(batch.source.tolist(), batch.lengths.tolist(), strict=True)]
     return sample(
         model.step,
@@ -65,7 +65,7 @@ def sampling(model: Model, batch: Batch, settings: SearchSettings, n_best: int, 
 def minimum_bayes_risk(
     model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write
 ) -> list[list[Hypothesis]]:
-    """Of `settings.samples` draws those that are most like all of them; the score is the expected chrF."""
+    """Return the samples most similar to all `settings.samples` samples; the score is the expected chrF."""
     results = []
     for source, drawn in enumerate(sampling(model, batch, settings, settings.samples, write)):
         ranked = mbr.rank([write(source, hypothesis.ids) for hypothesis in drawn])
@@ -74,14 +74,16 @@ def minimum_bayes_risk(
 
 
 def generate(model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write) -> list[list[Hypothesis]]:
-    """Hugging Face's own search; the prefix counts neither in the score nor in the log-probability."""
+    """Search with Hugging Face's `generate`; score and log-probability do not include the prefix."""
     if not isinstance(model, Pretrained):
-        raise ModelError("search.method is generate, which a pretrained model has alone; valid are beam, sampling, mbr")
+        raise ModelError(
+            "search.method is generate, which only a pretrained model supports; valid are beam, sampling, mbr"
+        )
     if settings.normalization != "average":
-        raise ParamsError("search.method is generate, which ranks by the average alone: set search.normalization to it")
+        raise ParamsError("search.method generate ranks by average only; set search.normalization to average")
     rules = batch.constraints
     if (rules.prefixes != rules.prefixes[0]).any():
-        raise ModelError("search.method is generate, which knows no target prefix of a single text; use beam")
+        raise ModelError("search.method generate does not support a prefix per text; use beam")
     prefix = rules.prefixes[0].tolist()
     found = pretrained_generate.generate(
         model,
@@ -108,16 +110,16 @@ METHODS: dict[str, Method] = {"beam": beam, "sampling": sampling, "mbr": minimum
 
 
 def width(settings: SearchSettings, n_best: int) -> int:
-    """How many hypotheses of a source are decoded at once. Raises `ParamsError` where they are fewer than `n_best`."""
+    """Return how many hypotheses of a source are decoded at once. Raises `ParamsError` if fewer than `n_best`."""
     if settings.method == "sampling":
         return n_best
     name = "samples" if settings.method == "mbr" else "beam"
     most: int = getattr(settings, name)
     if n_best > most:
-        raise ParamsError(f"{n_best} translations of a text are asked for, and search.{name} is {most}")
+        raise ParamsError(f"{n_best} translations per text are requested, but search.{name} is {most}")
     return most
 
 
 def _key(ids: Sequence[int]) -> int:
-    """A number that belongs to a source, wherever it stands."""
+    """Return a number that depends only on the source's ids, for seeding."""
     return int.from_bytes(hashlib.sha256(np.asarray(ids, dtype="<i8").tobytes()).digest()[:8], "little")

@@ -1,4 +1,4 @@
-"""What a model folder holds, read and checked: the network, its tokenizer, its search and its languages."""
+"""Read and check a model folder: the network, its tokenizer, search settings and languages."""
 
 import hashlib
 import json
@@ -26,34 +26,34 @@ DEFAULT_SEARCH = SearchSettings(
     min_length_extra=0, max_length_ratio=2.0, max_length_extra=20, no_repeat_ngram=0, temperature=1.0, top_k=None,
     top_p=1.0, samples=32, seed=1, batch_tokens=8192,
 )  # fmt: skip
-"""How a folder without search.json is searched."""
+"""The search settings of a folder without search.json."""
 
 
 class Languages(NamedTuple):
-    """The languages that a model reads and those that it writes: every combination of two is a direction."""
+    """The source and target languages of a model; every combination is a direction."""
 
     sources: tuple[str, ...]
     targets: tuple[str, ...]
 
     @property
     def directions(self) -> list[Direction]:
-        """Every source with every other target; a language with itself where it is alone on both sides."""
+        """All pairs of different languages; if there are none, the language with itself."""
         every = [Direction(source, target) for source in self.sources for target in self.targets]
         return [each for each in every if each.source != each.target] or every
 
     @property
     def source(self) -> str:
-        """The language that is read, where there is one alone; raises `ModelError` where there are several."""
+        """The only source language. Raises `ModelError` if there are several."""
         return _alone("reads", self.sources)
 
     @property
     def target(self) -> str:
-        """The language that is written, where there is one alone; raises `ModelError` where there are several."""
+        """The only target language. Raises `ModelError` if there are several."""
         return _alone("writes", self.targets)
 
 
 class ModelFolder(NamedTuple):
-    """Everything that a folder holds."""
+    """The content of a model folder."""
 
     model: Seq2Seq
     tokenizer: Tokenizer
@@ -62,14 +62,14 @@ class ModelFolder(NamedTuple):
 
 
 def read_folder(folder: Path, device: torch.device | str) -> ModelFolder:
-    """Read a folder that train_model or the registry wrote; without search.json its search is the default.
+    """Read a folder that train_model or the registry wrote. Without search.json, the search is `DEFAULT_SEARCH`.
 
     Raises:
-        ModelError: the folder holds no model, or a broken one.
+        ModelError: the folder has no model, or an invalid one.
         TokenizerError: its tokenizer cannot be loaded.
     """
     if not folder.is_dir():
-        raise ModelError(f"{folder}: is not a folder with a model; `dvc repro` trains one into models/candidate")
+        raise ModelError(f"{folder}: is not a model folder; `dvc repro` trains a model into models/candidate")
     languages = _languages(folder / LANGUAGES_FILE)
     model = load_model(folder, device)
     search = _search(folder / SEARCH_FILE)
@@ -77,15 +77,15 @@ def read_folder(folder: Path, device: torch.device | str) -> ModelFolder:
     for side in ("source_vocab_size", "target_vocab_size"):
         ours, theirs = getattr(model, side), getattr(tokenizer, side)
         if ours != theirs:
-            raise ModelError(f"{folder}: the model's {side} is {ours}, its tokenizer's {theirs}: they do not match")
+            raise ModelError(f"{folder}: the model's {side} is {ours}, but its tokenizer's is {theirs}")
     return ModelFolder(model, tokenizer, search, languages)
 
 
 def read_longest_source(folder: Path) -> int | None:
-    """Return the tokens of the longest source that training saw; None if an older version wrote the folder.
+    """Return the number of tokens of the longest source in training, or None if an older version wrote the folder.
 
     Raises:
-        ModelError: the file is broken.
+        ModelError: the file is invalid.
     """
     path = folder / LENGTHS_FILE
     if not path.exists():
@@ -93,14 +93,14 @@ def read_longest_source(folder: Path) -> int | None:
     content = _read(path)
     longest = content.get("source") if isinstance(content, dict) else None
     if not isinstance(longest, int) or isinstance(longest, bool) or longest < 1:
-        raise ModelError(f'{path}: must look like {{"source": 128, "target": 160}}: tokens of the longest segments')
+        raise ModelError(f'{path}: must look like {{"source": 128, "target": 160}}, the tokens of the longest segments')
     return longest
 
 
 def check_same_tokenizer(folder: Path, other: Path) -> None:
     """Raise `ModelError` unless both model folders hold the same tokenizer, byte for byte."""
     if _hashes(folder / TOKENIZER_FOLDER) != _hashes(other / TOKENIZER_FOLDER):
-        raise ModelError(f"{other}: has another tokenizer than {folder}; an ensemble needs models of one vocabulary")
+        raise ModelError(f"{other}: has another tokenizer than {folder}; an ensemble needs models with the same one")
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -110,7 +110,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 def _alone(does: str, languages: tuple[str, ...]) -> str:
     if len(languages) > 1:
-        raise ModelError(f"the model {does} several languages, {', '.join(languages)}; say which one is meant")
+        raise ModelError(f"the model {does} several languages, {', '.join(languages)}; choose one")
     return languages[0]
 
 
@@ -137,6 +137,6 @@ def _read(path: Path) -> object:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelError(f"{path.parent}: is not a model folder: {path.name} is missing") from error
+        raise ModelError(f"{path.parent}: is not a model folder, because {path.name} is missing") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read: {error}") from error

@@ -1,9 +1,9 @@
-"""The last look at a text before it is handed out: it holds the placeholders of its source, each exactly as often.
+"""Repair a translated text so that it contains exactly the placeholders of its source.
 
-The search already ensures that if the tokenizer has slots (`budgets`). This module handles the rest: models without
-slots, placeholders that the model spelled itself and the source does not have, placeholders that their neighbours make
-unreadable, tags that do not nest, broken characters. The result is checked with the same expression that finds the
-placeholders of a source. A text with nothing to mend is returned unchanged. The time is linear in the text's length.
+If the tokenizer has slots, the search already ensures this (`required_slots`). This module handles the remaining cases:
+models without slots, placeholders that the model invented, placeholders that are not recognised next to other text,
+tags that are not nested, and broken characters. The result is checked with the expression that finds placeholders in a
+source. A text without errors is returned unchanged. The time is linear in the text's length.
 """
 
 import re
@@ -14,21 +14,21 @@ from seqloom.text import Forms, clean
 from seqloom.tokenization.tags import NO_PARTNER, name_of, partners
 
 Part = tuple[str, bool]
-"""A stretch of text, and whether it is a placeholder of the source."""
+"""A piece of text, and whether it is a placeholder of the source."""
 
 Locator = Callable[[int], float]
-"""Where in a target the placeholder of a source goes, which is named by its index: 0 is its beginning, 1 its end."""
+"""Maps the index of a source's placeholder to its relative position in the target: 0 is the start, 1 the end."""
 
 _PASSES = 8
 _MARKS = (".", ",", ";", ":", "!", "?")
-_SPACED = "\u0590"  # letters before it are of scripts that put spaces between words
+_SPACED = "\u0590"  # scripts before this code point put spaces between words
 _BROKEN = "\N{REPLACEMENT CHARACTER}"
 _PLAIN = re.compile(r"[^\w\s.,!?-]")
 _CLOSES = ".!?\u2026\u3002\uff01\uff1f "
 
 
 def find(parts: Sequence[Part], wanted: Sequence[str], forms: Forms) -> list[Part]:
-    """Return `parts` with placeholders of `wanted` that are spelled in text as parts of their own, first ones first."""
+    """Return `parts` with placeholders of `wanted` that occur in text as separate parts, first occurrences first."""
     left = Counter(wanted)
     left.subtract(text for text, is_placeholder in parts if is_placeholder)
     if not any(count > 0 for count in left.values()):
@@ -47,9 +47,9 @@ def find(parts: Sequence[Part], wanted: Sequence[str], forms: Forms) -> list[Par
 
 
 def complete(parts: Sequence[Part], wanted: Sequence[str], locate: Locator) -> tuple[list[Part], int]:
-    """Return `parts` without placeholders that come too often, with those that are missing, and how many those are.
+    """Return `parts` with surplus placeholders removed and missing ones inserted, and the number inserted.
 
-    A missing one goes where `where` says, between two words; what is missing keeps its order.
+    A missing placeholder is inserted between words at the position that `locate` returns, in the order of `wanted`.
     """
     left = Counter(wanted)
     kept: list[Part] = []
@@ -60,7 +60,7 @@ def complete(parts: Sequence[Part], wanted: Sequence[str], locate: Locator) -> t
                 continue
         kept.append(part)
     missing: list[int] = []
-    for index in range(len(wanted) - 1, -1, -1):  # of equal ones the last ones are missing
+    for index in range(len(wanted) - 1, -1, -1):  # of equal ones, the last are missing
         if left[wanted[index]] > 0:
             left[wanted[index]] -= 1
             missing.append(index)
@@ -70,7 +70,7 @@ def complete(parts: Sequence[Part], wanted: Sequence[str], locate: Locator) -> t
 
 
 def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], locate: Locator) -> list[Part]:
-    words: list[Part] = []  # a space belongs to the word behind it
+    words: list[Part] = []  # a space belongs to the following word
     for text, is_placeholder in parts:
         words += [(text, True)] if is_placeholder else [(word, False) for word in re.findall(r"\s*\S+|\s+$", text)]
     ends, total = [0], 0
@@ -80,7 +80,7 @@ def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], lo
     last = len(words)
     if words and not words[-1][1]:
         stem = words[-1][0].rstrip(_CLOSES)
-        if stem and stem != words[-1][0]:  # what is added at the end stands before the full stop
+        if stem and stem != words[-1][0]:  # insertions at the end go before the full stop
             words[-1:] = [(stem, False), (words[-1][0][len(stem) :], False)]
     put: defaultdict[int, list[str]] = defaultdict(list)
     before = 0
@@ -107,7 +107,7 @@ def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], lo
 
 
 def space(parts: Sequence[Part], loose: Collection[str]) -> list[Part]:
-    """Return `parts` with a space before each `loose` placeholder that is glued to a word, a mark or a placeholder."""
+    """Return `parts` with a space inserted before each `loose` placeholder that has none before it."""
     spaced: list[Part] = []
     for text, is_placeholder in parts:
         if is_placeholder and text in loose and spaced and _glues(*spaced[-1]):
@@ -123,7 +123,7 @@ def _glues(text: str, is_placeholder: bool) -> bool:
 
 
 def _sides(placeholder: str) -> tuple[bool, bool]:
-    """Whether a placeholder is an opening tag, and whether it is a closing one."""
+    """Return whether a placeholder is an opening tag, and whether it is a closing tag."""
     name, opens = name_of(placeholder)
     return name is not None and opens, name is not None and not opens
 
@@ -133,7 +133,7 @@ def _ends_open(text: str) -> bool:
 
 
 def nest(parts: Sequence[Part], wanted: Sequence[str]) -> list[Part]:
-    """Return `parts` with the pairs of tags of the source properly nested; if they are not, in the source's order."""
+    """Return `parts` with the source's pairs of tags nested; if they are not, put them in the order of the source."""
     source = partners(wanted)
     names = {
         name_of(placeholder)[0] for placeholder, partner in zip(wanted, source, strict=True) if partner != NO_PARTNER
@@ -153,10 +153,10 @@ def nest(parts: Sequence[Part], wanted: Sequence[str]) -> list[Part]:
 def repair(
     parts: Sequence[Part], wanted: Sequence[str], raw: Sequence[str], forms: Forms, *, normal: bool = True
 ) -> tuple[str, bool]:
-    """Return the text of `parts`, and whether its placeholders are `wanted`; `raw` is how the source spells each.
+    """Return the text of `parts`, and whether its placeholders are exactly `wanted`.
 
-    What only looks like a placeholder is taken out, and what its neighbours make unreadable gets a space. The text is
-    normalised if it shall be `normal`.
+    `raw` has the source's original spelling of each. Text that only looks like a placeholder is removed, and a
+    placeholder that its neighbours make unrecognisable gets spaces around it. If `normal`, the text is normalised.
     """
     arrange = tidy if normal else list
     parts = arrange(parts)
@@ -173,7 +173,7 @@ def repair(
 
 
 def tidy(parts: Sequence[Part]) -> list[Part]:
-    """Return `parts` with their text normalised, neighbouring stretches of it as one, without broken characters."""
+    """Return `parts` with text normalised, adjacent pieces of text joined, and broken characters removed."""
     tidied: list[Part] = []
     stretch = ""
     for text, is_placeholder in [*parts, ("", True)]:
@@ -194,9 +194,9 @@ def tidy(parts: Sequence[Part]) -> list[Part]:
 
 
 def _mend(parts: Sequence[Part], forms: Forms, plain: bool) -> list[Part] | None:
-    """Return `parts` without what makes other placeholders of them than they hold; None where there is no such thing.
+    """Return `parts` changed so that fewer wrong placeholders are found in their text, or None if none are wrong.
 
-    If `plain`, text keeps only letters, digits and the commonest marks, and every placeholder gets its spaces.
+    If `plain`, text keeps only letters, digits and common punctuation, and every placeholder gets spaces around it.
     """
     text = "".join(text for text, _ in parts)
     spans: list[tuple[int, int]] = []
@@ -220,7 +220,7 @@ def _mend(parts: Sequence[Part], forms: Forms, plain: bool) -> list[Part] | None
 
 
 def _without(parts: Sequence[Part], false: Sequence[tuple[int, int]], unread: set[tuple[int, int]]) -> list[Part]:
-    """`parts` without the text in the spans `false`, and with spaces around the placeholders in those `unread`."""
+    """Return `parts` without the text in spans `false`, and with spaces around the placeholders in spans `unread`."""
     mended: list[Part] = []
     start, first = 0, 0
     for text, is_placeholder in parts:

@@ -1,7 +1,4 @@
-"""How a text is translated so that its placeholders survive: in chunks, each put together again and looked over.
-
-It knows texts and what a tokenizer made of ids, and no model.
-"""
+"""Keep the placeholders of a text in its translation: split the text into chunks, and reassemble their translations."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,18 +11,18 @@ from seqloom.tokenization.tags import name_of
 
 
 class TextPlan(NamedTuple):
-    """A text in chunks. Those that hold nothing but placeholders and signs are copied, the others `translated`."""
+    """A text in chunks. Chunks of only placeholders and punctuation are copied, the others are `translated`."""
 
     chunks: list[Chunk]
     copied: list[bool]
     placeholders: list[str]  # of the whole text, normalised
-    spelled: list[str]  # the same as the text itself spells them
+    spelled: list[str]  # the same in their original spelling
     prefix: str
-    loose: frozenset[str]  # the placeholders, tags aside, that have a space before them wherever they stand in the text
+    loose: frozenset[str]  # placeholders, except tags, that always have a space before them in the text
 
     @classmethod
     def make(cls, text: str, prefix: str, forms: Forms, at_once: int) -> Self:
-        """TextPlan a text of which `at_once` placeholders are translated at once."""
+        """Return the plan of a text with at most `at_once` placeholders per chunk."""
         normal = normalise(text)
         found = split_into_chunks(normal, forms, at_once)
         placeholders = [placeholder for chunk in found for placeholder in chunk.placeholders]
@@ -46,12 +43,12 @@ class TextPlan(NamedTuple):
 
     @property
     def prefixes(self) -> list[str]:
-        """What the target of each of those begins with: the first one as the caller wants it."""
+        """The prefix of each translated chunk: the caller's for the first chunk, else empty."""
         return [self.prefix if chunk is self.chunks[0] else "" for chunk in self.translated]
 
 
 class Assembled(NamedTuple):
-    """A text, whether it holds the placeholders of its source, and how many were put in without the model."""
+    """A text, whether it has exactly the placeholders of its source, and how many were inserted afterwards."""
 
     text: str
     kept: bool
@@ -59,10 +56,10 @@ class Assembled(NamedTuple):
 
 
 def assemble(plan: TextPlan, targets: Sequence[list[Part]], locators: Sequence[Locator], forms: Forms) -> Assembled:
-    """Put the `targets` of the translated chunks together; `locators` say where what a target lacks goes."""
+    """Assemble the `targets` of the translated chunks; `locators` position the placeholders that a target lacks."""
     extra = list((Counter(forms.find(normalise(plan.prefix))) - Counter(plan.placeholders)).elements())
     if extra and targets:
-        extra = _given(targets[0], extra, forms)  # a vocabulary may lack what the prefix is written in
+        extra = _given(targets[0], extra, forms)  # the vocabulary may lack characters of the prefix
     wanted = [*plan.placeholders, *extra]
     parts: list[Part] = []
     placed = 0
@@ -83,7 +80,7 @@ def assemble(plan: TextPlan, targets: Sequence[list[Part]], locators: Sequence[L
 
 
 def _given(target: Sequence[Part], extra: Sequence[str], forms: Forms) -> list[str]:
-    """Which of `extra` a target spells."""
+    """Return those of `extra` that occur in a target."""
     text = "".join(text for text, is_placeholder in target if not is_placeholder)
     return list((Counter(forms.find(text)) & Counter(extra)).elements())
 
@@ -95,10 +92,10 @@ def _loose(text: str, forms: Forms) -> frozenset[str]:
 
 
 def keep_placeholders(source: str, target: str, forms: Forms) -> Assembled:
-    """Return `target`, which was put together from translated parts of `source`, with exactly its placeholders.
+    """Return `target`, assembled from translated parts of `source`, with exactly the placeholders of `source`.
 
-    White space stays as it is. Parts that were translated by a `Translator` have their placeholders already; this nests
-    the tags of pairs that span several of them.
+    White space is unchanged. Parts translated by a `Translator` already have their placeholders; this function mainly
+    nests pairs of tags that span several parts.
     """
     wanted = forms.find(source)
     starts = [match.start() for match in forms.regex.finditer(source)]

@@ -1,9 +1,9 @@
-"""Which slots a target still owes its source: each as often as the source has it, pairs of tags properly nested.
+"""A search constraint: a target contains each slot exactly as often as its source, with pairs of tags nested.
 
-A slot is a symbol that stands for a placeholder (`seqloom.tokenization.tokenizer`). Everything is found in the ids that
-are written, so that hypotheses may change places. Time per step grows with the length as that of attention does.
+A slot is a symbol for a placeholder (`seqloom.tokenization.tokenizer`). The constraint is computed from the ids written
+so far, so it holds no state when a beam is reordered. The time per step is linear in the length.
 
-Shapes: A sources, R rows (hypotheses, as many of each source), N slots, V vocabulary, t ids so far.
+Shapes: A sources, R rows (hypotheses, the same number per source), N slots, V vocabulary, t ids so far.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from seqloom.tokenization.tags import NO_PARTNER, name_of, partners
 
 
 class RequiredSlots(NamedTuple):
-    """The slots of one source: how often each is due, and for an opening tag the slot of what closes it (or -1)."""
+    """The slots that a source's target needs: their counts, and for an opening tag the slot that closes it, else -1."""
 
     counts: tuple[int, ...] = ()
     closers: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, placeholders: Sequence[str], slots: Sequence[str]) -> Self:
-        """Return the budget of a source that holds `placeholders`, of which the distinct ones, `slots`, have a slot."""
+        """Return the slots needed for a source with `placeholders`; `slots` are the distinct ones that have a slot."""
         place = {placeholder: slot for slot, placeholder in enumerate(slots)}
         counts, closers = [0] * len(slots), [NO_PARTNER] * len(slots)
         pairs = partners(placeholders)
@@ -37,29 +37,29 @@ class RequiredSlots(NamedTuple):
 
     @property
     def total(self) -> int:
-        """How many slots are missing."""
+        """The number of slots needed, counting repeats."""
         return sum(self.counts)
 
 
 class MissingSlots(NamedTuple):
-    """What the rows owe before their next token."""
+    """The slots that the rows still lack before their next token."""
 
-    allowed: Tensor  # (R, N): what the model says of the slots that may come now; -inf of others
-    total: Tensor  # (R,) how many are not there yet
-    ending: Tensor  # (R,) whether the model would rather end than write anything else
+    allowed: Tensor  # (R, N): log-probabilities of the slots that may come next, -inf for the others
+    total: Tensor  # (R,): the number of missing slots
+    ending: Tensor  # (R,): whether EOS is the most likely next token
 
 
 @dataclass(frozen=True)
 class SlotConstraint:
-    """The budgets of the A active sources; `first` is the id of slot 0."""
+    """The required slots of the A active sources; `first` is the id of slot 0."""
 
     first: int
     counts: Tensor  # (A, N) int64
-    closers: Tensor  # (A, N + 1) int64: the slot that closes what this one opens, -1 where there is none
+    closers: Tensor  # (A, N + 1) int64: the slot that closes each opening slot, -1 for the others
 
     @classmethod
     def build(cls, ids: Sequence[int], required: Sequence[RequiredSlots], device: torch.device | str) -> Self | None:
-        """Return the budgets of a batch, or None where no source has a slot; `ids` are those of all slots."""
+        """Return the constraint of a batch, or None if no source has a slot; `ids` are the ids of all slots."""
         if not any(each.total for each in required):
             return None
         width = len(ids)
@@ -68,11 +68,11 @@ class SlotConstraint:
         return cls(ids[0], torch.tensor(counts, device=device), torch.tensor(closers, device=device))
 
     def select(self, sources: Tensor) -> Self:
-        """Keep the given sources, int64 indices, repeats allowed, in that order."""
+        """Return the constraint of the given sources (int64 indices, repeats allowed), in that order."""
         return replace(self, counts=self.counts[sources], closers=self.closers[sources])
 
     def missing(self, log_probabilities: Tensor, ids: Tensor, eos: int) -> MissingSlots:
-        """Return what is due in each row, from what the model says, (R, V), of what comes behind `ids` (R, t)."""
+        """Return the slots that each row lacks; `log_probabilities` (R, V) are of the token after `ids` (R, t)."""
         width, times = self.counts.shape[1], len(ids) // len(self.counts)
         slots = ids - self.first
         slots = torch.where((slots >= 0) & (slots < width), slots, width)
@@ -81,23 +81,28 @@ class SlotConstraint:
         left = (self.counts.repeat_interleave(times, 0) - written[:, :width]).clamp_(min=0)
         may = left > 0
         fits = may & self._nested(slots, times)
-        fits = torch.where(fits.any(dim=1, keepdim=True), fits, may)  # only a prefix leaves tags that cannot be nested
-        said = log_probabilities[:, self.first : self.first + width].masked_fill(~fits, -torch.inf)
+        fits = torch.where(
+            fits.any(dim=1, keepdim=True), fits, may
+        )  # only a prefix can have tags that cannot be nested
+        allowed = log_probabilities[:, self.first : self.first + width].masked_fill(~fits, -torch.inf)
         ending = log_probabilities[:, eos] >= log_probabilities.amax(dim=1)
-        return MissingSlots(said, left.sum(dim=1), ending)
+        return MissingSlots(allowed, left.sum(dim=1), ending)
 
     def _nested(self, slots: Tensor, times: int) -> Tensor:
-        """Where a slot, (R, N), closes the tag opened last, or nothing; `slots` (R, t) are written, N is none."""
+        """Return whether each slot may come next, (R, N), because it closes the innermost open tag or no tag at all.
+
+        `slots` (R, t) are the slots written so far; N stands for an id that is not a slot.
+        """
         width = self.counts.shape[1]
         closers = self.closers.repeat_interleave(times, 0)  # (R, N + 1)
         closes = torch.zeros(len(slots), width + 2, dtype=torch.bool, device=slots.device)
         closes.scatter_(1, torch.where(closers == NO_PARTNER, width + 1, closers), True)
         if slots.shape[1] == 0:
             return ~closes[:, :width]
-        opening = closers.gather(1, slots)  # (R, t): what closes the tag that is opened here
+        opening = closers.gather(1, slots)  # (R, t): the slot that closes the tag opened here
         opens = opening != NO_PARTNER
         depth = (opens.long() - closes.gather(1, slots).long()).cumsum(dim=1)
-        # The last tag whose depth is that of the end is still open, all behind it are closed again.
+        # The last opening tag at the final depth is still open; all opened after it are closed.
         at = torch.arange(slots.shape[1], device=slots.device)
         innermost = torch.where(opens & (depth == depth[:, -1:]), at, -1).amax(dim=1, keepdim=True)
         top = torch.where(innermost >= 0, opening.gather(1, innermost.clamp(min=0)), width)
@@ -105,10 +110,10 @@ class SlotConstraint:
         return ~closes[:, :width] | (torch.arange(width, device=slots.device) == top)
 
     def enforce(self, log_probabilities: Tensor, missing: MissingSlots, room: Tensor, eos: int) -> None:
-        """Let each row write the slots that are due, in place; `room` (R,) is how many ids it may still have.
+        """Restrict the log-probabilities, in place; `room` (R,) is the number of ids that a row may still add.
 
-        A row that owes slots does not end; where it would, or where they take all the room that is left, it writes
-        nothing but them.
+        A row that lacks slots must not end. If EOS is its most likely token, or its missing slots fill the remaining
+        room, only slots are allowed.
         """
         owing = missing.total > 0
         now = owing & (missing.ending | (room <= missing.total))

@@ -1,8 +1,8 @@
-"""Drawing targets from the model: temperature, the k likeliest (Fan et al. 2018), the nucleus (Holtzman et al. 2020).
+"""Sampling with temperature, top-k (Fan et al. 2018) and nucleus (Holtzman et al. 2020).
 
-A sentence's sample does not depend on what else is in its batch, on the order of the batch or on how many samples are
-drawn: each token takes one uniform number, which belongs to (seed, sentence, sample, position) alone, and inverts the
-cumulative distribution there.
+A sentence's samples do not depend on the other sentences in its batch, on their order, or on the number of samples.
+Each token is drawn by inverting the cumulative distribution at a uniform number that depends only on (seed, sentence,
+sample, position).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.step import S, StepFunction
 from seqloom.decoding.topk import largest
 
-_FIRST_LOOK = 64  # tokens, among which the nucleus is looked for; where it is larger, among more
+_FIRST_LOOK = 64  # tokens to search for the nucleus first; more if it is larger
 
 
 @torch.inference_mode()
@@ -31,15 +31,15 @@ def sample(
     keys: Sequence[int],
     samples: int = 1,
 ) -> list[list[Hypothesis]]:
-    """Return `samples` hypotheses of each source of `constraints`, in the order of their draws; some may be equal.
+    """Return `samples` hypotheses of each source of `constraints`, in the order of drawing; some may be equal.
 
-    Tokens are drawn as `settings` says: temperature first, then the `top_k` likeliest, then of these the fewest that
-    make up `top_p`. `keys` holds a number from 0 up per source that stays the same wherever the source stands; the
-    first samples stay the same when more are drawn. The other arguments are those of `beam_search`. A hypothesis has
-    the model's own log-probability, whatever it was drawn from.
+    `settings` apply in this order: temperature, then the `top_k` most likely tokens, then the smallest set of these
+    with probability `top_p`. `keys` has a non-negative number per source, which must depend only on the source. The
+    first samples stay the same if more are drawn. The other arguments are those of `beam_search`. The log-probability
+    of a hypothesis is the model's own, without temperature and filters.
 
     Raises:
-        EvaluationError: the step function gave NaN or a positive number, or no continuation any probability.
+        EvaluationError: the step function returned NaN or a positive number, or every continuation has probability 0.
     """
     if not keys:
         return []
@@ -68,7 +68,7 @@ def draw(
     top_k: int | None = None,
     top_p: float = 1.0,
 ) -> Tensor:
-    """Draw a token of each row, (rows,) int64, from `log_probabilities` (rows, V) by `numbers` (rows,) in [0, 1)."""
+    """Draw a token per row, (rows,) int64, from `log_probabilities` (rows, V), with `numbers` (rows,) in [0, 1)."""
     scores = log_probabilities if temperature == 1 else log_probabilities / temperature
     if top_k is None and top_p == 1:
         return _invert_groups(scores.softmax(dim=1), numbers)
@@ -80,9 +80,10 @@ def draw(
 
 
 def _from_nucleus(scores: Tensor, everything: Tensor, numbers: Tensor, top_p: float, count: int) -> Tensor:
-    """Draw from the fewest tokens that make up `top_p` of `everything` (rows, 1), looking for them among `count`.
+    """Draw from the smallest set of tokens with probability `top_p`, searching the `count` most likely ones first.
 
-    A full sort costs more than a step of the network. Most rows need few tokens; those that need more are few.
+    `everything` (rows, 1) is the log of the normalising constant. A full sort costs more than a step of the network,
+    and most rows need only a few tokens.
     """
     best, tokens = largest(scores, count)
     probabilities = (best - everything).exp()
@@ -95,22 +96,22 @@ def _from_nucleus(scores: Tensor, everything: Tensor, numbers: Tensor, top_p: fl
 
 
 def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
-    """`probabilities` (rows, n), the largest first, without those behind the fewest that make up `top_p`."""
+    """Return `probabilities` (rows, n), sorted largest first, with those outside the nucleus of `top_p` set to 0."""
     before = probabilities.cumsum(dim=1) - probabilities
     return probabilities.masked_fill(before >= top_p, 0.0)
 
 
 def _pick(tokens: Tensor, weights: Tensor, numbers: Tensor) -> Tensor:
-    """Draw one of `tokens` (rows, n) by its weight."""
+    """Draw one of `tokens` (rows, n) per row in proportion to `weights`."""
     index, _ = _invert(weights, numbers)
     return tokens.gather(1, index.unsqueeze(1)).squeeze(1)
 
 
 def _invert(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw by `weights` (rows, n) float64, not normalised: where each number in [0, 1) falls, (rows,) int64.
+    """Return the index (rows,) int64 at which each number in [0, 1) falls into `weights` (rows, n) float64.
 
-    Also returned is how far into that weight it falls, (rows,) in [0, 1): a uniform number again. A weight of 0 is
-    never drawn.
+    The weights need not be normalised; one of 0 is never drawn. Also return the relative position within the chosen
+    weight, (rows,) in [0, 1), which is again uniform.
     """
     sums = weights.cumsum(dim=1)
     whole = sums[:, -1:]
@@ -122,7 +123,7 @@ def _invert(weights: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _invert_groups(probabilities: Tensor, numbers: Tensor) -> Tensor:
-    """`_invert` over (rows, V) fp32: first a group of tokens is drawn, then one of it, so that little is fp64."""
+    """Do `_invert` over (rows, V) fp32 in two steps, a group and then a token in it, so that little work is in fp64."""
     rows, width = probabilities.shape
     groups = max(1, int(width**0.5))
     size = -(-width // groups)
@@ -134,6 +135,6 @@ def _invert_groups(probabilities: Tensor, numbers: Tensor) -> Tensor:
 
 
 def _uniform(seed: int, keys: Sequence[int], samples: int, count: int) -> Tensor:
-    """(sources * samples, count) float64 in [0, 1): each row of its own (seed, key, sample), whatever stands beside."""
+    """Return (sources * samples, count) float64 in [0, 1); each row depends only on (seed, key, sample)."""
     rows = [np.random.default_rng([seed, key, index]).random(count) for key in keys for index in range(samples)]
     return torch.from_numpy(np.stack(rows))

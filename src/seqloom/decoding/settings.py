@@ -1,4 +1,4 @@
-"""The settings of the search, the same for scoring and for translating with the registered model."""
+"""The settings of the search, used both for evaluation and for translation with a registered model."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from seqloom.settings import Faults, Settings, check
 
 
 class SearchSettings(Settings):
-    """How a target is looked for, and how long it may be."""
+    """The search method and the limits on a target's length."""
 
     # generate: the search of Hugging Face, for a pretrained model
     method: Literal["beam", "sampling", "mbr", "generate"]

@@ -1,4 +1,4 @@
-"""What a search asks of a model: a function that reads one token per row and says how likely each next one is."""
+"""The interface between a search and a model: a function that reads one token per row and scores the next one."""
 
 from collections.abc import Callable
 from typing import Protocol, Self, TypeVar
@@ -11,30 +11,30 @@ _ROUNDING = 1e-3  # how far above 0 a log-probability may lie through rounding
 
 
 class SearchState(Protocol):
-    """What a step function remembers; a row per hypothesis."""
+    """The state of a step function, with one row per hypothesis."""
 
     def select(self, rows: Tensor) -> Self:
-        """Return the state of the given rows, int64, (n,) or (A, K); see `seqloom.models.seq2seq.State`."""
+        """Return the state of the given rows, (n,) or (A, K) int64; see `seqloom.models.seq2seq.State`."""
 
 
 S = TypeVar("S", bound=SearchState)
 StepFunction = Callable[[Tensor, S], tuple[Tensor, S]]
-"""Reads one token per row, (rows,) int64; returns the log-probabilities of the next, (rows, V), and the new state.
+"""Reads one token per row, (rows,) int64; returns the log-probabilities (rows, V) of the next one, and the new state.
 
-The tensor it returns is the search's own from then on: constraints are written into it.
+The search may modify the returned tensor in place.
 """
 
 
 def is_broken(largest: Tensor) -> Tensor:
-    """Where the largest log-probability of a row, (...), is NaN or above 0: such a row holds no probabilities."""
+    """Return where the largest log-probability of a row, (...), is NaN or above 0, which is not a probability."""
     return ~(largest <= _ROUNDING)
 
 
 def raise_if_broken(broken: Tensor, sources: Tensor, position: int) -> None:
-    """Raise `EvaluationError` if a row (A,) is `broken`; `sources` (A,) says which source each one is of."""
+    """Raise `EvaluationError` if any row (A,) is `broken`; `sources` (A,) are the sources of the rows."""
     if bool(broken.any()):
         source = int(sources[broken][0])
         raise EvaluationError(
-            f"source {source} of the batch: the model gave no probabilities (NaN or above 1) for target token "
+            f"source {source} of the batch: the model returned invalid probabilities (NaN or above 1) for target token "
             f"{position + 1}; its weights are broken or its training diverged"
         )

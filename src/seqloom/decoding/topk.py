@@ -1,6 +1,6 @@
-"""The likeliest continuations of a source's hypotheses, found among all of them without sorting them.
+"""Top-k selection over large vocabularies, faster on a CPU than `topk` over all values.
 
-Shapes: A sources, K hypotheses of each, V vocabulary, G groups of it.
+Shapes: A sources, K hypotheses of each, V vocabulary, G groups of the vocabulary.
 """
 
 from typing import NamedTuple
@@ -10,30 +10,30 @@ from torch import Tensor
 
 
 class Ranked(NamedTuple):
-    """The n largest sums of each source, the largest first: fewer than were asked for where there are fewer."""
+    """The n largest sums of each source, largest first; fewer than requested if there are fewer."""
 
     sums: Tensor  # (A, n) float64
-    where: Tensor  # (A, n) int64: k * V + v for the token v of hypothesis k; of a sum of -inf it may be any
-    highest: Tensor  # (A, K) the largest value of each hypothesis, nothing added; NaN where one is
+    where: Tensor  # (A, n) int64: k * V + v for token v of hypothesis k; arbitrary for a sum of -inf
+    highest: Tensor  # (A, K): the largest value of each hypothesis before the addition; NaN if it has one
 
 
 def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest of each row (rows, V), largest first, or all where V is smaller; and where they stand.
+    """Return the `count` largest values of each row (rows, V), largest first, and their indices; all if V is smaller.
 
-    Where one is -inf it may be said to stand anywhere.
+    The index of a value of -inf is arbitrary.
     """
     ranked = top_continuations(values.unsqueeze(1), count, values.new_zeros(len(values), 1, dtype=torch.float64))
     return ranked.sums, ranked.where
 
 
 def top_continuations(values: Tensor, count: int, before: Tensor) -> Ranked:
-    """Rank `values` (A, K, V) with `before` (A, K) float64 added. NaN counts as the largest.
+    """Rank `values` (A, K, V) plus `before` (A, K) float64. NaN counts as the largest.
 
-    On a CPU most of `topk` goes into reading what is ranked. Where that is much it is dealt to groups first: as the
-    `count` largest lie in at most `count` groups, those with the largest maxima, the rest need not be ranked.
+    On a CPU, `topk` is slow for many values. So a large vocabulary is divided into groups first: the `count` largest
+    values lie in the `count` groups with the largest maxima, and only those groups are ranked.
     """
     sources, beams, width = values.shape
-    groups = 1 << (max(1, count * width // beams).bit_length() // 2)  # about the root: the least to be ranked
+    groups = 1 << (max(1, count * width // beams).bit_length() // 2)  # about the square root, which minimises the work
     if values.device.type != "cpu" or width < 16 * groups or beams * groups < count:
         best, token = values.topk(min(count, width), dim=2)
         sums = (best.double() + before.unsqueeze(2)).flatten(1)

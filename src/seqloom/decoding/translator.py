@@ -1,9 +1,8 @@
-"""Text in, text out: a model, its tokenizer and a search together. It knows no corpus and no scores.
+"""Translate texts with a model, its tokenizer and a search method.
 
-Sentences are decoded in batches of similar length, longest first, so that little is padding and a lack of memory shows
-at once. The result keeps the order of the texts, and does not depend on what else is in a batch (up to the rounding of
-sums whose order a batch's shape decides). Nothing is cut in silence: each translation says whether it, or its source,
-was.
+Sentences are decoded in batches of similar length, longest first, so that there is little padding and a lack of memory
+shows at once. The results are in the order of the texts and do not depend on the other texts in a batch (except for
+rounding, since a batch's shape decides the order of sums). Each translation records whether it or its source was cut.
 """
 
 from bisect import bisect
@@ -36,30 +35,30 @@ from seqloom.tokenization.tokenizer import Tokenizer
 
 
 class Translation(NamedTuple):
-    """A text in the target language, and how it was found."""
+    """A translated text, and details about its search."""
 
     text: str
-    score: float  # what ranks it: log-probability over length penalty; of method mbr the mean chrF against the samples
-    log_probability: float  # the model's own, EOS included
-    ids: list[int]  # without EOS; a forced prefix is part of them
-    cut: bool  # it has as many ids as it may have, so that its end may be missing
-    source_cut: bool  # its source was longer than the model can read, and the rest was left out
-    kept: bool = True  # it holds the placeholders of its source, each exactly as often
-    placed: int = 0  # how many of them were put in afterwards: neither the model nor its search wrote them
+    score: float  # log-probability divided by the length penalty; for method mbr, the mean chrF against the samples
+    log_probability: float  # the model's own, including EOS
+    ids: list[int]  # including a forced prefix, without EOS
+    cut: bool  # it has the maximal number of ids, so its end may be missing
+    source_cut: bool  # the source was longer than the model can read and was truncated
+    kept: bool = True  # it has exactly the placeholders of its source
+    placed: int = 0  # placeholders that were inserted afterwards, because the search did not write them
 
 
 class Attention(NamedTuple):
-    """How much each piece of a target looks at each piece of its source."""
+    """The attention of each piece of a target to each piece of its source."""
 
     source: list[str]  # S pieces, as the encoder reads them
-    target: list[str]  # T pieces, the EOS last
+    target: list[str]  # T pieces, ending with EOS
     weights: Tensor  # (T, S) fp32; each row sums to one
 
 
 class _Source(NamedTuple):
     ids: list[int]
     slots: tuple[str, ...]
-    prefix: list[int]  # what its target begins with
+    prefix: list[int]  # forced at the start of the target
     cut: bool
     required: RequiredSlots
 
@@ -70,7 +69,7 @@ class _Found(NamedTuple):
 
 
 class Translator:
-    """Translates texts with a model, or an ensemble of models; made of its parts, or with `load` of a folder."""
+    """Translates texts with a model or an ensemble. `load` reads one from a folder."""
 
     def __init__(
         self,
@@ -96,12 +95,13 @@ class Translator:
         search: SearchSettings | None = None,
         others: Sequence[Path] = (),
     ) -> Self:
-        """Load a folder that train_model or the registry wrote; without `search`, as its search.json says.
+        """Load a folder that train_model or the registry wrote. `search` replaces the settings in search.json.
 
-        The models in the folders `others` join it in an ensemble; nothing else of those folders counts.
+        The models in the folders `others` are added as an ensemble; the other files in them are ignored, but their
+        tokenizers must be the same.
 
         Raises:
-            ModelError: a folder holds no model, or a broken one, or another tokenizer; or the device does not exist.
+            ModelError: a folder has no model, an invalid one or another tokenizer, or the device does not exist.
             TokenizerError: a tokenizer cannot be loaded.
         """
         place = pick_device(device)
@@ -122,9 +122,9 @@ class Translator:
         language: str | None = None,
         prefixes: Sequence[str] | None = None,
     ) -> list[str]:
-        """Return the best translation of each text, in their order; a text without content gives an empty string.
+        """Return the best translation of each text, in order. An empty text gives an empty string.
 
-        For the arguments and the errors see `hypotheses`.
+        For the arguments and errors see `hypotheses`.
         """
         return [found[0].text for found in self.hypotheses(texts, 1, listen, language, prefixes)]
 
@@ -136,17 +136,17 @@ class Translator:
         language: str | None = None,
         prefixes: Sequence[str] | None = None,
     ) -> list[list[Translation]]:
-        """Return up to `n_best` translations of each text, best first; samples in the order in which they are drawn.
+        """Return up to `n_best` translations of each text, best first; samples are in the order of drawing.
 
-        A text of any length is translated; one that exceeds `search.batch_tokens` is a batch of its own. `language` is
-        the target's, which a model of several has to be told. `prefixes` says what each translation must begin with,
-        which may be nothing; it goes on with a new piece, so a prefix best ends where a word does.
+        A text may have any length; one that exceeds `search.batch_tokens` is a batch of its own. `language` is the
+        target language, which a model with several needs. Each translation begins with its entry in `prefixes`, which
+        may be empty; the text after it starts with a new piece, so a prefix should end at the end of a word.
 
         Raises:
-            EvaluationError: the model's output is not a number.
-            ModelError: the model does not write `language`, or has not what `search.method` needs.
+            EvaluationError: the model returns invalid probabilities.
+            ModelError: the model does not write `language`, or does not support `search.method`.
             ParamsError: `n_best` is more than `search` finds.
-            TokenizerError: `language` has to be named.
+            TokenizerError: `language` is missing.
         """
         self._check(language)
         budget = self.search.batch_tokens // width(self.search, n_best)
@@ -181,14 +181,16 @@ class Translator:
 
     @torch.inference_mode()
     def attention(self, text: str, target: str | Sequence[int] | None = None, language: str | None = None) -> Attention:
-        """Return where the model looks while it writes `target`: a text, the ids of a `Translation`, or its best.
+        """Return the attention of `target` to the source `text`.
+
+        `target` is a text or the ids of a `Translation`, by default the best translation.
 
         Raises:
             ModelError: the model has no attention, or the text is empty.
         """
         source = self._encode(text, "", language)
         if not source.ids:
-            raise ModelError("the text is empty, so that there is nothing for the model to look at")
+            raise ModelError("the text is empty, so there is no attention to show")
         if target is None:
             target = self.hypotheses([text], language=language)[0][0].ids
         elif isinstance(target, str):
@@ -199,7 +201,7 @@ class Translator:
 
     @torch.inference_mode()
     def _attention(self, source: Sequence[int], target: Sequence[int]) -> Tensor:
-        """(T + 1, S) fp32: where the model looks before each target id and the EOS."""
+        """Return the attention (T + 1, S), fp32, for each target id and EOS."""
         weights = self.model.attention(
             torch.tensor([source], device=self.device),
             torch.tensor([len(source)], device=self.device),
@@ -217,17 +219,16 @@ class Translator:
         required = RequiredSlots.of(placeholders, slots)
         forced = self.tokenizer.prefix(language)
         if prefix.strip():
-            forced = self.tokenizer.encode_target(prefix, slots, language)  # which begins with those
+            forced = self.tokenizer.encode_target(prefix, slots, language)  # starts with the tokenizer's prefix
         most = getattr(self.model, "max_source_length", None)
         if most is None or len(ids) <= most:
             return _Source(ids, slots, forced, False, required)
-        return _Source(
-            [*ids[: most - 1], ids[-1]], slots, forced, True, required
-        )  # the last id may say that a text ends
+        # Keep the last id, which may be an end-of-text symbol.
+        return _Source([*ids[: most - 1], ids[-1]], slots, forced, True, required)
 
     @torch.inference_mode()
     def _decode(self, sources: list[_Source], n_best: int) -> list[list[_Found]]:
-        """The hypotheses of each source of a batch."""
+        """Return the hypotheses of each source of a batch."""
         search, symbols = self.search, self.tokenizer.symbols
         lengths = torch.tensor([len(each.ids) for each in sources])
         padded = torch.full((len(sources), int(lengths.max())), symbols.pad)
@@ -236,9 +237,9 @@ class Translator:
         least = (lengths * search.min_length_ratio).long() + search.min_length_extra
         most = (lengths * search.max_length_ratio).long() + search.max_length_extra
         needed = [len(each.prefix) + each.required.total if each.required.total else 0 for each in sources]
-        most = torch.maximum(most, torch.tensor(needed))  # there is room for every slot
+        most = torch.maximum(most, torch.tensor(needed))  # leave room for every slot
         if (positions := getattr(self.model, "max_target_length", None)) is not None:
-            most = most.clamp(max=positions - 1)  # BOS takes one
+            most = most.clamp(max=positions - 1)  # one position is for BOS
         rules = Constraints.build(
             symbols,
             most.to(self.device),
@@ -260,7 +261,7 @@ class Translator:
     def _assemble(
         self, plan: TextPlan, sources: Sequence[_Source], found: Sequence[Sequence[_Found]]
     ) -> list[Translation]:
-        """The translations of a text, from those of its chunks: the k-th best of each make up the k-th best."""
+        """Return the translations of a text; the k-th best consists of the k-th best of each chunk."""
         translations = []
         forms = self.tokenizer.forms
         for best in zip(*found, strict=False) if found else [()]:
@@ -285,9 +286,10 @@ class Translator:
         return translations
 
     def _locator(self, chunk: Chunk, source: _Source, ids: list[int]) -> Locator:
-        """Where in a target each placeholder of a chunk goes, by its index: see `guard.Where`.
+        """Return a function that positions the placeholders of a chunk in its target.
 
-        It stands where the model looks at it most, and without attention as far from the beginning as in the source.
+        The position is that of the target piece with most attention to the placeholder, or, without attention, the
+        placeholder's relative position in the source.
         """
         starts = [match.start() for match in self.tokenizer.forms.regex.finditer(chunk.text)]
 
@@ -309,26 +311,26 @@ class Translator:
 
 
 def _piece_at(pieces: Sequence[str], share: float) -> int:
-    """Which of `pieces` stands behind that share of their characters."""
+    """Return the index of the piece at the given share of all characters."""
     ends = list(accumulate(map(len, pieces)))
     return min(bisect(ends, share * ends[-1]), len(pieces) - 1)
 
 
 def pick_device(device: torch.device | str) -> torch.device:
-    """The device of a name; "auto" is the GPU if there is one. Raises `ModelError` where it does not exist."""
+    """Return the named device; "auto" is a GPU if there is one. Raises `ModelError` if it does not exist."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         place = torch.device(device)
     except RuntimeError as error:
-        raise ModelError(f"device {device!r} is not one; valid are auto, cpu and cuda") from error
+        raise ModelError(f"{device!r} is not a device; valid are auto, cpu and cuda") from error
     if place.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"device {str(device)!r} is not there: torch sees no GPU; use auto or cpu")
+        raise ModelError(f"device {str(device)!r} does not exist: torch finds no GPU; use auto or cpu")
     return place
 
 
 def _batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices of the texts with a length above 0, longest first, cut so that rows times the longest fits `budget`."""
+    """Yield batches of indices of non-empty texts, longest first; rows times the longest length fit into `budget`."""
     order = sorted((i for i, length in enumerate(lengths) if length), key=lambda i: (-lengths[i], i))
     first = 0
     while first < len(order):

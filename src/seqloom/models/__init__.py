@@ -1,1 +1,1 @@
-"""The networks, behind one contract (`seq2seq.py`) and one dict of names (`catalogue.py`). Knows no training."""
+"""The networks. All implement `seq2seq.Seq2Seq`; `catalogue` builds, saves and loads them by name."""

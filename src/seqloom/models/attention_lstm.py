@@ -1,9 +1,10 @@
-"""The encoder-decoder that looks back: Bahdanau et al. 2015 and Luong et al. 2015. It knows no training and no search.
+"""The recurrent encoder-decoder with attention (Bahdanau et al. 2015, Luong et al. 2015).
 
-At each target position the decoder's new state h looks at the encoder's memory, sees a context c, and the attentional
-vector h~ = tanh(W [c; h]) (Luong et al. 2015, equation 5) predicts the next token. All three score functions look from
-the new state, as Luong et al. do (Bahdanau et al. look from the one before): so nothing that the decoder reads depends
-on what it saw, it runs over a whole target in one kernel, and all positions look at once. Input feeding gives that up.
+At each target position, attention from the decoder's new state h to the encoder's memory gives a context c, and the
+attentional vector h~ = tanh(W [c; h]) (Luong et al. 2015, equation 5) predicts the next token. All three score
+functions use the new state, as Luong et al. do; Bahdanau et al. use the previous one. So the decoder's inputs do not
+depend on attention, the decoder runs over a whole target in one kernel, and attention is computed for all positions at
+once. Input feeding gives that up.
 
 Shapes: B batch, S source, T target, E embedding width, H hidden width, R rows (hypotheses), those of A sources.
 """
@@ -24,10 +25,10 @@ from seqloom.models.settings import AttentionLstmArchitecture
 
 @dataclass(frozen=True)
 class AttentionLstmState(State):
-    """The state of each layer of the decoder, what input feeding feeds, and what the decoder looks at."""
+    """The states of the decoder's layers, the input that is fed, and the memory that is attended to."""
 
     layers: Stack
-    fed: Tensor  # (R, H) the attentional vector of the position before, zeros at first
+    fed: Tensor  # (R, H): the attentional vector of the previous position, zeros at first
     keys: Tensor  # (A, S, H)
     memory: Tensor  # (A, S, H)
     mask: Tensor | None  # (A, 1, 1, S)
@@ -38,7 +39,7 @@ class AttentionLstmState(State):
         sources, beams = len(self.memory), len(self.fed) // len(self.memory)
         state = replace(self, layers=select_rows(self.layers, flat), fed=self.fed.index_select(0, flat))
         chosen = chosen_sources(rows, sources, beams)
-        if chosen is None:  # a beam that only changes places reads the same memory as before
+        if chosen is None:  # hypotheses only moved within their source, which keeps its memory
             return state
         memory = self.memory.index_select(0, chosen)
         return replace(
@@ -52,9 +53,9 @@ class AttentionLstmState(State):
 class AttentionLstm(Recurrent):
     """Encoder and decoder of LSTM or GRU layers with attention between them.
 
-    The last states of the encoder's top layers start the decoder's top layers, each its twin; where the decoder has
-    more layers than the encoder, the lowest ones start from zeros. With input feeding the first layer of the decoder
-    reads the attentional vector of the position before, too (Luong et al. 2015, section 3.3).
+    The last states of the encoder's top layers initialise the decoder's top layers, one each. If the decoder has more
+    layers than the encoder, the lowest ones start from zeros. With input feeding, the decoder's first layer also reads
+    the attentional vector of the previous position (Luong et al. 2015, section 3.3).
     """
 
     def __init__(self, architecture: AttentionLstmArchitecture, source_vocab_size: int, target_vocab_size: int) -> None:
@@ -108,7 +109,7 @@ class AttentionLstm(Recurrent):
         return self.log_probabilities(self.narrow(self.dropout(attentional_R1H.squeeze(1)))), state
 
     def _read(self, x_RTE: Tensor, state: AttentionLstmState) -> tuple[Tensor, Tensor, AttentionLstmState]:
-        """Read T tokens: attentional vectors (R, T, H), the decoder's outputs (R, T, H), and the state after them."""
+        """Read T tokens; return attentional vectors (R, T, H), decoder outputs (R, T, H) and the next state."""
         if self.feed is not None:
             return self._read_fed(x_RTE, state, self.feed)
         out_RTH, layers = self.decoder(x_RTE, state.layers)
@@ -118,7 +119,7 @@ class AttentionLstm(Recurrent):
     def _read_fed(
         self, x_RTE: Tensor, state: AttentionLstmState, feed: nn.Linear
     ) -> tuple[Tensor, Tensor, AttentionLstmState]:
-        """The same with input feeding, token by token; only what the tokens give to the gates is made at once."""
+        """Do the same with input feeding, token by token; only the tokens' share of the gates is computed at once."""
         fed, layers = state.fed, state.layers
         vectors, outs = [], []
         for gates_RG in self.decoder.project(x_RTE):
@@ -129,7 +130,7 @@ class AttentionLstm(Recurrent):
         return torch.stack(vectors, dim=1), torch.stack(outs, dim=1), replace(state, layers=layers, fed=fed)
 
     def _attend(self, out_RTH: Tensor, state: AttentionLstmState) -> Tensor:
-        together = out_RTH.reshape(len(state.memory), -1, out_RTH.shape[2])  # all that look at one source
+        together = out_RTH.reshape(len(state.memory), -1, out_RTH.shape[2])  # all queries of a source
         context_RTH = self.look(together, state.keys, state.memory, state.mask).view_as(out_RTH)
         attentional: Tensor = self.combine(torch.cat((context_RTH, out_RTH), dim=-1)).tanh()
         return attentional

@@ -1,8 +1,8 @@
-"""Every network by its name, and the files that a stored one consists of.
+"""Build networks by name, and save and load their files.
 
-A model folder holds `model.json` (the architecture with every size filled in, vocabulary sizes) and
-`model.safetensors` (the weights); that of a pretrained one also `config.json`, which is Hugging Face's description of
-the network. No code is stored and none is run on loading.
+A model folder holds `model.json` (the architecture with all sizes, and the vocabulary sizes) and `model.safetensors`
+(the weights). A pretrained model also has `config.json`, Hugging Face's description of the network. No code is stored,
+and loading runs none.
 """
 
 import json
@@ -34,7 +34,7 @@ from seqloom.models.transformer import Transformer
 FORMAT = 2
 _LARGEST_VOCABULARY = 10_000_000
 _PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
-# What a file raises that is no safetensors, or has tensors of a type that torch does not know.
+# Raised for a file that is not safetensors, or has tensors of a type that torch does not support.
 _UNREADABLE = (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
 
 Shapes = dict[str, tuple[int, ...]]
@@ -44,23 +44,22 @@ Shapes = dict[str, tuple[int, ...]]
 def build_model(
     architecture: Architecture, source_vocab_size: int, target_vocab_size: int, base: Path | None = None
 ) -> Seq2Seq:
-    """A network with the weights that training starts from.
+    """Return a network with initial weights.
 
-    They are drawn from torch's global generator, or, for a pretrained one, read from its folder `base`.
+    They are drawn from torch's global generator; those of a pretrained network are read from its folder `base`.
 
     Raises:
-        ModelError: there is no pretrained model in `base`, or one of other vocabularies or of an architecture that is
-            not understood.
+        ModelError: `base` holds no pretrained model, or one with other vocabulary sizes or an unsupported architecture.
     """
     match architecture:
         case PretrainedArchitecture():
             if base is None:
-                raise ModelError("a pretrained model starts from a folder, and none is named")
+                raise ModelError("a pretrained model is read from a folder, but none is given")
             model = from_folder(architecture, base)
             if (model.source_vocab_size, model.target_vocab_size) != (source_vocab_size, target_vocab_size):
                 raise ModelError(
                     f"{base}: the network has {model.source_vocab_size} source and {model.target_vocab_size} target "
-                    f"ids, its tokenizer {source_vocab_size} and {target_vocab_size}: they do not belong together"
+                    f"ids, but its tokenizer {source_vocab_size} and {target_vocab_size}: they do not match"
                 )
             return model
         case LstmArchitecture():
@@ -72,12 +71,12 @@ def build_model(
 
 
 def weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights by name, a shared one once, detached; the same names for the same network."""
+    """Return the detached weights by name, a shared one only once; equal networks have equal names."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
 def save_model(model: Seq2Seq, architecture: Architecture, folder: Path) -> None:
-    """Write the files of a model into `folder`, each beside and renamed."""
+    """Write the files of a model into `folder`, each atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     description = {
         "format": FORMAT,
@@ -98,7 +97,11 @@ def save_model(model: Seq2Seq, architecture: Architecture, folder: Path) -> None
 
 
 def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:
-    """Read a stored network, in evaluation mode. Raises `ModelError` naming the file and what is wrong with it."""
+    """Load a stored network in evaluation mode.
+
+    Raises:
+        ModelError: a file is missing or invalid; the message names it.
+    """
     description = folder / "model.json"
     stored = _described(description)
     file = folder / "model.safetensors"
@@ -108,14 +111,14 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:
         sizes = _size(stored["source_vocab_size"]), _size(stored["target_vocab_size"])
     except ValidationError as error:
         fault = error.errors()[0]
-        said = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-        raise ModelError(f"{description}: does not describe a model: {said}") from error
+        message = f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+        raise ModelError(f"{description}: does not describe a model: {message}") from error
     except (KeyError, ValueError) as error:
         raise ModelError(f"{description}: does not describe a model: {error}") from error
     if isinstance(architecture, PretrainedArchitecture):
         model: Seq2Seq = from_config(architecture, folder, shapes, file.stat().st_size)
     else:
-        with torch.device("meta"):  # takes no memory, whatever sizes model.json names
+        with torch.device("meta"):  # allocates nothing, whatever sizes model.json claims
             planned = build_model(architecture, *sizes)
         _compare(file, {name: tuple(tensor.shape) for name, tensor in weights(planned).items()}, shapes)
         model = build_model(architecture, *sizes)
@@ -126,7 +129,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:
 
 
 def _described(description: Path) -> dict[str, Any]:
-    """Return what model.json says, if it is of the format that is read here."""
+    """Return the content of model.json. Raises `ModelError` if its format is not supported."""
     try:
         stored = json.loads(description.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -136,8 +139,8 @@ def _described(description: Path) -> dict[str, Any]:
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         given = repr(stored.get("format") if isinstance(stored, dict) else stored)[:40]
         raise ModelError(
-            f"{description}: format is {given}; this seqloom reads format {FORMAT}: use the seqloom that wrote it, or "
-            "train again"
+            f"{description}: format is {given}, but this version of seqloom reads format {FORMAT}; use the version "
+            "that wrote it, or train again"
         )
     return stored
 
@@ -151,11 +154,11 @@ def _size(vocabulary: object) -> int:
 def _compare(file: Path, own: Shapes, stored: Shapes) -> None:
     odd = sorted(own.keys() ^ stored.keys()) or [name for name in own if own[name] != stored[name]]
     if odd:
-        raise ModelError(f"{file}: its weights are of another network: {odd[0][:80]} differs ({len(odd)} in all)")
+        raise ModelError(f"{file}: its weights belong to another network: {odd[0][:80]} differs ({len(odd)} in all)")
 
 
 def load_weights(model: Seq2Seq, file: Path) -> None:
-    """Copy the weights of `file` into `model`. Raises `ModelError` where they are broken or of another network."""
+    """Copy the weights of `file` into `model`. Raises `ModelError` if they are damaged or belong to another network."""
     try:
         stored = load_file(file)
     except _UNREADABLE as error:
@@ -168,15 +171,15 @@ def load_weights(model: Seq2Seq, file: Path) -> None:
 
 
 def _shapes(file: Path) -> Shapes:
-    """Return the names and shapes of the stored weights; only the header of the file is read."""
+    """Return the names and shapes of the stored weights, reading only the header of the file."""
     try:
         with safe_open(file, "pt") as stored:
             names = stored.keys()
             return {name: tuple(stored.get_slice(name).get_shape()) for name in names}
     except FileNotFoundError as error:
         pickles = sorted(path.name for path in file.parent.iterdir() if path.suffix in _PICKLES)
-        hint = f"; {pickles[0]} is not read: a pickle can run any code" if pickles else ""
-        raise ModelError(f"{file}: cannot be read as safetensors: it is not there{hint}") from error
+        hint = f"; {pickles[0]} is not read, because a pickle can run arbitrary code" if pickles else ""
+        raise ModelError(f"{file}: does not exist{hint}") from error
     except _UNREADABLE as error:
         raise _unreadable(file, error) from error
 

@@ -1,8 +1,9 @@
-"""Dropout (Srivastava et al. 2014), and why it is not `nn.Dropout` on a CPU.
+"""Dropout (Srivastava et al. 2014) with a fast CPU implementation.
 
-The CPU kernel of torch draws one double per element, on one thread; in a small Transformer that is a fifth of a step.
-Here eight elements share one 64-bit draw, a byte each, so that the rate is rounded to the next of 256 steps (0.1 is
-26/256 = 0.1016) and what is kept is scaled by exactly what was dropped. On a GPU the kernel of torch is used.
+torch's CPU kernel draws one double per element on one thread, which takes a fifth of a training step of a small
+Transformer. Here eight elements share one 64-bit draw, a byte each. The rate is therefore rounded to the nearest of
+256 steps (0.1 becomes 26/256 = 0.1016), and the kept elements are scaled by the rounded rate. On a GPU, torch's kernel
+is used.
 """
 
 from typing import Any
@@ -19,9 +20,9 @@ def _scale(dropped: int) -> float:
 
 
 def _mask(x: Tensor, dropped: int) -> Tensor:
-    """What elements like those of `x` are multiplied by."""
+    """Return the factors, 0 or the scale, for elements like those of `x`."""
     draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(_LOWEST, None)
-    # In place, zeros and ones stay bytes; as a bool the same would take ten times as long, and so would its float.
+    # Done in place, the comparison yields bytes; a boolean result, and its conversion to float, take ten times as long.
     kept = draws.view(torch.uint8)[: x.numel()].view(x.shape).ge_(dropped)
     return kept.to(x.dtype).mul_(_scale(dropped))
 
@@ -49,15 +50,15 @@ class _ReluByteDropout(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (out,) = ctx.saved_tensors  # above zero where x was and was kept
+        (out,) = ctx.saved_tensors  # positive exactly where x was positive and kept
         gradient: Tensor = torch.ops.aten.threshold_backward(gradients[0], out, 0)
         return gradient.mul_(ctx.scale), None
 
 
 class Dropout(nn.Module):
-    """Zero each element with probability `rate` in training, and scale the others so that the mean is kept.
+    """In training, zero each element with probability `rate` and scale the others so that the mean is unchanged.
 
-    Srivastava et al. 2014, section 10, which scales in training, as everybody does now.
+    Srivastava et al. 2014, section 10 (the variant that scales in training).
     """
 
     def __init__(self, rate: float) -> None:
@@ -65,7 +66,7 @@ class Dropout(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape as `x`."""
+        """Return a tensor of the shape of `x`."""
         if not self.training or self.rate == 0:
             return x
         if x.device.type != "cpu":
@@ -75,19 +76,19 @@ class Dropout(nn.Module):
 
     @property
     def _dropped(self) -> int:
-        """How many of 256 steps the rate is."""
+        """The rate in steps of 1/256."""
         return min(round(self.rate * 256), 255)
 
     def extra_repr(self) -> str:
-        """What `print(model)` shows."""
+        """Return the rate, for `print(model)`."""
         return f"rate={self.rate}"
 
 
 class ReluDropout(Dropout):
-    """ReLU, then dropout: on a CPU one operation, which keeps what it gives and neither its input nor its mask."""
+    """ReLU, then dropout; on a CPU one operation that saves only its output for the backward pass."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape as `x`."""
+        """Return a tensor of the shape of `x`."""
         if not self.training or self.rate == 0 or x.device.type != "cpu":
             return super().forward(x.relu())
         dropped: Tensor = _ReluByteDropout.apply(x, self._dropped)  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
-"""Attention with one head over all of the source, as Bahdanau et al. 2015 and Luong et al. 2015 score it.
+"""Single-head attention over the whole source, with the scores of Bahdanau et al. 2015 and Luong et al. 2015.
 
-Shapes: B batch, S source positions, T target positions that look, H width of queries, keys and memory.
+Shapes: B batch, S source positions, T target positions, H width of queries, keys and memory.
 """
 
 import threading
@@ -15,23 +15,23 @@ from seqloom.models.settings import Score
 
 
 class GlobalAttention(nn.Module, ABC):
-    """Looks from each target position at all source positions; a subclass says how well two fit."""
+    """Attention from each target position to all source positions; a subclass defines the score."""
 
     @abstractmethod
     def keys(self, memory_BSH: Tensor) -> Tensor:
-        """What of the score depends on the source alone, (B, S, H): made once."""
+        """Return the part of the score that depends only on the source, (B, S, H), computed once per source."""
 
     @abstractmethod
     def scores(self, query_BTH: Tensor, key_BSH: Tensor) -> Tensor:
-        """How well each pair of positions fits, (B, T, S)."""
+        """Return the score of each pair of positions, (B, T, S)."""
 
     def weights(self, query_BTH: Tensor, key_BSH: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, T, S) fp32: sums to one over the positions that `mask` (B, 1, 1, S) allows, zero elsewhere."""
+        """Return weights (B, T, S), fp32, that sum to one over the positions that `mask` (B, 1, 1, S) allows."""
         scores = self.scores(query_BTH, key_BSH).float()
         return (scores if mask is None else scores.masked_fill(~mask.squeeze(1), -torch.inf)).softmax(dim=-1)
 
     def forward(self, query_BTH: Tensor, key_BSH: Tensor, memory_BSH: Tensor, mask: Tensor | None) -> Tensor:
-        """The mean of the memory by these weights, (B, T, H)."""
+        """Return the mean of the memory, weighted by `weights`, (B, T, H)."""
         return self.weights(query_BTH, key_BSH, mask).to(memory_BSH.dtype) @ memory_BSH
 
 
@@ -39,7 +39,7 @@ class DotAttention(GlobalAttention):
     """score(h_t, h_s) = h_t . h_s (Luong et al. 2015, equation 8)."""
 
     def keys(self, memory_BSH: Tensor) -> Tensor:
-        """The memory itself."""
+        """Return the memory itself."""
         return memory_BSH
 
     def scores(self, query_BTH: Tensor, key_BSH: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class DotAttention(GlobalAttention):
         return query_BTH @ key_BSH.mT
 
     def forward(self, query_BTH: Tensor, key_BSH: Tensor, memory_BSH: Tensor, mask: Tensor | None) -> Tensor:
-        """See `GlobalAttention.forward`; through a fused kernel, whose memory grows with S + T and not with S x T."""
+        """See `GlobalAttention.forward`. The fused kernel's memory grows with S + T and not with S x T."""
         query, key, memory = (each.unsqueeze(1) for each in (query_BTH, key_BSH, memory_BSH))
         return F.scaled_dot_product_attention(query, key, memory, attn_mask=mask, scale=1.0).squeeze(1)
 
@@ -61,7 +61,7 @@ class GeneralAttention(DotAttention):
         nn.init.xavier_uniform_(self.key.weight)
 
     def keys(self, memory_BSH: Tensor) -> Tensor:
-        """W h_s."""
+        """Return W h_s."""
         keys: Tensor = self.key(memory_BSH)
         return keys
 
@@ -69,12 +69,12 @@ class GeneralAttention(DotAttention):
 class AdditiveAttention(GlobalAttention):
     """score(h_t, h_s) = v . tanh(W h_t + U h_s) (Bahdanau et al. 2015, appendix A.1.2).
 
-    The sums of all pairs are B x T x S x H numbers. They are made for a few target positions at a time, which on a CPU
-    is twice as fast as all at once since they stay in the cache; and where they would be more than `recompute_above`,
-    they are made once more in the backward pass and not kept.
+    The sums of all pairs are B x T x S x H numbers. They are computed for a few target positions at a time, which on a
+    CPU is twice as fast as all at once, because they stay in the cache. If there are more than `recompute_above`, they
+    are recomputed in the backward pass instead of stored.
     """
 
-    chunk = 1 << 20  # numbers that are made at a time
+    chunk = 1 << 20  # numbers computed at a time
     recompute_above = 1 << 25
 
     def __init__(self, width: int) -> None:
@@ -86,7 +86,7 @@ class AdditiveAttention(GlobalAttention):
             nn.init.xavier_uniform_(layer.weight)
 
     def keys(self, memory_BSH: Tensor) -> Tensor:
-        """U h_s."""
+        """Return U h_s."""
         keys: Tensor = self.key(memory_BSH)
         return keys
 
@@ -96,7 +96,7 @@ class AdditiveAttention(GlobalAttention):
         vector_H = self.vector.to(projected_BTH.dtype)
         batch, source, width = key_BSH.shape
         positions = max(1, self.chunk // key_BSH.numel())
-        # A target that comes a position at a time will be about as long as its source.
+        # A target that is read one position at a time is assumed to be as long as its source.
         numbers = batch * max(source, query_BTH.shape[1]) * source * width
         if numbers > self.recompute_above:
             scores: Tensor = _LongScores.apply(projected_BTH, key_BSH, vector_H, positions)  # type: ignore[no-untyped-call]
@@ -106,7 +106,7 @@ class AdditiveAttention(GlobalAttention):
 
 
 class _LongScores(torch.autograd.Function):
-    """Additive scores, made `positions` at a time and made again in the backward pass."""
+    """Additive scores, computed `positions` at a time and recomputed in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, query_BTH: Tensor, key_BSH: Tensor, vector_H: Tensor, positions: int) -> Tensor:
@@ -127,7 +127,7 @@ class _LongScores(torch.autograd.Function):
         for query, gradient, out in zip(*parts, strict=True):
             tanh = _tanh_of_sums(query, key_BSH)
             for_vector += torch.mv(tanh.flatten(0, 2).T, gradient.flatten())
-            sums = tanh.square_().neg_().add_(1).mul_(gradient.unsqueeze(3))  # their gradient, but for the vector
+            sums = tanh.square_().neg_().add_(1).mul_(gradient.unsqueeze(3))  # gradient, not yet times the vector
             torch.sum(sums, dim=2, out=out)
             for_key += sums.sum(dim=1)
         dtype = key_BSH.dtype
@@ -138,15 +138,15 @@ _room = threading.local()
 
 
 def _tanh_of_sums(query_BTH: Tensor, key_BSH: Tensor) -> Tensor:
-    """tanh(query + key) of all pairs, (B, T, S, H), in memory that the next call of this thread overwrites.
+    """Return tanh(query + key) of all pairs, (B, T, S, H), in a buffer that the next call in this thread overwrites.
 
-    Were it taken anew each time, the allocators of most C libraries would not find the place again between the small
-    tensors that stay, and thousands of positions would take thousands of times the memory of one.
+    Allocating it anew each time would fragment the heap: most C allocators could not reuse the space between small
+    tensors that stay alive, and thousands of positions would take thousands of times the memory of one.
     """
     numbers = query_BTH.shape[1] * key_BSH.numel()
     held: Tensor | None = getattr(_room, "held", None)
     if held is None or held.numel() < numbers or held.dtype != key_BSH.dtype or held.device != key_BSH.device:
-        with torch.inference_mode(False):  # what is made in inference mode is of no use outside it
+        with torch.inference_mode(False):  # an inference tensor could not be used in training later
             held = _room.held = torch.empty(numbers, dtype=key_BSH.dtype, device=key_BSH.device)
     batch, source, width = key_BSH.shape
     out = held[:numbers].view(batch, query_BTH.shape[1], source, width)
@@ -154,7 +154,7 @@ def _tanh_of_sums(query_BTH: Tensor, key_BSH: Tensor) -> Tensor:
 
 
 def build_global_attention(score: Score, width: int) -> GlobalAttention:
-    """The attention that scores by this name, for states of this width."""
+    """Return the attention with the named score, for states of the given width."""
     match score:
         case "additive":
             return AdditiveAttention(width)

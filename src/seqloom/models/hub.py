@@ -1,7 +1,7 @@
-"""The Hugging Face hub as a folder: the files of a model at one commit, fetched once and checked against their hashes.
+"""Download the files of a model from the Hugging Face hub at one commit, and verify their hashes.
 
-Whole files stay in a cache, so that an interrupted download goes on with the file that it was at; a commit whose files
-are all there is never asked for again. Of a repository only data is taken: descriptions, weights, vocabularies.
+Complete files are kept in a cache, so an interrupted download continues with the file it had reached, and a commit
+whose files are all cached needs no connection. Only data is downloaded: configurations, weights and vocabularies.
 """
 
 import hashlib
@@ -16,29 +16,29 @@ from seqloom.huggingface import library
 from seqloom.progress import Listener, Progress
 
 _BLOCK = 1 << 20
-_PATIENCE = 20.0  # seconds for a connection or an answer
+_PATIENCE = 20.0  # seconds to connect or to receive a response
 
 
 def fetch_snapshot(
     repository: str, commit: str, cache: Path, choose: Callable[[Iterable[str]], list[str]], listen: Listener
 ) -> Path:
-    """Return the folder of the chosen files of a commit; `choose` is given the names that there are.
+    """Return a folder with the files of a commit that `choose` selects from the names in the repository.
 
-    The hub is the one of HF_ENDPOINT, if that is set. A private repository needs a token in HF_TOKEN, which is sent to
-    the hub and kept nowhere.
+    HF_ENDPOINT overrides the address of the hub. A private repository needs a token in HF_TOKEN, which is sent to the
+    hub and not stored.
 
     Raises:
-        OfflineError: the hub cannot be reached, or not just now.
-        SourceError: there is no such repository or commit, or the token may not read it.
-        HashError: a file is not what the hub says of it.
-        ModelError: the library huggingface_hub is not installed.
+        OfflineError: the hub cannot be reached, or is temporarily unavailable.
+        SourceError: the repository or commit does not exist, or the token may not read it.
+        HashError: a downloaded file does not have the hash that the hub lists.
+        ModelError: the package huggingface_hub is not installed.
     """
     done = cache / f"{repository.replace('/', '--')}-{commit}.json"
     if (folder := _fetched(done, choose)) is not None:
         return folder
     hub = library("huggingface_hub")
     endpoint = os.environ.get("HF_ENDPOINT", hub.constants.ENDPOINT).rstrip("/")
-    token = os.environ.get("HF_TOKEN") or False  # False: not one that lies in the home folder either
+    token = os.environ.get("HF_TOKEN") or False  # False: do not use a token from the home folder either
     try:
         files = {file.name: file for file in _listed(hub, endpoint, token, repository, commit)}
         chosen = [files[name] for name in choose(files)]
@@ -63,12 +63,12 @@ def fetch_snapshot(
 
 
 def _fetched(done: Path, choose: Callable[[Iterable[str]], list[str]]) -> Path | None:
-    """The folder of an earlier fetch if it has every file that `choose` wants now, else None."""
+    """Return the folder of an earlier fetch if it has every file that `choose` selects, else None."""
     try:
         record = json.loads(done.read_text(encoding="utf-8"))
         folder = done.parent / record["folder"]  # relative, so that the cache may be moved
         wanted = choose(record["names"])
-    except (OSError, ValueError, KeyError):  # also of an older version of seqloom, which wrote no names
+    except (OSError, ValueError, KeyError):  # KeyError: older versions of seqloom did not record the names
         return None
     return folder if all((folder / name).is_file() for name in wanted) else None
 
@@ -76,12 +76,12 @@ def _fetched(done: Path, choose: Callable[[Iterable[str]], list[str]]) -> Path |
 class _File(NamedTuple):
     name: str
     size: int
-    algorithm: Literal["sha256", "git"]  # a large file has the one hash, a small one the other
+    algorithm: Literal["sha256", "git"]  # sha256 for a large file (LFS), the Git blob hash for a small one
     digest: str
 
 
 def _listed(hub: Any, endpoint: str, token: str | bool, repository: str, commit: str) -> Iterator[_File]:
-    """The files at the top of a repository. Unlike the library's own listing this one does not wait for a dead hub."""
+    """Yield the top-level files of a repository. Unlike the library's own listing, requests have a timeout."""
     url: str | None = f"{endpoint}/api/models/{repository}/tree/{commit}"
     headers = hub.utils.build_hf_headers(token=token)
     while url:
@@ -102,19 +102,19 @@ def _check(repository: str, file: _File, path: Path) -> None:
         while block := content.read(_BLOCK):
             digest.update(block)
     if digest.hexdigest() != file.digest:
-        path.resolve().unlink(missing_ok=True)  # in the cache lies a link
+        path.resolve().unlink(missing_ok=True)  # the file in the cache is a symbolic link
         path.unlink(missing_ok=True)
         raise HashError(
-            f"{repository}: {file.name} arrived damaged: its hash is not {file.digest}; run again to fetch it"
+            f"{repository}: {file.name} is damaged: its hash is not {file.digest}; run again to download it"
         )
 
 
 class _Report:
-    """Tells the bytes of all files as one task."""
+    """Reports the bytes of all files as the progress of one task."""
 
     def __init__(self, repository: str, total: int, listen: Listener) -> None:
         self._task, self._total, self._listen = f"download {repository}", total, listen
-        self._whole = self._part = 0  # bytes of the files that are there, and of the one that is coming
+        self._whole = self._part = 0  # bytes of the complete files, and of the current one
 
     def tell(self, more: float | None) -> None:
         self._part += int(more or 0)
@@ -125,7 +125,7 @@ class _Report:
         self.tell(0)
 
     def bar(self, *_: Any, **__: Any) -> "_Bar":
-        """What the library takes for the class of a progress bar."""
+        """Stand in for the class of the library's progress bar."""
         self._part = 0
         return _Bar(self)
 
@@ -145,24 +145,24 @@ class _Bar:
 
 
 def _as_ours(error: Exception, repository: str, commit: str) -> Exception:
-    """What a person can do about an error of the library; any other is returned as it is."""
+    """Return an error of the library as one of ours that says what to do; return any other unchanged."""
     errors = library("huggingface_hub").errors
     if isinstance(error, errors.RevisionNotFoundError):
-        return SourceError(f"{repository}: the hub has no commit {commit} of it; see model.pretrained.revision")
+        return SourceError(f"{repository}: the hub has no commit {commit}; check model.pretrained.revision")
     if isinstance(error, errors.GatedRepoError | errors.RepositoryNotFoundError):
         return SourceError(
-            f"{repository}: the hub has no such model, or does not show it; check the name in model.pretrained.source, "
-            "or put a token that may read it into HF_TOKEN"
+            f"{repository}: the hub has no such model, or it is private; check the name in model.pretrained.source, or "
+            "set HF_TOKEN to a token that may read it"
         )
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status is not None and status < 500 and status != 429:
-        return SourceError(f"{repository}: the hub answers with status {status}")
+        return SourceError(f"{repository}: the hub returned status {status}")
     if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
-        return error  # of this machine: no space, no permission
+        return error  # a local error, such as a full disk or a missing permission
     if status is None and not isinstance(error, OSError) and "httpx" not in type(error).__module__:
         return error
     return OfflineError(
-        f"{repository}: the hub cannot be reached ({f'status {status}' if status else type(error).__name__}); connect, "
-        f"or put the model's folder below data/local and name it: model.pretrained.source: "
-        f"data/local/{repository.rpartition('/')[2]}, with revision: null"
+        f"{repository}: the hub cannot be reached ({f'status {status}' if status else type(error).__name__}); check "
+        f"the connection, or put the model's folder below data/local and set model.pretrained.source to "
+        f"data/local/{repository.rpartition('/')[2]} and revision to null"
     )

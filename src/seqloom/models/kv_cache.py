@@ -1,10 +1,10 @@
-"""What the hypotheses of a source share while they are searched: its memory, and most of the targets they have read.
+"""The key-value cache of a Transformer decoder, shared by the hypotheses of a source.
 
-Copying keys and values from row to row whenever a beam is reordered costs as much as reading them. So nothing is
-copied: all tokens that hypotheses of a source have read stand side by side, once, and each hypothesis knows which of
-them are its visible. Attention looks at all and is told by a mask, with the hypotheses of a source as its positions.
+Copying keys and values whenever a beam is reordered costs as much as reading them. Instead, the cache holds every token
+that any hypothesis of a source has read once, and a mask says which tokens belong to which hypothesis. Attention treats
+the hypotheses of a source as query positions under this mask.
 
-Shapes: A sources, K hypotheses of each, L tokens that those of a source have read, N heads, H width of a head.
+Shapes: A sources, K hypotheses of each, L cached tokens of a source, N heads, H width of a head.
 """
 
 from dataclasses import dataclass, replace
@@ -16,13 +16,13 @@ from torch import Tensor
 KeysValues = tuple[Tensor, Tensor]
 """(B, N, S, H) each."""
 
-_DEAD = 0.5  # the share of tokens that no hypothesis needs from which it pays to leave them behind
+_DEAD = 0.5  # the share of unused tokens above which compacting the cache pays off
 
 
 def chosen_sources(rows: Tensor, sources: int, beams: int) -> Tensor | None:
-    """Which source each line of `rows` (n,) or (A, K) reads, (A,) int64, of `sources` that have `beams` rows each.
+    """Return the source that each line of `rows`, (n,) or (A, K), belongs to, (A,) int64; None if none moves.
 
-    None where every source stays where it is.
+    There are `sources` sources with `beams` rows each.
     """
     first = rows.view(len(rows), -1)[:, 0]
     chosen = first if beams == 1 else first // beams
@@ -32,26 +32,26 @@ def chosen_sources(rows: Tensor, sources: int, beams: int) -> Tensor | None:
 
 @dataclass(frozen=True)
 class KeyValueCache:
-    """The keys and values of the target tokens read so far, per decoder layer, and whose they are."""
+    """The keys and values of the target tokens read so far, per decoder layer, and which hypotheses they belong to."""
 
     layers: tuple[KeysValues, ...]  # (A, N, L, H) each
     visible: Tensor  # (A, K, L) bool
 
     @classmethod
     def empty(cls, like: tuple[KeysValues, ...]) -> Self:
-        """Nothing has been read yet, and each source has one hypothesis; `like` are its layers of another length."""
+        """Return an empty cache with one hypothesis per source; `like` has its layers, of any length."""
         key, _ = like[0]
         layers = tuple((k[:, :, :0], v[:, :, :0]) for k, v in like)
         return cls(layers, torch.empty(len(key), 1, 0, dtype=torch.bool, device=key.device))
 
     def visible_with_newest(self) -> Tensor:
-        """(A, K, L + K): whose the tokens are once each hypothesis has read one more, which follow in their order."""
+        """Return the mask (A, K, L + K) after each hypothesis has read one more token; those are the last K."""
         sources, beams, _ = self.visible.shape
         newest = torch.eye(beams, dtype=torch.bool, device=self.visible.device).expand(sources, -1, -1)
         return torch.cat((self.visible, newest), dim=2)
 
     def select(self, rows: Tensor, sources: Tensor | None) -> Self:
-        """Keep the hypotheses `rows` (A, K), which are of `sources` (A,), see `chosen_sources`."""
+        """Keep the hypotheses `rows` (A, K) of `sources` (A,), which come from `chosen_sources`."""
         visible = self.visible.flatten(0, 1).index_select(0, rows.flatten()).view(*rows.shape, -1)
         needed = visible.any(dim=1)  # (A, L)
         length = needed.shape[1]

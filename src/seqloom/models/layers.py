@@ -1,4 +1,4 @@
-"""The layers of a Transformer, put together from parts: a class for each choice, and no choice within a forward.
+"""The layers of a Transformer. Each option is a class of its own, so that no `forward` has branches for options.
 
 Shapes: B batch, S source tokens, T target tokens, D model width, N heads, H width of a head; in a search A
 sources, K hypotheses of each.
@@ -16,13 +16,13 @@ from seqloom.models.kv_cache import KeysValues
 from seqloom.models.positions import Rotation
 from seqloom.models.settings import TransformerArchitecture
 
-_EPSILON = 1e-5  # keeps a norm from dividing by zero; the default of nn.LayerNorm
+_EPSILON = 1e-5  # avoids division by zero in a norm; the default of nn.LayerNorm
 
 
 class Residual(nn.Module, ABC):
-    """What is around a sub-layer: the way past it, its norm, dropout of what it gives.
+    """The residual connection, norm and dropout around a sub-layer.
 
-    Entering and leaving are apart, so that a sub-layer may give more than its output.
+    `enter` and `leave` are separate methods so that a sub-layer can return more than its output.
     """
 
     def __init__(self, norm: nn.Module, dropout: float) -> None:
@@ -32,15 +32,15 @@ class Residual(nn.Module, ABC):
 
     @abstractmethod
     def enter(self, x: Tensor) -> Tensor:
-        """What the sub-layer reads."""
+        """Return the input of the sub-layer."""
 
     @abstractmethod
     def leave(self, x: Tensor, output: Tensor) -> Tensor:
-        """`x` with what the sub-layer gave."""
+        """Return `x` combined with the sub-layer's output."""
 
 
 class PreNorm(Residual):
-    """x + f(norm(x)) (Xiong et al. 2020, figure 1b): trains without the fragile warm-up of the original."""
+    """x + f(norm(x)) (Xiong et al. 2020, figure 1b), which is less sensitive to the warm-up than the original."""
 
     def enter(self, x: Tensor) -> Tensor:
         """See `Residual.enter`."""
@@ -67,19 +67,19 @@ class PostNorm(Residual):
 
 
 def build_norm(a: TransformerArchitecture) -> nn.Module:
-    """LayerNorm (Ba et al. 2016), or RMSNorm, which does not centre (Zhang and Sennrich 2019, equation 4)."""
+    """Return a LayerNorm (Ba et al. 2016) or RMSNorm, which does not centre (Zhang and Sennrich 2019, equation 4)."""
     if a.norm == "layer_norm":
         return nn.LayerNorm(a.width, eps=_EPSILON)
     return nn.RMSNorm(a.width, eps=_EPSILON)
 
 
 def build_residual(a: TransformerArchitecture) -> Residual:
-    """The residual connection that `norm_order` names."""
+    """Return the residual connection that `norm_order` selects."""
     return (PreNorm if a.norm_order == "pre" else PostNorm)(build_norm(a), a.dropout)
 
 
 def build_final_norm(a: TransformerArchitecture) -> nn.Module:
-    """What follows a whole stack: a norm, unless each layer has normalised its sum already."""
+    """Return what follows the whole stack: a norm, or the identity if each layer already normalises its sum."""
     return build_norm(a) if a.norm_order == "pre" else nn.Identity()
 
 
@@ -97,8 +97,8 @@ class FeedForward(nn.Sequential):
 class GatedFeedForward(nn.Module):
     """SwiGLU: (swish(x W) * x V) W2, without biases (Shazeer 2020, equation 6).
 
-    `inner` is the width between the layers as it was given. The paper makes it 2/3 of what it is with one matrix in
-    place of W and V, so that both have as many weights; whoever wants that gives 2/3.
+    `inner` is the width between the layers. The paper takes 2/3 of the width of a layer without the gate, so that both
+    have the same number of weights; here the caller has to do that.
     """
 
     def __init__(self, width: int, inner: int, dropout: float) -> None:
@@ -110,14 +110,14 @@ class GatedFeedForward(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """(B, T, D) to (B, T, D)."""
+        """Map (B, T, D) to (B, T, D)."""
         gate, value = self.gate_value(x_BTD).chunk(2, dim=-1)
         out: Tensor = self.output(self.dropout(F.silu(gate) * value))
         return out
 
 
 def build_feed_forward(a: TransformerArchitecture) -> nn.Module:
-    """The feed-forward sub-layer that `activation` names."""
+    """Return the feed-forward sub-layer that `activation` selects."""
     match a.activation:
         case "relu":
             return FeedForward(a.width, a.feed_forward, nn.Identity(), ReluDropout(a.dropout))
@@ -138,7 +138,7 @@ class EncoderLayer(nn.Module):
         self.feed_forward = build_feed_forward(a)
 
     def forward(self, x_BSD: Tensor, mask: Tensor | None, rotation: Rotation) -> Tensor:
-        """(B, S, D) to (B, S, D)."""
+        """Map (B, S, D) to (B, S, D)."""
         inner = self.attention_residual.enter(x_BSD)
         seen = self.attention(inner, *self.attention.keys_values(inner, rotation), mask=mask, rotation=rotation)
         x_BSD = self.attention_residual.leave(x_BSD, seen)
@@ -159,7 +159,7 @@ class DecoderLayer(nn.Module):
         self.feed_forward = build_feed_forward(a)
 
     def forward(self, x_BTD: Tensor, memory_BSD: Tensor, mask: Tensor | None, rotation: Rotation) -> Tensor:
-        """(B, T, D) to (B, T, D): a whole target, each position of which sees those up to its own."""
+        """Map a whole target (B, T, D) to (B, T, D); each position attends to those up to its own."""
         x_BTD, _ = self._look_back(x_BTD, rotation)
         return self._look_across(x_BTD, self.cross_attention.keys_values(memory_BSD), mask)
 
@@ -181,7 +181,7 @@ class DecoderLayer(nn.Module):
         return self._look_across(x_AKD, memory, mask), seen
 
     def cross_weights(self, x_BTD: Tensor, memory_BSD: Tensor, mask: Tensor | None, rotation: Rotation) -> Tensor:
-        """How much each target position looks at each source position in `forward`, (B, N, T, S) fp32."""
+        """Return the attention weights (B, N, T, S), fp32, from target to source positions in `forward`."""
         x_BTD, _ = self._look_back(x_BTD, rotation)
         key_BNSH, _ = self.cross_attention.keys_values(memory_BSD)
         return self.cross_attention.weights(self.cross_residual.enter(x_BTD), key_BNSH, mask)
@@ -197,7 +197,7 @@ class DecoderLayer(nn.Module):
         return self.self_residual.leave(x_BTD, attended), (key, value)
 
     def _look_across(self, x_BTD: Tensor, memory: KeysValues, mask: Tensor | None) -> Tensor:
-        """Attention over the source, and the feed-forward sub-layer."""
+        """Apply attention over the source and the feed-forward sub-layer."""
         inner = self.cross_residual.enter(x_BTD)
         x_BTD = self.cross_residual.leave(x_BTD, self.cross_attention(inner, *memory, mask=mask))
         inner = self.feed_forward_residual.enter(x_BTD)

@@ -1,7 +1,6 @@
 """The encoder-decoder without attention: "Sequence to Sequence Learning with Neural Networks" (Sutskever et al. 2014).
 
-The encoder reads the source into a fixed number of numbers, the last state of each layer, and the decoder starts from
-them. It knows no training and no search.
+The encoder reduces the source to a vector of fixed size, the last state of each layer, from which the decoder starts.
 
 Shapes: B batch, S source, T target, H hidden width, R rows (hypotheses).
 """
@@ -29,7 +28,7 @@ class LstmState(State):
 
 
 class Lstm(Recurrent):
-    """Encoder and decoder of LSTM or GRU layers; the last state of each encoder layer starts its twin in the decoder.
+    """Encoder and decoder of LSTM or GRU layers. Each encoder layer initialises the corresponding decoder layer.
 
     With `reverse_source` each source is read from its last token to its first (Sutskever et al. 2014, section 3.3).
     """

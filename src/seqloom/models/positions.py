@@ -1,7 +1,7 @@
-"""Where a token stands: the three ways in which a Transformer is told. Attention alone is blind to order.
+"""Positional encodings of the Transformer: sinusoidal, learned and rotary.
 
-A position is either added to the embedding of a token or rotated into the queries and keys of the self-attentions; each
-class here does one of the two and leaves the other alone. None has a limit of length.
+Sinusoidal and learned positions are added to the embeddings; rotary ones rotate the queries and keys of self-attention.
+None limits the length.
 
 Shapes: B batch, T tokens, D model width, N heads, H width of a head, P = H / 2 pairs.
 """
@@ -15,43 +15,43 @@ import torch
 from torch import Tensor, nn
 
 Rotation = Callable[[Tensor], Tensor]
-"""What happens to queries and keys, (B, N, T, H) to (B, N, T, H)."""
+"""Maps queries or keys (B, N, T, H) to (B, N, T, H)."""
 
 TABLE_ROWS = 1024  # of learned positions; the usual size (Gehring et al. 2017 and fairseq)
 
 
 def no_rotation(x_BNTH: Tensor) -> Tensor:
-    """Queries or keys as they are."""
+    """Return queries or keys unchanged."""
     return x_BNTH
 
 
 def _angles(first: int, count: int, width: int, device: torch.device) -> Tensor:
-    """(count, width / 2) fp32: position p turns pair i by p / 10,000 ** (2i / width)."""
+    """Return angles (count, width / 2), fp32: position p rotates pair i by p / 10,000 ** (2i / width)."""
     position = torch.arange(first, first + count, dtype=torch.float32, device=device).unsqueeze(1)
     step = torch.arange(0, width, 2, dtype=torch.float32, device=device)
     return position * torch.exp(step * (-math.log(10_000.0) / width))
 
 
 def sinusoidal_positions(first: int, count: int, width: int, like: Tensor) -> Tensor:
-    """Positions `first .. first + count - 1` as (count, D) (Vaswani et al. 2017, section 3.5), for any length."""
+    """Return the encodings (count, D) of positions from `first` on (Vaswani et al. 2017, section 3.5)."""
     angle = _angles(first, count, width, like.device)
     return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1).to(like.dtype)
 
 
 class Positions(nn.Module):
-    """The positions of one side, from `first` on. This one tells nothing; each kind changes one of the two methods."""
+    """The positional encoding of one side. Each subclass overrides one of the two methods; this one has no effect."""
 
     def add(self, x_BTD: Tensor, first: int) -> Tensor:
-        """Embeddings (B, T, D) that know where they stand."""
+        """Return embeddings (B, T, D) with positions from `first` on added."""
         return x_BTD
 
     def rotation(self, first: int, count: int, device: torch.device) -> Rotation:
-        """What makes the queries and keys of `count` positions know where they stand: made once, for all layers."""
+        """Return the rotation of the queries and keys at `count` positions from `first` on; all layers share it."""
         return no_rotation
 
 
 class SinusoidalPositions(Positions):
-    """Fixed waves, added (Vaswani et al. 2017, section 3.5)."""
+    """Fixed sines and cosines, added to the embeddings (Vaswani et al. 2017, section 3.5)."""
 
     def add(self, x_BTD: Tensor, first: int) -> Tensor:
         """See `Positions.add`."""
@@ -59,10 +59,10 @@ class SinusoidalPositions(Positions):
 
 
 class LearnedPositions(Positions):
-    """A table of vectors, added (Gehring et al. 2017, section 3.1; drawn as in section 3.5).
+    """A table of learned vectors, added to the embeddings (Gehring et al. 2017, sections 3.1 and 3.5).
 
-    The table has `TABLE_ROWS` rows, and every later position takes the last of them: beyond it the network goes on to
-    see which tokens there are, and no longer in which order they stand.
+    The table has `TABLE_ROWS` rows, and every later position uses the last one: beyond it, the network sees the tokens
+    but not their order.
     """
 
     def __init__(self, width: int) -> None:
@@ -80,8 +80,8 @@ class LearnedPositions(Positions):
 class RotaryPositions(Positions):
     """Queries and keys rotated by an angle that grows with the position (Su et al. 2021, section 3.2).
 
-    Their product then depends on how far apart the two stand, and on nothing else of where they stand. That means
-    nothing between a source and a target, so attention across the two turns neither.
+    Their product then depends on positions only through their distance. A distance between a source and a target
+    position is meaningless, so cross-attention uses no rotation.
     """
 
     def __init__(self, head_width: int) -> None:
@@ -102,7 +102,7 @@ def _rotate(x_BNTH: Tensor, cosine_TP: Tensor, sine_TP: Tensor) -> Tensor:
 
 
 def build_positions(kind: Literal["sinusoidal", "learned", "rotary"], width: int, heads: int) -> Positions:
-    """Positions by their name, for a network of this width."""
+    """Return the named kind of positions, for a network of the given width."""
     match kind:
         case "sinusoidal":
             return SinusoidalPositions()

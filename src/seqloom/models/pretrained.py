@@ -1,9 +1,8 @@
-"""A Hugging Face encoder-decoder (Marian, T5, BART, mBART, ...) behind the contract of this room.
+"""A Hugging Face encoder-decoder (Marian, T5, BART, mBART, ...) wrapped as a `Seq2Seq`.
 
-The network is theirs, and so is every name in it; here is what the engine and the search ask for: hidden vectors before
-the output layer, a step with a cache, attention. What theirs does between the decoder and the logits differs from one
-architecture to the next (T5 scales, Marian adds a bias), so each one is compared with its own logits when it is loaded,
-and is either right or refused. It knows no text and no hub: weights come from a folder.
+The network and all its names are Hugging Face's; this module adds hidden vectors before the output layer, a step with a
+cache, and attention. What happens between the decoder and the logits differs between architectures (T5 scales, Marian
+adds a bias). So each network is compared with its own logits when it is loaded, and rejected if they differ.
 
 Shapes: B batch, S source, T target, D width, N heads, H width of a head, V vocabulary, R rows (hypotheses), P target
 tokens read so far.
@@ -21,18 +20,18 @@ from seqloom.models.attention import source_mask
 from seqloom.models.seq2seq import Seq2Seq, State
 from seqloom.models.settings import Side
 
-_TOLERANCE = 1e-4  # of the logits, as a share of the largest
+_TOLERANCE = 1e-4  # of the logits, relative to the largest
 
 Layers = tuple[tuple[Tensor, Tensor], ...]
 
 
 @dataclass(frozen=True)
 class PretrainedState(State):
-    """Encoder memory, and keys and values per decoder layer, which come with the first token that is read."""
+    """Encoder memory, and the keys and values per decoder layer, which are empty until the first token is read."""
 
     memory: Tensor  # (R, S, D)
-    mask: Tensor | None  # (R, S), 1 where a source token stands
-    origin: Tensor  # (R,) which source each row reads, int64
+    mask: Tensor | None  # (R, S), 1 at source tokens
+    origin: Tensor  # (R,) int64, the source of each row
     source: Layers = ()  # (R, N, S, H)
     target: Layers = ()  # (R, N, P, H)
     length: int = 0
@@ -42,7 +41,7 @@ class PretrainedState(State):
         rows = rows.flatten()
         origin = self.origin.index_select(0, rows)
         target = _pick(self.target, rows)
-        # A beam that only changes places among the hypotheses of its source reads the same memory as before.
+        # If hypotheses only moved within their source, the memory stays as it is.
         if origin.shape == self.origin.shape and torch.equal(origin, self.origin):
             return replace(self, target=target)
         return replace(
@@ -60,13 +59,13 @@ def _pick(layers: Layers, rows: Tensor) -> Layers:
 
 
 class Pretrained(Seq2Seq):
-    """A network of `AutoModelForSeq2SeqLM`; `files` are the descriptions of it, by name, that it was made from.
+    """A network of `AutoModelForSeq2SeqLM`; `files` maps the names of its configuration files to their content.
 
-    `max_source_length` and `max_target_length` (BOS or EOS included) are the tokens that its table of positions ends
-    at, or None where positions have no end.
+    `max_source_length` and `max_target_length` (including BOS or EOS) are the sizes of its tables of positions, or None
+    if its positions have no limit.
 
     Raises:
-        ModelError: what the network does is not understood here.
+        ModelError: the architecture is not supported.
     """
 
     def __init__(self, network: Any, files: dict[str, bytes]) -> None:
@@ -74,10 +73,10 @@ class Pretrained(Seq2Seq):
         self.network = network
         self.files = files
         self._name = type(network).__name__
-        # `generate` takes what it is not told from here, and some are told to end at the greatest length for nothing.
+        # `generate` takes defaults from here; some models force EOS at the maximal length without counting its cost.
         network.generation_config = library("transformers").GenerationConfig()
-        # A buffer that is stored (the bias of the logits) becomes a parameter that is not trained, so that whatever
-        # keeps or loads weights finds it among them.
+        # A stored buffer (the bias of the logits) becomes a parameter without gradient, so that it is saved and loaded
+        # with the weights.
         for name in [name for name, _ in network.named_buffers() if name in network.state_dict()]:
             owner, _, last = name.rpartition(".")
             module = network.get_submodule(owner)
@@ -92,26 +91,26 @@ class Pretrained(Seq2Seq):
             self.source_embedding = target if source.weight is target.weight else source
             self.source_vocab_size, self.target_vocab_size = len(source.weight), len(self._output.weight)
         except (AttributeError, NotImplementedError, TypeError) as error:
-            raise self._refusal("it has not the parts of an encoder-decoder over ids") from error
+            raise self._refusal("it is not an encoder-decoder over token ids") from error
         config = network.config
         self._scale = config.d_model**-0.5 if getattr(config, "scale_decoder_outputs", False) else 1.0
         self.max_source_length, self.max_target_length = _positions(self._encoder), _positions(self._decoder)
 
     @property
     def blocks(self) -> list[nn.Module]:
-        """See `Seq2Seq.blocks`: the elements of the lists that encoder and decoder hold."""
+        """See `Seq2Seq.blocks`: the elements of the module lists of encoder and decoder."""
         lists = [child for side in (self._encoder, self._decoder) for child in side.children()]
         return [block for each in lists if isinstance(each, nn.ModuleList) for block in each]
 
     @property
     def output_weight(self) -> Tensor:
-        """(V, D)."""
+        """See `Seq2Seq.output_weight`."""
         weight: Tensor = self._output.weight
         return weight
 
     @property
     def output_bias(self) -> Tensor | None:
-        """(V,), or None; a network adds one in its output layer or after it."""
+        """See `Seq2Seq.output_bias`; some networks add it in the output layer, others after it."""
         bias: Tensor | None = getattr(self._output, "bias", None)
         after: Tensor | None = getattr(self.network, "final_logits_bias", None)
         return bias if after is None else after.squeeze(0)
@@ -131,29 +130,29 @@ class Pretrained(Seq2Seq):
         """See `Seq2Seq.step`."""
         assert isinstance(state, PretrainedState)
         self.fit("target", state.length + 1)
-        # Their cache is changed by reading a token. This one is made for the step; the tensors in it are only read.
+        # Reading a token changes the cache object, so each step gets a new one; its tensors are never modified.
         cache = library("transformers").EncoderDecoderCache(_cache(state.target), _cache(state.source))
-        told = self._decode(token.unsqueeze(1), state.memory, state.mask, cache=cache, use_cache=True)
+        output = self._decode(token.unsqueeze(1), state.memory, state.mask, cache=cache, use_cache=True)
         after = replace(
             state,
             source=_layers(cache.cross_attention_cache),
             target=_layers(cache.self_attention_cache),
             length=state.length + 1,
         )
-        return self.log_probabilities(self._hidden(told).squeeze(1)), after
+        return self.log_probabilities(self._hidden(output).squeeze(1)), after
 
     @torch.no_grad()
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
         """See `Seq2Seq.attention`: the mean over the heads of the decoder's last layer."""
         self.fit("target", target.shape[1])
         before = self.network.config._attn_implementation
-        self.network.set_attn_implementation("eager")  # the other ways never hold the weights
+        self.network.set_attn_implementation("eager")  # the others do not return weights
         try:
             memory, mask = self._encode(source, source_lengths)
-            told = self._decode(target, memory, mask, use_cache=False, output_attentions=True)
+            output = self._decode(target, memory, mask, use_cache=False, output_attentions=True)
         finally:
             self.network.set_attn_implementation(before)
-        weights: Tensor = told.cross_attentions[-1].mean(dim=1)
+        weights: Tensor = output.cross_attentions[-1].mean(dim=1)
         return weights
 
     @torch.no_grad()
@@ -161,7 +160,7 @@ class Pretrained(Seq2Seq):
         """Compare hidden vectors, bias and cached steps with the network's own logits on a few ids.
 
         Raises:
-            ModelError: they differ, so that this architecture cannot be trained or searched here.
+            ModelError: they differ, so this architecture is not supported.
         """
         training, device = self.training, self.output_weight.device
         self.eval()
@@ -170,8 +169,8 @@ class Pretrained(Seq2Seq):
         lengths = torch.tensor([4, 2], device=device)
         try:
             _, mask = self._encode(source, lengths)
-            told = self.network(input_ids=source, attention_mask=mask, decoder_input_ids=target, use_cache=False)
-            theirs = told.logits.float()
+            output = self.network(input_ids=source, attention_mask=mask, decoder_input_ids=target, use_cache=False)
+            theirs = output.logits.float()
             hidden = self(source, lengths, target)
             ours = nn.functional.linear(hidden, self.output_weight, self.output_bias).float()
             state, stepped = self.start(source, lengths), []
@@ -179,21 +178,21 @@ class Pretrained(Seq2Seq):
                 log_probabilities, state = self.step(token, state)
                 stepped.append(log_probabilities)
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise self._refusal(f"its decoder cannot be run apart: {error}") from error
+            raise self._refusal(f"its decoder cannot be run separately: {error}") from error
         finally:
             self.train(training)
         bound = _TOLERANCE * max(1.0, float(theirs.abs().max()))
         if theirs.shape != ours.shape or not float((theirs - ours).abs().max()) <= bound:
             raise self._refusal("its logits are not its output layer applied to its decoder's output")
         if not float((theirs.log_softmax(-1) - torch.stack(stepped, 1)).abs().max()) <= bound:
-            raise self._refusal("reading a target token by token gives other numbers than reading it at once")
+            raise self._refusal("reading a target token by token gives other results than reading it at once")
 
     def fit(self, side: Side, length: int) -> None:
-        """Raise `ModelError` where a side of so many tokens, BOS or EOS included, has more of them than positions."""
+        """Raise `ModelError` if `length` tokens, including BOS or EOS, exceed the positions of a side."""
         most = self.max_source_length if side == "source" else self.max_target_length
         if most is not None and length > most:
             raise ModelError(
-                f"a {side} of {length} tokens is too long for {self._name}, whose positions end at {most}; lower "
+                f"a {side} of {length} tokens is too long for {self._name}, which has {most} positions; lower "
                 f"tokenizer.max_length{' or search.max_length_ratio' if side == 'target' else ''}"
             )
 
@@ -207,8 +206,8 @@ class Pretrained(Seq2Seq):
     def _decode(self, target: Tensor, memory: Tensor, mask: Tensor | None, **how: Any) -> Any:
         return self._decoder(input_ids=target, encoder_hidden_states=memory, encoder_attention_mask=mask, **how)
 
-    def _hidden(self, told: Any) -> Tensor:
-        hidden: Tensor = told.last_hidden_state
+    def _hidden(self, output: Any) -> Tensor:
+        hidden: Tensor = output.last_hidden_state
         return hidden if self._scale == 1.0 else hidden * self._scale
 
     def _refusal(self, why: str) -> ModelError:
@@ -216,15 +215,15 @@ class Pretrained(Seq2Seq):
 
 
 def _positions(module: nn.Module) -> int | None:
-    """How many positions the table of an encoder or decoder has; None where it has no table."""
+    """Return the size of the table of positions of an encoder or decoder, or None if it has none."""
     for name, child in module.named_modules():
         if isinstance(child, nn.Embedding) and name.rpartition(".")[2] in ("embed_positions", "position_embeddings"):
-            return child.num_embeddings - int(getattr(child, "offset", 0))  # BART counts from 2
+            return child.num_embeddings - int(getattr(child, "offset", 0))  # BART's positions start at 2
     return None
 
 
 def _cache(layers: Layers) -> Any:
-    """Their cache of one kind of attention, which holds the given tensors as they are."""
+    """Return a Hugging Face cache that holds the given tensors without copying them."""
     library_cache = library("transformers").cache_utils
     cache = library_cache.DynamicCache()
     for key, value in layers:

@@ -1,6 +1,6 @@
-"""Hugging Face's own search, `generate`, over a pretrained network: ids in, ids and log-probabilities out.
+"""Search with Hugging Face's `generate` over a pretrained network: ids in, ids and log-probabilities out.
 
-It bounds the targets of a batch as one; here every source has bounds of its own. It knows no text and no settings.
+`generate` has one length limit per batch; here every source has its own limits.
 
 Shapes: B batch, S source, T ids read so far, K beams, R = B * K rows, N = B * n_best targets, L the longest, V
 vocabulary.
@@ -18,7 +18,7 @@ from seqloom.symbols import Symbols
 
 
 class Generated(NamedTuple):
-    """A target that `generate` found: its ids, without BOS and EOS, and their log-probability with EOS."""
+    """A target that `generate` found: its ids without BOS and EOS, and its log-probability including EOS."""
 
     ids: list[int]
     log_probability: float
@@ -42,10 +42,11 @@ def generate(
 ) -> list[list[Generated]]:
     """Return the `n_best` targets of each source (B, S), best first.
 
-    A target begins with `prefix` and has from `min_lengths` to `max_lengths` (B,) ids, `prefix` included, EOS not. A
-    beam of 1 is greedy. Targets are ranked by log-probability / (|Y| ** `length_penalty`), |Y| the ids after the prefix
-    and the EOS; that is their only way, and their beam stops only where no better target can come. `rules` writes -inf
-    over what else may not come next, given the scores (R, V) and the ids so far (R, T), BOS not among them.
+    A target begins with `prefix` and has `min_lengths` to `max_lengths` (B,) ids, including `prefix` but not EOS. A
+    beam of 1 is greedy. Targets are ranked by log-probability / (|Y| ** `length_penalty`), where |Y| counts the ids
+    after the prefix and EOS; this is the only normalisation that `generate` offers. The beam stops when no better
+    target is possible. `rules` takes the scores (R, V) and the ids so far (R, T), without BOS, and writes -inf over
+    further tokens that are not allowed.
     """
     prompt = torch.tensor([[symbols.bos, *prefix]], device=source.device).expand(len(source), -1)
     limits = Limits(symbols, min_lengths, max_lengths, beam)
@@ -73,7 +74,7 @@ def generate(
             pad_token_id=symbols.pad,
         ),
     )[:, 1:]
-    ends_N = (found_NL[:, len(prefix) :] == symbols.eos).int().argmax(dim=1) + len(prefix)  # `Limits` sees to one each
+    ends_N = (found_NL[:, len(prefix) :] == symbols.eos).int().argmax(dim=1) + len(prefix)  # `Limits` guarantees one
     read_NL = torch.cat((torch.full_like(found_NL[:, :1], symbols.bos), found_NL[:, :-1]), dim=1)
     repeated = source.repeat_interleave(n_best, 0), source_lengths.repeat_interleave(n_best, 0)
     chosen_NL1 = model.log_probabilities(model(*repeated, read_NL)).gather(2, found_NL.unsqueeze(2))
@@ -86,9 +87,9 @@ def generate(
 
 
 class Limits:
-    """No PAD and no BOS, no EOS too early, and nothing but EOS at the end, row by row.
+    """Forbid PAD, BOS and an early EOS, and force EOS at the length limit, for each row.
 
-    `least` and `most` (B,) are the bounds of a target's ids, without BOS and EOS.
+    `least` and `most` (B,) bound the number of a target's ids, without BOS and EOS.
     """
 
     def __init__(self, symbols: Symbols, least: Tensor, most: Tensor, beam: int) -> None:
@@ -97,7 +98,7 @@ class Limits:
         self._least, self._most = least.repeat_interleave(beam), most.repeat_interleave(beam)
 
     def __call__(self, read_RT: Tensor, scores_RV: Tensor) -> Tensor:
-        """Scores of the next id, given what was read."""
+        """Return the restricted scores of the next id, given the ids read so far."""
         written = read_RT.shape[1] - 1
         ends = scores_RV[:, self._eos].masked_fill(self._least.to(scores_RV.device) > written, -torch.inf)
         at_limit = (self._most.to(scores_RV.device) <= written).unsqueeze(1)

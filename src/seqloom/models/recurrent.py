@@ -1,6 +1,6 @@
-"""What the recurrent networks share: encoder, bridge and decoder, the tables of words and the output layer.
+"""The parts that the recurrent networks share: encoder, bridge, decoder, embeddings and output layer.
 
-Dropout lies on the connections that are not recurrent (Zaremba et al. 2014).
+Dropout is applied to the non-recurrent connections only (Zaremba et al. 2014).
 
 Shapes: B batch, S source, T target, E embedding width, H hidden width, G gates of a cell together, V vocabulary, D
 output width, R rows (hypotheses).
@@ -14,20 +14,20 @@ from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import AttentionLstmArchitecture, Cell, LstmArchitecture
 
 Stack = tuple[Hidden, ...]
-"""The states of several layers, the lowest first."""
+"""The states of several layers, lowest first."""
 
 
 def select_rows(states: Stack, rows: Tensor) -> Stack:
-    """The given rows (int64) of each state, in that order."""
+    """Return the given rows (int64) of each state, in that order."""
     return tuple(tuple(each.index_select(0, rows) for each in hidden) for hidden in states)
 
 
 class Bridge(nn.Module):
-    """From the last states of both directions of a layer, side by side, to one state of the decoder.
+    """Maps the concatenated last states of both directions of an encoder layer to a state of the decoder.
 
     The hidden state is tanh(W [forwards; backwards] + b), as Cho et al. 2014 and Bahdanau et al. 2015 (appendix A.2.2)
-    make the decoder's first state of what the encoder has read; the cell state of an LSTM has a linear layer of its
-    own, without the tanh, since a cell has no bounds.
+    compute the decoder's initial state. The cell state of an LSTM has its own linear layer, without the tanh, because a
+    cell state is not bounded.
     """
 
     def __init__(self, cell: Cell, hidden: int) -> None:
@@ -39,15 +39,15 @@ class Bridge(nn.Module):
         self.linears = nn.ModuleList(linears)
 
     def forward(self, last: Hidden) -> Hidden:
-        """(R, H) each to (R, H) each."""
+        """Map each (R, H) tensor to (R, H)."""
         hidden, *cell = (linear(each) for linear, each in zip(self.linears, last, strict=True))
         return hidden.tanh(), *cell
 
 
 class Encoder(nn.Module):
-    """A stack that reads a whole source. Each direction of a bidirectional one has half of the width H.
+    """A stack of layers that reads a whole source. In a bidirectional one, each direction has half of the width H.
 
-    The last states of its `handed` top layers are what a decoder may start from.
+    The last states of its `handed` top layers initialise the decoder.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class Encoder(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x_BSE: Tensor, mask: Tensor | None, *, backwards: bool = False) -> tuple[Tensor, Stack]:
-        """Memory (B, S, H), and the states that are handed on, from the embeddings and the mask of `source_mask`.
+        """Return the memory (B, S, H) and the states for the decoder, from embeddings and the mask of `source_mask`.
 
-        `backwards` reads each source from its last token to its first; the memory is then in that order, too.
+        With `backwards`, each source is read from its last token to its first, and the memory is in that order.
         """
         real_BS = None if mask is None else mask.flatten(1)
         if backwards:
@@ -82,7 +82,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A stack that goes on from a given state, over any number of positions."""
+    """A stack of layers that continues from a given state, over any number of positions."""
 
     def __init__(self, cell: Cell, width: int, hidden: int, layers: int, *, dropout: float) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Decoder(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x_RTE: Tensor, states: Stack) -> tuple[Tensor, Stack]:
-        """Outputs (R, T, H) of the last layer and the states after the last position."""
+        """Return the outputs (R, T, H) of the last layer, and the states after the last position."""
         after = []
         for layer, hidden in zip(self.layers, states, strict=True):
             x_RTE, last = layer(self.dropout(x_RTE), hidden)
@@ -98,11 +98,11 @@ class Decoder(nn.Module):
         return x_RTE, tuple(after)
 
     def project(self, x_RTE: Tensor) -> tuple[Tensor, ...]:
-        """What the inputs give to the gates of the first layer, (R, G) a position, for `advance`."""
+        """Return the inputs' share of the first layer's gates, (R, G) per position, for `advance`."""
         return _layers(self.layers)[0].project(self.dropout(x_RTE).transpose(0, 1)).unbind(0)
 
     def advance(self, gates_RG: Tensor, states: Stack) -> tuple[Tensor, Stack]:
-        """Go on by one position: the output (R, H) of the last layer and the states after it."""
+        """Advance by one position; return the output (R, H) of the last layer, and the new states."""
         after: list[Hidden] = []
         for layer, hidden in zip(_layers(self.layers), states, strict=True):
             if after:
@@ -116,11 +116,11 @@ def _layers(stack: nn.ModuleList) -> list[RecurrentLayer]:
 
 
 class Recurrent(Seq2Seq):
-    """The parts that the recurrent networks have in common: tables of words, dropout and the output layer.
+    """Base class of the recurrent networks: embeddings, dropout and output layer.
 
     `tied_embeddings`: "all" shares one matrix between source, target and output (Press and Wolf 2017), "target"
-    between target and output, "none" shares nothing. Where the output shares a matrix whose width is not that of the
-    decoder, a linear layer makes the one of the other.
+    between target and output, "none" shares nothing. If the output layer shares a matrix whose width differs from the
+    decoder's, a linear layer maps between them.
     """
 
     def __init__(
@@ -145,10 +145,10 @@ class Recurrent(Seq2Seq):
 
     @property
     def output_weight(self) -> Tensor:
-        """(V, D)."""
+        """See `Seq2Seq.output_weight`."""
         return self.projection.weight
 
     @property
     def output_bias(self) -> Tensor | None:
-        """There is none (as in Luong et al. 2015, equation 6)."""
+        """None: there is no bias (as in Luong et al. 2015, equation 6)."""
         return None

@@ -1,10 +1,10 @@
-"""A layer of recurrent cells over a padded batch. It knows no words, no stack and no attention.
+"""A layer of recurrent cells that reads padded batches without packing them.
 
-Padding costs no second pass and no packing. Where a source ends, an extra input holds the gates of each cell so that
-it keeps its state: after the padding it is that of the last real token, and a direction that meets the padding first
-leaves it with the zeros it began with. So the fused kernel runs over the whole padded batch, and a GPU need not tell
-its host any length. On a CPU an LSTM took 1.01 times as long over batches by length of 1,024 tokens as without padding
-and 1.06 times packed; of 4,096 tokens 1.07 and 1.76 (docs/RESULTS.md). Large ragged ones can be faster packed.
+At padding, an extra input saturates the gates of each cell so that it keeps its state. After the padding, the state is
+that of the last real token; a direction that reads the padding first is still at its initial zeros. So the fused kernel
+runs over the whole padded batch, and a GPU need not send lengths to its host. On a CPU, an LSTM over batches of 1,024
+tokens, sorted by length, took 1.01 times as long as without padding, and 1.06 times when packed; with 4,096 tokens 1.07
+and 1.76 (docs/RESULTS.md). Large batches of very different lengths can be faster packed.
 
 Shapes: B batch, S source, T target, E width of the inputs, C width of a cell's state, H = C, or 2C in two directions,
 G gates of a cell together (4C in an LSTM, 3C in a GRU), R rows (hypotheses).
@@ -19,19 +19,19 @@ from seqloom.models.settings import Cell
 Hidden = tuple[Tensor, ...]
 """The state of a layer: hidden and cell state of an LSTM, hidden state of a GRU; each (R, C)."""
 
-_SHUT = 1e4  # what the extra input adds to a gate: its sigmoid is then 1, or with a minus 0
+_SHUT = 1e4  # added to a gate by the extra input: its sigmoid becomes 1, or 0 if negative
 _HOLD = {"lstm": (-_SHUT, _SHUT, 0.0, 0.0), "gru": (0.0, _SHUT, 0.0)}  # input, forget, cell, output; reset, update, new
 
 
 class RecurrentLayer(nn.Module):
     """A layer of LSTM (Hochreiter and Schmidhuber 1997) or GRU cells, in one or in both directions.
 
-    The GRU resets what the hidden state gives rather than the state itself, as cuDNN and torch do (Cho et al. 2014 have
-    it the other way round). Input matrices begin as Glorot's, a gate at a time, recurrent ones orthogonal, biases at
-    zero but for the forget gate's, which begins at one (Jozefowicz et al. 2015).
+    The GRU's reset gate is applied after the recurrent matrix, as in cuDNN and torch; Cho et al. 2014 apply it before.
+    Input matrices are initialised by Glorot, gate by gate, recurrent ones are orthogonal, biases are zero except for
+    the forget gate's, which is one (Jozefowicz et al. 2015).
     """
 
-    hold: Tensor  # (G, 1), what the extra input adds to the gates where there is padding
+    hold: Tensor  # (G, 1), added to the gates at padding
 
     def __init__(self, cell: Cell, width: int, size: int, bidirectional: bool = False) -> None:
         super().__init__()
@@ -50,9 +50,9 @@ class RecurrentLayer(nn.Module):
                     (nn.init.xavier_uniform_ if name.startswith("weight_ih") else nn.init.orthogonal_)(gate)
 
     def read(self, x_BSE: Tensor, real_BS: Tensor | None) -> tuple[Tensor, Hidden]:
-        """Whole sources from a state of zeros: outputs (B, S, H), and the last state, (B, H), directions side by side.
+        """Read whole sources from a state of zeros; return outputs (B, S, H) and the last state (B, H).
 
-        Padding may lie on either side. The outputs at padding mean nothing.
+        Both directions are concatenated. Padding may be on either side; outputs at padding are undefined.
         """
         weights: tuple[Tensor, ...] = tuple(self.kernel.parameters())
         if real_BS is not None:
@@ -64,19 +64,19 @@ class RecurrentLayer(nn.Module):
         return out_BSH, (hidden if real_BS is None else self._last_outputs(out_BSH, real_BS), *cell)
 
     def forward(self, x_RTE: Tensor, hidden: Hidden) -> tuple[Tensor, Hidden]:
-        """Go on from a state, in one direction: outputs (R, T, C) and the state after the last position."""
+        """Continue from a state in one direction; return outputs (R, T, C) and the state after the last position."""
         first = tuple(each.unsqueeze(0) for each in hidden)
         out_RTC, last = self._run(x_RTE, first, tuple(self.kernel.parameters()))
         return out_RTC, tuple(each.squeeze(0) for each in last)
 
     def project(self, x_TRE: Tensor) -> Tensor:
-        """What the inputs of any number of positions give to the gates, (T, R, G), for `advance`."""
+        """Return the inputs' share of the gates, (T, R, G), at any number of positions, for `advance`."""
         weight, _, bias, hidden_bias = self.kernel.parameters()
-        # The reset gate of a GRU scales what its hidden state gives, bias and all; an LSTM adds up everything.
+        # The reset gate of a GRU scales the recurrent term including its bias; an LSTM adds both biases.
         return F.linear(x_TRE, weight, bias + hidden_bias if self.cell == "lstm" else bias)
 
     def advance(self, gates_RG: Tensor, hidden: Hidden) -> Hidden:
-        """The state after one position whose inputs give `gates_RG`."""
+        """Return the state after one position, given the inputs' share of the gates."""
         _, weight, _, bias = self.kernel.parameters()
         past = hidden[0]
         if self.cell == "lstm":
@@ -93,7 +93,7 @@ class RecurrentLayer(nn.Module):
         how = (biases, layers, dropout, self.training, self.kernel.bidirectional, batch_first)
         dtype = weights[0].dtype
         x_BSE, hidden = x_BSE.to(dtype), tuple(each.to(dtype) for each in hidden)
-        with torch.autocast("cpu", enabled=False):  # most CPUs have no bf16 LSTM, and oneDNN then fails
+        with torch.autocast("cpu", enabled=False):  # most CPUs have no bf16 LSTM, and oneDNN fails
             if self.cell == "lstm":
                 out, *last = torch.lstm(x_BSE, hidden, weights, *how)
             else:
@@ -101,7 +101,7 @@ class RecurrentLayer(nn.Module):
         return out, tuple(last)
 
     def _last_outputs(self, out_BSH: Tensor, real_BS: Tensor) -> Tensor:
-        """The outputs (B, H) where each direction has read its last real token: an LSTM holds its cell alone."""
+        """Return the outputs (B, H) at each direction's last real token, since an LSTM holds only its cell state."""
         ranks = torch.arange(1, real_BS.shape[1] + 1, device=real_BS.device)
         ends = [(real_BS * each).argmax(dim=1) for each in (ranks, ranks.flip(0))]  # the last one, the first one
         rows = torch.arange(len(out_BSH), device=out_BSH.device)
@@ -109,10 +109,10 @@ class RecurrentLayer(nn.Module):
         return torch.cat([out[rows, end] for out, end in zip(directions, ends, strict=False)], dim=1)
 
     def _holding(self, weights: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The weights with a column more for the input that is one at padding."""
+        """Return the weights with one more column, for the input that is one at padding."""
         widened = list(weights)
         widened[::4] = [torch.cat((each, self.hold), dim=1) for each in weights[::4]]
-        # Views of one piece of memory, all matrices before all biases, as cuDNN keeps them: others it copies.
+        # Views of one block of memory, all matrices before all biases: cuDNN would copy any other layout.
         order = sorted(range(len(widened)), key=lambda index: index % 4 > 1)
         memory = torch.cat([widened[index].flatten() for index in order])
         pieces = torch.split_with_sizes(memory, [widened[index].numel() for index in order])

@@ -1,7 +1,7 @@
-"""The settings that shape a network: a section per family in params.yaml, of which `model.name` chooses one.
+"""The settings of the networks: params.yaml has a section per family, and `model.name` selects one.
 
-What params.yaml leaves to a preset is filled in by `ModelSettings.architecture`, so that a stored model names every
-number. A network takes its own `Architecture` record and nothing else.
+`ModelSettings.architecture` takes sizes that are null in params.yaml from the preset, so that a stored model records
+every size. A network is built from its `Architecture` record only.
 """
 
 import re
@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from seqloom.settings import Faults, Settings, check
 
-# Bounds beyond every model in use, so that a slip of a digit is told before it takes all memory.
+# Bounds beyond any model in use, so that a typing error is reported before it takes all memory.
 _Width = Annotated[int, Field(ge=1, le=65_536)]
 _Layers = Annotated[int, Field(ge=1, le=512)]
 Preset = Literal["tiny", "small", "base", "big"]
@@ -35,7 +35,7 @@ class _RecurrentArchitecture(_Architecture):
     embedding: _Width  # width of the embeddings
     hidden: _Width  # width of the decoder's state; each direction of a bidirectional encoder has half of it
     cell: Cell
-    bidirectional: bool  # the encoder reads both ways, and a bridge makes one state of the two
+    bidirectional: bool  # the encoder reads in both directions, and a bridge combines their states
 
     @check
     def _halves(self) -> Faults:
@@ -47,12 +47,12 @@ class LstmArchitecture(_RecurrentArchitecture):
     """An encoder-decoder without attention (Sutskever et al. 2014)."""
 
     name: Literal["lstm"]
-    layers: _Layers  # of the encoder and of the decoder: the state of each layer starts its twin
+    layers: _Layers  # of the encoder and of the decoder; each encoder layer initialises its decoder layer
     reverse_source: bool  # the source is read backwards (Sutskever et al. 2014, section 3.3)
 
 
 class AttentionLstmArchitecture(_RecurrentArchitecture):
-    """An encoder-decoder that looks back at every source position (Bahdanau et al. 2015, Luong et al. 2015)."""
+    """A recurrent encoder-decoder with attention (Bahdanau et al. 2015, Luong et al. 2015)."""
 
     name: Literal["attention_lstm"]
     encoder_layers: _Layers
@@ -62,7 +62,7 @@ class AttentionLstmArchitecture(_RecurrentArchitecture):
 
 
 class TransformerArchitecture(_Architecture):
-    """Attention alone (Vaswani et al. 2017)."""
+    """A Transformer (Vaswani et al. 2017)."""
 
     name: Literal["transformer"]
     width: _Width  # d_model
@@ -82,11 +82,11 @@ class TransformerArchitecture(_Architecture):
         if self.width % self.heads:
             yield "heads", f"width ({self.width}) is not divisible by heads ({self.heads})"
         elif self.positions == "rotary" and self.width // self.heads % 2:
-            yield "heads", f"width / heads ({self.width // self.heads}) must be even: rotary positions turn pairs"
+            yield "heads", f"width / heads ({self.width // self.heads}) must be even: rotary positions rotate pairs"
 
 
 class PretrainedArchitecture(Settings):
-    """A Hugging Face encoder-decoder, whose own configuration, stored beside it, says everything else."""
+    """A Hugging Face encoder-decoder. Its own configuration file, stored beside it, holds all other settings."""
 
     name: Literal["pretrained"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -119,7 +119,7 @@ TRANSFORMER_PRESETS: dict[Preset, dict[str, int]] = {
 
 
 class LstmSettings(Settings):
-    """The section model.lstm: a size that is null comes from the preset. For the fields see `LstmArchitecture`."""
+    """The section model.lstm; a null size is taken from the preset. For the fields see `LstmArchitecture`."""
 
     preset: Preset = "tiny"  # sizes for all settings that are null
     embedding: _Width | None = None  # width of the embeddings; null: from the preset
@@ -165,13 +165,13 @@ def _below_local(path: str) -> bool:
 
 
 class PretrainedSettings(Settings):
-    """The section model.pretrained: which model training starts from. The stage download_pretrained fetches it."""
+    """The section model.pretrained: the model that training starts from, fetched by the stage download_pretrained."""
 
-    source: str | None  # a folder below data/local, where DVC sees it change, or a hub id
-    revision: str | None  # of a hub id: the commit, so that the same params are the same model
-    source_language: str | None  # as its tokenizer spells it (mBART: en_XX); null where it knows one direction
+    source: str | None  # a hub id, or a folder below data/local, where DVC detects changes
+    revision: str | None  # the commit of a hub id, so that equal params mean the same model
+    source_language: str | None  # the tokenizer's code (mBART: en_XX); null if the model has a single direction
     target_language: str | None  # as source_language
-    prefix: str  # written before every source (T5: "translate English to German: "); may be empty
+    prefix: str  # prepended to every source (T5: "translate English to German: "); may be empty
 
     @property
     def is_folder(self) -> bool:
@@ -184,40 +184,40 @@ class PretrainedSettings(Settings):
             return
         if self.is_folder:
             if self.revision is not None:
-                yield "revision", f"source {self.source!r} is a folder, which has no revision: set revision to null"
+                yield "revision", f"source {self.source!r} is a folder, which has no revision; set revision to null"
         elif not _HUB_ID.fullmatch(self.source) or self.source.startswith("data/"):
             yield "source", f"{self.source!r} is neither a folder below data/local nor a hub id (owner/name)"
         elif self.revision is None or not _COMMIT.fullmatch(self.revision):
             yield (
                 "revision",
-                f"source {self.source!r} is a hub id, so this must be a commit of it, 40 hexadecimal digits, for a "
-                f"branch or a tag may be another model tomorrow; got {self.revision!r}",
+                f"source {self.source!r} is a hub id, so this must be a commit of 40 hexadecimal digits, because a "
+                f"branch or tag can change; got {self.revision!r}",
             )
 
 
 class EmbeddingSettings(Settings):
-    """The section model.embeddings: a pretrained matrix that the embeddings start from, a file per side."""
+    """The section model.embeddings: files of pretrained word vectors that initialise the embeddings, one per side."""
 
     source: str | None  # a text file of word2vec, GloVe or fastText below data/local, plain or .gz
     target: str | None  # as source
-    project: bool  # vectors of another width are projected; otherwise they are an error
-    frozen_steps: Annotated[int, Field(ge=0, le=10**9)]  # updates during which the tables stay as they are
+    project: bool  # project vectors of another width; otherwise they are an error
+    frozen_steps: Annotated[int, Field(ge=0, le=10**9)]  # updates during which the embeddings are frozen
 
     @property
     def files(self) -> dict[Side, str]:
-        """The files that are named, by their side."""
+        """The files that are set, by side."""
         return {side: path for side in SIDES if (path := getattr(self, side)) is not None}
 
     @check
     def _watched(self) -> Faults:
         for side, path in self.files.items():
             if not _below_local(path):
-                yield side, f"is {path!r}: vectors are read below data/local, where DVC sees them change"
+                yield side, f"is {path!r}, but must be a path below data/local, where DVC detects changes"
 
     @check
     def _used(self) -> Faults:
         if self.frozen_steps and not self.files:
-            yield "frozen_steps", f"is {self.frozen_steps}, but no file of vectors is named"
+            yield "frozen_steps", f"is {self.frozen_steps}, but no file of word vectors is set"
 
 
 _PRESETS: dict[str, dict[Preset, dict[str, int]]] = {
@@ -228,7 +228,7 @@ _PRESETS: dict[str, dict[Preset, dict[str, int]]] = {
 
 
 class ModelSettings(Settings):
-    """Which network, and how large: `name` says which of the sections is built."""
+    """The kind and size of the network; `name` selects the section that is built."""
 
     name: Family  # which family is trained; its section has the sizes
     dropout: Annotated[float, Field(ge=0, lt=1)]  # share of activations that are dropped in training
@@ -241,19 +241,19 @@ class ModelSettings(Settings):
 
     @property
     def section(self) -> LstmSettings | AttentionLstmSettings | TransformerSettings | PretrainedSettings:
-        """The section that `name` chooses."""
+        """The section that `name` selects."""
         chosen: LstmSettings | AttentionLstmSettings | TransformerSettings | PretrainedSettings
         chosen = getattr(self, self.name)
         return chosen
 
     @property
     def preset(self) -> Preset | None:
-        """The preset of the section, if it has one."""
+        """The preset of the selected section, if it has one."""
         return None if isinstance(self.section, PretrainedSettings) else self.section.preset
 
     @property
     def architecture(self) -> Architecture:
-        """The network that is built, every size filled in."""
+        """The network that is built, with all sizes."""
         if isinstance(self.section, PretrainedSettings):
             return PretrainedArchitecture(name="pretrained", dropout=self.dropout)
         section = self.section
@@ -265,16 +265,16 @@ class ModelSettings(Settings):
         )
 
     def used(self) -> dict[str, Any]:
-        """What shapes the network and where it starts, as plain data: the sections of other families left out."""
+        """Return the settings as plain data, without the sections of the other families."""
         return self.model_dump(mode="json", exclude=set(get_args(Family)) - {self.name})
 
     @check
     def _starts_somewhere(self) -> Faults:
         if self.name == "pretrained":
             if self.pretrained.source is None:
-                yield "pretrained.source", "name is 'pretrained', so this must name a folder or a hub id"
+                yield "pretrained.source", "name is 'pretrained', so this must be a folder or a hub id"
             for side in self.embeddings.files:
-                yield f"embeddings.{side}", "a pretrained model has embeddings already: set this to null"
+                yield f"embeddings.{side}", "a pretrained model already has embeddings; set this to null"
 
     @check
     def _can_be_built(self) -> Faults:
@@ -282,5 +282,5 @@ class ModelSettings(Settings):
             _ = self.architecture
         except ValidationError as error:
             for fault in error.errors():
-                field = ".".join([self.name, *map(str, fault["loc"][1:])])  # [0] is the branch of the union: the name
+                field = ".".join([self.name, *map(str, fault["loc"][1:])])  # loc[0] is the branch of the union
                 yield field, fault["msg"].removeprefix("Value error, ")

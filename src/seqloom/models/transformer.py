@@ -1,9 +1,8 @@
-"""The Transformer: "Attention Is All You Need" (Vaswani et al. 2017), and what the field has changed in it since.
+"""The Transformer: "Attention Is All You Need" (Vaswani et al. 2017), with later variants.
 
-What is always so follows section 3 of the paper: an encoder and a decoder of attention and feed-forward sub-layers with
-residual connections (3.1 to 3.3), embeddings scaled by the square root of the width (3.4). What may be chosen is in
-`TransformerArchitecture`, and each choice is a part of its own (`positions.py`, `attention.py`, `layers.py`); this
-module only strings them together. It knows no training and no search.
+The fixed parts follow section 3 of the paper: an encoder and a decoder of attention and feed-forward sub-layers with
+residual connections (3.1 to 3.3), and embeddings scaled by the square root of the width (3.4). The options are in
+`TransformerArchitecture`; `positions`, `attention` and `layers` implement them, and this module combines the parts.
 
 Shapes: B batch, S source tokens, T target tokens, D model width, N heads, H width of a head, V vocabulary; in a search
 A sources, K hypotheses of each, R = A * K rows.
@@ -28,7 +27,7 @@ from seqloom.models.settings import TransformerArchitecture
 
 @dataclass(frozen=True)
 class TransformerState(State):
-    """Keys and values per decoder layer, of the sources (A, N, S, H) and of the targets so far."""
+    """The keys and values per decoder layer, of the sources (A, N, S, H) and of the targets so far."""
 
     memory: tuple[KeysValues, ...]
     mask: Tensor | None  # (A, 1, 1, S), added to the scores
@@ -40,7 +39,7 @@ class TransformerState(State):
         sources, beams, _ = self.cache.visible.shape
         chosen = chosen_sources(rows, sources, beams)
         cache = self.cache.select(rows.view(len(rows), -1), chosen)
-        if chosen is None:  # a beam that only changes places reads the same memory as before
+        if chosen is None:  # hypotheses only moved within their source, which keeps its memory
             return replace(self, cache=cache)
         return replace(
             self,
@@ -51,13 +50,13 @@ class TransformerState(State):
 
 
 class Transformer(Seq2Seq):
-    """Encoder and decoder of attention alone (Vaswani et al. 2017, section 3.1).
+    """Encoder and decoder built from attention and feed-forward layers (Vaswani et al. 2017, section 3.1).
 
     `tied_embeddings`: "all" shares one matrix between source, target and output (Press and Wolf 2017), "target"
     between target and output, "none" shares nothing.
 
     Raises:
-        ModelError: source and target are to share a table and their vocabularies differ.
+        ModelError: source and target should share a matrix, but their vocabularies differ.
     """
 
     def __init__(self, architecture: TransformerArchitecture, source_vocab_size: int, target_vocab_size: int) -> None:
@@ -65,8 +64,9 @@ class Transformer(Seq2Seq):
         a, width = architecture, architecture.width
         if a.tied_embeddings == "all" and source_vocab_size != target_vocab_size:
             raise ModelError(
-                f"tied_embeddings is 'all', which needs one vocabulary for both sides; they have {source_vocab_size} "
-                f"and {target_vocab_size} entries: set tokenizer.joint to true or tied_embeddings to target or none"
+                f"tied_embeddings is 'all', which needs one vocabulary for both sides, but they have "
+                f"{source_vocab_size} and {target_vocab_size} entries; set tokenizer.joint to true, or tied_embeddings "
+                "to target or none"
             )
         self.source_vocab_size = source_vocab_size
         self.target_vocab_size = target_vocab_size
@@ -95,12 +95,12 @@ class Transformer(Seq2Seq):
 
     @property
     def output_weight(self) -> Tensor:
-        """(V, D)."""
+        """See `Seq2Seq.output_weight`."""
         return self.projection.weight
 
     @property
     def output_bias(self) -> Tensor | None:
-        """There is none."""
+        """None: there is no bias."""
         return None
 
     def _embed(self, embedding: nn.Module, positions: Positions, ids_BT: Tensor, first: int = 0) -> Tensor:
@@ -108,7 +108,7 @@ class Transformer(Seq2Seq):
         return embedded
 
     def encode(self, source: Tensor, mask: Tensor | None) -> Tensor:
-        """Source ids (B, S) to encoder memory (B, S, D)."""
+        """Map source ids (B, S) to encoder memory (B, S, D)."""
         x_BSD = self._embed(self.source_embedding, self.source_positions, source)
         rotation = self.source_positions.rotation(0, source.shape[1], source.device)
         for layer in self.encoder:
@@ -129,7 +129,7 @@ class Transformer(Seq2Seq):
         mask = source_mask(source_lengths, source.shape[1])
         memory_BSD = self.encode(source, mask)
         both = (layer.cross_attention.keys_values(memory_BSD) for layer in self._decoder_layers())
-        memory = tuple((key.contiguous(), value.contiguous()) for key, value in both)  # they are read at every step
+        memory = tuple((key.contiguous(), value.contiguous()) for key, value in both)  # read at every step
         scores = None if mask is None else additive(mask, memory_BSD.dtype)
         return TransformerState(memory, scores, KeyValueCache.empty(memory), 0)
 
@@ -150,9 +150,9 @@ class Transformer(Seq2Seq):
 
     @torch.no_grad()
     def attention(self, source: Tensor, source_lengths: Tensor, target: Tensor) -> Tensor:
-        """See `Seq2Seq.attention`: the mean over the heads of the last decoder layer but one, or of the only one.
+        """See `Seq2Seq.attention`: the mean over the heads of the penultimate decoder layer, or of the only one.
 
-        Of all layers of a Transformer this one follows word alignments best (Garg et al. 2019).
+        Of all layers, the penultimate one agrees best with word alignments (Garg et al. 2019).
         """
         mask, memory_BSD, x_BTD, rotation = self._read(source, source_lengths, target)
         *before, shown = self._decoder_layers()[: max(1, len(self.decoder) - 1)]
@@ -163,7 +163,7 @@ class Transformer(Seq2Seq):
     def _read(
         self, source: Tensor, source_lengths: Tensor, target: Tensor
     ) -> tuple[Tensor | None, Tensor, Tensor, Rotation]:
-        """What the layers of the decoder read: mask, encoder memory (B, S, D), embedded target (B, T, D), positions."""
+        """Return the decoder layers' inputs: mask, encoder memory (B, S, D), embedded target (B, T, D), rotation."""
         mask = source_mask(source_lengths, source.shape[1])
         memory_BSD = self.encode(source, mask)
         x_BTD = self._embed(self.target_embedding, self.target_positions, target)

@@ -1,14 +1,15 @@
-"""Embeddings that start from vectors learnt elsewhere. Knows pieces and files, no tokenizer and no corpus.
+"""Initialise embeddings from pretrained word vectors.
 
-The files are text, those of word2vec (Mikolov et al. 2013), GloVe (Pennington et al. 2014) or fastText (Bojanowski et
-al. 2017): a line per word, the word and its numbers separated by spaces. The first and the last of them begin with a
-line of two whole numbers, how many words and how wide. A piece that starts a word, written `▁house`, is looked up as
-`house`, and one within a word as it is written; what is not found so is looked up in lower case. A piece that no word
-matches keeps the row that it was drawn.
+The files are text files of word2vec (Mikolov et al. 2013), GloVe (Pennington et al. 2014) or fastText (Bojanowski et
+al. 2017): each line has a word and its numbers, separated by spaces. Files of word2vec and fastText begin with a line
+of two integers, the number of words and the width. A piece at the start of a word, written `▁house`, is looked up as
+`house`, any other piece as it is written, and if that fails, in lower case. A piece without a match keeps its random
+initial row.
 
-Found vectors are scaled by one number, so that their mean length is that of the rows which were drawn: a network's
-initial state is tuned to that length (a Transformer multiplies its embeddings by the root of their width, and a table
-that is tied to the output layer makes the first logits), while the vectors of these files are many times as long.
+All vectors that are found are scaled by one factor, so that their mean length is that of the random rows. The vectors
+in these files are many times longer, but the rest of the network is initialised for that length: a Transformer
+multiplies embeddings by the square root of their width, and a matrix tied to the output layer produces the first
+logits.
 """
 
 import gzip
@@ -30,7 +31,7 @@ _GZIP = b"\x1f\x8b"
 
 
 class Coverage(NamedTuple):
-    """What became of the pieces of one side, and of the training tokens, the share that starts from a found vector."""
+    """How many pieces of a side were found, and the share of training tokens that they cover."""
 
     pieces: int
     exact: int
@@ -47,14 +48,14 @@ def start_embeddings(
     *,
     project: bool,
 ) -> dict[Side, Coverage]:
-    """Write the vectors of each side's file into its table of embeddings, and say what was found.
+    """Write the vectors of each side's file into its embeddings, and return the coverage.
 
-    `pieces` are how the ids of a side are written, `counts` (V,) how often each one stands in the training data. Where
-    both sides share a table, a piece that both files have takes the vector of the target's, for the table is the output
-    layer as well.
+    `pieces` holds the written form of each id of a side, and `counts` (V,) its frequency in the training data. If the
+    sides share a matrix, a piece that is in both files takes the target's vector, because the matrix is also the output
+    layer.
 
     Raises:
-        ModelError: a file cannot be read, or is of another width than the table and `project` is false.
+        ModelError: a file cannot be read, or its vectors have another width and `project` is false.
     """
     tables = {"source": model.source_embedding.weight, "target": model.target_embedding.weight}
     lengths = {side: float(table.detach().norm(dim=1).mean()) for side, table in tables.items()}
@@ -71,7 +72,7 @@ def start_embeddings(
 
 
 def _match(file: Path, pieces: Sequence[str], counts: Tensor) -> tuple[Tensor, Tensor, Coverage]:
-    """Ids (n,) of the pieces that the file has, their vectors (n, width), and the report."""
+    """Return the ids (n,) of the pieces in the file, their vectors (n, width), and the coverage."""
     words = [(piece.removeprefix(WORD_START) or piece).encode() for piece in pieces]
     lower = [word.decode().lower().encode() for word in words]
     vectors = read_vectors(file, frozenset([*words, *lower]))
@@ -84,46 +85,46 @@ def _match(file: Path, pieces: Sequence[str], counts: Tensor) -> tuple[Tensor, T
 
 
 def _fit(file: Path, rows: Tensor, width: int, project: bool) -> Tensor:
-    """The vectors (n, W) in the width of the table, (n, `width`).
+    """Return the vectors (n, W) in the width of the embeddings, (n, `width`).
 
-    Wider ones keep the directions in which they are largest, so that no projection of that width changes their inner
-    products less (Eckart and Young 1936); narrower ones are rotated into the wider space by a random rotation, which
-    changes none of them and leaves no column of the table without a share. Both are the same in every run.
+    Wider vectors are projected onto their principal directions: no projection to that width changes their inner
+    products less (Eckart and Young 1936). Narrower ones are embedded by a random rotation, which preserves inner
+    products and uses every column. Both are deterministic.
     """
     given = rows.shape[1]
     if given == width:
         return rows
     if not project:
         raise ModelError(
-            f"{file}: has vectors of width {given}, the embeddings are {width} wide; take vectors or a network of the "
-            "other width, or set model.embeddings.project: true"
+            f"{file}: has vectors of width {given}, but the embeddings have width {width}; use vectors or a network of "
+            "the other width, or set model.embeddings.project: true"
         )
     wide = rows.double()
     if given < width:
         drawn = torch.randn(width, given, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
         rotation: Tensor = torch.linalg.qr(drawn).Q
         return wide @ rotation.T
-    _, directions = torch.linalg.eigh(wide.T @ wide)  # columns, the weakest first
+    _, directions = torch.linalg.eigh(wide.T @ wide)  # columns, smallest eigenvalue first
     kept: Tensor = directions[:, -width:].flip(1)
     largest = kept.gather(0, kept.abs().argmax(dim=0, keepdim=True))
-    return wide @ (kept * largest.sign())  # an eigenvector has no sign of its own
+    return wide @ (kept * largest.sign())  # the sign of an eigenvector is arbitrary
 
 
 class Vectors(NamedTuple):
-    """Some words of a file and their vectors (words, width) in fp32."""
+    """Some words of a file and their vectors (words, width), fp32."""
 
-    words: dict[bytes, int]  # the row of each
+    words: dict[bytes, int]  # the row of each word
     rows: Tensor
 
 
 def read_vectors(file: Path, wanted: frozenset[bytes]) -> Vectors:
-    """Read the vectors of the wanted words, UTF-8, streaming; of a word that comes twice the first one counts.
+    """Read the vectors of the wanted words (UTF-8) in a stream. If a word occurs twice, the first one counts.
 
-    A word may hold spaces, as some of GloVe's do. Every line must have as many fields as the first; the numbers of the
-    wanted words alone are looked at.
+    A word may contain spaces, as some of GloVe's do. No line may have fewer fields than the first, and only the numbers
+    of wanted words are parsed.
 
     Raises:
-        ModelError: naming the line that is not one of vectors, or a file that ends too early.
+        ModelError: a line is not a vector, or the file ends too early; the message names the line.
     """
     found: dict[bytes, int] = {}
     rows: list[Tensor] = []
@@ -135,21 +136,21 @@ def read_vectors(file: Path, wanted: frozenset[bytes]) -> Vectors:
         width = width or line.count(b" ")
         spaces = line.count(b" ")
         if spaces < width or not width:
-            raise ModelError(f"{file}: line {number}: has {spaces} numbers where {width or 'some'} are due")
+            raise ModelError(f"{file}: line {number}: has {spaces} numbers, but should have {width or 'at least one'}")
         read += 1
         word = line.partition(b" ")[0] if spaces == width else line.rsplit(b" ", width)[0]
         if word in wanted and word not in found:
             found[word] = len(rows)
             rows.append(_numbers(file, number, line, width))
     if promised is not None and read < promised:
-        raise ModelError(f"{file}: ends after {read:,} words of {promised:,}: it is not whole")
+        raise ModelError(f"{file}: is incomplete: it ends after {read:,} of {promised:,} words")
     if not width:
-        raise ModelError(f"{file}: holds no vectors")
+        raise ModelError(f"{file}: contains no vectors")
     return Vectors(found, torch.stack(rows) if rows else torch.empty(0, width))
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not empty, counted from 1, without what ends them; plain or gzip, as the first bytes say."""
+    """Yield the non-empty lines and their numbers, from 1, without line ends; gzip is detected by its first bytes."""
     try:
         with file.open("rb") as start:
             packed = start.read(2) == _GZIP

@@ -1,1 +1,1 @@
-"""Text to token ids and back, behind one contract. Knows nothing of batches or models."""
+"""Text to token ids and back. All tokenizers implement `tokenizer.Tokenizer`; `catalogue` trains and loads them."""

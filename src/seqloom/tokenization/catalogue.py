@@ -1,4 +1,4 @@
-"""Tokenizers by name: training one and loading one. Knows no corpus: pairs of text come from a function."""
+"""Train and load tokenizers by name."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ VOCABULARIES: dict[str, type[SentencePieceVocabulary] | type[CharacterVocabulary
 Pairs = Callable[[], Iterable[tuple[str, str]]]
 
 _REPORT_EVERY = 10_000  # pairs
-_ENOUGH = 100  # pairs; windows of the slots that so many have gave the best chrF
+_ENOUGH = 100  # pairs needed to learn a number of slots; this threshold gave the best chrF
 
 
 def train_tokenizer(
@@ -37,29 +37,29 @@ def train_tokenizer(
     languages: Sequence[str] = (),
     forms: Forms = STANDARD_FORMS,
 ) -> Tokenizer:
-    """Train the tokenizer that `settings` names on pairs of text.
+    """Train the kind of tokenizer that `settings` selects.
 
-    `sources` returns the pairs (source, target) anew at each call: they are counted first, then read for each
-    vocabulary, and never held. Of more than `settings.max_training_lines` as many are drawn by `seed`. `languages` are
-    the target languages; where there are several, the source says which one is meant. `forms` says what counts as a
-    placeholder.
+    `sources` returns an iterable of pairs (source, target) at each call: the pairs are counted first, then read once
+    per vocabulary, and never held in memory. If there are more than `settings.max_training_lines`, that many are
+    sampled with `seed`. `languages` are the target languages; if there are several, each source starts with a symbol
+    for its target language. `forms` defines what is a placeholder.
 
     Raises:
-        TokenizerError: there is no text, or too little or too much of it for `settings.vocab_size`.
+        TokenizerError: there is no text, or `settings.vocab_size` is too large or too small for it.
     """
-    told = list(languages) if len(languages) > 1 else []
-    slots, of_source = slot_symbols(settings.slots), language_symbols(len(told))
-    if settings.vocab_size <= (taken := settings.taken(len(told))):
+    choices = list(languages) if len(languages) > 1 else []
+    slots, of_source = slot_symbols(settings.slots), language_symbols(len(choices))
+    if settings.vocab_size <= (taken := settings.reserved_pieces(len(choices))):
         raise TokenizerError(
-            f"tokenizer.vocab_size ({settings.vocab_size}) leaves no room for {len(told)} target languages: "
-            f"{taken} pieces are taken already"
+            f"tokenizer.vocab_size ({settings.vocab_size}) leaves no room for {len(choices)} target languages: "
+            f"{taken} pieces are reserved already"
         )
     total = sum(1 for _ in sources())
     drawn = None
     if total > settings.max_training_lines:
         drawn = frozenset(random.Random(seed).sample(range(total), settings.max_training_lines))
 
-    counts: Counter[int] = Counter()  # of the pairs with so many distinct placeholders
+    counts: Counter[int] = Counter()  # pairs by number of distinct placeholders
 
     def lines(*sides: int) -> Iterator[str]:
         counts.clear()
@@ -74,7 +74,7 @@ def train_tokenizer(
                 for side in sides:
                     yield texts[side]
         listen(Progress("read pairs", total, total, "pairs"))
-        listen(Progress("learn pieces", 0, settings.vocab_size, "pieces"))  # the trainer itself tells nothing
+        listen(Progress("learn pieces", 0, settings.vocab_size, "pieces"))  # the trainer reports no progress
 
     def train(symbols: Sequence[str], *sides: int) -> Vocabulary:
         vocabulary = VOCABULARIES[settings.name].train(lines(*sides), settings, symbols)
@@ -85,11 +85,11 @@ def train_tokenizer(
         source = target = train(slots + of_source, 0, 1)
     else:
         source, target = train(slots + of_source, 0), train(slots, 1)
-    return TrainedTokenizer(source, target, settings.slots, told, PlaceholderRules(forms, _at_once(counts)))
+    return TrainedTokenizer(source, target, settings.slots, choices, PlaceholderRules(forms, _at_once(counts)))
 
 
 def _at_once(counts: Counter[int]) -> int:
-    """The most placeholders that enough pairs have for a model to learn their slots."""
+    """Return the largest number of placeholders that at least `_ENOUGH` pairs have, so that a model can learn it."""
     seen = 0
     for number in sorted(counts, reverse=True):
         seen += counts[number]
@@ -102,7 +102,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """Load what `Tokenizer.save` wrote.
 
     Raises:
-        TokenizerError: a file is missing, damaged, or of a format that this version does not know.
+        TokenizerError: a file is missing or damaged, or has a format that this version does not support.
     """
     description = _description(folder / DESCRIPTION)
     if description.get("name") == PretrainedTokenizer.name:
@@ -110,7 +110,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     kind = VOCABULARIES.get(str(description.get("name")))
     if kind is None:
         known = ", ".join([*VOCABULARIES, PretrainedTokenizer.name])
-        raise TokenizerError(f"{folder / DESCRIPTION}: name is {description.get('name')!r}; known are {known}")
+        raise TokenizerError(f"{folder / DESCRIPTION}: name is {description.get('name')!r}; valid are {known}")
     try:
         slots, hashes = int(description["slots"]), dict(description["sha256"])
         names = ["joint.model"] if description["joint"] else ["source.model", "target.model"]
@@ -118,11 +118,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         rules = PlaceholderRules(read_forms(description), int(description.get("at_once", PLACEHOLDERS_AT_ONCE)))
         return TrainedTokenizer(vocabularies[0], vocabularies[-1], slots, _languages(description), rules)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
+        raise TokenizerError(f"{folder / DESCRIPTION}: does not describe a tokenizer ({error!r})") from error
 
 
 def _languages(description: dict[str, Any]) -> list[str]:
-    """The target languages. Raises `ValueError` for what is no list of several."""
+    """Return the target languages. Raises `ValueError` if they are not a list of strings."""
     languages = description.get("languages", [])
     if not isinstance(languages, list) or not all(isinstance(language, str) for language in languages):
         raise ValueError(f"languages is {languages!r}")
@@ -145,7 +145,7 @@ def _load(kind: type[SentencePieceVocabulary] | type[CharacterVocabulary], path:
     except OSError as error:
         raise TokenizerError(f"{path}: cannot be read: {error}") from error
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise TokenizerError(f"{path}: damaged: it is not the file that {DESCRIPTION} describes")
+        raise TokenizerError(f"{path}: damaged: its hash is not the one in {DESCRIPTION}")
     try:
         return kind.from_bytes(content)
     except ValueError as error:

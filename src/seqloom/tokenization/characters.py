@@ -1,4 +1,4 @@
-"""A vocabulary of single characters, for toy tasks and tests. Knows one side of the text."""
+"""A vocabulary of single characters, for toy tasks and tests."""
 
 import json
 from collections import Counter
@@ -10,12 +10,12 @@ from seqloom.symbols import OWN
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tokenization.tokenizer import SampleSubwords, unchanged
 
-_SPECIAL = ["", "\N{REPLACEMENT CHARACTER}", "", ""]  # how PAD, UNK, BOS and EOS are written
-_SHOWN = ["<pad>", "<unk>", "<s>", "</s>"]  # and how people read them
+_SPECIAL = ["", "\N{REPLACEMENT CHARACTER}", "", ""]  # the text of PAD, UNK, BOS and EOS
+_SHOWN = ["<pad>", "<unk>", "<s>", "</s>"]  # how they are displayed
 
 
 class CharacterVocabulary:
-    """One id a character: the symbols first, then the most frequent characters; any other is UNK."""
+    """One id per character: the symbols first, then the most frequent characters; all others are UNK."""
 
     name: ClassVar[str] = "characters"
 
@@ -25,7 +25,7 @@ class CharacterVocabulary:
 
     @classmethod
     def train(cls, lines: Iterable[str], settings: TokenizerSettings, symbols: Sequence[str]) -> Self:
-        """Take `symbols` and the most frequent characters of the lines, at most `settings.vocab_size` ids in all.
+        """Return a vocabulary of `symbols` and the most frequent characters, at most `settings.vocab_size` ids.
 
         Raises:
             TokenizerError: there is no text.
@@ -50,25 +50,25 @@ class CharacterVocabulary:
         return [self._ids.get(character, OWN.unk) for character in text]
 
     def subword_sampler(self, alpha: float) -> SampleSubwords:
-        """Return `unchanged`: there is one split into characters."""
+        """Return `unchanged`, because there is only one split into characters."""
         return unchanged
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids, U+FFFD for UNK."""
+        """Return the text of `ids`, with U+FFFD for UNK."""
         return "".join(self._characters[index] for index in ids)
 
     def id_of(self, symbol: str) -> int:
-        """Return the id of a symbol that the vocabulary was trained with. Raises `ValueError` for another."""
+        """Return the id of a symbol. Raises `ValueError` if the vocabulary was not trained with it."""
         if symbol not in self._ids:
             raise ValueError(f"{symbol!r} has no id")
         return self._ids[symbol]
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return the character of each id, a space as U+2581."""
+        """Return the character of each id, with a space shown as U+2581."""
         return [(_SHOWN[index] if index < len(_SHOWN) else self._characters[index]).replace(" ", "▁") for index in ids]
 
     def byte_ids(self) -> tuple[int, ...]:
-        """Return none: there are no bytes."""
+        """Return an empty tuple, because there are no byte pieces."""
         return ()
 
     def to_bytes(self) -> bytes:
@@ -77,7 +77,7 @@ class CharacterVocabulary:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """Read what `to_bytes` wrote. Raises `ValueError`."""
+        """Read the output of `to_bytes`. Raises `ValueError` if it is invalid."""
         characters = json.loads(content)
         if not isinstance(characters, list) or not all(isinstance(c, str) and len(c) == 1 for c in characters):
             raise ValueError("not a list of characters")

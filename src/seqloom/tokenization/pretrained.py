@@ -1,8 +1,8 @@
-"""The tokenizer that a pretrained model came with, behind the contract of this room.
+"""The Hugging Face tokenizer of a pretrained model, wrapped as a `Tokenizer`.
 
-The splitting is Hugging Face's, and what stands around a text (end of sequence, language codes) is what their tokenizer
-puts around an empty one. What it writes before a target is the prefix of every translation. Placeholders stay text. It
-knows no hub: the files lie in a folder, and are stored as they are.
+The special ids around a text (end of sequence, language codes) are those that the wrapped tokenizer adds to an empty
+one. Ids before a target become the prefix of every translation. Placeholders stay text. The files are read from a
+folder and stored unchanged.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ from seqloom.text import STANDARD_FORMS, Forms, normalise
 from seqloom.tokenization.tokenizer import PLACEHOLDERS_AT_ONCE, Encoded, NonTextIds, SampleSubwords, unchanged
 from seqloom.tokenization.trained import DESCRIPTION, FORMAT, read_forms, stored_forms
 
-FOLDER = "huggingface"  # within that of a stored tokenizer; their tokenizer.json is not our description
+FOLDER = "huggingface"  # a subfolder, because Hugging Face's tokenizer.json differs from our file of that name
 _WEIGHTS = (".safetensors", ".safetensors.index.json")
 _FAULTS = (OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError, AssertionError, ImportError)
 
 
 class PretrainedOptions(NamedTuple):
-    """How texts are handed to the tokenizer: see `PretrainedSettings`."""
+    """The languages and the source prefix, see `seqloom.models.settings.PretrainedSettings`."""
 
     source_language: str | None = None
     target_language: str | None = None
@@ -33,10 +33,11 @@ class PretrainedOptions(NamedTuple):
 
 
 class PretrainedTokenizer:
-    """A `Tokenizer` made of the files of a Hugging Face model.
+    """A `Tokenizer` read from the folder of a Hugging Face model.
 
     Raises:
-        TokenizerError: the folder holds no tokenizer, or not one for a target; a language code is missing or unknown.
+        TokenizerError: the folder has no tokenizer, the tokenizer does not support targets, or a language code is
+            missing or unknown.
     """
 
     name: ClassVar[str] = "pretrained"
@@ -49,13 +50,13 @@ class PretrainedTokenizer:
             self._theirs: Any = hf.AutoTokenizer.from_pretrained(folder, **here)
             config = hf.AutoConfig.from_pretrained(folder, **here)
         except _FAULTS as error:
-            said = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise TokenizerError(f"{folder}: its tokenizer cannot be loaded: {said}") from error
-        # Without a vocabulary theirs makes one of the special symbols alone, and says nothing.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise TokenizerError(f"{folder}: its tokenizer cannot be loaded: {reason}") from error
+        # Without a vocabulary file, transformers silently builds a vocabulary of the special symbols.
         files = [name for role, name in self._theirs.vocab_files_names.items() if role != "tokenizer_config_file"]
         if not any((folder / name).is_file() for name in files):
-            raise TokenizerError(f"{folder}: its tokenizer has no vocabulary: there is none of {', '.join(files)}")
-        self._separate = bool(getattr(self._theirs, "separate_vocabs", False))  # some of Marian's
+            raise TokenizerError(f"{folder}: its tokenizer has no vocabulary: none of {', '.join(files)} exists")
+        self._separate = bool(getattr(self._theirs, "separate_vocabs", False))  # true for some Marian models
         self._byte_level = any(piece.startswith("Ġ") for piece in self._theirs.tokenize("a a"))
         self.source_vocab_size = int(config.vocab_size)
         self.target_vocab_size = int(getattr(config, "decoder_vocab_size", None) or config.vocab_size)
@@ -72,12 +73,12 @@ class PretrainedTokenizer:
         ):
             if not speaks and code is not None:
                 raise TokenizerError(
-                    f"{self._folder}: its tokenizer has no language codes: set model.pretrained.{role}_language to null"
+                    f"{self._folder}: its tokenizer has no language codes; set model.pretrained.{role}_language to null"
                 )
             if speaks:
                 if code not in (known := self._language_codes()):
                     raise TokenizerError(
-                        f"{self._folder}: model.pretrained.{role}_language is {code!r}; its tokenizer knows "
+                        f"{self._folder}: model.pretrained.{role}_language is {code!r}; valid for its tokenizer are "
                         f"{', '.join(known)}"
                     )
                 setattr(self._theirs, name, code)
@@ -89,28 +90,28 @@ class PretrainedTokenizer:
         return sorted(codes)
 
     def _find_special_ids(self, config: Any) -> None:
-        """Find what stands around a text of either side, and with it the special ids."""
+        """Set the special ids, and the ids that the tokenizer adds around a text of either side."""
         eos, pad, unk = (getattr(self._theirs, f"{name}_token_id") for name in ("eos", "pad", "unk"))
         around = self._theirs(text_target="").input_ids
         if eos is None or pad is None or eos not in around:
-            raise TokenizerError(f"{self._folder}: its tokenizer ends no target with an end-of-sequence symbol")
+            raise TokenizerError(f"{self._folder}: its tokenizer does not end targets with an end-of-sequence symbol")
         end = around.index(eos)
         self._prefix, after, start = around[:end], around[end + 1 :], _decoder_start(self._folder, config)
         if after and config.model_type == "mbart":
-            start = after[-1]  # its decoder begins with what its labels end in (Liu et al. 2020, section 2.2)
+            start = after[-1]  # the decoder starts with the last id of the labels (Liu et al. 2020, section 2.2)
         elif after:
             self._prefix = after
         if start is None:
             raise TokenizerError(f"{self._folder / 'config.json'}: has no decoder_start_token_id")
         self.symbols = Symbols(pad=int(pad), unk=int(pad if unk is None else unk), bos=int(start), eos=int(eos))
-        # No text can write a special id: `</s>` in it is four characters that nobody knows, not the end of it.
+        # A text must not produce special ids: `</s>` in it becomes unknown, not the end of the sequence.
         self._special = frozenset(self._theirs.all_special_ids)
         around = self._theirs("").input_ids
         end = around.index(eos) if eos in around else len(around)
         self._before, self._after = around[:end], around[end:]
 
     def _byte_ids(self) -> tuple[int, ...]:
-        """The ids of pieces that are single bytes (`<0x0A>`), where all 256 follow each other."""
+        """Return the ids of the byte pieces (`<0x0A>`) if all 256 are consecutive, else an empty tuple."""
         if self._separate:
             return ()
         found = self._theirs.convert_tokens_to_ids([f"<0x{octet:02X}>" for octet in range(256)])
@@ -119,16 +120,16 @@ class PretrainedTokenizer:
 
     @property
     def joint(self) -> bool:
-        """Whether both sides share one vocabulary."""
+        """Whether source and target share one vocabulary."""
         return not self._separate
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """None to choose from: it is told its two when it is made."""
+        """Empty: the languages are fixed in the options."""
         return ()
 
     def encode_source(self, text: str, language: str | None = None) -> Encoded:
-        """Return all that the encoder reads of a source segment, and no slots; an empty text has no ids."""
+        """Return the ids that the encoder reads for a source segment, without slots; an empty text has no ids."""
         text = normalise(text)
         if not text:
             return Encoded([], ())
@@ -136,54 +137,54 @@ class PretrainedTokenizer:
         return Encoded([*self._before, *self._plain("source", ids, self.source_vocab_size), *self._after], ())
 
     def encode_target(self, text: str, slots: Sequence[str], language: str | None = None) -> list[int]:
-        """Return the ids of a target segment, beginning with `prefix()`, without BOS and EOS."""
+        """Return the ids of a target segment, starting with `prefix()`, without BOS and EOS."""
         ids = self._theirs(text_target=normalise(text), add_special_tokens=False).input_ids
         return [*self._prefix, *self._plain("target", ids, self.target_vocab_size)]
 
     def _plain(self, side: str, ids: list[int], size: int) -> list[int]:
-        """The ids of a text, special ones unknown."""
+        """Return the ids of a text with special ones replaced by UNK."""
         if ids and max(ids) >= size:
             raise TokenizerError(
-                f"{self._folder}: its tokenizer gives the {side} id {max(ids)}, its network has {size}: they do not "
-                "belong together"
+                f"{self._folder}: its tokenizer gives the {side} id {max(ids)}, but its network has only {size} ids: "
+                "they do not match"
             )
         return [self.symbols.unk if index in self._special else index for index in ids]
 
     def prefix(self, language: str | None = None) -> list[int]:
-        """Return the ids that every target begins with: the language code of some, the start symbol of others."""
+        """Return the ids that every target begins with: a language code or a start symbol, depending on the model."""
         return list(self._prefix)
 
     def decode(self, ids: Sequence[int], slots: Sequence[str]) -> str:
-        """Return the text of target ids, normalised; special ids and the prefix have none."""
+        """Return the normalised text of target ids, without special ids and the prefix."""
         return normalise(self.spell(ids))
 
     def spell(self, ids: Sequence[int]) -> str:
-        """Return the text of target ids as they spell it."""
+        """Return the text of target ids without normalisation."""
         known = len(self._theirs.target_encoder) if self._separate else len(self._theirs)
-        kept = [index for index in ids if index < known]  # a table may have more rows than there are pieces
+        kept = [index for index in ids if index < known]  # the embeddings may have more rows than there are pieces
         how = {"use_source_tokenizer": False} if hasattr(self._theirs, "spm_target") else {}
         text: str = self._theirs.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False, **how)
         return text
 
     def subword_sampler(self, side: Literal["source", "target"], alpha: float) -> SampleSubwords:
-        """Return `unchanged`: one split is all that such a tokenizer is asked for."""
+        """Return `unchanged`: subword sampling is not supported for these tokenizers."""
         return unchanged
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return how each source id is written, a space as U+2581."""
+        """Return the written form of each source id, with a space shown as U+2581."""
         if not self._separate:
             return self.target_pieces(ids)
         written = {index: piece for piece, index in self._theirs.encoder.items()}
         return [written.get(index, self._theirs.unk_token) for index in ids]
 
     def target_pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return how each target id is written."""
+        """Return the written form of each target id."""
         known = len(self._theirs.target_encoder) if self._separate else len(self._theirs)
         pieces = [self._theirs.convert_ids_to_tokens(index) if index < known else "" for index in ids]
         return [piece.replace("Ġ", "▁") if self._byte_level else piece for piece in pieces]
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json and the files of the tokenizer into `folder`, whole or not at all."""
+        """Write tokenizer.json and the files of the wrapped tokenizer into `folder`, atomically."""
         files = {path.name: path.read_bytes() for path in sorted(self._folder.iterdir()) if _belongs(path)}
         description = {
             "format": FORMAT,
@@ -209,7 +210,7 @@ class PretrainedTokenizer:
 
     @classmethod
     def load(cls, folder: Path, description: dict[str, Any]) -> Self:
-        """Load what `save` wrote; `description` is what its tokenizer.json says.
+        """Load a tokenizer that `save` wrote; `description` is the content of its tokenizer.json.
 
         Raises:
             TokenizerError: a file is missing or damaged.
@@ -219,7 +220,7 @@ class PretrainedTokenizer:
             options = PretrainedOptions(*(description[field] for field in PretrainedOptions._fields))
             forms = read_forms(description)
         except (KeyError, TypeError, ValueError) as error:
-            raise TokenizerError(f"{folder / DESCRIPTION}: not the description of a tokenizer ({error!r})") from error
+            raise TokenizerError(f"{folder / DESCRIPTION}: does not describe a tokenizer ({error!r})") from error
         for name, sha256 in hashes.items():
             path = folder / FOLDER / Path(name).name
             try:
@@ -227,7 +228,7 @@ class PretrainedTokenizer:
             except OSError as error:
                 raise TokenizerError(f"{path}: cannot be read: {error}") from error
             if hashlib.sha256(content).hexdigest() != sha256:
-                raise TokenizerError(f"{path}: damaged: it is not the file that {DESCRIPTION} describes")
+                raise TokenizerError(f"{path}: damaged: its hash is not the one in {DESCRIPTION}")
         return cls(folder / FOLDER, options, forms)
 
 
@@ -236,13 +237,13 @@ def _belongs(path: Path) -> bool:
 
 
 def _decoder_start(folder: Path, config: Any) -> int | None:
-    """What a decoder reads before its first token, as `generate` finds it."""
-    told: dict[str, Any] = {}
+    """Return the id that the decoder reads before its first token, by the rules of `generate`."""
+    stored: dict[str, Any] = {}
     file = folder / "generation_config.json"
     if file.is_file():
         try:
-            told = dict(json.loads(file.read_text(encoding="utf-8")))
+            stored = dict(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise TokenizerError(f"{file}: cannot be read: {error}") from error
-    places = [(told.get(name), getattr(config, name, None)) for name in ("decoder_start_token_id", "bos_token_id")]
+    places = [(stored.get(name), getattr(config, name, None)) for name in ("decoder_start_token_id", "bos_token_id")]
     return next((int(start) for place in places for start in place if start is not None), None)

@@ -1,4 +1,4 @@
-"""A vocabulary of subwords, learnt by SentencePiece (Kudo and Richardson 2018). Knows one side of the text."""
+"""A vocabulary of subwords, learnt by SentencePiece (Kudo and Richardson 2018)."""
 
 import io
 import re
@@ -13,12 +13,12 @@ from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tokenization.subword_sampling import SubwordSampler, bpe_dropout_splits, unigram_splits
 from seqloom.tokenization.tokenizer import SampleSubwords
 
-# The sums of expectation maximisation depend on how sentences are dealt to threads: a number that followed the
-# machine would give another model on each. More than the machine has do no harm.
+# Fixed, because the sums of expectation maximisation depend on how sentences are distributed over threads: with the
+# machine's number of cores, each machine would give another model. More threads than cores do no harm.
 _THREADS = 4
 
-# SentencePiece writes a space as U+2581 and would read one in the text as a space. It travels as a character that
-# no normalised text holds.
+# SentencePiece uses U+2581 for a space, so U+2581 in a text would become a space. It is replaced by a character that
+# normalised text never contains.
 _ESCAPE = str.maketrans({"▁": "\uf8ff"})
 _UNESCAPE = str.maketrans({"\uf8ff": "▁"})
 
@@ -37,12 +37,12 @@ class SentencePieceVocabulary:
 
     @classmethod
     def train(cls, lines: Iterable[str], settings: TokenizerSettings, symbols: Sequence[str]) -> Self:
-        """Learn `settings.vocab_size` pieces from normalised lines; `symbols` are pieces and part of no other.
+        """Learn `settings.vocab_size` pieces from normalised lines; each of `symbols` is a piece and part of no other.
 
-        Equal lines and settings give equal bytes on any number of cores.
+        Equal lines and settings give equal bytes, whatever the number of cores.
 
         Raises:
-            TokenizerError: there is no text, or it supports only another size, which the message names.
+            TokenizerError: there is no text, or it does not support this `vocab_size`; the message names the limit.
         """
         raised: list[BaseException] = []
         model = io.BytesIO()
@@ -60,17 +60,17 @@ class SentencePieceVocabulary:
                 bos_id=OWN.bos,
                 eos_id=OWN.eos,
                 unk_surface="\N{REPLACEMENT CHARACTER}",
-                normalization_rule_name="identity",  # text is normalised before it comes here
+                normalization_rule_name="identity",  # the text is normalised already
                 remove_extra_whitespaces=False,
-                split_digits=True,  # a number is copied digit by digit, so that an unseen one can be written
-                max_sentence_length=1 << 20,  # bytes; SentencePiece drops longer lines without a word
+                split_digits=True,  # numbers are copied digit by digit, so that unseen ones can be written
+                max_sentence_length=1 << 20,  # bytes; SentencePiece silently drops longer lines
                 num_threads=_THREADS,
-                minloglevel=2,  # errors alone; they come back as exceptions
+                minloglevel=2,  # errors only; they are raised as exceptions
             )
         except RuntimeError as error:
             if raised:
                 raise raised[0] from None
-            raise TokenizerError(_said(error, settings)) from error
+            raise TokenizerError(_explain(error, settings)) from error
         return cls(model.getvalue())
 
     @property
@@ -79,16 +79,15 @@ class SentencePieceVocabulary:
         return int(self._processor.vocab_size())
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of the likeliest split."""
+        """Return the ids of the most likely split."""
         ids: list[int] = self._processor.encode(text.translate(_ESCAPE), out_type=int)
         return ids
 
     def subword_sampler(self, alpha: float) -> SampleSubwords:
-        """Return what splits ids anew.
+        """Return a function that samples other splits of ids.
 
-        Of a unigram model the likeliest splits are drawn from, by their likelihood to the power of alpha (Kudo 2018,
-        section 3.3); of byte pair encoding each merge is left out with the probability alpha (Provilkov et al. 2020,
-        section 3).
+        A unigram model draws from the most likely splits, weighted by likelihood ** `alpha` (Kudo 2018, section 3.3).
+        Byte pair encoding skips each merge with probability `alpha` (Provilkov et al. 2020, section 3).
         """
         model = self._processor
         apart = [model.is_control(id_) or model.is_unknown(id_) or model.is_byte(id_) for id_ in range(self.size)]
@@ -98,41 +97,41 @@ class SentencePieceVocabulary:
         return SubwordSampler(written, splits)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids; bytes that are not UTF-8 become U+FFFD."""
+        """Return the text of `ids`; invalid UTF-8 becomes U+FFFD."""
         text: str = self._processor.decode(list(ids))
         return text.translate(_UNESCAPE)
 
     def id_of(self, symbol: str) -> int:
-        """Return the id of a symbol that the vocabulary was trained with. Raises `ValueError` for another."""
+        """Return the id of a symbol. Raises `ValueError` if the vocabulary was not trained with it."""
         index = int(self._processor.piece_to_id(symbol))
         if index == OWN.unk:
-            raise ValueError(f"{symbol!r} is no piece of its own")
+            raise ValueError(f"{symbol!r} is not a piece of the vocabulary")
         return index
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return each piece as SentencePiece writes it, a space as U+2581."""
+        """Return the piece of each id, with a space shown as U+2581."""
         pieces: list[str] = self._processor.id_to_piece(list(ids))
         return [piece.translate(_UNESCAPE) for piece in pieces]
 
     def byte_ids(self) -> tuple[int, ...]:
-        """Return the ids of the byte pieces, in the order of their bytes; none without byte fallback."""
+        """Return the ids of the byte pieces in byte order; empty without byte fallback."""
         found = tuple(int(self._processor.piece_to_id(f"<0x{octet:02X}>")) for octet in range(256))
         return found if all(self._processor.is_byte(index) for index in found) else ()
 
     def _unigram(self) -> bool:
         try:
-            self._processor.nbest_encode("", nbest_size=1, out_type=int)  # byte pair encoding knows no second best
+            self._processor.nbest_encode("", nbest_size=1, out_type=int)  # byte pair encoding does not support this
         except RuntimeError:
             return False
         return True
 
     def to_bytes(self) -> bytes:
-        """Return SentencePiece's model file."""
+        """Return the content of SentencePiece's model file."""
         return self._model
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """Read SentencePiece's model file. Raises `ValueError`."""
+        """Read the content of SentencePiece's model file. Raises `ValueError` if it is invalid."""
         try:
             return cls(content)
         except RuntimeError as error:
@@ -140,27 +139,27 @@ class SentencePieceVocabulary:
 
 
 def _escaped(lines: Iterable[str], raised: list[BaseException]) -> Iterable[str]:
-    """The lines for the trainer. It turns every exception into a RuntimeError, so the true one is put aside."""
+    """Yield lines for the trainer. It converts any exception to RuntimeError, so the original is kept in `raised`."""
     try:
         for line in lines:
             yield line.translate(_ESCAPE)
-    except BaseException as error:  # an interrupt too
+    except BaseException as error:  # including KeyboardInterrupt
         raised.append(error)
         raise
 
 
-def _said(error: RuntimeError, settings: TokenizerSettings) -> str:
-    said = str(error)
-    if match := _TOO_LARGE.search(said):
+def _explain(error: RuntimeError, settings: TokenizerSettings) -> str:
+    message = str(error)
+    if match := _TOO_LARGE.search(message):
         return (
-            f"tokenizer.vocab_size is {match[1]}, but this text supports {match[2]} pieces at most "
+            f"tokenizer.vocab_size is {match[1]}, but this text supports at most {match[2]} pieces "
             f"({settings.algorithm}); lower it to {match[2]} or less, or add text"
         )
-    if match := _TOO_SMALL.search(said):
+    if match := _TOO_SMALL.search(message):
         return (
-            f"tokenizer.vocab_size is {match[1]}, but the characters, bytes, slots and special pieces alone are "
+            f"tokenizer.vocab_size is {match[1]}, but characters, bytes, slots and special pieces already take "
             f"{match[2]}; raise it above that, or lower tokenizer.character_coverage ({settings.character_coverage:g})"
         )
-    if "sentences_.empty()" in said:
+    if "sentences_.empty()" in message:
         return "there is no text to train a tokenizer on"
-    return f"SentencePiece cannot train on this text: {said}"
+    return f"SentencePiece cannot train on this text: {message}"

@@ -1,7 +1,7 @@
-"""Placeholders and languages as symbols: `{name}` becomes slot 0, the next distinct one slot 1. Knows no vocabulary.
+"""Replace placeholders by slot symbols: the first distinct placeholder, e.g. `{name}`, becomes slot 0, the next slot 1.
 
-A symbol is written as one character of the Unicode private use area, which `seqloom.text.normalise` removes from all
-text, so that no text can hold one by itself: slots from U+E000, languages from U+E100.
+Slots, and target languages, are written as characters of the Unicode private use area: slots from U+E000, languages
+from U+E100. `seqloom.text.normalise` removes these from all text, so that a text cannot contain symbols of its own.
 """
 
 import re
@@ -15,22 +15,22 @@ _SYMBOL = re.compile("[\ue000-\ue1ff]")
 
 
 def slot_symbols(count: int) -> list[str]:
-    """Return the characters that stand for slots 0 to `count` - 1."""
+    """Return the symbols of slots 0 to `count` - 1."""
     return [chr(_FIRST + slot) for slot in range(count)]
 
 
 def language_symbols(count: int) -> list[str]:
-    """Return the characters that stand for target languages 0 to `count` - 1, at most 256."""
+    """Return the symbols of target languages 0 to `count` - 1; `count` is at most 256."""
     return [chr(_FIRST_LANGUAGE + language) for language in range(count)]
 
 
 def find_slots(text: str, most: int, forms: Forms = STANDARD_FORMS) -> tuple[str, ...]:
-    """Return the distinct placeholders of a source segment in the order of their first appearance, at most `most`."""
+    """Return the first `most` distinct placeholders of a source segment, in order of first appearance."""
     return tuple(dict.fromkeys(forms.find(text)))[:most]
 
 
 def put_slots(text: str, slots: Sequence[str], forms: Forms = STANDARD_FORMS) -> str:
-    """Write the placeholders of `text` that stand in `slots` as slot symbols; others stay as they are spelled."""
+    """Replace the placeholders of `text` that are in `slots` by slot symbols; leave others as they are."""
     if not slots:
         return text
     symbols = dict(zip(slots, slot_symbols(len(slots)), strict=True))
@@ -38,12 +38,12 @@ def put_slots(text: str, slots: Sequence[str], forms: Forms = STANDARD_FORMS) ->
 
 
 def fill_slots(text: str, slots: Sequence[str]) -> str:
-    """Replace slot symbols by what they stand for; a symbol beyond `slots` stands for nothing and goes."""
+    """Replace slot symbols by their placeholders; symbols beyond `slots` are removed."""
     return _SLOT.sub(lambda match: slots[slot] if (slot := ord(match[0]) - _FIRST) < len(slots) else "", text)
 
 
 def split_at_slots(text: str, slots: Sequence[str]) -> list[tuple[str, bool]]:
-    """Return `text` in parts: (a stretch of text, False), and (what a slot symbol stands for, True)."""
+    """Split `text` into parts: (text, False) between slot symbols, and (placeholder, True) for each slot symbol."""
     parts: list[tuple[str, bool]] = []
     at = 0
     for match in _SLOT.finditer(text):
@@ -56,7 +56,7 @@ def split_at_slots(text: str, slots: Sequence[str]) -> list[tuple[str, bool]]:
 
 
 def show_symbols(piece: str, languages: Sequence[str]) -> str:
-    """Return a piece as people read it: a slot as its number, `<0>`, a language as `<2de>`."""
+    """Return a piece for display, with a slot as its number, `<0>`, and a language as `<2de>`."""
 
     def shown(match: re.Match[str]) -> str:
         language = ord(match[0]) - _FIRST_LANGUAGE

@@ -1,10 +1,10 @@
-"""Splits text anew, at random and repeatably, whatever learnt the pieces (subword regularisation).
+"""Subword regularisation: sample other splits of a text, reproducibly.
 
-SentencePiece can draw splits too, but from a generator of its own that begins elsewhere in every process. Here each
-draw comes from the generator that the caller gives, so that equal seeds draw the same anywhere.
+SentencePiece can sample splits too, but from its own generator, which is seeded differently in every process. Here the
+caller passes the generator, so that equal seeds give equal splits everywhere.
 
-A segment is cut into words, which recur: what a word may become is found once, and a draw takes a microsecond. Pieces
-that stand for something else (bytes, the unknown) stay where they are; so does a slot, which is part of no other piece.
+A segment is cut into words. The splits of a word are computed once and cached, so that sampling one takes a
+microsecond. Pieces without text of their own (bytes, UNK) and slots stay unchanged.
 """
 
 import math
@@ -21,17 +21,17 @@ from typing import NamedTuple, Self
 Split = tuple[int, ...]
 Splits = Mapping[Split, float]
 
-SPACE = "▁"  # as SentencePiece writes it, at the beginning of a word
+SPACE = "▁"  # SentencePiece's mark at the beginning of a word
 
-_MOST = 64  # splits of one stretch of text to choose from
-_LONGEST = 8  # ids; a longer word, or a text without spaces, is several stretches, cut where it is split already
-_REMEMBERED = 1 << 15  # words; a full memory takes about 70 MB
+_MOST = 64  # candidate splits per stretch of text
+_LONGEST = 8  # ids per stretch; a longer word, or a text without spaces, is cut between its present pieces
+_REMEMBERED = 1 << 15  # cached words; a full cache takes about 70 MB
 
 
 class _Choice(NamedTuple):
-    """Splits, packed: all ids on end, where each split begins and ends among them, and up to where each is drawn.
+    """Weighted splits in packed form: all ids concatenated, the bounds of each split, and cumulative probabilities.
 
-    `upto` adds up the shares of all splits but the last, which is drawn from there to 1.
+    `upto` has no entry for the last split, whose cumulative probability is 1.
     """
 
     ids: "array[int]"
@@ -50,10 +50,10 @@ class _Choice(NamedTuple):
 
 
 class SubwordSampler:
-    """A `SampleSubwords` over pieces. Several threads may call it at once.
+    """A thread-safe `SampleSubwords`.
 
-    `written` holds each id as it is written, a space as `SPACE`, or None for an id that is never split or joined.
-    `splits` returns the splits of a text into ids, each with its weight, and depends on the text alone.
+    `written` holds the text of each id, with a space as `SPACE`, or None for an id that is never split or merged.
+    `splits` returns the possible splits of a text into ids, with weights; it must depend only on the text.
     """
 
     def __init__(self, written: Sequence[str | None], splits: Callable[[str], Splits]) -> None:
@@ -62,7 +62,7 @@ class SubwordSampler:
         self._choices = lru_cache(_REMEMBERED)(self._find)
 
     def __call__(self, ids: Sequence[int], random: Random) -> list[int]:
-        """Return ids of the same text; what is drawn depends on the ids and the state of `random` alone."""
+        """Return ids of the same text, which depend only on `ids` and the state of `random`."""
         begins, choices, uniform = self._begins, self._choices, random.random
         cuts = [at for at, index in enumerate(ids) if begins[index]]
         if not cuts or cuts[0]:
@@ -75,7 +75,7 @@ class SubwordSampler:
         return drawn
 
     def _find(self, word: Split) -> list[_Choice]:
-        """What to draw, one after the other, for a word or what follows a fixed id, which comes first."""
+        """Return the choices to draw in turn for a word; fixed ids, if there are any, come first."""
         texts = [self._written[index] for index in word]
         fixed = word[: texts.count(None)]
         found = [_Choice.of({fixed: 1.0})] if fixed else []
@@ -86,16 +86,16 @@ class SubwordSampler:
 
 
 def unigram_splits(pieces: Mapping[str, tuple[int, float]], alpha: float) -> Callable[[str], Splits]:
-    """Return the splits of a unigram model: of a text the 64 likeliest, by their likelihood to the power of `alpha`.
+    """Return a function that finds the 64 most likely splits of a text, weighted by likelihood ** `alpha`.
 
-    `pieces` holds the id and the log-probability of each piece. The likeliest comes first (Kudo 2018, section 3.3, with
-    l = 64 for each stretch in place of the segment).
+    `pieces` maps each piece of a unigram model to its id and log-probability. The most likely split comes first (Kudo
+    2018, section 3.3, with l = 64 applied to each stretch instead of the segment).
     """
     longest = max(map(len, pieces), default=0)
 
     def splits(text: str) -> Splits:
-        # best[end]: the likeliest splits of text[:end], each as its score, its last id, where that begins and the
-        # number of the split before it. Splits that are as likely are told apart by the rest, so that order repeats.
+        # best[end]: the most likely splits of text[:end], each as (score, last id, start of its piece, rank of the
+        # split before it). The last three break ties, so that the order is deterministic.
         best: list[list[tuple[float, int, int, int]]] = [[(0.0, -1, 0, 0)]]
         for end in range(1, len(text) + 1):
             ways: list[tuple[float, int, int, int]] = []
@@ -118,11 +118,11 @@ def unigram_splits(pieces: Mapping[str, tuple[int, float]], alpha: float) -> Cal
 
 
 def bpe_dropout_splits(pieces: Mapping[str, tuple[int, float]], dropout: float) -> Callable[[str], Splits]:
-    """Return the splits of byte pair encoding that leaves out merges: of a text 64, drawn once, by how often they came.
+    """Return a function that draws 64 splits of a text by BPE-dropout, weighted by their counts.
 
-    `pieces` holds the id of each piece and a score, the higher the earlier it was learnt. Of all neighbours that make a
-    piece those of the highest score are merged, the leftmost of equals, until there are none; at each step each merge
-    is left out with the probability `dropout` (Provilkov et al. 2020, algorithm 1).
+    `pieces` maps each piece to its id and a score, which is higher for pieces that were learnt earlier. At each step
+    the neighbours whose merged piece has the highest score are merged, the leftmost if there are several; each possible
+    merge is skipped with probability `dropout` (Provilkov et al. 2020, algorithm 1).
     """
 
     def merges(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -131,8 +131,8 @@ def bpe_dropout_splits(pieces: Mapping[str, tuple[int, float]], dropout: float) 
         return [(*parts[:at], parts[at] + parts[at + 1], *parts[at + 2 :]) for _, at in scored]
 
     def splits(text: str) -> Splits:
-        uniform = Random(zlib.crc32(text.encode())).random  # the same for a text, however often it was forgotten
-        after = cache(merges)  # most draws go the same way
+        uniform = Random(zlib.crc32(text.encode())).random  # equal for equal texts, even if the cache dropped them
+        after = cache(merges)  # most draws share their first merges
 
         def split() -> Split:
             parts, left = tuple(text), True

@@ -1,10 +1,10 @@
-"""Which tags of a text are pairs: `<b>` and its `</b>`. Knows tags as they are spelled, and no tokens."""
+"""Find the pairs of opening and closing tags in a text, such as `<b>` and `</b>`."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 
-NO_PARTNER = -1  # in place of a partner: no tag, or one that stands by itself
+NO_PARTNER = -1  # the placeholder is not a tag, or a tag without a partner
 
 _TAG = re.compile(r"<(/?)([A-Za-z0-9][\w:.\-]*)(?:\s[^<>]*?)?(/?)>")
 _SQUARE = re.compile(r"(?:\[(\d+)\}|\{(\d+)\])")  # [1} and {1] of memoQ
@@ -12,10 +12,10 @@ _ANGLE = re.compile(r"(?:\{(\d+)>|<(\d+)\})")  # {1> and <1} of Trados
 
 
 def partners(placeholders: Sequence[str]) -> list[int]:
-    """Return for each placeholder of a text the index of the tag that it makes a pair with, or `NO_PARTNER`.
+    """Return for each placeholder of a text the index of its partner tag, or `NO_PARTNER`.
 
-    Pairs are properly nested among themselves. A name of which any tag lacks a partner (`<br>`, a lone `</p>`), or
-    whose pairs cross others, has no pairs at all. The time is linear.
+    The pairs are properly nested. If any tag of a name has no partner (`<br>`, a single `</p>`), or a pair of that name
+    crosses another pair, no tag of that name is paired. The time is linear.
     """
     named = [name_of(each) for each in placeholders]
     alone = _without_partner(named)
@@ -33,7 +33,7 @@ def partners(placeholders: Sequence[str]) -> list[int]:
 
 
 def name_of(placeholder: str) -> tuple[str | None, bool]:
-    """Return the name of an opening or closing tag and whether it opens; None for what is neither."""
+    """Return the name of an opening or closing tag and whether it opens; the name is None for anything else."""
     if match := _TAG.fullmatch(placeholder):
         return (None, False) if match[3] else (match[2], not match[1])
     for kind, pattern in (("[", _SQUARE), ("{", _ANGLE)):
@@ -43,7 +43,7 @@ def name_of(placeholder: str) -> tuple[str | None, bool]:
 
 
 def _without_partner(named: Sequence[tuple[str | None, bool]]) -> set[str]:
-    """The names that have no pairs."""
+    """Return the names of tags that are not paired."""
     alone: set[str] = set()
     stack: list[str] = []
     open_: Counter[str] = Counter()

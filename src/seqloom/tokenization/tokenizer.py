@@ -1,4 +1,4 @@
-"""The contract between text and token ids. Everything above this room knows a tokenizer by this alone."""
+"""The interface of all tokenizers, which maps text to token ids and back."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,45 +10,44 @@ from seqloom.text import Forms
 
 
 class Encoded(NamedTuple):
-    """A source segment: its ids, as the model reads them, and the placeholders that its slots stand for."""
+    """A source segment: the ids that the model reads, and the placeholders of its slots."""
 
     ids: list[int]
     slots: tuple[str, ...]
 
 
 class NonTextIds(NamedTuple):
-    """The target ids that are no text by themselves, beside `Symbols`."""
+    """The target ids, besides `Symbols`, that are not text by themselves."""
 
-    slots: tuple[int, ...] = ()  # those of slot 0, 1, ..., which follow each other
-    byte_ids: tuple[int, ...] = ()  # those of the 256 bytes, in their order, which follow each other; or none
-    never_generated: tuple[int, ...] = ()  # those that a search never writes: the unknown piece
+    slots: tuple[int, ...] = ()  # consecutive ids of slots 0, 1, ...
+    byte_ids: tuple[int, ...] = ()  # consecutive ids of the 256 bytes, in order, or none
+    never_generated: tuple[int, ...] = ()  # ids that a search must not generate, such as UNK
 
 
 PLACEHOLDERS_AT_ONCE = 4
-"""How many placeholders are translated at once where a tokenizer does not know: in most corpora few texts have more."""
+"""The default for `Tokenizer.placeholders_at_once`: in most corpora, few texts have more placeholders."""
 
 SampleSubwords = Callable[[Sequence[int], Random], list[int]]
-"""Of the ids of a segment and a generator: ids of the same text, split in another way that the generator draws.
+"""Takes the ids of a segment and a generator; returns ids of the same text with a split drawn from the generator.
 
-Equal ids and generators in equal states give equal ids, in any process and whatever was drawn before.
+The result depends only on the ids and the state of the generator, in any process.
 """
 
 
 def unchanged(ids: Sequence[int], random: Random) -> list[int]:
-    """The `SampleSubwords` of a tokenizer that knows one split alone."""
+    """Return `ids` as they are: the `SampleSubwords` of a tokenizer that has only one split."""
     return list(ids)
 
 
 class Tokenizer(Protocol):
-    """Text to ids and back.
+    """Maps text to ids and back.
 
-    A *slot* is a symbol that stands for a placeholder of the source segment (`{name}`, `%s`, `<b>`): the first distinct
-    placeholder of the source is slot 0, and so on. The target is written with the same slots, so that a model learns
-    where placeholders go and not how each one is spelled, and an unseen one survives as well as a known one.
-    Methods normalise their text first (`seqloom.text.normalise`).
+    A *slot* is a symbol for a placeholder of the source segment (`{name}`, `%s`, `<b>`): the first distinct placeholder
+    of the source is slot 0, and so on. The target uses the same slots. So a model learns where placeholders go instead
+    of how they are spelled, and unseen placeholders are kept as well as known ones. All methods normalise their text
+    first (`seqloom.text.normalise`).
 
-    A tokenizer of several target languages is told which one a text is to be translated into; to the others `language`
-    means nothing.
+    A tokenizer with several target languages needs the argument `language`; others ignore it.
     """
 
     @property
@@ -61,62 +60,62 @@ class Tokenizer(Protocol):
 
     @property
     def target_vocab_size(self) -> int:
-        """Number of target ids; equal to the source's where the vocabulary is joint."""
+        """Number of target ids; equal to the source's if the vocabulary is joint."""
 
     @property
     def joint(self) -> bool:
-        """Whether both sides share one vocabulary."""
+        """Whether source and target share one vocabulary."""
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The target languages that `language` chooses from; empty where there is one alone."""
+        """The valid values of `language`; empty if there is only one target language."""
 
     @property
     def forms(self) -> Forms:
-        """What counts as a placeholder."""
+        """The forms of placeholders."""
 
     @property
     def placeholders_at_once(self) -> int:
-        """How many placeholders a text may have to be translated at once; one with more is translated in windows."""
+        """How many placeholders a text may have; one with more is translated in chunks."""
 
     @property
     def non_text_ids(self) -> NonTextIds:
-        """The target ids that a search has rules for."""
+        """The target ids that a search treats specially."""
 
     def encode_source(self, text: str, language: str | None = None) -> Encoded:
-        """Return the ids of a source segment, all that the encoder reads, and its slots.
+        """Return all ids that the encoder reads for a source segment, and its slots. An empty text has no ids.
 
-        `language` is the target's. An empty text has no ids. Raises `TokenizerError` for a language that is not one
-        of `languages`, or where one has to be named and is not.
+        Raises:
+            TokenizerError: `language`, the target's, is missing or not one of `languages`.
         """
 
     def encode_target(self, text: str, slots: Sequence[str], language: str | None = None) -> list[int]:
-        """Return the ids of a target segment, its placeholders written as the slots of its source where they match.
+        """Return the ids of a target segment; placeholders that are in `slots` become slots.
 
-        Without BOS and EOS, and beginning with `prefix(language)`.
+        The ids start with `prefix(language)`, without BOS and EOS.
         """
 
     def prefix(self, language: str | None = None) -> list[int]:
-        """Return the target ids that every translation into a language begins with; mostly there are none."""
+        """Return the target ids that every translation into a language begins with; usually there are none."""
 
     def decode(self, ids: Sequence[int], slots: Sequence[str]) -> str:
-        """Return the text of target ids, slots replaced by what they stand for; special ids and prefixes have none."""
+        """Return the text of target ids, with placeholders in place of slots and without special ids and prefix."""
 
     def spell(self, ids: Sequence[int]) -> str:
-        """Return the text of target ids as they spell it: not normalised, slots as their symbols (`slots.part`)."""
+        """Return the text of target ids without normalisation, with slots as symbols (see `slots.split_at_slots`)."""
 
     def subword_sampler(self, side: Literal["source", "target"], alpha: float) -> SampleSubwords:
-        """Return what splits the ids of `encode_source` or `encode_target` anew (subword regularisation).
+        """Return a function that samples other splits of ids of one side (subword regularisation).
 
         `alpha` is that of Kudo 2018, section 3.3; for byte pair encoding it is the dropout of Provilkov et al. 2020,
-        section 3. A tokenizer that knows one split alone returns `unchanged`. Make it once: it remembers the words.
+        section 3. A tokenizer with only one split returns `unchanged`. Create it only once, because it caches words.
         """
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return how each source id is written, for people to read."""
+        """Return the written form of each source id, for display."""
 
     def target_pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return how each target id is written, for people to read."""
+        """Return the written form of each target id, for display."""
 
     def save(self, folder: Path) -> None:
-        """Write the tokenizer into `folder`, whole or not at all. Equal tokenizers write equal bytes."""
+        """Write the tokenizer into `folder`, atomically. Equal tokenizers write equal bytes."""

@@ -1,7 +1,7 @@
-"""Slots, languages, normalisation and two sides around a vocabulary. Knows not how a vocabulary splits text.
+"""The tokenizer that seqloom trains: normalisation, slots and target languages around one or two vocabularies.
 
-With several target languages a source begins with a symbol that says which one it is to become (Johnson et al. 2017,
-section 3). Nothing else tells a model of several languages from one of two.
+With several target languages, each source begins with a symbol for its target language (Johnson et al. 2017, section
+3).
 """
 
 import hashlib
@@ -29,9 +29,9 @@ DESCRIPTION = "tokenizer.json"
 
 
 class Vocabulary(Protocol):
-    """Splits the text of one side into ids and joins them again. PAD, UNK, BOS and EOS have the ids of the contract.
+    """Splits the text of one side into ids and joins them again. PAD, UNK, BOS and EOS have the ids of `OWN`.
 
-    `decode(encode(text)) == text` for every normalised text whose characters it knows, symbols included.
+    `decode(encode(text)) == text` for every normalised text of known characters and symbols.
     """
 
     name: ClassVar[str]  # as in params.yaml: tokenizer.name
@@ -44,30 +44,30 @@ class Vocabulary(Protocol):
         """Return the ids of a text, without BOS and EOS."""
 
     def subword_sampler(self, alpha: float) -> SampleSubwords:
-        """Return what splits ids anew, symbols apart; `alpha` says how boldly, each algorithm in its own way."""
+        """Return a function that samples other splits of ids; `alpha` is the algorithm's parameter."""
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids; PAD, BOS and EOS have none."""
+        """Return the text of `ids`; PAD, BOS and EOS are omitted."""
 
     def id_of(self, symbol: str) -> int:
-        """Return the id of a symbol that it was trained with. Raises `ValueError` for another."""
+        """Return the id of a symbol. Raises `ValueError` if the vocabulary was not trained with it."""
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return how each id is written, a space as U+2581."""
+        """Return the written form of each id, with a space shown as U+2581."""
 
     def byte_ids(self) -> tuple[int, ...]:
-        """Return the ids of the 256 bytes that an unseen character is written in, in their order; or none."""
+        """Return the ids of the 256 bytes, in order, that encode unseen characters; empty if there are none."""
 
     def to_bytes(self) -> bytes:
-        """Return what `from_bytes` reads. Equal vocabularies give equal bytes."""
+        """Return the vocabulary as bytes, for `from_bytes`. Equal vocabularies give equal bytes."""
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
-        """Read what `to_bytes` wrote. Raises `ValueError`."""
+        """Read the output of `to_bytes`. Raises `ValueError` if it is invalid."""
 
 
 class PlaceholderRules(NamedTuple):
-    """What counts as a placeholder, and how many of them a text may have to be translated at once."""
+    """What is a placeholder, and how many of them a text may have before it is translated in chunks."""
 
     forms: Forms = STANDARD_FORMS
     at_once: int = PLACEHOLDERS_AT_ONCE
@@ -77,10 +77,10 @@ _STANDARD = PlaceholderRules()
 
 
 class TrainedTokenizer:
-    """The `Tokenizer` of a source and a target vocabulary; given one twice, it is joint.
+    """A `Tokenizer` with a source and a target vocabulary; if both are the same object, it is joint.
 
-    `languages` are the target languages that a text is told apart by: none, or several, whose symbols the source
-    vocabulary was trained with. `rules` says what counts as a placeholder.
+    `languages` are the target languages, either none or several; the source vocabulary must have their symbols. `rules`
+    defines what is a placeholder.
     """
 
     def __init__(
@@ -116,16 +116,16 @@ class TrainedTokenizer:
 
     @property
     def joint(self) -> bool:
-        """Whether both sides share one vocabulary."""
+        """Whether source and target share one vocabulary."""
         return self._source is self._target
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The target languages that `language` chooses from; empty where there is one alone."""
+        """The valid values of `language`; empty if there is only one target language."""
         return tuple(self._language_ids)
 
     def encode_source(self, text: str, language: str | None = None) -> Encoded:
-        """Return the ids of a source segment and its slots; with several target languages, the language's id first."""
+        """Return the ids of a source segment, starting with the target language if there are several, and its slots."""
         first = self._first(language)
         text = normalise(text)
         slots = find_slots(text, self._slots, self.forms)
@@ -133,44 +133,44 @@ class TrainedTokenizer:
         return Encoded([*first, *ids] if ids else [], slots)
 
     def encode_target(self, text: str, slots: Sequence[str], language: str | None = None) -> list[int]:
-        """Return the ids of a target segment, its placeholders written as the slots of its source where they match."""
+        """Return the ids of a target segment; placeholders that are in `slots` become slots."""
         return self._target.encode(put_slots(normalise(text), slots, self.forms))
 
     def prefix(self, language: str | None = None) -> list[int]:
-        """Return no ids: what a text is to become is said in its source."""
+        """Return an empty list, because the target language is part of the source."""
         return []
 
     def decode(self, ids: Sequence[int], slots: Sequence[str]) -> str:
-        """Return the text of target ids, normalised: a model may write two spaces, or bytes that are no text."""
+        """Return the text of target ids, normalised, because a model may write repeated spaces or invalid UTF-8."""
         return normalise(fill_slots(self._target.decode(ids), slots))
 
     def spell(self, ids: Sequence[int]) -> str:
-        """Return the text of target ids as they spell it, slots as their symbols."""
+        """Return the text of target ids without normalisation, with slots as symbols."""
         return self._target.decode(ids)
 
     def subword_sampler(self, side: Literal["source", "target"], alpha: float) -> SampleSubwords:
-        """Return what splits ids anew; a slot stays a slot, and a language stands first."""
+        """Return a function that samples other splits of ids; slots and the language stay in place."""
         return (self._source if side == "source" else self._target).subword_sampler(alpha)
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return how each source id is written: a slot as `<0>`, a language as `<2de>`, a space as U+2581."""
+        """Return the written form of each source id: a slot as `<0>`, a language as `<2de>`, a space as U+2581."""
         return [show_symbols(piece, self.languages) for piece in self._source.pieces(ids)]
 
     def target_pieces(self, ids: Sequence[int]) -> list[str]:
-        """Return how each target id is written."""
+        """Return the written form of each target id."""
         return [show_symbols(piece, self.languages) for piece in self._target.pieces(ids)]
 
     def _first(self, language: str | None) -> list[int]:
-        """What a source begins with. Raises `TokenizerError`."""
+        """Return the ids that a source begins with. Raises `TokenizerError` if `language` is not valid."""
         if not self._language_ids:
             return []
         if language not in self._language_ids:
-            fault = "no target language is named" if language is None else f"{language!r} is no target language"
+            fault = "no target language is given" if language is None else f"{language!r} is not a target language"
             raise TokenizerError(f"{fault}; this model writes {', '.join(self._language_ids)}")
         return [self._language_ids[language]]
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json and a file per vocabulary into `folder`, whole or not at all."""
+        """Write tokenizer.json and a file per vocabulary into `folder`, atomically."""
         sides = {"joint": self._source} if self.joint else {"source": self._source, "target": self._target}
         contents = {f"{side}.model": vocabulary.to_bytes() for side, vocabulary in sides.items()}
         description: dict[str, Any] = {
@@ -202,14 +202,14 @@ class TrainedTokenizer:
 
 
 def stored_forms(forms: Forms) -> dict[str, Any]:
-    """Return what a description of a tokenizer says of its forms; of the standard ones it says nothing."""
+    """Return the entries of tokenizer.json for `forms`; the standard forms need none."""
     if forms == STANDARD_FORMS:
         return {}
     return {"placeholders": {"forms": list(forms.names), "patterns": list(forms.patterns)}}
 
 
 def read_forms(description: dict[str, Any]) -> Forms:
-    """Return the forms that a description of a tokenizer lists, or the standard ones. Raises `ValueError`."""
+    """Return the forms in the content of tokenizer.json, by default the standard ones. Raises `ValueError`."""
     if (stored := description.get("placeholders")) is None:
         return STANDARD_FORMS
     forms, patterns = (stored.get("forms"), stored.get("patterns")) if isinstance(stored, dict) else (None, None)
