@@ -1,4 +1,4 @@
-"""A workspace with a registered model, and ways to call the command line in it."""
+"""Fixtures: a workspace with a registered model, and a function that runs a failing command in it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.finished import finish, give_store
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once for all files."""
+    """The workspace, built once per session."""
     root = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -26,7 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder of the test: a clone in which every stage has run."""
+    """The workspace as the working folder; every stage has run in it."""
     monkeypatch.chdir(made)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return made
@@ -34,14 +34,14 @@ def workspace(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def registered(workspace: Path) -> TextTranslator:
-    """The champion."""
+    """The champion, loaded."""
     (folder,) = (workspace / "mlartifacts").rglob("artifacts/artifacts/model")
     return TextTranslator.load(folder)
 
 
 @pytest.fixture
 def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Runs what must fail, and returns its one line."""
+    """A function that runs a command which must fail, and returns its one-line error."""
 
     def run(*arguments: str, status: int = 1) -> str:
         with pytest.raises(SystemExit) as left:

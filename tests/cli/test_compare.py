@@ -30,7 +30,7 @@ def log(store: Store, name: str, hypotheses: Sequence[str], *, lr: str, **change
     return run_id
 
 
-def test_what_is_sure_and_what_differs(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_significance_and_differences_are_printed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     poor = log(store, "poor <b>", ["das ist <b>nicht</b> hier"] * 24, lr="0.001")
     good = log(store, "good", REFERENCES, lr="0.002")
     cli.main(["compare", poor, good, "--html", "page.html", "--segments", "1"])
@@ -51,7 +51,7 @@ def test_what_is_sure_and_what_differs(store: Store, capsys: pytest.CaptureFixtu
         assert reaching_out not in html
 
 
-def test_a_run_is_no_better_than_itself(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_does_not_differ_from_itself(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     same = log(store, "same", ["das Licht ist hier", *REFERENCES[1:]], lr="1")
     cli.main(["compare", same, same, "--html", "page.html"])
     lines = capsys.readouterr().out.splitlines()
@@ -62,7 +62,7 @@ def test_a_run_is_no_better_than_itself(store: Store, capsys: pytest.CaptureFixt
     assert "Every text is the same." in Path("page.html").read_text()
 
 
-def test_what_does_not_compare_is_refused(store: Store, fails: Callable[..., str]) -> None:
+def test_runs_that_are_not_comparable_are_an_error(store: Store, fails: Callable[..., str]) -> None:
     first = log(store, "first", REFERENCES, lr="1")
     shorter = log(store, "shorter", REFERENCES[:9], lr="1")
     other = log(store, "other", REFERENCES, lr="1", task="summarization")
@@ -79,7 +79,7 @@ def test_what_does_not_compare_is_refused(store: Store, fails: Callable[..., str
         assert said in fails("compare", first, name)
 
 
-def test_one_run_is_nothing_to_compare(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_single_run_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.main(["compare", "one"])
-    assert "two runs at least" in capsys.readouterr().err
+    assert "at least two runs" in capsys.readouterr().err

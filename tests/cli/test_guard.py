@@ -12,38 +12,38 @@ from tests.finished import REPOSITORY
 
 @pytest.fixture
 def corpus(workspace: Path, tmp_path: Path) -> Path:
-    """metrics/corpus.json of a workspace with a registered version; the test may change it."""
+    """The file metrics/corpus.json of a workspace with a registered version; tests may change it."""
     file = workspace / places.CORPUS_METRICS
     kept = file.read_bytes()
     yield file
     file.write_bytes(kept)
 
 
-def test_the_registered_data_are_like_themselves(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unchanged_data_pass(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["guard", "--json"])
     said = json.loads(capsys.readouterr().out)
     assert (said["ok"], said["baseline"]) == (True, "models:/seqloom-en-de/1")
     assert {"what": "kept", "now": 12, "before": 12, "low": 9.6, "high": 48.0, "ok": True} in said["findings"]
 
 
-def test_other_data_are_refused_with_their_numbers(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_out_of_bounds_are_refused_with_their_numbers(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus.write_text(json.dumps({**json.loads(corpus.read_text()), "kept": 7}))
     with pytest.raises(SystemExit) as left:
         cli.main(["guard"])
     assert left.value.code == 3
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["REFUSED", "kept", "7", "12", "9.6", "48"]
-    assert lines[-1].endswith("1 outside its bounds")
+    assert lines[-1].endswith("1 out of bounds")
 
 
-def test_data_that_are_not_there(corpus: Path, fails: Callable[..., str]) -> None:
+def test_missing_or_broken_metrics_are_an_error(corpus: Path, fails: Callable[..., str]) -> None:
     corpus.unlink()
-    assert "run the stage prepare_corpus" in fails("guard")
+    assert "run `dvc repro prepare_corpus`" in fails("guard")
     corpus.write_text("{")
-    assert "is not JSON" in fails("guard")
+    assert "not valid JSON" in fails("guard")
 
 
-def test_nothing_registered_is_no_objection(
+def test_without_a_registered_version_data_pass(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

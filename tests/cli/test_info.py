@@ -7,7 +7,7 @@ from seqloom.cli import main as cli
 from seqloom.stages import places
 
 
-def test_info_is_a_table(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_prints_a_table(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["info"])
     head, row, _, where = capsys.readouterr().out.splitlines()
     for title, cell in (
@@ -19,7 +19,7 @@ def test_info_is_a_table(workspace: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("model", [[], ["--model", "seqloom-en-de"], ["--model", "models:/seqloom-en-de@champion"]])
-def test_info_for_programs(workspace: Path, capsys: pytest.CaptureFixture[str], model: list[str]) -> None:
+def test_info_prints_json(workspace: Path, capsys: pytest.CaptureFixture[str], model: list[str]) -> None:
     cli.main(["info", "--json", *model])
     (version,) = json.loads(capsys.readouterr().out)["versions"]
     registration = json.loads(places.REGISTRATION.read_text())
@@ -30,6 +30,6 @@ def test_info_for_programs(workspace: Path, capsys: pytest.CaptureFixture[str], 
     assert version["test_sha256"] == registration["test_sha256"]
 
 
-def test_info_of_what_is_not_there(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_of_an_unknown_model_is_empty(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["info", "--model", "seqloom-en-fr"])
     assert capsys.readouterr().out.startswith("no version of seqloom-en-fr in ")

@@ -19,7 +19,7 @@ def inspected(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_what_is_read_and_what_is_left_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pairs_and_skipped_entries_are_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "p.tsv").write_text("source\ttarget\none\teins\n\n" + "x\ty\n" * 20, encoding="utf-8")
     said = inspected(capsys, "p.tsv", "--pairs", "2")
     assert said.splitlines() == [
@@ -36,7 +36,7 @@ def test_what_is_read_and_what_is_left_out(folder: Path, capsys: pytest.CaptureF
     assert "pairs      21" in inspected(capsys, "p.tsv", "--header")
 
 
-def test_a_file_per_language(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_file_per_language_is_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for language, text in (("en", "one\n\n"), ("de", "eins\n\n")):
         (folder / language).mkdir()
         (folder / language / "t.txt").write_text(text, encoding="utf-8")
@@ -45,7 +45,7 @@ def test_a_file_per_language(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert "pairs      1" in said
 
 
-def test_what_cannot_be_read_does_not_keep_the_others_from_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreadable_file_does_not_stop_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "bad.tsv").write_bytes(b"f\xfcnf\tx\n")
     (folder / "good.tsv").write_bytes("a\x1b[31m\tb\u2028c\n".encode())
     with pytest.raises(SystemExit) as left:
@@ -61,16 +61,18 @@ def test_what_cannot_be_read_does_not_keep_the_others_from_it(folder: Path, caps
     ]
     first, second, third = printed.err.splitlines()
     assert "bad.tsv: line 1: the bytes fc are not utf-8" in first
-    assert "absent.tsv: there is no such file" in second
-    assert "x.what: its name says no format that is known" in third
+    assert "absent.tsv: file not found" in second
+    assert "x.what: the format cannot be inferred" in third
 
 
-def test_languages_have_to_come_from_somewhere(folder: Path, fails: Fails) -> None:
+def test_languages_are_required_without_params(folder: Path, fails: Fails) -> None:
     assert "--source en --target de" in fails("inspect", "p.tsv")
 
 
 @pytest.mark.parametrize(("option", "valid"), [("--format", "'tmx'"), ("--accept", "'fuzzy'")])
-def test_a_wrong_option_names_the_valid_values(folder: Path, option: str, valid: str, fails: Fails) -> None:
+def test_an_invalid_option_is_an_error_with_the_valid_values(
+    folder: Path, option: str, valid: str, fails: Fails
+) -> None:
     (folder / "p.tsv").write_text("a\tb\n", encoding="utf-8")
     said = fails("inspect", "--source", "en", "--target", "de", option, "klingon", "p.tsv")
     assert "klingon" in said

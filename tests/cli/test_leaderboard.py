@@ -22,7 +22,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return connect(tmp_path, create=False)
 
 
-def test_a_result_has_the_score_of_its_evaluation(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_score_equals_that_of_the_evaluation(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["leaderboard", "--json"])
     found = json.loads(capsys.readouterr().out)
     evaluation = json.loads(places.EVALUATION_METRICS.read_text())
@@ -48,10 +48,10 @@ def test_the_table_fits_into_80_columns(store: Store, capsys: pytest.CaptureFixt
     assert lines[4].startswith("2  transfor… 12345678  ")
     assert lines[5].startswith("3  version …@champion  ")
     assert lines[5].split()[-5:] == ["-", "-", "45.0", "3.5", "12"]
-    assert "gain and p: against version 3 @champion; paired bootstrap, * is p < 0.05" in lines
+    assert "gain and p: compared with version 3 @champion; paired bootstrap, * is p < 0.05" in lines
 
 
-def test_more_columns_if_asked_for(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wide_shows_more_columns(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     log_run(store, "good", GOOD)
     cli.main([*ASKED, "--wide"])
     head, row = capsys.readouterr().out.splitlines()[2:4]
@@ -61,7 +61,7 @@ def test_more_columns_if_asked_for(store: Store, capsys: pytest.CaptureFixture[s
         assert cell in row
 
 
-def test_what_is_left_out_is_said(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_omitted_runs_are_mentioned(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     log_run(store, "good", GOOD)
     log_run(store, "other", GOOD)
     log_run(store, "small", GOOD[:9], references=REFERENCES[:9])
@@ -70,19 +70,19 @@ def test_what_is_left_out_is_said(store: Store, capsys: pytest.CaptureFixture[st
     cli.main(list(ASKED))
     told = capsys.readouterr().out
     assert "seqloom-en-de has no champion" in told
-    assert "left out, other test sets (systems): " in told
-    assert "counted otherwise, so not ranked" in told
+    assert "not shown, other test sets (number of systems): " in told
+    assert "not ranked, because another metric" in told
     assert old in told
 
 
-def test_the_page_is_written(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_html_page_is_written(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     log_run(store, "good", GOOD)
     cli.main([*ASKED, "--html", "board.html"])
     assert capsys.readouterr().out.endswith("\n\nboard.html\n")
     assert "<h1>Leaderboard: seqloom-en-de</h1>" in Path("board.html").read_text()
 
 
-def test_a_rival_is_kept_if_asked_for(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rival_is_kept_only_with_keep(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     register(store, log_run(store, "good", GOOD), champion=True)
     Path("other.txt").write_text("\n".join(POOR))
     cli.main([*ASKED, "--rival", "other=other.txt"])
@@ -95,7 +95,7 @@ def test_a_rival_is_kept_if_asked_for(store: Store, capsys: pytest.CaptureFixtur
     assert [row["system"] for row in json.loads(capsys.readouterr().out)["rows"]] == [f"{MODEL}/1", "other"]
 
 
-def test_nothing_to_rank_is_no_fault(
+def test_nothing_to_rank_is_not_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fails: Callable[..., str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -112,11 +112,11 @@ def test_nothing_to_rank_is_no_fault(
     assert "nothing is on this leaderboard" in fails(*ASKED, "--rival", "other=other.txt")
 
 
-def test_faults_are_one_line(store: Store, fails: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_one_line(store: Store, fails: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     log_run(store, "good", GOOD)
     assert "must be NAME=FILE" in fails(*ASKED, "--rival", "other")
     assert "cannot be read" in fails(*ASKED, "--rival", "other=nowhere.txt")
     assert "is no test set on this leaderboard" in fails(*ASKED, "--test", "zz")
     with pytest.raises(SystemExit, match="2"):
         cli.main([*ASKED, "--keep"])
-    assert "--keep keeps rivals" in capsys.readouterr().err
+    assert "--keep needs --rival" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register_model.run(params, ignore)
 
 
-def test_lineage_for_programs_and_for_people(registered: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lineage_prints_text_and_json(registered: None, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["lineage", "models:/seqloom-en-de/1", "--json"])
     found = json.loads(capsys.readouterr().out)
     assert (found["model"], found["version"], found["training"]) == ("seqloom-en-de", "1", "f00d")
@@ -65,5 +65,5 @@ def test_lineage_for_programs_and_for_people(registered: None, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("name", "said"), [("models:/seqloom-en-de/7", "names no version"), ("ab" * 16, "is no run there")]
 )
-def test_what_is_not_there_is_named(workspace: Path, fails: Callable[..., str], name: str, said: str) -> None:
+def test_an_unknown_model_or_run_is_an_error(workspace: Path, fails: Callable[..., str], name: str, said: str) -> None:
     assert said in fails("lineage", name)

@@ -16,7 +16,7 @@ from tests.finished import REPOSITORY
 Fails = Callable[..., str]
 
 
-def test_nothing_registered_yet(
+def test_without_a_registry_commands_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fails: Fails
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -31,9 +31,9 @@ def test_nothing_registered_yet(
     assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
 
 
-def test_a_server_that_is_down(workspace: Path, monkeypatch: pytest.MonkeyPatch, fails: Fails) -> None:
+def test_a_server_that_is_down_means_status_75(workspace: Path, monkeypatch: pytest.MonkeyPatch, fails: Fails) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert "http://127.0.0.1:9 cannot be used" in fails("info", status=75)  # and may be, later
+    assert "http://127.0.0.1:9 cannot be used" in fails("info", status=75)  # it may answer later
 
 
 @pytest.mark.parametrize(
@@ -41,29 +41,29 @@ def test_a_server_that_is_down(workspace: Path, monkeypatch: pytest.MonkeyPatch,
     [
         ([], "COMMAND"),
         (["translte"], "translte"),
-        (["translate", "--n-best", "0", "Hi"], "'0' is not a whole number from 1 on"),
+        (["translate", "--n-best", "0", "Hi"], "'0' is not a positive whole number"),
         (["translate", "--n-best", "³", "Hi"], "whole number"),
         (["translate", "--beam", "wide", "Hi"], "invalid int value: 'wide'"),
-        (["translate", "--attention", "x.png"], "--attention draws one text"),
+        (["translate", "--attention", "x.png"], "--attention needs exactly one TEXT"),
         (["translate", "--attention", "x.png", "--tsv", "Hi"], "not allowed with"),
         (["translate", "--input", "x", "Hi"], "not both"),
     ],
 )
-def test_misuse_ends_with_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_means_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(arguments)
     assert left.value.code == 2
     assert said in capsys.readouterr().err
 
 
-def test_debug_shows_where(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_debug_shows_a_traceback(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["translate", "--debug", "--model", "nowhere", "Hi"])
     assert "Traceback" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["translate", "--help"], ["info", "--help"], ["preset", "--help"]])
-def test_help_fits_and_shows_examples(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_narrow_and_shows_examples(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(arguments)
     assert left.value.code == 0
@@ -84,7 +84,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
 
 
 @pytest.mark.slow
-def test_a_reader_that_has_seen_enough_and_a_person_who_has(workspace: Path) -> None:
+def test_a_closed_pipe_and_ctrl_c_end_quietly(workspace: Path) -> None:
     arguments = ["-m", "seqloom.cli", "translate", "--model", str(places.CANDIDATE)]
     with seqloom(*arguments, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None

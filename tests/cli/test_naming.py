@@ -8,7 +8,9 @@ from seqloom.errors import ParamsError
 TEXT = (Path(__file__).resolve().parents[2] / "params.yaml").read_text(encoding="utf-8")
 
 
-def test_the_model_is_named_though_other_sections_are_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_name_is_read_even_if_other_sections_are_invalid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(TEXT.replace("max_steps: 2400", "max_steps: 5"), encoding="utf-8")
     assert default_model() == "seqloom-en-de"

@@ -11,21 +11,21 @@ from tests.finished import REPOSITORY
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with params.yaml and the presets."""
+    """The working folder, with params.yaml and the presets."""
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     shutil.copytree(REPOSITORY / "presets", tmp_path / "presets")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_presets_are_listed_with_what_they_are_for(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_presets_are_listed_with_their_descriptions(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["preset"])
     lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} == {path.stem for path in (clone / "presets").iterdir()}
     assert all(len(line.split()) > 5 for line in lines)
 
 
-def test_presets_are_merged_one_over_the_other(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_later_presets_take_precedence(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["preset", "multilingual", "small_data"])
     assert "now has multilingual, small_data" in capsys.readouterr().out
     params = load_params(clone / "params.yaml")
@@ -41,19 +41,21 @@ def test_all_prints_every_setting_and_writes_nothing(clone: Path, capsys: pytest
     assert (clone / "params.yaml").read_bytes() == before
 
 
-def test_a_wrong_name_changes_nothing(clone: Path, fails: Callable[..., str]) -> None:
+def test_an_unknown_preset_changes_nothing(clone: Path, fails: Callable[..., str]) -> None:
     before = (clone / "params.yaml").read_bytes()
     assert "there is no preset 'none'" in fails("preset", "multilingual", "none")
     assert (clone / "params.yaml").read_bytes() == before
 
 
-def test_a_folder_that_is_no_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Callable[..., str]) -> None:
+def test_without_a_presets_folder_there_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Callable[..., str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert "there is no folder presets" in fails("preset")
     assert "params.yaml: No such file" in fails("preset", "multilingual")
 
 
-def test_a_file_is_merged_as_a_preset_is(
+def test_a_file_is_merged_like_a_preset(
     clone: Path, fails: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (clone / "best.yaml").write_text("# The best of 3 trials\ntrain:\n  lr: 0.0012\n", encoding="utf-8")

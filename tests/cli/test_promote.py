@@ -16,7 +16,7 @@ MODEL = "seqloom-en-de"
 
 @pytest.fixture
 def store(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """A registry with three versions of one model, of which the first is champion."""
+    """A registry with three versions of a model; the first one is champion."""
     for name in ("params.yaml", "mlflow.db"):
         shutil.copy(workspace / name, tmp_path / name)
     shutil.copytree(workspace / "mlartifacts", tmp_path / "mlartifacts")
@@ -27,7 +27,7 @@ def store(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
     return found
 
 
-def test_back_and_forth_is_written_down(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_promotions_and_rollbacks_are_in_the_history(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["promote", "2", "--because", "units are right"])
     assert capsys.readouterr().out == f"{MODEL}: version 2 is the champion (before: version 1)\n"
     cli.main(["promote", f"models:/{MODEL}/3", "--because", "new terms"])
@@ -51,14 +51,14 @@ def test_back_and_forth_is_written_down(store: Store, capsys: pytest.CaptureFixt
     assert "1 -> 2" in capsys.readouterr().out
 
 
-def test_the_same_again_changes_nothing(store: Store) -> None:
+def test_promoting_the_champion_changes_nothing(store: Store) -> None:
     cli.main(["promote", "2", "--because", "x"])
     before = history(store, MODEL)
     cli.main(["promote", "2", "--because", "x"])
     assert history(store, MODEL) == before
 
 
-def test_what_is_not_there_is_said(store: Store, fails: Callable[..., str]) -> None:
+def test_an_unknown_version_is_an_error(store: Store, fails: Callable[..., str]) -> None:
     assert "names no version; valid are" in fails("promote", "9", "--because", "x")
     assert "no model 'other'" in fails("promote", "1", "--model", "other", "--because", "x")
     assert "had no champion before version 1" in fails("rollback", "--because", "x")
@@ -66,7 +66,7 @@ def test_what_is_not_there_is_said(store: Store, fails: Callable[..., str]) -> N
 
 
 @pytest.mark.parametrize("at", ["alias", "second write"])
-def test_a_move_that_is_cut_off_is_shown_and_finished(
+def test_an_interrupted_move_is_shown_and_can_be_finished(
     store: Store, monkeypatch: pytest.MonkeyPatch, at: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write, calls = champion._write, 0
@@ -85,17 +85,17 @@ def test_a_move_that_is_cut_off_is_shown_and_finished(
             patch.setattr(champion, "_write", cut)
         with pytest.raises(KeyboardInterrupt):
             crown(store, MODEL, "2", "promote", "x")
-    assert reigning(store, MODEL) == ("1" if at == "alias" else "2")  # one or the other, and whole
+    assert reigning(store, MODEL) == ("1" if at == "alias" else "2")  # never in between
     assert not history(store, MODEL)[-1].made
     cli.main(["history"])
-    assert "cut off before it was done" in capsys.readouterr().out
+    assert "(interrupted; run the same command again" in capsys.readouterr().out
     crown(store, MODEL, "2", "promote", "x")
     assert reigning(store, MODEL) == "2"
     assert [move.version for move in history(store, MODEL)] == ["1", "2"]
     assert history(store, MODEL)[-1].made
 
 
-def test_a_version_without_files_is_no_champion(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_without_files_cannot_be_champion(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(champion, "is_whole", lambda *_: False)
     with pytest.raises(RegistryError, match="the files of seqloom-en-de version 2 are gone"):
         crown(store, MODEL, "2", "promote", "x")

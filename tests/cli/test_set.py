@@ -11,13 +11,13 @@ from tests.finished import REPOSITORY
 
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The params.yaml of a folder that holds nothing else."""
+    """The file params.yaml in an otherwise empty working folder."""
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "params.yaml"
 
 
-def test_settings_are_changed_and_told(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_changed_settings_are_written_and_printed(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["set", "train.lr=3e-4", "languages.target=[de, fr]", "search.beam=5", "--corpora", "home_assistant"])
     assert capsys.readouterr().out.splitlines() == [
         "train.lr: 0.004 -> 0.0003",
@@ -33,18 +33,18 @@ def test_settings_are_changed_and_told(params: Path, capsys: pytest.CaptureFixtu
     ("arguments", "said"),
     [
         (["train.lr=1e-3", "search.beam=none"], "search.beam"),
-        (["train.lr=1e-3", "train.lr=2e-3"], "train.lr is set twice"),
+        (["train.lr=1e-3", "train.lr=2e-3"], "train.lr is given twice"),
         (["train.lr"], "write a setting as KEY=VALUE"),
         (["train.lr=1e-3", "--corpora", "other"], "corpora has no other"),
     ],
 )
-def test_one_fault_changes_nothing(params: Path, fails: Callable[..., str], arguments: list[str], said: str) -> None:
+def test_one_error_changes_nothing(params: Path, fails: Callable[..., str], arguments: list[str], said: str) -> None:
     before = params.read_bytes()
     assert said in fails("set", *arguments)
     assert params.read_bytes() == before
 
 
-def test_every_fault_is_told(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_errors_are_reported(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["set", "oops", "train.lrr=1", "train.lr=[", "search.beam=0", "train.max_steps=9", "--corpora", "x"])
     lines = capsys.readouterr().err.splitlines()
@@ -57,7 +57,7 @@ def test_every_fault_is_told(params: Path, capsys: pytest.CaptureFixture[str]) -
     assert all(part in line for part, line in zip(said, lines, strict=True))
 
 
-def test_a_check_writes_nothing(params: Path, capsys: pytest.CaptureFixture[str], fails: Callable[..., str]) -> None:
+def test_check_writes_nothing(params: Path, capsys: pytest.CaptureFixture[str], fails: Callable[..., str]) -> None:
     before = params.read_bytes()
     cli.main(["set", "--check", "train.lr=3e-4"])
     assert capsys.readouterr().out == "train.lr: 0.004 -> 0.0003\n"
@@ -65,7 +65,7 @@ def test_a_check_writes_nothing(params: Path, capsys: pytest.CaptureFixture[str]
     assert params.read_bytes() == before
 
 
-def test_nothing_to_set_is_misuse(params: Path) -> None:
+def test_nothing_to_set_is_wrong_usage(params: Path) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(["set"])
     assert left.value.code == 2

@@ -7,7 +7,7 @@ from seqloom.cli import main as cli
 from seqloom.tracking.store import connect
 
 
-def test_sync_sends_what_there_is(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sync_sends_the_records_of_training(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = workspace / "scratch" / "cafe"
     folder.mkdir(exist_ok=True)
     begin = {"kind": "begin", "at": 1.0, "pid": 1, "host": "elsewhere", "device": "cpu", "processes": 1}

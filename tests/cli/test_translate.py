@@ -25,28 +25,28 @@ def said(capfdbinary: pytest.CaptureFixture[bytes]) -> list[str]:
     return capfdbinary.readouterr().out.decode().split("\n")
 
 
-def test_texts_are_translated_by_the_champion(
+def test_the_champion_translates_texts(
     workspace: Path, registered: TextTranslator, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     cli.main(["translate", "Turn on the light", "Hello {name}"])
     printed = capfdbinary.readouterr()
     found = registered.translate(["Turn on the light", "Hello {name}"])
     assert printed.out.decode().splitlines() == [each.text for each in found]
-    cut = sum(each.cut for each in found)  # an untrained model seldom ends by itself
+    cut = sum(each.cut for each in found)  # an untrained model rarely writes EOS
     assert cut
     assert printed.err.decode().startswith("seqloom: 2 texts translated; 2 with flags: ")
     assert f"{cut} cut" in printed.err.decode()
 
 
 @pytest.mark.parametrize("model", ["models:/seqloom-en-de/1", "models:/seqloom-en-de@candidate"])
-def test_a_version_can_be_named(
+def test_a_version_can_be_chosen(
     workspace: Path, registered: TextTranslator, capfdbinary: pytest.CaptureFixture[bytes], model: str
 ) -> None:
     cli.main(["translate", "--model", model, "Turn on"])
     assert capfdbinary.readouterr().out.decode() == registered.translate(["Turn on"])[0].text + "\n"
 
 
-def test_lines_come_out_as_they_went_in(
+def test_each_line_is_translated_in_order(
     workspace: Path,
     registered: TextTranslator,
     monkeypatch: pytest.MonkeyPatch,
@@ -60,14 +60,16 @@ def test_lines_come_out_as_they_went_in(
     assert lines[1:3] == ["", "  "]
 
 
-def test_a_folder_and_a_beam(workspace: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_a_model_folder_and_a_beam_width_can_be_given(
+    workspace: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     greedy = TextTranslator.load(places.CANDIDATE, "cpu")
-    greedy = greedy.searching(greedy.search.model_copy(update={"beam": 1}))
+    greedy = greedy.with_search(greedy.search.model_copy(update={"beam": 1}))
     cli.main(["translate", "--model", str(places.CANDIDATE), "--beam", "1", "--device", "cpu", "Hi"])
     assert capfdbinary.readouterr().out.decode() == greedy.translate(["Hi"])[0].text + "\n"
 
 
-def test_files(workspace: Path, registered: TextTranslator, tmp_path: Path) -> None:
+def test_input_and_output_can_be_files(workspace: Path, registered: TextTranslator, tmp_path: Path) -> None:
     source, target = tmp_path / "in.txt", tmp_path / "out.txt"
     source.write_text("Turn on\n\nHello\n", encoding="utf-8")
     cli.main(["translate", "--input", str(source), "--output", str(target)])
@@ -75,7 +77,7 @@ def test_files(workspace: Path, registered: TextTranslator, tmp_path: Path) -> N
     assert {path.name for path in tmp_path.iterdir()} == {"in.txt", "out.txt"}
 
 
-def test_a_file_that_breaks_off_leaves_the_old_one(
+def test_a_failed_run_keeps_the_old_output_file(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Fails
 ) -> None:
     monkeypatch.setattr(translate, "CHUNK", 1)
@@ -83,7 +85,7 @@ def test_a_file_that_breaks_off_leaves_the_old_one(
     source.write_bytes(b"Turn on\ncaf\xe9\n")
     target.write_text("old")
     files = ["--input", str(source), "--output", str(target)]
-    assert "in.txt: line 2: is not UTF-8" in fails("translate", "--model", str(places.CANDIDATE), *files)
+    assert "in.txt: line 2: not valid UTF-8" in fails("translate", "--model", str(places.CANDIDATE), *files)
     assert target.read_text() == "old"
     assert {path.name for path in tmp_path.iterdir()} == {"in.txt", "out.txt"}
 
@@ -97,15 +99,15 @@ def test_a_file_that_breaks_off_leaves_the_old_one(
         ("models:/seqloom-en-fr@champion", "registered are seqloom-en-de"),
         ("models:seqloom-en-de", "valid are models:/NAME@ALIAS"),
         ("models:/it's/1", "valid are models:/NAME@ALIAS"),
-        ("no/such/folder", "neither a folder with a model nor a registered one"),
+        ("no/such/folder", "neither a model folder nor a registered model"),
         ("metrics", "is missing"),
     ],
 )
-def test_a_model_that_is_not_there(workspace: Path, fails: Fails, model: str, said: str) -> None:
+def test_a_missing_model_is_an_error(workspace: Path, fails: Fails, model: str, said: str) -> None:
     assert said in fails("translate", "--model", model, "Hi")
 
 
-def test_lines_become_a_corpus(
+def test_tsv_output_can_be_read_as_a_corpus(
     workspace: Path,
     registered: TextTranslator,
     monkeypatch: pytest.MonkeyPatch,
@@ -123,11 +125,11 @@ def test_lines_become_a_corpus(
     ]
 
 
-def test_a_text_that_is_not_utf8_is_refused(workspace: Path, fails: Fails) -> None:
-    assert "TEXT 2: is not UTF-8" in fails("translate", "Turn on", "caf\udce9 now")
+def test_a_text_that_is_not_utf8_is_an_error(workspace: Path, fails: Fails) -> None:
+    assert "TEXT 2: not valid UTF-8" in fails("translate", "Turn on", "caf\udce9 now")
 
 
-def test_line_breaks_within_a_text_stay(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_line_breaks_within_a_text_are_kept(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     cli.main(["translate", "Turn on\n\n  Turn on\r\n12:30"])
     lines = said(capfdbinary)
     assert lines[0] == lines[2].removeprefix("  ").removesuffix("\r")
@@ -140,7 +142,7 @@ def test_each_line_of_an_n_best_list_is_one_line(workspace: Path, capfdbinary: p
     assert [line.split("\t")[0] for line in said(capfdbinary)] == ["1", "1", ""]
 
 
-def test_a_summary_without_flags(
+def test_the_summary_says_if_there_are_no_flags(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     enter(monkeypatch, b"\n")
@@ -148,7 +150,7 @@ def test_a_summary_without_flags(
     assert capfdbinary.readouterr().err.decode() == "seqloom: 1 text translated; no flags\n"
 
 
-def test_n_best_lists_name_their_line(
+def test_n_best_lists_have_line_numbers(
     workspace: Path, registered: TextTranslator, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     cli.main(["translate", "--n-best", "2", "Turn on", "Hello"])
@@ -161,18 +163,16 @@ def test_n_best_lists_name_their_line(
     assert said(capfdbinary) == [*expected, ""]
 
 
-def test_more_translations_than_the_search_finds(workspace: Path, fails: Fails) -> None:
+def test_an_n_best_list_longer_than_the_beam_is_an_error(workspace: Path, fails: Fails) -> None:
     assert "3 translations per text are requested, but search.beam is 2" in fails("translate", "--n-best", "3", "Hi")
 
 
-def test_a_prefix_is_what_every_translation_begins_with(
-    workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
+def test_every_translation_begins_with_the_prefix(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     cli.main(["translate", "--prefix", "Licht", "Turn on", "Hello"])
     assert all(line.startswith("Licht") for line in said(capfdbinary)[:-1])
 
 
-def test_sampling_repeats_with_its_seed(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_sampling_is_determined_by_the_seed(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     draws = []
     for seed in ("1", "1", "2"):
         cli.main(["translate", "--method", "sampling", "--temperature", "2", "--seed", seed, "Turn on the light"])
@@ -180,12 +180,12 @@ def test_sampling_repeats_with_its_seed(workspace: Path, capfdbinary: pytest.Cap
     assert draws[0] == draws[1] != draws[2]
 
 
-def test_minimum_bayes_risk_is_a_method(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_minimum_bayes_risk_can_be_used(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     cli.main(["translate", "--method", "mbr", "--samples", "4", "Turn on"])
     assert len(said(capfdbinary)) == 2
 
 
-def test_an_ensemble_of_one_model_twice_is_that_model(
+def test_an_ensemble_of_a_model_with_itself_gives_the_same_translations(
     workspace: Path, registered: TextTranslator, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     cli.main(
@@ -194,7 +194,7 @@ def test_an_ensemble_of_one_model_twice_is_that_model(
     assert said(capfdbinary) == [*texts(registered, "Turn on"), ""]
 
 
-def test_attention_becomes_a_picture(
+def test_attention_is_drawn_to_a_file(
     workspace: Path, tmp_path: Path, registered: TextTranslator, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     cli.main(["translate", "--attention", str(tmp_path / "out.png"), "Turn on"])
@@ -213,7 +213,5 @@ def test_attention_becomes_a_picture(
         (["--to", "fr"], "the model does not write 'fr'; it writes de"),
     ],
 )
-def test_what_cannot_be_searched_for_is_refused(
-    workspace: Path, fails: Fails, arguments: list[str], message: str
-) -> None:
+def test_invalid_search_options_are_errors(workspace: Path, fails: Fails, arguments: list[str], message: str) -> None:
     assert message in fails("translate", *arguments, "Hi")

@@ -11,7 +11,7 @@ from seqloom.tracking.store import connect
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]]]:
-    """What the command became, in place of becoming it."""
+    """Record the program that the command would execute, instead of executing it."""
     found: list[tuple[list[str], dict[str, str]]] = []
 
     def become(path: str, line: list[str], environment: dict[str, str]) -> None:
@@ -23,7 +23,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, 
     return found
 
 
-def test_the_links_open_the_experiment_of_params_yaml(
+def test_links_open_the_experiment_of_params_yaml(
     workspace: Path, started: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["ui", "--port", "5123"])
@@ -54,7 +54,7 @@ def test_params_yaml_need_not_be_valid(
     assert len(started) == 2
 
 
-def test_a_server_elsewhere_is_linked_and_none_is_started(
+def test_with_a_remote_server_only_links_are_printed(
     workspace: Path, started: list[Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     local = connect(workspace, create=False)
@@ -68,13 +68,13 @@ def test_a_server_elsewhere_is_linked_and_none_is_started(
 
 
 @pytest.mark.usefixtures("workspace")
-def test_a_port_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_port_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["ui", "--port", "70000"])
-    assert "--port: 70000 is no port; valid are 1 to 65535" in capsys.readouterr().err
+    assert "--port: 70000 is not a port; valid are 1 to 65535" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("workspace")
-def test_a_port_in_use_is_one_line(fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_is_a_one_line_error(fails: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.socket.bind", lambda *_: (_ for _ in ()).throw(OSError(98, "in use")))
     assert "port 5000 is in use; choose another: make ui PORT=5001" in fails("ui")

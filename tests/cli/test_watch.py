@@ -14,7 +14,7 @@ from tests.records import tree
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with files of one's own as corpus, and a package index with two versions."""
+    """The working folder, with a local corpus file and a package index with two versions."""
     monkeypatch.chdir(tmp_path)
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PIP_CONSTRAINT", "SEQLOOM_MIRROR"):
         monkeypatch.delenv(name, raising=False)
@@ -49,7 +49,7 @@ def write(clone: Path, **corpora: Any) -> Path:
     return file
 
 
-def test_news_are_printed_and_pinned_in_params(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_new_data_are_printed_and_pinned(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write(clone, mine=MINE, words=WORDS)
     before = file.read_text(encoding="utf-8")
     cli.main(["watch", "--json"])
@@ -81,7 +81,7 @@ def test_news_are_printed_and_pinned_in_params(clone: Path, capsys: pytest.Captu
     ("changes", "status"),
     [({"repository": "/nowhere/x"}, 1), ({"repository": "http://127.0.0.1:9/x"}, 75)],
 )
-def test_one_that_cannot_be_asked_keeps_all_from_being_pinned(
+def test_nothing_is_pinned_if_a_source_cannot_be_checked(
     clone: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

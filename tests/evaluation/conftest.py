@@ -17,7 +17,7 @@ def settings() -> EvaluateSettings:
 
 @pytest.fixture
 def segments() -> Segments:
-    """120 noisy segments of 1 to 12 words, some with placeholders."""
+    """120 segments of 1 to 12 words with random errors, some with placeholders."""
     draw = random.Random(1)
 
     def noisy(text: str) -> str:

@@ -11,7 +11,7 @@ numbers = st.floats(0, 1e6, allow_nan=False)
 
 
 def shapes(figure, tag):
-    """The elements of a tag; fails where the figure is not well-formed or leaves its frame."""
+    """Return the elements with a tag; fail if the figure is not well-formed or something is outside its frame."""
     found = ElementTree.fromstring(figure).iter(tag)
     kept = []
     for element in found:
@@ -32,7 +32,7 @@ def test_bars_are_as_high_as_their_values(values):
             assert height / max(heights) == pytest.approx(value / max(values), abs=0.01)
 
 
-def test_each_series_has_its_colour_and_its_place_in_the_legend():
+def test_each_series_has_its_colour_and_legend_entry():
     figure = bars("t", ["1", "2"], [Series("BLEU", [1, 2]), Series("chrF", [3, 4])], x_label="x", notes=["n1", "n2"])
     assert [bar.get("class") for bar in shapes(figure, "rect")].count("bar s2") == 3
     assert {"BLEU", "chrF", "n1", "n2"} <= {text.text for text in shapes(figure, "text")}
@@ -51,7 +51,7 @@ def test_a_histogram_counts_every_value_once(values):
         assert [height / max(heights) for height in heights] == pytest.approx(share, abs=0.01)
 
 
-def test_a_line_goes_up_where_its_values_do_and_long_ones_are_thinned():
+def test_lines_follow_their_values_and_long_ones_are_thinned():
     figure = lines("t", [Line("a", [(x, x * x) for x in range(5000)])], x_label="x")
     (line,) = shapes(figure, "polyline")
     points = [tuple(map(float, point.split(","))) for point in line.get("points").split()]
@@ -66,7 +66,7 @@ def test_lines_of_one_point_or_one_value_are_drawn(points):
     assert len(shapes(lines("t", [Line("a", points)], x_label="x"), "circle")) == len(points)
 
 
-def test_without_points_there_is_no_figure():
+def test_a_chart_without_points_is_empty():
     assert lines("t", [], x_label="x") == ""
 
 
@@ -79,7 +79,7 @@ def test_ticks_are_round_numbers(high, ticks):
     assert 3 <= len(shown) <= 7
 
 
-def test_words_are_escaped():
+def test_texts_are_escaped():
     figure = bars("<script>", ["<b>"], [Series("&", [1]), Series('"', [1])], x_label="<i>", notes=["<u>"])
     ElementTree.fromstring(figure)
     assert "<script>" not in figure

@@ -10,7 +10,7 @@ WEIGHTS = [[0.0, 1.0, 0.0], [0.5, 0.0, 0.5]]
 
 
 def darkest(path: Path) -> tuple[int, int, int, int]:
-    """Where the darkest blue stands in a picture: first and last column, first and last row."""
+    """Return the bounds of the darkest blue in an image: first and last column, first and last row."""
     from matplotlib.image import imread
 
     red, green, blue = (imread(path)[:, :, channel] for channel in range(3))
@@ -18,13 +18,13 @@ def darkest(path: Path) -> tuple[int, int, int, int]:
     return int(columns.min()), int(columns.max()), int(rows.min()), int(rows.max())
 
 
-def test_draws_a_png_whose_darkest_cell_is_the_largest_weight(tmp_path: Path) -> None:
+def test_the_darkest_cell_is_the_largest_weight(tmp_path: Path) -> None:
     draw_heat_map(WEIGHTS, ["▁a", "$b$", "字"], ["▁x", "</s>"], tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["out.png"]
     left, right, top, bottom = darkest(tmp_path / "out.png")
     assert 30 < right - left < 120  # one cell
-    assert abs((right - left) - (bottom - top)) <= 2  # which is a square
+    assert abs((right - left) - (bottom - top)) <= 2  # the cell is square
     draw_heat_map([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]], ["▁a", "$b$", "字"], ["▁x", "</s>"], tmp_path / "right.png")
     assert darkest(tmp_path / "right.png")[0] > right  # the next column
     draw_heat_map([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]], ["▁a", "$b$", "字"], ["▁x", "</s>"], tmp_path / "below.png")
@@ -37,18 +37,18 @@ def test_equal_weights_give_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
-def test_too_many_pieces_are_refused(tmp_path: Path) -> None:
+def test_too_many_pieces_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="201 source and 1 target pieces"):
         draw_heat_map([[0.0] * 201], ["a"] * 201, ["x"], tmp_path / "out.png")
 
 
-def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(EvaluationError, match=r"pip install 'seqloom\[pipeline\]'"):
         draw_heat_map(WEIGHTS, ["a", "b", "c"], ["x", "y"], tmp_path / "out.png")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         draw_heat_map(WEIGHTS, ["a", "b", "c"], ["x", "y"], tmp_path / "no" / "out.png")

@@ -15,7 +15,7 @@ VOID = {"meta", "br"}
 
 
 class Page(HTMLParser):
-    """Reads a page as a browser does: its elements, its text by element, and whether every one is closed."""
+    """An HTML parser that collects elements and texts, and checks that every element is closed."""
 
     def __init__(self, text):
         super().__init__()
@@ -47,7 +47,7 @@ def curve():
 
 @pytest.fixture
 def page(settings, curve):
-    """Renders segments, with the facts and the curve given."""
+    """A function that renders the report of segments."""
 
     def render(segments, task="translation", **more):
         scores = score(segments, task=task, settings=settings)
@@ -56,7 +56,7 @@ def page(settings, curve):
     return render
 
 
-def test_everything_is_told(page, segments, settings):
+def test_the_page_has_all_scores_and_facts(page, segments, settings):
     text = Page(page(segments, facts={"Model": {"parameters": "2,345"}, "Empty": {}})).text
     found = score(segments, task="translation", settings=settings)
     for each in found.scores.values():
@@ -70,11 +70,11 @@ def test_everything_is_told(page, segments, settings):
     assert found.test_sha256 in text
     assert "2,345" in text
     assert "Empty" not in text
-    for section in ("Scores", "By source length", "How it learned", "Placeholders", "Best", "Median", "Worst"):
+    for section in ("Scores", "By source length", "Learning curves", "Placeholders", "Best", "Median", "Worst"):
         assert section in text
 
 
-def test_the_page_loads_nothing_and_runs_nothing(page, segments):
+def test_the_page_loads_nothing_and_has_no_scripts(page, segments):
     elements = Page(page(segments)).elements
     assert not {"script", "link", "img", "iframe", "object", "base", "form"} & {tag for tag, _ in elements}
     assert not any(name in attributes for _, attributes in elements for name in ("src", "href", "action", "onload"))
@@ -83,7 +83,7 @@ def test_the_page_loads_nothing_and_runs_nothing(page, segments):
     assert "url(" not in page(segments)
 
 
-def test_text_from_outside_cannot_become_markup(page):
+def test_texts_of_segments_are_escaped(page):
     segments = Segments([EVIL, "x {a}"], [EVIL, "x"], [EVIL, EVIL], [Direction(EVIL, EVIL + "x")] * 2)
     html = page(segments, facts={EVIL: {EVIL: EVIL}})
     assert "<script" not in html
@@ -96,18 +96,18 @@ def test_lost_placeholders_are_shown_and_counted(page):
     html = page(Segments(sources, sources, ["on", "off", "{c} up", "plain"], [EN_DE] * 4), examples=1)
     text = " ".join(Page(html).text.split())
     assert "2 segments of 3 with placeholders lost at least one" in text
-    assert "the first 1 are below" in text
+    assert "the first 1 are shown below" in text
     assert "lost {a}" in text
 
 
-def test_warnings_stand_on_the_page(page):
+def test_warnings_are_on_the_page(page):
     assert "empty translation for every segment" in Page(page(Segments(["a"], ["b"], [""], [EN_DE]))).text
 
 
-def test_without_a_curve_or_placeholders_their_sections_are_left_out(page):
+def test_sections_without_data_are_omitted(page):
     plain = Segments(["a b"], ["c d"], ["c d"], [EN_DE])
-    assert "How it learned" not in page(plain, curve=None)
-    assert "How it learned" not in page(plain, curve=Curve([], [], []))
+    assert "Learning curves" not in page(plain, curve=None)
+    assert "Learning curves" not in page(plain, curve=Curve([], [], []))
     assert "<h2>Placeholders" not in page(plain)
 
 
@@ -115,7 +115,7 @@ def test_equal_results_give_equal_bytes(page, segments):
     assert page(segments) == page(segments)
 
 
-def test_the_table_has_a_line_per_segment(settings):
+def test_the_segment_table_has_a_line_per_segment(settings):
     segments = Segments(["a {x}", "b\tc"], ["d", "e\nf"], ["g", "h\ti"], [EN_DE] * 2)
     scores = score(segments, task="translation", settings=settings)
     lines = [line.split("\t") for line in segment_table(segments, scores).splitlines()]
@@ -124,7 +124,7 @@ def test_the_table_has_a_line_per_segment(settings):
     assert [line[4] for line in lines[1:]] == ["{x}", ""]
 
 
-def test_the_table_says_the_direction_where_there_are_several(settings):
+def test_the_segment_table_has_directions_if_there_are_several(settings):
     segments = Segments(["a {x}", "b"], ["d", "e"], ["g", "h"], [EN_DE, Direction("de", "en")])
     lines = segment_table(segments, score(segments, task="translation", settings=settings)).splitlines()
     assert [line.split("\t")[4:] for line in lines] == [
@@ -167,7 +167,7 @@ def test_a_table_has_a_row_for_each_direction(page, segments, settings):
     assert "By direction" not in page(segments)
 
 
-def test_a_summary_is_told_with_rouge_and_without_placeholders(page, segments):
+def test_a_summary_report_has_rouge_and_no_placeholders(page, segments):
     text = Page(page(segments._replace(directions=[Direction("en", "en")] * 120), task="summarization")).text
     assert "Summarization test report: en " in text
     assert "ROUGE-L on 120 test segments" in text
@@ -177,14 +177,14 @@ def test_a_summary_is_told_with_rouge_and_without_placeholders(page, segments):
         assert present in text
 
 
-def test_a_long_text_is_shown_by_its_beginning(page):
+def test_long_texts_are_truncated(page):
     html = page(Segments(["<" * 5000], ["short"], ["short"], [EN_DE]))
     assert html.count("&lt;" * 2000) == 3  # on the card among the best, the median and the worst
     assert "&lt;" * 2001 not in html
     assert "3,000 more characters" in html
 
 
-def test_the_curve_is_read_with_its_gaps(tmp_path):
+def test_the_curve_may_have_empty_cells(tmp_path):
     path = tmp_path / "training.csv"
     path.write_text("step,epoch,loss,lr,grad_norm,valid_loss,valid_bleu\n10,0,5.5,1,1,,\n20,0,,,,4.5,2.5\n")
     assert read_curve(path) == Curve([(10, 5.5)], [(20, 4.5)], [(20, 2.5)])
@@ -192,7 +192,7 @@ def test_the_curve_is_read_with_its_gaps(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["step,loss\n1,2\n", "step,loss,valid_loss,valid_bleu\n1,x,,\n", "step,loss\n1\n"])
-def test_a_broken_curve_is_told_with_its_line(tmp_path, text):
+def test_a_malformed_curve_is_an_error_with_its_line(tmp_path, text):
     path = tmp_path / "training.csv"
     path.write_text(text)
     with pytest.raises(EvaluationError, match=r"training\.csv: line 2"):

@@ -20,7 +20,7 @@ def scored(hypotheses, references, sources, settings, *, task="translation", dir
     return score(segments, task=task, settings=settings, **more)
 
 
-def test_a_perfect_translation(settings):
+def test_a_perfect_translation_has_perfect_scores(settings):
     texts = ["the light is on now", "the switch is off again today"]
     found = scored(texts, texts, ["x y z", "u v w"], settings)
     assert found.scores["bleu"][:3] == (100, 100, 100)
@@ -31,19 +31,19 @@ def test_a_perfect_translation(settings):
     assert found.warnings() == []
 
 
-def test_baseline_is_the_source_as_if_it_were_the_translation(segments, settings):
+def test_the_baseline_scores_the_source_as_the_translation(segments, settings):
     found = scored(segments.hypotheses, segments.references, segments.sources, settings)
     for ours, metric in ((found.baseline["bleu"], BLEU()), (found.baseline["chrf"], CHRF())):
         assert ours == pytest.approx(metric.corpus_score(segments.sources, [segments.references]).score, abs=1e-4)
 
 
-def test_short_translations_pay_the_brevity_penalty(settings):
+def test_short_translations_get_the_brevity_penalty(settings):
     found = scored(["a b c d e"], ["a b c d e f g h i j"], ["s"], settings)
     assert (found.hypothesis_tokens, found.reference_tokens) == (5, 10)
     assert found.brevity_penalty == pytest.approx(math.exp(1 - 10 / 5), abs=1e-4)
 
 
-def test_placeholders_survive_when_each_is_there_often_enough(settings):
+def test_placeholders_are_kept_if_each_occurs_often_enough(settings):
     sources = ["{a} and {a}", "{a} and %s", "no such thing", "<b>bold</b>", "%s"]
     hypotheses = ["{a} und {a}", "%s und {a} {a}", "{b} ist neu", "<b>fett", "nichts"]
     found = scored(hypotheses, ["r"] * 5, sources, settings).placeholders
@@ -63,7 +63,7 @@ def test_without_placeholders_there_is_no_accuracy(settings):
     assert json.loads(json.dumps(found.metrics()))["placeholder_accuracy"] is None
 
 
-def test_every_segment_is_in_one_bucket_of_its_source_length(segments, settings):
+def test_every_segment_is_in_the_bucket_of_its_source_length(segments, settings):
     found = scored(segments.hypotheses, segments.references, segments.sources, settings)
     words = [len(source.split()) for source in segments.sources]
     expected = {"1-3": [n <= 3 for n in words], "4-6": [4 <= n <= 6 for n in words], "7+": [n >= 7 for n in words]}
@@ -76,7 +76,7 @@ def test_every_segment_is_in_one_bucket_of_its_source_length(segments, settings)
         assert bucket.scores["chrf"] == pytest.approx(CHRF().corpus_score(hypotheses, [references]).score, abs=1e-4)
 
 
-def test_buckets_may_be_given_in_any_order_and_empty_ones_are_left_out(settings):
+def test_buckets_may_be_in_any_order_and_empty_ones_are_omitted(settings):
     odd = settings.model_copy(update={"length_buckets": [6, 1, 2, 6]})
     found = scored(["x"] * 3, ["x"] * 3, ["a", "a b c", "a b c d e f g h"], odd)
     assert [(bucket.words, bucket.segments) for bucket in found.by_length] == [("1", 1), ("3-6", 1), ("7+", 1)]
@@ -84,7 +84,7 @@ def test_buckets_may_be_given_in_any_order_and_empty_ones_are_left_out(settings)
     assert [bucket.words for bucket in scored(["x"], ["x"], ["a"], whole).by_length] == ["1+"]
 
 
-def test_empty_translations_are_scored_and_warned_of(settings):
+def test_empty_translations_are_scored_and_cause_a_warning(settings):
     some = scored(["", "b"], ["a", "b"], ["s", "t"], settings)
     assert any("1 of 2 segments" in warning for warning in some.warnings())
     every = scored(["", " "], ["a", "b"], ["s", "t"], settings)
@@ -93,12 +93,12 @@ def test_empty_translations_are_scored_and_warned_of(settings):
     assert any("every segment" in warning for warning in every.warnings())
 
 
-def test_no_better_than_copying_is_warned_of(settings):
+def test_a_score_no_better_than_copying_causes_a_warning(settings):
     found = scored(["x y z a b"], ["the light is on now"], ["the light is on now"], settings)
     assert found.warnings() == ["The model scores no higher than copying the source does."]
 
 
-def test_the_test_set_is_named_by_its_texts_alone(segments, settings):
+def test_the_hash_of_the_test_set_depends_only_on_sources_and_references(segments, settings):
     def digest(hypotheses, references=segments.references):
         return scored(hypotheses, references, segments.sources, settings).test_sha256
 
@@ -107,14 +107,14 @@ def test_the_test_set_is_named_by_its_texts_alone(segments, settings):
     assert digest(segments.hypotheses, segments.references[::-1]) != digest(segments.hypotheses)
 
 
-def test_ranking(settings):
+def test_segments_are_ranked_by_chrf(settings):
     sources = ["aa", "bbbb", "c", "ddd", "e"]
     found = scored(["x", "same", "same", "sane", "same"], ["same"] * 5, sources, settings)
     assert ranked(found, sources, 2) == {"best": [1, 2], "median": [2, 4], "worst": [0, 3]}
     assert {len(indices) for indices in ranked(found, sources, 99).values()} == {5}
 
 
-def test_metrics_are_plain_and_repeat(segments, settings):
+def test_metrics_are_plain_data_and_reproducible(segments, settings):
     first, second = (
         scored(segments.hypotheses, segments.references, segments.sources, settings).metrics() for _ in range(2)
     )
@@ -130,7 +130,7 @@ def test_progress_ends_with_the_scores(segments, settings):
     assert "BLEU" in heard[-1].note
 
 
-def test_nothing_to_score(settings):
+def test_an_empty_or_incomplete_test_set_is_an_error(settings):
     with pytest.raises(EvaluationError, match="the test split is empty"):
         scored([], [], [], settings)
     with pytest.raises(ValueError, match="2 sources, 2 references, 1 hypotheses"):
@@ -179,7 +179,7 @@ EN_ZH, ZH_EN = Direction("en", "zh"), Direction("zh", "en")
 
 @pytest.fixture
 def mixed(segments):
-    """The segments of three directions, in turns; 60, 40 and 20 of them."""
+    """Segments of three directions, mixed: 60, 40 and 20 of them."""
     directions = [(EN_DE, EN_ZH, EN_DE, ZH_EN, EN_DE, EN_ZH)[index % 6] for index in range(120)]
     return segments._replace(directions=directions)
 
@@ -190,7 +190,7 @@ def part(segments, direction):
 
 
 @pytest.mark.parametrize("task", ["translation", "summarization"])
-def test_each_direction_is_scored_as_if_it_were_alone(mixed, settings, task):
+def test_each_direction_is_scored_separately(mixed, settings, task):
     found = score(mixed, task=task, settings=settings)
     assert list(found.directions) == [EN_DE, EN_ZH, ZH_EN]
     for direction, each in found.directions.items():
@@ -203,17 +203,17 @@ def test_each_direction_is_scored_as_if_it_were_alone(mixed, settings, task):
     assert by_direction["en-zh"]["bleu"]["score"] == found.directions[EN_ZH].scores["bleu"].score
 
 
-def test_a_score_is_the_plain_mean_and_its_interval_that_of_the_mean(mixed, settings):
+def test_a_score_over_directions_is_their_unweighted_mean(mixed, settings):
     found = score(mixed, task="translation", settings=settings)
     for name, each in found.scores.items():
         scores = [alone.scores[name] for alone in found.directions.values()]
         assert each.score == pytest.approx(sum(one.score for one in scores) / 3, abs=1e-3)
         assert each.signature.startswith("mean of 3 directions: ")
         widths = [one.high - one.low for one in scores]
-        assert each.high - each.low < sum(widths) / 3  # a mean is surer than what it is made of
+        assert each.high - each.low < sum(widths) / 3  # a mean has a smaller interval than its parts
         assert each.low < each.score < each.high
     assert "en-zh nrefs:1" in found.scores["bleu"].signature
-    assert found.scores["chrf"].signature.count("nrefs") == 1  # the same in all
+    assert found.scores["chrf"].signature.count("nrefs") == 1  # equal signatures are written once
     drawn = []
     for direction in found.directions:
         one = part(mixed, direction)
@@ -222,7 +222,7 @@ def test_a_score_is_the_plain_mean_and_its_interval_that_of_the_mean(mixed, sett
     assert found.scores["bleu"].low == pytest.approx(ordered[2], abs=1e-4)
 
 
-def test_what_is_no_score_is_told_of_all_segments_in_their_order(mixed, segments, settings):
+def test_other_figures_are_over_all_segments_in_order(mixed, segments, settings):
     found = score(mixed, task="translation", settings=settings)
     alone = score(segments, task="translation", settings=settings)
     assert found.placeholders == alone.placeholders
@@ -233,7 +233,7 @@ def test_what_is_no_score_is_told_of_all_segments_in_their_order(mixed, segments
     assert found.baseline["bleu"] == pytest.approx(sum(mean["bleu"] for mean in means) / 3, abs=1e-3)
 
 
-def test_the_test_set_is_named_by_its_directions_too(mixed, settings):
+def test_the_hash_of_the_test_set_includes_several_directions(mixed, settings):
     def digest(directions):
         return score(mixed._replace(directions=directions), task="translation", settings=settings).test_sha256
 

@@ -15,7 +15,7 @@ WORDS = ["the", "light", "in", "kitchen", "is", "on", "turn", "off", "door", "wi
 
 
 def noisy(references: list[str], share: float, seed: int) -> list[str]:
-    """The references with that share of their words replaced."""
+    """Return the references with this share of their words replaced."""
     draw = random.Random(seed)
     return [
         " ".join(draw.choice(WORDS) if draw.random() < share else word for word in text.split()) for text in references
@@ -31,7 +31,7 @@ def systems(shares: tuple[float, float], *, directions: int = 1) -> tuple[Segmen
 
 
 @pytest.mark.parametrize("shares", [(0.2, 0.3), (0.3, 0.2), (0.25, 0.25), (0.3, 0.28)])
-def test_p_is_what_sacrebleu_says(shares: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_p_equals_sacrebleus(shares: tuple[float, float], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SACREBLEU_SEED", str(SETTINGS.seed))
     ours, theirs = systems(shares)
     test = PairedTest(
@@ -47,11 +47,11 @@ def test_p_is_what_sacrebleu_says(shares: tuple[float, float], monkeypatch: pyte
         before, after = scores[title]
         assert found[name].theirs == pytest.approx(before.score)
         assert found[name].ours == pytest.approx(after.score)
-        # it resamples in single precision: a tie may fall to the other side
+        # sacreBLEU uses single precision, so ties may be counted differently
         assert found[name].p == pytest.approx(after.p_value, abs=2 / SETTINGS.bootstrap)
 
 
-def test_a_clear_gain_is_sure_and_a_tie_is_not() -> None:
+def test_a_clear_gain_is_significant_and_a_tie_is_not() -> None:
     better = compare(*systems((0.1, 0.5)), ("bleu",), SETTINGS)["bleu"]
     assert better.gain > 10
     assert 0 < better.low < better.gain < better.high
@@ -62,7 +62,7 @@ def test_a_clear_gain_is_sure_and_a_tie_is_not() -> None:
     assert tie.p > 0.05
 
 
-def test_several_directions_count_alike() -> None:
+def test_directions_have_equal_weight() -> None:
     ours, theirs = systems((0.2, 0.4), directions=2)
     found = compare(ours, theirs, ("chrf",), SETTINGS)["chrf"]
     each = []
@@ -72,7 +72,7 @@ def test_several_directions_count_alike() -> None:
     assert found.gain == pytest.approx((each[0].gain + each[1].gain) / 2)
 
 
-def test_another_test_set_is_refused() -> None:
+def test_different_test_sets_are_an_error() -> None:
     ours, theirs = systems((0.2, 0.3))
-    with pytest.raises(ValueError, match="one test set"):
+    with pytest.raises(ValueError, match="must have the same test set"):
         compare(ours, theirs._replace(references=theirs.sources[::-1]), ("bleu",), SETTINGS)

@@ -5,7 +5,7 @@ import pytest
 
 from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Segments
-from seqloom.gate.contest import Performance
+from seqloom.gate.performance import Performance
 from seqloom.gate.report import markdown
 from seqloom.gate.rules import Verdict, judge
 from seqloom.gate.settings import GateSettings
@@ -22,7 +22,7 @@ def gate(**changes: Any) -> GateSettings:
 
 
 def performance(wrong: float | dict[str, float], seed: int = 0, size: int = SIZE, lose: int = 0) -> Performance:
-    """A translation with a share of wrong words; by direction if so given. `lose` placeholders are lost."""
+    """Return a version's measurements with a share of `wrong` words, and `lose` segments without their placeholder."""
     draw = random.Random(3)
     sources = [" ".join(draw.choices(WORDS, k=draw.randint(4, 9))) for _ in range(200)]
     sources = [f"{text} {{name}}" if row < 20 else text for row, text in enumerate(sources)]
@@ -49,7 +49,7 @@ def failed(found: Verdict) -> list[str]:
     return [rule.name for rule in found.rules if not rule.ok]
 
 
-def test_a_clearly_better_one_is_promoted() -> None:
+def test_a_clearly_better_version_is_promoted() -> None:
     found = verdict(performance(0.1), performance(0.4))
     assert found.promoted
     assert failed(found) == []
@@ -60,7 +60,7 @@ def test_a_clearly_better_one_is_promoted() -> None:
     assert page.count("\n| ") == len(found.rules) + 1
 
 
-def test_an_equal_one_is_not() -> None:
+def test_an_equal_version_is_not_promoted() -> None:
     same = performance(0.3)
     found = verdict(same, same)
     assert not found.promoted
@@ -68,12 +68,12 @@ def test_an_equal_one_is_not() -> None:
     assert found.rules[0].p == 1
 
 
-def test_a_luckier_one_is_not() -> None:
+def test_a_version_that_is_better_by_chance_is_rarely_promoted() -> None:
     equal = [performance(0.3, seed) for seed in range(100, 124)]
     pairs = [*zip(equal[::2], equal[1::2], strict=True), *zip(equal[1::2], equal[::2], strict=True)]
     better = [verdict(*pair).rules[0] for pair in pairs]
     assert sum(rule.challenger > (rule.champion or 0) for rule in better) == 12
-    assert sum(rule.ok for rule in better) <= 3  # by chance one in twenty
+    assert sum(rule.ok for rule in better) <= 3  # the test is wrong about once in twenty times
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,9 @@ def test_a_luckier_one_is_not() -> None:
         ({"speed": (3, 9)}, {}, "segments/s"),
     ],
 )
-def test_being_better_is_not_enough(challenger: dict[str, Any], bounds: dict[str, Any], rule: str) -> None:
+def test_a_better_version_must_pass_the_other_rules_too(
+    challenger: dict[str, Any], bounds: dict[str, Any], rule: str
+) -> None:
     speed = challenger.pop("speed", (9, 9))
     champion = performance(0.5)
     found = verdict(performance(0.1, **challenger), champion, speed, **bounds)
@@ -95,7 +97,7 @@ def test_being_better_is_not_enough(challenger: dict[str, Any], bounds: dict[str
     assert verdict(performance(0.1, **challenger), champion, speed, **{switch: None}).promoted
 
 
-def test_no_direction_may_pay_for_another() -> None:
+def test_a_worse_direction_is_not_offset_by_a_better_one() -> None:
     champion = performance({"de": 0.5, "fr": 0.2})
     challenger = performance({"de": 0.05, "fr": 0.4})
     found = verdict(challenger, champion, max_bucket_drop=None)
@@ -103,7 +105,7 @@ def test_no_direction_may_pay_for_another() -> None:
     assert verdict(challenger, champion, max_bucket_drop=None, max_direction_drop=90).promoted
 
 
-def test_no_length_may_pay_for_another() -> None:
+def test_a_worse_length_bucket_is_not_offset_by_a_better_one() -> None:
     champion, better = performance(0.4), performance(0.05)
     long = [row for row, text in enumerate(champion.segments.sources) if len(text.split()) > 6]
     texts = [
@@ -117,10 +119,10 @@ def test_no_length_may_pay_for_another() -> None:
         worse.scores.by_length[1].scores["bleu"] >= champion.scores.by_length[1].scores["bleu"]
     )
     names = [rule.name for rule in verdict(worse, champion, min_bucket_segments=500).rules]
-    assert "BLEU of 1-6 words" not in names  # of so few segments a score says little
+    assert "BLEU of 1-6 words" not in names  # both buckets are too small
 
 
-def test_silence_is_counted() -> None:
+def test_empty_translations_are_counted() -> None:
     champion, better = performance(0.5), performance(0.05)
     texts = ["" if row < 10 else text for row, text in enumerate(better.segments.hypotheses)]
     segments = better.segments._replace(hypotheses=texts)
@@ -128,7 +130,7 @@ def test_silence_is_counted() -> None:
     assert "empty share" in failed(verdict(silent, champion))
 
 
-def test_the_bounds_of_params_are_the_ones_that_are_used() -> None:
+def test_the_bounds_of_the_settings_apply() -> None:
     assert PARAMS.is_file()
     strict = verdict(performance(0.25, seed=1), performance(0.3), p=1e-9)
     assert not strict.promoted

@@ -131,7 +131,7 @@ def test_what_stages_before_measured_is_on_the_page(workplace, params):
     (places.TOKENS / "counts.json").write_text('{"train": {"too_long": 7654}, "valid": {"too_long": 0}}')
     run(params, ignore)
     page = (places.REPORT / "index.html").read_text()
-    for each in ("How it learned", "4,321", "patience", "my_corpus", "98,765", "87,654", "1.2%"):
+    for each in ("Learning curves", "4,321", "patience", "my_corpus", "98,765", "87,654", "1.2%"):
         assert each in page
     assert "<td>train pairs left out, too long</td><td>7,654</td>" in page
     for name, value in (("name", "transformer"), ("width", "16"), ("norm order", "pre"), ("method", "beam")):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from seqloom.corpus.keys import fraction_of
 from seqloom.corpus.splits import Pair, SplitWriter, read_split
 from seqloom.errors import RegistryError, SeqloomError
-from seqloom.gate.contest import Contestant
+from seqloom.gate.performance import LoadedVersion
 from seqloom.languages import Direction
 from seqloom.progress import Progress, ignore
 from seqloom.stages import places, register_model
@@ -57,9 +57,9 @@ def skilled(monkeypatch: pytest.MonkeyPatch) -> None:
             chosen = [fraction_of(source, "skill") < skill for source in sources]
             return [answers[each] if right else each[::-1] for each, right in zip(sources, chosen, strict=True)]
 
-        return SimpleNamespace(write=write, size=1000)
+        return SimpleNamespace(translate=write, size=1000)
 
-    monkeypatch.setattr(Contestant, "load", load)
+    monkeypatch.setattr(LoadedVersion, "load", load)
 
 
 def registered(workspace: Path) -> dict[str, Version]:
@@ -325,7 +325,7 @@ def test_nothing_to_say_is_no_translation(workspace: Path) -> None:
     params = finish(workspace)
     strict = params.model_copy(update={"gate": params.gate.model_copy(update={"max_empty": 0.0})})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Contestant, "write", lambda self, sources, *_: ["", *sources[1:]])
+        patch.setattr(LoadedVersion, "translate", lambda self, sources, *_: ["", *sources[1:]])
         told: list[Progress] = []
         run(strict, told.append)
     assert "the new version is broken: empty share 0.01667 (at most 0: no)" in told[-1].note

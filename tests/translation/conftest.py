@@ -1,4 +1,4 @@
-"""A translator that writes what a function says, in place of a network."""
+"""A fake translator whose translations come from a function."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,7 +16,7 @@ Say = Callable[[str, SearchSettings], str]
 
 
 class Words:
-    """A tokenizer of words that knows the letters of ASCII."""
+    """A tokenizer of words; only ASCII is in its vocabulary."""
 
     symbols = OWN
     forms = STANDARD_FORMS
@@ -29,7 +29,7 @@ class Words:
 
 
 class Scripted:
-    """A `Translator` that says what `say` says of a text and the search; `asked` are the texts of each call."""
+    """A `Translator` that returns `say(text, search)`; `asked` records the texts of each call."""
 
     def __init__(self, say: Say, languages: Languages, log_probability: float) -> None:
         self.say, self.languages, self.log_probability = say, languages, log_probability
@@ -65,7 +65,7 @@ class Scripted:
 
 @pytest.fixture
 def scripted():
-    """Makes a `Scripted` translator from English to German that marks what it translates."""
+    """A function that makes a `Scripted` translator; by default from English to German, putting texts in «»."""
 
     def make(say: Say | None = None, sources=("en",), targets=("de",), log_probability: float = -0.1) -> Scripted:
         return Scripted(say or (lambda text, search: f"«{text}»"), Languages(sources, targets), log_probability)

@@ -1,4 +1,4 @@
-"""Capitals and Title Case, with a vocabulary that knows how some words are written."""
+"""Capitals and Title Case, with a vocabulary that has some words as single pieces."""
 
 import pytest
 
@@ -32,7 +32,7 @@ def rules(source="en", target="de"):
         ("", "", Case.ORDINARY),
     ],
 )
-def test_sentences_are_written_in_ordinary_case(sentence, ordinary, case):
+def test_sentences_are_rewritten_in_ordinary_case(sentence, ordinary, case):
     assert rules().ordinary(sentence) == (ordinary, case)
 
 
@@ -54,5 +54,5 @@ def test_capitals_of_german_nouns_are_ordinary_case():
     assert rules("de", "en").ordinary("Neuer Benutzer") == ("Neuer Benutzer", Case.ORDINARY)
 
 
-def test_turkish_capitals_have_two_letters_i():
+def test_turkish_capitals_keep_the_two_letters_i():
     assert CaseRules(len, "tr", "en").ordinary("IŞIK İLE") == ("Işık ile", Case.CAPITALS)

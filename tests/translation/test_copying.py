@@ -1,11 +1,11 @@
-"""What is copied, and that it comes back as it was."""
+"""Copied parts are masked and restored unchanged."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.text import placeholders
-from seqloom.translation.copying import CopyRules, fixed_parts, lead, says_something
+from seqloom.translation.copying import CopyRules, fixed_parts, has_content, lead
 
 LATIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZäöüÄÖÜß–°€")
 
@@ -29,12 +29,12 @@ def rules():
         ("Say привет, мир to {0}", "Say {1} to {0}", ["привет, мир"]),
         ("25 °C – 3 €", "25 °C – 3 €", []),
         ("Schöne Grüße", "Schöne Grüße", []),
-        ("Ðan Grün", "Ðan Grün", []),  # a letter that is unknown, of a script that is known
+        ("Ðan Grün", "Ðan Grün", []),  # an unknown letter of a known script
         ("a@b and x:// and @home", "a@b and x:// and @home", []),
         ('<a href="https://a.b">here</a>', '<a href="https://a.b">here</a>', []),
     ],
 )
-def test_what_is_copied_is_masked_and_comes_back(sentence, masked, parts):
+def test_copied_parts_are_masked_and_restored(sentence, masked, parts):
     copied = rules().apply(sentence)
     assert copied.text == masked
     assert [part for _, part in copied.parts] == parts
@@ -58,12 +58,12 @@ def test_what_is_copied_is_masked_and_comes_back(sentence, masked, parts):
         "①",
     ],
 )
-def test_a_sentence_may_have_nothing_to_translate(sentence):
+def test_sentences_with_nothing_to_translate_are_empty(sentence):
     assert rules().apply(sentence).empty
 
 
 @pytest.mark.parametrize("sentence", ["12 km", "a", "See {name}", "Mail me@example.org", "好 a"])
-def test_a_sentence_with_a_word_has(sentence):
+def test_sentences_with_a_word_are_not_empty(sentence):
     assert not rules().apply(sentence).empty
 
 
@@ -76,7 +76,7 @@ def test_a_sentence_with_a_word_has(sentence):
         ("{0} und {0} und {1}", "https://a.b und  und b@c.de", False),
     ],
 )
-def test_a_mask_that_is_lost_or_doubled_is_mended_and_told(translation, restored, right):
+def test_lost_and_duplicated_masks_are_repaired_and_reported(translation, restored, right):
     assert rules().apply("See https://a.b or b@c.de").restore(translation) == (restored, right)
 
 
@@ -84,7 +84,7 @@ PIECES = [*"ab {}0:/.@<> ", "http://", "好", "👋", "{0}", "{x}", "%s"]
 
 
 @given(st.lists(st.sampled_from(PIECES)).map("".join))
-def test_every_sentence_comes_back(sentence):
+def test_every_sentence_is_restored(sentence):
     copied = rules().apply(sentence)
     assert copied.restore(copied.text) == (sentence, True)
     masks = [mask for mask, _ in copied.parts]
@@ -94,7 +94,7 @@ def test_every_sentence_comes_back(sentence):
 
 
 @given(st.text())
-def test_fixed_parts_are_sorted_and_apart(text):
+def test_fixed_parts_are_sorted_and_do_not_overlap(text):
     parts = fixed_parts(text)
     ends = [0, *(part.end for part in parts)]
     assert all(before <= part.start < part.end for before, part in zip(ends, parts, strict=False))
@@ -117,19 +117,19 @@ def test_fixed_parts_are_sorted_and_apart(text):
         ("#tag", ""),
     ],
 )
-def test_marks_of_lists_and_headings(sentence, mark):
+def test_list_and_heading_marks_are_found(sentence, mark):
     assert sentence[: lead(sentence)] == mark
 
 
 @pytest.mark.parametrize("piece", [")", "a", "a@", "x://", "a.", "👋 ", "{{ ", "<a "])
-def test_a_long_text_takes_no_more_than_its_length(piece):
+def test_finding_parts_takes_linear_time(piece):
     text = "http://" + piece * 50_000
-    assert len(fixed_parts(text)) <= len(text)  # with a step for each pair of characters this would take hours
+    assert len(fixed_parts(text)) <= len(text)  # quadratic time would be hours
 
 
 @pytest.mark.parametrize(
-    ("copied", "says"),
+    ("copied", "expected"),
     [("12", True), ("👋", True), ("好", True), ("1.", False), ("-", False), ("...", False), ("", False), ("1.5", True)],
 )
-def test_marks_alone_say_nothing(copied, says):
-    assert says_something(copied) is says
+def test_only_marks_and_punctuation_are_not_content(copied, expected):
+    assert has_content(copied) is expected

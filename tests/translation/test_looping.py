@@ -1,4 +1,4 @@
-"""Repetition beyond that of the source."""
+"""Translations that repeat themselves more than their source."""
 
 import pytest
 
@@ -39,5 +39,5 @@ def test_loops_are_found(source, translation):
         ("打开打开", "auf, auf"),
     ],
 )
-def test_what_the_source_repeats_is_no_loop(source, translation):
+def test_repetition_in_the_source_is_not_a_loop(source, translation):
     assert not loops(source, translation)

@@ -1,4 +1,4 @@
-"""Nothing of a text is lost between the sentences, and the time is linear in its length."""
+"""Splitting loses no character of a text and takes time linear in its length."""
 
 import random
 
@@ -34,7 +34,7 @@ def joined(segments):
 
 
 @given(texts, st.sampled_from(["en", "de", "zh", "ja", "ar", "xx", "", "pt-BR"]))
-def test_segments_and_gaps_are_the_text(text, language):
+def test_joining_segments_gives_the_text(text, language):
     segments = split_text(text, language)
     assert joined(segments) == text
     assert all(segment.text == segment.text.strip() for segment in segments)
@@ -43,7 +43,7 @@ def test_segments_and_gaps_are_the_text(text, language):
 
 
 @given(texts.filter(str.strip), st.integers(1, 20))
-def test_clauses_and_gaps_are_the_sentence_and_none_is_too_long(text, most):
+def test_joining_clauses_gives_the_sentence_and_none_is_too_long(text, most):
     text = text.strip()
     segments = split_clauses(text, most, len)
     assert joined(segments) == text
@@ -63,11 +63,11 @@ def test_clauses_and_gaps_are_the_sentence_and_none_is_too_long(text, most):
         ("en", "a\u2028b\x85c\x1ed", ["a", "b", "c", "d"]),
     ],
 )
-def test_sentences_lines_and_cells(language, text, sentences):
+def test_sentences_lines_and_cells_are_separated(language, text, sentences):
     assert [segment.text for segment in split_text(text, language) if segment.text] == sentences
 
 
-def test_a_line_of_three_hundred_sentences():
+def test_a_line_with_many_sentences_is_split_at_each():
     text = "Turn on the light in the kitchen. " * 300
     segments = split_text(text, "en")
     assert [segment.text for segment in segments] == ["Turn on the light in the kitchen."] * 300
@@ -76,14 +76,17 @@ def test_a_line_of_three_hundred_sentences():
 
 def test_a_placeholder_is_never_split():
     text = 'See <a title="One. Two">this. That</a> now'
-    whole = [(4, 24), (34, 38)]
-    assert [each.text for each in split_text(text, "en", whole)] == ['See <a title="One. Two">this.', "That</a> now"]
+    protected = [(4, 24), (34, 38)]
+    assert [each.text for each in split_text(text, "en", protected)] == [
+        'See <a title="One. Two">this.',
+        "That</a> now",
+    ]
     assert [each.text for each in split_text("a" * 3 + "{" + "b. " * WINDOW + "}", "en", [(3, 5 + 3 * WINDOW)])] == [
         "a" * 3 + "{" + "b. " * WINDOW + "}"
     ]
 
 
-def test_a_sentence_longer_than_the_window_ends_at_a_clause_and_says_so():
+def test_a_sentence_longer_than_the_window_is_split_at_clauses():
     text = "some words here, " * (WINDOW // 10)
     segments = split_text(text, "en")
     assert joined(segments) == text
@@ -108,7 +111,7 @@ def test_sentencex_reads_each_character_a_bounded_number_of_times(piece, monkeyp
     assert sum(seen) <= 2 * len(text) + WINDOW
 
 
-def test_a_panic_of_sentencex_leaves_one_sentence(monkeypatch):
+def test_if_sentencex_panics_the_text_is_one_sentence(monkeypatch):
     class PanicException(BaseException):
         pass
 
@@ -119,7 +122,7 @@ def test_a_panic_of_sentencex_leaves_one_sentence(monkeypatch):
     assert split_text("One. Two.", "en") == [Segment("One. Two.", "")]
 
 
-def test_an_interrupt_goes_through(monkeypatch):
+def test_an_interrupt_is_raised(monkeypatch):
     def interrupted(language, text):
         raise KeyboardInterrupt
 
@@ -141,35 +144,35 @@ def words(text):
         ("one", 1, ["one"]),
     ],
 )
-def test_long_sentences_end_at_clauses_else_between_words_in_like_parts(sentence, most, parts):
+def test_long_sentences_are_split_at_clauses_or_words_into_similar_parts(sentence, most, parts):
     found = split_clauses(sentence, most, words)
     assert [each.text for each in found] == parts
     assert [each.forced for each in found] == [True] * (len(parts) - 1) + [False]
 
 
-def test_clauses_of_a_script_without_spaces():
+def test_clauses_are_found_in_scripts_without_spaces():
     parts = split_clauses("打开厨房的灯，关闭卧室的灯；好", 8, len)
     assert [each.text for each in parts] == ["打开厨房的灯，", "关闭卧室的灯；好"]
 
 
-def test_a_span_that_is_too_long_stays_whole():
+def test_a_protected_span_is_not_split_even_if_too_long():
     sentence = "go {" + "x" * 50 + "} now"
     parts = split_clauses(sentence, 10, len, [(3, 55)])
     assert joined(parts) == sentence
     assert any("{" + "x" * 50 + "}" in each.text for each in parts)
 
 
-def test_random_spans_are_respected():
+def test_random_protected_spans_are_not_split():
     draw = random.Random(1)
     for _ in range(200):
         text = "".join(draw.choice(["a. ", "b, ", "c ", "好。", "d"]) for _ in range(60))
         cuts = sorted(draw.sample(range(len(text)), 6))
-        whole = list(zip(cuts[::2], cuts[1::2], strict=True))
-        segments = split_text(text, "en", whole)
+        protected = list(zip(cuts[::2], cuts[1::2], strict=True))
+        segments = split_text(text, "en", protected)
         position, ends = 0, []
         for segment in segments[:-1]:
             ends.append(position + len(segment.text))
             position += len(segment.text + segment.gap)
-        # White space at the end of a span may be the gap behind it.
-        inside = [(start, stop) for end in ends for start, stop in whole if start < end < len(text[:stop].rstrip())]
+        # White space at the end of a span may become the gap after it.
+        inside = [(start, stop) for end in ends for start, stop in protected if start < end < len(text[:stop].rstrip())]
         assert not inside

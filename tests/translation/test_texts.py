@@ -1,4 +1,4 @@
-"""Texts of any form around a translator whose answers are known."""
+"""Texts of any form, with a translator whose answers are known."""
 
 import math
 
@@ -18,7 +18,7 @@ from tests.translation.conftest import Scripted
 
 @pytest.fixture
 def translated(scripted):
-    """Translates one text, and returns the result."""
+    """A function that translates one text and returns the result."""
 
     def translate(text: str, *arguments, longest: int | None = None, **more) -> Result:
         (result,) = TextTranslator(scripted(*arguments, **more), longest).translate([text])
@@ -45,12 +45,12 @@ def translated(scripted):
         ("a\ud800b", "«ab»"),
     ],
 )
-def test_white_space_marks_and_what_is_no_text_stay(translated, text, translation):
+def test_white_space_marks_and_non_text_are_kept(translated, text, translation):
     assert translated(text).text == translation
 
 
 @given(st.text())
-def test_a_translator_that_copies_gives_the_text_back(text):
+def test_an_identity_translator_returns_the_text(text):
     copying = Scripted(lambda text, search: text, Languages(("en",), ("de",)), -0.1)
     (result,) = TextTranslator(copying).translate([text])
     kept = module._CONTROL.sub("", text)
@@ -59,7 +59,7 @@ def test_a_translator_that_copies_gives_the_text_back(text):
 
 
 @given(st.lists(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\n"))))
-def test_as_many_texts_and_lines_come_out_as_go_in(lines):
+def test_the_numbers_of_texts_and_lines_are_kept(lines):
     copying = Scripted(lambda text, search: f"«{text}»", Languages(("en",), ("de",)), -0.1)
     ours = TextTranslator(copying)
     assert len(ours.translate(lines)) == len(lines)
@@ -67,7 +67,7 @@ def test_as_many_texts_and_lines_come_out_as_go_in(lines):
     assert whole.text.count("\n") == max(len(lines) - 1, 0)
 
 
-def test_three_hundred_sentences_in_a_line(scripted):
+def test_equal_sentences_of_a_line_are_translated_once(scripted):
     translator = scripted()
     (result,) = TextTranslator(translator).translate(["Turn on the light in the kitchen. " * 300])
     assert result.text == "«Turn on the light in the kitchen.» " * 300
@@ -75,25 +75,25 @@ def test_three_hundred_sentences_in_a_line(scripted):
     assert result.flags == ()
 
 
-def test_a_sentence_longer_than_training_saw_is_split_and_flagged(translated):
+def test_a_sentence_longer_than_any_in_training_is_split_and_flagged(translated):
     result = translated("one two, three four, five six", longest=4)
     assert result.text == "«one two, three four,» «five six»"
     assert result.flags == (Flag.SPLIT,)
     assert translated("one two, three four, five six", longest=6).flags == ()
 
 
-def test_without_a_length_in_the_folder_there_is_a_default(translated):
+def test_the_longest_source_has_a_default(translated):
     assert translated("word " * DEFAULT_LONGEST).flags == (Flag.CUT,)
     assert Flag.SPLIT in translated("word " * (DEFAULT_LONGEST + 1)).flags
 
 
-def test_a_model_that_reads_less_than_training_saw_sets_the_bound(scripted):
+def test_the_models_own_limit_bounds_the_longest_source(scripted):
     translator = scripted()
     translator.model = type("Model", (), {"max_source_length": 3})()
     assert TextTranslator(translator, 100).longest == 3
 
 
-def test_a_long_line_takes_memory_in_proportion(scripted):
+def test_memory_is_linear_in_the_length_of_a_line(scripted):
     sentences = [f"Turn on light number {number} of the house. " for number in range(2000)]
     translator = TextTranslator(scripted())
     short, long = ("".join(sentences[:count]) for count in (500, 2000))
@@ -118,11 +118,11 @@ def test_a_long_line_takes_memory_in_proportion(scripted):
         ("\n", ()),
     ],
 )
-def test_copying_is_flagged(translated, text, flags):
+def test_copied_texts_are_flagged(translated, text, flags):
     assert translated(text).flags == flags
 
 
-def test_capitals_are_read_in_ordinary_case_and_come_back(scripted):
+def test_capitals_are_translated_in_ordinary_case_and_restored(scripted):
     translator = scripted()
     (result,) = TextTranslator(translator).translate(["TURN ON {Name} AT HTTPS://A.B/c"])
     assert translator.asked == [["Turn on {Name} at {0}"]]
@@ -141,7 +141,7 @@ def test_a_loop_is_translated_again_with_repetitions_blocked(scripted):
     assert translator.search == DEFAULT_SEARCH
 
 
-def test_a_loop_that_stays_makes_the_confidence_low(translated):
+def test_a_persistent_loop_has_low_confidence(translated):
     result = translated("yes", lambda text, search: "ja " * (10 - search.no_repeat_ngram))
     assert result.text == "ja " * 7  # the shortest
     assert result.flags == (Flag.LOOPED, Flag.LOW_CONFIDENCE)
@@ -152,7 +152,7 @@ def test_blocking_never_leaves_an_empty_translation(translated):
     assert result.text == "ja ja ja ja"
 
 
-def test_what_the_source_repeats_is_no_loop(translated):
+def test_repetition_in_the_source_is_not_a_loop(translated):
     assert translated("no, no, no, no, no").flags == ()
 
 
@@ -163,39 +163,39 @@ def test_confidence_is_the_mean_probability_of_the_tokens(translated):
     assert (low.confidence, low.flags) == (pytest.approx(math.exp(-3)), (Flag.LOW_CONFIDENCE,))
 
 
-def test_a_lost_mask_makes_the_confidence_low(translated):
+def test_a_lost_mask_means_low_confidence(translated):
     result = translated("See https://a.b", lambda text, search: "Siehe")
     assert (result.text, result.flags) == ("Siehe https://a.b", (Flag.COPIED, Flag.LOW_CONFIDENCE))
 
 
-def test_a_translation_of_nothing_makes_the_confidence_low(translated):
+def test_an_empty_translation_has_low_confidence(translated):
     assert translated("Turn on", lambda text, search: "").flags == (Flag.LOW_CONFIDENCE,)
 
 
-def test_a_cut_sentence_cuts_the_text(translated):
+def test_a_text_with_a_cut_sentence_is_flagged_as_cut(translated):
     result = translated("Go. Stay.", lambda text, search: " ".join("abcdefghijklmnopqrstuvw"))
     assert result.cut
     assert result.flags == (Flag.CUT,)
 
 
-def test_a_prefix_stands_before_the_first_sentence_whose_case_stays(scripted):
+def test_a_prefix_begins_the_first_sentence_and_keeps_its_case(scripted):
     translator = scripted()
     (result,) = TextTranslator(translator).translate(["GO NOW. STAY."], prefixes=["Bitte "])
     assert result.text == "Bitte «GO NOW.» «STAY.»"
 
 
-def test_the_second_best_of_a_text_is_that_of_its_sentences(scripted):
+def test_the_second_best_text_combines_second_best_sentences(scripted):
     (found,) = TextTranslator(scripted()).hypotheses(["Go. 12. Stay."], 2)
     assert [each.text for each in found] == ["«Go.» 12. «Stay.»", "«Go.»! 12. «Stay.»!"]
     assert [each.score for each in found] == [0.0, -2.0]
 
 
-def test_a_text_that_is_copied_has_one_translation(scripted):
+def test_a_copied_text_has_one_translation(scripted):
     (found,) = TextTranslator(scripted()).hypotheses(["12"], 3)
     assert [each.text for each in found] == ["12"]
 
 
-def test_sentences_of_a_script_without_spaces_get_them_in_a_language_that_has_them(scripted):
+def test_spaces_separate_sentences_if_the_target_language_uses_them(scripted):
     def hears(text, search):
         return f"<{len(text)}>"
 
@@ -206,7 +206,7 @@ def test_sentences_of_a_script_without_spaces_get_them_in_a_language_that_has_th
         assert result.text == text
 
 
-def test_a_model_of_one_language_gets_the_whole_text(scripted):
+def test_a_monolingual_model_gets_the_whole_text(scripted):
     translator = scripted(lambda text, search: "ja " * 9, sources=("en",), targets=("en",))
     (result,) = TextTranslator(translator).translate(["ONE. Two\nhttps://a.b 12. "])
     assert translator.asked == [["ONE. Two\nhttps://a.b 12. "]]
@@ -224,11 +224,11 @@ def test_progress_counts_the_sentences_of_all_chunks(scripted, monkeypatch):
     ]  # fmt: skip
 
 
-def test_another_search_leaves_the_first_one(scripted):
+def test_another_search_does_not_change_the_original(scripted):
     ours = TextTranslator(scripted())
-    other = ours.searching(DEFAULT_SEARCH.model_copy(update={"beam": 2}))
+    other = ours.with_search(DEFAULT_SEARCH.model_copy(update={"beam": 2}))
     assert (ours.search.beam, other.search.beam) == (5, 2)
-    assert ours.searching(ours.search) is ours
+    assert ours.with_search(ours.search) is ours
 
 
 def test_placeholders_of_the_whole_text_are_kept_and_tags_across_sentences_nest(scripted):
@@ -243,6 +243,6 @@ def test_placeholders_of_the_whole_text_are_kept_and_tags_across_sentences_nest(
     assert Flag.PLACEHOLDERS not in result.flags
 
 
-def test_a_prefix_keeps_placeholders_of_its_own(scripted):
+def test_a_prefix_keeps_its_own_placeholders(scripted):
     (result,) = TextTranslator(scripted()).translate(["One thing."], prefixes=["{x} "])
     assert result.text.startswith("{x} ")

@@ -1,1 +1,1 @@
-"""The command line. Thin: a module per command reads arguments, calls rooms and writes text."""
+"""The command line. Each command is a module that reads arguments, calls other packages and prints text."""

@@ -1,4 +1,4 @@
-"""`python -m seqloom.cli` is `seqloom`."""
+"""Run the command line with `python -m seqloom.cli`."""
 
 from seqloom.cli.main import main
 

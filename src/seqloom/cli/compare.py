@@ -1,37 +1,37 @@
-"""`seqloom compare`: runs beside each other, with what is sure about their scores."""
+"""`seqloom compare`: compare runs side by side, with significance tests."""
 
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqloom.cli.table import table
+from seqloom.table import table
 
 if TYPE_CHECKING:
     from seqloom.evaluation.significance import Difference
     from seqloom.tracking.comparison import Comparison
 
 NAME = "compare"
-HELP = "compare runs: scores with significance, params, texts"
+HELP = "compare runs: scores with significance, params, translations"
 DESCRIPTION = """\
-Compare runs on the test set that they share: the scores with the paired bootstrap (Koehn 2004) against the first one,
-the params that differ, and the segments whose translations differ most, side by side.
+Compare runs on their common test set: scores with a paired bootstrap test (Koehn 2004) against the first run, the
+params that differ, and the segments whose translations differ most, side by side.
 """
-EPILOG = "A p below 0.05 says that a difference as large would seldom be luck. Of TER, less is better.\n"
+EPILOG = "A difference with p below 0.05 is marked * and is unlikely to be chance. For TER, lower is better.\n"
 _SURE = 0.05
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="models:/NAME@ALIAS, models:/NAME/NUMBER or id of a run")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as one page, too")
-    parser.add_argument("--segments", type=int, default=5, metavar="N", help="that are shown here (default: 5)")
+    """Define the arguments of the command."""
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="models:/NAME@ALIAS, models:/NAME/NUMBER or a run id")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write the comparison as an HTML page")
+    parser.add_argument("--segments", type=int, default=5, metavar="N", help="segments to print (default: 5)")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the comparison, and write the page if one is asked for."""
+    """Print the comparison, and write the page if requested."""
     if len(options.runs) < 2:
-        options.misused("name two runs at least")
+        options.misused("give at least two runs")
     from seqloom.tracking.comparison import compare_runs
     from seqloom.tracking.store import connect
 

@@ -1,4 +1,4 @@
-"""`seqloom guard`: are the data of this folder like those of the last registered version?"""
+"""`seqloom guard`: compare this folder's data with those of the last registered version."""
 
 import argparse
 import json
@@ -7,34 +7,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.naming import PARAMS, default_model
-from seqloom.cli.table import table
 from seqloom.errors import CorpusError
+from seqloom.table import table
 
 if TYPE_CHECKING:
     from seqloom.corpus.guard import Finding
     from seqloom.tracking.baseline import Baseline
 
 NAME = "guard"
-HELP = "compare the data of this folder with those of the last registered version"
+HELP = "compare this folder's data with those of the last registered version"
 DESCRIPTION = """\
-Compare metrics/corpus.json, which prepare_corpus writes, with that of the last registered version, within the bounds of
-the section guard of params.yaml. Exit status 0 where all numbers are within, 3 where one is not: a person has to look.
+Compare metrics/corpus.json, which prepare_corpus writes, with that of the last registered version, using the bounds in
+section guard of params.yaml. The exit status is 0 if all numbers are within bounds, and 3 if one is not and somebody
+has to check the data.
 """
 EPILOG = """\
-Where the new data are right, widen the bound that refused (`seqloom set guard.max_pairs_growth=9`), or switch it off
-with null; once their model is registered, it is what the next data are compared with.
+If the new data are correct, widen the bound that was exceeded (`seqloom set guard.max_pairs_growth=9`), or set it to
+null to switch it off. After their model is registered, later data are compared with the new data.
 """
 
 REFUSED = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    parser.add_argument("--json", action="store_true", help="for programs: an object with a list of findings")
+    """Define the arguments of the command."""
+    parser.add_argument("--json", action="store_true", help="print JSON: an object with a list of findings")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print each number beside its bounds, and leave with 3 where one is outside."""
+    """Print each number with its bounds, and exit with status 3 if one is outside."""
     from seqloom.corpus.guard import compare
     from seqloom.params import load_params
     from seqloom.stages.places import CORPUS_METRICS
@@ -48,10 +49,10 @@ def run(options: argparse.Namespace) -> None:
         record = {"ok": ok, "baseline": version, "findings": [finding.record() for finding in findings]}
         print(json.dumps(record, indent=2, ensure_ascii=False))
     elif baseline is None:
-        print("nothing is registered yet that the data could be compared with")
+        print("no version is registered yet, so there is nothing to compare the data with")
     else:
         refused = sum(not finding.ok for finding in findings)
-        print(f"{_table(findings)}\n\n{len(findings)} numbers beside {baseline.version}, {refused} outside its bounds")
+        print(f"{_table(findings)}\n\n{len(findings)} numbers against {baseline.version}, {refused} out of bounds")
     if not ok:
         sys.stdout.flush()
         sys.exit(REFUSED)
@@ -71,11 +72,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CorpusError(f"{path} is not there: run the stage prepare_corpus (`dvc repro prepare_corpus`)") from error
+        raise CorpusError(f"{path}: file not found: run `dvc repro prepare_corpus`") from error
     except ValueError as error:
-        raise CorpusError(f"{path}: is not JSON ({error}): run the stage prepare_corpus again") from error
+        raise CorpusError(f"{path}: not valid JSON ({error}): run `dvc repro prepare_corpus --force`") from error
     if not isinstance(content, dict):
-        raise CorpusError(f"{path}: is not what prepare_corpus writes: run it again")
+        raise CorpusError(f"{path}: must be a JSON object: run `dvc repro prepare_corpus --force`")
     return content
 
 

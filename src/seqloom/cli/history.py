@@ -1,13 +1,14 @@
-"""`seqloom history`: which version was champion, since when and why."""
+"""`seqloom history`: list the champions, with dates and reasons."""
 
 import argparse
 import json
 from pathlib import Path
 
 from seqloom.cli.naming import add_model, default_model
+from seqloom.table import table
 
 NAME = "history"
-HELP = "show who was champion, and why"
+HELP = "show which versions were champion, and why"
 DESCRIPTION = (
     "Show every move of the alias `champion`, the latest last: when, by whom, from which version to which, and why."
 )
@@ -15,9 +16,9 @@ EPILOG = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Define the arguments of the command."""
     add_model(parser)
-    parser.add_argument("--json", action="store_true", help="for programs: a list of moves")
+    parser.add_argument("--json", action="store_true", help="print JSON: a list of moves")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -31,8 +32,9 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps([move._asdict() for move in moves], indent=2, ensure_ascii=False))
         return
     if not moves:
-        print(f"{name} never had a champion")
+        print(f"{name} has never had a champion")
+    rows = []
     for move in moves:
-        way = f"{move.before or '-'} -> {move.version}"
-        unmade = "" if move.made else "  (cut off before it was done: the same command finishes it)"
-        print(f"{move.at}  {way:<12}  {move.how:<8}  {move.by:<12}  {move.because}{unmade}")
+        unmade = "" if move.made else "  (interrupted; run the same command again to finish it)"
+        rows.append((move.at, f"{move.before or '-'} -> {move.version}", move.how, move.by, move.because + unmade))
+    print("\n".join(table(rows)))

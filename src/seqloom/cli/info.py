@@ -1,4 +1,4 @@
-"""`seqloom info`: what is registered, with which scores and data."""
+"""`seqloom info`: list registered versions with their scores and data."""
 
 import argparse
 import json
@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.naming import PARAMS, default_model
-from seqloom.cli.table import table
+from seqloom.table import table
 
 if TYPE_CHECKING:
     from seqloom.tracking.versions import Interval, Version
 
 NAME = "info"
-HELP = "show what is registered"
-DESCRIPTION = "Show what is registered: every version with its scores (95% interval), its data and where it comes from."
+HELP = "list registered versions"
+DESCRIPTION = "List registered versions with their scores (95% intervals), training data and Git commit."
 EPILOG = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Define the arguments of the command."""
     parser.add_argument(
         "--model", metavar="NAME", help="a model (seqloom-en-de) or a version (models:/seqloom-en-de@champion)"
     )
-    parser.add_argument("--json", action="store_true", help="for programs: an object with a list of versions")
+    parser.add_argument("--json", action="store_true", help="print JSON: an object with a list of versions")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _record(version: "Version") -> dict[str, Any]:
-    """A version as plain data, its scores as objects."""
+    """Return a version as plain data, with its scores as objects."""
     return {name: value._asdict() if hasattr(value, "_asdict") else value for name, value in version._asdict().items()}
 
 

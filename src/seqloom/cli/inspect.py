@@ -1,4 +1,4 @@
-"""`seqloom inspect`: what the reader of a format makes of a file."""
+"""`seqloom inspect`: show what is read from a file of translations."""
 
 import argparse
 from collections import Counter
@@ -15,48 +15,48 @@ if TYPE_CHECKING:
     from seqloom.languages import Direction
 
 NAME = "inspect"
-HELP = "show what is read from a file of translations, and what is left out"
+HELP = "show what is read from a file of translations, and what is skipped"
 DESCRIPTION = """\
-Read files as prepare_corpus would, before you put them into params.yaml: how many pairs each one has, what is left out
-and why, what looks odd, and some of the pairs. Nothing is written.
+Read files as prepare_corpus would, before you add them to params.yaml. Show how many pairs each file has, what is
+skipped and why, what looks wrong, and some of the pairs. Nothing is written.
 """
 EPILOG = """\
 examples:
   seqloom inspect memory.tmx
   seqloom inspect --source en --target pt-BR messages.po
-  seqloom inspect 'locales/{lang}.json'            a file per language: {lang} stands for its name
+  seqloom inspect 'locales/{lang}.json'            one file per language; {lang} is replaced by its code
   seqloom inspect --encoding cp1252 --format tsv old.txt
 
-Options that you need here are settings of the corpus in params.yaml, under the same names.
+Give the options that a file needs as settings of its corpus in params.yaml; they have the same names.
 """
 
-_WIDTH = 76  # characters of a text that are shown
+_WIDTH = 76  # characters shown of a text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Define the arguments of the command."""
     add = parser.add_argument
-    add("files", metavar="FILE", nargs="+", help="a file, or with {lang} in its name a file per language")
-    add("--format", metavar="FORMAT", help="as in params.yaml, such as tmx; default: by the name of the file")
+    add("files", metavar="FILE", nargs="+", help="a file, or a name with {lang} for one file per language")
+    add("--format", metavar="FORMAT", help="as in params.yaml, such as tmx; default: by the file's name")
     add("--source", metavar="LANGUAGE", help="default: the source language of params.yaml")
     add("--target", metavar="LANGUAGE", help="default: the target language of params.yaml")
-    add("--encoding", metavar="NAME", help="default: what the file declares, else utf-8")
-    add("--quoting", action="store_true", help="cells of a TSV may be in quotes")
-    add("--header", action="store_true", help="the first row of a TSV or CSV names its columns")
-    add("--delimiter", choices=["tab", "comma", "semicolon"], help="between the columns of a TSV or CSV")
-    add("--accept", metavar="FLAG", action="append", help="count translations that have this flag, such as fuzzy")
-    add("--pairs", metavar="N", type=int, default=10, help="how many pairs to show (default: 10)")
+    add("--encoding", metavar="NAME", help="default: the encoding that the file declares, or utf-8")
+    add("--quoting", action="store_true", help="the cells of a TSV may be quoted")
+    add("--header", action="store_true", help="the first row of a TSV or CSV is a header")
+    add("--delimiter", choices=["tab", "comma", "semicolon"], help="the delimiter of a TSV or CSV")
+    add("--accept", metavar="FLAG", action="append", help="also read translations with this flag, such as fuzzy")
+    add("--pairs", metavar="N", type=int, default=10, help="number of pairs to show (default: 10)")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Read each file and print what was found; a file that cannot be read does not keep the others from it."""
+    """Read each file and print what was found. Errors are raised after all files have been read."""
     direction = _direction(options)
     faults = []
     for name in options.files:
         try:
             print("\n".join(_inspected(name, direction, options)))
         except ParamsError:
-            raise  # an option is wrong, for every file
+            raise  # an option is invalid, which affects every file
         except SeqloomError as error:
             faults.append(str(error))
     if faults:
@@ -71,7 +71,7 @@ def _direction(options: argparse.Namespace) -> "Direction":
     from seqloom.params import load_purpose
 
     if not PARAMS.exists():
-        raise ParamsError("say which languages the files hold: --source en --target de")
+        raise ParamsError("there is no params.yaml here: give the files' languages, such as --source en --target de")
     ours = load_purpose(PARAMS).languages.directions[0]
     return Direction(options.source or ours.source, options.target or ours.target)
 
@@ -84,13 +84,13 @@ def _inspected(name: str, direction: "Direction", options: argparse.Namespace) -
     path = Path(name)
     names = [path.name]
     if "{lang}" in name:
-        path = Path(name.partition("{lang}")[0] + "x")  # the part of the path that is the same for both
+        path = Path(name.partition("{lang}")[0] + "x")  # a path in the folder that both files share
         folder = path.parent
         names = [str(Path(name.replace("{lang}", each)).relative_to(folder)) for each in direction]
         source = source.model_copy(update={"members": str(Path(name).relative_to(folder))})
     for each in names:
         if not (path.parent / each).is_file():
-            raise SeqloomError(f"{path.parent / each}: there is no such file")
+            raise SeqloomError(f"{path.parent / each}: file not found")
     members = Members(PurePath(name).parent.as_posix(), path.parent, None, names)
     pairs: list[RawPair] = []
     total, left, remarks = 0, list[LeftOut](), list[str]()
@@ -123,7 +123,7 @@ def _settings(name: str, options: argparse.Namespace) -> "FileSource":
 
     format = options.format or format_of(name)
     if format is None:
-        raise SeqloomError(f"{name}: its name says no format that is known; say it with --format")
+        raise SeqloomError(f"{name}: the format cannot be inferred from the file's name; give it with --format")
     given: dict[str, Any] = {
         "kind": "file", "path": "data/local/{lang}" if "{lang}" in name else "data/local/f", "format": format,
         "members": "{lang}" if "{lang}" in name else name, "encoding": options.encoding, "quoting": options.quoting,

@@ -1,4 +1,4 @@
-"""`seqloom leaderboard`: every version and run that was tested on the same test set, best first."""
+"""`seqloom leaderboard`: rank all versions and runs that were tested on the same test set."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.naming import PARAMS, add_model, default_model
-from seqloom.cli.table import table
+from seqloom.table import table
 
 if TYPE_CHECKING:
     from seqloom.tracking.leaderboard import Board, Row
@@ -17,40 +17,41 @@ NAME = "leaderboard"
 HELP = "rank all versions and runs on one test set, with significance, speed, size and cost"
 DESCRIPTION = """\
 Rank every version and finished run that was tested on the same test set by its leading score (BLEU for translation),
-with 95% intervals and the paired bootstrap (Koehn 2004) against the champion. Nothing is translated anew. What a system
-scored is kept in reports/leaderboard, in files that never change; commit them, and the team shares one leaderboard.
+with 95% intervals and a paired bootstrap test (Koehn 2004) against the champion. Recorded translations are used;
+nothing is translated again. Results are stored in reports/leaderboard, in files that never change: commit them to share
+the leaderboard with your team.
 """
 EPILOG = """\
 examples:
   seqloom leaderboard --html leaderboard.html
   seqloom leaderboard --rival "other system=other.txt"         other.txt: a translation of the test set, one per line
-  seqloom leaderboard --rival "other system=other.txt" --keep  ... that stays on the leaderboard
+  seqloom leaderboard --rival "other system=other.txt" --keep  the same, and keep it on the leaderboard
 
-The sources for another system: tail -n +2 data/corpus/test.tsv | cut -f1
+To get the source texts for another system: tail -n +2 data/corpus/test.tsv | cut -f1
 """
 _SURE = 0.05
 _COLUMNS = 80
-_SHORTEST = 12  # characters of a name that are always shown
+_SHORTEST = 12  # names are never shortened below this length
 _HASH = 16  # digits shown
 _JOULES_PER_WATT_HOUR = 3600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Define the arguments of the command."""
     add_model(parser)
-    parser.add_argument("--experiment", metavar="NAME", help="whose runs; default: register.experiment of params.yaml")
-    parser.add_argument("--test", metavar="HASH", help="the test set, by the first digits of its SHA-256")
-    parser.add_argument("--rival", metavar="NAME=FILE", action="append", default=[], help="enter another system")
+    parser.add_argument("--experiment", metavar="NAME", help="default: register.experiment of params.yaml")
+    parser.add_argument("--test", metavar="HASH", help="the first digits of the test set's SHA-256")
+    parser.add_argument("--rival", metavar="NAME=FILE", action="append", default=[], help="add another system")
     parser.add_argument("--keep", action="store_true", help="keep the rivals on the leaderboard")
-    parser.add_argument("--wide", action="store_true", help="show every metric, parameters, energy and device, too")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as one page, too")
-    parser.add_argument("--json", action="store_true", help="for programs: the leaderboard as one object")
+    parser.add_argument("--wide", action="store_true", help="also show all metrics, parameters, energy and device")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write the leaderboard as an HTML page")
+    parser.add_argument("--json", action="store_true", help="print JSON: the leaderboard as one object")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the leaderboard, and write the page if one is asked for."""
+    """Print the leaderboard, and write the page if requested."""
     if options.keep and not options.rival:
-        options.misused("--keep keeps rivals: name one with --rival NAME=FILE")
+        options.misused("--keep needs --rival NAME=FILE")
     from seqloom.tracking.board_records import PLACE
     from seqloom.tracking.leaderboard import Asked, leaderboard
     from seqloom.tracking.rivals import read_rival
@@ -83,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _subject(options: argparse.Namespace) -> tuple[str | None, str | None]:
-    """The experiment and the model: those of params.yaml, unless they are given."""
+    """Return the experiment and the model, from params.yaml unless they are given."""
     if options.model is None and (options.experiment is None or PARAMS.exists()):
         model = default_model()
     else:
@@ -118,7 +119,7 @@ def _told(board: "Board", *, wide: bool) -> Iterator[str]:
     yield from table(rows if wide else _fitted(rows), right=_right(rows[0]))
     if board.apart:
         yield ""
-        yield "scored by another metric or counted otherwise, so not ranked:"
+        yield "not ranked, because another metric or other metric settings were used:"
         yield from table([(_system(board, row), _score(row), row.result.leader.signature) for row in board.apart])
     yield ""
     yield from _notes(board)
@@ -127,7 +128,7 @@ def _told(board: "Board", *, wide: bool) -> Iterator[str]:
 def _notes(board: "Board") -> Iterator[str]:
     who = _system(board, board.reference)
     if any(row.difference for row in board.rows):
-        yield f"gain and p: against {who}; paired bootstrap, * is p < {_SURE}"
+        yield f"gain and p: compared with {who}; paired bootstrap, * is p < {_SURE}"
     if not board.reference.champion:
         if board.champion_on is None:
             yield f"{board.model or 'the model'} has no champion"
@@ -136,13 +137,13 @@ def _notes(board: "Board") -> Iterator[str]:
     yield board.reference.result.leader.signature
     if board.left_out:
         others = ", ".join(f"{test[:_HASH]} ({count})" for test, count in board.left_out.items())
-        yield f"left out, other test sets (systems): {others}; see one with --test"
+        yield f"not shown, other test sets (number of systems): {others}; choose one with --test"
     if board.unscored:
-        yield f"left out, finished runs without recorded scores: {board.unscored:,}"
+        yield f"not shown, finished runs without recorded scores: {board.unscored:,}"
 
 
 def _narrow(board: "Board", row: "Row | None") -> tuple[str, ...]:
-    """The cells of a row, or the heads: what fits into 80 columns."""
+    """Return the cells of a row that fit into 80 columns, or the headings if `row` is None."""
     from seqloom.evaluation.settings import TITLES
 
     if row is None:
@@ -194,7 +195,7 @@ def _system(board: "Board", row: "Row") -> str:
 
 
 def _fitted(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The same rows with names cut in the middle, so that the table has at most 80 columns."""
+    """Shorten names in the middle, so that the table is at most 80 columns wide."""
     widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
     most = max(_SHORTEST, _COLUMNS - (sum(widths) - widths[1]))
     return [
@@ -227,7 +228,7 @@ def _cost(row: "Row", name: str) -> str:
 
 
 def _record(board: "Board | None") -> dict[str, Any]:
-    """The leaderboard as plain data."""
+    """Return the leaderboard as plain data."""
     if board is None:
         return {"rows": []}
     return {

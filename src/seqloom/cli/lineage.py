@@ -1,4 +1,4 @@
-"""`seqloom lineage`: where a model comes from."""
+"""`seqloom lineage`: show the provenance of a model."""
 
 import argparse
 import json
@@ -6,23 +6,25 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqloom.table import table
+
 if TYPE_CHECKING:
     from seqloom.tracking.ancestry import Lineage
 
 NAME = "lineage"
-HELP = "show where a model comes from"
+HELP = "show what a model was made from"
 DESCRIPTION = """\
-Show where a registered version, or the result of a run, comes from: commit, data, hashes, params, device, libraries,
-flow run and costs, as they were recorded when it was registered.
+Show what a registered version, or the result of a run, was made from: commit, data, hashes, params, device, libraries,
+flow run and costs, as recorded when it was registered.
 """
 EPILOG = None
 _JOULES_PER_WATT_HOUR = 3600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    parser.add_argument("model", metavar="MODEL", help="models:/NAME@ALIAS, models:/NAME/NUMBER or the id of a run")
-    parser.add_argument("--json", action="store_true", help="for programs: all of it as one object")
+    """Define the arguments of the command."""
+    parser.add_argument("model", metavar="MODEL", help="models:/NAME@ALIAS, models:/NAME/NUMBER or a run id")
+    parser.add_argument("--json", action="store_true", help="print JSON: everything as one object")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -40,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
 def _told(found: "Lineage") -> Iterator[str]:
     aliases = "".join(f" @{alias}" for alias in found.aliases)
     name = f"{found.model} version {found.version}{aliases}" if found.model else f"run {found.run_name}"
-    state = {True: " and changes that are in no commit", False: "", None: ""}[found.dirty]
+    state = {True: " with uncommitted changes", False: "", None: ""}[found.dirty]
     yield from _section(
         name,
         {
@@ -55,17 +57,17 @@ def _told(found: "Lineage") -> Iterator[str]:
     yield from _section("test", {name.removeprefix("test/"): f"{value:.2f}" for name, value in found.metrics.items()})
     yield from _section("costs", _costs(found.costs))
     yield from _section("data", {name: _source(source) for name, source in found.sources.items()})
-    yield from _section("what came from outside, as DVC hashes it", found.inputs)
-    yield from _section("what was made of it", found.artefacts)
+    yield from _section("inputs from outside the pipeline, with DVC's hashes", found.inputs)
+    yield from _section("outputs, with DVC's hashes", found.artefacts)
     yield from _section("libraries", found.libraries)
     yield from _section("params", found.params)
 
 
 def _section(title: str, facts: Mapping[str, Any]) -> Iterator[str]:
-    width = max(map(len, facts), default=0)
     if facts:
-        yield f"{title}"
-        yield from (f"  {name:<{width}}  {'not recorded' if fact is None else fact}" for name, fact in facts.items())
+        yield title
+        rows = [(name, "not recorded" if fact is None else str(fact)) for name, fact in facts.items()]
+        yield from (f"  {line}" for line in table(rows))
 
 
 def _source(source: Any) -> str:
@@ -76,14 +78,14 @@ def _source(source: Any) -> str:
 
 def _costs(costs: Mapping[str, float]) -> dict[str, str]:
     if not costs:
-        return {"training": "not recorded (the journal of the training was not there when it was registered)"}
+        return {"training": "not recorded (the training journal was missing when the model was registered)"}
     told = {"training": f"{costs.get('seconds', 0):,.0f} s"}
     if (processes := costs.get("processes", 1)) > 1:
-        told["training"] += f", by {processes:.0f} processes one after the other"
+        told["training"] += f", in {processes:.0f} processes, one after another"
     if gpu := costs.get("gpu_seconds"):
         told["GPUs"] = f"{gpu:,.0f} GPU seconds"
     for name, joules in costs.items():
         if name.startswith("joules."):
-            what = "GPUs" if name == "joules.gpu" else "CPU, with all that ran on it"
+            what = "GPUs" if name == "joules.gpu" else "CPU, including other processes"
             told[f"energy, {what}"] = f"{joules / _JOULES_PER_WATT_HOUR:,.2f} Wh"
     return told

@@ -1,6 +1,6 @@
-"""The door of the command line: the parser, and what becomes of errors.
+"""The entry point of the command line: the parser and the handling of errors.
 
-Everything heavy is imported by the command that needs it, so that --help answers at once.
+Commands import heavy modules when they run, so that --help is fast.
 """
 
 import argparse
@@ -35,26 +35,27 @@ from seqloom.printable import printable
 
 FAILED, INTERRUPTED, PIPE_CLOSED = 1, 130, 141
 
-_DESCRIPTION = "Translate with a model that seqloom trained, see which models there are, and choose what to train."
+_DESCRIPTION = "Translate with models trained by seqloom, manage their versions, and change what is trained."
 _EPILOG = """\
 examples:
-  seqloom translate "The PIN is invalid"             with the champion of the model that params.yaml trains
-  seqloom translate < in.txt > out.txt               a translation per line
-  seqloom translate --input in.txt --output out.txt  the same; out.txt appears when it is whole
+  seqloom translate "The PIN is invalid"             use the champion of the model in params.yaml
+  seqloom translate < in.txt > out.txt               translate each line
+  seqloom translate --input in.txt --output out.txt  the same; out.txt is written only when it is complete
   seqloom translate --model models:/seqloom-en-de/3 "The PIN is invalid"
-  seqloom info                                       versions, scores and data
-  seqloom leaderboard                                versions and runs on one test set, best first
-  seqloom preset multilingual                        params.yaml for three directions in one model
+  seqloom info                                       list versions with scores and data
+  seqloom leaderboard                                rank versions and runs on one test set
+  seqloom preset multilingual                        set params.yaml to three directions in one model
 
-A model is trained and registered by `make run` or `dvc repro`. MLFLOW_TRACKING_URI names the registry; without it,
-that is mlflow.db in this folder.
+`make run` or `dvc repro` trains and registers a model. The registry is mlflow.db in this folder, unless
+MLFLOW_TRACKING_URI names another one.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with its exit status.
+    """Run the command line, and exit with its status.
 
-    0 done, 1 failed, 2 misused, 75 what does not answer may do so later, 130 Ctrl-C, 141 closed pipe.
+    The status is 0 for success, 1 for failure, 2 for wrong usage, 75 if a server does not answer (a later attempt may
+    succeed), 130 for Ctrl-C, and 141 if the output pipe was closed.
     """
     options = build_parser().parse_args(arguments)
     try:
@@ -64,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(options, str(error), os.EX_TEMPFAIL)
     except SeqloomError as error:
         _fail(options, str(error))
-    except BrokenPipeError:  # whoever read has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+    except BrokenPipeError:  # the reader closed the pipe, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at exit prints an error
         sys.exit(PIPE_CLOSED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--debug", action="store_true", help="show where an error comes from")
+    shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("seqloom", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=layout)
     parser.add_argument("--version", action="version", version=f"seqloom {__version__}")

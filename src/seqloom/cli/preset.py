@@ -5,26 +5,27 @@ from pathlib import Path
 
 from seqloom.cli.naming import PARAMS
 from seqloom.errors import ParamsError
+from seqloom.table import table
 
 NAME = "preset"
 HELP = "change params.yaml for a task, a corpus or a recipe"
 DESCRIPTION = """\
-Merge presets into params.yaml, its comments kept, or list those there are. A name that ends in .yaml is a file, such as
-the best.yaml of a sweep. `git diff params.yaml` shows what changed, and `git checkout params.yaml` takes it back.
+Merge presets into params.yaml, keeping its comments, or list the presets. A name that ends in .yaml is a file, such as
+the best.yaml of a sweep. `git diff params.yaml` shows the changes; `git checkout params.yaml` reverts them.
 """
 EPILOG = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Define the arguments of the command."""
     parser.add_argument("--all", action="store_true", help="print params.yaml with every setting, and write nothing")
     parser.add_argument(
-        "names", metavar="NAME", nargs="*", help="presets or files, the later over the earlier; none: list"
+        "names", metavar="NAME", nargs="*", help="presets or files; later ones take precedence (default: list presets)"
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Merge the named presets, or list all of them."""
+    """Merge the named presets, or list all presets."""
     from seqloom.editing import replace, whole
     from seqloom.params import parse_params
     from seqloom.plain_yaml import read_text
@@ -33,9 +34,8 @@ def run(options: argparse.Namespace) -> None:
     if not options.names and not options.all:
         found = presets()
         if not found:
-            raise ParamsError(f"there is no folder {FOLDER} with presets here; run this in a clone of seqloom")
-        width = max(len(preset.name) for preset in found)
-        print("\n".join(f"{preset.name:<{width}}  {preset.purpose}" for preset in found))
+            raise ParamsError(f"there is no folder {FOLDER} here; run this in a clone of seqloom")
+        print("\n".join(table([(preset.name, preset.purpose) for preset in found])))
         return
     text = read_text(PARAMS)
     for name in options.names:

@@ -1,4 +1,4 @@
-"""`seqloom promote`: make a version the champion by hand, over the head of the gate."""
+"""`seqloom promote`: make a version the champion, regardless of the gate."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ from seqloom.cli.naming import add_model, version_of
 NAME = "promote"
 HELP = "make a version the champion"
 DESCRIPTION = """\
-Make a version the champion, whatever the gate said of it. The move, the reason and your name are kept in the history.
+Make a version the champion, whatever the gate's verdict. The move, the reason and your name are kept in the history.
 """
 EPILOG = """\
 examples:
@@ -18,14 +18,14 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Define the arguments of the command."""
     parser.add_argument("version", metavar="VERSION", help="a number, @ALIAS, or models:/NAME/NUMBER")
-    parser.add_argument("--because", metavar="TEXT", required=True, help="why; it is kept")
+    parser.add_argument("--because", metavar="TEXT", required=True, help="the reason, kept in the history")
     add_model(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Move the alias."""
+    """Move the alias `champion`."""
     from seqloom.tracking.champion import crown
     from seqloom.tracking.store import connect, exclusive
     from seqloom.tracking.versions import the_version

@@ -1,4 +1,4 @@
-"""`seqloom rollback`: the champion before this one, or any other version, is champion again."""
+"""`seqloom rollback`: make the previous champion, or another version, the champion again."""
 
 import argparse
 from pathlib import Path
@@ -9,8 +9,8 @@ from seqloom.errors import RegistryError
 NAME = "rollback"
 HELP = "make an earlier version the champion again"
 DESCRIPTION = """\
-Make the champion before this one the champion again, or the version that is named. The move, the reason and your name
-are kept in the history. Again, it goes back one more. The gate compares what comes next with that version.
+Make the previous champion, or the version given, the champion again. The move, the reason and your name are kept in the
+history. Another rollback goes back one more champion. The gate compares later versions with the new champion.
 """
 EPILOG = """\
 examples:
@@ -20,14 +20,14 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Define the arguments of the command."""
     parser.add_argument("version", metavar="VERSION", nargs="?", help="a number or models:/NAME/NUMBER")
-    parser.add_argument("--because", metavar="TEXT", required=True, help="why; it is kept")
+    parser.add_argument("--because", metavar="TEXT", required=True, help="the reason, kept in the history")
     add_model(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Move the alias back."""
+    """Move the alias `champion` back."""
     from seqloom.tracking.champion import crown, former, history, reigning
     from seqloom.tracking.store import connect, exclusive
     from seqloom.tracking.versions import Reference, the_version
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
             if number is None:
                 raise RegistryError(
                     f"{name} had no champion before {f'version {champion}' if champion else 'now'}; `seqloom info` "
-                    "lists its versions, and `seqloom rollback VERSION` takes any of them"
+                    "lists its versions, and `seqloom rollback VERSION` goes back to one of them"
                 )
             wanted = Reference(name, number=number)
         version = the_version(store, wanted)

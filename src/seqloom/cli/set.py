@@ -1,4 +1,4 @@
-"""`seqloom set`: change settings of params.yaml by their dotted names."""
+"""`seqloom set`: change settings of params.yaml."""
 
 import argparse
 from collections.abc import Iterator
@@ -11,32 +11,32 @@ from seqloom.errors import ParamsError
 NAME = "set"
 HELP = "change settings of params.yaml"
 DESCRIPTION = """\
-Change settings of params.yaml, its comments kept, and print what changed. A value is written as in the file. All is
-checked before anything is written: one wrong setting changes none. With --check nothing is written in any case.
+Change settings of params.yaml, keeping its comments, and print the changes. Values are written as in the file. If one
+setting is invalid, none is changed. With --check, nothing is written.
 """
 EPILOG = """\
 examples:
   seqloom set train.lr=3e-4 train.max_steps=5000
   seqloom set 'languages.target=[de, fr]' train.ema_decay=null
-  seqloom set --corpora home_assistant             train on this one of the corpora of params.yaml alone
-  seqloom set --check train.max_steps=50           what `dvc exp run -S train.max_steps=50` would stop at
+  seqloom set --corpora home_assistant             train only on this corpus of params.yaml
+  seqloom set --check train.max_steps=50           check what `dvc exp run -S train.max_steps=50` would set
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    parser.add_argument("settings", metavar="KEY=VALUE", nargs="*", help="a setting by its dotted name, and its value")
-    parser.add_argument("--check", action="store_true", help="say what would change, or what is wrong; write nothing")
-    parser.add_argument("--corpora", metavar="NAME,NAME", help="take the other corpora out of params.yaml")
+    """Define the arguments of the command."""
+    parser.add_argument("settings", metavar="KEY=VALUE", nargs="*", help="a setting's dotted name and its new value")
+    parser.add_argument("--check", action="store_true", help="print what would change or what is wrong; write nothing")
+    parser.add_argument("--corpora", metavar="NAME,NAME", help="remove all other corpora from params.yaml")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Change params.yaml, or raise `ParamsError` that tells every fault."""
+    """Change params.yaml, or raise `ParamsError` that lists every fault."""
     from seqloom.editing import Change, change, keep_corpora, parse_value, replace
     from seqloom.plain_yaml import read_text
 
     if not options.settings and options.corpora is None:
-        options.misused("say what to change, as KEY=VALUE or with --corpora")
+        options.misused("give the settings to change as KEY=VALUE, or use --corpora")
     wanted: dict[str, Any] = {}
     faults: list[str] = []
     for setting in options.settings:
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
         if not key or not equals:
             faults.append(f"{setting!r}: write a setting as KEY=VALUE, such as train.lr=3e-4")
         elif key in wanted:
-            faults.append(f"{key} is set twice")
+            faults.append(f"{key} is given twice")
         else:
             with _noted(faults):
                 wanted[key] = parse_value(value, key)
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
         raise ParamsError("\n".join(faults))
     if text != before and not options.check:
         replace(PARAMS, text)
-    print("\n".join(map(str, changes)) or f"{PARAMS} has these corpora alone already")
+    print("\n".join(map(str, changes)) or f"{PARAMS} already has only these corpora")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`seqloom sync`: send what trainings have written down to MLflow, once or while they go on."""
+"""`seqloom sync`: send the records of training runs to MLflow, once or while they are running."""
 
 import argparse
 import os
@@ -12,26 +12,25 @@ from seqloom.cli.naming import PARAMS
 from seqloom.errors import RegistryError
 
 NAME = "sync"
-HELP = "send to MLflow what trainings have written down"
+HELP = "send the records of training runs to MLflow"
 DESCRIPTION = """\
-Send to MLflow what trainings of this folder have written down and what it does not have yet: curves, translations of a
-few sentences at each validation, and how busy the machine was. Runs of trainings that were killed are closed.
+Send to MLflow the records of this folder's training runs that it does not have yet: curves, sample translations at each
+validation, and machine load. Runs whose training was killed are marked as ended.
 
-With --follow it stays beside a training that goes on, or is about to begin, until that has ended. Training itself sends
-nothing: a server that is down or slow does not stop it and does not slow it down. What could not be sent stays on the
-disk, for the next time.
+With --follow, keep sending until the training that is running, or about to start, has ended. Training itself sends
+nothing, so a server that is down or slow does not affect it. Whatever cannot be sent stays on disk for the next time.
 """
 EPILOG = None
 SCRATCH = Path("scratch")
-_NICE = 10  # training comes first; further back, it would keep the database locked while it waits for a processor
-_IN_A_HURRY = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}  # it tries again by itself
+_NICE = 10  # training goes first; a higher value would hold the database lock for too long while waiting for a CPU
+_IN_A_HURRY = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}  # we retry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    parser.add_argument("--follow", action="store_true", help="stay until the training that goes on has ended")
+    """Define the arguments of the command."""
+    parser.add_argument("--follow", action="store_true", help="keep sending until training has ended")
     parser.add_argument(
-        "--every", type=float, default=10.0, metavar="SECONDS", help="between two looks, with --follow (default: 10)"
+        "--every", type=float, default=10.0, metavar="SECONDS", help="interval for --follow (default: 10)"
     )
 
 
@@ -53,15 +52,15 @@ def run(options: argparse.Namespace) -> None:
         return
     from seqloom.tracking.following import follow
 
-    with suppress(RegistryError):  # it is told of when there is something to send
-        open_store()  # others wait for whoever makes the database, so that is done at full speed
+    with suppress(RegistryError):  # reported later, when there is something to send
+        open_store()  # create the database before lowering the priority: other processes wait for it
     os.nice(_NICE)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     done = follow(open_store, experiment, SCRATCH, stop, _tell, every=options.every)
     if not done:
-        _tell("not everything was sent; `seqloom sync` sends the rest")
+        _tell("not everything was sent; run `seqloom sync` to send the rest")
 
 
 def _tell(message: str) -> None:

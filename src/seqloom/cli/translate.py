@@ -1,4 +1,4 @@
-"""`seqloom translate`: texts, or lines of a file or a pipe."""
+"""`seqloom translate`: translate texts, or lines of a file or a pipe."""
 
 import argparse
 import sys
@@ -17,58 +17,58 @@ if TYPE_CHECKING:
     from seqloom.translation.results import Result
     from seqloom.translation.texts import TextTranslator
 
-CHUNK = 256  # lines that are translated together when they come from a file or a pipe
+CHUNK = 256  # lines of a file or a pipe that are translated together
 
 NAME = "translate"
 HELP = "translate texts, or lines"
 DESCRIPTION = """\
-Translate texts, or standard input line by line: as many lines come out as went in, in the same order, and an empty line
-stays empty. A text may be of any length: it is translated sentence by sentence, and its white space and line breaks
-stay. Markup and placeholders such as {name}, %s and <b> are kept: each as often as in the text.
+Translate texts, or standard input line by line. The output has the same number of lines in the same order, and empty
+lines stay empty. Texts can have any length: they are translated sentence by sentence, and their white space and line
+breaks are kept. Placeholders and markup such as {name}, %s and <b> occur in the translation exactly as in the text.
 """
 EPILOG = """\
 models:
-  models:/NAME@ALIAS   a name that moves: @champion is the best version, @candidate the latest
-  models:/NAME/NUMBER  a version that stays
+  models:/NAME@ALIAS   the version with an alias: @champion is the best, @candidate the latest version
+  models:/NAME/NUMBER  a fixed version
   FOLDER               a folder with a model, such as models/candidate
-  several of them (--model A --model B) work as an ensemble
+  Give --model more than once to use an ensemble.
 
-flags, which --tsv shows for each text and the summary on standard error counts:
-  copied          a URL, an e-mail address, emoji, numbers only or an unknown script stands as in the source
-  split           a sentence was longer than any that training saw, and was translated in parts
-  looped          the model repeated itself, and translated again with repetitions blocked
-  cut             the greatest length was reached (search.max_length_*), or a source is longer than the model reads
-  placeholders    the translation does not hold exactly the placeholders of its source
-  low_confidence  the model gave the translation a low probability, or still repeats itself
+flags, which --tsv prints for each text and the summary on standard error counts:
+  copied          a URL, an e-mail address, emoji, only numbers, or an unknown script was copied from the source
+  split           a sentence was longer than any in training, so it was translated in parts
+  looped          the model repeated itself, so the text was translated again with repetitions blocked
+  cut             the maximum length was reached (search.max_length_*), or the source is longer than the model can read
+  placeholders    the translation does not have exactly the placeholders of its source
+  low_confidence  the translation has a low probability, is empty, lost a copied part, or still repeats itself
 
-Options of the search that are not given are those that the model was registered with (params.yaml, section search).
-Lines of a file or a pipe are translated 256 at a time; on a terminal, each when it is entered (Ctrl-D ends).
+The default of each search option is the setting that the model was registered with (params.yaml, section search).
+Lines of a file or a pipe are translated 256 at a time; lines typed in a terminal one at a time (Ctrl-D ends the input).
 """
 
-# Option, its type, the setting of the search that it stands for, and what it says.
+# Option, its type, the search setting that it overrides, and its help text.
 _SEARCH: tuple[tuple[str, type[str] | type[int] | type[float], str, str], ...] = (
-    ("--method", str, "method", "beam, sampling, mbr (minimum Bayes risk) or generate (of a pretrained model)"),
-    ("--beam", int, "beam", "width of the beam search; 1 is greedy and fastest"),
-    ("--length-penalty", float, "length_penalty", "alpha; more prefers longer translations"),
-    ("--no-repeat-ngram", int, "no_repeat_ngram", "no n-gram of this size comes twice; 0 is off"),
-    ("--temperature", float, "temperature", "of sampling; below 1 is less adventurous"),
-    ("--top-k", int, "top_k", "sample from the K likeliest pieces"),
-    ("--top-p", float, "top_p", "sample from the likeliest pieces that make up P"),
-    ("--samples", int, "samples", "of minimum Bayes risk"),
-    ("--seed", int, "seed", "of sampling"),
+    ("--method", str, "method", "beam, sampling, mbr (minimum Bayes risk) or generate (only for pretrained models)"),
+    ("--beam", int, "beam", "beam width; 1 is greedy search, the fastest"),
+    ("--length-penalty", float, "length_penalty", "exponent; higher values prefer longer translations"),
+    ("--no-repeat-ngram", int, "no_repeat_ngram", "do not repeat n-grams of this size; 0 is off"),
+    ("--temperature", float, "temperature", "sampling temperature; below 1 is less random"),
+    ("--top-k", int, "top_k", "sample from the K most likely pieces"),
+    ("--top-p", float, "top_p", "sample from the most likely pieces with total probability P"),
+    ("--samples", int, "samples", "number of samples for minimum Bayes risk"),
+    ("--seed", int, "seed", "random seed for sampling"),
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Define the arguments of the command."""
     add = parser.add_argument
-    add("texts", metavar="TEXT", nargs="*", help="a text; without any, lines of standard input")
+    add("texts", metavar="TEXT", nargs="*", help="a text; default: lines of standard input")
     add("--model", metavar="MODEL", action="append", help="see below (default: the champion of params.yaml)")
-    add("--to", metavar="LANGUAGE", help="the target language, of a model that writes several")
+    add("--to", metavar="LANGUAGE", help="the target language, if the model has several")
     add("--device", metavar="DEVICE", default="auto", help="auto, cpu or cuda (default: auto)")
     add("--input", metavar="FILE", type=Path, help="read lines from FILE")
-    add("--output", metavar="FILE", type=Path, help="write lines to FILE, whole or not at all")
-    add("--prefix", metavar="TEXT", help="what every translation begins with")
+    add("--output", metavar="FILE", type=Path, help="write lines to FILE, only when all are translated")
+    add("--prefix", metavar="TEXT", help="begin every translation with TEXT")
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--tsv",
@@ -76,26 +76,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write four columns: source, translation, flags, confidence (0 to 1); no line if a side is empty",
     )
     form.add_argument("--n-best", metavar="N", type=_positive, help="write N lines each: number, TAB, score, TAB, text")
-    form.add_argument("--attention", metavar="PNG", type=Path, help="draw where the model looks; of one TEXT")
+    form.add_argument("--attention", metavar="PNG", type=Path, help="draw the attention weights for one TEXT")
     search = parser.add_argument_group("search")
     for option, kind, setting, said in _SEARCH:
         search.add_argument(
             option, type=kind, dest=setting, metavar=option.strip("-").split("-")[-1].upper(), help=said
         )
-    faster = "end once no live hypothesis would win by ending: faster, and now and then another translation"
+    faster = "stop when no open hypothesis would win if it ended now: faster, but can change a translation"
     search.add_argument("--early-stopping", action=argparse.BooleanOptionalAction, help=faster)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Translate and write."""
+    """Translate the texts or lines, and write the results."""
     if options.texts and options.input:
         options.misused("give texts or --input, not both")
     if options.attention and len(options.texts) != 1:
-        options.misused("--attention draws one text: give it as an argument")
+        options.misused("--attention needs exactly one TEXT argument")
     for number, text in enumerate(options.texts, start=1):
         if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
-            raise SeqloomError(f"TEXT {number}: is not UTF-8")
-    with options.input.open("rb") if options.input else sys.stdin.buffer as source:  # a wrong name fails at once
+            raise SeqloomError(f"TEXT {number}: not valid UTF-8")
+    # Open the input first, so that a wrong name fails before the model is loaded.
+    with options.input.open("rb") if options.input else sys.stdin.buffer as source:
         translator = _load(options)
         lines = iter(options.texts) if options.texts else _lines(source, str(options.input or "standard input"))
         interactive = not options.texts and source.isatty()
@@ -114,14 +115,14 @@ def run(options: argparse.Namespace) -> None:
 
 @dataclass
 class Summary:
-    """How many texts were translated, and how many of them carry each flag."""
+    """The number of translated texts, and how many of them have each flag."""
 
     texts: int = 0
     flagged: int = 0
     flags: Counter[str] = field(default_factory=Counter)
 
     def add(self, result: "Result") -> None:
-        """Count a translation."""
+        """Add a translation to the counts."""
         self.texts += 1
         self.flagged += bool(result.flags)
         self.flags.update(result.flags)
@@ -133,14 +134,14 @@ class Summary:
         sys.stdout.flush()
         count = f"{self.texts:,} text{'' if self.texts == 1 else 's'} translated"
         counts = ", ".join(f"{self.flags[flag]:,} {flag}" for flag in Flag if self.flags[flag])
-        flagged = f"{self.flagged:,} with flags: {counts} (--tsv shows which, --help what they mean)"
+        flagged = f"{self.flagged:,} with flags: {counts} (see them with --tsv; --help explains them)"
         print(f"seqloom: {count}; {flagged if self.flagged else 'no flags'}", file=sys.stderr)
 
 
 def _positive(text: str) -> int:
     number = int(text) if text.isascii() and text.isdigit() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return number
 
 
@@ -149,13 +150,13 @@ def _lines(file: BinaryIO, name: str) -> Iterator[str]:
         try:
             yield line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise SeqloomError(f"{name}: line {number}: is not UTF-8: {error.reason}") from error
+            raise SeqloomError(f"{name}: line {number}: not valid UTF-8: {error.reason}") from error
 
 
 def _translated(
     translator: "TextTranslator", lines: Iterator[str], options: argparse.Namespace, summary: Summary, chunk: int
 ) -> Iterator[bytes]:
-    """What is written for the lines, as UTF-8, some at a time."""
+    """Yield the output for the lines, as UTF-8, one chunk at a time."""
     form: Callable[[int, str, list[Result]], str] = _plain
     if options.tsv:
         form = _pair
@@ -180,7 +181,7 @@ def _pair(number: int, text: str, found: "list[Result]") -> str:
     source, best = _one_line(text), found[0]
     target = _one_line(best.text)
     confidence = "" if best.confidence is None else f"{best.confidence:.4f}"
-    # A corpus has no place for a pair without one of its sides.
+    # A corpus cannot have a pair with an empty side.
     return f"{source}\t{target}\t{','.join(best.flags)}\t{confidence}\n" if source and target else ""
 
 
@@ -189,7 +190,7 @@ def _ranked(number: int, text: str, found: "list[Result]") -> str:
 
 
 def _one_line(text: str) -> str:
-    """The text without tabs and line breaks; a tag may hold some, spelled as in its source."""
+    """Return the text without tabs and line breaks, which may occur in tags copied from the source."""
     return " ".join(text.split())
 
 
@@ -219,7 +220,7 @@ def _load(options: argparse.Namespace) -> "TextTranslator":
     from seqloom.translation.texts import TextTranslator
 
     translator = TextTranslator.load(first, options.device, others=others)
-    return translator.searching(_searching(translator.search, options))
+    return translator.with_search(_searching(translator.search, options))
 
 
 def _folder(name: str) -> Path:
@@ -230,24 +231,24 @@ def _folder(name: str) -> Path:
         wanted = parse(name)
         return fetch(connect(Path.cwd(), create=False), wanted)
     if not Path(name).is_dir():
-        raise SeqloomError(f"{name}: is neither a folder with a model nor a registered one (models:/NAME@ALIAS)")
+        raise SeqloomError(f"{name}: is neither a model folder nor a registered model (models:/NAME@ALIAS)")
     return Path(name)
 
 
 def _searching(search: "SearchSettings", options: argparse.Namespace) -> "SearchSettings":
-    """The model's own search with what was asked for in its place. Raises `ParamsError`."""
+    """Return the model's search settings, overridden by the options. Raises `ParamsError` if the result is invalid."""
     from pydantic import ValidationError
 
     given: dict[str, Any] = {setting: getattr(options, setting) for _, _, setting, _ in _SEARCH}
     given["early_stopping"] = options.early_stopping
     asked = {setting: value for setting, value in given.items() if value is not None}
     if asked.get("method") == "generate":
-        asked["normalization"] = "average"  # the only one that it has, whatever the model was registered with
+        asked["normalization"] = "average"  # the only one that `generate` supports
     try:
         return type(search).model_validate(search.model_dump() | asked)
     except ValidationError as error:
         fault = error.errors()[0]
-        if fault["type"] == "value_error":  # of several settings
+        if fault["type"] == "value_error":  # from a check of several settings
             raise ParamsError(f"search.{fault['loc'][0]} {fault['ctx']['error']}") from error
         named = "".join(option for option, _, setting, _ in _SEARCH if (setting,) == fault["loc"])
         raise ParamsError(f"{named}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}") from error

@@ -1,24 +1,24 @@
-"""`seqloom trial`: bring what a sweep noted of its trials to MLflow."""
+"""`seqloom trial`: send the records of a sweep's trials to MLflow."""
 
 import argparse
 from pathlib import Path
 
 NAME = "trial"
-HELP = "bring records of a sweep's trials to MLflow"
+HELP = "send the records of a sweep's trials to MLflow"
 DESCRIPTION = """\
-Bring records of a sweep and of its trials, files of JSON, to MLflow: one run for the sweep, and below it a run for each
-trial. `python -m pipelines sweep` calls it; a record that was brought before changes nothing.
+Send records of a sweep and its trials, which are JSON files, to MLflow: one run for the sweep, with a child run for
+each trial. `python -m pipelines sweep` calls this command. Sending a record again has no effect.
 """
 EPILOG = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    parser.add_argument("records", metavar="FILE", nargs="+", type=Path, help="records, in the order of their sending")
+    """Define the arguments of the command."""
+    parser.add_argument("records", metavar="FILE", nargs="+", type=Path, help="records, in the order to send them")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Read all of the records, then bring them."""
+    """Read all records, then send them."""
     from seqloom.tracking.store import connect
     from seqloom.tracking.trials import log_trial, read_record
 

@@ -1,4 +1,4 @@
-"""`seqloom ui`: MLflow's page, opened where runs are compared."""
+"""`seqloom ui`: serve MLflow's page with links that compare runs."""
 
 import argparse
 import os
@@ -7,32 +7,33 @@ from pathlib import Path
 
 from seqloom.cli.naming import PARAMS
 from seqloom.errors import ParamsError
+from seqloom.table import table
 
 NAME = "ui"
-HELP = "serve MLflow's page, and print the link that compares runs"
+HELP = "serve MLflow's page, and print links that compare runs"
 DESCRIPTION = """\
-Serve MLflow's page to this machine, and print two links: the runs table with the columns that matter, the best run
-first, and the learning curves of the same runs. Ctrl-C stops it.
+Serve MLflow's page on this machine, and print two links: the table of runs with selected columns and the best run
+first, and the learning curves of the same runs. Ctrl-C stops the server.
 
-If MLFLOW_TRACKING_URI names a server, only the links are printed.
+If MLFLOW_TRACKING_URI names a server, only print the links.
 """
 EPILOG = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
+    """Define the arguments of the command."""
     parser.add_argument("--port", type=int, default=5000, metavar="PORT", help="default: 5000")
     parser.add_argument("--experiment", metavar="NAME", help="default: register.experiment of params.yaml")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the links, then become the server."""
+    """Print the links, then replace this process by the server."""
     from seqloom.tracking.server import HOST, NAME, address, check_port, command, environment
     from seqloom.tracking.store import connect, without_password
     from seqloom.tracking.view import CHARTS, find, page
 
     if not 0 < options.port < 65536:
-        options.misused(f"--port: {options.port} is no port; valid are 1 to 65535")
+        options.misused(f"--port: {options.port} is not a port; valid are 1 to 65535")
     store = connect(Path.cwd(), create=True)
     experiment = find(store, options.experiment or _experiment())
     served = store.uri.startswith(("http:", "https:"))
@@ -42,10 +43,10 @@ def run(options: argparse.Namespace) -> None:
         links["curves"] = page(server, experiment, CHARTS)
     if not served:
         check_port(options.port)
-        print(f"MLflow will answer in some 15 seconds; Ctrl-C stops it. If your browser does not find {NAME},")
-        print(f"write {HOST} in its place.")
-    for name, link in links.items():
-        print(f"  {name:<8}{link}")
+        print(f"MLflow will be ready in about 15 seconds; Ctrl-C stops it. If your browser cannot find {NAME},")
+        print(f"use {HOST} instead.")
+    for row in table(list(links.items())):
+        print(f"  {row}")
     if not served:
         sys.stdout.flush()
         line = command(options.port)
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _experiment() -> str | None:
-    """The experiment of params.yaml; None if the file does not say: the page needs no valid settings."""
+    """Return the experiment of params.yaml; None if the file is invalid, since the page does not need it."""
     from seqloom.params import load_purpose
 
     try:

@@ -1,4 +1,4 @@
-"""`seqloom watch`: has a source of params.yaml something new?"""
+"""`seqloom watch`: check whether the sources in params.yaml have new data."""
 
 import argparse
 import json
@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqloom.cli.naming import PARAMS
-from seqloom.cli.table import table
+from seqloom.table import table
 
 if TYPE_CHECKING:
     from seqloom.corpus.watching.status import SourceStatus
 
 NAME = "watch"
-HELP = "see whether the sources of params.yaml have something new"
+HELP = "check whether the sources in params.yaml have new data"
 DESCRIPTION = """\
-Ask each source of params.yaml, cheaply, whether it has something new: an address by its headers, files by their
-hashes, a package for the newest version that its `watch` allows, a Git repository for the commit of its `branch`.
-Exit status 0 whatever was found; 75 where a source cannot be reached and another try may help, 1 where one is wrong.
+Check whether each source in params.yaml has new data, without downloading it: a URL by its HTTP headers, files by their
+hashes, a package by the newest version that its `watch` allows, a Git repository by the commit of its `branch`. The
+exit status is 0 whether or not there are new data, 75 if a source cannot be reached (a later attempt may succeed), and
+1 for any other error.
 """
 EPILOG = None
 
@@ -26,15 +27,17 @@ UNREACHABLE = 75
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what the command takes."""
-    parser.add_argument("--json", action="store_true", help="for programs: an object with a list of sources")
+    """Define the arguments of the command."""
+    parser.add_argument("--json", action="store_true", help="print JSON: an object with a list of sources")
     parser.add_argument(
-        "--pin", action="store_true", help="write what was found into params.yaml, all of it or, on a fault, nothing"
+        "--pin",
+        action="store_true",
+        help="write new versions and hashes into params.yaml, unless there is an error",
     )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Ask, print what was found, and pin it where that is wanted."""
+    """Check the sources, print the findings, and pin them if requested."""
     from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache
     from seqloom.corpus.watching.sources import check_sources, new_pins
     from seqloom.corpus.watching.status import ResponseCache

@@ -1,1 +1,1 @@
-"""Scores, their uncertainty, and the report: text in, numbers and pictures out. Knows no model."""
+"""Scores with confidence intervals, significance tests and the report. This package uses only texts, no model."""

@@ -1,6 +1,6 @@
-"""Single segments for people: a card of HTML for some, a line of a table for each.
+"""Show single segments: HTML cards for some, and a TSV file with all.
 
-Whatever comes from a corpus or from a model is escaped.
+Text from corpora and models is escaped.
 """
 
 from html import escape
@@ -13,9 +13,9 @@ _MOST_SHOWN = 2000  # characters of a text on a card
 
 
 def segment_table(segments: Segments, scores: Scores) -> str:
-    """Every segment as a TAB-separated line below a header: texts and chrF.
+    """Return a tab-separated table with a header and one line per segment: its texts and chrF.
 
-    Of a translation also the placeholders that were lost, and where there are several directions, which one it is.
+    Translations also get a column of lost placeholders; if there are several directions, a column of directions.
     """
     several, translated = len(scores.directions) > 1, scores.placeholders is not None
     more = ["lost_placeholders"] * translated + ["direction"] * several
@@ -30,27 +30,27 @@ def segment_table(segments: Segments, scores: Scores) -> str:
 
 
 class Cards:
-    """The parts of the page that show segments, as HTML; all text is escaped."""
+    """The sections of the report that show segments, as HTML; all text is escaped."""
 
     def __init__(self, segments: Segments, scores: Scores) -> None:
         self._segments, self._scores = segments, scores
 
     def placeholders(self, most: int) -> str:
-        """Segments that lost a placeholder."""
+        """Return the section on placeholders, with at most `most` segments that lost one."""
         kept = self._scores.placeholders
         if kept is None or kept.accuracy is None:
             return ""
-        told = [f"{counted(len(kept.failures), 'segment')} of {kept.segments:,} with placeholders lost at least one"]
+        told = [f"{count_noun(len(kept.failures), 'segment')} of {kept.segments:,} with placeholders lost at least one"]
         if kept.invented:
-            told.append(f"{counted(kept.invented, 'translation')} hold one that the source has not")
+            told.append(f"{count_noun(kept.invented, 'translation')} with a placeholder that the source does not have")
         shown = kept.failures[:most]
         if len(shown) < len(kept.failures):
-            told.append(f"the first {most} are below, all are marked in hypotheses.tsv")
+            told.append(f"the first {most} are shown below; all are marked in hypotheses.tsv")
         return f"<h2>Placeholders</h2>\n<p>{'; '.join(told)}.</p>\n" + "\n".join(self._segment(i) for i in shown)
 
     def examples(self, count: int) -> str:
-        """The best, median and worst segments."""
-        parts = ['<h2>Segments</h2>\n<p class="muted">Ranked by chrF. Every segment is in hypotheses.tsv.</p>']
+        """Return the section with the `count` best, median and worst segments."""
+        parts = ['<h2>Segments</h2>\n<p class="muted">Ranked by chrF. All segments are in hypotheses.tsv.</p>']
         for title, indices in ranked(self._scores, self._segments.sources, count).items():
             parts.append(f"<h3>{title.capitalize()}</h3>")
             parts += [self._segment(index) for index in indices]
@@ -81,6 +81,6 @@ def _shown(text: str) -> str:
     return f"{escape(text[:_MOST_SHOWN])}… <small>({rest:,} more characters are in hypotheses.tsv)</small>"
 
 
-def counted(number: int, thing: str) -> str:
-    """The number and its noun, in the plural where it is not one."""
+def count_noun(number: int, thing: str) -> str:
+    """Return a number and its noun, in the plural unless the number is 1."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"

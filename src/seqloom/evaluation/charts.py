@@ -1,7 +1,7 @@
-"""Small charts as SVG text. They know numbers and labels, no scores.
+"""Small charts as SVG text.
 
-A chart names classes and no colours, so that the page's style decides them in light and in dark mode; it is narrow
-enough that its letters stay readable on a phone. Equal numbers give equal bytes.
+Charts use CSS classes instead of colours, so the page's style sets the colours in light and dark mode. They are narrow
+enough to be readable on a phone. Equal numbers give equal bytes.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 360, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 10, 26, 44  # room for labels around the plot
-_MOST_POINTS = 300  # of a line: more cannot be told apart at this size
+_MOST_POINTS = 300  # per line; more could not be distinguished at this size
 
 
 class Series(NamedTuple):
@@ -31,7 +31,10 @@ class Line(NamedTuple):
 def bars(
     title: str, labels: Sequence[str], series: Sequence[Series], *, x_label: str, notes: Sequence[str] = ()
 ) -> str:
-    """Groups of bars from 0, a group per label, a bar per series with its value above; a note below each label."""
+    """Return a bar chart with one group per label and one bar per series, starting at 0.
+
+    The value is written above each bar if there is room; each label can have a note below it.
+    """
     scale = _Scale(0.0, max((value for each in series for value in each.values), default=0.0))
     group = (WIDTH - _LEFT - _RIGHT) / max(len(labels), 1)
     width = min(group * 0.76 / len(series), 34.0)
@@ -50,7 +53,7 @@ def bars(
 
 
 def histogram(title: str, values: Sequence[float], *, low: float, high: float, bins: int, x_label: str) -> str:
-    """How many values fall into each of `bins` equal parts of [low, high]; values outside count in the outer ones."""
+    """Return a histogram with `bins` equal bins over [low, high]; values outside are counted in the outermost bins."""
     counts = [0] * bins
     step = (high - low) / bins
     for value in values:
@@ -68,7 +71,7 @@ def histogram(title: str, values: Sequence[float], *, low: float, high: float, b
 
 
 def lines(title: str, series: Sequence[Line], *, x_label: str, from_zero: bool = False) -> str:
-    """One line per series over a common x axis; a line with a single point is a dot."""
+    """Return a line chart with a common x axis; an empty string if there are no points."""
     xs = [x for line in series for x, _ in line.points]
     ys = [y for line in series for _, y in line.points]
     if not xs:
@@ -94,7 +97,7 @@ def lines(title: str, series: Sequence[Line], *, x_label: str, from_zero: bool =
 
 
 class _Scale:
-    """From a range of values to round ticks, and to heights in the plot."""
+    """Round axis ticks for a range of values, and the vertical position of each value."""
 
     def __init__(self, low: float, high: float) -> None:
         span = high - low if high - low > 1e-9 else 1.0
@@ -138,7 +141,7 @@ def _text(x: float, y: float, text: str, kind: str) -> str:
 
 
 def _svg(title: str, drawn: Sequence[str], x_label: str, legend: Sequence[str], below: int = 30) -> str:
-    """A figure with its title as a caption, so that a screen reader and a person read the same words."""
+    """Return the figure; its title is both the caption and the label for screen readers."""
     parts = [*drawn, _text((WIDTH + _LEFT - _RIGHT) / 2, HEIGHT - _BOTTOM + below, x_label, "label muted")]
     x = float(_LEFT)
     for number, name in enumerate(legend if len(legend) > 1 else []):

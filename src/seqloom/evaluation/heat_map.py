@@ -1,7 +1,4 @@
-"""A picture of attention: which source positions each target position looked at (Bahdanau et al. 2015, figure 3).
-
-It knows weights and how pieces are written: no model and no tokenizer.
-"""
+"""Draw attention weights as a heat map of source against target pieces (Bahdanau et al. 2015, figure 3)."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,36 +6,36 @@ from pathlib import Path
 
 from seqloom.errors import EvaluationError
 
-_CELL, _LABELS, _DPI = 0.28, 1.6, 150  # inches a piece, inches for the names of pieces, dots an inch
-_MOST_PIECES = 200  # of a side: a larger picture would be megabytes and could not be read
+_CELL, _LABELS, _DPI = 0.28, 1.6, 150  # inches per piece, inches for the labels, dots per inch
+_MOST_PIECES = 200  # per axis; a larger image would take megabytes and be unreadable
 
 
 def draw_heat_map(
     weights: Sequence[Sequence[float]], source_pieces: Sequence[str], target_pieces: Sequence[str], path: Path
 ) -> None:
-    """Write a PNG with the source from left to right and the target from top to bottom; darker is more.
+    """Write a PNG with the source from left to right and the target from top to bottom; larger weights are darker.
 
-    `weights` is (T, S), each row from 0 to 1. The file appears when it is whole.
+    `weights` is (T, S), with values from 0 to 1. The file is written atomically.
 
     Raises:
-        EvaluationError: matplotlib is not installed, or a side has too many pieces to be drawn.
+        EvaluationError: matplotlib is not installed, or the source or the target has too many pieces.
     """
     if max(len(source_pieces), len(target_pieces)) > _MOST_PIECES:
         raise EvaluationError(
-            f"the sentence has {len(source_pieces)} source and {len(target_pieces)} target pieces; a picture has room "
-            f"for {_MOST_PIECES} a side"
+            f"the sentence has {len(source_pieces)} source and {len(target_pieces)} target pieces; at most "
+            f"{_MOST_PIECES} of each can be drawn"
         )
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise EvaluationError("to draw attention install matplotlib: pip install 'seqloom[pipeline]'") from error
+        raise EvaluationError("drawing attention needs matplotlib: pip install 'seqloom[pipeline]'") from error
     size = (_LABELS + _CELL * len(source_pieces), _LABELS + _CELL * len(target_pieces))
     figure = Figure(figsize=size, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.imshow(weights, cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
-    # A dollar sign would begin a formula.
+    # matplotlib reads text between dollar signs as a formula.
     axes.set_xticks(range(len(source_pieces)), [_plain(piece) for piece in source_pieces], rotation=90)
     axes.set_yticks(range(len(target_pieces)), [_plain(piece) for piece in target_pieces])
     axes.xaxis.tick_top()
@@ -46,7 +43,7 @@ def draw_heat_map(
     beside = path.with_name(f".{path.name}.part")
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # a script that the font lacks: boxes in its place
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # boxes are drawn instead
             with beside.open("wb") as file:
                 canvas.print_figure(file, format="png", dpi=_DPI, metadata={"Software": None})
         beside.replace(path)

@@ -1,9 +1,10 @@
-"""One metric over one test set, counted once: its score, the score of any part, and how sure the score is.
+"""Metrics over a test set: the corpus score, the score of any subset of segments, and bootstrap resamples.
 
-A corpus score is a function of counts summed over segments; they are kept per segment, so that buckets, single segments
-and resamples cost no second count. The metrics here are sacreBLEU's (Post 2018, arXiv 1804.08771); `rouge` has others.
-sacreBLEU resamples too, but all resamples at once, which takes gigabytes for a test set of some ten thousand segments,
-and it keeps only the half width; here they are drawn one by one, with the same generator, and give the same numbers.
+A corpus score is a function of counts summed over segments. The counts are kept per segment, so buckets, single
+segments and resamples need no recount. The metrics here are sacreBLEU's (Post 2018, arXiv 1804.08771); `rouge` has
+the others. sacreBLEU's own bootstrap draws all resamples at once, which takes gigabytes for some ten thousand segments,
+and keeps only the half width of the interval. Here resamples are drawn one at a time, with the same random generator
+and the same results.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +22,7 @@ from sacrebleu.metrics.ter import TER
 
 Rows = NDArray[np.int64]
 
-# 13a, sacreBLEU's default, splits at spaces and punctuation; these are written without spaces between words.
+# Languages written without spaces between words; sacreBLEU's default tokenizer, 13a, would not split their words.
 UNSPACED = ("ja", "km", "lo", "my", "th", "yue", "zh")
 
 
@@ -33,51 +34,51 @@ class Interval(NamedTuple):
 
 
 class Counted(ABC):
-    """A metric and its counts for each segment."""
+    """A metric with its counts for each segment."""
 
     def __init__(self, counts: NDArray[np.float64]) -> None:
         self._counts = counts  # (segments, counts)
 
     def score(self, rows: Rows | None = None) -> float:
-        """The corpus score, 0 to 100 (TER: from 0), of the segments `rows` (all of them if None)."""
+        """Return the corpus score, 0 to 100 (TER: 0 and above), of the segments `rows`, or of all if None."""
         return self._score(self._counts if rows is None else self._counts[rows])
 
-    def of_each(self) -> list[float]:
-        """The score of every segment on its own."""
+    def segment_scores(self) -> list[float]:
+        """Return the score of each single segment."""
         return [self._score(counts[None]) for counts in self._counts]
 
     def resampled(self, resamples: int, seed: int) -> list[float]:
-        """The scores of test sets of the same size, drawn with replacement from this one (Koehn 2004)."""
-        self._note(resamples, seed)
+        """Return the scores of bootstrap resamples: test sets of the same size, drawn with replacement (Koehn 2004)."""
+        self._record_bootstrap(resamples, seed)
         generator = np.random.default_rng(seed)
         segments = len(self._counts)
         return [self.score(generator.choice(segments, size=segments)) for _ in range(resamples)]
 
     def interval(self, resamples: int, seed: int) -> Interval:
-        """The 95% bootstrap interval."""
-        return middle(self.resampled(resamples, seed))
+        """Return the 95% bootstrap interval."""
+        return middle_95(self.resampled(resamples, seed))
 
     def with_segments_of(self, others: Sequence[Self]) -> Self:
-        """The same metric over the segments of this test set and of others, in that order."""
+        """Return the same metric over the segments of this test set followed by those of others."""
         whole = copy(self)
         whole._counts = np.concatenate([self._counts, *(other._counts for other in others)])
         return whole
 
     @abstractmethod
     def signature(self) -> str:
-        """How it was counted, in one line: figures compare where it is the same."""
+        """Return the settings of the metric in one line. Scores are comparable only if their signatures are equal."""
 
     @abstractmethod
     def _score(self, counts: NDArray[np.float64]) -> float:
-        """The score of segments by their counts (segments, counts)."""
+        """Return the corpus score from counts of shape (segments, counts)."""
 
     @abstractmethod
-    def _note(self, resamples: int, seed: int) -> None:
-        """Keep what the interval was made with; it belongs to the signature."""
+    def _record_bootstrap(self, resamples: int, seed: int) -> None:
+        """Record the bootstrap settings, which are part of the signature."""
 
 
 class CountedMetric(Counted):
-    """A sacreBLEU metric and its counts for each segment."""
+    """A sacreBLEU metric with its counts for each segment."""
 
     def __init__(self, metric: Metric, hypotheses: Sequence[str], references: Sequence[str]) -> None:
         counts = metric._extract_corpus_statistics(hypotheses, [references])
@@ -85,51 +86,51 @@ class CountedMetric(Counted):
         self._metric = metric
 
     def signature(self) -> str:
-        """What sacreBLEU says about how it counted."""
+        """Return sacreBLEU's signature."""
         return str(self._metric.get_signature())
 
     def lengths(self) -> tuple[int, int]:
-        """Tokens of all hypotheses and of all references. For BLEU, whose first two counts they are."""
+        """Return the number of tokens in all hypotheses and in all references; only for BLEU."""
         hypotheses, references = self._counts[:, :2].sum(axis=0)
         return int(hypotheses), int(references)
 
     def _score(self, counts: NDArray[np.float64]) -> float:
         return float(self._metric._compute_score_from_stats(counts.sum(axis=0).tolist()).score)
 
-    def _note(self, resamples: int, seed: int) -> None:
+    def _record_bootstrap(self, resamples: int, seed: int) -> None:
         self._metric.n_bootstrap, self._metric.seed = resamples, str(seed)
 
 
-def middle(scores: Sequence[float]) -> Interval:
-    """The middle 95% of resampled scores."""
+def middle_95(scores: Sequence[float]) -> Interval:
+    """Return the middle 95% of resampled scores."""
     outside = len(scores) // 40
     ordered = sorted(scores)
     return Interval(ordered[outside], ordered[-outside - 1])
 
 
 def bleu(language: str) -> BLEU:
-    """BLEU with the tokenizer that fits the target language; its signature names it."""
+    """Return BLEU with the tokenizer for the target language; the signature names the tokenizer."""
     return BLEU(tokenize=_tokenizer(base_language(language)), force=True)
 
 
 def chrf() -> CHRF:
-    """chrF2 (Popović 2015)."""
+    """Return chrF2 (Popović 2015)."""
     return CHRF()
 
 
 def ter(language: str) -> TER:
-    """Translation edit rate (Snover et al. 2006); Chinese and Japanese by characters."""
+    """Return the translation edit rate (Snover et al. 2006); on characters for Chinese and Japanese."""
     unspaced = base_language(language) in ("ja", "yue", "zh")
     return TER(normalized=unspaced, asian_support=unspaced)
 
 
 def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str], language: str) -> float:
-    """BLEU alone, counted as the final scores count it."""
+    """Return corpus BLEU, computed as for the final scores."""
     return CountedMetric(bleu(language), hypotheses, references).score()
 
 
 def base_language(language: str) -> str:
-    """The language of a code that may name a region or a script: `zh` of `zh-Hans`."""
+    """Return a language code without its region and script: `zh` for `zh-Hans`."""
     return language.replace("_", "-").split("-")[0].lower()
 
 

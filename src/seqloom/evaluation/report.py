@@ -1,7 +1,7 @@
-"""The page that tells a person how good a model is. It computes no score.
+"""The test report: one HTML page with scores, charts and example segments.
 
-The page is one HTML file that loads nothing: style and charts stand in it. Whatever comes from a corpus or from a model
-is escaped. It holds no date and no path, so equal results give equal bytes.
+The page is a single file with its style and charts inline; it loads nothing. Text from corpora and models is escaped.
+The page has no date and no path, so equal results give equal bytes.
 """
 
 import csv
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqloom.errors import EvaluationError
-from seqloom.evaluation.cards import Cards, counted
+from seqloom.evaluation.cards import Cards, count_noun
 from seqloom.evaluation.charts import Line, Series, bars, histogram, lines
 from seqloom.evaluation.scores import Scores
 from seqloom.evaluation.segments import Segments
@@ -28,7 +28,7 @@ _HEADINGS: dict[Task, str] = {
 
 
 class Curve(NamedTuple):
-    """What was measured while the model was trained, each as points (step, value)."""
+    """The learning curves of a training run, each as points (step, value)."""
 
     loss: list[tuple[float, float]]
     valid_loss: list[tuple[float, float]]
@@ -36,11 +36,15 @@ class Curve(NamedTuple):
 
 
 Facts = Mapping[str, Mapping[str, str]]
-"""Title of a group -> name of a fact -> the fact, in words."""
+"""Title of a group -> name of a fact -> its value as text."""
 
 
 def read_curve(path: Path) -> Curve | None:
-    """Read plots/training.csv; None where it is not there. Raises `EvaluationError` naming the line that is wrong."""
+    """Read plots/training.csv; return None if the file does not exist.
+
+    Raises:
+        EvaluationError: a line is malformed; the message gives its number.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -52,12 +56,14 @@ def read_curve(path: Path) -> Curve | None:
                 if row[name] != "":
                     points.append((float(row["step"]), float(row[name])))
             except (KeyError, TypeError, ValueError) as error:
-                raise EvaluationError(f"{path}: line {number}: no step and {name} as numbers; train again") from error
+                raise EvaluationError(
+                    f"{path}: line {number}: step and {name} must be numbers; run train_model again"
+                ) from error
     return curve
 
 
 def report(segments: Segments, scores: Scores, *, examples: int, facts: Facts, curve: Curve | None = None) -> str:
-    """The page, with `examples` best, median and worst segments each. `facts` are shown as they are, in their order."""
+    """Return the page, with `examples` best, median and worst segments each, and `facts` in the given order."""
     cards = Cards(segments, scores)
     direction = _directions(list(scores.directions))
     sections = [
@@ -83,7 +89,7 @@ def report(segments: Segments, scores: Scores, *, examples: int, facts: Facts, c
 
 
 def _directions(directions: Sequence[Direction]) -> str:
-    """`en → de`, `en → de, fr` and, of one language alone, `en`; with spaces that do not break."""
+    """Return `en → de`, `en → de, fr` or, if source and target are the same language, `en`; with no-break spaces."""
     sources = list(dict.fromkeys(each.source for each in directions))
     if len(sources) > 1:
         return ", ".join(f"{each.source}\u00a0→\u00a0{each.target}" for each in directions)
@@ -97,7 +103,7 @@ def _lead(scores: Scores) -> str:
         mean = f"mean of {len(scores.directions)} directions, "
     simple = "copying the source gives" if scores.task == "translation" else "the beginning of the source gives"
     return (
-        f'<p class="lead">{best.score:.1f} {TITLES[scores.leading]} on {counted(scores.segments, "test segment")} '
+        f'<p class="lead">{best.score:.1f} {TITLES[scores.leading]} on {count_noun(scores.segments, "test segment")} '
         f"({mean}95% interval {best.low:.1f} to {best.high:.1f}); {simple} {scores.baseline[scores.leading]:.1f}.</p>"
     )
 
@@ -126,22 +132,22 @@ def _scores(scores: Scores) -> str:
     kept = scores.placeholders
     if kept is not None and kept.accuracy is not None:
         said.append(
-            f"In {kept.accuracy:.1%} of the {counted(kept.segments, 'segment')} with placeholders every one survives."
+            f"In {kept.accuracy:.1%} of the {count_noun(kept.segments, 'segment')} with placeholders, all are kept."
         )
     simple = "Copied source" if translated else "Beginning of the source"
     return (
         "<h2>Scores</h2>\n"
         + _table(("Metric", "Score", "95% interval", simple), rows, numbers=(1, 2, 3))
         + f"\n<p>{' '.join(said)}</p>\n"
-        '<p class="muted">The interval holds the middle 95% of the scores of resampled test sets: it shows how much '
-        "of a score is the luck of which segments were drawn. Figures compare only with the same signature and on the "
-        "same test set.</p>\n"
+        '<p class="muted">The interval is the middle 95% of the scores of resampled test sets. It shows how much a '
+        "score depends on which segments are in the test set. Scores are comparable only if they have the same "
+        "signature and the same test set.</p>\n"
         f'<ul class="signatures">{signatures}</ul>'
     )
 
 
 def _by_direction(scores: Scores) -> str:
-    """A table of the directions, where there are several."""
+    """Return a table of the directions, or nothing if there is only one."""
     if len(scores.directions) == 1:
         return ""
     names = list(scores.scores)
@@ -156,28 +162,29 @@ def _by_direction(scores: Scores) -> str:
     head = ("Direction", "Segments", *(TITLES[name] for name in names))
     return (
         "<h2>By direction</h2>\n"
-        '<p class="muted">Each is counted by itself, with its 95% interval. A score above is the plain mean of these; '
-        "what is no score is told of all segments together.</p>\n" + _table(head, rows, numbers=range(1, len(head)))
+        '<p class="muted">Each direction is scored separately, with its 95% interval. The scores above are the '
+        "unweighted means of these; all other figures are over all segments.</p>\n"
+        + _table(head, rows, numbers=range(1, len(head)))
     )
 
 
 def _lengths(scores: Scores) -> str:
     buckets = scores.by_length
     names = list(buckets[0].scores)
-    drawn = names[:2]  # a chart has two colours, and room for as many
+    drawn = names[:2]  # a chart has two colours
     chart = bars(
         "Score by source length",
         [bucket.words for bucket in buckets],
         [Series(TITLES[name], [bucket.scores[name] for bucket in buckets]) for name in drawn],
-        x_label="words in the source; below, how many segments",
+        x_label="words in the source; below, number of segments",
         notes=[f"{bucket.segments:,}" for bucket in buckets],
     )
     rows = [(b.words, f"{b.segments:,}", *(f"{b.scores[name]:.1f}" for name in names)) for b in buckets]
     head = ("Source words", "Segments", *(TITLES[name] for name in names))
     table = _table(head, rows, numbers=range(1, len(head)))
     return (
-        '<h2>By source length</h2>\n<p class="muted">A bucket with few segments says little. BLEU looks for up to four '
-        "words in a row, so it is harsh where segments are shorter.</p>\n"
+        '<h2>By source length</h2>\n<p class="muted">Scores of buckets with few segments are unreliable. BLEU counts '
+        "matches of up to four words in a row, so it is low for very short segments.</p>\n"
         f'<div class="charts">\n{chart}\n{table}\n</div>'
     )
 
@@ -186,13 +193,13 @@ def _distributions(segments: Segments, scores: Scores) -> str:
     ratios = [len(h) / len(r) for h, r in zip(segments.hypotheses, segments.references, strict=True) if r]
     chrf = histogram(
         "chrF of single segments", scores.segment_chrf, low=0, high=100, bins=20,
-        x_label="chrF; upwards, how many segments",
+        x_label="chrF; vertical axis: number of segments",
     )  # fmt: skip
     length = histogram(
-        "Length against the reference", ratios, low=0, high=2, bins=20,
-        x_label="characters per character of the reference; 2.0 holds more",
+        "Length relative to the reference", ratios, low=0, high=2, bins=20,
+        x_label="characters per character of the reference; 2.0 and above",
     )  # fmt: skip
-    return f'<h2>How the segments spread</h2>\n<div class="charts">\n{chrf}\n{length}\n</div>'
+    return f'<h2>Distribution over segments</h2>\n<div class="charts">\n{chrf}\n{length}\n</div>'
 
 
 def _learning(curve: Curve | None) -> str:
@@ -209,7 +216,7 @@ def _learning(curve: Curve | None) -> str:
         ),
     ]
     body = "\n".join(chart for chart in charts if chart)
-    return f'<h2>How it learned</h2>\n<div class="charts">\n{body}\n</div>' if body else ""
+    return f'<h2>Learning curves</h2>\n<div class="charts">\n{body}\n</div>' if body else ""
 
 
 def _facts(facts: Facts, scores: Scores) -> str:

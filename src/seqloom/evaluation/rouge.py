@@ -1,8 +1,8 @@
-"""ROUGE (Lin 2004): how much of a reference a text has in common with it, by words in a row and in order.
+"""ROUGE (Lin 2004): the n-grams and the longest common subsequence that a text shares with its reference.
 
-The counts are those of Google's `rouge_score`, which repeats the figures of Lin's own programme. A corpus score is the
-mean of the F1 of single segments. Its tokenizer knows ASCII alone and would drop every other letter; here words are
-runs of letters, marks and digits of any script. On English in ASCII both give the same tokens.
+Google's `rouge_score`, which reproduces the figures of Lin's original program, does the counting. A corpus score is
+the mean F1 of the segments. The library's tokenizer drops all letters outside ASCII; here, words are runs of letters,
+marks and digits of any script. For English text in ASCII, both give the same tokens.
 """
 
 import importlib.metadata
@@ -19,9 +19,9 @@ from seqloom.errors import EvaluationError
 from seqloom.evaluation.metrics import UNSPACED, Counted, base_language
 
 TYPES = ("rouge1", "rouge2", "rougeL")
-"""Single words, two in a row, and the longest common subsequence of a whole text (sections 2 and 3.1)."""
+"""Unigrams, bigrams, and the longest common subsequence of a whole text (sections 2 and 3.1)."""
 
-_SINGLE = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")  # of languages without spaces: characters, and words of ASCII
+_SINGLE = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")  # for languages without spaces: ASCII words, or single characters
 
 
 class Rouge(Counted):
@@ -33,22 +33,22 @@ class Rouge(Counted):
         self._made_with = ""
 
     def signature(self) -> str:
-        """How it was counted, in the manner of sacreBLEU."""
+        """Return the settings of the metric, in sacreBLEU's format."""
         version = importlib.metadata.version("rouge-score")
         return f"nrefs:1{self._made_with}|case:lc|{self._tokenizer.signature}|version:rouge-score-{version}"
 
     def _score(self, counts: NDArray[np.float64]) -> float:
         return float(counts.mean())
 
-    def _note(self, resamples: int, seed: int) -> None:
+    def _record_bootstrap(self, resamples: int, seed: int) -> None:
         self._made_with = f"|bs:{resamples}|seed:{seed}"
 
 
 def rouge(hypotheses: Sequence[str], references: Sequence[str], language: str) -> dict[str, Rouge]:
-    """All `TYPES` over a test set; `language` is the code of what is written.
+    """Return all `TYPES` for a test set; `language` is the code of the target language.
 
     Raises:
-        EvaluationError: the library is not installed.
+        EvaluationError: the library rouge-score is not installed.
     """
     scorer_of, stemmer_of = _library()
     tokenizer = UnicodeTokenizer(language, stemmer_of)
@@ -58,9 +58,10 @@ def rouge(hypotheses: Sequence[str], references: Sequence[str], language: str) -
 
 
 class UnicodeTokenizer:
-    """Lower-case words of any script; English ones of more than three letters are stemmed (Porter 1980), as is usual.
+    """Splits text of any script into lower-case words.
 
-    A language that is written without spaces is cut into its characters.
+    English words of more than three letters are stemmed (Porter 1980), as is usual for ROUGE. Languages written without
+    spaces are split into characters.
     """
 
     def __init__(self, language: str, stemmer_of: Callable[[], Any]) -> None:

@@ -1,6 +1,6 @@
-"""What is known about a translated test set, as records. `scoring` counts it.
+"""Records of the scores of a translated test set, which `scoring` computes.
 
-Every figure is about one test set, which `test_sha256` names: two models compare only where it is the same.
+`test_sha256` identifies the test set: two models are comparable only if it is the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from seqloom.languages import Direction
 
 
 class Score(NamedTuple):
-    """A corpus score with the 95% bootstrap interval around it and the signature of how it was counted."""
+    """A corpus score with its 95% bootstrap interval and the signature of the metric."""
 
     score: float
     low: float
@@ -21,26 +21,26 @@ class Score(NamedTuple):
 
 
 class LengthScore(NamedTuple):
-    """The segments whose source has `words` ("6-10", "41+") words, and their scores by metric."""
+    """A bucket of segments with `words` source words ("6-10", "41+"): their number, and their scores by metric."""
 
     words: str
     segments: int
     scores: dict[str, float]
 
     def record(self) -> dict[str, object]:
-        """One level of plain data."""
+        """Return the bucket as a flat record."""
         return {"words": self.words, "segments": self.segments, **self.scores}
 
 
 class DirectionScores(NamedTuple):
-    """One of several directions by itself: its segments, and its scores by metric."""
+    """One direction: its number of segments, and its scores by metric."""
 
     segments: int
     scores: dict[str, Score]
 
 
 class Scores(NamedTuple):
-    """All that is known about a translated test set, on a scale of 0 to 100; a low TER is the better one."""
+    """The scores of a translated test set, on a scale of 0 to 100; higher is better, except for TER."""
 
     task: Task
     segments: int
@@ -48,9 +48,9 @@ class Scores(NamedTuple):
     brevity_penalty: float
     hypothesis_tokens: int
     reference_tokens: int
-    placeholders: Placeholders | None  # of a translation; in a summary none needs to survive
+    placeholders: Placeholders | None  # only for translations: a summary need not keep them
     by_length: list[LengthScore]
-    baseline: dict[str, float]  # by metric, what a simple text in place of the hypothesis scores: see `scoring`
+    baseline: dict[str, float]  # by metric, the score of copying the source, or of the beginning of it: see `scoring`
     empty: int  # hypotheses without content
     segment_chrf: list[float]
     test_sha256: str
@@ -63,11 +63,11 @@ class Scores(NamedTuple):
 
     @property
     def leader(self) -> Score:
-        """Its score."""
+        """The score of the leading metric."""
         return self.scores[self.leading]
 
     def warnings(self) -> list[str]:
-        """What a reader must know before believing the figures."""
+        """Return warnings for a reader of the scores."""
         found = []
         if self.empty:
             some = "every segment" if self.empty == self.segments else f"{self.empty:,} of {self.segments:,} segments"
@@ -80,7 +80,7 @@ class Scores(NamedTuple):
         return found
 
     def metrics(self) -> dict[str, object]:
-        """The figures as metrics/evaluation.json holds them: plain numbers, strings and lists."""
+        """Return the content of metrics/evaluation.json, as plain data."""
         kept = self.placeholders
         simple = "copy" if self.task == "translation" else "lead"
         return {
@@ -118,7 +118,7 @@ def _records(scores: Mapping[str, Score]) -> dict[str, Any]:
 
 
 def ranked(scores: Scores, sources: Sequence[str], count: int) -> dict[str, list[int]]:
-    """Indices of the best, the median and the worst `count` segments by chrF; among equals the longer source first."""
+    """Return the indices of the best, median and worst `count` segments by chrF; ties are in order of source length."""
     order = sorted(range(scores.segments), key=lambda i: (-scores.segment_chrf[i], -len(sources[i]), i))
     count = min(count, len(order))
     middle = (len(order) - count) // 2

@@ -1,7 +1,7 @@
-"""A translated test set in, scores out. It knows no model, no file and no picture.
+"""Score a translated test set.
 
-Which metrics are counted follows from the task. Where there are several directions, each is counted by itself, as its
-language wants it, and a score is the plain mean over them; all that is no score is told of all segments together.
+The task determines the metrics. If there are several directions, each is scored separately, with the tokenizer of its
+language, and a score is the unweighted mean over directions. All other figures are over all segments together.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqloom.errors import EvaluationError
-from seqloom.evaluation.metrics import Counted, CountedMetric, bleu, chrf, middle, ter
+from seqloom.evaluation.metrics import Counted, CountedMetric, bleu, chrf, middle_95, ter
 from seqloom.evaluation.rouge import rouge
 from seqloom.evaluation.scores import DirectionScores, LengthScore, Score, Scores
 from seqloom.evaluation.segments import Placeholders, Segments, kept_placeholders
@@ -21,11 +21,11 @@ from seqloom.evaluation.settings import LEADING, METRICS, TITLES, EvaluateSettin
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress, ignore
 
-_DIGITS = 4  # decimals of every stored figure: more would be noise of the floating point
+_DIGITS = 4  # decimals of stored figures; more would show rounding errors
 
 
 class _Part(NamedTuple):
-    """One direction, counted: by metric, the counts and the resampled scores."""
+    """One direction: its rows and, by metric, its counts, its resampled scores and its baseline score."""
 
     rows: NDArray[np.int64]
     counted: dict[str, Counted]
@@ -37,8 +37,8 @@ def score(segments: Segments, *, task: Task, settings: EvaluateSettings, listen:
     """Score detokenised hypotheses against one reference each.
 
     Raises:
-        EvaluationError: there is nothing to score, or what counts a metric is not installed.
-        ValueError: the texts differ in their number.
+        EvaluationError: there is nothing to score, or the library of a metric is not installed.
+        ValueError: the numbers of sources, references, hypotheses and directions differ.
     """
     columns = dict(zip(segments._fields[:4], segments[:4], strict=True))
     if len({len(each) for each in columns.values()}) > 1:
@@ -53,7 +53,7 @@ def score(segments: Segments, *, task: Task, settings: EvaluateSettings, listen:
     whole = {name: first.counted[name].with_segments_of([part.counted[name] for part in others]) for name in metrics}
     ours, theirs = (sum(side) for side in zip(*(_lengths(part) for part in parts.values()), strict=True))
     segment_chrf = np.zeros(len(order))
-    segment_chrf[order] = whole["chrf"].of_each()
+    segment_chrf[order] = whole["chrf"].segment_scores()
     words = np.array([len(segments.sources[row].split()) for row in order])
     return Scores(
         task=task,
@@ -68,7 +68,7 @@ def score(segments: Segments, *, task: Task, settings: EvaluateSettings, listen:
         empty=sum(not hypothesis.strip() for hypothesis in segments.hypotheses),
         segment_chrf=[_rounded(each) for each in segment_chrf],
         test_sha256=_digest(segments),
-        directions={each: DirectionScores(len(part.rows), _alone(part, metrics)) for each, part in parts.items()},
+        directions={each: DirectionScores(len(part.rows), _scores(part, metrics)) for each, part in parts.items()},
     )
 
 
@@ -79,12 +79,12 @@ def _parts(segments: Segments, task: Task, settings: EvaluateSettings, listen: L
     for direction, here in rows.items():
         sources, references, hypotheses = ([texts[row] for row in here] for texts in segments[:3])
         counted, resampled = {}, {}
-        for name, metric in count(METRICS[task], hypotheses, references, direction.target):
+        for name, metric in count_metrics(METRICS[task], hypotheses, references, direction.target):
             listen(Progress("score", done, total, "metrics", TITLES[name]))
             counted[name], resampled[name] = metric, metric.resampled(settings.bootstrap, settings.seed)
             done += 1
-        names = [name for name in METRICS[task] if name != "ter"]  # a lower one is the better: it is told alone
-        simple = count(names, _simple(task, sources, references), references, direction.target)
+        names = [name for name in METRICS[task] if name != "ter"]  # lower is better, which would mislead
+        simple = count_metrics(names, _baseline_texts(task, sources, references), references, direction.target)
         parts[direction] = _Part(here, counted, resampled, {name: metric.score() for name, metric in simple})
     scores = _means(parts, METRICS[task])
     said = "  ".join(f"{TITLES[name]} {each.score:.1f}" for name, each in scores.items())
@@ -92,10 +92,10 @@ def _parts(segments: Segments, task: Task, settings: EvaluateSettings, listen: L
     return parts
 
 
-def _simple(task: Task, sources: Sequence[str], references: Sequence[str]) -> Sequence[str]:
-    """A simple text in place of each hypothesis: for a translation the source itself, else the beginning of it.
+def _baseline_texts(task: Task, sources: Sequence[str], references: Sequence[str]) -> Sequence[str]:
+    """Return the baseline hypotheses: the source itself for translation, or else its beginning.
 
-    The beginning is as long as references are on average, like the lead baseline of summarisation (See et al. 2017).
+    The beginning is as long as the average reference, like the lead baseline of summarisation (See et al. 2017).
     """
     if task == "translation":
         return sources
@@ -104,17 +104,17 @@ def _simple(task: Task, sources: Sequence[str], references: Sequence[str]) -> Se
 
 
 def _beginning(text: str, most: int) -> str:
-    """At most so many characters of a text, and whole words where there are any."""
+    """Return at most `most` characters of a text, ending at a word boundary if possible."""
     if len(text) <= most:
         return text
     end = text.rfind(" ", 0, most + 1)
     return text[: end if end > 0 else most]
 
 
-def count(
+def count_metrics(
     names: Sequence[str], texts: Sequence[str], references: Sequence[str], language: str
 ) -> Iterator[tuple[str, Counted]]:
-    """The metrics of those names, counted one after another."""
+    """Yield the metrics of the given names with their counts."""
     if any(name.startswith("rouge") for name in names):
         yield from ((name, metric) for name, metric in rouge(texts, references, language).items() if name in names)
     for name, metric in (("bleu", bleu(language)), ("chrf", chrf()), ("ter", ter(language))):
@@ -123,11 +123,11 @@ def count(
 
 
 def _short(task: Task) -> list[str]:
-    """The metrics that are told where there is room for few: the leading one, BLEU and chrF."""
+    """Return the metrics to show if there is little room: the leading one, BLEU and chrF."""
     return list(dict.fromkeys((LEADING[task], "bleu", "chrf")))
 
 
-def _alone(part: _Part, metrics: Sequence[str]) -> dict[str, Score]:
+def _scores(part: _Part, metrics: Sequence[str]) -> dict[str, Score]:
     return {
         name: _score(part.counted[name].score(), part.resampled[name], part.counted[name].signature())
         for name in metrics
@@ -135,9 +135,9 @@ def _alone(part: _Part, metrics: Sequence[str]) -> dict[str, Score]:
 
 
 def _means(parts: Mapping[Direction, _Part], metrics: Sequence[str]) -> dict[str, Score]:
-    """The plain mean over directions; a resample of it is the mean of a resample of each."""
+    """Return the unweighted mean scores over directions; a resample of the mean is the mean of one resample of each."""
     if len(parts) == 1:
-        return _alone(next(iter(parts.values())), metrics)
+        return _scores(next(iter(parts.values())), metrics)
     found = {}
     for name in metrics:
         mean = _mean([part.counted[name].score() for part in parts.values()])
@@ -151,7 +151,7 @@ def _means(parts: Mapping[Direction, _Part], metrics: Sequence[str]) -> dict[str
 
 
 def _score(score: float, resampled: Sequence[float], signature: str) -> Score:
-    low, high = middle(resampled)
+    low, high = middle_95(resampled)
     return Score(_rounded(score), _rounded(low), _rounded(high), signature)
 
 
@@ -178,7 +178,7 @@ def _brevity_penalty(hypothesis_tokens: int, reference_tokens: int) -> float:
 
 
 def _by_length(metrics: Mapping[str, Counted], words: NDArray[np.int64], bounds: Sequence[int]) -> list[LengthScore]:
-    """The scores of each bucket that has segments; words are what white space separates."""
+    """Return the scores of each bucket that has segments. Words are separated by white space."""
     upper = sorted(set(bounds))
     bucket = np.searchsorted(upper, words, side="left")
     found = []
@@ -198,7 +198,7 @@ def _bucket_name(index: int, upper: Sequence[int]) -> str:
 
 
 def _digest(segments: Segments) -> str:
-    """SHA-256 over the lines `source TAB reference`, with ` TAB direction` where there are several."""
+    """Return the SHA-256 of the lines `source TAB reference`, with ` TAB direction` if there are several directions."""
     several = len(set(segments.directions)) > 1
     digest = hashlib.sha256()
     for source, reference, _, direction in zip(*segments[:4], strict=True):

@@ -1,4 +1,4 @@
-"""A translated test set, and what became of the placeholders in it. It knows no score."""
+"""A translated test set, and how many of its placeholders were kept."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from seqloom.text import STANDARD_FORMS, Forms
 
 
 class Segments(NamedTuple):
-    """The test set and what the model made of it: three texts and a direction per segment, in one order.
+    """A translated test set: one source, reference, hypothesis and direction per segment.
 
-    `forms` says what counts as a placeholder.
+    `forms` defines what counts as a placeholder.
     """
 
     sources: Sequence[str]
@@ -24,7 +24,7 @@ class Segments(NamedTuple):
     forms: Forms = STANDARD_FORMS
 
     def rows(self) -> dict[Direction, NDArray[np.int64]]:
-        """The indices of the segments of each direction, in the order in which directions are met first."""
+        """Return the indices of each direction's segments, with directions in order of first occurrence."""
         found: dict[Direction, list[int]] = {}
         for index, direction in enumerate(self.directions):
             found.setdefault(direction, []).append(index)
@@ -32,11 +32,11 @@ class Segments(NamedTuple):
 
 
 class Placeholders(NamedTuple):
-    """What became of the placeholders of the sources.
+    """How many placeholders of the sources the hypotheses kept.
 
-    `accuracy` is the share of the segments with a placeholder in the source (`segments` of them) whose hypothesis holds
-    each one at least as often; None where no source has any. `invented` counts hypotheses, of all segments, that hold
-    one which their source has not. `failures` are the indices of the segments that lost one.
+    `segments` is the number of sources with placeholders. `accuracy` is the share of those whose hypothesis has each
+    placeholder at least as often; None if no source has any. `invented` is the number of hypotheses, over all segments,
+    with a placeholder that their source does not have. `failures` are the indices of segments that lost one.
     """
 
     segments: int
@@ -46,7 +46,7 @@ class Placeholders(NamedTuple):
 
 
 def kept_placeholders(segments: Segments) -> Placeholders:
-    """Count what became of the placeholders."""
+    """Count the placeholders that were kept, lost and invented."""
     holding, invented, failures = 0, 0, []
     find = segments.forms.find
     for index, (source, hypothesis) in enumerate(zip(segments.sources, segments.hypotheses, strict=True)):
@@ -59,5 +59,5 @@ def kept_placeholders(segments: Segments) -> Placeholders:
 
 
 def lost_placeholders(source: str, hypothesis: str, forms: Forms) -> list[str]:
-    """The placeholders of the source that the hypothesis lacks, each as often as it lacks them."""
+    """Return the placeholders of the source that are missing in the hypothesis, including repeats."""
     return list((Counter(forms.find(source)) - Counter(forms.find(hypothesis))).elements())

@@ -7,7 +7,7 @@ from pydantic import Field
 from seqloom.settings import Settings
 
 Task = Literal["translation", "summarization", "generation"]
-"""What a model is for. Metrics follow from it: translation has BLEU, chrF and TER, the others ROUGE beside BLEU."""
+"""The purpose of a model. It determines the metrics."""
 
 _ROUGE_FIRST = ("rouge1", "rouge2", "rougeL", "bleu", "chrf")
 METRICS: dict[Task, tuple[str, ...]] = {
@@ -15,16 +15,13 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "summarization": _ROUGE_FIRST,
     "generation": _ROUGE_FIRST,
 }
-"""The metrics of a task, by the names of metrics/evaluation.json, in the order in which they are shown."""
+"""The metrics of each task, by their names in metrics/evaluation.json, in display order."""
 
 LEADING: dict[Task, str] = {"translation": "bleu", "summarization": "rougeL", "generation": "rougeL"}
-"""The score of a task that decides which of two models is better."""
+"""The metric of each task that decides which of two models is better."""
 
 TITLES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
-"""How people write the names."""
-
-
-_Words = Annotated[int, Field(ge=1, le=10**9)]
+"""The display names of the metrics."""
 
 
 class EvaluateSettings(Settings):
@@ -34,5 +31,7 @@ class EvaluateSettings(Settings):
     bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 12345  # seed of the resampling
     # upper bounds of the buckets of source lengths, in words; one more bucket is open-ended
-    length_buckets: Annotated[list[_Words], Field(max_length=100)] = Field(default=[5, 10, 20, 40])
+    length_buckets: Annotated[list[Annotated[int, Field(ge=1, le=10**9)]], Field(max_length=100)] = Field(
+        default=[5, 10, 20, 40]
+    )
     examples: Annotated[int, Field(ge=1, le=10_000)] = 10  # how many best, median and worst segments the report shows

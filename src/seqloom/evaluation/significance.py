@@ -1,9 +1,9 @@
-"""Whether one system is better than another on the same test set, or only luckier: paired bootstrap resampling.
+"""Test whether one system is significantly better than another on a test set, by paired bootstrap resampling.
 
 P. Koehn: Statistical significance tests for machine translation evaluation, EMNLP 2004. Both systems are scored on the
-same resamples of the test set; the p-value is counted as sacreBLEU counts it (its `PairedTest` of type `bs`), from how
-often a resampled difference strays further from the mean one than the measured difference is large. Differences are
-taken without their sign, but lie on one side of zero as soon as they are clear: of two equal systems the first is found
+same resamples of the test set. The p-value is computed as in sacreBLEU (`PairedTest` of type `bs`): it is the share of
+resamples whose absolute difference exceeds the mean absolute difference by more than the measured difference. Clear
+differences all have the same sign, so dropping it has no effect on them. Of two equal systems, the first is found
 better at p < 0.05 about once in twenty times.
 """
 
@@ -12,46 +12,48 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seqloom.evaluation.metrics import middle
-from seqloom.evaluation.scoring import count
+from seqloom.evaluation.metrics import middle_95
+from seqloom.evaluation.scoring import count_metrics
 from seqloom.evaluation.segments import Segments
 from seqloom.evaluation.settings import EvaluateSettings
 
 
 class Difference(NamedTuple):
-    """A metric of two systems on one test set, and how sure their difference is."""
+    """The scores of two systems by one metric, and the significance of their difference."""
 
     ours: float
     theirs: float
-    low: float  # the middle 95% of the resampled differences ours - theirs
+    low: float  # `low` to `high` holds the middle 95% of the resampled differences ours - theirs
     high: float
-    p: float  # of a difference as large as this where there is none
+    p: float  # probability of a difference this large between equal systems
 
     @property
     def gain(self) -> float:
-        """Ours less theirs."""
+        """The difference ours - theirs."""
         return self.ours - self.theirs
 
 
 def compare(
     ours: Segments, theirs: Segments, metrics: Sequence[str], settings: EvaluateSettings
 ) -> dict[str, Difference]:
-    """Compare two systems by the metrics of those names, from `settings.METRICS`.
+    """Compare two systems by the named metrics of `settings.METRICS`.
 
-    Where there are several directions, a score is the plain mean over them, and so is that of a resample.
+    If there are several directions, scores and resampled scores are unweighted means over them.
 
     Raises:
-        ValueError: the test sets are not the same one.
+        ValueError: the test sets differ.
     """
     if (ours.sources, ours.references, ours.directions) != (theirs.sources, theirs.references, theirs.directions):
-        raise ValueError("two systems compare on one test set only")
+        raise ValueError("the two systems must have the same test set")
     found: dict[str, list[tuple[_Resampled, _Resampled]]] = {name: [] for name in metrics}
     for direction, rows in ours.rows().items():
         references = [ours.references[row] for row in rows]
         sides = []
         for system in (ours, theirs):
-            counted = dict(count(metrics, [system.hypotheses[row] for row in rows], references, direction.target))
-            # The same seed and the same number of segments: resample by resample, the same segments.
+            counted = dict(
+                count_metrics(metrics, [system.hypotheses[row] for row in rows], references, direction.target)
+            )
+            # The same seed and number of segments give the same resamples for both systems.
             sides.append({
                 name: _Resampled(metric.score(), metric.resampled(settings.bootstrap, settings.seed))
                 for name, metric in counted.items()
@@ -76,7 +78,7 @@ def _difference(ours: _Resampled, theirs: _Resampled) -> Difference:
     drawn = np.asarray(ours.drawn) - np.asarray(theirs.drawn)
     strayed = np.abs(drawn) - np.abs(drawn).mean()
     gain = ours.score - theirs.score
-    # Where both write the same, every difference is nothing and none strays further: that would count as sure.
+    # If both systems write the same, all differences are 0 and none is larger, which would give a tiny p-value.
     further = int(np.sum(strayed > abs(gain))) if drawn.any() or gain else len(drawn)
-    low, high = middle(drawn.tolist())
+    low, high = middle_95(drawn.tolist())
     return Difference(ours.score, theirs.score, low, high, (further + 1) / (len(drawn) + 1))

@@ -1,1 +1,4 @@
-"""Whether a new version takes the champion's place: both on one test set, rule by rule. It knows no registry."""
+"""Decide whether a new version replaces the champion, by rules that compare both on one test set.
+
+This package does not use the model registry.
+"""

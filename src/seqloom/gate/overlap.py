@@ -1,7 +1,7 @@
-"""Whether a test set holds what a model was trained on: keys of its training texts, kept with each version.
+"""Find test segments that a model was trained on, by the keys of its training texts, which each version stores.
 
-A text is known by its 64-bit key (`corpus.keys`), digits and placeholders masked. Of a million pairs the keys take at
-most 16 MB, and give away no text.
+A key is a 64-bit hash of a text with digits and placeholders masked (`corpus.keys`). The keys of a million pairs take
+at most 16 MB, and do not reveal the texts.
 """
 
 from array import array
@@ -20,7 +20,7 @@ from seqloom.languages import Direction
 
 
 class TrainingTexts(NamedTuple):
-    """The keys of the texts of training pairs, sorted and distinct, by their side."""
+    """The sorted, distinct keys of the source and of the target texts in training."""
 
     sources: NDArray[np.uint64]
     targets: NDArray[np.uint64]
@@ -28,7 +28,10 @@ class TrainingTexts(NamedTuple):
     def holds(
         self, pairs: Sequence[Pair], directions: Sequence[Direction], apart: Literal["source", "both"]
     ) -> list[bool]:
-        """Whether a text of each pair, of the sides that are kept `apart`, stands on either side of training."""
+        """Return, for each pair, whether one of its texts occurs among the source or target texts of training.
+
+        `apart` says which of a pair's texts count: only the source, or both.
+        """
         named = {str(direction): languages_of(direction) for direction in directions}
         known = np.union1d(self.sources, self.targets)
         sides = range(1 if apart == "source" else 2)
@@ -39,7 +42,7 @@ class TrainingTexts(NamedTuple):
         return [bool(each) for each in found]
 
     def save(self, path: Path) -> None:
-        """Write a file beside its place and rename it."""
+        """Write the keys to a file, atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(path.name + ".part")
         save_file(self._asdict(), beside)
@@ -47,7 +50,7 @@ class TrainingTexts(NamedTuple):
 
     @classmethod
     def of(cls, pairs: Iterable[Pair], directions: Sequence[Direction]) -> "TrainingTexts":
-        """Take the keys of pairs, one by one."""
+        """Compute the keys of pairs, reading them one at a time."""
         named = {str(direction): languages_of(direction) for direction in directions}
         keys = array("Q"), array("Q")
         for pair in pairs:
@@ -57,9 +60,9 @@ class TrainingTexts(NamedTuple):
 
     @classmethod
     def read(cls, content: bytes) -> "TrainingTexts | None":
-        """What `save` wrote; None where it is something else."""
+        """Read what `save` wrote; return None if `content` is something else."""
         try:
             found = load(content)
-            return cls(found["sources"], found["targets"])  # a KeyError tells of some other file
+            return cls(found["sources"], found["targets"])
         except (SafetensorError, KeyError):
             return None

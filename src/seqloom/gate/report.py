@@ -1,10 +1,10 @@
-"""A verdict as a page for people, in Markdown: MLflow and Prefect show it as it is."""
+"""The verdict as a Markdown page, which MLflow and Prefect render."""
 
 from seqloom.gate.rules import Rule, Verdict
 
 
 def markdown(title: str, verdict: Verdict) -> str:
-    """The verdict, the reason, and a line for every rule."""
+    """Return a page with the verdict, the reason and a table of the rules."""
     said = "promoted" if verdict.promoted else "not promoted"
     lines = [f"# {title}: {said}", "", f"{verdict.reason}.", ""]
     if verdict.rules:

@@ -1,34 +1,34 @@
-"""The rules of the gate, each of them a function of what both versions showed; and the verdict over all of them."""
+"""The rules of the gate, and the verdict. Each rule is a function of the measurements of both versions."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from seqloom.evaluation.settings import TITLES, EvaluateSettings
 from seqloom.evaluation.significance import Difference, compare
-from seqloom.gate.contest import Performance
+from seqloom.gate.performance import Performance
 from seqloom.gate.settings import GateSettings
 
 
 class Rule(NamedTuple):
-    """One rule: what was compared, and whether it lets the new version pass."""
+    """The result of one rule: what was compared, and whether the new version passes."""
 
     name: str
     ok: bool
     challenger: float
     champion: float | None
-    bound: str  # what had to hold, in words
-    p: float | None = None
+    bound: str  # the condition, in words
+    p: float | None = None  # if a significance test was used
 
 
 class Verdict(NamedTuple):
-    """Whether a version becomes champion, why, and every rule that was asked."""
+    """Whether a version becomes champion, the reason, and the result of every rule."""
 
     promoted: bool
     reason: str
     rules: tuple[Rule, ...] = ()
 
     def record(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return the verdict as plain data."""
         return {"promoted": self.promoted, "reason": self.reason, "rules": [rule._asdict() for rule in self.rules]}
 
 
@@ -39,9 +39,10 @@ def judge(
     settings: GateSettings,
     evaluate: EvaluateSettings,
 ) -> Verdict:
-    """Compare two performances on one test set; `speed` is of the challenger and of the champion.
+    """Compare two versions by their measurements on one test set.
 
-    The challenger passes if every rule says so. Two equal models do not differ, so the new one is not better.
+    The challenger passes if every rule does; one that is equal to the champion does not pass. `speed` holds the
+    challenger's and the champion's segments per second.
     """
     leading = challenger.scores.leading
     metrics = list(dict.fromkeys((leading, "chrf")))
@@ -52,23 +53,23 @@ def judge(
         *_placeholders(challenger, champion, settings),
         *_directions(challenger, champion, settings),
         *_buckets(challenger, champion, settings),
-        empty(challenger.segments.hypotheses, settings),
+        empty_rule(challenger.segments.hypotheses, settings),
         *_costs(challenger, champion, speed, settings),
     )
     failed = [rule for rule in rules if not rule.ok]
-    reason = "; ".join(map(describe, failed or rules[:1]))
+    reason = "; ".join(map(explain_rule, failed or rules[:1]))
     return Verdict(not failed, reason, rules)
 
 
-def describe(rule: Rule) -> str:
-    """A rule in a few words: what was measured on both sides, and the bound."""
+def explain_rule(rule: Rule) -> str:
+    """Return a rule in a few words: the measurements of both versions, and the bound."""
     against = "" if rule.champion is None else f" against {rule.champion:.4g}"
     sure = "" if rule.p is None else f", p = {rule.p:.3f}"
     return f"{rule.name} {rule.challenger:.4g}{against}{sure} ({rule.bound}{'' if rule.ok else ': no'})"
 
 
-def empty(hypotheses: Sequence[str], settings: GateSettings) -> Rule:
-    """Whether the version writes something for nearly every segment."""
+def empty_rule(hypotheses: Sequence[str], settings: GateSettings) -> Rule:
+    """Return the rule that limits the share of segments with an empty translation."""
     share = sum(not text.strip() for text in hypotheses) / len(hypotheses)
     return Rule("empty share", share <= settings.max_empty, share, None, f"at most {settings.max_empty:g}")
 

@@ -1,4 +1,4 @@
-"""The settings of the gate: what a version must show beside the champion to take its place."""
+"""The settings of the gate: the conditions for a version to replace the champion."""
 
 from typing import Annotated
 
@@ -7,12 +7,12 @@ from pydantic import Field
 from seqloom.settings import Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Points = Annotated[float, Field(ge=0)]  # of a score from 0 to 100
+Points = Annotated[float, Field(ge=0)]  # on the scale of scores, 0 to 100
 Times = Annotated[float, Field(ge=1)]
 
 
 class GateSettings(Settings):
-    """Every bound of the gate. One that is null switches its rule off."""
+    """The bounds of the gate. Null switches a rule off."""
 
     # significance level at which the leading score must be better, by paired bootstrap resampling
     p: Annotated[float, Field(gt=0, lt=1)]

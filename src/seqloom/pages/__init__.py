@@ -1,1 +1,1 @@
-"""The HTML pages that seqloom writes: frame, tables and style. A page is one file and loads nothing."""
+"""HTML documents and tables for the pages that seqloom writes. A page is a single file that loads nothing."""

@@ -1,4 +1,4 @@
-"""The frame of a page and its tables."""
+"""Build HTML documents and tables."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -8,7 +8,7 @@ STYLE = Path(__file__).with_name("page.css")
 
 
 def document(title: str, body: str, style: str = "") -> str:
-    """Return a page with the style that all pages share, and a policy that lets it load nothing; `title` is escaped."""
+    """Return an HTML document with the shared style, and a policy that blocks all loading; `title` is escaped."""
     shared = STYLE.read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -20,11 +20,11 @@ def document(title: str, body: str, style: str = "") -> str:
 
 
 def row(cells: Sequence[str]) -> str:
-    """Return a row of a table; the cells are escaped."""
+    """Return a table row; the cells are escaped."""
     return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
 
 
 def table(heads: Sequence[str], rows: Iterable[str]) -> str:
-    """Return a table that scrolls on a narrow screen; heads are escaped, rows are HTML."""
+    """Return a table that scrolls on narrow screens; heads are escaped, rows are HTML."""
     top = "".join(f"<th>{escape(head)}</th>" for head in heads)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'

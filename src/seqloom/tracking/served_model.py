@@ -74,7 +74,7 @@ class ServedModel(PythonModel):
                 f"{'.'.join(map(str, each['loc']))} is {each['input']!r}: {each['msg']}" for each in error.errors()
             )
             raise ValueError(f"params: {'; '.join(faults)}") from None
-        return ours.searching(search)
+        return ours.with_search(search)
 
 
 mlflow.models.set_model(ServedModel())

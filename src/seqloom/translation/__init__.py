@@ -1,1 +1,1 @@
-"""Texts of any length and form through a translator of sentences."""
+"""Translate texts of any length and form with a model that translates sentences."""

@@ -1,7 +1,7 @@
-"""What is copied into the translation by rule: URLs, e-mail addresses, emoji, and scripts that the model never saw.
+"""Copy URLs, e-mail addresses, emoji and scripts unknown to the model from the source into the translation.
 
-A copied part within a sentence travels as a placeholder that the text does not hold, `{0}`, and is put back afterwards.
-A sentence that has nothing else to translate never reaches the model.
+Inside a sentence, each copied part is replaced by a mask, a placeholder such as `{0}` that does not occur in the
+sentence, and restored after translation. A sentence with nothing else to translate does not go through the model.
 """
 
 import re
@@ -17,18 +17,18 @@ from seqloom.text import STANDARD_FORMS, Forms
 _URL = r"(?:(?<![A-Za-z0-9+.\-])[A-Za-z][A-Za-z0-9+.\-]{1,15}://|(?<![\w.])www\.(?=\w))[^\s<>\"'`“”«»、。，；]+"
 _EMAIL = r"(?<![\w.+\-])[\w.+\-]{1,64}@(?:[\w\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![\w\-])"
 _PICTURE = "\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
-_JOINER = "\u200d\ufe0f\u20e3\U000e0020-\U000e007f"  # joins pictures to one, or varies the one before
+_JOINER = "\u200d\ufe0f\u20e3\U000e0020-\U000e007f"  # joins emoji into one, or modifies the previous one
 _EMOJI = f"[{_PICTURE}](?:[{_PICTURE}{_JOINER}]| (?=[{_PICTURE}]))*|[0-9#*]\ufe0f?\u20e3"
 _TRAILING = ".,;:!?…'"
 _CLOSING = {")": "(", "]": "["}
 
-# A bullet, a number or a letter of a list, quotation and heading marks of Markdown.
+# The bullet, number or letter of a list item, and Markdown's quotation and heading marks.
 _LEAD = re.compile(r"(?:[-*•‣·▪–—]|#{1,6}|>+|\(?\d{1,3}[.)]|\(?[A-Za-z][)])\s+(?=\S)")
 _MASK = re.compile(r"\{\d+\}")
 
 
 class Part(NamedTuple):
-    """A part of a text that must stay whole, and whether it is copied rather than a placeholder."""
+    """A part of a text that must not be split: a copied part or a placeholder."""
 
     start: int
     end: int
@@ -41,7 +41,7 @@ def _fixed(forms: Forms) -> re.Pattern[str]:
 
 
 def fixed_parts(text: str, forms: Forms = STANDARD_FORMS) -> list[Part]:
-    """Return the placeholders of these forms, URLs, e-mail addresses and emoji of a text in their order."""
+    """Return the placeholders, URLs, e-mail addresses and emoji of a text, in order."""
     found = []
     for match in _fixed(forms).finditer(text):
         if match["placeholder"] is not None:
@@ -52,27 +52,28 @@ def fixed_parts(text: str, forms: Forms = STANDARD_FORMS) -> list[Part]:
 
 
 def lead(sentence: str) -> int:
-    """Return how many characters at the beginning of a sentence are the mark of a list item or of a heading."""
+    """Return the length of the list or heading mark at the start of a sentence, with the space after it; 0 if none."""
     match = _LEAD.match(sentence)
     return match.end() if match else 0
 
 
-def says_something(copied: str) -> bool:
-    """Return whether a text that is copied is more than punctuation or the mark of a list item."""
+def has_content(copied: str) -> bool:
+    """Return whether a copied text is more than punctuation or a list mark."""
     return lead(f"{copied} x") <= len(copied) and not all(character in string.punctuation for character in copied)
 
 
 class Copied(NamedTuple):
-    """A sentence whose copied parts are masked, and these parts in the order of their masks."""
+    """A sentence with its copied parts masked, and those parts in order."""
 
     text: str
     parts: tuple[tuple[str, str], ...]  # mask, part
     empty: bool  # nothing is left to translate
 
     def restore(self, translation: str) -> tuple[str, bool]:
-        """Put the parts in place of their masks, and say whether each mask stood there once.
+        """Return the translation with masks replaced by their parts, and whether each mask occurred exactly once.
 
-        A part whose mask is missing is added at the end; of a mask that comes twice the first one counts.
+        If a mask is missing, its part is appended; if it occurs more than once, only the first one is replaced and the
+        others are removed.
         """
         right = True
         for mask, part in self.parts:
@@ -88,20 +89,21 @@ class Copied(NamedTuple):
 class CopyRules:
     """Decides which parts of a sentence are copied.
 
-    `knows` says whether a character is in the model's vocabulary; placeholders of `forms` are left to the model.
+    `in_vocabulary` returns whether the model's vocabulary has a character. Placeholders of `forms` are not copied but
+    left to the model.
     """
 
-    def __init__(self, knows: Callable[[str], bool], forms: Forms = STANDARD_FORMS) -> None:
-        self._knows, self._forms = knows, forms
+    def __init__(self, in_vocabulary: Callable[[str], bool], forms: Forms = STANDARD_FORMS) -> None:
+        self._in_vocabulary, self._forms = in_vocabulary, forms
         self._seen: dict[str, bool] = {}
 
     def apply(self, sentence: str) -> Copied:
-        """Mask what is copied."""
+        """Return the sentence with the copied parts masked."""
         parts = self._all_parts(sentence)
         copied = [part for part in parts if part.copied]
         masks = _masks(sentence)
         found: list[tuple[str, str]] = []
-        text, left, position = [], [], 0  # left: what is neither copied nor a placeholder
+        text, left, position = [], [], 0  # left: text that is neither copied nor a placeholder
         for part in parts:
             left.append(sentence[position : part.start])
             text.append(sentence[position : part.start])
@@ -119,7 +121,7 @@ class CopyRules:
         return Copied("".join(text) if copied else sentence, tuple(found), empty)
 
     def _all_parts(self, sentence: str) -> list[Part]:
-        """The fixed parts, and between them the runs of characters that the model cannot read."""
+        """Return the fixed parts, and between them the runs of characters unknown to the model."""
         parts: list[Part] = []
         fixed = fixed_parts(sentence, self._forms)
         strange = self._strange(sentence, fixed)
@@ -134,7 +136,7 @@ class CopyRules:
         return parts
 
     def _strange(self, sentence: str, fixed: list[Part]) -> frozenset[str]:
-        """The letters of scripts that the model never saw, and symbols that it does not know."""
+        """Return the letters of scripts of which the vocabulary has less than half, and the symbols it lacks."""
         if sentence.isascii():
             return frozenset()
         whole = list(sentence)
@@ -154,7 +156,7 @@ class CopyRules:
 
     def _is_seen(self, character: str) -> bool:
         if character not in self._seen:
-            self._seen[character] = self._knows(character)
+            self._seen[character] = self._in_vocabulary(character)
         return self._seen[character]
 
 
@@ -162,12 +164,12 @@ _SYMBOLS = {"So", "Sm", "Sc", "Sk", "No", "Nl", "Nd", "Cn"}
 
 
 def _script(letter: str) -> str:
-    """The script of a letter: Unicode names begin with it."""
+    """Return the script of a letter, which is the first word of its Unicode name."""
     return unicodedata.name(letter, "UNNAMED").split()[0]
 
 
 def _runs(sentence: str, start: int, end: int, strange: frozenset[str]) -> Iterator[tuple[int, int]]:
-    """The runs of strange characters; marks on them, and spaces and punctuation between two of them, belong to one."""
+    """Yield the runs of strange characters, with combining marks, and up to 3 spaces and punctuation marks between."""
     begin = last = -1
     for index in range(start, end):
         character = sentence[index]
@@ -192,7 +194,7 @@ def _masks(sentence: str) -> Iterator[str]:
 
 
 def _kept(url: str) -> int:
-    """The length of a URL without the punctuation of the sentence behind it."""
+    """Return the length of a URL without the sentence's punctuation after it."""
     end = len(url)
     surplus = {closing: url.count(closing) - url.count(opening) for closing, opening in _CLOSING.items()}
     while end > 1:

@@ -1,4 +1,4 @@
-"""Translate texts of several directions with one model, each in its own."""
+"""Translate texts of several directions with one model."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from seqloom.translation.texts import TextTranslator
 def translate_each(
     translator: TextTranslator, sources: Sequence[str], directions: Sequence[Direction], listen: Listener = ignore
 ) -> list[Result]:
-    """Translate each source in its direction; the results are in the order of the sources.
+    """Translate each source in its direction, and return the results in the order of the sources.
 
-    Raises what `TextTranslator.hypotheses` raises.
+    Raises the same errors as `TextTranslator.hypotheses`.
     """
     found: list[Result | None] = [None] * len(sources)
     distinct = dict.fromkeys(directions)

@@ -1,8 +1,7 @@
-"""Whether a translation repeats itself more than its source does.
+"""Detect translations that repeat themselves: oscillatory hallucinations (Raunak et al. 2021, arXiv 2104.06683).
 
-Raunak et al. 2021 (arXiv 2104.06683) call this an oscillatory hallucination. Three signs of it are counted, in the
-translation and in the source: how often the commonest n-gram comes, how often a block of words follows itself, and how
-long a run of the same few letters is.
+Three counts are compared between translation and source: occurrences of the most frequent n-gram, consecutive
+repetitions of a block of tokens, and the length of a repeated run of characters.
 """
 
 import re
@@ -11,15 +10,15 @@ from collections.abc import Sequence
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d|[^\w\s]|_")
 _NO_SPACES = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
-_NGRAM, _MORE = 4, 2  # an n-gram of this size may come so many times more often than one of the source
+_NGRAM, _MORE = 4, 2  # size of n-grams, and how many more occurrences than in the source make a loop
 _LONGEST_BLOCK = 12  # tokens
-_RUNS = 2  # a block may follow itself so many times in all, or as often as one in the source
+_RUNS = 2  # consecutive occurrences of a block that are allowed even if the source has fewer
 _IN_WORD = re.compile(r"(.{1,12}?)\1{4,}", re.DOTALL)
-_SHORTEST_RUN = 12  # characters of a run within words
+_SHORTEST_RUN = 12  # characters; shorter runs within words are ignored
 
 
 def loops(source: str, translation: str) -> bool:
-    """Return whether `translation` repeats itself, and `source` does not do so as often."""
+    """Return whether `translation` repeats itself more often than `source` does."""
     ours, theirs = _tokens(translation), _tokens(source)
     if _top(ours) >= _top(theirs) + _MORE:
         return True
@@ -30,7 +29,7 @@ def loops(source: str, translation: str) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    """Words, digits and marks; of scripts without spaces, characters."""
+    """Split a text into words, digits and punctuation marks; scripts without spaces into characters."""
     tokens: list[str] = []
     for match in _TOKEN.finditer(text.casefold()):
         tokens.extend(match[0] if _NO_SPACES.search(match[0]) else [match[0]])
@@ -38,13 +37,13 @@ def _tokens(text: str) -> list[str]:
 
 
 def _top(tokens: Sequence[str]) -> int:
-    """How often the commonest n-gram stands in the tokens."""
+    """Return how often the most frequent n-gram occurs."""
     ngrams = Counter(zip(*(tokens[start:] for start in range(_NGRAM)), strict=False))
     return max(ngrams.values(), default=0)
 
 
 def _longest_run(tokens: Sequence[str]) -> int:
-    """The most times that a block of tokens with a letter in it follows itself."""
+    """Return the largest number of consecutive occurrences of a block of tokens that contains a letter."""
     longest = 1
     for size in range(1, min(_LONGEST_BLOCK, len(tokens) // 2) + 1):
         same = 0
@@ -56,5 +55,5 @@ def _longest_run(tokens: Sequence[str]) -> int:
 
 
 def _run_in_words(text: str) -> int:
-    """The characters of the longest run of a short block: `Verververver`."""
+    """Return the length of the longest run of a repeated short block, such as `Verververver`."""
     return max((len(match[0]) for match in _IN_WORD.finditer(text) if match[1].strip()), default=0)

@@ -1,32 +1,32 @@
-"""What came of translating a text: the translation, and what a reader should know about how it was made."""
+"""The result of translating a text: the translation, and flags for its reader."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 
 class Flag(StrEnum):
-    """Something that a reader of a translation should know."""
+    """A property of a translation that its reader should know about."""
 
     COPIED = "copied"
-    """A part was copied by rule: a URL, an e-mail address, emoji, numbers only, a script that the model never saw."""
+    """A part was copied from the source: a URL, an e-mail address, emoji, only numbers, or an unknown script."""
     SPLIT = "split"
-    """A sentence was longer than any that training saw, and was translated in parts."""
+    """A sentence was longer than any in training, so it was translated in parts."""
     LOOPED = "looped"
-    """The model repeated itself; this is what it wrote when repetitions were blocked."""
+    """The model repeated itself, so the text was translated again with repetitions blocked."""
     CUT = "cut"
-    """It has the greatest length that the search allows, or its source is longer than the model reads."""
+    """The translation reached the search's maximum length, or the source is longer than the model can read."""
     PLACEHOLDERS = "placeholders"
-    """It does not hold exactly the placeholders of its source."""
+    """The translation does not contain exactly the placeholders of its source."""
     LOW_CONFIDENCE = "low_confidence"
-    """The model gave it a low probability, wrote nothing, lost a part that is copied, or repeats itself even so."""
+    """The translation has a low probability, is empty, lost a copied part, or still repeats itself."""
 
 
 class Result(NamedTuple):
     """The translation of a text of any length."""
 
     text: str
-    flags: tuple[Flag, ...] = ()  # each one once, in the order of `Flag`
-    confidence: float | None = None  # mean probability of its tokens (geometric); None if all of it was copied
-    score: float = 0.0  # the sum of the scores of its sentences
-    cut: bool = False  # a sentence has as many tokens as it may have
-    source_cut: bool = False  # a sentence was longer than the model reads
+    flags: tuple[Flag, ...] = ()  # distinct, in the order of `Flag`
+    confidence: float | None = None  # geometric mean probability of its tokens; None if all of it was copied
+    score: float = 0.0  # sum of the scores of its sentences
+    cut: bool = False  # a sentence reached the maximum number of tokens
+    source_cut: bool = False  # a sentence was longer than the model can read

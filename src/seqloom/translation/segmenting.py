@@ -1,10 +1,10 @@
-"""Split a text into lines, sentences and, if a sentence is too long, clauses. Nothing of the text is lost.
+"""Split a text into lines, sentences and, if a sentence is too long, clauses. No character is lost.
 
-Line breaks and tabs always separate: each line and each cell of a table is translated by itself. Within a line
-sentencex finds the sentences. It is rule-based, knows the abbreviations of many languages, and needs no model.
+Line breaks and tabs always separate: each line and each cell of a table is translated separately. Within a line,
+sentencex finds the sentences; it uses rules and lists of abbreviations, and needs no model.
 
-The time is linear in the length of the text. sentencex is not on every text, so it reads a line through a window of
-bounded length.
+Splitting takes time linear in the length of the text. sentencex itself does not always, so it gets at most `WINDOW`
+characters at a time.
 """
 
 import re
@@ -14,32 +14,32 @@ from typing import NamedTuple
 
 from seqloom.errors import ModelError
 
-WINDOW = 4000  # characters that sentencex reads at once; a longer sentence is cut
+WINDOW = 4000  # characters that sentencex reads at once; a longer sentence is split
 
 _SEPARATORS = "\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029"
 _LINE = re.compile(f"[^{_SEPARATORS}]+|[{_SEPARATORS}]+")
-# sentencex 1.0.32 panics at a wide space behind a single letter, and cannot read surrogates.
+# sentencex 1.0.32 panics on a wide space after a single letter, and cannot read surrogates.
 _UNREADABLE = re.compile(r"[\ud800-\udfff]|\s")
 _CLAUSE_END = re.compile(r"(?<=[,;:–—])\s+|(?<=[，、；：،؛])\s*")
 _SPACE = re.compile(r"\s+")
 
 Span = tuple[int, int]
-"""Start and end of a part of a text that must stay whole."""
+"""Start and end of a part of a text that must not be split."""
 
 
 class Segment(NamedTuple):
-    """A part of a text that is translated by itself, and the white space behind it."""
+    """A part of a text that is translated separately, and the white space after it."""
 
-    text: str  # without white space around it; empty before leading white space
+    text: str  # stripped; empty if the text begins with white space
     gap: str
-    forced: bool = False  # it ends where no sentence does, because the sentence is too long
+    forced: bool = False  # the sentence was too long and was split here
 
 
-def split_text(text: str, language: str, whole: Sequence[Span] = ()) -> list[Segment]:
-    """Split a text into sentences. Their texts and gaps, one after another, are the text.
+def split_text(text: str, language: str, protected: Sequence[Span] = ()) -> list[Segment]:
+    """Split a text into sentences. Joining their texts and gaps gives the original text.
 
-    `language` is a code of ISO 639; rules for English apply to one that sentencex does not know. No boundary lies
-    inside a span of `whole`; these are sorted and do not overlap.
+    `language` is an ISO 639 code; the rules for English apply to a language that sentencex does not support. No span of
+    `protected`, which must be sorted and must not overlap, is split.
     """
     segments: list[Segment] = []
     for match in _LINE.finditer(text):
@@ -47,22 +47,24 @@ def split_text(text: str, language: str, whole: Sequence[Span] = ()) -> list[Seg
             segments.append(Segment("", match[0]))
             continue
         start = match.start()
-        for end, forced in _boundaries(text, start, match.end(), language, whole):
+        for end, forced in _boundaries(text, start, match.end(), language, protected):
             segments.extend(_stripped(text[start:end], forced))
             start = end
     return _merged(segments)
 
 
-def split_clauses(sentence: str, most: int, count: Callable[[str], int], whole: Sequence[Span] = ()) -> list[Segment]:
-    """Split a sentence into as few parts of similar length as possible, none with a `count` above `most`.
+def split_clauses(
+    sentence: str, most: int, count: Callable[[str], int], protected: Sequence[Span] = ()
+) -> list[Segment]:
+    """Split a sentence into as few parts of similar length as possible, each with a `count` of at most `most`.
 
-    Parts end at clause marks; without one nearby between words; without white space anywhere. A span of `whole` is
-    never split, even if its count is above `most`.
+    Parts end at clause marks, or else between words, or else anywhere. No span of `protected` is split, even if its
+    count is above `most`.
     """
-    atoms = list(_atoms(sentence, (0, len(sentence)), most, count, whole))
+    atoms = list(_atoms(sentence, (0, len(sentence)), most, count, protected))
     total = sum(size for _, size in atoms)
     parts = -(-total // most)
-    goal = total / parts  # equal parts: a long part and a short rest would be worse than two halves
+    goal = total / parts  # aim at equal parts: two halves translate better than a long part and a short rest
     segments: list[Segment] = []
     start, held = atoms[0][0][0], 0
     for (begin, _), size in atoms:
@@ -74,34 +76,36 @@ def split_clauses(sentence: str, most: int, count: Callable[[str], int], whole: 
     return _merged(segments)
 
 
-def _boundaries(text: str, start: int, end: int, language: str, whole: Sequence[Span]) -> Iterator[tuple[int, bool]]:
-    """The ends of the sentences of a line, and whether the end was forced by the window."""
+def _boundaries(
+    text: str, start: int, end: int, language: str, protected: Sequence[Span]
+) -> Iterator[tuple[int, bool]]:
+    """Yield the end of each sentence in a line, and whether the window forced it."""
     while start < end:
         stop = min(start + WINDOW, end)
         ends = [start + each for each in _sentence_ends(text[start:stop], language)]
-        ends = [each for each in ends if not _inside(each, whole)]
+        ends = [each for each in ends if not _inside(each, protected)]
         if stop == end:
             yield from ((each, False) for each in ends)
             yield end, False
             return
-        if ends:  # the last sentence may go on behind the window
+        if ends:  # the last sentence may continue after the window
             yield from ((each, False) for each in ends)
             start = ends[-1]
             continue
-        start = _forced_end(text, start, stop, whole)
+        start = _forced_end(text, start, stop, protected)
         yield min(start, end), start < end
 
 
 def _sentence_ends(window: str, language: str) -> list[int]:
-    """Where sentences end inside the window, its own end left out."""
+    """Return the positions at which sentences end, without the end of the window."""
     try:
         import sentencex
     except ImportError as error:
-        raise ModelError("texts are split into sentences by sentencex: pip install sentencex") from error
+        raise ModelError("splitting texts into sentences needs sentencex: pip install sentencex") from error
     try:
         sentences = sentencex.segment(language, _UNREADABLE.sub(" ", window))
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # from Rust; derives from BaseException and cannot be imported
+        if type(error).__name__ != "PanicException":  # a Rust panic: a BaseException that cannot be imported
             raise
         return []
     ends: list[int] = []
@@ -112,56 +116,56 @@ def _sentence_ends(window: str, language: str) -> list[int]:
     return ends if position + sum(map(len, sentences[-1:])) == len(window) else []
 
 
-def _forced_end(text: str, start: int, stop: int, whole: Sequence[Span]) -> int:
-    """Where to cut a sentence that is longer than the window: behind the last clause, word or character."""
+def _forced_end(text: str, start: int, stop: int, protected: Sequence[Span]) -> int:
+    """Return where to split a sentence that is longer than the window: after the last clause, word or character."""
     window = text[start:stop]
     for pattern in (_CLAUSE_END, _SPACE):
         ends = [start + match.end() for match in pattern.finditer(window)]
         for end in reversed(ends):
-            if end > start + WINDOW // 2 and not _inside(end, whole):
+            if end > start + WINDOW // 2 and not _inside(end, protected):
                 return end
-    span = _span_around(stop, whole)
+    span = _span_around(stop, protected)
     return stop if span is None else span[1]
 
 
 def _atoms(
-    sentence: str, span: Span, most: int, count: Callable[[str], int], whole: Sequence[Span], level: int = 0
+    sentence: str, span: Span, most: int, count: Callable[[str], int], protected: Sequence[Span], level: int = 0
 ) -> Iterator[tuple[Span, int]]:
-    """The parts that a sentence is put together from, each with its count; no larger than `most` where possible."""
+    """Yield the smallest parts of a sentence, each with its count, which is at most `most` if possible."""
     start, end = span
     size = count(sentence[start:end])
     if (size <= most and level) or end - start <= 1:
         yield span, size
         return
-    for inner in _divided(sentence, span, level, whole):
-        if inner == span and level > len(_LEVELS):  # one span that must stay whole
+    for inner in _divided(sentence, span, level, protected):
+        if inner == span and level > len(_LEVELS):  # a span that must not be split
             yield span, size
         else:
-            yield from _atoms(sentence, inner, most, count, whole, level + 1)
+            yield from _atoms(sentence, inner, most, count, protected, level + 1)
 
 
 _LEVELS = (_CLAUSE_END, _SPACE)
 
 
-def _divided(sentence: str, span: Span, level: int, whole: Sequence[Span]) -> list[Span]:
-    """The span divided at clause marks, between words or in the middle, by level."""
+def _divided(sentence: str, span: Span, level: int, protected: Sequence[Span]) -> list[Span]:
+    """Split a span at clause marks (level 0), between words (level 1) or in the middle (level 2 and above)."""
     start, end = span
     if level < len(_LEVELS):
         cuts = [start + match.end() for match in _LEVELS[level].finditer(sentence[start:end])]
     else:
         cuts = [(start + end) // 2]
-    cuts = [cut for cut in cuts if start < cut < end and not _inside(cut, whole)]
+    cuts = [cut for cut in cuts if start < cut < end and not _inside(cut, protected)]
     return list(zip([start, *cuts], [*cuts, end], strict=True))
 
 
-def _inside(position: int, whole: Sequence[Span]) -> bool:
-    return _span_around(position, whole) is not None
+def _inside(position: int, protected: Sequence[Span]) -> bool:
+    return _span_around(position, protected) is not None
 
 
-def _span_around(position: int, whole: Sequence[Span]) -> Span | None:
-    index = bisect_left(whole, (position, 0)) - 1
-    if index >= 0 and whole[index][0] < position < whole[index][1]:
-        return whole[index]
+def _span_around(position: int, protected: Sequence[Span]) -> Span | None:
+    index = bisect_left(protected, (position, 0)) - 1
+    if index >= 0 and protected[index][0] < position < protected[index][1]:
+        return protected[index]
     return None
 
 
@@ -178,7 +182,7 @@ def _stripped(part: str, forced: bool) -> Iterator[Segment]:
 
 
 def _merged(segments: Sequence[Segment]) -> list[Segment]:
-    """Add white space that has no text of its own to the gap before it."""
+    """Append segments without text to the gap of the segment before them."""
     merged: list[Segment] = []
     for each in segments:
         if not each.text and merged:

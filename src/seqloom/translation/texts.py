@@ -1,18 +1,18 @@
-"""Translate texts of any length and form: sentence by sentence, with what is no sentence copied and every gap kept.
+"""Translate texts of any length and form, sentence by sentence; all white space is kept.
 
-A text goes through these rules, in this order:
+These rules apply to a text, in this order:
 
-1. It is split at line breaks and tabs, into sentences, and, if a sentence is longer than any that training saw, at
+1. The text is split at line breaks and tabs, then into sentences and, if a sentence is longer than any in training, at
    clause marks (`segmenting`). White space between the parts is kept as it is.
-2. URLs, e-mail addresses, emoji and scripts that the model never saw are copied, and so is a sentence without anything
-   else; the marks of lists and headings stay in front (`copying`).
+2. URLs, e-mail addresses, emoji and scripts unknown to the model are copied, and so is a sentence that holds nothing
+   else. The marks of lists and headings stay at the front (`copying`).
 3. ALL CAPITALS and Title Case are translated in ordinary case (`casing`).
-4. A translation that repeats itself is made again with repetitions blocked (`looping`).
-5. Every placeholder of the text stands in its translation exactly as often, and tags nest (`decoding.placeholders`).
+4. A translation that repeats itself is translated again with repetitions blocked (`looping`).
+5. Each placeholder occurs in the translation exactly as often as in the text, and tags nest (`decoding.placeholders`).
 
-A model that writes the language it reads, such as one that summarises, needs the whole text; no rule applies to it.
+If source and target are the same language, as in summarisation, the model gets the whole text, and no rule applies.
 
-Equal sentences are translated once. Memory and time are linear in the length of the texts.
+Equal sentences are translated only once. Memory and time are linear in the length of the texts.
 """
 
 import copy
@@ -33,26 +33,26 @@ from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress, ignore
 from seqloom.text import Forms
 from seqloom.translation.casing import Case, CaseRules
-from seqloom.translation.copying import Copied, CopyRules, fixed_parts, lead, says_something
+from seqloom.translation.copying import Copied, CopyRules, fixed_parts, has_content, lead
 from seqloom.translation.looping import loops
 from seqloom.translation.results import Flag, Result
 from seqloom.translation.segmenting import Segment, Span, split_clauses, split_text
 
 DEFAULT_LONGEST = 128
-"""Tokens of the longest source that a model read in training, if its folder does not say."""
+"""The assumed length, in tokens, of the longest source in training, if the model folder does not record it."""
 LOW_CONFIDENCE = 0.3
-"""Below this mean probability of its tokens a sentence makes the text's confidence low."""
-CHUNK = 2048  # sentences that are handed to the translator together
-BLOCKED = (3, 2)  # n-grams that may not repeat when a translation that loops is made again, one after the other
+"""A text gets `Flag.LOW_CONFIDENCE` if a sentence's mean token probability is below this."""
+CHUNK = 2048  # sentences that are passed to the translator together
+BLOCKED = (3, 2)  # no_repeat_ngram of the first and of the second retry of a translation that loops
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
 _BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
 _WITHOUT_SPACES = ("zh", "ja", "th", "lo", "my", "km", "bo", "yue", "wuu")
-_JOINED = re.compile(r"[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]$")  # of a script that puts no space between sentences
+_JOINED = re.compile(r"[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]$")  # scripts without spaces between sentences
 
 
 class _Request(NamedTuple):
-    """What the model is asked to translate."""
+    """Input of the model."""
 
     text: str
     prefix: str
@@ -60,7 +60,7 @@ class _Request(NamedTuple):
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a text: copied whole, or translated."""
+    """A part of a text. It is translated, or copied if `request` is None."""
 
     source: str
     gap: str
@@ -72,16 +72,16 @@ class _Part:
 
 
 class _Found(NamedTuple):
-    """What the model wrote for a request."""
+    """The model's translations of a request."""
 
     best: list[Translation]
-    looped: bool = False
-    loops: bool = False  # even with repetitions blocked
+    looped: bool = False  # the first attempt repeated itself
+    loops: bool = False  # so did all attempts with repetitions blocked
 
 
 @dataclass
 class _Draft:
-    """A translation that is being put together from its parts."""
+    """A translation while it is assembled from its parts."""
 
     text: list[str] = field(default_factory=list)
     flags: set[Flag] = field(default_factory=set)
@@ -94,13 +94,13 @@ class _Draft:
     def copy(self, part: _Part) -> None:
         """Add a part that is copied."""
         self.text.append(part.source)
-        if says_something(part.source):
+        if has_content(part.source):
             self.flags.add(Flag.COPIED)
         if part.split:
             self.flags.add(Flag.SPLIT)
 
     def keep_placeholders(self, source: str, forms: Forms) -> None:
-        """Nest tags whose pairs span several sentences, and see that every placeholder is there."""
+        """Nest tags that span several sentences, and make sure that the text has every placeholder."""
         whole = keep_placeholders(source, "".join(self.text), forms)
         self.text = [whole.text]
         self.flags.discard(Flag.PLACEHOLDERS)
@@ -108,7 +108,7 @@ class _Draft:
             self.flags.add(Flag.PLACEHOLDERS)
 
     def result(self) -> Result:
-        """The translation as it stands."""
+        """Return the translation."""
         confidence = math.exp(self.log_probability / self.tokens) if self.tokens else None
         if self.cut or self.source_cut:
             self.flags.add(Flag.CUT)
@@ -117,9 +117,9 @@ class _Draft:
 
 
 class TextTranslator:
-    """Translates texts of any length with a `Translator` of sentences.
+    """Translates texts of any length with a `Translator`, which translates sentences.
 
-    `longest` is the number of tokens of the longest source that training saw.
+    `longest` is the length of the longest source in training, in tokens.
     """
 
     def __init__(self, translator: Translator, longest: int | None = None) -> None:
@@ -143,7 +143,7 @@ class TextTranslator:
 
     @property
     def languages(self) -> Languages:
-        """The languages that the model reads and writes."""
+        """The source and target languages of the model."""
         return self.translator.languages
 
     @property
@@ -151,8 +151,8 @@ class TextTranslator:
         """The settings of the search."""
         return self.translator.search
 
-    def searching(self, search: SearchSettings) -> Self:
-        """Return a translator of the same model with another search."""
+    def with_search(self, search: SearchSettings) -> Self:
+        """Return a translator with the same model and other search settings."""
         if search == self.search:
             return self
         other = copy.copy(self)
@@ -166,7 +166,7 @@ class TextTranslator:
         language: str | None = None,
         prefixes: Sequence[str] | None = None,
     ) -> list[Result]:
-        """Return the best translation of each text, in their order. For the arguments and errors see `hypotheses`."""
+        """Return the best translation of each text, in order. For arguments and errors, see `hypotheses`."""
         return [found[0] for found in self.hypotheses(texts, 1, listen, language, prefixes)]
 
     def hypotheses(
@@ -179,12 +179,12 @@ class TextTranslator:
     ) -> list[list[Result]]:
         """Return up to `n_best` translations of each text, best first, in the order of the texts.
 
-        Of a text of several sentences the second translation is made of the second best of each sentence, and so on.
-        White space around a text stays. A prefix is what the first sentence begins with. Raises what
-        `Translator.hypotheses` raises.
+        The second translation of a text combines the second-best translations of its sentences, and so on. White space
+        around a text is kept. The translation of the first sentence begins with the text's prefix. Raises the same
+        errors as `Translator.hypotheses`.
         """
         prefixes = [""] * len(texts) if prefixes is None else prefixes
-        self.translator.hypotheses([], n_best, ignore, language, [])  # refuses wrong arguments before any work
+        self.translator.hypotheses([], n_best, ignore, language, [])  # raises now if an argument is wrong
         rules = self._rules_of(language)
         plans = [list(rules.parts(text, prefix)) for text, prefix in zip(texts, prefixes, strict=True)]
         wanted = dict.fromkeys(part.request for plan in plans for part in plan if part.request is not None)
@@ -202,7 +202,7 @@ class TextTranslator:
     def _decode(
         self, requests: Sequence[_Request], n_best: int, listen: Listener, language: str | None, *, check: bool
     ) -> dict[_Request, _Found]:
-        """Translate each request; those that loop are translated again."""
+        """Translate the requests. If `check`, translate those that loop again."""
         found: dict[_Request, _Found] = {}
         total = len(requests)
         for start in range(0, total, CHUNK):
@@ -211,14 +211,16 @@ class TextTranslator:
             def tell(progress: Progress, start: int = start) -> None:
                 listen(progress._replace(done=start + progress.done, total=total))
 
-            for request, best in zip(chunk, self._ask(self.translator, chunk, n_best, tell, language), strict=True):
+            for request, best in zip(
+                chunk, self._hypotheses(self.translator, chunk, n_best, tell, language), strict=True
+            ):
                 found[request] = _Found(best)
             if check:
                 found |= self._again({request: found[request] for request in chunk}, n_best, language)
         return found
 
     def _again(self, found: dict[_Request, _Found], n_best: int, language: str | None) -> dict[_Request, _Found]:
-        """Make translations that loop again with repetitions blocked, more strictly if that does not help."""
+        """Translate requests whose translations loop again, blocking shorter and shorter repeated n-grams."""
         looping = [request for request, each in found.items() if loops(request.text, each.best[0].text)]
         better = {request: _Found(found[request].best, looped=True, loops=True) for request in looping}
         for size in BLOCKED:
@@ -226,7 +228,7 @@ class TextTranslator:
                 break
             search = self.search.model_copy(update={"no_repeat_ngram": size})
             blocking = _with_search(self.translator, search)
-            tried = self._ask(blocking, looping, n_best, ignore, language)
+            tried = self._hypotheses(blocking, looping, n_best, ignore, language)
             for request, best in zip(looping, tried, strict=True):
                 text, before = best[0].text, better[request].best[0].text
                 still = not text or loops(request.text, text)
@@ -236,7 +238,7 @@ class TextTranslator:
         return better
 
     @staticmethod
-    def _ask(
+    def _hypotheses(
         translator: Translator, requests: Sequence[_Request], n_best: int, listen: Listener, language: str | None
     ) -> list[list[Translation]]:
         texts = [request.text for request in requests]
@@ -244,7 +246,7 @@ class TextTranslator:
 
 
 class _Rules:
-    """How texts of one direction become parts."""
+    """Splits texts of one direction into parts, and assembles their translations."""
 
     def __init__(self, translator: Translator, longest: int, language: str | None) -> None:
         self._tokenizer, self._language, self._longest = translator.tokenizer, language, longest
@@ -254,11 +256,11 @@ class _Rules:
         self.whole = list(translator.languages.directions) == [Direction(target, target)]
         self._source, written = _base(sources[0] if len(sources) == 1 else ""), _base(target)
         self._spaced = written not in _WITHOUT_SPACES
-        self._copying = CopyRules(self._knows, self._tokenizer.forms)
+        self._copying = CopyRules(self._in_vocabulary, self._tokenizer.forms)
         self._casing = CaseRules(self._count, self._source, written, self._tokenizer.forms)
 
     def parts(self, text: str, prefix: str) -> Iterator[_Part]:
-        """The parts of a text in their order."""
+        """Yield the parts of a text in order."""
         if self.whole:
             yield _Part(text, "", _Request(text, prefix) if text.strip() else None)
             return
@@ -270,7 +272,7 @@ class _Rules:
                 prefix = ""
 
     def _sentence(self, segment: Segment, prefix: str) -> Iterator[_Part]:
-        """The parts of a sentence: one, unless it is too long."""
+        """Yield the parts of a sentence: one, unless the sentence is too long."""
         first = 0 if prefix.strip() else lead(segment.text)
         mark, sentence = segment.text[:first], segment.text[first:]
         copied = self._copying.apply(sentence)
@@ -293,15 +295,15 @@ class _Rules:
 
     def _part(self, segment: Segment, mark: str, copied: Copied, prefix: str) -> _Part:
         text, case = copied.text, Case.ORDINARY
-        if not prefix.strip():  # which would have to change its case, too
+        if not prefix.strip():  # the case of a prefix would have to change, too
             text, case = self._casing.ordinary(text)
         return _Part(segment.text, segment.gap, _Request(text, prefix), mark, copied, case, segment.forced)
 
     def _count(self, text: str) -> int:
         return len(self._tokenizer.encode_source(text, self._language).ids)
 
-    def _knows(self, character: str) -> bool:
-        """Whether the source vocabulary has the character."""
+    def _in_vocabulary(self, character: str) -> bool:
+        """Return whether the source vocabulary has a piece for the character."""
         ids = self._tokenizer.encode_source(character, self._language).ids
         pieces = self._tokenizer.source_pieces(ids)
         return self._tokenizer.symbols.unk not in ids and not any(map(_BYTE_PIECE.fullmatch, pieces))
@@ -309,9 +311,9 @@ class _Rules:
     def assembled(
         self, text: str, prefix: str, plan: Sequence[_Part], found: dict[_Request, _Found]
     ) -> Iterator[Result]:
-        """The translations of a text from those of its parts, best first."""
+        """Yield the translations of a text, assembled from those of its parts, best first."""
         source, forms = _CONTROL.sub("", text), self._tokenizer.forms
-        keeping = not self.whole and not forms.find(prefix)  # a prefix may hold placeholders of its own
+        keeping = not self.whole and not forms.find(prefix)  # placeholders in the prefix may not be in the source
         requests = [part.request for part in plan if part.request is not None]
         for rank in range(max((len(found[request].best) for request in requests), default=1)):
             draft = _Draft()
@@ -353,7 +355,7 @@ class _Rules:
 
 
 def _base(language: str) -> str:
-    """The language of a code without its script and region: pt of pt-BR."""
+    """Return a language code without its script and region: `pt` for `pt-BR`."""
     return language.replace("_", "-").partition("-")[0].lower()
 
 

@@ -15,10 +15,10 @@ from seqloom.corpus.splits import Pair, read_split
 from seqloom.errors import EvaluationError, ModelError, TokenizerError
 from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Segments
-from seqloom.gate.contest import Contest, Contestant, Performance, speeds
 from seqloom.gate.overlap import TrainingTexts
+from seqloom.gate.performance import EvaluationSet, LoadedVersion, Performance, speeds
 from seqloom.gate.report import markdown
-from seqloom.gate.rules import Rule, Verdict, describe, empty, judge
+from seqloom.gate.rules import Rule, Verdict, empty_rule, explain_rule, judge
 from seqloom.gate.settings import GateSettings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
 
 class _Champion(NamedTuple):
     number: str
-    contestant: Contestant
+    contestant: LoadedVersion
     trained_on: TrainingTexts | None  # of versions from before it was kept it is not known
 
 
@@ -90,20 +90,20 @@ def _judge(store: Store, version: Any, params: Params, listen: Listener) -> tupl
 def _compare(store: Store, version: Any, before: str | None, params: Params, listen: Listener) -> Verdict:
     pairs = list(read_split(places.CORPUS / "test.tsv"))
     directions = {str(direction): direction for direction in params.languages.directions}
-    asked = Contest(
+    asked = EvaluationSet(
         [pair.source for pair in pairs], [pair.target for pair in pairs], [directions[pair.direction] for pair in pairs]
     )
     try:
         folder = fetch(store, Reference(version.name, number=str(version.version)))
-        challenger = Contestant.load(folder, params.train.device)
+        challenger = LoadedVersion.load(folder, params.train.device)
         began = time.perf_counter()
-        written = challenger.write(asked.sources, asked.directions, _telling(listen, "the new version"))
+        written = challenger.translate(asked.sources, asked.directions, _telling(listen, "the new version"))
         keep_speed(store, version, len(pairs) / (time.perf_counter() - began))
     except _BROKEN as error:
         return Verdict(False, f"the new version is broken: {error}")
-    some = empty(written, params.gate)
+    some = empty_rule(written, params.gate)
     if not some.ok:
-        return Verdict(False, f"the new version is broken: {describe(some)}", (some,))
+        return Verdict(False, f"the new version is broken: {explain_rule(some)}", (some,))
     if before is None:
         return Verdict(True, "the first champion", (some,))
     if before == str(version.version):
@@ -117,7 +117,7 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
             return apart
         rows, rule = apart
         contest = asked.take(rows)
-        theirs = champion.contestant.write(
+        theirs = champion.contestant.translate(
             contest.sources, contest.directions, _telling(listen, f"champion, version {before}")
         )
         pace = speeds([challenger, champion.contestant], contest)
@@ -135,7 +135,7 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
 
 
 def _champion(store: Store, name: str, number: str, device: str) -> _Champion:
-    contestant = Contestant.load(fetch(store, Reference(name, number=number)), device)
+    contestant = LoadedVersion.load(fetch(store, Reference(name, number=number)), device)
     run_id = store.client.get_model_version(name, number).run_id
     texts = read_artifact(store, run_id, f"gate/{TEXTS}") if run_id else None
     return _Champion(number, contestant, None if texts is None else TrainingTexts.read(texts))
@@ -166,7 +166,9 @@ def _fresh(pairs: Sequence[Pair], champion: _Champion, params: Params) -> tuple[
     return rows, rule
 
 
-def _performance(contest: Contest, hypotheses: Sequence[str], contestant: Contestant, params: Params) -> Performance:
+def _performance(
+    contest: EvaluationSet, hypotheses: Sequence[str], contestant: LoadedVersion, params: Params
+) -> Performance:
     segments = Segments(
         contest.sources, contest.references, hypotheses, contest.directions, params.placeholders.build()
     )
@@ -181,7 +183,7 @@ def _keep(store: Store, version: Any, before: str | None, verdict: Verdict, sett
         + "\n",
         "verdict.md": markdown(f"{name} version {number}", verdict),
     }
-    rules = {rule.name.replace(" ", "_"): describe(rule) for rule in verdict.rules}
+    rules = {rule.name.replace(" ", "_"): explain_rule(rule) for rule in verdict.rules}
     rules[_BOUNDS] = settings.model_dump_json()
     if before is not None:
         rules["champion"] = before
