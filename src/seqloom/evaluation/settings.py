@@ -24,6 +24,9 @@ TITLES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "rouge1": "ROUGE-1", "ro
 """The display names of the metrics."""
 
 
+_Words = Annotated[int, Field(ge=1, le=10**9)]
+
+
 class EvaluateSettings(Settings):
     """How a model is scored on the test split."""
 
@@ -31,7 +34,5 @@ class EvaluateSettings(Settings):
     bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 12345  # seed of the resampling
     # upper bounds of the buckets of source lengths, in words; one more bucket is open-ended
-    length_buckets: Annotated[list[Annotated[int, Field(ge=1, le=10**9)]], Field(max_length=100)] = Field(
-        default=[5, 10, 20, 40]
-    )
+    length_buckets: Annotated[list[_Words], Field(max_length=100)] = Field(default=[5, 10, 20, 40])
     examples: Annotated[int, Field(ge=1, le=10_000)] = 10  # how many best, median and worst segments the report shows
