@@ -106,7 +106,7 @@ def _rows(record: type[Settings], values: Mapping[str, Any], names: Collection[s
                 default = f"`{_json(values[name])}` in params.yaml" if name in values else "required"
             else:
                 default = f"`{_json(kind.get('default', field.get_default(call_default_factory=True)))}`"
-            meaning = comments.get(name, "").replace("None:", "null:")
+            meaning = comments.get(name, "").replace("None:", "null:").replace("<", "&lt;")
             cells = [f"`{field.alias or name}`", _values(kind, schema.get("$defs", {})), default, meaning]
             rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return rows

@@ -119,7 +119,7 @@ TRANSFORMER_PRESETS: dict[Preset, dict[str, int]] = {
 
 
 class LstmSettings(Settings):
-    """The section model.lstm; a null size is taken from the preset. For the fields see `LstmArchitecture`."""
+    """A recurrent encoder-decoder without attention. A null size is taken from the preset."""
 
     preset: Preset = "tiny"  # sizes for all settings that are null
     embedding: _Width | None = None  # width of the embeddings; null: from the preset
@@ -131,7 +131,7 @@ class LstmSettings(Settings):
 
 
 class AttentionLstmSettings(Settings):
-    """The section model.attention_lstm. For the fields see `AttentionLstmArchitecture`."""
+    """A recurrent encoder-decoder with attention. A null size is taken from the preset."""
 
     preset: Preset = "tiny"  # sizes for all settings that are null
     embedding: _Width | None = None  # width of the embeddings; null: from the preset
@@ -145,7 +145,7 @@ class AttentionLstmSettings(Settings):
 
 
 class TransformerSettings(Settings):
-    """The section model.transformer. For the fields see `TransformerArchitecture`."""
+    """A Transformer. A null size is taken from the preset."""
 
     preset: Preset = "tiny"  # sizes for all settings that are null
     width: _Width | None = None  # d_model; null: from the preset

@@ -16,10 +16,7 @@ _Inside = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ValidationSearch(Settings):
-    """How validations translate: a beam search with few settings, so that `search` can change without training again.
-
-    The fields mean what those of the same name in `search` mean.
-    """
+    """The search in validations, with settings of its own, so that `search` can change without training again."""
 
     beam: Annotated[int, Field(ge=1, le=256)] = 1  # 1 is greedy, the fastest
     length_penalty: Annotated[float, Field(ge=0)] = 0.0  # as search.length_penalty
