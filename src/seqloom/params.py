@@ -113,8 +113,8 @@ class Params(Settings):
 
     @check
     def _corpora_for_the_languages(self) -> Faults:
-        for field, said in check_corpora(self.corpora, self.languages):
-            yield f"corpora.{field}", said
+        for field, message in check_corpora(self.corpora, self.languages):
+            yield f"corpora.{field}", message
 
     @check
     def _room_for_languages(self) -> Faults:
@@ -179,7 +179,7 @@ def _parse(record: type[Record], text: str, name: str) -> Record:
     except ValidationError as error:
         found = error.errors()
         faults = sorted(_fault(tree, content, fault) for fault in found[:_MOST_FAULTS])
-        lines = [f"{name}: line {line}: {said}" for line, said in faults]
+        lines = [f"{name}: line {line}: {message}" for line, message in faults]
         if len(found) > len(faults):
             lines.append(f"{name}: {len(found) - len(faults):,} more errors are not shown")
         raise ParamsError("\n".join(lines)) from error
@@ -214,16 +214,16 @@ def _fault(tree: yaml.Node | None, content: Any, fault: Any) -> tuple[int, str]:
     field = ".".join(path) or "the file"
     match fault["type"]:
         case "missing":
-            said = "is missing"
+            message = "is missing"
         case "extra_forbidden":
-            said = "is not a setting" + _neighbours(fault["loc"])
+            message = "is not a setting" + _neighbours(fault["loc"])
         case "value_error":
-            said = str(fault["ctx"]["error"])
+            message = str(fault["ctx"]["error"])
         case _:
-            said = f"{fault['msg'][0].lower()}{fault['msg'][1:]}"
+            message = f"{fault['msg'][0].lower()}{fault['msg'][1:]}"
             if not isinstance(value, dict):
-                said += f", got {_shown(value)}"
-    return line, f"{field}: {said}"
+                message += f", got {_shown(value)}"
+    return line, f"{field}: {message}"
 
 
 def _shown(value: Any) -> str:

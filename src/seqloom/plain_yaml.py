@@ -128,8 +128,8 @@ class _Loader(yaml.SafeLoader):
         if node.style is not None:
             return
         if _SEXAGESIMAL.fullmatch(text) or _OCTAL.fullmatch(text):
-            said = f"YAML 1.1 and 1.2 read {text[:_LONGEST_NUMBER]} as different numbers: write it "
-            raise _refused(said + "in decimal, or in quotes if it is text", node.start_mark)
+            message = f"YAML 1.1 and 1.2 read {text[:_LONGEST_NUMBER]} as different numbers: write it "
+            raise _refused(message + "in decimal, or in quotes if it is text", node.start_mark)
         if node.tag == f"{_TAG}timestamp":
             raise _refused(
                 f"{text[:_LONGEST_NUMBER]} is a date, but no setting is one: put it in quotes", node.start_mark
@@ -155,8 +155,8 @@ def _check_keys(node: yaml.MappingNode) -> None:
         seen.add(key.value)
 
 
-def _refused(said: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=said, problem_mark=mark)
+def _refused(message: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=message, problem_mark=mark)
 
 
 def _character(code: int | str) -> str:

@@ -79,9 +79,9 @@ class Settings(BaseModel):
             if not isinstance(member, _Check):
                 continue
             try:
-                for field, said in member.faults_of(self):
+                for field, message in member.faults_of(self):
                     yield InitErrorDetails(
-                        type="value_error", loc=tuple(field.split(".")), input=self, ctx={"error": ValueError(said)}
+                        type="value_error", loc=tuple(field.split(".")), input=self, ctx={"error": ValueError(message)}
                     )
             except AttributeError:
                 if not partial:

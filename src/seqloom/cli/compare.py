@@ -18,7 +18,7 @@ Compare runs on their common test set: scores with a paired bootstrap test (Koeh
 params that differ, and the segments whose translations differ most, side by side.
 """
 EPILOG = "A difference with p below 0.05 is marked * and is unlikely to be chance. For TER, lower is better.\n"
-_SURE = 0.05
+_ALPHA = 0.05
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the comparison, and write the page if requested."""
     if len(options.runs) < 2:
-        options.misused("give at least two runs")
+        options.usage_error("give at least two runs")
     from seqloom.tracking.comparison import compare_runs
     from seqloom.tracking.store import connect
 
     found = compare_runs(connect(Path.cwd(), create=False), options.runs, most=max(50, options.segments))
-    print("\n".join(_told(found, options.segments)))
+    print("\n".join(_lines(found, options.segments)))
     if options.html is not None:
         from seqloom.tracking.comparison_page import page
 
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
         print(f"\n{options.html}")
 
 
-def _told(found: "Comparison", segments: int) -> Iterator[str]:
+def _lines(found: "Comparison", segments: int) -> Iterator[str]:
     from seqloom.evaluation.settings import TITLES
 
     titles = [run.title for run in found.runs]
@@ -69,6 +69,6 @@ def _told(found: "Comparison", segments: int) -> Iterator[str]:
 
 
 def _score(difference: "Difference") -> str:
-    sure = "*" if difference.p < _SURE else ""
+    sure = "*" if difference.p < _ALPHA else ""
     low, high = f"{difference.low:+.2f}", f"{difference.high:+.2f}"
     return f"{difference.ours:.2f} ({difference.gain:+.2f} [{low}, {high}], p {difference.p:.3f}{sure})"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqloom.cli.naming import PARAMS, default_model
+from seqloom.cli.model_names import PARAMS, default_model
 from seqloom.errors import CorpusError
 from seqloom.table import table
 

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from seqloom.cli.naming import add_model, default_model
+from seqloom.cli.model_names import add_model, default_model
 from seqloom.table import table
 
 NAME = "history"

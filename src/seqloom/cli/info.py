@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqloom.cli.naming import PARAMS, default_model
+from seqloom.cli.model_names import PARAMS, default_model
 from seqloom.table import table
 
 if TYPE_CHECKING:
@@ -37,12 +37,14 @@ def run(options: argparse.Namespace) -> None:
     try:
         store = connect(Path.cwd(), create=False)
         found = versions(store, wanted)
-        said = f"{_table(found)}\n\n{store.shown}" if found else f"no version of {name or 'any model'} in {store.shown}"
+        output = (
+            f"{_table(found)}\n\n{store.shown}" if found else f"no version of {name or 'any model'} in {store.shown}"
+        )
     except NothingRegisteredError as error:
-        said = str(error)
+        output = str(error)
     if options.json:
-        said = json.dumps({"versions": [_record(version) for version in found]}, indent=2, ensure_ascii=False)
-    print(said)
+        output = json.dumps({"versions": [_record(version) for version in found]}, indent=2, ensure_ascii=False)
+    print(output)
 
 
 def _record(version: "Version") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from seqloom.cli.naming import PARAMS
+from seqloom.cli.model_names import PARAMS
 from seqloom.errors import ParamsError, SeqloomError
 from seqloom.printable import printable
 
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     faults = []
     for name in options.files:
         try:
-            print("\n".join(_inspected(name, direction, options)))
+            print("\n".join(_report(name, direction, options)))
         except ParamsError:
             raise  # an option is invalid, which affects every file
         except SeqloomError as error:
@@ -76,7 +76,7 @@ def _direction(options: argparse.Namespace) -> "Direction":
     return Direction(options.source or ours.source, options.target or ours.target)
 
 
-def _inspected(name: str, direction: "Direction", options: argparse.Namespace) -> list[str]:
+def _report(name: str, direction: "Direction", options: argparse.Namespace) -> list[str]:
     from seqloom.corpus.members import Members
     from seqloom.corpus.reading import LeftOut, RawPair, Remark, read_corpus
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqloom.cli.naming import PARAMS, add_model, default_model
+from seqloom.cli.model_names import PARAMS, add_model, default_model
 from seqloom.table import table
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ examples:
 
 To get the source texts for another system: tail -n +2 data/corpus/test.tsv | cut -f1
 """
-_SURE = 0.05
+_ALPHA = 0.05
 _COLUMNS = 80
 _SHORTEST = 12  # names are never shortened below this length
 _HASH = 16  # digits shown
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the leaderboard, and write the page if requested."""
     if options.keep and not options.rival:
-        options.misused("--keep needs --rival NAME=FILE")
+        options.usage_error("--keep needs --rival NAME=FILE")
     from seqloom.tracking.board_records import PLACE
     from seqloom.tracking.leaderboard import Asked, leaderboard
     from seqloom.tracking.rivals import read_rival
@@ -63,16 +63,16 @@ def run(options: argparse.Namespace) -> None:
     store: Store | None = None
     try:
         store = connect(Path.cwd(), create=False)
-        nothing = f"no finished run with scores in experiment {experiment!r} of {store.shown}"
+        empty_message = f"no finished run with scores in experiment {experiment!r} of {store.shown}"
     except NothingRegisteredError as error:
         if rivals:
             raise
-        nothing = str(error)
+        empty_message = str(error)
     board = leaderboard(store, PLACE, asked)
     if options.json:
         print(json.dumps(_record(board), indent=2, ensure_ascii=False))
     else:
-        print(nothing if board is None else "\n".join(_told(board, wide=options.wide)))
+        print(empty_message if board is None else "\n".join(_lines(board, wide=options.wide)))
     if board is not None and options.html is not None:
         from seqloom.tracking.leaderboard_page import page
 
@@ -105,7 +105,7 @@ def _last_test_set() -> str | None:
         return None
 
 
-def _told(board: "Board", *, wide: bool) -> Iterator[str]:
+def _lines(board: "Board", *, wide: bool) -> Iterator[str]:
     from seqloom.evaluation.settings import TITLES
 
     title = TITLES[board.leading]
@@ -128,7 +128,7 @@ def _told(board: "Board", *, wide: bool) -> Iterator[str]:
 def _notes(board: "Board") -> Iterator[str]:
     who = _system(board, board.reference)
     if any(row.difference for row in board.rows):
-        yield f"gain and p: compared with {who}; paired bootstrap, * is p < {_SURE}"
+        yield f"gain and p: compared with {who}; paired bootstrap, * is p < {_ALPHA}"
     if not board.reference.champion:
         if board.champion_on is None:
             yield f"{board.model or 'the model'} has no champion"
@@ -210,7 +210,7 @@ def _score(row: "Row") -> str:
 
 def _difference(row: "Row") -> tuple[str, str]:
     pair = row.difference
-    return ("-", "- ") if pair is None else (f"{pair.gain:+.2f}", f"{pair.p:.3f}{'*' if pair.p < _SURE else ' '}")
+    return ("-", "- ") if pair is None else (f"{pair.gain:+.2f}", f"{pair.p:.3f}{'*' if pair.p < _ALPHA else ' '}")
 
 
 def _speed(row: "Row") -> str:

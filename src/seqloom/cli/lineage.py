@@ -36,10 +36,10 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(found._asdict(), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(_told(found)))
+        print("\n".join(_lines(found)))
 
 
-def _told(found: "Lineage") -> Iterator[str]:
+def _lines(found: "Lineage") -> Iterator[str]:
     aliases = "".join(f" @{alias}" for alias in found.aliases)
     name = f"{found.model} version {found.version}{aliases}" if found.model else f"run {found.run_name}"
     state = {True: " with uncommitted changes", False: "", None: ""}[found.dirty]
@@ -79,13 +79,13 @@ def _source(source: Any) -> str:
 def _costs(costs: Mapping[str, float]) -> dict[str, str]:
     if not costs:
         return {"training": "not recorded (the training journal was missing when the model was registered)"}
-    told = {"training": f"{costs.get('seconds', 0):,.0f} s"}
+    costs_shown = {"training": f"{costs.get('seconds', 0):,.0f} s"}
     if (processes := costs.get("processes", 1)) > 1:
-        told["training"] += f", in {processes:.0f} processes, one after another"
+        costs_shown["training"] += f", in {processes:.0f} processes, one after another"
     if gpu := costs.get("gpu_seconds"):
-        told["GPUs"] = f"{gpu:,.0f} GPU seconds"
+        costs_shown["GPUs"] = f"{gpu:,.0f} GPU seconds"
     for name, joules in costs.items():
         if name.startswith("joules."):
             what = "GPUs" if name == "joules.gpu" else "CPU, including other processes"
-            told[f"energy, {what}"] = f"{joules / _JOULES_PER_WATT_HOUR:,.2f} Wh"
-    return told
+            costs_shown[f"energy, {what}"] = f"{joules / _JOULES_PER_WATT_HOUR:,.2f} Wh"
+    return costs_shown

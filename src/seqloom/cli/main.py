@@ -110,7 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=layout,
         )
         module.add_arguments(command)
-        command.set_defaults(command=module.run, misused=command.error)
+        command.set_defaults(command=module.run, usage_error=command.error)
     return parser
 
 

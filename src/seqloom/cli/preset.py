@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from seqloom.cli.naming import PARAMS
+from seqloom.cli.model_names import PARAMS
 from seqloom.errors import ParamsError
 from seqloom.table import table
 

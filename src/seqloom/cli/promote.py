@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from seqloom.cli.naming import add_model, version_of
+from seqloom.cli.model_names import add_model, version_of
 
 NAME = "promote"
 HELP = "make a version the champion"

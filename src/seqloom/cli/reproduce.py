@@ -38,16 +38,16 @@ def run(options: argparse.Namespace) -> None:
     store = connect(Path.cwd(), create=False)
     wanted = lineage(store, options.model)
     into = options.into or DEFAULT / wanted.run_id
-    _tell(f"running the code of commit {str(wanted.commit)[:12]} in {into}")
-    found = reproduce(store, wanted, Path.cwd(), into, _tell)
-    print("\n".join(_told(found)))
+    _log(f"running the code of commit {str(wanted.commit)[:12]} in {into}")
+    found = reproduce(store, wanted, Path.cwd(), into, _log)
+    print("\n".join(_lines(found)))
     if not found.same:
         sys.stdout.flush()
         raise ReproductionError(_verdict(found))
     print(f"the model is identical: {found.folder}/models/candidate")
 
 
-def _told(found: "Reproduction") -> list[str]:
+def _lines(found: "Reproduction") -> list[str]:
     pairs = [(each.path, each.recorded, each.made or "nothing") for each in found.artefacts]
     if found.fingerprint and found.recorded_fingerprint:
         pairs.append(("fingerprint", found.recorded_fingerprint[:16], found.fingerprint[:16]))
@@ -63,5 +63,5 @@ def _verdict(found: "Reproduction") -> str:
     return f"the model is not identical; the first artefact that differs is {first}{why}"
 
 
-def _tell(message: str) -> None:
+def _log(message: str) -> None:
     print(f"seqloom reproduce: {message}", file=sys.stderr, flush=True)

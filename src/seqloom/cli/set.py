@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from seqloom.cli.naming import PARAMS
+from seqloom.cli.model_names import PARAMS
 from seqloom.errors import ParamsError
 
 NAME = "set"
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     from seqloom.plain_yaml import read_text
 
     if not options.settings and options.corpora is None:
-        options.misused("give the settings to change as KEY=VALUE, or use --corpora")
+        options.usage_error("give the settings to change as KEY=VALUE, or use --corpora")
     wanted: dict[str, Any] = {}
     faults: list[str] = []
     for setting in options.settings:
@@ -46,15 +46,15 @@ def run(options: argparse.Namespace) -> None:
         elif key in wanted:
             faults.append(f"{key} is given twice")
         else:
-            with _noted(faults):
+            with _collecting(faults):
                 wanted[key] = parse_value(value, key)
     before = text = read_text(PARAMS)
     changes: list[Change] = []
     if options.corpora is not None:
-        with _noted(faults):
+        with _collecting(faults):
             text, changes = keep_corpora(text, [name.strip() for name in options.corpora.split(",") if name.strip()])
     if wanted:
-        with _noted(faults):
+        with _collecting(faults):
             text, more = change(text, wanted)
             changes += more
     if faults:
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def _noted(faults: list[str]) -> Iterator[None]:
+def _collecting(faults: list[str]) -> Iterator[None]:
     try:
         yield
     except ParamsError as fault:

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from seqloom.cli.naming import PARAMS
+from seqloom.cli.model_names import PARAMS
 from seqloom.errors import RegistryError
 
 NAME = "sync"
@@ -23,7 +23,7 @@ nothing, so a server that is down or slow does not affect it. Whatever cannot be
 EPILOG = None
 SCRATCH = Path("scratch")
 _NICE = 10  # training goes first; a higher value would hold the database lock for too long while waiting for a CPU
-_IN_A_HURRY = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}  # we retry
+_NO_RETRIES = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}  # we retry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Send once, or until training has ended."""
-    for name, value in _IN_A_HURRY.items():
+    for name, value in _NO_RETRIES.items():
         os.environ.setdefault(name, value)
     from seqloom.params import load_purpose
     from seqloom.tracking.sending import send_all
@@ -58,10 +58,10 @@ def run(options: argparse.Namespace) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    done = follow(open_store, experiment, SCRATCH, stop, _tell, every=options.every)
+    done = follow(open_store, experiment, SCRATCH, stop, _log, every=options.every)
     if not done:
-        _tell("not everything was sent; run `seqloom sync` to send the rest")
+        _log("not everything was sent; run `seqloom sync` to send the rest")
 
 
-def _tell(message: str) -> None:
+def _log(message: str) -> None:
     print(f"seqloom sync: {message}", file=sys.stderr, flush=True)

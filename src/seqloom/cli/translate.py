@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from seqloom.cli.naming import default_model
+from seqloom.cli.model_names import default_model
 from seqloom.errors import ParamsError, SeqloomError
 
 if TYPE_CHECKING:
@@ -78,9 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--n-best", metavar="N", type=_positive, help="write N lines each: number, TAB, score, TAB, text")
     form.add_argument("--attention", metavar="PNG", type=Path, help="draw the attention weights for one TEXT")
     search = parser.add_argument_group("search")
-    for option, kind, setting, said in _SEARCH:
+    for option, kind, setting, help_text in _SEARCH:
         search.add_argument(
-            option, type=kind, dest=setting, metavar=option.strip("-").split("-")[-1].upper(), help=said
+            option, type=kind, dest=setting, metavar=option.strip("-").split("-")[-1].upper(), help=help_text
         )
     faster = "stop when no open hypothesis would win if it ended now: faster, but can change a translation"
     search.add_argument("--early-stopping", action=argparse.BooleanOptionalAction, help=faster)
@@ -89,9 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Translate the texts or lines, and write the results."""
     if options.texts and options.input:
-        options.misused("give texts or --input, not both")
+        options.usage_error("give texts or --input, not both")
     if options.attention and len(options.texts) != 1:
-        options.misused("--attention needs exactly one TEXT argument")
+        options.usage_error("--attention needs exactly one TEXT argument")
     for number, text in enumerate(options.texts, start=1):
         if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
             raise SeqloomError(f"TEXT {number}: not valid UTF-8")
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
         lines = iter(options.texts) if options.texts else _lines(source, str(options.input or "standard input"))
         interactive = not options.texts and source.isatty()
         summary = Summary()
-        results = _translated(translator, lines, options, summary, 1 if interactive else CHUNK)
+        results = _output(translator, lines, options, summary, 1 if interactive else CHUNK)
         if options.output is None:
             for result in results:
                 sys.stdout.buffer.write(result)
@@ -153,7 +153,7 @@ def _lines(file: BinaryIO, name: str) -> Iterator[str]:
             raise SeqloomError(f"{name}: line {number}: not valid UTF-8: {error.reason}") from error
 
 
-def _translated(
+def _output(
     translator: "TextTranslator", lines: Iterator[str], options: argparse.Namespace, summary: Summary, chunk: int
 ) -> Iterator[bytes]:
     """Yield the output for the lines, as UTF-8, one chunk at a time."""
@@ -220,7 +220,7 @@ def _load(options: argparse.Namespace) -> "TextTranslator":
     from seqloom.translation.texts import TextTranslator
 
     translator = TextTranslator.load(first, options.device, others=others)
-    return translator.with_search(_searching(translator.search, options))
+    return translator.with_search(_search_settings(translator.search, options))
 
 
 def _folder(name: str) -> Path:
@@ -235,7 +235,7 @@ def _folder(name: str) -> Path:
     return Path(name)
 
 
-def _searching(search: "SearchSettings", options: argparse.Namespace) -> "SearchSettings":
+def _search_settings(search: "SearchSettings", options: argparse.Namespace) -> "SearchSettings":
     """Return the model's search settings, overridden by the options. Raises `ParamsError` if the result is invalid."""
     from pydantic import ValidationError
 

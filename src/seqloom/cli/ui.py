@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from seqloom.cli.naming import PARAMS
+from seqloom.cli.model_names import PARAMS
 from seqloom.errors import ParamsError
 from seqloom.table import table
 
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     from seqloom.tracking.view import CHARTS, find, page
 
     if not 0 < options.port < 65536:
-        options.misused(f"--port: {options.port} is not a port; valid are 1 to 65535")
+        options.usage_error(f"--port: {options.port} is not a port; valid are 1 to 65535")
     store = connect(Path.cwd(), create=True)
     experiment = find(store, options.experiment or _experiment())
     served = store.uri.startswith(("http:", "https:"))

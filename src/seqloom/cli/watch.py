@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from seqloom.cli.naming import PARAMS
+from seqloom.cli.model_names import PARAMS
 from seqloom.table import table
 
 if TYPE_CHECKING:

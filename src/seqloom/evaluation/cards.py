@@ -40,13 +40,15 @@ class Cards:
         kept = self._scores.placeholders
         if kept is None or kept.accuracy is None:
             return ""
-        told = [f"{count_noun(len(kept.failures), 'segment')} of {kept.segments:,} with placeholders lost at least one"]
+        notes = [
+            f"{count_noun(len(kept.failures), 'segment')} of {kept.segments:,} with placeholders lost at least one"
+        ]
         if kept.invented:
-            told.append(f"{count_noun(kept.invented, 'translation')} with a placeholder that the source does not have")
+            notes.append(f"{count_noun(kept.invented, 'translation')} with a placeholder that the source does not have")
         shown = kept.failures[:most]
         if len(shown) < len(kept.failures):
-            told.append(f"the first {most} are shown below; all are marked in hypotheses.tsv")
-        return f"<h2>Placeholders</h2>\n<p>{'; '.join(told)}.</p>\n" + "\n".join(self._segment(i) for i in shown)
+            notes.append(f"the first {most} are shown below; all are marked in hypotheses.tsv")
+        return f"<h2>Placeholders</h2>\n<p>{'; '.join(notes)}.</p>\n" + "\n".join(self._segment(i) for i in shown)
 
     def examples(self, count: int) -> str:
         """Return the section with the `count` best, median and worst segments."""

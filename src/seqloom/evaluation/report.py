@@ -124,21 +124,21 @@ def _scores(scores: Scores) -> str:
     )
     translated = scores.task == "translation"
     ratio = scores.hypothesis_tokens / scores.reference_tokens if scores.reference_tokens else 0.0
-    said = [
+    notes = [
         "For BLEU and chrF higher is better, for TER lower." if translated else "Higher is better; ROUGE is the F1.",
         f"The {'translations' if translated else 'texts'} have {scores.hypothesis_tokens:,} tokens, the references "
         f"{scores.reference_tokens:,} (ratio {ratio:.3f}, brevity penalty {scores.brevity_penalty:.3f}).",
     ]
     kept = scores.placeholders
     if kept is not None and kept.accuracy is not None:
-        said.append(
+        notes.append(
             f"In {kept.accuracy:.1%} of the {count_noun(kept.segments, 'segment')} with placeholders, all are kept."
         )
     simple = "Copied source" if translated else "Beginning of the source"
     return (
         "<h2>Scores</h2>\n"
         + _table(("Metric", "Score", "95% interval", simple), rows, numbers=(1, 2, 3))
-        + f"\n<p>{' '.join(said)}</p>\n"
+        + f"\n<p>{' '.join(notes)}</p>\n"
         '<p class="muted">The interval is the middle 95% of the scores of resampled test sets. It shows how much a '
         "score depends on which segments are in the test set. Scores are comparable only if they have the same "
         "signature and the same test set.</p>\n"

@@ -87,8 +87,8 @@ def _parts(segments: Segments, task: Task, settings: EvaluateSettings, listen: L
         simple = count_metrics(names, _baseline_texts(task, sources, references), references, direction.target)
         parts[direction] = _Part(here, counted, resampled, {name: metric.score() for name, metric in simple})
     scores = _means(parts, METRICS[task])
-    said = "  ".join(f"{TITLES[name]} {each.score:.1f}" for name, each in scores.items())
-    listen(Progress("score", total, total, "metrics", said))
+    summary = "  ".join(f"{TITLES[name]} {each.score:.1f}" for name, each in scores.items())
+    listen(Progress("score", total, total, "metrics", summary))
     return parts
 
 
@@ -143,10 +143,10 @@ def _means(parts: Mapping[Direction, _Part], metrics: Sequence[str]) -> dict[str
         mean = _mean([part.counted[name].score() for part in parts.values()])
         drawn = np.mean([part.resampled[name] for part in parts.values()], axis=0)
         signatures = {direction: part.counted[name].signature() for direction, part in parts.items()}
-        said = "; ".join(f"{direction} {signature}" for direction, signature in signatures.items())
+        shown = "; ".join(f"{direction} {signature}" for direction, signature in signatures.items())
         if len(set(signatures.values())) == 1:
-            said = next(iter(signatures.values()))
-        found[name] = _score(mean, drawn.tolist(), f"mean of {len(parts)} directions: {said}")
+            shown = next(iter(signatures.values()))
+        found[name] = _score(mean, drawn.tolist(), f"mean of {len(parts)} directions: {shown}")
     return found
 
 

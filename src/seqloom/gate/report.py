@@ -5,8 +5,8 @@ from seqloom.gate.rules import Rule, Verdict
 
 def markdown(title: str, verdict: Verdict) -> str:
     """Return a page with the verdict, the reason and a table of the rules."""
-    said = "promoted" if verdict.promoted else "not promoted"
-    lines = [f"# {title}: {said}", "", f"{verdict.reason}.", ""]
+    result = "promoted" if verdict.promoted else "not promoted"
+    lines = [f"# {title}: {result}", "", f"{verdict.reason}.", ""]
     if verdict.rules:
         lines += ["| rule | new version | champion | bound | |", "|---|---:|---:|---|---|"]
         lines += [_row(rule) for rule in verdict.rules]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from seqloom.cli.naming import default_model
+from seqloom.cli.model_names import default_model
 from seqloom.errors import ParamsError
 
 TEXT = (Path(__file__).resolve().parents[2] / "params.yaml").read_text(encoding="utf-8")
