@@ -1,4 +1,4 @@
-# One word per chore. Python 3.11 or 3.12 is all that must be there; everything else goes into .venv.
+# One word per chore. The only requirement is Python 3.11 or 3.12; everything else is installed into .venv.
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3 python; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
@@ -6,7 +6,7 @@ BIN := .venv/bin
 JOBS ?= 3
 PORT ?= 5000
 
-# What the tools send home by default is off, and Prefect keeps its database inside the clone.
+# Telemetry is off, and Prefect's database is inside the clone.
 export DO_NOT_TRACK := true
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
@@ -15,10 +15,10 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run schedule prefect test drills check services ui clean
+.PHONY: help run schedule prefect test drills check services docs ui clean
 .DEFAULT_GOAL := help
 
-help: ## say what there is
+help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile | expand -t 18
 
 run: .venv/.run ## install what is needed and run the whole pipeline: corpus, tokenizer, model, scores, registry
@@ -30,13 +30,13 @@ schedule: .venv/.run ## retrain every night if there is new data, and serve ever
 prefect: .venv/.run ## Prefect's own commands at the server of make schedule: make prefect ARGS='deployment ls' (docs/SCHEDULE.md)
 	@$(BIN)/python -m pipelines prefect $(ARGS)
 
-# More workers than two cores have: many tests wait for processes that they started.
+# More workers than cores: many tests wait for processes that they started.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: .venv/.test ## run every test but the drills
+test: .venv/.test ## run every test except the drills
 	@$(PYTEST) -m 'not drill'
 
-drills: .venv/.test ## run the drills, which kill flows, schedules and trainings and look at what the next run makes of it
+drills: .venv/.test ## run the drills, which kill flows, schedules and training runs and check that the next run recovers
 	@$(PYTEST) -m drill
 
 check: .venv/.test ## ruff, mypy --strict and the import contracts
@@ -45,18 +45,20 @@ check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-ui: .venv/.run ## serve MLflow's page to this machine, and print the link that compares runs (make ui PORT=... for another)
+docs: .venv/.run ## write docs/SETTINGS.md and docs/COMMANDS.md anew from the code
+	@$(BIN)/python -m seqloom.cli.reference
+
+ui: .venv/.run ## serve MLflow's page on this machine and print the links that compare runs (PORT=... changes the port)
 	@$(BIN)/seqloom ui --port $(PORT)
 
-clean: ## remove what can be made again: caches of tools and .venv (results, runs and data stay)
+clean: ## remove .venv and the caches of tools; results, runs and data stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src pipelines tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The installation is repeated only if pyproject.toml or constraints.txt has changed. make compares times, which `cp -r`
-# changes, so the recipes compare content as well. relocatable.py makes .venv work after `mv` and `cp -r`.
-# Byte code is left to the first import: most of these packages are never imported, and compiling all of them takes
-# longer than everything else together. Where the environment forbids byte code, as some container images do, every
-# start would pay for it.
+# changes, so the recipes compare contents too. relocatable.py makes .venv work after `mv` and `cp -r`.
+# pip does not compile byte code: most modules are never imported, and compiling them would take most of the time. The
+# first import writes it, so PYTHONDONTWRITEBYTECODE, which some container images set, is removed.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL = $(BIN)/python -m pip install --no-compile --constraint constraints.txt --build-constraint constraints.txt
 MOVABLE = $(BIN)/python deploy/relocatable.py .venv
@@ -84,8 +86,8 @@ services: .venv/.test ## install what the tests of PostgreSQL and S3 need, which
 	@test -d /usr/lib/postgresql || { apt-get $(HASTY) --quiet=2 update && \
 		DEBIAN_FRONTEND=noninteractive apt-get $(HASTY) --quiet=2 --yes --no-install-recommends install postgresql >/dev/null; }
 
-# Where no Debian mirror answers, that is to be known soon.
+# Fail soon if no Debian mirror answers.
 HASTY := -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
 
-# On a terminal pip draws how far each download is; elsewhere its hundreds of lines say nothing that the one above does not.
+# On a terminal pip shows progress bars; elsewhere its hundreds of lines add nothing to the message above.
 QUIETLY := $(shell test -t 2 || echo --quiet)

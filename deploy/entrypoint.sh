@@ -1,6 +1,6 @@
 #!/bin/sh
-# Make /workspace a clone on its first start, then run the command in it. What is there already stays as it is: an
-# update of the image changes a workspace that is a Git clone by `git pull`, and another one not at all.
+# Make /workspace a clone on the first start, then run the command in it. An existing workspace is never overwritten, so
+# a new image does not update it: use `git pull` if it is a Git clone.
 set -eu
 if [ ! -e params.yaml ] && [ -w . ]; then
     if [ -n "${SEQLOOM_GIT_URL:-}" ]; then

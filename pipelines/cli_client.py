@@ -99,6 +99,11 @@ def use_preset(root: Path, preset: Path) -> None:
     _run(root, "seqloom.cli", "preset", str(preset))
 
 
+def all_settings(folder: Path) -> str:
+    """Return the folder's params.yaml as YAML with every setting, defaults included. Raises `CommandError`."""
+    return _run(folder, "seqloom.cli", "preset", "--all")
+
+
 def log_trials(root: Path, records: Sequence[Path]) -> None:
     """Send records of trials to MLflow. Raises `CommandError`."""
     _run(root, "seqloom.cli", "trial", *map(str, records))

@@ -25,9 +25,9 @@ from pipelines.supervision.clone_lock import hold_clone
 from pipelines.supervision.crashed_runs import exclusive_run
 from pipelines.supervision.final_states import conclude
 from pipelines.supervision.flow_process import run_and_exit
-from pipelines.sweeping.clone import base_params, make_clone
+from pipelines.sweeping.clone import base_params, make_clone, settings_of
 from pipelines.sweeping.outbox import Outbox
-from pipelines.sweeping.space import Sweep, SweepError, load_yaml, read_sweep, setting
+from pipelines.sweeping.space import Sweep, SweepError, read_sweep, setting
 from pipelines.sweeping.study import Study, Trial
 from pipelines.sweeping.summary import write_artifact
 from pipelines.sweeping.trial import STAGE, Place, Result, drop_checkpoints, run_trial
@@ -50,7 +50,7 @@ def sweep(root: Path = ROOT, space: str = "sweeps/quick.yaml", trials: int | Non
 
 
 def _sweep(root: Path, path: Path, trials: int | None) -> State[Any]:
-    wanted = _read(path, load_yaml(root / "params.yaml"), trials)
+    wanted = _read(path, settings_of(root), trials)
     folder = root / FOLDER / wanted.name
     place = Place(root, folder / "clone", folder / "trial.log")
     folder.mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,6 @@ def merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
     """Merge nested settings into others, in place."""
     for key, change in changes.items():
         if isinstance(change, dict):
-            merge(content[key], change)
+            merge(content.setdefault(key, {}), change)
         else:
             content[key] = change

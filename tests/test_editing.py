@@ -1,13 +1,15 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from seqloom.editing import Change, change, keep_corpora, parse_value
+from seqloom.editing import Change, change, keep_corpora, parse_value, whole
 from seqloom.errors import ParamsError
 from seqloom.params import parse_params
 
 ROOT = Path(__file__).resolve().parents[1]
-TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
+TEXT = (ROOT / "tests" / "whole_params.yaml").read_text(encoding="utf-8")
+SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
 TWO = TEXT.replace(
     "corpora:\n",
     "corpora:\n  # pairs of ours\n  mine:\n    kind: file\n    path: data/local/x.tsv # by hand\n    format: tsv\n",
@@ -17,6 +19,23 @@ TWO = TEXT.replace(
 def differing(before: str, after: str) -> list[tuple[str, str]]:
     lines = zip(before.splitlines(), after.splitlines(), strict=True)
     return [(old.strip(), new.strip()) for old, new in lines if old != new]
+
+
+def test_a_setting_that_has_a_default_is_added_to_its_section() -> None:
+    text, changes = change(SHIPPED, {"train.weight_decay": 0.1, "train.validation_search.beam": 4, "search.top_k": 9})
+    assert [str(each) for each in changes] == [
+        "train.weight_decay: 0.01 -> 0.1", "train.validation_search.beam: 1 -> 4", "search.top_k: null -> 9",
+    ]  # fmt: skip
+    params = parse_params(text)
+    assert (params.train.weight_decay, params.train.validation_search.beam, params.search.top_k) == (0.1, 4, 9)
+    assert text.count("\n\n") == SHIPPED.count("\n\n")
+
+
+def test_the_whole_of_the_params_has_every_setting_and_the_same_values() -> None:
+    text = whole(parse_params(SHIPPED))
+    assert parse_params(text) == parse_params(SHIPPED)
+    assert text == whole(parse_params(text))
+    assert {"weight_decay", "validation_search", "subword_sampling"} <= set(yaml.safe_load(text)["train"])
 
 
 def test_changing_a_setting_keeps_the_rest_of_the_file() -> None:

@@ -9,7 +9,8 @@ from seqloom.errors import ParamsError
 from seqloom.params import Params, load_params, load_purpose, parse_params
 from seqloom.text import STANDARD_FORMS
 
-TEXT = (Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")
+SHIPPED = (Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parent / "whole_params.yaml").read_text(encoding="utf-8")  # the same with every setting
 
 
 def line_of(text: str, wanted: str) -> int:
@@ -17,9 +18,17 @@ def line_of(text: str, wanted: str) -> int:
 
 
 def test_the_repositorys_params_are_valid() -> None:
-    params = parse_params(TEXT)
+    params = parse_params(SHIPPED)
     assert (params.languages.source, params.languages.target) == ("en", "de")
     assert isinstance(params.train.lr, float)
+
+
+def test_the_defaults_are_the_values_that_the_file_with_every_setting_has() -> None:
+    assert parse_params(SHIPPED).model_dump_json() == parse_params(TEXT).model_dump_json()
+
+
+def test_the_params_of_the_repository_fit_on_a_page() -> None:
+    assert len(SHIPPED.splitlines()) <= 70
 
 
 @pytest.mark.parametrize(

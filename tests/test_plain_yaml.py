@@ -12,7 +12,7 @@ from seqloom.params import load_params, parse_params
 from seqloom.plain_yaml import LARGEST, read, read_text
 from tests.memory import peak_memory
 
-TEXT = (Path(__file__).parent.parent / "params.yaml").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parent / "whole_params.yaml").read_text(encoding="utf-8")
 ANCHORS = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
 BOMB = "\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x, x]", *ANCHORS])
 MERGES = "\n".join(

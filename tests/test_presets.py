@@ -43,9 +43,17 @@ def test_merging_a_preset_twice_has_no_further_effect() -> None:
         assert merge(once, preset) == once
 
 
+def test_settings_that_have_defaults_are_added_to_their_section() -> None:
+    text = merge(TEXT, Preset("mine", "", "train:\n  r_drop: 5\n  validation_search:\n    beam: 2\n"))
+    train = yaml.safe_load(text)["train"]
+    assert (train["r_drop"], train["validation_search"]) == (5, {"beam": 2})
+    assert len(text.splitlines()) == len(TEXT.splitlines()) + 3
+    assert parse_params(text).train.validation_search.batch_tokens == 8192
+
+
 def test_null_stays_null() -> None:
     assert merged("train:\n  ema_decay: null\n").train.ema_decay is None
-    assert "ema_decay: null" in merge(TEXT, Preset("mine", "", "train:\n  seed: 5\n"))
+    assert "start: null" in merge(TEXT, Preset("mine", "", "train:\n  seed: 5\n"))
 
 
 def test_corpora_are_replaced_as_a_whole() -> None:

@@ -12,8 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
+from pipelines.cli_client import all_settings
 from pipelines.environment import environment
-from pipelines.sweeping.space import SweepError, load_yaml
+from pipelines.sweeping.space import SweepError
 from seqloom.files import replacing
 from seqloom.places import LOCAL
 
@@ -56,15 +59,21 @@ def make_clone(root: Path, clone: Path) -> None:
 
 
 def base_params(clone: Path) -> Mapping[str, Any]:
-    """Return the params.yaml with which the sweep began. It is kept beside the clone, whose own each trial changes."""
+    """Return every setting of the params.yaml with which the sweep began.
+
+    It is kept beside the clone, because each trial changes its own. Raises `CommandError` if it is not valid.
+    """
     kept = clone.with_name("params.yaml")
     if not kept.exists():
         with replacing(kept) as beside:
             shutil.copyfile(clone / "params.yaml", beside)
-    content = load_yaml(kept)
-    if not isinstance(content, Mapping):
-        raise SweepError(f"{kept}: must hold settings, as params.yaml does")
-    return content
+    return settings_of(kept.parent)
+
+
+def settings_of(folder: Path) -> Mapping[str, Any]:
+    """Return every setting of a folder's params.yaml, defaults included. Raises `CommandError` if it is not valid."""
+    settings: Mapping[str, Any] = YAML(typ="safe", pure=True).load(all_settings(folder))
+    return settings
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from seqloom.errors import ParamsError
-from seqloom.params import PARAMS_FILE, parse_params
+from seqloom.params import PARAMS_FILE, Params, parse_params, settings_in
 from seqloom.plain_yaml import read
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
 
 _NULL = "tag:yaml.org,2002:null"
-# Sections whose records may omit settings, so a new name can be added to them; everywhere else all names are present.
-_OPTIONAL = ("corpora",)
+_OPEN = ("corpora",)  # sections in which names are chosen by the user, so any name can be added
 
 
 class Change(NamedTuple):
@@ -57,8 +56,8 @@ def change(text: str, wanted: Mapping[str, Any], name: str = str(PARAMS_FILE)) -
         except ParamsError as fault:
             faults.append(str(fault))
             continue
-        changes.append(Change(key, _shown(record[last]) if last in record else None, _shown(value)))
-        record[last] = _quoted(value)
+        changes.append(Change(key, _before(record, key.split(".")), _shown(value)))
+        put(record, last, _quoted(value))
     edited = dump(tree, round_trip)
     try:
         parse_params(edited, f"{name} after the change")
@@ -89,6 +88,19 @@ def keep_corpora(text: str, names: Collection[str], name: str = str(PARAMS_FILE)
     edited = "".join(line for number, line in enumerate(lines) if number not in gone)
     parse_params(edited, f"{name} after the change")
     return Edited(edited, [Change(f"corpora.{each}", corpora[each].kind, None) for each in dropped])
+
+
+def whole(params: Params) -> str:
+    """Return params.yaml with every setting, including those that have their default."""
+    return dump(_quoted(params.model_dump(mode="json", by_alias=True)), editor())
+
+
+def put(record: MutableMapping[str, Any], name: str, value: Any) -> None:
+    """Set a value in a record; a new one comes before the last, whose node owns the comments that follow the record."""
+    if name in record or not record:
+        record[name] = value
+    else:
+        record.insert(len(record) - 1, name, value)  # type: ignore[attr-defined]  # ruamel's mapping has an order
 
 
 def parse_value(text: str, key: str) -> Any:
@@ -132,12 +144,12 @@ def dump(tree: Any, round_trip: "YAML") -> str:
 
 
 def _quoted(value: Any) -> Any:
-    """Quote a string that YAML would otherwise read as something else; in a list, each such string."""
+    """Quote strings that YAML would otherwise read as something else."""
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-    if isinstance(value, list):
-        for position, each in enumerate(value):
-            value[position] = _quoted(each)
+    if isinstance(value, list | dict):
+        for key, each in enumerate(value) if isinstance(value, list) else value.items():
+            value[key] = _quoted(each)
     elif isinstance(value, str):
         try:
             same = read(value, "a value").content == value
@@ -147,19 +159,33 @@ def _quoted(value: Any) -> Any:
     return value
 
 
+def _before(record: Mapping[str, Any], parts: list[str]) -> str | None:
+    """Return the value of a setting in the file, or its default."""
+    if parts[-1] in record:
+        return _shown(record[parts[-1]])
+    field = settings_in(*parts[:-1]).get(parts[-1])
+    return None if field is None or field.is_required() else _shown(field.get_default(call_default_factory=True))
+
+
 def _find(tree: Any, parts: list[str], name: str) -> tuple[MutableMapping[str, Any], str]:
-    """Return the record that holds the setting, and the setting's name in it."""
+    """Return the record that holds the setting, and the setting's name in it. Records with defaults only are added."""
+    from ruamel.yaml.comments import CommentedMap
+
     record = tree
     for depth, part in enumerate(parts):
         above = ".".join(parts[:depth])
         if not isinstance(record, MutableMapping):
             raise ParamsError(f"{name}: {'.'.join(parts)} is not a setting: {above or 'the file'} is not a section")
         last = depth == len(parts) - 1
-        if part not in record and not (last and parts[0] in _OPTIONAL and depth):
+        known = settings_in(*parts[:depth])
+        if part not in record and part not in known and not (last and parts[0] in _OPEN and depth):
             there = f"valid in {above} are" if above else "valid are"
-            raise ParamsError(f"{name}: {'.'.join(parts)} is not a setting; {there} {', '.join(map(str, record))}")
+            valid = ", ".join(map(str, known or record))
+            raise ParamsError(f"{name}: {'.'.join(parts)} is not a setting; {there} {valid}")
         if last:
             return record, part
+        if part not in record:
+            put(record, part, CommentedMap())
         record = record[part]
     raise AssertionError(parts)
 

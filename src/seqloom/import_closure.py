@@ -13,8 +13,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
-# These decide whether and how a stage runs, never what it writes. Settings are compared by value through params.yaml,
-# because they have no defaults in the code; moving a place also changes dvc.yaml.
+# These decide whether and how a stage runs, never what it writes. The values of settings are in params.yaml and, as
+# defaults, in the settings modules of the rooms, which are not exempt. Moving a place also changes dvc.yaml.
 EXEMPT = frozenset({
     "seqloom.collector", "seqloom.errors", "seqloom.exits", "seqloom.params", "seqloom.places", "seqloom.plain_yaml",
     "seqloom.printable", "seqloom.progress", "seqloom.settings", "seqloom.stages.console", "seqloom.telemetry",

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from seqloom.corpus.settings import GuardSettings, Languages, Name, PrepareSettings, Source, check_corpora
 from seqloom.decoding.settings import SearchSettings
@@ -69,7 +70,7 @@ class PlaceholderSettings(Settings):
 class Params(Settings):
     """All of params.yaml, one field per section."""
 
-    task: Task
+    task: Task  # what the model is for; it determines the metrics
     languages: Languages
     corpora: dict[Name, Source] = Field(min_length=1, max_length=1000)
     placeholders: PlaceholderSettings = Field(default_factory=PlaceholderSettings)
@@ -232,16 +233,22 @@ def _shown(value: Any) -> str:
     return shown if len(shown) <= _LONGEST_VALUE else f"{shown[: _LONGEST_VALUE - 3]}..."
 
 
-def _neighbours(location: tuple[Any, ...]) -> str:
-    """Return the end of a message about an unknown name: the closest valid name, or else all valid names."""
+def settings_in(*section: str) -> dict[str, FieldInfo]:
+    """Return the settings in a section, by their names in params.yaml; empty if it is not a section.
+
+    Without arguments, return the sections. The members of `corpora` are named by the user, so they are not listed.
+    """
     record: Any = Params
-    for part in location[:-1]:
-        fields = getattr(record, "model_fields", {})
-        found = next((f for n, f in fields.items() if part in (n, f.alias)), None)
-        record = found.annotation if found is not None else None
-    fields = getattr(record, "model_fields", None)
-    if not fields:
+    for part in section:
+        fields = {field.alias or name: field for name, field in getattr(record, "model_fields", {}).items()}
+        record = fields[part].annotation if part in fields else None
+    return {field.alias or name: field for name, field in getattr(record, "model_fields", {}).items()}
+
+
+def _neighbours(location: tuple[Any, ...]) -> str:
+    """Suggest valid names for an unknown one: the most similar name, or all names in its section."""
+    valid = list(settings_in(*location[:-1]))
+    if not valid:
         return ""
-    valid = [field.alias or name for name, field in fields.items()]
     close = difflib.get_close_matches(str(location[-1])[:_LONGEST_VALUE], valid, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(valid)}"

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqloom.editing import dump, editor, load
+from seqloom.editing import dump, editor, load, put
 from seqloom.errors import ParamsError
-from seqloom.params import PARAMS_FILE, parse_params
+from seqloom.params import PARAMS_FILE, parse_params, settings_in
 from seqloom.plain_yaml import read_text
 
 FOLDER = Path("presets")
@@ -56,10 +56,10 @@ def merge(text: str, preset: Preset, name: str = str(PARAMS_FILE)) -> str:
         if not isinstance(record, Mapping):
             raise ParamsError(f"{read_from}: must be a mapping of sections, such as `train:`")
     for section, settings in (changes or {}).items():
-        if section not in tree:
+        if section not in settings_in():
             faults.append(f"preset {preset.name}: {section!r} is not a section of {name}")
-        elif isinstance(settings, Mapping) and isinstance(tree[section], Mapping) and section not in _REPLACED:
-            faults += _merge(tree[section], settings, f"preset {preset.name}: {section}")
+        elif isinstance(settings, Mapping) and isinstance(tree.get(section), Mapping) and section not in _REPLACED:
+            faults += _merge(tree[section], settings, [section], f"preset {preset.name}: ")
         else:
             tree[section] = settings
     merged = dump(tree, round_trip)
@@ -72,15 +72,17 @@ def merge(text: str, preset: Preset, name: str = str(PARAMS_FILE)) -> str:
     return merged
 
 
-def _merge(into: MutableMapping[str, Any], changes: Mapping[str, Any], where: str) -> Iterator[str]:
+def _merge(into: MutableMapping[str, Any], changes: Mapping[str, Any], section: list[str], where: str) -> Iterator[str]:
     """Merge `changes` in place, and yield a message for each unknown setting."""
     for key, value in changes.items():
-        if key not in into:
-            yield f"{where}.{key} is not a setting of params.yaml; valid are {', '.join(into)}"
-        elif isinstance(value, Mapping) and isinstance(into[key], MutableMapping):
-            yield from _merge(into[key], value, f"{where}.{key}")
+        parts = [*section, str(key)]
+        valid = settings_in(*section)
+        if key not in into and key not in valid:
+            yield f"{where}{'.'.join(parts)} is not a setting of params.yaml; valid are {', '.join(valid)}"
+        elif isinstance(value, Mapping) and isinstance(into.get(key), MutableMapping):
+            yield from _merge(into[key], value, parts, where)
         else:
-            into[key] = value
+            put(into, key, value)
 
 
 def _read(path: Path) -> Preset:

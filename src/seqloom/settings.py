@@ -1,8 +1,9 @@
 """The base class of the records that hold the settings of params.yaml.
 
 Each setting is a typed field beside the code that uses it (`corpus/settings.py`, `training/settings.py`, ...);
-`params.py` combines the records and reads the file. Records have no defaults: every number that affects a result is in
-params.yaml, so editing only these modules cannot change a result.
+`params.py` combines the records and reads the file. Settings that most people change are in params.yaml and have no
+default. The others have a default in their record, which is part of a result like any code: every stage that reads
+them depends on the module of the record. docs/SETTINGS.md is generated from the records and the comments in them.
 
 A rule that involves several fields is a method marked with `@check`. All errors of a record are raised together: those
 of single fields, and those of every check whose fields are valid.
@@ -65,7 +66,12 @@ class Settings(BaseModel):
                 valid[key] = TypeAdapter(kind).validate_python(data[key])
             elif isinstance(kind, type) and issubclass(kind, Settings) and isinstance(data.get(key), Mapping):
                 valid[key] = kind._partial(data[key], within)
-        return cls.model_construct(**valid)
+        partial = cls.model_construct(**valid)
+        for name, field in cls.model_fields.items():
+            key = field.alias or name
+            if key in data and key not in valid:  # invalid, so its default must not stand in for it
+                partial.__dict__.pop(name, None)
+        return partial
 
     def _faults(self, *, partial: bool) -> Iterator[InitErrorDetails]:
         """Run the checks."""

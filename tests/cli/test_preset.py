@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from seqloom.cli import main as cli
-from seqloom.params import load_params
+from seqloom.params import load_params, parse_params
 from tests.finished import REPOSITORY
 
 
@@ -31,6 +31,14 @@ def test_later_presets_take_precedence(clone: Path, capsys: pytest.CaptureFixtur
     params = load_params(clone / "params.yaml")
     assert (params.languages.targets, params.train.r_drop) == (["de", "fr", "es"], 5)
     assert sorted(path.name for path in clone.iterdir()) == ["params.yaml", "presets"]
+
+
+def test_all_prints_every_setting_and_writes_nothing(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (clone / "params.yaml").read_bytes()
+    cli.main(["preset", "--all", "small_data"])
+    params = parse_params(capsys.readouterr().out)
+    assert (params.train.r_drop, params.train.weight_decay) == (5, 0.01)
+    assert (clone / "params.yaml").read_bytes() == before
 
 
 def test_an_unknown_preset_changes_nothing(clone: Path, fails: Callable[..., str]) -> None:

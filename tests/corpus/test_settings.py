@@ -73,7 +73,7 @@ def test_the_pattern_selects_files_with_pairs(source, pattern):
         ({**REPOSITORY, "branch": "-x", "format": "tsv"}, "should match pattern"),
         ({**REPOSITORY, "commit": "main", "format": "tsv"}, "should match pattern"),
         ({**WHEEL, "watch": "newest", "format": "tsv"}, r"watch\s.*is not a valid version specifier: 'newest'"),
-        ({**REMOTE, "format": "xml"}, "'tmx', 'tsv', 'xliff' or 'yaml_catalogue'"),
+        ({**REMOTE, "format": "xml"}, "'tmx', 'tsv', 'xliff', 'yaml_catalogue'; got 'xml'"),
     ],
 )
 def test_invalid_sources_are_rejected(source, fault):

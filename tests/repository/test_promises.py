@@ -71,15 +71,16 @@ def test_continuous_integration_runs_each_test() -> None:
 
 
 def commands() -> list[str]:
-    """The lines of the README's blocks that a person would type."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    """The lines that a person would type, from the blocks of the README and of the tutorial."""
+    text = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/TUTORIAL.md"))
     blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", text, re.DOTALL)
     lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    return [line for line in lines if re.match(r"(make|seqloom|dvc|python|\.venv/bin/\S+)\b", line)]
+    typed = [line for line in lines if re.match(r"(make|seqloom|dvc|python|\.venv/bin/\S+)\b", line)]
+    return list(dict.fromkeys(typed))
 
 
 @pytest.mark.parametrize("command", commands())
-def test_commands_of_the_readme_exist(command: str) -> None:
+def test_commands_of_the_readme_and_the_tutorial_exist(command: str) -> None:
     words = shlex.split(command, comments=True)
     program = words[0].removeprefix(".venv/bin/")
     match program:

@@ -1,6 +1,7 @@
 """dvc.yaml says what is true: one name everywhere, and each stage depends on what it imports and reads."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 
 from seqloom import places
 from seqloom.import_closure import closure, imports
+from seqloom.params import Params, settings_in
 from seqloom.stages.__main__ import STAGES as RUNNABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,3 +144,37 @@ def test_what_time_touches_is_not_cached() -> None:
         for key in ("metrics", "plots"):
             for entry in STAGES[stage].get(key, []):
                 assert next(iter(entry.values()))["cache"] is False
+
+
+def test_the_readers_of_all_formats_are_watched_although_they_are_only_named() -> None:
+    watched = [ROOT / path for path in listed("prepare_corpus", "deps") if path.startswith("src/")]
+    readers = [f"seqloom.formats.{path.stem}" for path in (PACKAGE / "formats").glob("[a-z]*.py")]
+    files = {file for reader in readers for file in closure(reader, PACKAGE).values()}
+    assert not {file for file in files if not any(file.is_relative_to(path) for path in watched)}
+
+
+def test_a_stage_watches_the_defaults_of_the_settings_that_it_reads() -> None:
+    written = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+    def defaults(section: list[str], content: Any) -> Iterator[Path]:
+        """The modules of the records that fill in what params.yaml leaves out."""
+        for name in settings_in(*section):
+            if name in (content or {}):
+                yield from defaults([*section, name], content[name])
+            else:
+                yield module_of(section)
+
+    def module_of(section: list[str]) -> Path:
+        record = Params if not section else settings_in(*section[:-1])[section[-1]].annotation
+        return ROOT / "src" / Path(*record.__module__.split(".")).with_suffix(".py")
+
+    # check_params watches the file; register_model records the settings of stages that ran before it.
+    for stage in set(STAGES) - {"check_params", "register_model"}:
+        watched = [ROOT / path for path in listed(stage, "deps") if path.startswith("src/")]
+        for name in STAGES[stage]["params"]:
+            *above, last = name.split(".")
+            content = written
+            for part in above:
+                content = content[part]
+            for module in defaults([*above, last], content[last]):
+                assert module.name == "params.py" or any(module.is_relative_to(path) for path in watched), (stage, name)

@@ -1,7 +1,7 @@
-"""What the README tells a newcomer to type, typed: in a fresh clone, offline, with a small TSV of one's own.
+"""The commands of the README and of the tutorial, run in a fresh clone, offline, with a small TSV file of one's own.
 
-Every command in the README is run here, but for the four `make` targets: continuous integration runs `make check` and
-`make test`; what `make run` and `make ui` start is run here, without the installation before it.
+Every command is run except the `make` targets: continuous integration runs `make check` and `make test`; what `make
+run` starts is run here, without the installation before it.
 """
 
 import json
@@ -18,16 +18,18 @@ from pathlib import Path
 import pytest
 
 from tests.commands import seqloom
-from tests.small_clone import README, STAGES, Clone, clone_path, use_own_pairs
+from tests.small_clone import README, ROOT, STAGES, Clone, clone_path, use_own_pairs
 
 pytestmark = pytest.mark.slow
 
 
-def readme_commands() -> list[str]:
+def documented_commands() -> list[str]:
     """The lines that a person would type, without their comments."""
-    blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in (README, ROOT / "docs" / "TUTORIAL.md"))
+    blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", pages, re.DOTALL)
     lines = [line.strip().removeprefix("$ ").split(" #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if re.match(r"(make|git|\.venv/bin/\S+|export)\b", line)]
+    typed = [line for line in lines if re.match(r"(make|git|\.venv/bin/\S+|export)\b", line)]
+    return list(dict.fromkeys(typed))
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +62,10 @@ def test_the_flow_registers_a_model_and_a_second_one_does_nothing(clone: Clone) 
     clone.commit("Train on my pairs")
 
 
-def test_every_command_of_the_readme_works(clone: Clone) -> None:
+def test_every_command_of_the_readme_and_the_tutorial_works(clone: Clone) -> None:
     if not (clone.folder / "dvc.lock").exists():
         pytest.fail("the flow did not run before; run this file as a whole")
-    typed = [line for line in readme_commands() if not re.match(r"make|git clone|\.venv/bin/mlflow", line)]
+    typed = [line for line in documented_commands() if not re.match(r"make|git clone|\.venv/bin/mlflow", line)]
     assert any("exp run" in line for line in typed)
     given = "the light is red\n\nthe new house\n"
     for line in typed:

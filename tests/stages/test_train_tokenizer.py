@@ -16,7 +16,7 @@ from seqloom.progress import ignore
 from seqloom.stages import train_tokenizer
 from seqloom.tokenization.catalogue import load_tokenizer
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
+PARAMS = Path(__file__).parents[1] / "whole_params.yaml"
 THINGS = [("front door", "Haustür"), ("window", "Fenster"), ("lamp", "Lampe"), ("kitchen", "Küche"), ("gate", "Tor")]
 STATES = [("open", "offen"), ("broken", "kaputt"), ("not connected", "nicht verbunden"), ("ready", "bereit")]
 

@@ -51,7 +51,7 @@ MLFLOW_TRACKING_URI names another one.
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with one of the statuses of `seqloom.exits`."""
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         options.command(options)
         sys.stdout.flush()
@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(options, f"{error.filename or 'this machine'}: {error.strerror or error}")
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     layout = argparse.RawDescriptionHelpFormatter

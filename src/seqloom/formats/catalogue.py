@@ -1,62 +1,75 @@
-"""All supported formats by name, as used in params.yaml, on the command line and by the server."""
+"""All supported formats by name, as used in params.yaml, on the command line and by the server.
+
+Readers are named, not imported: settings use this table too, and a stage that only downloads files must not depend on
+every reader.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from seqloom.formats.android import read_android
-from seqloom.formats.apple_strings import read_apple_strings
 from seqloom.formats.encoding import Declared, TextFile
-from seqloom.formats.gettext import declared as gettext_charset
-from seqloom.formats.gettext import read_gettext, write_gettext
-from seqloom.formats.html import declared_charset, read_html
-from seqloom.formats.json_catalogue import read_json_catalogue
-from seqloom.formats.lines import read_text_lines
-from seqloom.formats.markdown import read_markdown
 from seqloom.formats.pieces import Options, Piece, write
-from seqloom.formats.properties import declared as properties_encoding
-from seqloom.formats.properties import read_properties
-from seqloom.formats.subrip import read_subrip
-from seqloom.formats.tables import read_table
-from seqloom.formats.tmx import read_tmx
-from seqloom.formats.xliff import read_xliff
-from seqloom.formats.xml import declared_encoding
-from seqloom.formats.yaml_catalogue import read_yaml_catalogue
 
 
 def _nothing(head: bytes) -> str | None:
     return None
 
 
-class Format(NamedTuple):
-    """How to read and write one file format."""
+def _load(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(import_module(f"seqloom.formats.{module}"), function)
 
-    read: Callable[[TextFile, Options], Iterator[Piece]]
+
+class Format(NamedTuple):
+    """How to read and write one file format. Functions are named as MODULE:FUNCTION of this package."""
+
+    reader: str
     bilingual: bool  # one file holds sources and targets; else there is one file per language
     suffixes: tuple[str, ...]  # lower case, with the leading dot
-    declared: Declared = _nothing
+    charset: str | None = None  # finds the encoding that the first bytes of a file declare
     ordered: bool = False  # texts of two files are paired by position; else by key
     complete: bool = False  # an untranslated text is an error; else it is only skipped
-    write: Callable[[TextFile, Options, Mapping[str, str]], Iterator[str]] | None = None  # None: use `pieces.write`
+    writer: str | None = None  # None: use `pieces.write`
+
+    @property
+    def read(self) -> Callable[[TextFile, Options], Iterator[Piece]]:
+        """The function that reads a file."""
+        function: Callable[[TextFile, Options], Iterator[Piece]] = _load(self.reader)
+        return function
+
+    @property
+    def declared(self) -> Declared:
+        """The function that returns the encoding which the first bytes of a file declare, or None."""
+        function: Declared = _nothing if self.charset is None else _load(self.charset)
+        return function
+
+    @property
+    def write(self) -> Callable[[TextFile, Options, Mapping[str, str]], Iterator[str]] | None:
+        """The function that writes translations back; None: use `pieces.write`."""
+        return None if self.writer is None else _load(self.writer)
 
 
 FORMATS: dict[str, Format] = {
-    "android": Format(read_android, False, (".xml",), declared_encoding),
-    "apple_strings": Format(read_apple_strings, False, (".strings",)),
-    "csv": Format(read_table, True, (".csv",), complete=True),
+    "android": Format("android:read_android", False, (".xml",), "xml:declared_encoding"),
+    "apple_strings": Format("apple_strings:read_apple_strings", False, (".strings",)),
+    "csv": Format("tables:read_table", True, (".csv",), complete=True),
     "gettext": Format(
-        read_gettext, True, (".po", ".pot", ".mo", ".gmo"), declared=gettext_charset, write=write_gettext
+        "gettext:read_gettext", True, (".po", ".pot", ".mo", ".gmo"), "gettext:declared", writer="gettext:write_gettext"
     ),
-    "html": Format(read_html, False, (".html", ".htm", ".xhtml"), declared_charset, ordered=True),
-    "json_catalogue": Format(read_json_catalogue, False, (".json",)),
-    "markdown": Format(read_markdown, False, (".md", ".markdown"), ordered=True),
-    "moses": Format(read_text_lines, False, (".txt",), ordered=True),
-    "properties": Format(read_properties, False, (".properties",), declared=properties_encoding),
-    "subrip": Format(read_subrip, False, (".srt",)),
-    "tmx": Format(read_tmx, True, (".tmx",), declared_encoding),
-    "tsv": Format(read_table, True, (".tsv",), complete=True),
-    "xliff": Format(read_xliff, True, (".xliff", ".xlf", ".sdlxliff", ".mqxliff", ".mxliff"), declared_encoding),
-    "yaml_catalogue": Format(read_yaml_catalogue, False, (".yml", ".yaml")),
+    "html": Format("html:read_html", False, (".html", ".htm", ".xhtml"), "html:declared_charset", ordered=True),
+    "json_catalogue": Format("json_catalogue:read_json_catalogue", False, (".json",)),
+    "markdown": Format("markdown:read_markdown", False, (".md", ".markdown"), ordered=True),
+    "moses": Format("lines:read_text_lines", False, (".txt",), ordered=True),
+    "properties": Format("properties:read_properties", False, (".properties",), "properties:declared"),
+    "subrip": Format("subrip:read_subrip", False, (".srt",)),
+    "tmx": Format("tmx:read_tmx", True, (".tmx",), "xml:declared_encoding"),
+    "tsv": Format("tables:read_table", True, (".tsv",), complete=True),
+    "xliff": Format(
+        "xliff:read_xliff", True, (".xliff", ".xlf", ".sdlxliff", ".mqxliff", ".mxliff"), "xml:declared_encoding"
+    ),
+    "yaml_catalogue": Format("yaml_catalogue:read_yaml_catalogue", False, (".yml", ".yaml")),
 }
 
 

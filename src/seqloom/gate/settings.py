@@ -14,15 +14,15 @@ Times = Annotated[float, Field(ge=1)]
 class GateSettings(Settings):
     """The bounds of the gate. Null switches a rule off."""
 
-    p: Annotated[float, Field(gt=0, lt=1)]  # significance level for a better leading score, by paired bootstrap
-    max_chrf_drop: Points | None
-    max_placeholder_drop: Share | None  # drop in the share of segments that keep all their placeholders
-    max_direction_drop: Points | None  # drop of the leading score in any direction, if there are several
-    max_bucket_drop: Points | None  # drop of the leading score in any bucket of evaluate.length_buckets
-    min_bucket_segments: Annotated[
-        int, Field(ge=1, le=10**9)
-    ]  # smaller buckets are not compared: their scores are too uncertain
-    max_empty: Share  # share of segments with an empty translation by the new version
-    max_slowdown: Times | None  # translation time divided by the champion's
-    max_growth: Times | None  # size of the model divided by the champion's
-    max_shared: Share  # share of test segments that the champion was trained on; they are excluded
+    # significance level at which the leading score must be better, by paired bootstrap resampling
+    p: Annotated[float, Field(gt=0, lt=1)]
+    max_chrf_drop: Points | None = 0.0  # points of chrF that may be lost
+    max_placeholder_drop: Share | None = 0.0  # share of the segments that keep all placeholders that may be lost
+    max_direction_drop: Points | None = 1.0  # points of the leading score that any direction of several may lose
+    max_bucket_drop: Points | None = 3.0  # points of the leading score that any bucket of source lengths may lose
+    min_bucket_segments: Annotated[int, Field(ge=1, le=10**9)] = 100  # smaller buckets are not compared
+    max_empty: Share = 0.02  # largest share of segments for which the new version writes nothing
+    max_slowdown: Times | None = 1.5  # largest ratio of translation times, new to old
+    max_growth: Times | None = 2.0  # largest ratio of model sizes, new to old
+    # largest share of test segments that may be left out because the champion was trained on their text
+    max_shared: Share = 0.05

@@ -119,44 +119,44 @@ TRANSFORMER_PRESETS: dict[Preset, dict[str, int]] = {
 
 
 class LstmSettings(Settings):
-    """The section model.lstm; a null size is taken from the preset. For the fields see `LstmArchitecture`."""
+    """A recurrent encoder-decoder without attention. A null size is taken from the preset."""
 
-    preset: Preset
-    embedding: _Width | None
-    hidden: _Width | None
-    layers: _Layers | None
-    cell: Cell
-    bidirectional: bool
-    reverse_source: bool
+    preset: Preset = "tiny"  # sizes for all settings that are null
+    embedding: _Width | None = None  # width of the embeddings; null: from the preset
+    hidden: _Width | None = None  # width of the decoder's state; null: from the preset
+    layers: _Layers | None = None  # layers of the encoder and of the decoder; null: from the preset
+    cell: Cell = "lstm"  # kind of recurrent cell
+    bidirectional: bool = True  # the encoder reads in both directions
+    reverse_source: bool = False  # reverse the source (Sutskever et al. 2014, section 3.3)
 
 
 class AttentionLstmSettings(Settings):
-    """The section model.attention_lstm. For the fields see `AttentionLstmArchitecture`."""
+    """A recurrent encoder-decoder with attention. A null size is taken from the preset."""
 
-    preset: Preset
-    embedding: _Width | None
-    hidden: _Width | None
-    encoder_layers: _Layers | None
-    decoder_layers: _Layers | None
-    cell: Cell
-    bidirectional: bool
-    attention: Score
-    input_feeding: bool
+    preset: Preset = "tiny"  # sizes for all settings that are null
+    embedding: _Width | None = None  # width of the embeddings; null: from the preset
+    hidden: _Width | None = None  # width of the decoder's state; null: from the preset
+    encoder_layers: _Layers | None = None  # null: from the preset
+    decoder_layers: _Layers | None = None  # null: from the preset
+    cell: Cell = "lstm"  # kind of recurrent cell
+    bidirectional: bool = True  # the encoder reads in both directions
+    attention: Score = "general"  # additive: Bahdanau et al. 2015; dot, general: Luong et al. 2015
+    input_feeding: bool = False  # the attentional vector is an input of the next step; slower
 
 
 class TransformerSettings(Settings):
-    """The section model.transformer. For the fields see `TransformerArchitecture`."""
+    """A Transformer. A null size is taken from the preset."""
 
-    preset: Preset
-    width: _Width | None
-    feed_forward: _Width | None
-    heads: _Layers | None
-    encoder_layers: _Layers | None
-    decoder_layers: _Layers | None
-    norm_order: Literal["pre", "post"]
-    norm: Literal["layer_norm", "rms_norm"]
-    positions: Literal["sinusoidal", "learned", "rotary"]
-    activation: Literal["relu", "gelu", "swiglu"]
+    preset: Preset = "tiny"  # sizes for all settings that are null
+    width: _Width | None = None  # d_model; null: from the preset
+    feed_forward: _Width | None = None  # d_ff; null: from the preset
+    heads: _Layers | None = None  # attention heads; null: from the preset
+    encoder_layers: _Layers | None = None  # null: from the preset
+    decoder_layers: _Layers | None = None  # null: from the preset
+    norm_order: Literal["pre", "post"] = "pre"  # normalise before or after each sublayer
+    norm: Literal["layer_norm", "rms_norm"] = "layer_norm"  # kind of normalisation
+    positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"  # how positions are encoded
+    activation: Literal["relu", "gelu", "swiglu"] = "relu"  # activation of the feed-forward layers
 
 
 def _below_local(path: str) -> bool:
@@ -170,7 +170,7 @@ class PretrainedSettings(Settings):
     source: str | None  # a hub id, or a folder below data/local, where DVC detects changes
     revision: str | None  # the commit of a hub id, so that equal params mean the same model
     source_language: str | None  # the tokenizer's code (mBART: en_XX); null if the model has a single direction
-    target_language: str | None
+    target_language: str | None  # as source_language
     prefix: str  # prepended to every source (T5: "translate English to German: "); may be empty
 
     @property
@@ -199,7 +199,7 @@ class EmbeddingSettings(Settings):
     """The section model.embeddings: files of pretrained word vectors that initialise the embeddings, one per side."""
 
     source: str | None  # a text file of word2vec, GloVe or fastText below data/local, plain or .gz
-    target: str | None
+    target: str | None  # as source
     project: bool  # project vectors of another width; otherwise they are an error
     frozen_steps: Annotated[int, Field(ge=0, le=10**9)]  # updates during which the embeddings are frozen
 
@@ -230,12 +230,12 @@ _PRESETS: dict[str, dict[Preset, dict[str, int]]] = {
 class ModelSettings(Settings):
     """The kind and size of the network; `name` selects the section that is built."""
 
-    name: Family
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    tied_embeddings: Ties
-    lstm: LstmSettings
-    attention_lstm: AttentionLstmSettings
-    transformer: TransformerSettings
+    name: Family  # which family is trained; its section has the sizes
+    dropout: Annotated[float, Field(ge=0, lt=1)]  # share of activations that are dropped in training
+    tied_embeddings: Ties  # all: source, target and output share a table; target: target and output
+    lstm: LstmSettings = LstmSettings()
+    attention_lstm: AttentionLstmSettings = AttentionLstmSettings()
+    transformer: TransformerSettings = TransformerSettings()
     pretrained: PretrainedSettings
     embeddings: EmbeddingSettings
 

@@ -16,18 +16,15 @@ _Inside = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ValidationSearch(Settings):
-    """How validations translate: a beam search with few settings, so that `search` can change without training again.
+    """The search in validations, with settings of its own, so that `search` can change without training again."""
 
-    The fields mean what those of the same name in `search` mean.
-    """
-
-    beam: Annotated[int, Field(ge=1, le=256)]  # 1 is greedy, the fastest
-    length_penalty: Annotated[float, Field(ge=0)]
-    min_length_extra: _Length
-    max_length_ratio: Annotated[float, Field(gt=0, le=1000)]
-    max_length_extra: Annotated[int, Field(ge=1, le=100_000)]
-    no_repeat_ngram: _Length
-    batch_tokens: _Tokens
+    beam: Annotated[int, Field(ge=1, le=256)] = 1  # 1 is greedy, the fastest
+    length_penalty: Annotated[float, Field(ge=0)] = 0.0  # as search.length_penalty
+    min_length_extra: _Length = 0  # as search.min_length_extra
+    max_length_ratio: Annotated[float, Field(gt=0, le=1000)] = 2.0  # as search.max_length_ratio
+    max_length_extra: Annotated[int, Field(ge=1, le=100_000)] = 20  # as search.max_length_extra
+    no_repeat_ngram: _Length = 0  # as search.no_repeat_ngram
+    batch_tokens: _Tokens = 8192  # as search.batch_tokens
 
     @check
     def _lengths(self) -> Faults:
@@ -38,43 +35,49 @@ class ValidationSearch(Settings):
 class TrainSettings(Settings):
     """How a model is trained, when it is looked at, when it stops."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]  # seed of all random numbers in training
     start: str | None  # models:/NAME/NUMBER: the registered version whose weights and tokenizer training starts from
-    device: Literal["auto", "cpu", "cuda"]  # auto: cuda where there is one
-    processes: _Few | Literal["auto"]  # that train one model together on this machine; auto: one per GPU
-    sharded: bool  # each process holds a part of the weights and moments: for a model that does not fit one card
-    precision: Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 on a GPU that has it, fp32 elsewhere
-    optimizer: Literal["adamw", "adam", "sgd", "muon"]  # see training/optimizer.py
-    lr: Annotated[float, Field(gt=0)]  # the peak, of all optimisers
-    schedule: Literal["inverse_sqrt", "linear", "cosine", "constant", "plateau"]  # see training/schedule.py
-    warmup_steps: Annotated[int, Field(ge=0, le=10**9)]
-    plateau_factor: _Inside  # schedule plateau: what the rate is multiplied by ...
-    plateau_patience: _Count  # ... after this many validations without a lower validation loss
-    adam_betas: tuple[_Share, _Share] = Field(strict=False)
-    sgd_momentum: _Share
-    weight_decay: Annotated[float, Field(ge=0)]  # decoupled; of adam and sgd an L2 penalty
-    label_smoothing: _Share
-    r_drop: Annotated[float, Field(ge=0)]  # alpha of Liang et al. 2021 (R-Drop); 0 is off
-    word_dropout: _Share  # share of the ids read that become UNK (Bowman et al. 2016)
-    # alpha of Kudo 2018, where smaller is bolder (0.2), or for bpe the dropout of Provilkov et al. 2020 (0.1)
-    subword_sampling: Annotated[float, Field(gt=0)] | None
-    direction_temperature: Annotated[float, Field(ge=1)]  # over language pairs (Arivazhagan et al. 2019); 1 is as is
-    clip_norm: Annotated[float, Field(gt=0)] | None
-    # Of each process, padding included, counted on the longer side; auto: as many as memory holds
+    device: Literal["auto", "cpu", "cuda"]  # auto: cuda if available
+    processes: _Few | Literal["auto"] = 1  # processes that train together on this machine; auto: one per GPU
+    sharded: bool = False  # shard weights and optimizer state over the processes, for a model that does not fit one GPU
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 on a GPU that supports it, else fp32
+    optimizer: Literal["adamw", "adam", "sgd", "muon"]  # see docs/MODELS.md
+    lr: Annotated[float, Field(gt=0)]  # peak of the learning rate
+    # learning rate after the warm-up; see docs/MODELS.md
+    schedule: Literal["inverse_sqrt", "linear", "cosine", "constant", "plateau"]
+    warmup_steps: Annotated[int, Field(ge=0, le=10**9)]  # steps in which the learning rate rises to its peak
+    plateau_factor: _Inside = 0.5  # schedule plateau: factor for the learning rate
+    # schedule plateau: validations without a lower validation loss before the factor is applied
+    plateau_patience: _Count = 2
+    adam_betas: tuple[_Share, _Share] = Field(default=(0.9, 0.98), strict=False)  # betas of Adam
+    sgd_momentum: _Share = 0.9  # optimizer sgd
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01  # decoupled; for adam and sgd an L2 penalty
+    label_smoothing: _Share  # probability that is spread over the other pieces (Szegedy et al. 2016)
+    # alpha of R-Drop (Liang et al. 2021); 0 is off; 5 is usual, at twice the time per update
+    r_drop: Annotated[float, Field(ge=0)] = 0.0
+    word_dropout: _Share = 0.0  # share of input ids replaced by UNK (Bowman et al. 2016)
+    # unigram: alpha of Kudo 2018, smaller is stronger (0.2); bpe: dropout of Provilkov et al. 2020 (0.1)
+    subword_sampling: Annotated[float, Field(gt=0)] | None = None
+    # above 1, small language pairs are sampled more often (Arivazhagan et al. 2019)
+    direction_temperature: Annotated[float, Field(ge=1)] = 1.0
+    clip_norm: Annotated[float, Field(gt=0)] | None = 1.0  # largest norm of the gradient
+    # tokens per batch and process, padding included, on the longer side; auto: as many as memory allows
     tokens_per_batch: _Tokens | Literal["auto"]
-    accumulate: _Few  # batches of each process per step
-    max_steps: _Count | None  # the first of the three bounds ends the run, and linear and cosine end with it
-    max_epochs: _Count | None
-    max_minutes: Annotated[float, Field(gt=0, le=10**7)] | None  # a run that the clock ends does not repeat to the byte
-    report_every: _Count  # steps per row of plots/training.csv
-    validate_every: _Count  # steps
-    validation_segments: _Count  # of the validation split, for the BLEU that picks the best checkpoint
-    validation_search: ValidationSearch  # how these are translated
+    accumulate: _Few = 1  # batches of each process per update
+    max_steps: _Count | None  # updates; the first of the three bounds ends the run
+    max_epochs: _Count | None = None  # passes over the training pairs
+    # minutes; such a run does not repeat to the byte
+    max_minutes: Annotated[float, Field(gt=0, le=10**7)] | None = None
+    report_every: _Count = 50  # steps per row of plots/training.csv
+    validate_every: _Count  # steps between validations
+    validation_segments: _Count = 2000  # segments of the validation split that are translated for BLEU
+    validation_search: ValidationSearch = ValidationSearch()  # how these are translated
     patience: _Count | None  # validations without a better BLEU before training stops
-    ema_decay: _Inside | None  # a moving average is what is kept; best with average: 1
-    average: _Few  # the final weights are the mean of this many checkpoints up to the best one
-    checkpoint_every: _Count  # steps
-    keep_checkpoints: _Few
+    # decay of a moving average of the weights, which is validated and kept (0.999); use average: 1 with it
+    ema_decay: _Inside | None = None
+    average: _Few = 3  # the final weights are the mean of this many checkpoints up to the best one
+    checkpoint_every: _Count  # steps between checkpoints
+    keep_checkpoints: _Few = 3  # checkpoints kept on disk
 
     @property
     def decays_to_the_end(self) -> bool:
