@@ -70,7 +70,7 @@ def test_only_locks_of_living_dvc_processes_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "dvc repro", "/home/me/.venv/bin/dvc", "/clone/.venv/bin/python /clone/.venv/bin/dvc repro --single-item x",
+        "dvc repro", "/srv/.venv/bin/dvc", "/clone/.venv/bin/python /clone/.venv/bin/dvc repro --single-item x",
         "python3.12 -m dvc repro", "python -u -X dev -W error -m dvc push", "python -Im dvc gc", "python -mdvc status",
     ],
 )  # fmt: skip
@@ -81,7 +81,7 @@ def test_a_command_of_dvc_is_recognised(command: str) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "", "vim dvc.yaml", "less /home/me/dvc", "grep -r dvc .", "python", "python -m pytest dvc", "python dvc.py",
+        "", "vim dvc.yaml", "less /srv/dvc", "grep -r dvc .", "python", "python -m pytest dvc", "python dvc.py",
         "python -c code -m dvc", "python -W dvc tool.py", "/opt/dvc/bin/server", "dvcx repro", "python /srv/dvc/a.py",
     ],
 )  # fmt: skip
