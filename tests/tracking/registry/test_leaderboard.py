@@ -141,7 +141,7 @@ def test_a_modified_record_is_refused(store: Store, damage: Callable[[dict[str, 
 def test_an_invalid_record_is_refused(store: Store, content: str) -> None:
     (PLACE / "a").mkdir(parents=True)
     (PLACE / "a" / "b.json").write_text(content)
-    with pytest.raises(RegistryError, match="record of the leaderboard"):
+    with pytest.raises(RegistryError, match="leaderboard record"):
         board(store)
 
 
@@ -234,7 +234,7 @@ def test_test_sets_do_not_mix(store: Store) -> None:
     other = board(store, test=test[:6].upper())
     assert {row.title for row in other.rows} == {"poor", "other"}
     assert other.champion_on == found.test_sha256
-    with pytest.raises(RegistryError, match=rf"'xyz' is no test set .*{found.test_sha256[:16]} \(1\)"):
+    with pytest.raises(RegistryError, match=rf"'xyz' is not a test set .*{found.test_sha256[:16]} \(1\)"):
         board(store, test="xyz")
     with pytest.raises(RegistryError, match="matches several"):
         board(store, test="")
@@ -319,7 +319,7 @@ def test_a_rival_needs_one_line_per_segment(store: Store) -> None:
 
 def test_a_rival_needs_a_run_that_logged_the_test_set(store: Store) -> None:
     log_run(store, "good", GOOD, texts=False)
-    with pytest.raises(RegistryError, match="no run of this store has the texts"):
+    with pytest.raises(RegistryError, match="no run in this store logged the texts"):
         board(store, rivals=[rival("other", GOOD)])
 
 
