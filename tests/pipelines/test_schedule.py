@@ -46,6 +46,7 @@ def package(tmp_path: Path) -> Path:
     for module, text in (("cli", COMMANDS), ("stages", "")):
         folder = tmp_path / "package" / "seqloom" / module
         folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()  # without it, the real package of that name would be found first
         (folder / "__main__.py").write_text(text, encoding="utf-8")
     # Other modules, which flows import in their own process, are the real ones.
     path = f"__path__.append({str(ROOT / 'src' / 'seqloom')!r})\n"
