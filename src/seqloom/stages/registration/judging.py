@@ -65,7 +65,7 @@ def settle(store: Store, version: Any, params: Params, listen: Listener) -> Judg
         said = f"{PROMOTED if verdict.promoted else ''}{verdict.reason}"
     elif not said.startswith(PROMOTED) and (others := _other_bounds(version, params.gate)):
         _LOG.warning(
-            "version %s was refused under other settings (%s), and a version is judged only once; "
+            "version %s was refused under other settings (%s), and a version is judged once; "
             "`seqloom promote %s` makes it champion without the gate", number, "; ".join(others), number,
         )  # fmt: skip
     reason = said.removeprefix(PROMOTED)
