@@ -2,10 +2,14 @@
 
 from array import array
 from collections.abc import Callable, Iterator
+from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqloom.formats.pieces import Piece, Skip, Unit
+
+_BLOCK = 1 << 14  # numbers compared at a time
 
 
 def keep_last(read: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
@@ -18,11 +22,17 @@ def keep_last(read: Callable[[], Iterator[Piece]]) -> Iterator[Piece]:
     if found:
         hashes = np.frombuffer(found, np.int64)
         hashes.sort()  # in place: a file may have millions of keys
-        values, counts = np.unique(hashes[1:][hashes[1:] == hashes[:-1]], return_counts=True)
-        later = dict(zip(values.tolist(), counts.tolist(), strict=True))
+        later = {value: sum(1 for _ in group) for value, group in groupby(_repeated(hashes))}
     for piece in read():
         if later and isinstance(piece, Unit) and later.get(hash(piece.key)):
             later[hash(piece.key)] -= 1
             yield Skip(piece.raw, "duplicate key", piece.line, piece.source)
         else:
             yield piece
+
+
+def _repeated(hashes: NDArray[np.int64]) -> Iterator[int]:
+    """Yield each of the sorted numbers that equals the one before it, a block at a time."""
+    for begin in range(0, len(hashes), _BLOCK):
+        block = hashes[begin : begin + _BLOCK + 1]
+        yield from block[1:][block[1:] == block[:-1]].tolist()
