@@ -12,6 +12,7 @@ from pipelines import committed
 from pipelines.dag import StageResult
 from seqloom.json_output import VersionRecord
 from seqloom.places import CORPUS_METRICS, EVALUATION_METRICS, HYPOTHESES
+from seqloom.table import table
 
 QUANTILES = (0.75, 0.5, 0.25)  # of quality (chrF), at which test segments are shown
 _SAMPLE_WORDS = range(3, 13)
@@ -46,11 +47,8 @@ def write_artifact(root: Path, results: Sequence[StageResult], registered: str |
 
 def show(root: Path, results: Sequence[StageResult], registered: str | None) -> None:
     """Print the table, sample translations and what to do next."""
-    rows = _rows(root, results, registered)
-    width = max(len(row.what) for row in rows)
     print("\nResult")
-    for row in rows:
-        print(f"  {row.what:<{width}}  {row.value}")
+    print("\n".join(f"  {line}" for line in table(_rows(root, results, registered))))
     samples = list(_samples(root))
     if samples:
         print("\nThree sentences of the test split: of good, median and poor quality for this model (by chrF)")

@@ -8,6 +8,7 @@ from prefect.artifacts import create_table_artifact
 from pipelines.sweeping.space import Sweep
 from pipelines.sweeping.study import Trial
 from pipelines.sweeping.trial import write_preset
+from seqloom.table import table
 
 
 def write_artifact(folder: Path, sweep: Sweep, trials: Sequence[Trial], best: Trial | None) -> Path | None:
@@ -45,10 +46,7 @@ def _text(value: object) -> str:
 
 
 def _table(rows: Sequence[dict[str, str]]) -> list[str]:
-    heads = list(rows[0]) if rows else []
-    lines = [heads, *([row[head] for head in heads] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    return table([list(rows[0]), *(list(row.values()) for row in rows)]) if rows else []
 
 
 def _shown(path: Path) -> Path:
