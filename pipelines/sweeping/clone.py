@@ -21,14 +21,8 @@ from seqloom.files import replacing
 from seqloom.places import LOCAL
 
 STUDY = "study.db"  # beside the copy
-_LEFT_OUT = {
-    ".git",
-    ".venv",
-    ".prefect",
-    "scratch",
-    "mlartifacts",
-    "__pycache__",
-}  # not copied if Git cannot list the files
+# Not copied if Git cannot list the files.
+_LEFT_OUT = {".git", ".venv", ".prefect", "scratch", "mlartifacts", "__pycache__"}
 
 
 def make_clone(root: Path, clone: Path) -> None:

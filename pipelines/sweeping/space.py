@@ -21,11 +21,7 @@ from seqloom.plain_yaml import read, read_text
 
 Point = Mapping[str, Any]
 
-SECTIONS = (
-    "tokenizer",
-    "model",
-    "train",
-)  # training depends on these sections; the others are fixed
+SECTIONS = ("tokenizer", "model", "train")  # training depends on these sections; the others are fixed
 YARDSTICK = ("train.validation_segments", "train.validation_search")  # these change what validation BLEU measures
 PRECISION = 6  # significant digits of a number; points that differ in less are the same
 

@@ -81,9 +81,8 @@ class SlotConstraint:
         left = (self.counts.repeat_interleave(times, 0) - written[:, :width]).clamp_(min=0)
         may = left > 0
         fits = may & self._nested(slots, times)
-        fits = torch.where(
-            fits.any(dim=1, keepdim=True), fits, may
-        )  # only a prefix can have tags that cannot be nested
+        # Only a prefix can have tags that cannot be nested.
+        fits = torch.where(fits.any(dim=1, keepdim=True), fits, may)
         allowed = log_probabilities[:, self.first : self.first + width].masked_fill(~fits, -torch.inf)
         ending = log_probabilities[:, eos] >= log_probabilities.amax(dim=1)
         return MissingSlots(allowed, left.sum(dim=1), ending)

@@ -162,11 +162,8 @@ class _Reader:
         self._text, self._encoding = text, encoding
         self._block: list[tuple[Token, Code | None]] = []  # tokens of the current text
         self._open: list[tuple[str, Code]] = []  # unclosed inline tags of the current text
-        self._kept, self._kept_from, self._depth = (
-            "",
-            -1,
-            0,
-        )  # the element being copied; its start if inline, else -1; the nesting depth
+        # The element being copied, its start if it is inline, else -1, and the depth of nesting.
+        self._kept, self._kept_from, self._depth = "", -1, 0
         self._number = 0
         self._line, self._counted = 1, 0
 

@@ -121,9 +121,8 @@ def _tensors(pickles: list[Path]) -> "dict[str, torch.Tensor]":
             raise SourceError(f"{file}: must contain tensors only; it is damaged or contains other objects") from error
         if not isinstance(read, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in read.values()):
             raise SourceError(f"{file}: must contain tensors by name")
-        tensors |= {
-            str(name): tensor.contiguous().clone() for name, tensor in read.items()
-        }  # safetensors refuses shared memory
+        # Cloned, because safetensors refuses shared memory.
+        tensors |= {str(name): tensor.contiguous().clone() for name, tensor in read.items()}
     return tensors
 
 

@@ -44,8 +44,7 @@ _registry.register("file", LocalFiles)
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.ERROR)
-logging.getLogger("mlflow.store.db.utils").setLevel(
-    logging.CRITICAL
-)  # it logs the traceback of errors that it also raises
+# This logger also logs the traceback of errors that MLflow raises.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 __all__ = ["MlflowClient", "MlflowException", "mlflow"]
