@@ -9,6 +9,7 @@ _GAP = re.compile(r"[\s/]*")
 _ATTRIBUTE = re.compile(r"[^\s/>][^\s/>=]*")
 _EQUALS = re.compile(r"\s*=\s*")
 _BARE = re.compile(r"[^\s>]*")
+_MOST_ATTRIBUTES = 500  # of one tag; the others are copied unread
 _LONGEST_SCRIPT = 2_000  # characters of a PHP instruction
 RAW = ("iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp")
 """Elements whose content is raw text up to their own end tag."""
@@ -77,13 +78,13 @@ def _tag(text: str, begin: int, place: int, kind: Literal["start", "end"]) -> To
     named = _NAME.match(text, place)
     name = named[0].lower() if named else ""
     place += len(name) if named is None else len(named[0])
-    attributes = list[Attribute]()
+    attributes = dict[str, Attribute]()  # the first of each name counts, as in browsers
     while True:
         place = _end(_GAP.match(text, place), place)
         if place >= size:
             return Token("other", begin, size)
         if text[place] == ">":
-            return Token(kind, begin, place + 1, name, tuple(attributes))
+            return Token(kind, begin, place + 1, name, tuple(attributes.values()))
         start = place
         place = _end(_ATTRIBUTE.match(text, place), place)
         attribute = text[start:place].lower()
@@ -93,15 +94,15 @@ def _tag(text: str, begin: int, place: int, kind: Literal["start", "end"]) -> To
         place = equals.end()
         quote = text[place : place + 1]
         if quote in ("'", '"'):
-            end = text.find(quote, place + 1)
+            start, end = place + 1, text.find(quote, place + 1)
             if end < 0:
                 return Token("other", begin, size)
-            attributes.append(Attribute(attribute, place + 1, end, quote))
             place = end + 1
         else:
-            end = _end(_BARE.match(text, place), place)
-            attributes.append(Attribute(attribute, place, end, ""))
+            quote, start, end = "", place, _end(_BARE.match(text, place), place)
             place = end
+        if len(attributes) < _MOST_ATTRIBUTES:
+            attributes.setdefault(attribute, Attribute(attribute, start, end, quote))
 
 
 def _end(match: re.Match[str] | None, place: int) -> int:
