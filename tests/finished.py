@@ -87,6 +87,7 @@ def _make_store(folder: Path) -> None:
 def give_registered(root: Path) -> Params:
     """Put the workspace of `finish(root)` into `root`, with a store in which it is registered as version 1."""
     shutil.copytree(template("registered", _register), root, dirs_exist_ok=True)
+    connect(root, create=False)  # MLflow's default store is then this one, as after register_model
     return load_params(root / "params.yaml")
 
 
