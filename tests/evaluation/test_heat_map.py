@@ -50,5 +50,8 @@ def test_without_matplotlib_the_error_says_what_to_install(tmp_path: Path, monke
 
 
 def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        draw_heat_map(WEIGHTS, ["a", "b", "c"], ["x", "y"], tmp_path / "no" / "out.png")
+    place = tmp_path / "out.png"
+    place.mkdir()
+    with pytest.raises(IsADirectoryError):
+        draw_heat_map(WEIGHTS, ["a", "b", "c"], ["x", "y"], place)
+    assert list(tmp_path.iterdir()) == [place]

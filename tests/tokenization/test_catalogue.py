@@ -133,11 +133,11 @@ def test_training_without_pairs_is_rejected(settings_of):
         train_tokenizer(settings_of(), lambda: iter([]), 1, ignore)
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "joint.model"])
-def test_a_missing_file_is_named(trained, tmp_path, name):
+@pytest.mark.parametrize(("name", "fault"), [("tokenizer.json", "does not exist"), ("joint.model", "cannot be read")])
+def test_a_missing_file_is_named(trained, tmp_path, name, fault):
     trained().save(tmp_path / "it")
     (tmp_path / "it" / name).unlink()
-    with pytest.raises(TokenizerError, match=f"{name}: cannot be read"):
+    with pytest.raises(TokenizerError, match=f"{name}: {fault}"):
         load_tokenizer(tmp_path / "it")
 
 
@@ -154,7 +154,7 @@ def test_a_damaged_model_file_is_detected(trained, tmp_path, damage):
     ("change", "said"),
     [
         ("{", "cannot be read"),
-        ("[1]", "not a tokenizer of format 1"),
+        ("[1]", "must hold a JSON object"),
         ({"format": 99}, "not a tokenizer of format 1"),
         ({"name": "words"}, "name is 'words'; valid are sentencepiece, characters"),
         ({"slots": None}, "does not describe a tokenizer"),
