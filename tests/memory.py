@@ -6,11 +6,14 @@ from collections.abc import Callable
 def peak_memory(action: Callable[[], object], tries: int = 3) -> int:
     """Return the peak memory of Python objects during `action`, in bytes.
 
-    It is the minimum over several tries, because other threads and earlier tests' garbage can only add to it.
+    It is the minimum over several tries, because other threads can only add to it. What exists before is exempt from
+    garbage collection: the more objects a process has, the longer Python keeps the garbage of `action`.
     """
     peaks = []
     for _ in range(tries):
         gc.collect()
+        gc.freeze()
+        gc.collect()  # counts anew how many objects there are
         tracemalloc.start()
         try:
             action()
