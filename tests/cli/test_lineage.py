@@ -63,7 +63,8 @@ def test_lineage_prints_text_and_json(registered: None, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("models:/seqloom-en-de/7", "names no version"), ("ab" * 16, "is not a run")]
+    ("name", "message"),
+    [("models:/seqloom-en-de/7", "names no version"), ("ab" * 16, "is not a run"), ("@champion", "is not a run")],
 )
 def test_an_unknown_model_or_run_is_an_error(
     workspace: Path, fails: Callable[..., str], name: str, message: str

@@ -211,12 +211,15 @@ class _Reader:
         except expat.ExpatError as error:
             said = expat.ErrorString(error.code)
             raise FormatError(f"{self._file.where}: line {error.lineno}: not well-formed XML: {said}") from error
+        # The token that is not complete; within a tree, the tree as well.
+        begin = max(self._parser.CurrentByteIndex, self._base)
+        head = self._buffer[begin - self._base : begin - self._base + 2]
+        limit, what = (LONGEST_LINE, "comment") if head.startswith((b"<!", b"<?")) else (LONGEST_TAG, "tag")
+        self._limit(begin, limit, what)
         if self._open:
-            begin, limit, what = self._origin, LONGEST_LINE, f"<{self._open[0].name}>"
-        else:
-            begin = max(self._parser.CurrentByteIndex, self._base)  # of the incomplete token
-            head = self._buffer[begin - self._base : begin - self._base + 2]
-            limit, what = (LONGEST_LINE, "comment") if head.startswith((b"<!", b"<?")) else (LONGEST_TAG, "tag")
+            self._limit(self._origin, LONGEST_LINE, f"<{self._open[0].name}>")
+
+    def _limit(self, begin: int, limit: int, what: str) -> None:
         if self._base + len(self._buffer) - begin > limit + 2 * _SLICE:
             self._fail(f"a {what} is longer than {limit:,} bytes", self._parser.CurrentLineNumber)
 

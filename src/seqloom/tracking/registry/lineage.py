@@ -91,7 +91,7 @@ def find(store: Store, name: str) -> tuple[Version | None, Any]:
         try:
             return version, store.client.get_run(run_id)
         except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
     fault = "its run was deleted" if version else "is not a run"
     raise RegistryError(f"{name}: {fault} in {store.shown}; valid are run ids, models:/NAME@ALIAS, models:/NAME/NUMBER")
