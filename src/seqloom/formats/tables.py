@@ -16,6 +16,7 @@ from seqloom.formats.encoding import LONGEST_LINE, TextFile
 from seqloom.formats.pieces import Notice, Options, Piece, Skip, Unit
 
 _HEADERS = {"source", "target", "src", "tgt", "trg", "id", "key", "text", "translation", "original", "segment"}
+_LONGEST_HEADER = 40  # characters of a column's name
 _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*", re.IGNORECASE)
 
 
@@ -155,6 +156,8 @@ def _written(translation: str, quoting: bool, delimiter: str) -> str:
 
 
 def _looks_like_header(source: str, target: str) -> bool:
+    if max(len(source), len(target)) > _LONGEST_HEADER:
+        return False
     names = [text.strip().strip('"').lower() for text in (source, target)]
     return all(name in _HEADERS or _LANGUAGE.fullmatch(name) is not None for name in names) and (
         any(name in _HEADERS for name in names) or all(len(name) in (2, 5) for name in names)
