@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep the modules, which stay until the end, out of every later search for garbage."""
+    """Exempt the imported modules from garbage collection; they stay until the process ends."""
     gc.freeze()
 
 

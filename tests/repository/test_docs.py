@@ -88,3 +88,17 @@ def test_the_worked_diffs_apply_and_are_small(diff: str) -> None:
     added = [line for file in code for line in file.splitlines() if line.startswith("+") and not line.startswith("+++")]
     assert (len(code), len(files)) == (2, 3)
     assert len(added) < 30
+
+
+def test_messages_of_the_troubleshooting_page_are_in_the_code() -> None:
+    # Parts that vary are in the code as {expressions}, so compare the words between them.
+    of_dvc = {"Git user name and email must be configured"}  # besides those of its lock
+    code = "".join(
+        path.read_text(encoding="utf-8") for room in ("src", "pipelines") for path in (ROOT / room).rglob("*.py")
+    )
+    rows = re.findall(r"^\| (`.*?) \|", (DOCS / "TROUBLESHOOTING.md").read_text(encoding="utf-8"), re.MULTILINE)
+    quoted = [message for row in rows if "`dvc repro`" not in row for message in re.findall(r"`([^`]+)`", row)]
+    parts = [part.strip(" ()") for message in quoted for part in re.split(r"\.\.\.+|process N|4200|N:|:", message)]
+    words = [part for part in parts if len(part.split()) >= 3]
+    assert len(words) >= 7
+    assert {part for part in words if part not in code} <= of_dvc
