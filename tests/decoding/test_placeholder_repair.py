@@ -82,6 +82,7 @@ def test_find_separates_only_as_many_placeholders_as_wanted() -> None:
         ("Die Lampe ist an.", ["{x}"], [1.0], "Die Lampe ist an {x}.", 1),
         ("Die Lampe ist an.", ["{x}", "%s"], [0.0, 1.0], "{x} Die Lampe ist an %s.", 2),
         ("an", ["<b>", "</b>"], [0.0, 1.0], "<b>an</b>", 2),
+        ("an und aus", ["<b>", "</b>"], [0.3, 0.7], "an <b>und</b> aus", 2),
         ("", ["{x}", "{y}"], [0.0, 0.5], "{x} {y}", 2),
         ("a b c", ["{x}", "{y}"], [0.9, 0.1], "a b c {x} {y}", 2),  # their order stays
     ],
@@ -91,6 +92,14 @@ def test_missing_placeholders_are_inserted_at_their_position(
 ) -> None:
     parts, count = complete([(text, False)] if text else [], wanted, shares.__getitem__)
     assert (guarded(parts, wanted), count) == ((expected, True), placed)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "expected"), [(0, "{x} Das Licht. Aus."), (3, "Das {x} Licht. Aus."), (19, "Das Licht. Aus. {x}")]
+)
+def test_nothing_is_inserted_before_the_end_of_a_prefix(fixed: int, expected: str) -> None:
+    parts, _ = complete([("Das Licht. Aus.", False)], ["{x}"], lambda index: 0.0, fixed)
+    assert guarded(parts, ["{x}"]) == (expected, True)
 
 
 def test_surplus_placeholders_are_removed() -> None:

@@ -2,10 +2,16 @@
 
 import pytest
 
-from seqloom.decoding.placeholders import Assembled, TextPlan, assemble, keep_placeholders
+from seqloom.decoding.placeholder_repair import Part
+from seqloom.decoding.placeholders import Assembled, Target, TextPlan, assemble, keep_placeholders
 from seqloom.text import STANDARD_FORMS
 
 LONG = "One {a} and {b}. Two {c} and {d}. {e}: 7"
+
+
+def targets(*parts: list[Part]) -> list[Target]:
+    """Return targets that get missing placeholders at their end."""
+    return [Target(each, lambda index: 1.0) for each in parts]
 
 
 def plan(text: str, prefix: str = "", at_once: int = 2) -> TextPlan:
@@ -15,8 +21,8 @@ def plan(text: str, prefix: str = "", at_once: int = 2) -> TextPlan:
 def test_a_text_is_translated_in_chunks_and_chunks_without_letters_are_copied() -> None:
     made = plan(LONG)
     assert [chunk.text for chunk in made.translated] == ["One {a} and {b}.", "Two {c} and {d}."]
-    targets = [[("Eins ", False), ("{a}", True), (" {b}.", False)], [("Zwei {c} {x}", False)]]
-    found = assemble(made, targets, [lambda index: 1.0] * 2, STANDARD_FORMS)
+    translated = targets([("Eins ", False), ("{a}", True), (" {b}.", False)], [("Zwei {c} {x}", False)])
+    found = assemble(made, translated, STANDARD_FORMS)
     assert found == Assembled("Eins {a} {b}. Zwei {c} {d} {e}: 7", True, 1)
 
 
@@ -24,14 +30,14 @@ def test_a_text_is_translated_in_chunks_and_chunks_without_letters_are_copied() 
 def test_text_without_letters_is_copied(text: str) -> None:
     made = plan(text)
     assert made.translated == []
-    assert assemble(made, [], [], STANDARD_FORMS) == Assembled(text.strip(), True, 0)
+    assert assemble(made, [], STANDARD_FORMS) == Assembled(text.strip(), True, 0)
 
 
 def test_a_prefix_applies_to_the_first_chunk_and_its_placeholders_are_reported() -> None:
     made = plan(LONG, "Und {q}")
     assert made.prefixes == ["Und {q}", ""]
-    targets = [[("Und {q} ", False), ("{a}", True), ("{b}", True)], [("{c}", True), ("{d}", True)]]
-    found = assemble(made, targets, [lambda index: 1.0] * 2, STANDARD_FORMS)
+    translated = targets([("Und {q} ", False), ("{a}", True), ("{b}", True)], [("{c}", True), ("{d}", True)])
+    found = assemble(made, translated, STANDARD_FORMS)
     assert found == Assembled("Und {q} {a} {b} {c} {d} {e}: 7", False, 0)
     assert plan("{x}", "so").translated != []  # with a prefix, it is translated and not copied
     assert plan("", "so").translated == []
@@ -40,8 +46,8 @@ def test_a_prefix_applies_to_the_first_chunk_and_its_placeholders_are_reported()
 def test_placeholders_keep_the_spelling_of_the_text() -> None:
     made = plan("Go <a  href='x'>\u00a0there</a>")
     assert made.placeholders == ["<a href='x'>", "</a>"]
-    targets = [[("Da", False), ("<a href='x'>", True), ("hin", False), ("</a>", True)]]
-    assert assemble(made, targets, [lambda index: 1.0], STANDARD_FORMS).text == "Da<a  href='x'>hin</a>"
+    translated = targets([("Da", False), ("<a href='x'>", True), ("hin", False), ("</a>", True)])
+    assert assemble(made, translated, STANDARD_FORMS).text == "Da<a  href='x'>hin</a>"
 
 
 def test_a_placeholder_that_appears_only_after_normalisation_keeps_its_normalised_form() -> None:

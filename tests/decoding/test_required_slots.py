@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqloom.decoding.greedy import greedy_search
 from seqloom.decoding.hypotheses import Hypothesis
 from seqloom.decoding.required_slots import RequiredSlots
 from seqloom.decoding.sampling import sample
@@ -21,6 +22,7 @@ from tests.decoding.oracles import (
     continuations,
     exhaustive,
     likeliest,
+    owed,
     run_beam,
     run_greedy,
     textbook,
@@ -128,6 +130,27 @@ def test_greedy_search_and_samples_have_the_required_slots(
     for each, hypotheses in zip(ours, drawn, strict=True):
         for hypothesis in hypotheses:
             assert_kept(hypothesis.ids, each)
+
+
+@fast
+@given(seed=seeds, sharpness=sharpnesses, data=st.data())
+def test_the_first_forced_slot_is_known(table_model: Any, seed: int, sharpness: float, data: Any) -> None:
+    ours = data.draw(st.lists(rules(6, 0), min_size=1, max_size=4))
+    model = table_model(seed, VOCABULARY, sharpness)
+    limits = constraints(ours)
+    found = greedy_search(model.step, model.start(list(range(len(ours)))), limits, search_settings(beam=1))
+    for source, (each, hypothesis) in enumerate(zip(ours, found, strict=True)):
+        ids, start = tuple(hypothesis.ids), len(each.prefix)
+        forced = len(ids)
+        for at in range(len(ids) - 1, start - 1, -1):
+            row = model.log_probabilities(source, (BOS, *ids[:at])).tolist()
+            missing, _ = owed(ids[:at], each.slots)
+            if missing and (row[EOS] >= max(row) or each.limit - at <= missing):
+                forced = at
+        if limits.slots is None:
+            assert forced == len(ids)
+        else:
+            assert limits.slots.before_forced(source, ids, start) == forced
 
 
 def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:

@@ -9,7 +9,7 @@ from seqloom.decoding.model_folder import DEFAULT_SEARCH, Languages
 from seqloom.decoding.translator import Translator, pick_device
 from seqloom.errors import ModelError, ParamsError, TokenizerError
 from seqloom.languages import Direction
-from tests.decoding.conftest import TEXTS
+from tests.decoding.conftest import TEXTS, CopyModel, CopyState
 from tests.records import model_settings
 
 DIRECTION = Direction("en", "de")
@@ -309,7 +309,59 @@ def test_a_source_without_placeholders_gets_none(translator):
 def test_slots_have_room_whatever_the_maximal_length(translator):
     ours = translator(max_length_ratio=0.01, max_length_extra=1)
     (found,) = ours.hypotheses(["a {a} {b} {a}"])[0]
-    assert sorted(found.text.split()) == ["{a}", "{a}", "{b}"]
+    assert found.text == "{a} {b} {a}", "there is no room for the letter"
+    assert (found.kept, found.placed) == (True, 3)
+
+
+class Forgetful(CopyModel):
+    """Copies its source without slots. Its first target piece attends to the first slot, the others to the start."""
+
+    def __init__(self, vocabulary, slots, attends):
+        super().__init__(vocabulary)
+        self.slots, self.attends = list(slots), attends
+
+    def start(self, source, source_lengths):
+        kept = [[index for index in row if index not in self.slots] for row in source.tolist()]
+        width = max(map(len, kept)) + 1
+        return CopyState(torch.tensor([[*row, *[0] * (width - len(row))] for row in kept]), 0)
+
+    def attention(self, source, source_lengths, target):
+        if not self.attends:
+            raise ModelError("no attention")
+        weights = torch.zeros(1, target.shape[1], source.shape[1])
+        weights[0, :, 0] = 1.0
+        weights[0, 0] = torch.tensor([float(index in self.slots) for index in source[0].tolist()])
+        return weights
+
+
+@pytest.mark.parametrize(
+    ("attends", "text", "expected"),
+    [
+        (True, "the light is {name} on", "{name} the light is on"),
+        (False, "the light is {name} on", "the light is {name} on"),
+        (False, "the {name} light <b>on</b> now", "the {name} light <b>on</b> now"),
+    ],
+)
+def test_a_placeholder_that_the_model_leaves_out_is_placed_by_attention(tokenizer, attends, text, expected):
+    model = Forgetful(tokenizer.target_vocab_size, tokenizer.non_text_ids.slots, attends)
+    (found,) = Translator(model, tokenizer, search(beam=1), DIRECTION, "cpu").hypotheses([text])[0]
+    slots = [index for index in found.ids if index in model.slots]
+    assert found.ids[-len(slots) :] == slots, "the search had to write them at the end"
+    assert (found.text, found.kept, found.placed) == (expected, True, len(slots))
+
+
+def test_words_after_a_forced_placeholder_keep_it_in_place(tokenizer):
+    class GoesOn(Forgetful):
+        def step(self, token, state):
+            scores, after = super().step(token, state)
+            if int(token[0]) in self.slots:  # start again
+                after = CopyState(state.source, 0)
+                scores, after = super().step(token, after)
+            return scores, after
+
+    model = GoesOn(tokenizer.target_vocab_size, tokenizer.non_text_ids.slots, True)
+    (found,) = Translator(model, tokenizer, search(beam=1), DIRECTION, "cpu").hypotheses(["off {name}"])[0]
+    assert found.text.split("{name}")[1].strip().startswith("off")
     assert (found.kept, found.placed) == (True, 0)
 
 
@@ -318,4 +370,4 @@ def test_placeholders_beyond_the_models_positions_are_inserted_afterwards(transl
     ours.model.max_target_length = 3  # including BOS
     (found,) = ours.hypotheses(["a {a} {b} {c}"])[0]
     assert sorted(found.text.split()) == ["{a}", "{b}", "{c}"]
-    assert (found.kept, found.placed, found.cut) == (True, 1, True)
+    assert (found.kept, found.placed, found.cut) == (True, 3, True)

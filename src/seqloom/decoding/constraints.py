@@ -136,7 +136,7 @@ class Constraints:
             if self.utf8 is not None:
                 self.utf8.forbid_long(log_probabilities, room if missing is None else room - missing.total)
             if missing is not None and self.slots is not None:
-                self.slots.enforce(log_probabilities, missing, room, self.symbols.eos)
+                self.slots.enforce(log_probabilities, ids, missing, room, self.symbols.eos)
         if unfinished is not None and self.utf8 is not None:
             self.utf8.enforce(log_probabilities, unfinished)
         log_probabilities.index_fill_(0, rows, -torch.inf)[rows, token] = kept

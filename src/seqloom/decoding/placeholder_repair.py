@@ -7,6 +7,7 @@ source. A text without errors is returned unchanged. The time is linear in the t
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
 
@@ -46,10 +47,11 @@ def find(parts: Sequence[Part], wanted: Sequence[str], forms: Forms) -> list[Par
     return [part for part in found if part[0]]
 
 
-def complete(parts: Sequence[Part], wanted: Sequence[str], locate: Locator) -> tuple[list[Part], int]:
+def complete(parts: Sequence[Part], wanted: Sequence[str], locate: Locator, fixed: int = 0) -> tuple[list[Part], int]:
     """Return `parts` with surplus placeholders removed and missing ones inserted, and the number inserted.
 
-    A missing placeholder is inserted between words at the position that `locate` returns, in the order of `wanted`.
+    A missing placeholder is inserted between words at the position that `locate` returns, in the order of `wanted`, and
+    never within the first `fixed` characters.
     """
     left = Counter(wanted)
     kept: list[Part] = []
@@ -66,10 +68,12 @@ def complete(parts: Sequence[Part], wanted: Sequence[str], locate: Locator) -> t
             missing.append(index)
     if not missing:
         return kept, 0
-    return _insert(kept, wanted, missing[::-1], locate), len(missing)
+    return _insert(kept, wanted, missing[::-1], locate, fixed), len(missing)
 
 
-def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], locate: Locator) -> list[Part]:
+def _insert(
+    parts: list[Part], wanted: Sequence[str], missing: Sequence[int], locate: Locator, fixed: int
+) -> list[Part]:
     words: list[Part] = []  # a space belongs to the following word
     for text, is_placeholder in parts:
         words += [(text, True)] if is_placeholder else [(word, False) for word in re.findall(r"\s*\S+|\s+$", text)]
@@ -78,13 +82,12 @@ def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], lo
         total += len(text)
         ends.append(total)
     last = len(words)
-    if words and not words[-1][1]:
+    if words and not words[-1][1] and fixed < total:
         stem = words[-1][0].rstrip(_CLOSES)
         if stem and stem != words[-1][0]:  # insertions at the end go before the full stop
             words[-1:] = [(stem, False), (words[-1][0][len(stem) :], False)]
     put: defaultdict[int, list[str]] = defaultdict(list)
-    before = 0
-    at = 0
+    at = before = bisect_left(ends, min(fixed, total))
     for index in missing:
         place = min(max(locate(index), 0.0), 1.0) * total
         while at < last and abs(ends[at + 1] - place) <= abs(ends[at] - place):
@@ -102,7 +105,10 @@ def _insert(parts: list[Part], wanted: Sequence[str], missing: Sequence[int], lo
             if not opens and follows and follows[0].isalnum():
                 result.append((" ", False))
         if position < len(words):
-            result.append(words[position])
+            text, is_placeholder = words[position]
+            if put[position] and result and _sides(result[-1][0])[0]:
+                text = text.lstrip()  # the space is before the opening tag
+            result.append((text, is_placeholder))
     return result
 
 

@@ -47,30 +47,38 @@ class TextPlan(NamedTuple):
         return [self.prefix if chunk is self.chunks[0] else "" for chunk in self.translated]
 
 
+class Target(NamedTuple):
+    """The translation of a chunk, and where to put the placeholders that it lacks."""
+
+    parts: list[Part]
+    locate: Locator
+    fixed: int = 0  # the number of characters of a forced prefix, within which nothing is inserted
+
+
 class Assembled(NamedTuple):
-    """A text, whether it has exactly the placeholders of its source, and how many were inserted afterwards."""
+    """A text, whether it has exactly the placeholders of its source, and how many were placed by attention."""
 
     text: str
     kept: bool
     placed: int
 
 
-def assemble(plan: TextPlan, targets: Sequence[list[Part]], locators: Sequence[Locator], forms: Forms) -> Assembled:
-    """Assemble the `targets` of the translated chunks; `locators` position the placeholders that a target lacks."""
+def assemble(plan: TextPlan, targets: Sequence[Target], forms: Forms) -> Assembled:
+    """Assemble the `targets` of the translated chunks."""
     extra = list((Counter(forms.find(normalise(plan.prefix))) - Counter(plan.placeholders)).elements())
     if extra and targets:
-        extra = _given(targets[0], extra, forms)  # the vocabulary may lack characters of the prefix
+        extra = _given(targets[0].parts, extra, forms)  # the vocabulary may lack characters of the prefix
     wanted = [*plan.placeholders, *extra]
     parts: list[Part] = []
     placed = 0
-    following = zip(targets, locators, strict=True)
+    following = iter(targets)
     for index, (chunk, copied) in enumerate(zip(plan.chunks, plan.copied, strict=True)):
         if copied:
             parts += find([(chunk.text, False)], chunk.placeholders, forms)
         else:
-            target, locate = next(following)
+            target = next(following)
             expected = [*chunk.placeholders, *(extra if index == 0 else [])]
-            completed, added = complete(find(target, expected, forms), expected, locate)
+            completed, added = complete(find(target.parts, expected, forms), expected, target.locate, target.fixed)
             parts += completed
             placed += added
         parts.append((chunk.gap, False))

@@ -3,6 +3,9 @@
 A slot is a symbol for a placeholder (`seqloom.tokenization.tokenizer`). The constraint is computed from the ids written
 so far, so it holds no state when a beam is reordered. The time per step is linear in the length.
 
+The constraint records where it left only slots to choose from: the model wanted to end there, so a slot at that point
+has no position of the model's choice, and `placeholders` puts it where the attention says.
+
 Shapes: A sources, R rows (hypotheses, the same number per source), N slots, V vocabulary, t ids so far.
 """
 
@@ -56,6 +59,8 @@ class SlotConstraint:
     first: int
     counts: Tensor  # (A, N) int64
     closers: Tensor  # (A, N + 1) int64: the slot that closes each opening slot, -1 for the others
+    sources: Tensor  # (A,) int64: the index of each source in its batch
+    forced: set[tuple[int, tuple[int, ...]]]  # source and ids after which only slots were allowed; shared by selections
 
     @classmethod
     def build(cls, ids: Sequence[int], required: Sequence[RequiredSlots], device: torch.device | str) -> Self | None:
@@ -65,11 +70,17 @@ class SlotConstraint:
         width = len(ids)
         counts = [[*each.counts, *[0] * (width - len(each.counts))] for each in required]
         closers = [[*each.closers, *[NO_PARTNER] * (width + 1 - len(each.closers))] for each in required]
-        return cls(ids[0], torch.tensor(counts, device=device), torch.tensor(closers, device=device))
+        return cls(
+            ids[0],
+            torch.tensor(counts, device=device),
+            torch.tensor(closers, device=device),
+            torch.arange(len(required), device=device),
+            set(),
+        )
 
     def select(self, sources: Tensor) -> Self:
         """Return the constraint of the given sources (int64 indices, repeats allowed), in that order."""
-        return replace(self, counts=self.counts[sources], closers=self.closers[sources])
+        return replace(self, counts=self.counts[sources], closers=self.closers[sources], sources=self.sources[sources])
 
     def missing(self, log_probabilities: Tensor, ids: Tensor, eos: int) -> MissingSlots:
         """Return the slots that each row lacks; `log_probabilities` (R, V) are of the token after `ids` (R, t)."""
@@ -108,8 +119,8 @@ class SlotConstraint:
         top = torch.where(depth[:, -1:] > 0, top, width)
         return ~closes[:, :width] | (torch.arange(width, device=slots.device) == top)
 
-    def enforce(self, log_probabilities: Tensor, missing: MissingSlots, room: Tensor, eos: int) -> None:
-        """Restrict the log-probabilities, in place; `room` (R,) is the number of ids that a row may still add.
+    def enforce(self, log_probabilities: Tensor, ids: Tensor, missing: MissingSlots, room: Tensor, eos: int) -> None:
+        """Restrict the log-probabilities after `ids`, in place; `room` (R,) is the number of ids a row may still add.
 
         A row that lacks slots must not end. If EOS is its most likely token, or its missing slots fill the remaining
         room, only slots are allowed.
@@ -119,3 +130,14 @@ class SlotConstraint:
         log_probabilities.masked_fill_(now.unsqueeze(1), -torch.inf)
         log_probabilities[:, eos].masked_fill_(owing, -torch.inf)
         log_probabilities[:, self.first : self.first + missing.allowed.shape[1]] = missing.allowed
+        times = len(ids) // len(self.counts)
+        for row in now.nonzero().flatten().tolist():
+            self.forced.add((int(self.sources[row // times]), tuple(ids[row].tolist())))
+
+    def before_forced(self, source: int, ids: Sequence[int], start: int) -> int:
+        """Return how many of the `ids` of a target, which are at least `start`, precede its first forced slot."""
+        slots = range(self.first, self.first + self.counts.shape[1])
+        for at in range(start, len(ids)):
+            if ids[at] in slots and (source, tuple(ids[:at])) in self.forced:
+                return at
+        return len(ids)

@@ -23,8 +23,8 @@ from seqloom.decoding.ensemble import Ensemble
 from seqloom.decoding.hypotheses import Hypothesis
 from seqloom.decoding.methods import METHODS, Batch, Model, width
 from seqloom.decoding.model_folder import Languages, check_same_tokenizer, read_folder
-from seqloom.decoding.placeholder_repair import Locator
-from seqloom.decoding.placeholders import TextPlan, assemble
+from seqloom.decoding.placeholder_repair import Locator, Part
+from seqloom.decoding.placeholders import Target, TextPlan, assemble
 from seqloom.decoding.required_slots import RequiredSlots
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ModelError
@@ -44,7 +44,7 @@ class Translation(NamedTuple):
     cut: bool  # it has the maximal number of ids, so its end may be missing
     source_cut: bool  # the source was longer than the model can read and was truncated
     kept: bool = True  # it has exactly the placeholders of its source
-    placed: int = 0  # placeholders that were inserted afterwards, because the search did not write them
+    placed: int = 0  # placeholders that were placed by attention, because the model would have left them out
 
 
 class Attention(NamedTuple):
@@ -66,6 +66,7 @@ class _Source(NamedTuple):
 class _Found(NamedTuple):
     hypothesis: Hypothesis
     cut: bool
+    text_ids: list[int]  # the ids without the forced slots at the end
 
 
 class Translator:
@@ -163,7 +164,7 @@ class Translator:
         ]
         owner = [index for index, plan in enumerate(plans) for _ in plan.translated]
         left = Counter(index for index, source in zip(owner, sources, strict=True) if source.ids)
-        nothing = [_Found(Hypothesis([], 0.0, 0.0), False)]
+        nothing = [_Found(Hypothesis([], 0.0, 0.0), False, [])]
         found: list[list[_Found]] = [[] if source.ids else nothing for source in sources]
         done = len(texts) - len(left)
         listen(Progress("translate", done, len(texts), "sentences"))
@@ -254,9 +255,23 @@ class Translator:
 
         found = METHODS[search.method](self.model, batch, search, n_best, write)
         return [
-            [_Found(hypothesis, len(hypothesis.ids) >= limit) for hypothesis in hypotheses]
-            for limit, hypotheses in zip(most.tolist(), found, strict=True)
+            [
+                _Found(
+                    hypothesis, len(hypothesis.ids) >= limit, self._without_forced_end(index, source, hypothesis, rules)
+                )
+                for hypothesis in hypotheses
+            ]
+            for index, (source, limit, hypotheses) in enumerate(zip(sources, most.tolist(), found, strict=True))
         ]
+
+    def _without_forced_end(self, index: int, source: _Source, hypothesis: Hypothesis, rules: Constraints) -> list[int]:
+        """Return the ids before the first forced slot, or all ids if the model wrote more words after that slot."""
+        ids = hypothesis.ids
+        if rules.slots is None:
+            return ids
+        end = rules.slots.before_forced(index, ids, len(source.prefix))
+        rest = split_at_slots(self.tokenizer.spell(ids[end:]), ())
+        return ids if any(character.isalnum() for text, _ in rest for character in text) else ids[:end]
 
     def _assemble(
         self, plan: TextPlan, sources: Sequence[_Source], found: Sequence[Sequence[_Found]]
@@ -265,11 +280,13 @@ class Translator:
         translations = []
         forms = self.tokenizer.forms
         for best in zip(*found, strict=False) if found else [()]:
-            targets, locators = [], []
-            for chunk, source, (hypothesis, _) in zip(plan.translated, sources, best, strict=True):
-                targets.append(split_at_slots(self.tokenizer.spell(hypothesis.ids), source.slots))
-                locators.append(self._locator(chunk, source, hypothesis.ids))
-            text, kept, placed = assemble(plan, targets, locators, forms)
+            targets = []
+            for chunk, source, each in zip(plan.translated, sources, best, strict=True):
+                prefix = self._parts(source, each.text_ids[: len(source.prefix)])
+                fixed = sum(len(text) for text, _ in prefix)
+                parts = self._parts(source, each.text_ids)
+                targets.append(Target(parts, self._locator(chunk, source, each.text_ids), fixed))
+            text, kept, placed = assemble(plan, targets, forms)
             hypotheses = [each.hypothesis for each in best]
             translations.append(
                 Translation(
@@ -284,6 +301,9 @@ class Translator:
                 )
             )
         return translations
+
+    def _parts(self, source: _Source, ids: list[int]) -> list[Part]:
+        return split_at_slots(self.tokenizer.spell(ids), source.slots)
 
     def _locator(self, chunk: Chunk, source: _Source, ids: list[int]) -> Locator:
         """Return a function that positions the placeholders of a chunk in its target.
