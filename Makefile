@@ -36,7 +36,7 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 test: .venv/.test ## run every test except the drills
 	@$(PYTEST) -m 'not drill'
 
-drills: .venv/.test ## run the drills, which kill flows, schedules and training runs and check that the next run recovers
+drills: .venv/.test ## run the drills: whole flows in a fresh clone, and recovery after flows, schedules and training runs are killed
 	@$(PYTEST) -m drill
 
 check: .venv/.test ## ruff, mypy --strict and the import contracts

@@ -34,6 +34,8 @@ def _is_here(host: str) -> bool:
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _CONNECTING:  # the interpreter is ending and has cleared this module
+        return
     if event in _CONNECTING:
         place = arguments[1]
         if isinstance(place, tuple) and not _is_here(place[0]):  # else the path of a socket file

@@ -153,6 +153,7 @@ def day(root: Path, **given: Any) -> tuple[str, str, list[str]]:
     return state.type.value, str(state.name), done
 
 
+@pytest.mark.drill
 def test_a_week(clone: Path, commands: Package, told: list[Notice]) -> None:
     everything = ["prepare", "train", "register"]
     assert day(clone) == ("COMPLETED", "Promoted", everything)

@@ -20,7 +20,7 @@ import pytest
 from tests.commands import seqloom
 from tests.small_clone import README, ROOT, STAGES, Clone, clone_path, use_own_pairs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
 
 def documented_commands() -> list[str]:

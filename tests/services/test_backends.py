@@ -30,6 +30,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.drill
 def test_a_whole_flow_with_its_records_in_postgresql_and_its_files_in_s3(
     tmp_path: Path, postgres: Postgres, prefect_on_postgres: tuple[str, Path], s3: str
 ) -> None:

@@ -392,6 +392,7 @@ def stage(**environment: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_two_processes_train_stop_on_a_signal_and_resume(workplace: Path) -> None:
     change_params(processes=2, max_steps=60, validate_every=30, checkpoint_every=60)
     asked = stage()

@@ -306,6 +306,7 @@ def go_on(folder: Path, calls: int) -> bool:
         os._exit(1)
 
 
+@pytest.mark.drill
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_kill_at_any_moment_leaves_an_intact_checkpoint(tmp_path: Path) -> None:
     begun = Checkpoints(tmp_path / "begun", keep=1)

@@ -1,17 +1,10 @@
-"""One of several processes that train a small model together, started by `torchrun` in test_processes.py.
-
-    python -m tests.training.together FOLDER CHANGES [WHAT]
-
-FOLDER has the token store `tokens`; CHANGES are settings as JSON. The first process writes the final weights to
-FOLDER/weights.safetensors. If WHAT is `die`, the second process kills itself during training; if it is `stop`, it asks
-to stop.
-"""
+"""One of several processes that train a small model together, started by test_processes.py."""
 
 import json
 import os
 import signal
-import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -25,29 +18,34 @@ from tests.records import train_settings
 from tests.training.test_engine import Run
 
 
-def main(folder: Path, changes: str, what: str = "") -> None:
+def run_rank(rank: int, size: int, port: int, folder: Path, settings: dict[str, Any], what: str) -> None:
+    """Train as the process `rank` of `size` on the token store `folder`/tokens.
+
+    The first process writes the final weights to `folder`/weights.safetensors. If `what` is "die", the second process
+    kills itself during training; if it is "stop", it asks to stop, and each writes the step to `folder`/stopped-RANK.
+    """
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }  # fmt: skip
     torch.set_num_threads(1)
-    settings = train_settings(**json.loads(changes))
-    with joined(torch.device("cpu"), sharded=settings.sharded) as processes:
-        run = Run(TokenStore.open(folder / "tokens"), settings, folder)
+    train = train_settings(**settings)
+    with joined(torch.device("cpu"), sharded=train.sharded) as processes:
+        run = Run(TokenStore.open(folder / "tokens"), train, folder)
         engine = run.engine("together", dropout=0.0, processes=processes)
 
         def should_stop() -> bool:
-            if what == "die" and processes.rank == 1 and engine.state.step == 5:
+            if what == "die" and rank == 1 and engine.state.step == 5:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return what == "stop" and processes.rank == 1 and engine.state.step == 5
+            return what == "stop" and rank == 1 and engine.state.step == 5
 
         engine.should_stop = should_stop
         try:
             result = engine.run()
         except InterruptError:
-            sys.stdout.write(f"rank {processes.rank} stopped at {engine.state.step}\n")
+            (folder / f"stopped-{rank}").write_text(str(engine.state.step))
             return
         every = wholes(weights(engine.model))
         if processes.first:
             save_file(every, folder / "weights.safetensors")
             (folder / "result.json").write_text(json.dumps(result))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])

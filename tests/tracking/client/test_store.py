@@ -52,7 +52,9 @@ def _open(root: Path) -> str:
 
 @pytest.mark.slow
 def test_processes_that_create_the_store_at_the_same_time_share_it(tmp_path: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([__name__])  # imports MLflow once for all of them
+    with processes.Pool(3) as pool:
         ids = pool.map(_open, [tmp_path] * 3, chunksize=1)
     assert len(set(ids)) == 1
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
