@@ -40,7 +40,7 @@ from seqloom.batching.store import FORMAT, SIDES, TokenStore
 from seqloom.models.catalogue import build_model
 from seqloom.models.settings import ModelSettings
 from seqloom.params import load_params
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import be_deterministic, manage_memory, place
 from seqloom.training.engine import Engine
@@ -77,11 +77,11 @@ def write_store(folder: Path, pairs: int) -> None:
     source = np.clip(random.lognormal(np.log(18), 0.5, pairs), 1, LONGEST).astype(np.int64)
     target = np.clip(source * random.lognormal(0.05, 0.15, pairs), 1, LONGEST).astype(np.int64)
     folder.mkdir()
-    meta = {"format": FORMAT, "pairs": pairs, "dtype": "<u2", "symbols": OWN._asdict(), "directions": [""]}
+    meta = {"format": FORMAT, "pairs": pairs, "dtype": "<u2", "symbols": SPECIAL_IDS._asdict(), "directions": [""]}
     for side, lengths in zip(SIDES, (source, target), strict=True):
         offsets = np.concatenate([[0], lengths.cumsum()]).astype("<u8")
         offsets.tofile(folder / f"{side}.offsets.bin")
-        random.integers(len(OWN), VOCABULARY, int(offsets[-1]), np.uint16).tofile(folder / f"{side}.ids.bin")
+        random.integers(len(SPECIAL_IDS), VOCABULARY, int(offsets[-1]), np.uint16).tofile(folder / f"{side}.ids.bin")
         meta[side] = {"vocab_size": VOCABULARY, "tokens": int(offsets[-1])}
     (folder / "meta.json").write_text(json.dumps(meta))
 

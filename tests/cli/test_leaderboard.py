@@ -7,8 +7,8 @@ import pytest
 from seqloom import places
 from seqloom.cli import main as cli
 from seqloom.tracking.client.store import Store, connect
-from tests.finished import give_store
 from tests.scored_runs import GOOD, MODEL, POOR, REFERENCES, log_run, register
+from tests.workspaces import give_store
 
 ASKED = ("leaderboard", "--model", MODEL, "--experiment", "seqloom")
 

@@ -87,12 +87,12 @@ def test_the_image_holds_no_data_and_no_secret() -> None:
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs the entrypoint in an empty workspace, with a DVC that writes down what it is told."""
+    """Runs the entrypoint in an empty workspace, with a DVC that writes down its arguments."""
     image, binaries, workspace = tmp_path / "image", tmp_path / "bin", tmp_path / "workspace"
     for folder in (image / ".dvc", binaries, workspace):
         folder.mkdir(parents=True)
     (image / "params.yaml").write_text("of the image", encoding="utf-8")
-    (binaries / "dvc").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n', encoding="utf-8")
+    (binaries / "dvc").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n', encoding="utf-8")
     (binaries / "dvc").chmod(0o755)
     script = (DEPLOY / "entrypoint.sh").read_text(encoding="utf-8").replace("/opt/seqloom", str(image))
     (tmp_path / "entrypoint.sh").write_text(script, encoding="utf-8")
@@ -103,17 +103,17 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             ["sh", tmp_path / "entrypoint.sh", "cat", "params.yaml"], cwd=workspace,
             env={"PATH": path, **environment}, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        told = (tmp_path / "told").read_text(encoding="utf-8").splitlines() if (tmp_path / "told").exists() else []
-        return done.stdout, workspace, told
+        calls = (tmp_path / "calls").read_text(encoding="utf-8").splitlines() if (tmp_path / "calls").exists() else []
+        return done.stdout, workspace, calls
 
     return run
 
 
 def test_an_empty_workspace_becomes_a_clone_and_a_later_start_changes_nothing_in_it(start: Any) -> None:
     assert start()[0] == "of the image"
-    _, workspace, told = start(SEQLOOM_DVC_REMOTE="s3://b/dvc")
-    assert told[-1] == "remote add --quiet --local --force --default storage s3://b/dvc"
-    assert "config --quiet --local core.no_scm true" in told
+    _, workspace, calls = start(SEQLOOM_DVC_REMOTE="s3://b/dvc")
+    assert calls[-1] == "remote add --quiet --local --force --default storage s3://b/dvc"
+    assert "config --quiet --local core.no_scm true" in calls
     (workspace / "params.yaml").write_text("of a person", encoding="utf-8")
     assert start()[0] == "of a person"
 

@@ -180,7 +180,7 @@ def test_a_corrupt_weights_header_gives_a_one_line_error(
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         (
             {"format": 1},
@@ -198,12 +198,12 @@ def test_a_corrupt_weights_header_gives_a_one_line_error(
     ],
 )
 def test_an_invalid_model_description_gives_a_one_line_error(
-    model: Seq2Seq, architecture: Architecture, tmp_path: Path, changes: dict[str, Any], said: str
+    model: Seq2Seq, architecture: Architecture, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     save_model(model, architecture, tmp_path)
     description = json.loads((tmp_path / "model.json").read_text())
     (tmp_path / "model.json").write_text(json.dumps(description | changes))
-    with pytest.raises(ModelError, match=said) as raised:
+    with pytest.raises(ModelError, match=message) as raised:
         load_model(tmp_path)
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 500

@@ -27,12 +27,12 @@ from tests.no_network.sitecustomize import NO_NETWORK
 
 ECHO = """
 import json, os, pathlib, sys
-said = json.loads(pathlib.Path("says.json").read_text())
+answer = json.loads(pathlib.Path("says.json").read_text())
 with open("asked", "a") as file:
     print(json.dumps([*sys.argv[1:], os.environ["{clone}"]]), file=file)
-print(said["out"])
-print(said["err"], file=sys.stderr)
-sys.exit(said["status"])
+print(answer["out"])
+print(answer["err"], file=sys.stderr)
+sys.exit(answer["status"])
 """
 Says = Callable[..., None]
 

@@ -46,8 +46,8 @@ def test_the_flow_registers_a_model_and_a_second_one_does_nothing(clone: Clone) 
     first = clone.type(".venv/bin/python -m pipelines train")
     for stage in STAGES:
         assert f"── {stage} ──" in first
-    for said in ("pairs kept", "BLEU", "chrF", "TER", "seqloom-en-de version 1", "->", "Next"):
-        assert said in first
+    for words in ("pairs kept", "BLEU", "chrF", "TER", "seqloom-en-de version 1", "->", "Next"):
+        assert words in first
     second = clone.type(".venv/bin/python -m pipelines train")
     assert second.startswith("nothing to do: ")
     for stage in STAGES:

@@ -140,9 +140,9 @@ def prefect_on_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFac
                 urllib.request.urlopen(f"{url}/health", timeout=5).close()
                 break
             except OSError:
-                said = log.read_text(encoding="utf-8")
-                assert time.monotonic() < end, said
-                assert server.poll() is None, said
+                output = log.read_text(encoding="utf-8")
+                assert time.monotonic() < end, output
+                assert server.poll() is None, output
                 time.sleep(0.3)
         yield url, log
     finally:

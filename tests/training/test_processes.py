@@ -27,14 +27,14 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def together(folder: Path, processes: int, *what: str, **changes: Any) -> subprocess.CompletedProcess[str]:
+def train_distributed(folder: Path, processes: int, *what: str, **changes: Any) -> subprocess.CompletedProcess[str]:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     return subprocess.run(
         [
             sys.executable,
             *launcher,
             "-m",
-            "tests.training.together",
+            "tests.training.distributed_worker",
             str(folder),
             json.dumps(SETTINGS | changes),
             *what,
@@ -62,7 +62,7 @@ def test_several_processes_train_the_same_model_as_one_with_a_larger_batch(
 ) -> None:
     # Not Adam: it turns rounding errors of zero gradients, such as those of key biases, into full steps.
     changes |= {"optimizer": "sgd", "lr": 0.2}
-    ended = together(tmp_path, processes, tokens_per_batch=32, **changes)
+    ended = train_distributed(tmp_path, processes, tokens_per_batch=32, **changes)
     assert ended.returncode == 0, ended.stderr
     expected = alone(store, tmp_path, tokens_per_batch=32 * processes, **changes | {"sharded": False})
     untrained = weights(Run(store, records.train_settings(**SETTINGS), tmp_path).engine("untrained").model)
@@ -76,14 +76,14 @@ def test_a_dead_process_ends_the_others_and_a_rerun_ends_the_same(store: TokenSt
     for folder in (undisturbed, disturbed):
         folder.mkdir()
         (folder / "tokens").symlink_to(tmp_path / "tokens")
-    assert together(undisturbed, 2, tokens_per_batch=32, sharded=True).returncode == 0
-    assert together(disturbed, 2, "die", tokens_per_batch=32, sharded=True).returncode != 0
+    assert train_distributed(undisturbed, 2, tokens_per_batch=32, sharded=True).returncode == 0
+    assert train_distributed(disturbed, 2, "die", tokens_per_batch=32, sharded=True).returncode != 0
     assert sorted(path.name for path in (disturbed / "together").glob("step-*")) == ["step-00000004"]
-    stopped = together(disturbed, 2, "stop", tokens_per_batch=32, sharded=True)
+    stopped = train_distributed(disturbed, 2, "stop", tokens_per_batch=32, sharded=True)
     assert sorted(line for line in stopped.stdout.splitlines() if "stopped" in line) == [
         "rank 0 stopped at 5",
         "rank 1 stopped at 5",
     ]
-    assert together(disturbed, 2, tokens_per_batch=32, sharded=True).returncode == 0
+    assert train_distributed(disturbed, 2, tokens_per_batch=32, sharded=True).returncode == 0
     for name in ("weights.safetensors", "result.json"):
         assert (undisturbed / name).read_bytes() == (disturbed / name).read_bytes()

@@ -35,7 +35,7 @@ def read_mo(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
     content = text.encode("latin-1")
     catalogue, forms = summarise(message for _, message in _messages(content, file))
     yield text
-    yield from catalogue.notices(options, forms)
+    yield from catalogue.remarks(options, forms)
     for number, message in _messages(content, file):
         if not message.msgid and message.context is None:
             continue

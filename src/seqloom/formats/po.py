@@ -63,7 +63,7 @@ def read_po(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
     catalogue, forms = summarise(
         each.message() for each in reader.entries() if isinstance(each, _Entry) and not each.obsolete
     )
-    yield from catalogue.notices(options, forms)
+    yield from catalogue.remarks(options, forms)
     headers = 0
     for each in reader.entries():
         if isinstance(each, str):

@@ -160,9 +160,9 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
     except _Terminated:
         _fail(f"{name} was interrupted; run again to go on", exits.TERMINATED)
     except Exception as error:
-        if (said := _machine_fault(error)) is None:
+        if (message := _machine_fault(error)) is None:
             raise
-        _fail(f"{name}: {said} and run again", exits.FAILED)
+        _fail(f"{name}: {message} and run again", exits.FAILED)
 
 
 def _restore(name: str, meter: Meter) -> None:

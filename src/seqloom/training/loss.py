@@ -51,7 +51,7 @@ def _label_share(logits_RV: Tensor, label_R1: Tensor, smoothing: float, wanted: 
 
 
 def _r_drop(alpha: float) -> _Score:
-    """Half of equation 4 of Liang et al. 2021: mean cross-entropy of both passes + alpha / 4 * (KL(p|q) + KL(q|p)).
+    """R-Drop: mean cross-entropy of both passes + alpha / 4 * (KL(p|q) + KL(q|p)); half of Liang et al. 2021, eq. 4.
 
     With d = log p - log q the two divergences are sum(p * d) and -sum(q * d). The gradient of their sum is
     p * (d - KL(p|q)) + p - q with respect to the logits of the first pass and q * (-d - KL(q|p)) + q - p to the second.

@@ -12,7 +12,7 @@ import pytest
 
 from seqloom.errors import RegistryError, SilentError
 from seqloom.tracking.client.store import connect, experiment_id
-from tests.finished import give_store
+from tests.workspaces import give_store
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from seqloom.tracking.registry.leaderboard import Board, LeaderboardQuery
 from seqloom.tracking.registry.leaderboard_entries import Rival, read_rival
 from seqloom.tracking.registry.leaderboard_page import page
 from seqloom.tracking.registry.leaderboard_records import read_results
-from tests.finished import give_store
 from tests.scored_runs import EXPERIMENT, GOOD, MODEL, POOR, REFERENCES, log_run, recorded_score, register
+from tests.workspaces import give_store
 
 PLACE = Path("reports/leaderboard")
 

@@ -99,9 +99,9 @@ class _Download:
             self._forget()  # without a validator, the resumed data may be from another version of the file
             self._transfer_patiently()
         if sha256_of(self._part) != self._source.sha256:
-            said = mismatch(self._part, self._source.sha256)
+            received = mismatch(self._part, self._source.sha256)
             self._forget()
-            raise HashError(f"{self._corpus}: {self._shown} does not match its pin in params.yaml: received {said}")
+            raise HashError(f"{self._corpus}: {self._shown} does not match its pin in params.yaml: received {received}")
         self._part.replace(self._file)
         self._version.unlink(missing_ok=True)
         return self._file

@@ -72,8 +72,8 @@ def _same(headers: dict[str, Any], entry: dict[str, Any] | None, now: float) -> 
     """Return why the file is considered unchanged since it was hashed; None if it may have changed."""
     if entry is None or headers != entry.get("headers") or not isinstance(entry.get("sha256"), str):
         return None
-    if told := [name for name in _VALIDATORS if headers[name]]:
-        return f"{told[0]} unchanged"
+    if unchanged := [name for name in _VALIDATORS if headers[name]]:
+        return f"{unchanged[0]} unchanged"
     hashed = entry.get("hashed")
     age = now - hashed if isinstance(hashed, int | float) else _DAY
     if headers["Content-Length"] and 0 <= age < _DAY:

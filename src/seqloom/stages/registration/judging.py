@@ -58,23 +58,23 @@ def settle(store: Store, version: Any, params: Params, listen: Listener) -> Judg
         RegistryError: the registry reports an error.
     """
     number = str(version.version)
-    said = version.tags.get(VERDICT)
-    if said is None:
+    verdict_tag = version.tags.get(VERDICT)
+    if verdict_tag is None:
         before, verdict = _judge(store, version, params, listen)
         _keep(store, version, before, verdict, params.gate)
-        said = f"{PROMOTED if verdict.promoted else ''}{verdict.reason}"
-    elif not said.startswith(PROMOTED) and (others := _other_bounds(version, params.gate)):
+        verdict_tag = f"{PROMOTED if verdict.promoted else ''}{verdict.reason}"
+    elif not verdict_tag.startswith(PROMOTED) and (others := _other_bounds(version, params.gate)):
         _LOG.warning(
             "version %s was refused under other settings (%s), and a version is judged once; "
             "`seqloom promote %s` makes it champion without the gate", number, "; ".join(others), number,
         )  # fmt: skip
-    reason = said.removeprefix(PROMOTED)
+    reason = verdict_tag.removeprefix(PROMOTED)
     champion = current_champion(store, version.name)
-    if said.startswith(PROMOTED) and champion != number:
+    if verdict_tag.startswith(PROMOTED) and champion != number:
         if any(move.version == number and move.made for move in history(store, version.name)):
             return Judgement(False, f"version {champion} has replaced it since")
         champion = set_champion(store, version.name, number, "gate", reason).version
-    if champion == number and not said.startswith(PROMOTED):
+    if champion == number and not verdict_tag.startswith(PROMOTED):
         reason = "chosen by a person"
     return Judgement(champion == number, reason)
 
@@ -98,7 +98,7 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
         folder = fetch_model(store, Reference(version.name, number=str(version.version)))
         challenger = LoadedVersion.load(folder, params.train.device)
         began = time.perf_counter()
-        written = challenger.translate(asked.sources, asked.directions, _telling(listen, "the new version"))
+        written = challenger.translate(asked.sources, asked.directions, _with_note(listen, "the new version"))
         log_speed(store, version, len(pairs) / (time.perf_counter() - began))
     except _BROKEN as error:
         return Verdict(False, f"the new version is broken: {error}")
@@ -119,7 +119,7 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
         rows, rule = apart
         contest = asked.take(rows)
         theirs = champion.contestant.translate(
-            contest.sources, contest.directions, _telling(listen, f"champion, version {before}")
+            contest.sources, contest.directions, _with_note(listen, f"champion, version {before}")
         )
         pace = speeds([challenger, champion.contestant], contest)
     except _BROKEN as error:
@@ -205,8 +205,8 @@ def keep_texts(params: Params) -> Path:
     return places.GATE / TEXTS
 
 
-def _telling(listen: Listener, who: str) -> Listener:
-    def tell(progress: Progress) -> None:
+def _with_note(listen: Listener, who: str) -> Listener:
+    def report(progress: Progress) -> None:
         listen(progress._replace(note=who))
 
-    return tell
+    return report

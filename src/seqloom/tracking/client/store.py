@@ -111,10 +111,10 @@ def registry_errors(store: Store) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
-        said = _explain(str(error), store.uri)
-        if said in _SQLITE.values():
-            said = f"{store.shown}: {said}, and run again"
-        raise _kind(error)(said) from error
+        reason = _explain(str(error), store.uri)
+        if reason in _SQLITE.values():
+            reason = f"{store.shown}: {reason}, and run again"
+        raise _kind(error)(reason) from error
 
 
 @contextmanager
@@ -203,8 +203,8 @@ def _make(database: Path, *, create: bool, own: bool) -> None:
             try:
                 MlflowClient(f"{SQLITE}{beside}").search_experiments(max_results=1)
             except (MlflowException, SQLAlchemyError) as error:
-                said = _explain(str(error), f"{SQLITE}{database}")
-                raise RegistryError(f"{database}: cannot be made: {said}") from error
+                reason = _explain(str(error), f"{SQLITE}{database}")
+                raise RegistryError(f"{database}: cannot be made: {reason}") from error
 
 
 def _make_locations_relative(database: Path) -> None:
@@ -214,8 +214,8 @@ def _make_locations_relative(database: Path) -> None:
     try:
         make_relative(database)
     except sqlite3.Error as error:
-        said = _explain(str(error), f"{SQLITE}{database}")
-        raise _kind(error)(f"{database}: its artifact locations cannot be made relative: {said}") from error
+        reason = _explain(str(error), f"{SQLITE}{database}")
+        raise _kind(error)(f"{database}: its artifact locations cannot be made relative: {reason}") from error
 
 
 def _connected_client(uri: str) -> MlflowClient:
@@ -249,17 +249,17 @@ def _kind(error: Exception) -> type[RegistryError]:
 
 
 def _explain(message: str, uri: str) -> str:
-    said = _first_line(message)
+    reason = _first_line(message)
     if any(sign in message for sign in _NO_ANSWER):
-        said = "it does not answer"
+        reason = "it does not answer"
     if uri.startswith(SQLITE) and (known := next((_SQLITE[sign] for sign in _SQLITE if sign in message), None)):
-        said = known
+        reason = known
     if userinfo := _userinfo(uri):
         for secret in (userinfo, userinfo.partition(":")[2]):
-            said = said.replace(secret, "***") if secret else said
-    if any(code in said for code in ("401", "403", "PERMISSION_DENIED", "UNAUTHENTICATED")):
-        said += " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN)"
-    return said
+            reason = reason.replace(secret, "***") if secret else reason
+    if any(code in reason for code in ("401", "403", "PERMISSION_DENIED", "UNAUTHENTICATED")):
+        reason += " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN)"
+    return reason
 
 
 def _first_line(message: str) -> str:

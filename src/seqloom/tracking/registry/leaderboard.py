@@ -247,9 +247,9 @@ def _chosen(sizes: Mapping[str, int], query: LeaderboardQuery, champion: Row | N
     matching = [test for test in sizes if test.startswith(query.test.lower())]
     if len(matching) == 1:
         return matching[0]
-    said = "matches several test sets" if matching else "is not a test set on this leaderboard"
+    fault = "matches several test sets" if matching else "is not a test set on this leaderboard"
     there = ", ".join(f"{test[:_SHOWN]} ({count})" for test, count in (Counter(sizes)).most_common())
-    raise RegistryError(f"{query.test!r} {said}; valid are (with the number of systems): {there}")
+    raise RegistryError(f"{query.test!r} {fault}; valid are (with the number of systems): {there}")
 
 
 def _way(result: SystemResult) -> tuple[str, str]:

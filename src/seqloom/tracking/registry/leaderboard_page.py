@@ -158,8 +158,8 @@ def _picture(score: StoredScore, reference: float, scale: tuple[float, float]) -
 
 def _lines(first: object = None, *notes: object) -> str:
     """Return the facts that are not empty, one per line, the first one in larger type."""
-    told = [escape(str(fact)) for fact in (first, *notes) if fact]
-    return "<br>".join([told[0], *(f"<small>{fact}</small>" for fact in told[1:])]) if told else _NONE
+    facts = [escape(str(fact)) for fact in (first, *notes) if fact]
+    return "<br>".join([facts[0], *(f"<small>{fact}</small>" for fact in facts[1:])]) if facts else _NONE
 
 
 def _apart(board: Board) -> str:

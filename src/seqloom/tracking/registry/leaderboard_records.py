@@ -169,8 +169,8 @@ def _reason(error: ValidationError) -> str:
     return ": ".join([*map(str, first["loc"]), first["msg"]])
 
 
-def _refusal(file: Path, said: str) -> RegistryError:
-    return RegistryError(f"{file}: {said}; restore it from Git, or delete it and run `seqloom leaderboard` again")
+def _refusal(file: Path, fault: str) -> RegistryError:
+    return RegistryError(f"{file}: {fault}; restore it from Git, or delete it and run `seqloom leaderboard` again")
 
 
 def _write(file: Path, record: SystemResult | StoredDifference) -> None:

@@ -44,7 +44,7 @@ _MEASURE_EVERY = 10.0  # seconds between two measurements of the machine
 
 
 class TrainingSync:
-    """A training and its MLflow run."""
+    """Sends the journal of one training run to its MLflow run, from where the last call stopped."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

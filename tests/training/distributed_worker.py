@@ -1,6 +1,6 @@
 """One of several processes that train a small model together, started by `torchrun` in test_processes.py.
 
-    python -m tests.training.together FOLDER CHANGES [WHAT]
+    python -m tests.training.distributed_worker FOLDER CHANGES [WHAT]
 
 FOLDER has the token store `tokens`; CHANGES are settings as JSON. The first process writes the final weights to
 FOLDER/weights.safetensors. If WHAT is `die`, the second process kills itself during training; if it is `stop`, it asks
