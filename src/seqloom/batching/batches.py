@@ -135,8 +135,8 @@ class BatchOrder:
 
     With a `temperature` above 1 and several directions, an epoch has the same number of pairs, but pairs of small
     directions are repeated and those of large ones subsampled (see `TemperatureSampler`). `resample` splits each pair
-    anew, seeded by (seed, epoch, position, index in the batch). No segment grows beyond `GROWTH` times its length (rounded
-    up), which bounds the memory of a batch.
+    anew, seeded by (seed, epoch, position, index in the batch). No segment grows beyond `GROWTH` times its length
+    (rounded up), which bounds the memory of a batch.
 
     With several processes, each reads its `share` of the same batches: the numbers of pairs differ by at most one, and
     the lengths are alike. Together, the shares are the batch that a single process would read. If a batch has fewer
