@@ -173,11 +173,11 @@ def test_sampled_subwords_do_not_depend_on_draws_in_other_threads(write_store):
     encoded = [vocabulary.encode(text) for text in texts]
     store = write_store(list(zip(encoded[:40], encoded[40:], strict=True)))
 
-    resample = vocabulary.subword_sampler(0.2)
+    split_again = vocabulary.subword_sampler(0.2)
 
     def resample(number, pairs):
         random = Random(number)
-        return [tuple(resample(ids, random) for ids in pair) for pair in pairs]
+        return [tuple(split_again(ids, random) for ids in pair) for pair in pairs]
 
     order = BatchOrder(store, 256, 1, resample=resample)
     expected = list(islice(plainly(order), 40))

@@ -134,7 +134,7 @@ def _encoded(text: str, encoding: str, where: str) -> bytes:
 
 
 def _compiled(pairs: list[tuple[bytes, bytes]], order: str) -> bytes:
-    """The file's text. It has no hash table, which gettext does not need."""
+    """Return the content of the file, without the optional hash table."""
     count = len(pairs)
     tables, texts, place = [b"", b""], [], 28 + 16 * count
     for side in (0, 1):

@@ -1,8 +1,8 @@
 """The formats `tsv` and `csv`: tables with one pair per row.
 
 TSV is unquoted: TAB separates columns, and quotes are ordinary characters. With `quoting`, always set for CSV, cells
-may be quoted (RFC 4180): quoted cells may contain delimiters and line breaks, and a quote is doubled. If a file without
-`quoting` looks quoted, or its first row looks like a header, a notice says so.
+may be quoted (RFC 4180): quoted cells may contain delimiters and line breaks, and a quote is doubled. A file without
+`quoting` that looks quoted gets a remark, and so does one whose first row looks like a header.
 """
 
 import re
@@ -23,8 +23,8 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*", re.IGNORECASE)
 def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
     """Yield a unit for every row; its key is the number of the row's first line.
 
-    Blank rows are skipped. Rows may have additional columns; if their number varies, a final notice says how many rows
-    differ from the first.
+    Blank rows are skipped. Rows may have additional columns; if their number varies, the last piece is a remark with
+    the number of rows that differ from the first.
 
     Raises:
         FormatError: a row has too few columns or no source, or a quoted cell is never closed.

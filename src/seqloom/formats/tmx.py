@@ -9,7 +9,7 @@ plain placeholder such as `{0}` is shown as that. The text of `hi` is read witho
 part of their code.
 
 Flags: `machine` if a translation was last changed by `MT!` (`changeid`, else `creationid`), the usual name for a
-translation engine, or if a `prop` of type x-mt or x-origin says so; `draft` and `rejected` by Trados'
+translation engine, or if a `prop` of type x-mt or x-origin marks it; `draft` and `rejected` by Trados'
 `x-ConfirmationLevel`.
 """
 

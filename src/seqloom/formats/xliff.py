@@ -10,7 +10,7 @@ except that protected ones are placeholders and those that Trados marks as delet
 
 `seqloom.formats.xliff_states` turns states into flags; `translate="no"` is the flag `untranslatable`. A text's
 language is its `xml:lang`, else that of its file. A file that declares no target language is read as the wanted one,
-with a notice.
+with a remark.
 """
 
 from collections.abc import Iterator, Mapping

@@ -122,7 +122,7 @@ class _Download:
                         f"{self._corpus}: {self._shown}: {reason}, {end}; "
                         f"run again to continue, or put {self._file.name} into the folder {MIRROR_VARIABLE}"
                     ) from reason
-                self._tell(self._size(), None, f"{reason}; retrying in {wait:.0f} s")
+                self._report(self._size(), None, f"{reason}; retrying in {wait:.0f} s")
                 time.sleep(wait)
 
     def _end(self, fruitless: int, wait: float) -> str:
@@ -176,7 +176,7 @@ class _Download:
                 size += len(block)
                 self._check_size(size)
                 part.write(block)
-                self._tell(size, total)
+                self._report(size, total)
         if total is not None and size < total:
             raise _TransientError(f"the transfer ended at {size:,} of {total:,} bytes")
 
@@ -225,7 +225,7 @@ class _Download:
         self._part.unlink(missing_ok=True)
         self._version.unlink(missing_ok=True)
 
-    def _tell(self, done: int, total: int | None, note: str = "") -> None:
+    def _report(self, done: int, total: int | None, note: str = "") -> None:
         self._listen(Progress(f"download {self._corpus}", done, total, "bytes", note))
 
 
