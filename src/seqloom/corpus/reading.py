@@ -1,4 +1,4 @@
-"""Reads the files of a corpus into raw pairs: matches files of two languages, and selects the texts that count.
+"""Reads the files of a corpus into raw pairs: matches files of two languages, and selects the texts to use.
 
 Nothing is dropped silently: a text that does not become a pair is yielded as `LeftOut` with the reason.
 """

@@ -1,6 +1,6 @@
 """The source `package`: a wheel, fetched with pip and pinned by sha256. It is never installed, and no code is run.
 
-pip respects the user's package index, mirrors, proxies and certificates, which a plain address would not. Source
+pip uses the user's package index, mirrors, proxies and certificates; a download from a plain address would not. Source
 distributions are refused, because downloading one runs its setup code.
 """
 

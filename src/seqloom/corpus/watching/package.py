@@ -1,4 +1,4 @@
-"""Update check for packages: asks the user's package index through pip for newer versions, without downloading."""
+"""Update check for packages: uses pip to look up newer versions in the user's package index, without downloading."""
 
 import os
 import re
