@@ -89,8 +89,8 @@ def _row(board: Board, row: Row, others: Sequence[str], scale: tuple[float, floa
 
 def _system(row: Row, *, device: bool = False) -> str:
     notes = ["champion"] if row.champion else []
-    if row.result.kind == "rival":
-        notes.append("rival" if row.kept else "rival, not kept")
+    if row.result.kind == "external":
+        notes.append("external" if row.kept else "external, not kept")
     elif row.entry is None:
         notes.append("recorded in another clone")
     if row.title != row.result.name:
