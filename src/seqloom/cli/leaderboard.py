@@ -198,7 +198,7 @@ def _fitted(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
     most = max(_SHORTEST, _COLUMNS - (sum(widths) - widths[1]))
     return [
-        (row[0], row[1] if len(row[1]) <= most else f"{row[1][: most - 10]}…{row[1][-9:]}", *row[2:]) for row in rows
+        (row[0], row[1] if len(row[1]) <= most else f"{row[1][: most - 11]}…{row[1][-10:]}", *row[2:]) for row in rows
     ]
 
 
