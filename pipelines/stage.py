@@ -1,4 +1,4 @@
-"""The one task: run one stage through DVC, stream its log, raise if it fails. No stage is treated by name."""
+"""The task that runs a stage through DVC, streams its log, and raises if it fails; no stage has special code."""
 
 import re
 import sys
@@ -59,7 +59,7 @@ def run_stage(stage: Stage, root: Path, *, changed: bool = True) -> StageResult:
                 around.enter_context(concurrency(GPU, strict=False))
             if stage.journal and changed:
                 around.enter_context(syncing(root, environment(root)))
-            # Called and not submitted: a submitted task can be neither timed out nor cancelled.
+            # Call the task instead of submitting it: a submitted task can be neither timed out nor cancelled.
             return named(stage.name, root, changed)
     except TimeoutError as error:
         reason = f"took longer than {stage.timeout_minutes:g} minutes (its timeout_minutes in dvc.yaml) and was stopped"

@@ -18,7 +18,7 @@ from seqloom.exits import INTERRUPTED, TERMINATED
 
 
 def run_and_exit(root: Path, flow: Callable[[], State[Any]]) -> None:
-    """Run the flow in this process, and exit with the status that its state calls for (docs/RETRAINING.md)."""
+    """Run the flow in this process, and exit with the status for its final state (docs/RETRAINING.md)."""
     # Prefect passes SIGTERM on to the handler set before its own. Without ours its server would outlive this process.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     interrupted: list[int] = []

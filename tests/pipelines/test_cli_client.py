@@ -82,7 +82,7 @@ def test_the_result_of_watch_names_the_sources_that_changed(tmp_path: Path, says
     sources = [{"corpus": name, "changed": name == "b", "why": "it grew"} for name in "ab"]
     says({"sources": sources, "changed": True})
     assert watch(tmp_path) == WatchResult(["b: it grew"], 2)
-    assert str(WatchResult([], 2)) == "2 sources asked, none changed"
+    assert str(WatchResult([], 2)) == "2 sources checked, none changed"
 
 
 @pytest.mark.parametrize("ok", [True, False])
