@@ -60,7 +60,7 @@ class InterruptError(Exception):
 
 
 class Engine:
-    """Runs one training job. If several processes train together, each has an engine, and only the first one writes."""
+    """Runs a training job. If several processes train together, each has an engine, and only the first one writes."""
 
     def __init__(self, job: Job) -> None:
         model, data, settings, placement = job.model, job.data, job.settings, job.placement
