@@ -167,12 +167,15 @@ def started(workplace: Path) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"languages": {"target": "fr"}}, r"languages\.target is \['fr'\], there \['de'\]"),
-        ({"tokenizer": {"slots": 2}}, r"tokenizer\.slots is 2, there 4"),
-        ({"tokenizer": {"joint": False}, "model": {"tied_embeddings": "target"}}, r"joint is False, there True"),
+        ({"languages": {"target": "fr"}}, r"languages\.target is \['fr'\], in the version \['de'\]"),
+        ({"tokenizer": {"slots": 2}}, r"tokenizer\.slots is 2, in the version 4"),
+        (
+            {"tokenizer": {"joint": False}, "model": {"tied_embeddings": "target"}},
+            r"joint is False, in the version True",
+        ),
         (
             {"tokenizer": {"name": "sentencepiece", "vocab_size": 400}},
-            r"name is 'sentencepiece', there 'characters'; .*400",
+            r"name is 'sentencepiece', in the version 'characters'; .*400",
         ),
     ],
 )
@@ -186,13 +189,13 @@ def test_the_error_lists_the_settings_of_another_tokenizer(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"transformer": {"width": 32}}, r"model\.transformer\.width is 32, there 16"),
+        ({"transformer": {"width": 32}}, r"model\.transformer\.width is 32, in the version 16"),
         (
             {"transformer": {"activation": "gelu", "norm_order": "post"}},
             r"norm_order is 'post', .*activation is 'gelu'",
         ),
-        ({"model": {"tied_embeddings": "none"}}, r"model\.tied_embeddings is 'none', there 'all'"),
-        ({"model": {"name": "lstm"}}, r"model\.name is 'lstm', there 'transformer'"),
+        ({"model": {"tied_embeddings": "none"}}, r"model\.tied_embeddings is 'none', in the version 'all'"),
+        ({"model": {"name": "lstm"}}, r"model\.name is 'lstm', in the version 'transformer'"),
     ],
 )
 def test_the_error_lists_the_settings_of_another_network(started: Path, changes: dict[str, Any], message: str) -> None:

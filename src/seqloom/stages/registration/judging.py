@@ -52,7 +52,7 @@ class _Champion(NamedTuple):
 
 
 def settle(store: Store, version: Any, params: Params, listen: Listener) -> Judgement:
-    """Judge a version unless it has a verdict, and make it champion if the verdict says so.
+    """Judge a version unless it has a verdict, and make it champion if the verdict is to promote it.
 
     Raises:
         RegistryError: the registry reports an error.
