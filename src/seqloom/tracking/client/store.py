@@ -37,10 +37,10 @@ _NO_ANSWER = ("Max retries exceeded", "timed out", "timeout expired", "Connectio
 _LOCKED = "database is locked"
 # Errors of SQLite, and what the user can do about each.
 _SQLITE = {
-    _LOCKED: "another process holds it locked; wait until that process has ended (`fuser mlflow.db` names it)",
+    _LOCKED: "another process has locked it; wait until that process has ended (`fuser mlflow.db` shows its number)",
     "database or disk is full": "no space is left on its disk; make room",
-    "disk I/O error": "its disk cannot be read or written; look at the disk, and whether it is full",
-    "readonly database": "it may be read only; make the file and its folder writable for this user",
+    "disk I/O error": "its disk cannot be read or written; check the disk and its free space",
+    "readonly database": "it is read-only; make the file and its folder writable for this user",
     "unable to open database file": "it cannot be opened; make the file and its folder writable for this user",
     "malformed": "it is damaged; restore it from a backup",
     "file is not a database": "it is damaged; restore it from a backup",

@@ -133,7 +133,7 @@ def _differences(wanted: Lineage) -> Iterator[str]:
     if wanted.dirty:
         yield (
             f"code or params had uncommitted changes on top of {str(wanted.commit)[:12]} when this was registered; "
-            "they are lost, so hashes that differ prove nothing"
+            "they are lost, so different hashes are to be expected"
         )
     for library, recorded in wanted.libraries.items():
         try:

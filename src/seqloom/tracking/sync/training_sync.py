@@ -1,4 +1,4 @@
-"""Sends the data of a training to its MLflow run while training goes on.
+"""Sends the data of a training run to its MLflow run during training.
 
 Training only writes files and never waits for a server; this runs in another process. `scratch/<training>/sync.json`
 records what was sent, so that nothing is lost or sent twice if the server is down or this process is killed. The run of
