@@ -112,19 +112,19 @@ class _Runner(Runner):
     """Prefect's runner, with a signal handler that cancels active runs.
 
     On SIGTERM, Prefect 3.8.8 calls `self.stop()` in the thread of its event loop. There `stop` only returns the
-    coroutine `astop()`, which is never awaited, and `sys.exit` ends the loop with the runs still at work.
+    coroutine `astop()`, which is never awaited, and `sys.exit` ends the loop while runs are still active.
     """
 
     ended_by = signal.SIGTERM
     _ending: asyncio.Task[None] | None = None
 
     def handle_sigterm(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
-        """Cancel the runs at work, stop looking for new ones, and let `start` return."""
+        """Cancel active runs, stop looking for new ones, and let `start` return."""
         self.ended_by = signal.Signals(number)
         if not self.started and self._ending is None:  # it has not started yet
             sys.exit(EXIT_STATUS[self.ended_by])
         if self.started:
-            print("seqloom: ending; runs at work are cancelled, and training writes a checkpoint", flush=True)
+            print("seqloom: ending; active runs are cancelled, and training writes a checkpoint", flush=True)
             asyncio.get_running_loop().call_soon_threadsafe(self._end)
 
     def _end(self) -> None:

@@ -35,7 +35,7 @@ def hold_clone(root: Path) -> Iterator[bool]:
         except BlockingIOError:
             file.seek(0)
             owner = file.read() or "unknown"
-            raise BusyError(f"another run (process {owner}) is at work here; wait for it or stop it") from None
+            raise BusyError(f"another run (process {owner}) is running here; wait for it or stop it") from None
         file.seek(0)
         killed = bool(file.read())  # a flow that was not killed empties the file at its end
         file.truncate(0)

@@ -32,7 +32,7 @@ UNFINISHED = {StateType.RUNNING, StateType.PENDING, StateType.CANCELLING}
 _FILTER = {"state": {"type": {"any_": [kind.value for kind in UNFINISHED]}}}
 _PROCESS = "process:"
 _NOTE = SCRATCH / "flow.json"
-MESSAGE = "The process of this run was killed. The next run cleans up after it and goes on from where it was."
+MESSAGE = "The process of this run was killed. The next run cleans up after it and continues its work."
 ADVICE = "nothing, unless it happens again: then see whether memory ran out (`dmesg`, the log of the service)"
 
 
@@ -58,7 +58,7 @@ def clean_up(root: Path, *, everyone: bool | None = None) -> list[str]:
     names = mark_crashed(root, everyone=everyone)
     if names:
         sync_remaining(root, environment(root))
-        notify(root, Notice("seqloom: Crashed", f"killed while at work: {', '.join(names)}. {MESSAGE}", "", ADVICE))
+        notify(root, Notice("seqloom: Crashed", f"killed while running: {', '.join(names)}. {MESSAGE}", "", ADVICE))
     return names
 
 

@@ -37,7 +37,7 @@ def run_and_exit(root: Path, flow: Callable[[], State[Any]]) -> None:
     except BaseException:
         if not interrupted:  # else the exception may only be a consequence of the interrupt
             raise
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         sys.exit(INTERRUPTED)
     failure = state.result(raise_on_failure=False)
     if isinstance(failure, Exception) and not isinstance(failure, EXPECTED):

@@ -275,7 +275,7 @@ def test_a_signal_ends_a_schedule_with_its_run_and_all_processes(
     finally:
         schedule.end()
     output = schedule.log.read_text(encoding="utf-8")
-    assert "seqloom: ending; runs at work are cancelled" in output
+    assert "seqloom: ending; active runs are cancelled" in output
     assert "Warning" not in output
     assert "Traceback" not in output
     assert (clone / "checkpoint").read_text(encoding="utf-8") == "half\n"

@@ -114,7 +114,7 @@ def test_it_waits_for_another_command_of_dvc(
     monkeypatch.setattr(stage_module, "run_logged", ended_before_the_third)
     assert toy(root).what == "run"
     output = capsys.readouterr().out
-    assert output.count(f"only: another DVC command (process {os.getpid()}) is at work in this folder; waiting") == 1
+    assert output.count(f"only: another DVC command (process {os.getpid()}) is running in this folder; waiting") == 1
     assert "rwlock" not in output
 
 
@@ -126,7 +126,7 @@ def test_a_command_of_dvc_that_does_not_end_makes_it_busy(
     root = make_repository(one_stage("cp params.yaml out"))
     block(root)
     with pytest.raises(
-        BusyError, match=rf"^only: another DVC command \(process {os.getpid()}\) was still at work here"
+        BusyError, match=rf"^only: another DVC command \(process {os.getpid()}\) was still running here"
     ):
         toy(root)
     assert "rwlock" not in capsys.readouterr().out

@@ -95,7 +95,7 @@ def test_ctrl_c_on_a_terminal_ends_the_flow_at_once_and_quietly(clone: Clone) ->
     rest, _ = flow.communicate()
     watchdog.cancel()
     assert flow.returncode == 130, rest
-    assert rest.rstrip().endswith("interrupted; the same command goes on from here")
+    assert rest.rstrip().endswith("interrupted; the same command continues from here")
     assert "Traceback" not in rest
     params.write_text(kept, encoding="utf-8")
     clone.type(".venv/bin/dvc checkout --quiet")

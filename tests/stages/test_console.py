@@ -110,7 +110,7 @@ def keep_signals() -> Iterator[None]:
     [
         (CorpusError("nothing is left after cleaning"), 1, "error: nothing is left after cleaning\n"),
         (OfflineError("no network"), os.EX_TEMPFAIL, "error: no network\n"),
-        (KeyboardInterrupt(), 130, "error: toy was interrupted; run again to go on\n"),
+        (KeyboardInterrupt(), 130, "error: toy was interrupted; run again to continue\n"),
         (
             OSError(errno.ENOSPC, "No space left on device", "data/x"),
             1,

@@ -178,7 +178,7 @@ def test_an_interrupted_stage_writes_a_checkpoint_and_a_rerun_ends_the_same(
     assert stage.returncode == status
     *warned, error = errors.splitlines()
     assert all(line.startswith("warning: train.") for line in warned)
-    assert error == "error: train_model was interrupted; run again to go on"
+    assert error == "error: train_model was interrupted; run again to continue"
     assert not places.CANDIDATE.exists()
     (scratch,) = places.SCRATCH.iterdir()
     (checkpoint,) = scratch.glob("step-*")

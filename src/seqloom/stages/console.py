@@ -156,9 +156,9 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
     except SeqloomError as error:
         _fail(str(error), exits.FAILED)
     except KeyboardInterrupt:
-        _fail(f"{name} was interrupted; run again to go on", exits.INTERRUPTED)
+        _fail(f"{name} was interrupted; run again to continue", exits.INTERRUPTED)
     except _Terminated:
-        _fail(f"{name} was interrupted; run again to go on", exits.TERMINATED)
+        _fail(f"{name} was interrupted; run again to continue", exits.TERMINATED)
     except Exception as error:
         if (message := _machine_fault(error)) is None:
             raise
