@@ -148,7 +148,7 @@ def test_attention_sums_to_one_over_real_source_positions(model: Seq2Seq) -> Non
 
 @pytest.mark.parametrize("name", sorted(NETWORKS.keys() - set(ATTENTIVE)))
 def test_a_network_without_attention_raises_an_error(model: Seq2Seq) -> None:
-    with pytest.raises(ModelError, match="type Lstm has no attention to show"):
+    with pytest.raises(ModelError, match=f"type {type(model).__name__} has no attention to show"):
         model.attention(random_ids(4, 7), LENGTHS, random_ids(4, 5))
 
 
