@@ -1,4 +1,4 @@
-"""compose.yaml and the image: pinned, shut to other machines, without secrets, and of one mind with the rest."""
+"""compose.yaml and the image: pinned versions, ports on loopback only, no secrets, consistent with other files."""
 
 import os
 import re
@@ -16,7 +16,7 @@ DEPLOY = ROOT / "deploy"
 TEXT = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-# Of the Compose specification, what a service here may have: a misspelt key may be passed over in silence.
+# The keys of the Compose specification that are used here; Compose may ignore a misspelt key without a message.
 KNOWN = {
     "image", "build", "restart", "read_only", "tmpfs", "cap_drop", "security_opt", "environment", "configs", "volumes",
     "healthcheck", "ports", "command", "depends_on", "stop_grace_period", "init",
@@ -87,7 +87,7 @@ def test_the_image_holds_no_data_and_no_secret() -> None:
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs the entrypoint in an empty workspace, with a DVC that writes down its arguments."""
+    """Runs the entrypoint in an empty workspace, with a stand-in for DVC that records its arguments."""
     image, binaries, workspace = tmp_path / "image", tmp_path / "bin", tmp_path / "workspace"
     for folder in (image / ".dvc", binaries, workspace):
         folder.mkdir(parents=True)

@@ -28,7 +28,7 @@ def added(diff: str) -> list[str]:
 
 
 def shown() -> dict[str, list[str]]:
-    """The lines of code that the page shows, by the diff that it links to."""
+    """Return the lines of code that the page shows, by the diff that it links to."""
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     blocks = re.findall(
         r"\(tests/repository/contributing/(\w+)\.diff\)(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE

@@ -1,4 +1,4 @@
-"""README and docs: the README is short, every page has a kind and is in the index, and links lead somewhere."""
+"""README and docs: the README is short, every page has a kind and is in the index, and links are valid."""
 
 import re
 from pathlib import Path
@@ -25,13 +25,13 @@ def named(paths: list[Path]) -> list[str]:
 
 
 def sections(text: str) -> dict[str, str]:
-    """The text under each heading of the second level."""
+    """Return the text under each heading of the second level."""
     _, *parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def anchors(path: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as on GitHub."""
     text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
@@ -74,7 +74,7 @@ def test_every_room_is_on_the_map() -> None:
 
 def test_messages_of_the_troubleshooting_page_are_in_the_code() -> None:
     # Parts that vary are in the code as {expressions}, so compare the words between them.
-    of_dvc = {"Git user name and email must be configured"}  # besides those of its lock
+    of_dvc = {"Git user name and email must be configured"}  # a message of DVC, like those about its lock
     code = "".join(
         path.read_text(encoding="utf-8") for room in ("src", "pipelines") for path in (ROOT / room).rglob("*.py")
     )

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 def documented_commands() -> list[str]:
-    """The lines that a person would type, without their comments."""
+    """Return the lines that a user types, without their comments."""
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (README, ROOT / "docs" / "TUTORIAL.md"))
     blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", pages, re.DOTALL)
     lines = [line.strip().removeprefix("$ ").split(" #")[0].strip() for block in blocks for line in block.splitlines()]
@@ -70,7 +70,7 @@ def test_every_command_of_the_readme_and_the_tutorial_works(clone: Clone) -> Non
     given = "the light is red\n\nthe new house\n"
     for line in typed:
         program, *words = shlex.split(line)
-        if program == ".venv/bin/seqloom":  # which other tests of this file run as a process
+        if program == ".venv/bin/seqloom":  # other tests of this file run it as a process
             seqloom(clone.folder, *words, given=given)
         else:
             clone.type(line, given=given)
@@ -91,7 +91,7 @@ def test_ctrl_c_on_a_terminal_ends_the_flow_at_once_and_quietly(clone: Clone) ->
     assert flow.stdout is not None
     while "── train_tokenizer" not in flow.stdout.readline():
         assert flow.poll() is None
-    os.killpg(flow.pid, signal.SIGINT)  # as a terminal does: the whole foreground
+    os.killpg(flow.pid, signal.SIGINT)  # as a terminal does, to every foreground process
     rest, _ = flow.communicate()
     watchdog.cancel()
     assert flow.returncode == 130, rest

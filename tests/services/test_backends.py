@@ -1,4 +1,4 @@
-"""A whole flow whose records are in PostgreSQL and whose files are in S3, by environment variables alone."""
+"""A whole flow with records in PostgreSQL and files in S3, configured only by environment variables."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ def test_a_whole_flow_with_its_records_in_postgresql_and_its_files_in_s3(
     screen = clone.type(".venv/bin/python -m pipelines train")
     assert "seqloom-en-de version 1" in screen
 
-    # PostgreSQL has the run, the version and the flow; S3 has the model. Here there are no files of either.
+    # PostgreSQL has the run, the version and the flow; S3 has the model. This folder has neither.
     assert postgres.query("mlflow", "SELECT name, version FROM model_versions") == [("seqloom-en-de", 1)]
     assert postgres.query("mlflow", "SELECT status FROM runs WHERE lifecycle_stage = 'active'") == [("FINISHED",)]
     assert postgres.query("mlflow", "SELECT count(DISTINCT step) FROM metrics WHERE key = 'train/loss'") == [(4,)]
@@ -60,19 +60,19 @@ def test_a_whole_flow_with_its_records_in_postgresql_and_its_files_in_s3(
     assert weights
     assert all(key.startswith("mlflow/") for key in weights)
 
-    # Anywhere else the same variables find the champion, and it translates.
+    # In any other folder, the same variables find the champion, and it translates.
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     command = ["translate", "--model", "models:/seqloom-en-de@champion", "the light is red"]
     done = seqloom(elsewhere, os.environ | named, *command)
     assert done.returncode == 0, done.stderr
 
-    # Neither password is anywhere but in the environment.
+    # Both passwords are only in the environment.
     places = [path for path in clone.folder.rglob("*") if path.is_file()]
     texts = {str(path): path.read_text(encoding="utf-8", errors="replace") for path in places}
     texts |= {"screen": screen, "server": log.read_text(encoding="utf-8"), "cli": done.stdout + done.stderr}
     texts |= {database: postgres.dump(database) for database in ("mlflow", "prefect")}
-    assert "seqloom-en-de" in texts["mlflow"]  # the dump is one
+    assert "seqloom-en-de" in texts["mlflow"]  # the dump has one
     for secret in (postgres.password, quote(postgres.password, safe=""), os.environ["AWS_SECRET_ACCESS_KEY"]):
         assert not [place for place, text in texts.items() if secret in text]
 

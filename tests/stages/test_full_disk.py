@@ -1,4 +1,4 @@
-"""A disk that is full when a stage starts: each stage says so in one line, and goes on once there is room."""
+"""If the disk is full when a stage starts, the stage fails with one line, and succeeds once there is space."""
 
 import json
 import subprocess

@@ -64,7 +64,7 @@ def version_1(registered_once: Path, workspace: Path) -> Params:
 
 @pytest.fixture
 def skilled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Versions translate as well as their made-up BLEU says: that share of the test segments is right."""
+    """Versions whose translations match their made-up BLEU: that share of the test segments is correct."""
 
     def load(folder: Path, device: str) -> Any:
         skill = float((folder / "skill").read_text())
@@ -354,7 +354,7 @@ def test_of_two_challengers_the_second_meets_the_first(
     def interrupted(store: Store, version: Any, before: str, *rest: Any) -> Any:
         met.append(before)
         verdict = compare(store, version, before, *rest)
-        if len(met) == 1:  # another machine is done in the meantime
+        if len(met) == 1:  # another machine finishes in the meantime
             store.client.copy_model_version("models:/seqloom-en-de/1", "seqloom-en-de")
             store.client.set_registered_model_alias("seqloom-en-de", "champion", "3")
         return verdict
@@ -438,7 +438,7 @@ def test_a_clock_that_was_set_back_changes_no_order(
     assert [version.version for version in found] == ["2", "1"]
     assert [version.aliases for version in found if "candidate" in version.aliases] == [found[0].aliases]
     assert [move.version for move in history(connect(workspace, create=False), "seqloom-en-de")][:1] == ["1"]
-    run(write_results(workspace), ignore)  # the first result again: it is found, not made once more
+    run(write_results(workspace), ignore)  # the first result again is found, not registered again
     assert len(registered(workspace)) == 2
 
 

@@ -3,8 +3,8 @@
     python -m tests.training.distributed_worker FOLDER CHANGES [WHAT]
 
 FOLDER has the token store `tokens`; CHANGES are settings as JSON. The first process writes the final weights to
-FOLDER/weights.safetensors. If WHAT is `die`, the second process kills itself during training; if it is `stop`, it asks
-to stop.
+FOLDER/weights.safetensors. If WHAT is `die`, the second process kills itself during training; if it is `stop`, it
+requests a stop.
 """
 
 import json
