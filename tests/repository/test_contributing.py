@@ -53,6 +53,7 @@ def test_a_format_and_a_gate_rule_take_few_lines(name: str) -> None:
     assert sum(len(added(file)) for file in code) < 30
 
 
+@pytest.mark.slow
 def test_the_diffs_apply_and_their_tests_pass(tmp_path: Path) -> None:
     for name in COPIED:
         if (ROOT / name).is_dir():
