@@ -28,7 +28,7 @@ def version() -> str:
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
 
 
-def test_its_keys_are_those_of_the_specification_and_what_it_names_is_there() -> None:
+def test_keys_are_in_the_specification_and_named_files_exist() -> None:
     assert {key for key in COMPOSE if not key.startswith("x-")} == {"name", "services", "configs", "volumes"}
     for name, service in SERVICES.items():
         assert set(service) <= KNOWN, name
@@ -43,7 +43,7 @@ def test_its_keys_are_those_of_the_specification_and_what_it_names_is_there() ->
     assert (DEPLOY / SERVICES["worker"]["build"]["context"] / SERVICES["worker"]["build"]["dockerfile"]).is_file()
 
 
-def test_ports_are_for_this_machine_alone() -> None:
+def test_ports_are_bound_to_this_machine() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(published) == 4
     assert all(re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z0-9_]+:-\d+\}:\d+", port) for port in published)

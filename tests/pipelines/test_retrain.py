@@ -194,7 +194,7 @@ def test_accepted_data_stays_accepted_if_training_fails(clone: Path, commands: P
     assert day(clone) == ("COMPLETED", "NotPromoted", ["train", "register"])
 
 
-def test_a_source_that_does_not_answer_is_asked_again(
+def test_a_source_that_does_not_answer_is_tried_again(
     clone: Path, commands: Package, notices: list[Notice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks, "DELAY", 0.05)

@@ -138,7 +138,7 @@ for module in modules:
 """
 
 
-def test_the_core_imports_with_its_own_dependencies_alone() -> None:
+def test_the_core_imports_with_only_its_own_dependencies() -> None:
     allowed = needed(PROJECT["project"]["dependencies"]) | {"seqloom"}
     brought_by = importlib.metadata.packages_distributions()
     hidden = [

@@ -77,7 +77,7 @@ def test_the_command_is_the_module(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_code_that_a_stage_needs_is_watched_and_no_other(stage: str) -> None:
+def test_dvc_yaml_lists_exactly_the_code_that_a_stage_needs(stage: str) -> None:
     files = needed(stage)
     watched = [ROOT / path for path in listed(stage, "deps") if path.startswith("src/")]
     unwatched = {file for file in files if not any(file.is_relative_to(path) for path in watched)}
@@ -109,7 +109,7 @@ def test_a_wrong_params_file_stops_before_dvc_deletes_any_result() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_params_that_a_stage_reads_are_watched_and_no_others(stage: str) -> None:
+def test_dvc_yaml_lists_exactly_the_params_that_a_stage_reads(stage: str) -> None:
     if "params.yaml" in listed(stage, "deps"):  # the stage depends on all of them
         assert "params" not in STAGES[stage]
         return
@@ -132,14 +132,14 @@ def test_each_place_is_written_by_exactly_one_stage() -> None:
     assert sorted(written) == sorted(path for name, path in paths.items() if name not in others)
 
 
-def test_rooms_are_named_by_docstrings_alone() -> None:
+def test_packages_contain_only_a_docstring() -> None:
     for path in PACKAGE.rglob("__init__.py"):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         assert ast.get_docstring(ast.Module(body, [])), path
         assert all(isinstance(node, ast.Expr | ast.Assign) for node in body), path
 
 
-def test_what_time_touches_is_not_cached() -> None:
+def test_results_that_depend_on_time_are_not_cached() -> None:
     for stage in STAGES:
         for key in ("metrics", "plots"):
             for entry in STAGES[stage].get(key, []):

@@ -77,7 +77,7 @@ def test_a_whole_flow_with_its_records_in_postgresql_and_its_files_in_s3(
         assert not [place for place, text in texts.items() if secret in text]
 
 
-def test_a_wrong_password_is_told_without_it(postgres: Postgres, tmp_path: Path) -> None:
+def test_the_error_for_a_wrong_password_does_not_contain_it(postgres: Postgres, tmp_path: Path) -> None:
     wrong = postgres._replace(password="not:the/0ne")
     done = seqloom(tmp_path, os.environ | {"MLFLOW_TRACKING_URI": wrong.uri("mlflow")}, "info")
     assert done.returncode == 1
@@ -86,7 +86,7 @@ def test_a_wrong_password_is_told_without_it(postgres: Postgres, tmp_path: Path)
     assert "0ne" not in done.stderr
 
 
-def test_a_database_that_listens_and_says_nothing_is_told_in_seconds(tmp_path: Path) -> None:
+def test_a_database_that_never_answers_is_reported_in_seconds(tmp_path: Path) -> None:
     pytest.importorskip("psycopg2", reason="needs the extra [postgres]", exc_type=ImportError)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         uri = f"postgresql://someone:s3cret@127.0.0.1:{mute.getsockname()[1]}/mlflow"

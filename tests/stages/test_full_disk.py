@@ -42,7 +42,7 @@ for stage in STAGES:
 """
 
 
-def test_every_stage_says_that_the_disk_is_full_and_goes_on(tmp_path: Path) -> None:
+def test_every_stage_reports_a_full_disk_and_succeeds_later(tmp_path: Path) -> None:
     """On a disk of 40 MB, which an unprivileged user can have on most Linux machines."""
     shell = 'mount -t tmpfs -o size=40m none "$0" && cd "$0" && exec "$@"'
     mounted = ["unshare", "--map-root-user", "--mount", "sh", "-c", shell, str(tmp_path)]

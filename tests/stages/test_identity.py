@@ -114,7 +114,7 @@ def test_libraries_that_compute_count() -> None:
     assert not own.keys() & {"transformers", "tokenizers", "mlflow", "dvc"}
 
 
-def test_libraries_that_a_pretrained_model_loads_count_with_it_alone() -> None:
+def test_libraries_of_pretrained_models_count_only_for_such_models() -> None:
     loaded = {
         node.partition('library("')[2].partition('"')[0]
         for file in closure(identity.STAGE).values()

@@ -242,7 +242,7 @@ def test_only_a_better_model_is_champion(
 
 
 @pytest.mark.usefixtures("skilled")
-def test_a_verdict_stands_and_other_bounds_than_it_was_found_by_are_told(
+def test_a_verdict_is_final_and_changed_bounds_are_reported(
     workspace: Path, version_1: Params, caplog: pytest.LogCaptureFixture
 ) -> None:
     params = write_results(workspace, bleu=5.0, seed=2)
@@ -397,7 +397,9 @@ def test_a_champion_that_a_person_chose_stays(workspace: Path, version_1: Params
         (register_model, "write_json"),
     ],
 )
-def test_killed_anywhere_it_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch, module: Any, call: str) -> None:
+def test_a_killed_run_is_completed_by_the_next_one(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, module: Any, call: str
+) -> None:
     params = write_results(workspace)
     with monkeypatch.context() as patch:
         patch.setattr(module, call, _killed)
