@@ -137,5 +137,5 @@ def test_dvc_watches_the_same_params_and_data(tmp_path: Path, monkeypatch: pytes
     assert all(any(name.is_relative_to(dep) for dep in watched) for name in hashed)
 
 
-def test_the_kind_of_processor_counts_where_it_computes() -> None:
+def test_the_identity_has_the_processor_only_if_it_trains() -> None:
     assert identity.machine(CPU)["instructions"] == torch.backends.cpu.get_cpu_capability()

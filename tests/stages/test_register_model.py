@@ -211,7 +211,7 @@ def test_an_empty_store_gets_the_same_registration(workspace: Path, version_1: P
 
 @pytest.mark.parametrize(
     ("bleu", "champion", "why"),
-    [(60.0, "2", "BLEU "), (12.5, "1", "(better at p < 0.05: no)"), (5.0, "1", "chrF ")],
+    [(60.0, "2", "BLEU "), (12.5, "1", "(required: better at p < 0.05)"), (5.0, "1", "chrF ")],
 )
 @pytest.mark.usefixtures("skilled")
 def test_only_a_better_model_is_champion(
@@ -334,19 +334,19 @@ def test_a_broken_version_is_refused_by_name(
     assert registered(workspace)["1"].aliases == ("champion",)
 
 
-def test_nothing_to_say_is_no_translation(workspace: Path) -> None:
+def test_a_version_with_too_many_empty_translations_is_broken(workspace: Path) -> None:
     params = write_results(workspace)
     strict = params.model_copy(update={"gate": params.gate.model_copy(update={"max_empty": 0.0})})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LoadedVersion, "translate", lambda self, sources, *_: ["", *sources[1:]])
         reports: list[Progress] = []
         run(strict, reports.append)
-    assert "the new version is broken: empty share 0.01667 (at most 0: no)" in reports[-1].note
+    assert "the new version is broken: empty share 0.01667 (required: at most 0)" in reports[-1].note
     assert registered(workspace)["1"].aliases == ("candidate",)
 
 
 @pytest.mark.usefixtures("skilled")
-def test_of_two_challengers_the_second_meets_the_first(
+def test_of_two_challengers_the_second_is_compared_with_the_first(
     workspace: Path, version_1: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compare, met = judging._compare, []
