@@ -127,7 +127,7 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:
 
 def _described(description: Path) -> dict[str, Any]:
     """Return the content of model.json. Raises `ModelError` if its format is not supported."""
-    stored = read_object(description, ModelError, "every model folder has this file; check the path")
+    stored = read_object(description, ModelError, "check the path of the model folder")
     if stored.get("format") != FORMAT:
         given = repr(stored.get("format"))[:40]
         raise ModelError(
