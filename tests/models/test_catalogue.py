@@ -229,6 +229,8 @@ def test_arbitrary_text_as_description_gives_a_one_line_error(
 ) -> None:
     save_model(model, architecture, tmp_path)
     (tmp_path / "model.json").write_bytes(text.encode("utf-8", "surrogatepass"))
-    with pytest.raises(ModelError, match=r"model\.json: (cannot be read|must hold a JSON object|format is|does not describe)") as raised:
+    with pytest.raises(
+        ModelError, match=r"model\.json: (cannot be read|must hold a JSON object|format is|does not describe)"
+    ) as raised:
         load_model(tmp_path)
     assert "\n" not in str(raised.value)
