@@ -27,7 +27,7 @@ run: .venv/.run ## install what is needed and run the whole pipeline: corpus, to
 schedule: .venv/.run ## retrain every night if there is new data, and serve every flow at http://127.0.0.1:4200 (docs/RETRAINING.md)
 	@$(BIN)/python -m pipelines schedule
 
-prefect: .venv/.run ## Prefect's own commands at the server of make schedule: make prefect ARGS='deployment ls' (docs/SCHEDULE.md)
+prefect: .venv/.run ## Prefect's own commands, on the server of make schedule: make prefect ARGS='deployment ls' (docs/SCHEDULE.md)
 	@$(BIN)/python -m pipelines prefect $(ARGS)
 
 # More workers than cores: many tests wait for processes that they started.
@@ -45,7 +45,7 @@ check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-docs: .venv/.run ## write docs/SETTINGS.md and docs/COMMANDS.md anew from the code
+docs: .venv/.run ## regenerate docs/SETTINGS.md and docs/COMMANDS.md from the code
 	@$(BIN)/python -m seqloom.cli.reference
 
 ui: .venv/.run ## serve MLflow's page on this machine and print the links that compare runs (PORT=... changes the port)

@@ -1,10 +1,10 @@
-"""BLEU against the length of the source, a line per model: figure 2 of Bahdanau et al. 2015 on one's own test set.
+"""Plot BLEU against the length of the source, one line per model, as in figure 2 of Bahdanau et al. 2015.
 
     python -m benchmarks.bleu_by_length --out docs/bleu_by_length.png lstm=FILE attention_lstm=FILE ...
 
-Each FILE is a hypotheses.tsv that evaluate_model wrote (reports/evaluation), all of one test set. BLEU (sacreBLEU's
-default, detokenised) is counted over a window of neighbouring lengths, as many segments in each, so that a point means
-equally much everywhere.
+Each FILE is a hypotheses.tsv that evaluate_model wrote (reports/evaluation); all must have the same test set. BLEU
+(sacreBLEU's default, detokenised) is computed over windows of neighbouring lengths. All windows have the same number of
+segments, so all points are equally reliable.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from seqloom.evaluation.metrics import CountedMetric, bleu
 
 
 class Curve(NamedTuple):
-    """A model's BLEU around each length, in source words; `share` is the size of the window among all segments."""
+    """A model's BLEU around each length, in source words; `share` is the window's share of all segments."""
 
     name: str
     words: list[float]
@@ -31,9 +31,9 @@ def main() -> None:
     """Read, count, draw and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", metavar="NAME=FILE")
-    parser.add_argument("--language", default="de", help="of the target, for the tokenizer of BLEU (default: de)")
-    parser.add_argument("--windows", type=int, default=10, help="points of a line (default: 10)")
-    parser.add_argument("--out", type=Path, required=True, help="the PNG")
+    parser.add_argument("--language", default="de", help="target language, for the tokenizer of BLEU (default: de)")
+    parser.add_argument("--windows", type=int, default=10, help="points per line (default: 10)")
+    parser.add_argument("--out", type=Path, required=True, help="the PNG file to write")
     options = parser.parse_args()
     named = [model.partition("=") for model in options.models]
     curves = [read_curve(name, Path(file), options.language, options.windows) for name, _, file in named]
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def read_curve(name: str, file: Path, language: str, windows: int) -> Curve:
-    """BLEU of each window of a test set that is sorted by length; windows overlap by half."""
+    """Return the BLEU of each window of a test set sorted by length; each window overlaps the next one by half."""
     with file.open(encoding="utf-8", newline="") as table:
         rows = list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
     lengths = np.array([len(row["source"].split()) for row in rows])

@@ -1,15 +1,14 @@
-"""The families of networks side by side: the same data and search, the same minutes of training, one machine.
+"""Compare the families of networks: the same data, search, training time and machine.
 
     python -m benchmarks.compare_families --data DIR --minutes 10 --threads 2
 
-DIR holds train, val and test_2016_flickr, `.en.gz` and `.de.gz`, as Multi30k is published (raw). Every family runs
-through the stages of the pipeline, and its run and its model stand in MLflow afterwards, under the experiment
-`families`. The clock alone ends the training of each (`train.max_minutes`, to which the learning rate decays), its
-validations included.
+DIR contains train, val and test_2016_flickr, `.en.gz` and `.de.gz`, as Multi30k is published (raw). Every family runs
+through the stages of the pipeline; its run and its model are in MLflow afterwards, in the experiment `families`. Each
+training is limited only by time (`train.max_minutes`, at whose end the learning rate is zero), including validations.
 
-BLEU is printed twice, in two columns: sacreBLEU's default on detokenised text, and the lower-cased and tokenised
-variant of the literature (see `benchmarks/literature.py`). `pretrained` starts from random weights of the size of the
-transformer: it compares the families, not what pretraining brings.
+BLEU is printed in two columns: sacreBLEU's default on detokenised text, and the lower-cased and tokenised variant of
+the literature (see `benchmarks/literature.py`). `pretrained` starts from random weights and has the size of the
+transformer, so that the architectures are compared and not the effect of pretraining.
 """
 
 import argparse
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 from benchmarks.literature import LiteratureBleu, literature_bleu
 from benchmarks.workspace import ROOT, Workspace
 
-# What differs between the families besides their name; the rest is params.yaml and presets/multi30k.yaml.
+# Settings that differ between the families; all others are in params.yaml and presets/multi30k.yaml.
 RECIPES: dict[str, dict[str, Any]] = {
     "lstm": {"model": {"dropout": 0.2}},
     "attention_lstm": {"model": {"dropout": 0.2}},
@@ -33,7 +32,7 @@ VALIDATE_EVERY = 100  # updates
 
 
 class Result(NamedTuple):
-    """What became of a family."""
+    """The result of a family."""
 
     family: str
     parameters: int
@@ -47,7 +46,7 @@ def main() -> None:
     """Train, score and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train, val and test_2016_flickr")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of training, each (default: 10)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="minutes of training per family (default: 10)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--families", nargs="+", default=list(RECIPES), choices=list(RECIPES), metavar="FAMILY")
     parser.add_argument("--folder", type=Path, default=ROOT / "scratch" / "benchmarks" / "families")
@@ -59,7 +58,7 @@ def main() -> None:
 
 
 def measure(family: str, options: argparse.Namespace) -> Result:
-    """Train one family for the minutes and score it."""
+    """Train a family for the given minutes and score it."""
     workspace = Workspace(options.folder / family, options.threads)
     local = workspace.folder / "data" / "local"
     shutil.rmtree(local, ignore_errors=True)
@@ -85,7 +84,7 @@ def measure(family: str, options: argparse.Namespace) -> Result:
 
 
 def table(results: list[Result]) -> str:
-    """The results as a Markdown table, the signatures below it."""
+    """Return the results as a Markdown table, followed by the signatures."""
     lines = [
         "| family | parameters | updates | BLEU | chrF | BLEU, lower-cased and tokenised |",
         "|---|---|---|---|---|---|",

@@ -1,19 +1,19 @@
-"""What the input of a training costs for corpora of several sizes: start-up, memory and speed.
+"""Measure the cost of reading training data for corpora of several sizes: start-up time, memory and speed.
 
     python -m benchmarks.corpus_size --pairs 30000 300000 3000000 --train 20
 
-Token stores with lengths as those of text (log-normal, 20 tokens on average) are made in a temporary folder, and each
-is read in a process of its own, which prints one line of JSON:
+Token stores with realistic lengths (log-normal, 20 tokens on average) are written to a temporary folder. Each is read
+in a separate process, which prints one line of JSON:
 
-- open_s, check_s: to map the store, and to look at every id. order_s: to sort the pairs by length and cut batches.
-  epoch_s: to make the order of one epoch. first_batch_s: to build the first batch.
-- batches_per_s, target_tokens_per_s: of the input alone, one thread, over the batches that --seconds allow.
-- border_s: the longest time that a batch took which was built ahead, over the end of an epoch, for a consumer that
-  needs --step seconds for each.
-- kept_mb, peak_mb: of memory that all of this took, in the end and at its peak, without the pages of the store's files,
-  which the system keeps as long as nobody else needs the memory. peak_rss_mb: of the process, with those and torch.
+- open_s, check_s: seconds to map the store, and to check every id. order_s: to sort the pairs by length and cut
+  batches. epoch_s: to compute the order of an epoch. first_batch_s: to build the first batch.
+- batches_per_s, target_tokens_per_s: speed of building batches in one thread, measured for --seconds.
+- border_s: the longest wait for a prefetched batch around the end of an epoch, if the consumer takes --step seconds per
+  batch.
+- kept_mb, peak_mb: memory at the end and at the peak, without the mapped pages of the store's files, which the system
+  reclaims when memory is short. peak_rss_mb: peak memory of the process, including those pages and torch.
 - with --train, training_tokens_per_s: target tokens per second of the engine, the median of its updates (a Transformer
-  of the preset tiny), training for that many seconds.
+  of the preset tiny), in a training of that many seconds.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from seqloom.batching.store import FORMAT, SIDES, TokenStore
 from seqloom.models.catalogue import build_model
 from seqloom.models.settings import ModelSettings
 from seqloom.params import load_params
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import be_deterministic, manage_memory, place
 from seqloom.training.engine import Engine
@@ -58,10 +58,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, nargs="+", default=[30_000, 300_000, 3_000_000])
     parser.add_argument("--tokens-per-batch", type=int, default=4096)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of reading (default: 3)")
-    parser.add_argument("--step", type=float, default=0.1, help="seconds of an update (default: 0.1)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of reading (default: 3)")
+    parser.add_argument("--step", type=float, default=0.1, help="seconds per update (default: 0.1)")
     parser.add_argument("--train", type=float, default=0.0, help="seconds of training (default: none)")
-    parser.add_argument("--threads", type=int, default=2, help="of a training (default: 2)")
+    parser.add_argument("--threads", type=int, default=2, help="threads in training (default: 2)")
     options = parser.parse_args()
     for pairs in options.pairs:
         with tempfile.TemporaryDirectory() as scratch:
@@ -72,22 +72,22 @@ def main() -> None:
 
 
 def write_store(folder: Path, pairs: int) -> None:
-    """Write a store as `TokenWriter` does, but all of its pairs at once."""
+    """Write a store in the format of `TokenWriter`, with all pairs at once."""
     random = np.random.default_rng(1)
     source = np.clip(random.lognormal(np.log(18), 0.5, pairs), 1, LONGEST).astype(np.int64)
     target = np.clip(source * random.lognormal(0.05, 0.15, pairs), 1, LONGEST).astype(np.int64)
     folder.mkdir()
-    meta = {"format": FORMAT, "pairs": pairs, "dtype": "<u2", "symbols": OWN._asdict(), "directions": [""]}
+    meta = {"format": FORMAT, "pairs": pairs, "dtype": "<u2", "symbols": SPECIAL_IDS._asdict(), "directions": [""]}
     for side, lengths in zip(SIDES, (source, target), strict=True):
         offsets = np.concatenate([[0], lengths.cumsum()]).astype("<u8")
         offsets.tofile(folder / f"{side}.offsets.bin")
-        random.integers(len(OWN), VOCABULARY, int(offsets[-1]), np.uint16).tofile(folder / f"{side}.ids.bin")
+        random.integers(len(SPECIAL_IDS), VOCABULARY, int(offsets[-1]), np.uint16).tofile(folder / f"{side}.ids.bin")
         meta[side] = {"vocab_size": VOCABULARY, "tokens": int(offsets[-1])}
     (folder / "meta.json").write_text(json.dumps(meta))
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
-    """The figures of one store."""
+    """Return the figures of one store."""
     before = status("RssAnon")
     with highest(lambda: status("RssAnon")) as peak:
         store, opening = timed(lambda: TokenStore.open(folder / "train"))
@@ -120,13 +120,13 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, float]:
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What `work` returns, and the seconds that it took."""
+    """Return the result of `work`, and the seconds that it took."""
     started = time.perf_counter()
     return work(), time.perf_counter() - started
 
 
 def longest_wait(order: BatchOrder, step: float) -> float:
-    """Seconds that a consumer waits at most from 20 batches before the end of an epoch to 10 after it."""
+    """Return the longest wait of a consumer, in seconds, from 20 batches before the end of an epoch to 10 after it."""
     waits = []
     with Prefetcher(order, 0, max(0, len(order.epoch(0)) - 20)) as ahead:
         for _ in range(30):
@@ -136,13 +136,13 @@ def longest_wait(order: BatchOrder, step: float) -> float:
 
 
 def status(field: str) -> int:
-    """Bytes of memory of this process, of one kind."""
+    """Return a memory field of this process's status, in bytes."""
     return int(Path("/proc/self/status").read_text().partition(f"{field}:")[2].split()[0]) * 1024
 
 
 @contextmanager
 def highest(value: Callable[[], int]) -> Iterator[list[int]]:
-    """What `value` returned at any millisecond."""
+    """Yield a list to which the value is appended every millisecond."""
     seen, ended = [value()], threading.Event()
 
     def look() -> None:
@@ -159,7 +159,7 @@ def highest(value: Callable[[], int]) -> Iterator[list[int]]:
 
 
 def train(store: TokenStore, order: BatchOrder, folder: Path, options: argparse.Namespace) -> float:
-    """Target tokens per second of an update, the median of a training with the settings of params.yaml."""
+    """Return the target tokens per second of an update: the median of a training with the settings of params.yaml."""
     torch.set_num_threads(options.threads)
     manage_memory()
     params = load_params(ROOT / "params.yaml")

@@ -1,25 +1,25 @@
-"""How fast a model is searched: sentences per second, from ids to ids.
+"""Measure the speed of beam search: sentences per second, from ids to ids.
 
     python -m benchmarks.decode_throughput --model FOLDER --input FILE --beam 5 --device cpu --threads 2
 
-FOLDER holds a model as train_model writes it, FILE a sentence a line, plain or `.gz`. Sentences are sorted by length
-and searched in batches of as many; a target may have as many ids as params of the folder's search allow the longest
-source of its batch. One line of JSON is printed:
+FOLDER is a model folder as train_model writes it; FILE has one sentence per line, plain or `.gz`. Sentences are sorted
+by length and searched in batches of equal size. A target may have as many ids as the folder's search settings allow for
+the longest source of its batch. The output is one line of JSON:
 
-- sentences_per_s, target_tokens_per_s: of the search, encoder included; target tokens count the EOS.
-- start_up_s: from the start of the process until model and ids are there. peak_rss_mb: of the process.
+- sentences_per_s, target_tokens_per_s: of the search, including the encoder; target tokens include EOS.
+- start_up_s: from the start of the process until the model and the ids are loaded. peak_rss_mb: of the process.
 
-With `--against generate` Hugging Face's own search runs beside ours in the same process, batch by batch, in turns, on
-the same weights and ids, with the same beam, limits and normalisation (the average). Each is run with both of its ends:
-`generate_exact` is held against our exact end, `generate`, as it comes, against our `early` (early_stopping of
-params.yaml), which gives up what would win only by growing, as it does. `ratio` is the rate of what `over` names over
-this one's, `identical` the share of sentences for which both found the same target. A model of the family pretrained is
-searched as it is. The weights of a transformer are put into a Marian network that computes the same, which a post-norm
-one with sinusoidal positions and tied embeddings allows (`marian_twin.py`); targets are then the same but where two are
-as good as each other.
+With `--against generate`, Hugging Face's own search runs in the same process on the same weights and ids, alternating
+with ours batch by batch, with the same beam, limits and normalisation (average). Both ways of ending a search are
+measured: `generate_exact` is compared with our exact search, and `generate`, with its default settings, with our search
+with early_stopping (`early`), which like it ignores hypotheses that would win only by growing. `ratio` is the speed of
+the search named in `over` divided by the speed of this one; `identical` is the share of sentences with equal targets.
+A pretrained model is searched as it is. A transformer's weights are copied into an equivalent Marian network
+(`marian_twin.py`), which is possible if it is post-norm with sinusoidal positions and tied embeddings; the targets are
+then equal except for ties.
 
-Use a model that was trained: one with random weights hardly ever ends a target, and what a search gains by leaving
-finished sentences behind does not show. A minute of training is enough, for it is the lengths that count.
+Use a trained model: a model with random weights almost never ends a target, so removing finished sentences from the
+batch gains nothing. A minute of training is enough, because only the lengths matter.
 """
 
 import argparse
@@ -50,7 +50,7 @@ from seqloom.symbols import Symbols
 
 
 class Sources(NamedTuple):
-    """A batch."""
+    """A batch of sources."""
 
     ids: Tensor  # (B, S) int64, padded on the right
     lengths: Tensor  # (B,) int64
@@ -65,17 +65,17 @@ def main() -> None:
     """Search and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="a model folder")
-    parser.add_argument("--input", type=Path, required=True, help="a sentence a line, plain or .gz")
+    parser.add_argument("--input", type=Path, required=True, help="one sentence per line, plain or .gz")
     parser.add_argument("--beam", type=int, default=5)
-    parser.add_argument("--batch", type=int, default=100, help="sentences (default: 100)")
+    parser.add_argument("--batch", type=int, default=100, help="sentences per batch (default: 100)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--against", choices=["generate"], help="needs the extra hf")
+    parser.add_argument("--against", choices=["generate"], help="also measure this search, which needs the extra hf")
     print(json.dumps(measure(parser.parse_args())), flush=True)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """The figures of one search, and of those it is held against."""
+    """Return the figures of our search, and of the searches that it is compared with."""
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     model, tokenizer, search, _ = read_folder(options.model, device)
@@ -117,7 +117,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(engines: dict[str, Engine], batches: list[Sources]) -> dict[str, dict[str, Any]]:
-    """The figures of every engine, which take turns."""
+    """Return the figures of every engine; they run in turns."""
     seconds = dict.fromkeys(engines, 0.0)
     targets: dict[str, list[list[int]]] = {name: [] for name in engines}
     names = list(engines)
@@ -128,7 +128,7 @@ def run(engines: dict[str, Engine], batches: list[Sources]) -> dict[str, dict[st
             began = time.perf_counter()
             targets[name] += engines[name](batch)
             seconds[name] += time.perf_counter() - began
-        names.append(names.pop(0))  # each one runs as often behind each other one
+        names.append(names.pop(0))  # every engine follows every other one equally often
     return {
         name: {
             "seconds": round(seconds[name], 2),
@@ -141,7 +141,7 @@ def run(engines: dict[str, Engine], batches: list[Sources]) -> dict[str, dict[st
 
 
 def ours(model: Seq2Seq, search: SearchSettings, symbols: Symbols) -> Engine:
-    """The search of this project over any of its networks."""
+    """Return this project's search with any of its networks."""
 
     @torch.inference_mode()
     def engine(batch: Sources) -> list[list[int]]:
@@ -153,9 +153,9 @@ def ours(model: Seq2Seq, search: SearchSettings, symbols: Symbols) -> Engine:
 
 
 def generate(network: Any, search: SearchSettings, symbols: Symbols, early_stopping: bool | str) -> Engine:
-    """Hugging Face's search."""
+    """Return Hugging Face's search."""
     hf = library("transformers")
-    network.generation_config = hf.GenerationConfig()  # what `generate` is not told it takes from here
+    network.generation_config = hf.GenerationConfig()  # `generate` takes what it is not given from here
 
     def engine(batch: Sources) -> list[list[int]]:
         config = hf.GenerationConfig(
@@ -179,7 +179,7 @@ def generate(network: Any, search: SearchSettings, symbols: Symbols, early_stopp
 
 
 def network_of(model: Seq2Seq, folder: Path, symbols: Symbols, device: torch.device) -> Any:
-    """A network of Hugging Face's with the weights of `model`."""
+    """Return a Hugging Face network with the weights of `model`."""
     if isinstance(model, Pretrained):
         return model.network
     described = json.loads((folder / "model.json").read_text(encoding="utf-8"))["architecture"]
@@ -194,7 +194,7 @@ def network_of(model: Seq2Seq, folder: Path, symbols: Symbols, device: torch.dev
 def in_batches(
     encoded: list[list[int]], size: int, search: SearchSettings, pad: int, device: torch.device
 ) -> list[Sources]:
-    """The longest first, so that a lack of memory shows at once."""
+    """Return the batches, longest sentences first, so that running out of memory shows at once."""
     by_length = sorted((ids for ids in encoded if ids), key=len, reverse=True)
     batches = []
     for first in range(0, len(by_length), size):
@@ -207,13 +207,13 @@ def in_batches(
 
 
 def lines(path: Path) -> list[str]:
-    """The lines of a text file, which may be compressed."""
+    """Return the lines of a text file, which may be gzipped."""
     content = path.read_bytes()
     return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8").splitlines()
 
 
 def process_start() -> float:
-    """When this process began, on the clock of the time since boot."""
+    """Return the start of this process, in seconds since boot."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 

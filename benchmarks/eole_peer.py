@@ -1,8 +1,8 @@
-"""eole (the successor of OpenNMT-py), trained by its own command on the same tokens: a peer of `peer_throughput`.
+"""Train with eole (the successor of OpenNMT-py) on the same tokens, with its own command; a peer for `peer_throughput`.
 
-Its settings are those meant to suit it best: one bucket of all pairs, sorted by length and cut at the token budget,
-fused attention, no attention entropy, neither validation nor checkpoints. Batches are made in the process itself;
-workers beside it were not tried.
+The settings are those that suit eole best: one bucket with all pairs, sorted by length and cut at the token budget,
+fused attention, no attention entropy, and neither validation nor checkpoints. Batches are built in the training
+process; worker processes were not tried.
 """
 
 import re
@@ -14,14 +14,14 @@ from benchmarks.token_stores import SIDES, VOCABULARY
 from seqloom.models.settings import TRANSFORMER_PRESETS, Preset
 
 VERSION = "0.6.4"
-# What its import needs beside what seqloom has; the other dependencies are for tasks that are not measured.
+# Imports of eole that seqloom does not need; its other dependencies are for tasks that are not measured.
 REQUIREMENTS = (f"eole=={VERSION}", "pyonmttok==1.38.1", "torch-optimi==0.3.3")
 
 _REPORT = re.compile(r"Step +\d+/.*; *\d+/ *(\d+) tok/s;")
 
 
 def command(folder: Path, shape: Preset, tokens_per_batch: int, dropout: float) -> list[str]:
-    """Write the configuration into `folder`, which holds train.en, train.de and vocabulary.txt; what to call."""
+    """Write the configuration into `folder`, which has train.en, train.de and vocabulary.txt; return the command."""
     size = TRANSFORMER_PRESETS[shape]
     source, target = (folder / f"train.{side}" for side in SIDES)
     assert size["encoder_layers"] == size["decoder_layers"]
@@ -84,5 +84,5 @@ def command(folder: Path, shape: Preset, tokens_per_batch: int, dropout: float) 
 
 
 def rate(line: str) -> float | None:
-    """Target tokens per second, without padding and with EOS, of the update that a line of its log tells of."""
+    """Return the target tokens per second, without padding and with EOS, of the update in a line of its log."""
     return float(found[1]) if (found := _REPORT.search(line)) else None

@@ -1,16 +1,16 @@
-"""Kill training at random moments and compare what it ends with, bit for bit, with a training that was left alone.
+"""Kill training at random moments, resume it, and compare the result byte for byte with an undisturbed training.
 
     python -m benchmarks.kill_and_resume --kills 20 --family transformer
     python -m benchmarks.kill_and_resume --kills 5 --dvc
 
 A tiny network learns to write words backwards, through the stage train_model or, with --dvc, through
-`dvc repro train_model`. Once it is left alone; then, each time from nothing, it is killed (SIGKILL to the whole group
-of processes) at a moment drawn from the whole duration, now and then a second and a third time, and run to its end.
+`dvc repro train_model`. One training is undisturbed. The others start from scratch, are killed (SIGKILL to the whole
+process group) at a random moment of its duration, some of them a second and a third time, and then run to their end.
 
-Compared are models/candidate, metrics/training.json, plots/training.csv, the files of the last checkpoint and of the
-snapshots that it names, and with --dvc also dvc.lock. What the clock decides is left out: of the checkpoint's state the
-minutes of training, and so the hash of that file; the journal of the run is not compared. Where a checkpoint was on the
-disk, training must go on from it. The exit status is 1 if anything differed.
+The comparison covers models/candidate, metrics/training.json, plots/training.csv, the files of the last checkpoint and
+of its snapshots, and with --dvc also dvc.lock. Values that depend on the clock are ignored: the minutes of training in
+the checkpoint's state, the hash of that file, and the journal. If there was a checkpoint, training must resume from it.
+The exit status is 1 if anything differs.
 """
 
 import argparse
@@ -42,7 +42,7 @@ EVERY = {"report_every": 5, "checkpoint_every": 10, "validate_every": 25}
 
 
 def changes(family: str, steps: int, device: str) -> dict[str, Any]:
-    """Settings under which everything that is random takes part, and everything that is written is written often."""
+    """Return settings that use everything random, and write everything often."""
     return {
         "corpora": {"backwards": {"kind": "file", "path": "data/local/pairs.tsv", "format": "tsv"}},
         "prepare": {"max_leakage": 1.0, "split": {"by": "pair", "valid": 0.05, "test": 0.05}},
@@ -57,7 +57,7 @@ def changes(family: str, steps: int, device: str) -> dict[str, Any]:
 
 
 class Training(Workspace):
-    """A folder in which train_model is begun, killed and gone on with; it has the sources, which DVC hashes too."""
+    """A folder in which train_model is started, killed and resumed; it has the sources, which DVC hashes too."""
 
     def __init__(self, folder: Path, threads: int, *, dvc: bool) -> None:
         super().__init__(folder, threads)
@@ -71,7 +71,7 @@ class Training(Workspace):
         self.dvc = dvc
 
     def prepare(self, family: str, steps: int, device: str) -> None:
-        """Do all that comes before train_model."""
+        """Run everything before train_model."""
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "src" / "seqloom", self.folder / "src" / "seqloom", ignore=ignored)
         local = self.folder / "data" / "local"
@@ -87,15 +87,16 @@ class Training(Workspace):
             subprocess.run([sys.executable, "-m", "dvc", *words], cwd=self.folder, env=self._environment, check=True)
 
     def copy(self, folder: Path, threads: int) -> "Training":
-        """The same in another folder, which is made anew."""
+        """Return a copy in another folder, which is created anew."""
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.folder, folder)
         return Training(folder, threads, dvc=self.dvc)
 
     def train(self, seconds: float | None = None) -> bool:
-        """Begin, or go on, and kill after so many seconds; whether it came to its end. Leaves with the log if it fails.
+        """Start or resume training, and kill it after some seconds; return whether it finished.
 
-        It is the head of a group of processes, and all of them are killed.
+        If training fails, exit and print its log.
+        The command has its own process group, and all processes of the group are killed.
         """
         with (self.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
@@ -115,21 +116,21 @@ class Training(Workspace):
 
     @property
     def scratch(self) -> Path | None:
-        """The folder of the checkpoints, once there is one."""
+        """The folder of the checkpoints, once it exists."""
         return next((file for file in (self.folder / "scratch").glob("*") if file.is_dir()), None)
 
     def checkpoints(self) -> list[Path]:
-        """The checkpoints that are there, oldest first."""
+        """Return the existing checkpoints, oldest first."""
         return sorted(self.scratch.glob("step-" + "[0-9]" * 8)) if self.scratch else []
 
     def journal(self) -> list[dict[str, Any]]:
-        """What the run has written down; a line that a kill cut off is left out."""
+        """Return the records of updates and validations in the journal, without a line cut off by a kill."""
         file = self.scratch / "journal.jsonl" if self.scratch else None
         written = records(file.read_text(encoding="utf-8")) if file and file.exists() else []
-        return [record for record in written if "step" in record]  # and not that a process began or ended
+        return [record for record in written if "step" in record]  # not the start and end of processes
 
     def moment(self, before: int) -> str:
-        """What was going on when it was killed; `before` lines of the journal are older than the start."""
+        """Describe what training was doing when it was killed, ignoring the first `before` lines of the journal."""
         written = self.journal()[before:]
         scratch = self.scratch
         if scratch is None or not written:
@@ -145,7 +146,7 @@ class Training(Workspace):
         return at
 
     def results(self) -> dict[str, bytes]:
-        """Everything that must be the same, by name."""
+        """Return everything that must be equal, by name."""
         found = {
             str(file.relative_to(self.folder)): file.read_bytes()
             for place in RESULTS
@@ -159,7 +160,7 @@ class Training(Workspace):
 
 
 def backwards(pairs: int) -> str:
-    """Lines of some words, TAB, the same ones written backwards."""
+    """Return lines of some words, TAB, and the same words backwards."""
     draw = random.Random(1)
     lines: set[str] = set()
     while len(lines) < pairs:
@@ -169,7 +170,7 @@ def backwards(pairs: int) -> str:
 
 
 def records(text: str) -> Iterator[dict[str, Any]]:
-    """The records of a journal, also one that stands behind half a line."""
+    """Return the records of a journal, including one that follows a truncated line."""
     for begun in text.split('{"kind": ')[1:]:
         try:
             yield json.loads('{"kind": ' + begun)
@@ -178,12 +179,12 @@ def records(text: str) -> Iterator[dict[str, Any]]:
 
 
 def walk(place: Path) -> list[Path]:
-    """The files of a folder, or the file."""
+    """Return the files of a folder, or the file itself."""
     return sorted(file for file in ([place] if place.is_file() else place.rglob("*")) if file.is_file())
 
 
 def without_clock(file: Path) -> bytes:
-    """A file of a checkpoint but for what the clock decides."""
+    """Return the content of a checkpoint's file without what depends on the clock."""
     content = file.read_bytes()
     if file.name == "SHA256SUMS":
         return re.sub(rb".*  state\.json\n", b"", content)
@@ -195,14 +196,14 @@ def without_clock(file: Path) -> bytes:
 
 
 def differing(expected: dict[str, bytes], found: dict[str, bytes]) -> list[str]:
-    """The names of what is not the same, or is missing in one of the two."""
+    """Return the names of what differs, or is missing in one of the two."""
     return sorted(name for name in expected | found if expected.get(name) != found.get(name))
 
 
 def disturb(training: Training, duration: float, draw: random.Random) -> tuple[list[str], str, bool]:
     """Kill a training once or more, and run it to its end.
 
-    Returns when it was killed, from where it went on, and whether that was the newest checkpoint.
+    Returns when it was killed, where it resumed, and whether that was the newest checkpoint.
     """
     kills = []
     for _ in range(draw.choice((1, 1, 1, 2, 3))):
@@ -219,15 +220,15 @@ def disturb(training: Training, duration: float, draw: random.Random) -> tuple[l
 
 
 def main() -> None:
-    """Train once undisturbed and often killed; print a line each, and how many ended the same."""
+    """Train once undisturbed and many times with kills; print a line for each, and how many results were equal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20, help="trainings that are killed (default: 20)")
-    parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
+    parser.add_argument("--kills", type=int, default=20, help="number of trainings to kill (default: 20)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random moments (default: 1)")
     parser.add_argument("--family", default="transformer", choices=list(SIZES))
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--threads", type=int, default=1, help="so small a network has no use for more")
-    parser.add_argument("--steps", type=int, default=250, help="of each training (default: 250)")
-    parser.add_argument("--dvc", action="store_true", help="through dvc repro train_model")
+    parser.add_argument("--threads", type=int, default=1, help="threads (default: 1, enough for so small a network)")
+    parser.add_argument("--steps", type=int, default=250, help="updates per training (default: 250)")
+    parser.add_argument("--dvc", action="store_true", help="train through `dvc repro train_model`")
     options = parser.parse_args()
     draw = random.Random(options.seed)
     work = Path(tempfile.mkdtemp(prefix="kill-and-resume-"))
@@ -244,7 +245,7 @@ def main() -> None:
         training = begun.copy(work / f"killed-{done + 1}", options.threads)
         kills, resumed, newest = disturb(training, duration, draw)
         if not kills:
-            continue  # it was faster than the moment that was drawn
+            continue  # it finished before the drawn moment
         done += 1
         wrong = differing(expected, training.results()) + ["not from the newest checkpoint"] * (not newest)
         print(f"{done:3d}  killed at {' and '.join(kills)}, {resumed}: {', '.join(wrong) or 'identical'}", flush=True)

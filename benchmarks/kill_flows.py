@@ -1,13 +1,13 @@
-"""Kill all processes of a retraining at random moments, and check what the next scheduled run makes of it.
+"""Kill all processes of a retraining at random moments, and check that the next run completes its work.
 
     python -m benchmarks.kill_flows --kills 20
 
 In a copy of this clone with a small corpus, `python -m pipelines retrain` is run once undisturbed. Then, each time in a
-new copy, the flow and all of its processes are killed (SIGKILL) at a random moment of that duration, as when a machine
-loses power, and the flow is run again, as a schedule would. A run that ended before its moment is replaced by another.
-The run after a kill must end with the same model to the byte, exactly one version, and nothing that Prefect, MLflow or
-DVC show as running. The Prefect server stands for one on another machine and is not killed. The exit status is 1 if
-anything differed.
+new copy, the flow and all of its processes are killed (SIGKILL) at a random moment of that duration, as in a power cut,
+and the flow is run again, as a schedule would. A run that ends before its moment is replaced by another. The run after
+a kill must end with the same model, byte for byte, with exactly one version, and with nothing that Prefect, MLflow or
+DVC show as running. The Prefect server stands for one on another machine, so it is not killed. The exit status is 1 if
+anything differs.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""The BLEU that papers on Multi30k quote: lower-cased, punctuation normalised, tokenised as Moses does, then counted.
+"""The BLEU of papers on Multi30k: lower-cased text with normalised punctuation, tokenised by the Moses scripts.
 
-It is no sacreBLEU default and never shares a column with one: its signature says `tok:none` and `case:mixed`, for the
-text is lower-cased and tokenised before sacreBLEU sees it. Applied to the raw references of Multi30k's test_2016_flickr
-it gives exactly the files that its authors published as `lc.norm.tok`.
+It is not sacreBLEU's default and is never listed in the same column. Its signature has `tok:none` and `case:mixed`,
+because the text is lower-cased and tokenised before sacreBLEU gets it. Applied to the raw references of Multi30k's
+test_2016_flickr, the preprocessing gives exactly the files that its authors published as `lc.norm.tok`.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from sacrebleu.metrics.bleu import BLEU
 
 
 class LiteratureBleu(NamedTuple):
-    """A corpus score from 0 to 100 and sacreBLEU's signature of how it was counted."""
+    """A corpus score from 0 to 100, and its sacreBLEU signature."""
 
     score: float
     signature: str
 
 
 def literature_bleu(hypotheses: Sequence[str], references: Sequence[str], language: str) -> LiteratureBleu:
-    """BLEU of lower-cased, Moses-tokenised text, one reference each."""
+    """Return the BLEU of lower-cased, Moses-tokenised text with one reference per segment."""
     metric = BLEU(tokenize="none", force=True)
     sides = [lower_tokenised(texts, language) for texts in (hypotheses, references)]
     score = float(metric.corpus_score(sides[0], [sides[1]]).score)
@@ -27,7 +27,7 @@ def literature_bleu(hypotheses: Sequence[str], references: Sequence[str], langua
 
 
 def lower_tokenised(texts: Sequence[str], language: str) -> list[str]:
-    """Texts as the Moses scripts leave them: lower case, normalised punctuation, tokens with escaped entities."""
+    """Return texts as the Moses scripts write them: lower case, normalised punctuation, escaped tokens."""
     from sacremoses import MosesPunctNormalizer, MosesTokenizer
 
     normaliser, tokenizer = MosesPunctNormalizer(language), MosesTokenizer(language)

@@ -1,15 +1,16 @@
-"""How much of training's speed goes to MLflow: the same training with and without `seqloom sync --follow` beside it.
+"""Measure how much `seqloom sync --follow` slows training down, by training with and without it.
 
     python -m benchmarks.logging_share --store sqlite --pairs 3
 
-The stage train_model learns to write words backwards, each time from nothing; every second time it is followed. The
-store is a server on this machine (http), one that is killed in the middle and comes back (dies), one that takes
-connections and never answers (silent), one that is not there (down), or a SQLite file (sqlite). One line of JSON:
+The stage train_model learns to write words backwards, from scratch each time; every second training is followed. The
+store is a server on this machine (http), a server that is killed and restarted during training (dies), one that accepts
+connections but never answers (silent), one that does not exist (down), or a SQLite file (sqlite). The output is one
+line of JSON:
 
-- alone, followed: target tokens per second of each training, by its journal; lost: the share between the medians.
-- sync_s: processor seconds of the process that followed, its start included, which is most of it.
-- arrived: whether all points were in the store in the end; of silent and down after `seqloom sync` with a store that is
-  there.
+- alone, followed: target tokens per second of each training, from its journal; lost: the relative difference of the
+  medians.
+- sync_s: CPU seconds of the syncing process, most of which are its start.
+- arrived: whether the store has all points at the end; for silent and down, after a `seqloom sync` to a working store.
 """
 
 import argparse
@@ -30,14 +31,14 @@ from benchmarks.kill_and_resume import BEFORE, SIZES, backwards, changes
 from benchmarks.workspace import Workspace
 
 STORES = ("sqlite", "http", "dies", "silent", "down")
-_READY = 120.0  # seconds for a server
+_READY = 120.0  # seconds for a server to start
 
 
 class Followed(Workspace):
-    """A folder in which train_model runs, alone or followed."""
+    """A folder in which train_model runs, followed or not."""
 
     def prepare(self, steps: int) -> None:
-        """Do all that comes before train_model."""
+        """Run everything before train_model."""
         (self.folder / "data" / "local").mkdir(parents=True)
         (self.folder / "data" / "local" / "pairs.tsv").write_text(backwards(2000), encoding="utf-8")
         settings = changes("transformer", steps, "cpu")
@@ -52,13 +53,13 @@ class Followed(Workspace):
         return subprocess.Popen(command, cwd=self.folder, env={**self._environment, **environment})
 
     def rate(self) -> float:
-        """Tokens per second of the last training."""
+        """Return the tokens per second of the last training."""
         (journal,) = self.folder.glob("scratch/*/journal.jsonl")
         steps = [json.loads(line) for line in journal.read_text().splitlines() if '"kind": "step"' in line]
         return float(sum(step["tokens"] for step in steps) / sum(step["seconds"] for step in steps))
 
     def arrived(self) -> bool:
-        """Whether the position of sync says that the run is closed with every point sent."""
+        """Return whether sync.json records that the run is closed and every point sent."""
         (position,) = self.folder.glob("scratch/*/sync.json")
         content: dict[str, Any] = json.loads(position.read_text())
         (table,) = self.folder.glob("plots/training.csv")
@@ -67,7 +68,7 @@ class Followed(Workspace):
 
 
 class Server:
-    """MLflow's server over a SQLite file, on a port of this machine."""
+    """MLflow's server with a SQLite file, on a port of this machine."""
 
     def __init__(self, folder: Path) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -77,7 +78,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "DO_NOT_TRACK": "true"}
         store = [
             "--backend-store-uri",
@@ -98,17 +99,17 @@ class Server:
         sys.exit(f"the server does not start: {self._folder}/server.log")
 
     def kill(self) -> None:
-        """End it and its workers without a word."""
+        """Kill the server and its workers."""
         os.killpg(self._process.pid, 9)
         self._process.wait()
 
 
 def main() -> None:
-    """Train in pairs and print what it cost to be followed."""
+    """Train in pairs, and print the cost of following."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", default="sqlite", choices=STORES)
-    parser.add_argument("--pairs", type=int, default=3, help="of trainings (default: 3)")
-    parser.add_argument("--steps", type=int, default=1000, help="of each training (default: 1000)")
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of trainings (default: 3)")
+    parser.add_argument("--steps", type=int, default=1000, help="updates per training (default: 1000)")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="logging-share-"))
@@ -129,7 +130,7 @@ def main() -> None:
             sync = workspace.start("seqloom.cli", "sync", "--follow", MLFLOW_TRACKING_URI=where)
             training = workspace.start("seqloom.stages", "train_model")
             if server and options.store == "dies":
-                time.sleep(15)  # it is in the middle of it
+                time.sleep(15)  # training is in the middle
                 server.kill()
                 time.sleep(10)
                 server.start()

@@ -1,7 +1,7 @@
-"""The weights of our Transformer in a Marian network of Hugging Face's, where the two compute the same.
+"""Copy the weights of our Transformer into an equivalent Marian network of Hugging Face.
 
-That is: post-norm LayerNorm, sinusoidal positions and one table for everything. Marian's positions come from a table,
-which is filled with ours; its waves lie in another order.
+This requires post-norm LayerNorm, sinusoidal positions and one table for all embeddings. Marian's positions come from a
+table, which is filled with ours; only the order of the columns differs.
 """
 
 from typing import Any
@@ -33,10 +33,10 @@ _DECODER = {
 
 
 def marian_twin(model: Transformer, architecture: TransformerArchitecture, symbols: Symbols) -> Any:
-    """A `MarianMTModel` that gives the logits of `model`, in evaluation mode.
+    """Return a `MarianMTModel` with the same logits as `model`, in evaluation mode.
 
     Raises:
-        ValueError: a choice of the architecture is one that Marian does not know.
+        ValueError: Marian does not support an option of the architecture.
     """
     odd = [f"{name} is {getattr(architecture, name)}" for name in _SAME if getattr(architecture, name) != _SAME[name]]
     if odd or architecture.activation == "swiglu":

@@ -53,7 +53,7 @@ def edges(stages: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def make_empty(folder: Path, before: dict[str, list[str]]) -> None:
-    """Make and run a pipeline of these stages in `folder`, a DVC repository of its own."""
+    """Create and run a pipeline of these stages in `folder`, a separate DVC repository."""
     stages = {}
     for name, others in before.items():
         (folder / f"{name}.in").write_text(name, encoding="utf-8")

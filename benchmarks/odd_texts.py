@@ -1,13 +1,14 @@
-"""Odd texts, before and after the rules for texts: capitals, Title Case, loops, long lines.
+"""Translate odd texts before and after the rules for texts: capitals, Title Case, loops, long lines.
 
     python -m benchmarks.odd_texts case --model models/candidate --test data/corpus/test.tsv
     python -m benchmarks.odd_texts loops --model models/candidate --test data/corpus/test.tsv
     python -m benchmarks.odd_texts long --model models/candidate --test data/corpus/test.tsv --kilobytes 50 100 200
 
-Before is `decoding.translator`, which takes each text as one sentence; after is `translation.texts`. `case` scores the
-test split as it is, in ALL CAPITALS and in Title Case; references in the case of the source, and of Title Case also as
-they are. `loops` counts translations of 1,000 odd texts that repeat themselves. `long` translates sources of the test
-split as one line (after only; before, a line was one sentence).
+"Before" is `decoding.translator`, which translates each text as one sentence; "after" is `translation.texts`. `case`
+scores the test split as it is, in ALL CAPITALS and in Title Case. The references have the same case as the sources; for
+Title Case, unchanged references are used as well. `loops` counts the translations of 1,000 odd texts that repeat
+themselves. `long` translates sources of the test split as one line, only "after", because before a line was one
+sentence.
 """
 
 import argparse
@@ -31,7 +32,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 def main() -> None:
-    """Load, measure and print."""
+    """Load the model, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["case", "loops", "long"])
     parser.add_argument("--model", type=Path, default=Path("models/candidate"))
@@ -48,7 +49,7 @@ def main() -> None:
 
 
 def case(translator: TextTranslator, pairs: Sequence[Pair]) -> None:
-    """BLEU of the test split in each case."""
+    """Return the BLEU of the test split in each case."""
     language = translator.languages.target
     kept = [pair.target for pair in pairs]
     capital, titled = ([change(each) for each in kept] for change in (capitals, title))
@@ -68,7 +69,7 @@ def case(translator: TextTranslator, pairs: Sequence[Pair]) -> None:
 
 
 def looping(translator: TextTranslator, sources: Sequence[str]) -> None:
-    """How many translations of odd texts repeat themselves."""
+    """Return how many translations of odd texts repeat themselves."""
     texts = list(odd_texts(sources))
     before = translator.translator.translate(texts)
     results = translator.translate(texts)
@@ -80,7 +81,7 @@ def looping(translator: TextTranslator, sources: Sequence[str]) -> None:
 
 
 def long_lines(translator: TextTranslator, sources: Sequence[str], kilobytes: Sequence[int]) -> None:
-    """Seconds and memory for one line, with no sentence twice."""
+    """Return the seconds and memory for one line without repeated sentences."""
     numbered = (f"{source.rstrip('.')} {number}. " for number in range(1 << 30) for source in sources)
     for size in kilobytes:
         line = ""
@@ -94,7 +95,7 @@ def long_lines(translator: TextTranslator, sources: Sequence[str], kilobytes: Se
 
 
 def odd_texts(sources: Sequence[str]) -> Iterator[str]:
-    """Yield `ODD` texts made of the sources, the same each time."""
+    """Yield `ODD` texts made of the sources, the same ones each time."""
     draw = random.Random(1)
     kinds: list[Callable[[str], str]] = [
         str.upper,
@@ -115,12 +116,12 @@ def odd_texts(sources: Sequence[str]) -> Iterator[str]:
 
 
 def capitals(text: str) -> str:
-    """The text in capitals, placeholders as they are."""
+    """Return the text in capitals, with placeholders unchanged."""
     return _outside(text, str.upper)
 
 
 def title(text: str) -> str:
-    """The text with a capital at the beginning of each word, placeholders as they are."""
+    """Return the text in Title Case, with placeholders unchanged."""
     return _outside(text, lambda part: _WORD.sub(lambda match: match[0][0].upper() + match[0][1:], part))
 
 

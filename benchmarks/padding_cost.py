@@ -1,12 +1,12 @@
-"""What padding costs a training with length buckets, and what packed sequences would cost in its place.
+"""Measure the cost of padding with length buckets, and of packed sequences as the alternative.
 
     python -m benchmarks.padding_cost --data DIR --model attention_lstm --shape tiny --threads 2
 
-DIR holds train.en, train.de, val.en and val.de, plain or `.gz`. Each of some batches of an epoch is trained on (forward
-and backward, without an update) as it is, and as many tokens in a batch that has no padding: its sources and targets
-are all of the mean length. `update` is the time for a token of the one over that of the other, the median over the
-batches. `encoder` is the same of one recurrent layer alone, as seqloom runs it, and `packed` of torch's packed
-sequences. One line of JSON is printed.
+DIR contains train.en, train.de, val.en and val.de, plain or `.gz`. Some batches of an epoch are trained on (forward and
+backward, without an update), each followed by a batch without padding that has about as many tokens: all of its sources
+and targets have the mean length. `update` is the time per token of the former divided by that of the latter, the median
+over the batches. `encoder` is the same ratio for a single recurrent layer as seqloom runs it, and `packed` for torch's
+packed sequences. The output is one line of JSON.
 """
 
 import argparse
@@ -39,7 +39,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train and val, .en and .de")
     parser.add_argument("--model", choices=["transformer", "attention_lstm", "lstm"], default="attention_lstm")
-    parser.add_argument("--shape", choices=["tiny", "small", "base", "big"], default="tiny", help="the preset")
+    parser.add_argument(
+        "--shape",
+        choices=["tiny", "small", "base", "big"],
+        default="tiny",
+        help="preset with the sizes (default: tiny)",
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tokens-per-batch", type=int, default=1024)
     parser.add_argument("--dropout", type=float, default=0.1)
@@ -92,7 +97,7 @@ def main() -> None:
 
 
 def without_padding(batch: Batch) -> Batch:
-    """A batch of as many pairs and about as many tokens, all of one length."""
+    """Return a batch with as many pairs and about as many tokens, all of one length."""
     pairs = len(batch.source)
 
     def even(ids: Tensor, lengths: Tensor) -> Tensor:
@@ -106,7 +111,7 @@ def without_padding(batch: Batch) -> Batch:
 
 
 def seconds_per_token(run: Callable[[Batch], None], batch: Batch, repeats: int = 5) -> float:
-    """The best of some, over all real tokens of both sides."""
+    """Return the shortest of several times, divided by the number of real tokens of both sides."""
     best = float("inf")
     for _ in range(repeats):
         began = time.perf_counter()

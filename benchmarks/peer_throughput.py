@@ -1,13 +1,13 @@
-"""The engine beside another one: the same tokens, network and batches, in turns within one run on one machine.
+"""Compare the engine's speed with that of another one: the same tokens, network and batches, in turns on one machine.
 
     python -m benchmarks.peer_throughput --data DIR --shape tiny --threads 2 --seconds 45 --rounds 2 --peer eole
 
 Both train the same network, a Transformer or attention_lstm of the preset's size, on the joint vocabulary of
-`benchmarks.token_stores`, with the same budget of tokens a batch, dropout, label smoothing 0.1, clipping and AdamW. The
-engine also validates, writes a journal and checkpoints; the peer does nothing beside its updates. What both count are
-target tokens without padding, EOS included, per second of an update; the median of the updates after a warm-up. One
-JSON object is printed, `ratio` being the engine's median over the peer's. The peer is installed once, into a folder of
-its own below scratch/benchmarks/peers, and shares torch with this environment.
+`benchmarks.token_stores`, with the same token budget per batch, dropout, label smoothing 0.1, clipping and AdamW. The
+engine also validates and writes a journal and checkpoints; the peer does nothing but its updates. Both are measured by
+target tokens per second of an update, without padding and with EOS, as the median of the updates after a warm-up. The
+output is one JSON object; `ratio` is the engine's median divided by the peer's. The peer is installed once, into a
+separate folder below scratch/benchmarks/peers, and shares torch with this environment.
 """
 
 import argparse
@@ -31,18 +31,20 @@ from seqloom.models.settings import Family, Preset
 from seqloom.tokenization.catalogue import load_tokenizer
 
 PEERS = ROOT / "scratch" / "benchmarks" / "peers"
-WARM_UP = 5  # updates, or a third of them where they are few
+WARM_UP = 5  # updates, or a third of them if there are few
 PATIENCE_S = 300.0  # for the first update of a peer
 
 
 class Peer(NamedTuple):
-    """Another engine: what pip installs, what to call in a folder of tokens as text, and how it tells its rate."""
+    """Another engine: its pip packages, its command for a folder of tokens as text, and how it reports its speed."""
 
     name: str
     family: Family  # of the network that it trains
     requirements: tuple[str, ...]  # installed without their dependencies
-    command: Callable[[Path, Preset, int, float], list[str]]  # of the folder, shape, tokens per batch and dropout
-    rate: Callable[[str], float | None]  # target tokens per second of the update that a line of output tells of
+    command: Callable[
+        [Path, Preset, int, float], list[str]
+    ]  # takes the folder, the shape, the tokens per batch and the dropout
+    rate: Callable[[str], float | None]  # target tokens per second of the update in a line of output
 
 
 CATALOGUE = {
@@ -62,7 +64,7 @@ CATALOGUE = {
 
 
 class Measured(NamedTuple):
-    """One training. Seconds of start-up are those before the first update."""
+    """One training; start-up is the time until the first update, in seconds."""
 
     target_tokens_per_s: float
     steps: int
@@ -75,9 +77,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train and val, .en and .de")
     parser.add_argument("--peer", choices=list(CATALOGUE), default="eole")
-    parser.add_argument("--shape", choices=["tiny", "small", "base", "big"], default="tiny", help="the preset")
+    parser.add_argument(
+        "--shape",
+        choices=["tiny", "small", "base", "big"],
+        default="tiny",
+        help="preset with the sizes (default: tiny)",
+    )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=45.0, help="of updates, each time (default: 45)")
+    parser.add_argument("--seconds", type=float, default=45.0, help="seconds of updates per training (default: 45)")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--tokens-per-batch", type=int, default=4096)
     parser.add_argument("--dropout", type=float, default=0.1)
@@ -107,7 +114,7 @@ def main() -> None:
 
 
 def as_text(tokens: Path) -> Path:
-    """The training tokens as text, pieces between spaces, and the vocabulary, a piece a line; made once."""
+    """Return a folder with the training tokens as text, pieces separated by spaces, and the vocabulary; made once."""
     folder = tokens / "text"
     if folder.exists():
         return folder
@@ -127,7 +134,7 @@ def as_text(tokens: Path) -> Path:
 
 
 def installed(peer: Peer) -> Path:
-    """The folder that the peer's packages lie in."""
+    """Return the folder of the peer's packages."""
     folder = PEERS / peer.name
     if peer.requirements and not folder.exists():
         beside = folder.with_name(folder.name + ".part")
@@ -139,7 +146,7 @@ def installed(peer: Peer) -> Path:
 
 
 def measure_own(family: Family, options: argparse.Namespace) -> Measured:
-    """Through `benchmarks.train_throughput`, in a process of its own."""
+    """Run `benchmarks.train_throughput` in a separate process."""
     arguments = {
         "data": options.data.resolve(), "model": family, "shape": options.shape, "threads": options.threads,
         "seconds": options.seconds, "tokens-per-batch": options.tokens_per_batch, "dropout": options.dropout,
@@ -152,7 +159,7 @@ def measure_own(family: Family, options: argparse.Namespace) -> Measured:
 
 
 def measure_peer(peer: Peer, command: list[str], place: Path, options: argparse.Namespace) -> Measured:
-    """Run the peer's own command and end it when its updates have taken the time.
+    """Run the peer's own command, and end it when its updates have taken the given time.
 
     Raises:
         RuntimeError: it ended by itself; its last lines are in the message.

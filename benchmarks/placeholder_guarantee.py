@@ -1,10 +1,10 @@
-"""How many translations hold exactly the placeholders of their source: on a test split and on generated sources.
+"""Count the translations with exactly the placeholders of their source, on a test split and on generated sources.
 
     python -m benchmarks.placeholder_guarantee [--model models/candidate] [--count 1000] [--out FILE.json]
 
-A generated source is a text of the test split, or several, with 1 to 50 placeholders put between its words: every form
-that the model's tokenizer knows, some of them twice, and tags in nested pairs. A translation counts if the placeholders
-that the tokenizer's own expression finds in it are those of the source, each as often, and pairs of tags nest.
+A generated source consists of one or more texts of the test split with 1 to 50 placeholders inserted between words: all
+forms of the model's tokenizer, some placeholders twice, and tags in nested pairs. A translation counts if the
+tokenizer's own expression finds the same placeholders in it as in the source, equally often, with pairs of tags nested.
 """
 
 import argparse
@@ -53,13 +53,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=Path("models/candidate"))
     parser.add_argument("--test", type=Path, default=Path("data/corpus/test.tsv"))
-    parser.add_argument("--count", type=int, default=1000, help="generated sources (default: 1000)")
-    parser.add_argument("--most", type=int, default=50, help="placeholders of one (default: 50)")
+    parser.add_argument("--count", type=int, default=1000, help="number of generated sources (default: 1000)")
+    parser.add_argument("--most", type=int, default=50, help="most placeholders per source (default: 50)")
     parser.add_argument("--methods", nargs="+", default=["beam", "greedy", "sampling", "mbr"])
-    parser.add_argument("--samples", type=int, default=4, help="that mbr draws (default: 4)")
+    parser.add_argument("--samples", type=int, default=4, help="samples of mbr (default: 4)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--out", type=Path, help="a JSON file; it is printed in any case")
+    parser.add_argument("--out", type=Path, help="also write the figures to this JSON file")
     options = parser.parse_args()
     translator = Translator.load(options.model, options.device)
     texts = [pair.source for pair in read_split(options.test)]
@@ -136,7 +136,7 @@ def measure(translator: Translator, sources: list[str]) -> dict[str, Any]:
 
 
 def is_exact(source: str, target: str, forms: Forms) -> bool:
-    """Tell whether `target` holds the placeholders of `source`, each as often, its pairs of tags properly nested."""
+    """Return whether `target` has the placeholders of `source`, equally often, with its pairs of tags nested."""
     wanted, given = forms.find(source), forms.find(target)
     paired = {name_of(each)[0] for each, partner in zip(wanted, partners(wanted), strict=True) if partner != NO_PARTNER}
     return Counter(wanted) == Counter(given) and NO_PARTNER not in partners(

@@ -1,6 +1,6 @@
-"""A Marian model of the transformer preset's size with random weights and a tokenizer of its own, as a hub would hold.
+"""A Marian model with random weights, the size of the transformer preset, and its own tokenizer, as on a hub.
 
-It stands in where no pretrained weights can be fetched.
+It replaces pretrained weights if none can be fetched.
 """
 
 import gzip
@@ -12,7 +12,7 @@ VOCABULARY = 8000
 
 
 def write_random_marian(folder: Path, data: Path, *, seed: int = 1) -> None:
-    """Write config, safetensors weights and tokenizer files into `folder`, the vocabulary learnt on both sides."""
+    """Write configuration, safetensors weights and tokenizer into `folder`, with a vocabulary of both sides."""
     import sentencepiece
     import torch
     from transformers import MarianConfig, MarianMTModel

@@ -177,7 +177,9 @@ def simulate(folder: Path, days: list[Day], seed: int) -> dict[str, Any]:
 def main() -> None:
     """Simulate, and print the figures as a JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--days", type=int, default=30, choices=(len(SHORT), len(MONTH)), help="5 is a short form")
+    parser.add_argument(
+        "--days", type=int, default=30, choices=(len(SHORT), len(MONTH)), help="30, or 5 for a short form"
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of the data and of the moments of kills")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="a new folder to run in, which is kept")
     options = parser.parse_args()

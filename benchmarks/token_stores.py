@@ -2,8 +2,8 @@
 
     python -m benchmarks.token_stores --data DIR
 
-DIR holds train.en, train.de, val.en and val.de, plain or with `.gz`. Every engine that is compared reads the same
-tokens: a peer gets them as text, a piece a word (`read_pieces`).
+DIR contains train.en, train.de, val.en and val.de, plain or `.gz`. All engines that are compared read the same tokens;
+a peer gets them as text, with one word per piece (`read_pieces`).
 """
 
 import argparse
@@ -29,7 +29,7 @@ MAX_LENGTH = 256  # tokens
 
 
 def main() -> None:
-    """Make the stores where they are not there yet, and print their folder."""
+    """Create the stores unless they exist, and print their folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train and val, .en and .de")
     options = parser.parse_args()
@@ -40,9 +40,9 @@ def main() -> None:
 
 
 def find_or_make(data: Path) -> tuple[Path, float]:
-    """The folder with tokenizer, train and valid, and the seconds that making them took: 0 where they were there.
+    """Return the folder with tokenizer, train and valid, and the seconds to create them; 0 if they existed.
 
-    They are made in another process, so that neither its memory nor its imports count as the caller's.
+    They are created in another process, so that its memory and imports are not measured.
     """
     folder = place(data)
     began = time.monotonic()
@@ -54,7 +54,7 @@ def find_or_make(data: Path) -> tuple[Path, float]:
 
 
 def place(data: Path) -> Path:
-    """Where the stores of these texts belong."""
+    """Return the folder for the stores of these texts."""
     digest = hashlib.sha256(f"{FORMAT} {tokenizer_settings().model_dump_json()}".encode())
     for split in SPLITS.values():
         for side in SIDES:
@@ -63,14 +63,14 @@ def place(data: Path) -> Path:
 
 
 def tokenizer_settings() -> TokenizerSettings:
-    """A joint unigram vocabulary without slots, so that another engine has nothing to know but pieces."""
+    """Return settings for a joint unigram vocabulary without slots, so that other engines see only pieces."""
     settings = load_params(ROOT / "params.yaml").tokenizer.model_dump()
     changes = {"algorithm": "unigram", "vocab_size": VOCABULARY, "joint": True, "slots": 0}
     return TokenizerSettings(**settings | changes)
 
 
 def make(data: Path, folder: Path) -> None:
-    """Learn the vocabulary on train and write the stores, whole or not at all."""
+    """Learn the vocabulary from train and write the stores, all or none."""
     pairs = {name: texts(data, name) for name in SPLITS}
     tokenizer = train_tokenizer(tokenizer_settings(), lambda: pairs["train"], 1, ignore)
     beside = folder.with_name(folder.name + ".part")
@@ -86,19 +86,19 @@ def make(data: Path, folder: Path) -> None:
 
 
 def texts(data: Path, split: str) -> list[tuple[str, str]]:
-    """The pairs of a split: train or valid."""
+    """Yield the pairs of a split: train or valid."""
     return list(zip(*(_lines(data, SPLITS[split], side) for side in SIDES), strict=True))
 
 
 class Corpus(NamedTuple):
-    """The training pairs as ids, without EOS, from a folder of tokens as text."""
+    """Return the training pairs as ids, without EOS, from a folder of tokens as text."""
 
     ids: dict[str, int]  # of every piece
     pairs: list[tuple[list[int], list[int]]]
 
 
 def read_pieces(folder: Path) -> Corpus:
-    """Read train.en, train.de and vocabulary.txt, as a peer gets them."""
+    """Read train.en, train.de and vocabulary.txt, as peers get them."""
     pieces = (folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")[:-1]
     ids = {piece: index for index, piece in enumerate(pieces)}
     sides = [

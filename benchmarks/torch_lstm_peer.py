@@ -1,12 +1,13 @@
-"""A loop written with torch alone around `nn.LSTM`, fast as such loops go: a peer of `peer_throughput`.
+"""A fast training loop in plain torch around `nn.LSTM`; a peer for `peer_throughput`.
 
     python -m benchmarks.torch_lstm_peer FOLDER SHAPE TOKENS_PER_BATCH DROPOUT
 
-FOLDER holds train.en, train.de and vocabulary.txt. It is attention_lstm of the preset's size without input feeding: the
-decoder reads a whole target at once, attention (Luong et al. 2015, "general") looks from all positions together, and
-the output layer is one product a batch. Batches are sorted by length and cut at the token budget. The encoder reads the
-padding as if it were text: that is wrong for the shorter sources, but packed sequences would be correct and slower on a
-CPU (`benchmarks.padding_cost`). There is no validation, no log and no checkpoint. A line per update is printed.
+FOLDER contains train.en, train.de and vocabulary.txt. The network is attention_lstm of the preset's size without input
+feeding: the decoder reads a whole target at once, attention (Luong et al. 2015, "general") is computed for all
+positions together, and the output layer is one product per batch. Batches are sorted by length and cut at the token
+budget. The encoder reads padding like text, which is wrong for the shorter sources; packed sequences would be correct,
+but slower on a CPU (`benchmarks.padding_cost`). There is no validation, log or checkpoint. One line is printed per
+update.
 """
 
 import random
@@ -28,17 +29,17 @@ _REPORT = re.compile(r"^update \d+: ([\d.]+) target tokens/s$")
 
 
 def command(folder: Path, shape: Preset, tokens_per_batch: int, dropout: float) -> list[str]:
-    """What to call; it needs nothing that is not there."""
+    """Return the command; it needs no further packages."""
     return ["-m", "benchmarks.torch_lstm_peer", str(folder), shape, str(tokens_per_batch), str(dropout)]
 
 
 def rate(line: str) -> float | None:
-    """Target tokens per second, without padding and with EOS, of the update that a line of its output tells of."""
+    """Return the target tokens per second, without padding and with EOS, of the update in a line of its output."""
     return float(found[1]) if (found := _REPORT.search(line)) else None
 
 
 class Network(nn.Module):
-    """Encoder, decoder, attention and an output layer that shares the one table of embeddings."""
+    """Encoder, decoder, attention, and an output layer that shares the only table of embeddings."""
 
     def __init__(self, vocabulary: int, width: int, hidden: int, layers: tuple[int, int], dropout: float) -> None:
         super().__init__()
@@ -54,7 +55,7 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, source: Tensor, lengths: Tensor, target: Tensor) -> Tensor:
-        """Logits (B, T, V)."""
+        """Return the logits (B, T, V)."""
         memory, last = self.encoder(self.dropout(self.table(source)))
         state = tuple(self._bridged(each, bridge) for each, bridge in zip(last, self.bridges, strict=True))
         state = (state[0].tanh(), state[1])
@@ -66,7 +67,7 @@ class Network(nn.Module):
         return F.linear(self.narrow(self.dropout(seen)), self.table.weight)
 
     def _bridged(self, last: Tensor, bridge: nn.Module) -> Tensor:
-        """The top layers' last states, directions side by side: (layers x 2, B, H / 2) to (decoder layers, B, H)."""
+        """Return the last states of the top layers, with directions concatenated: (decoder layers, B, H)."""
         layers, batch, half = last.shape
         sides: Tensor = last.view(layers // 2, 2, batch, half).transpose(1, 2).flatten(2)
         bridged: Tensor = bridge(sides[-self.decoder.num_layers :])

@@ -1,19 +1,19 @@
-"""How fast the engine trains: one model of a preset's size on parallel text, all that a training does switched on.
+"""Measure the speed of the training engine on a model of a preset's size, with all features of a real training.
 
     python -m benchmarks.train_throughput --data DIR --model transformer --shape tiny --threads 2 --seconds 45
 
-DIR holds train.en, train.de, val.en and val.de, plain or `.gz`. The tokens (a joint unigram vocabulary of 10,000) are
-made once and found again. The engine runs as in the stage train_model: AdamW, label smoothing 0.1, clipping, a journal,
-validation with greedy search, checkpoints on the disk. One line of JSON is printed:
+DIR contains train.en, train.de, val.en and val.de, plain or `.gz`. The tokens (a joint unigram vocabulary of 10,000)
+are made once and reused. The engine runs as in the stage train_model: AdamW, label smoothing 0.1, clipping, a journal,
+validation with greedy search, checkpoints on the disk. The output is one line of JSON:
 
-- target_tokens_per_s: target tokens without padding, EOS included, per second of an update; the median of the updates
-  after the warm-up. An update lasts from the report before it to its own, so that all between two updates counts.
-- start_up_s: from the start of the process to the start of the first update, the token stores being there.
-- padding_share: of the target positions that are computed. peak_rss_mb: of the process, validation included.
-- validation_share, checkpoint_share: of the time of a training that validates and writes as often as params.yaml says;
-  validation_s and checkpoint_s are the seconds of one. The model is hardly trained, and greedy search over what it
-  writes takes longer than later.
-- mfu, of a transformer: the share of the time that all its matrix products would take at the rate of a large one.
+- target_tokens_per_s: target tokens per second of an update, without padding and with EOS; the median of the updates
+  after the warm-up. An update lasts from one report to the next, so everything between two updates is included.
+- start_up_s: from the start of the process to the start of the first update, if the token stores exist.
+- padding_share: padding as a share of the computed target positions. peak_rss_mb: peak memory, validation included.
+- validation_share, checkpoint_share: share of the time, if validations and checkpoints are as frequent as in
+  params.yaml; validation_s and checkpoint_s are the seconds for one. The model is hardly trained, so greedy search
+  takes longer than it does later in a training.
+- mfu, for a transformer: the time that all its matrix products would take at the speed of a large one, as a share.
 """
 
 import argparse
@@ -54,7 +54,7 @@ from seqloom.training.reports import CheckpointReport, Report, StepReport, Valid
 from seqloom.training.settings import TrainSettings
 
 SEED = 1
-WARM_UP = 5  # updates, or a third of them where they are few
+WARM_UP = 5  # updates, or a third of them if there are few
 
 
 def main() -> None:
@@ -62,21 +62,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train and val, .en and .de")
     parser.add_argument("--model", choices=["transformer", "attention_lstm", "lstm"], default="transformer")
-    parser.add_argument("--shape", choices=["tiny", "small", "base", "big"], default="tiny", help="the preset")
+    parser.add_argument(
+        "--shape",
+        choices=["tiny", "small", "base", "big"],
+        default="tiny",
+        help="preset with the sizes (default: tiny)",
+    )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=45.0, help="of updates (default: 45)")
+    parser.add_argument("--seconds", type=float, default=45.0, help="seconds of updates (default: 45)")
     parser.add_argument("--tokens-per-batch", type=int, default=4096)
     parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--input-feeding", action="store_true", help="of attention_lstm")
+    parser.add_argument("--input-feeding", action="store_true", help="switch on the input feeding of attention_lstm")
     parser.add_argument("--attention", choices=["additive", "dot", "general"], default="general")
-    parser.add_argument("--validate-every", type=int, default=100, help="updates; at the end in any case")
-    parser.add_argument("--segments", type=int, default=200, help="of a validation, for BLEU (default: 200)")
+    parser.add_argument("--validate-every", type=int, default=100, help="updates between validations (default: 100)")
+    parser.add_argument("--segments", type=int, default=200, help="segments per validation (default: 200)")
     print(json.dumps(measure(parser.parse_args())), flush=True)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """The figures of one training."""
+    """Return the figures of one training."""
     torch.set_num_threads(options.threads)
     tokens, preparing = find_or_make(options.data)
     manage_memory()
@@ -128,7 +133,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def train_settings(params: Params, options: argparse.Namespace) -> TrainSettings:
-    """Those of params.yaml but for what every engine that is compared has in common."""
+    """Return the settings of params.yaml, except those that all compared engines have in common."""
     changes = {
         "seed": SEED,
         "device": options.device,
@@ -151,7 +156,7 @@ def train_settings(params: Params, options: argparse.Namespace) -> TrainSettings
 
 
 def model_settings(params: Params, options: argparse.Namespace) -> ModelSettings:
-    """The family at the preset's size, everything else as params.yaml has it."""
+    """Return the family at the preset's size, with all other settings from params.yaml."""
     content = params.model.model_dump()
     section = content[options.model]
     section |= {name: None for name, value in section.items() if type(value) is int} | {"preset": options.shape}
@@ -168,15 +173,15 @@ class Piece(NamedTuple):
 
 
 class Stopwatch:
-    """Listens to the engine and takes the time between its reports."""
+    """A listener that measures the time between reports."""
 
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
-        self.started = 0.0  # on the clock of `process_start`: when the first update began
+        self.started = 0.0  # when the first update began, on the clock of `process_start`
         self._last = 0.0
 
     def __call__(self, report: Report) -> None:
-        """Take the time."""
+        """Record the time of a report."""
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         if not self.pieces and isinstance(report, StepReport):
             self.started = self._last = now - report.seconds
@@ -184,7 +189,7 @@ class Stopwatch:
         self._last = now
 
     def figures(self, usual: TrainSettings, start_up: float) -> dict[str, Any]:
-        """Rates of the updates, and the shares of what is done beside them at the `usual` intervals."""
+        """Return the speed of the updates, and the shares of everything else at the `usual` intervals."""
         steps = [piece for piece in self.pieces if isinstance(piece.report, StepReport)]
         rates = [piece.report.tokens / piece.seconds for piece in steps if isinstance(piece.report, StepReport)]
         counted = steps[min(WARM_UP, len(steps) // 3) :]
@@ -212,13 +217,13 @@ class Stopwatch:
 
 
 def process_start() -> float:
-    """When this process began, on the clock of the time since boot."""
+    """Return the start of this process, in seconds since boot."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def padding_share(store: TokenStore, order: BatchOrder) -> float:
-    """Of all target positions of an epoch, the share that holds no token."""
+    """Return the share of an epoch's target positions that are padding."""
     epoch = order.epoch(0)
     real, computed, of_all = 0, 0, store.target_lengths
     for position in range(len(epoch)):
@@ -229,9 +234,10 @@ def padding_share(store: TokenStore, order: BatchOrder) -> float:
 
 
 def matrix_share(model: Seq2Seq, order: BatchOrder, placement: Placement, tokens_per_s: float) -> float:
-    """Model FLOPs utilisation: what the matrix products of a token need at `matrix_rate`, in seconds per second.
+    """Model FLOPs utilisation: seconds that a token's matrix products need at `matrix_rate`, times tokens per second.
 
-    Those of a forward pass over a few batches are counted, output layer included; a backward pass has twice as many.
+    The products of a forward pass are counted over a few batches, including the output layer; a backward pass has twice
+    as many.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -246,7 +252,7 @@ def matrix_share(model: Seq2Seq, order: BatchOrder, placement: Placement, tokens
 
 
 def matrix_rate(placement: Placement) -> float:
-    """FLOP/s of a large matrix product in the precision of the training, the best of some."""
+    """Return the FLOP/s of a large matrix product in the precision of the training, the best of several."""
     device, size = placement.device, 8192 if placement.device.type == "cuda" else 2048
     matrix = torch.randn(size, size, device=device, dtype=LOWER.get(placement.precision, torch.float32))
     best = float("inf")

@@ -1,9 +1,9 @@
-"""Hugging Face's Seq2SeqTrainer on a Marian network: a peer of `peer_throughput`, from the extra `hf`.
+"""Train a Marian network with Hugging Face's Seq2SeqTrainer; a peer for `peer_throughput`, which needs the extra `hf`.
 
     python -m benchmarks.transformers_peer FOLDER SHAPE TOKENS_PER_BATCH DROPOUT
 
-FOLDER holds train.en, train.de and vocabulary.txt. Batches are of equally many pairs, as the trainer has it, sampled by
-length, as many pairs as make the budget of target tokens on the average. A line per update is printed.
+FOLDER contains train.en, train.de and vocabulary.txt. The trainer's batches have a fixed number of pairs of similar
+length; the number is chosen so that they have the budget of target tokens on average. One line is printed per update.
 """
 
 import re
@@ -15,17 +15,17 @@ from typing import Any
 from benchmarks.token_stores import read_pieces
 from seqloom.models.settings import TRANSFORMER_PRESETS, Preset
 
-REQUIREMENTS = ("accelerate==1.15.0",)  # which the trainer needs beside the extra
+REQUIREMENTS = ("accelerate==1.15.0",)  # needed by the trainer besides the extra
 _REPORT = re.compile(r"^update \d+: ([\d.]+) target tokens/s$")
 
 
 def command(folder: Path, shape: Preset, tokens_per_batch: int, dropout: float) -> list[str]:
-    """What to call; it needs `REQUIREMENTS` and the extra `hf`."""
+    """Return the command; it needs `REQUIREMENTS` and the extra `hf`."""
     return ["-m", "benchmarks.transformers_peer", str(folder), shape, str(tokens_per_batch), str(dropout)]
 
 
 def rate(line: str) -> float | None:
-    """Target tokens per second, without padding and with EOS, of the update that a line of its output tells of."""
+    """Return the target tokens per second, without padding and with EOS, of the update in a line of its output."""
     return float(found[1]) if (found := _REPORT.search(line)) else None
 
 
@@ -43,7 +43,7 @@ def main() -> None:
         for source, target in read
     ]
     mean = sum(pair["length"] for pair in pairs) / len(pairs)
-    counted: list[int] = []  # target tokens of batches that were made and not yet trained on
+    counted: list[int] = []  # target tokens of batches that were built but not yet trained on
 
     def padded(rows: list[list[int]], value: int) -> torch.Tensor:
         longest = max(map(len, rows))

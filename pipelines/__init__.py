@@ -1,7 +1,7 @@
-"""Prefect flows over the DAG of dvc.yaml. They orchestrate and nothing else: no torch, no MLflow, no model code.
+"""Prefect flows over the DAG of dvc.yaml. They only orchestrate, and import neither torch nor MLflow nor model code.
 
 Prefect reads its settings when it is imported, so they are set here, before any module of this package imports it.
-Settings that the environment has already are kept.
+Variables that are already in the environment keep their values.
 """
 
 import os

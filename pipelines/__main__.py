@@ -1,7 +1,7 @@
-"""`python -m pipelines FLOW`: run one flow, here and now, in a process of its own.
+"""`python -m pipelines FLOW`: run one flow now, in its own process.
 
-`schedule` serves every flow; `prefect` is Prefect's command line, at the server of that schedule. This module does not
-import Prefect.
+`schedule` serves every flow; `prefect` is Prefect's command line, connected to the server of that schedule. This module
+does not import Prefect.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
 
 def _run(flow: str, arguments: list[str]) -> None:
     try:
-        # A server named by the environment is one that others look at: every run is recorded there.
+        # If the environment names a server, others may watch it, so every run must be recorded there.
         if flow == "train" and not arguments and not os.environ.get(API):
             from pipelines.unchanged import report_unchanged
 
@@ -56,9 +56,9 @@ def _call(name: str, arguments: list[str]) -> None:
 def _in_own_session(work: Callable[[], None]) -> None:
     """Run `work` in a child process with a session of its own, and exit with its status.
 
-    Ctrl-C on a terminal reaches every process of the foreground. Prefect's embedded server must not be one of them: the
-    flow would wait minutes for a server that is gone, to report that it was interrupted. Nor must the flows of a
-    schedule, which cancels them itself.
+    Ctrl-C on a terminal sends SIGINT to every foreground process. Prefect's embedded server must not receive it: the
+    flow would then wait for minutes to report its interruption to a server that has ended. The flows of a schedule must
+    not receive it either, because the schedule cancels them.
     """
     flow_run = os.fork()
     if flow_run == 0:
@@ -68,7 +68,7 @@ def _in_own_session(work: Callable[[], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, frame: os.kill(flow_run, received))
     status = os.waitstatus_to_exitcode(os.waitpid(flow_run, 0)[1])
-    if status < 0:  # killed: its children, Prefect's server among them, would go on
+    if status < 0:  # killed; its children, such as Prefect's server, are still running
         end_orphans(ROOT)
     sys.exit(status if status >= 0 else 128 - status)
 

@@ -1,7 +1,7 @@
-"""Remove objects of DVC's cache whose content does not match their hash.
+"""Remove objects from DVC's cache whose content does not match their hash.
 
-DVC names an object by its hash, makes it read-only and does not check it again: a broken one would be checked out as a
-result. If the object is missing, DVC fetches the result or makes it again.
+DVC names an object by its hash, makes it read-only and does not check it again, so it would check out a broken object
+as a result. If the object is missing instead, DVC fetches the result or runs the stage again.
 """
 
 import hashlib

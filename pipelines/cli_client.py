@@ -1,4 +1,4 @@
-"""Calls the `seqloom` commands that a flow needs, in processes of their own: a flow loads neither torch nor MLflow."""
+"""Runs the `seqloom` commands that a flow needs as subprocesses, so that flows import neither torch nor MLflow."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from seqloom.exits import REFUSED, TIMED_OUT
 from seqloom.json_output import GuardOutput, InfoOutput, VersionRecord, WatchOutput
 from seqloom.places import REGISTRATION
 
-LONGEST = 7200.0  # seconds that a command may take, so that one that hangs does not block a schedule
+LONGEST = 7200.0  # seconds that a command may take; one that hangs must not block a schedule
 _INFO = ("seqloom.cli", "info", "--json")
 
 
@@ -56,16 +56,16 @@ class WatchResult(NamedTuple):
     """What is new in the sources of params.yaml."""
 
     changed: list[str]  # a sentence for each source that changed
-    sources: int  # number of sources asked
+    sources: int  # number of sources checked
 
     def __str__(self) -> str:
-        return "; ".join(self.changed) or f"{self.sources} sources asked, none changed"
+        return "; ".join(self.changed) or f"{self.sources} sources checked, none changed"
 
 
 class RegistryLookup:
-    """A query of the registry, started when this is made: it takes seconds, in which the caller does other work.
+    """A query of the registry in the background, which takes seconds; it starts when this object is created.
 
-    The query is killed when the `with` block ends, if nobody has waited for it.
+    If `version` was not called by the end of the `with` block, the query is killed.
     """
 
     def __init__(self, root: Path) -> None:

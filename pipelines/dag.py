@@ -18,7 +18,7 @@ from seqloom.exits import MISUSED
 
 
 class Stage(NamedTuple):
-    """A stage of dvc.yaml, with what its `meta` says about running it."""
+    """A stage of dvc.yaml, with the settings in its `meta`."""
 
     name: str
     timeout_minutes: float | None
@@ -29,7 +29,7 @@ class Stage(NamedTuple):
 
 
 class StageResult(NamedTuple):
-    """What became of a stage: 'run', 'restored' from DVC's cache, or 'up to date'."""
+    """The result of a stage: 'run', 'restored' from DVC's cache, or 'up to date'."""
 
     stage: str
     what: str
@@ -71,7 +71,7 @@ def changed_stages(root: Path) -> set[str] | None:
 
 
 def upstream(root: Path, name: str) -> set[str]:
-    """Return the names of a stage and of all that it depends on."""
+    """Return the names of a stage and of all stages that it depends on."""
     return next({name, *stage.after} for stage in read_stages(root) if stage.name == name)
 
 

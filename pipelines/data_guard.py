@@ -23,7 +23,7 @@ def guard_data(root: Path, *, accept: bool) -> str:
     """Compare the prepared data with that of the last version, keep the numbers as an artifact and return a summary.
 
     Raises:
-        OutOfBoundsError: the data is out of bounds, `accept` is false and no person accepted it before.
+        OutOfBoundsError: the data is out of bounds, and was accepted neither now (`accept`) nor before.
     """
     result = guard(root)
     if result["findings"]:
@@ -42,7 +42,7 @@ def guard_data(root: Path, *, accept: bool) -> str:
 
 
 def refusal(result: GuardOutput) -> OutOfBoundsError:
-    """Return the error that says which numbers are out of bounds."""
+    """Return the error that lists the numbers out of bounds."""
     baseline = result["baseline"]
     against = f"that of version {baseline}" if baseline else "the bounds"
     message = "\n".join([f"the new data is refused, compared with {against}:", *_outside(result)])

@@ -84,9 +84,9 @@ def _trigger(described: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve_deployments(root: Path, when: When, *, everyone: bool) -> signal.Signals:
-    """Serve the deployments until this process gets SIGINT or SIGTERM, cancel the runs at work, and return the signal.
+    """Clean up after a killed flow, then serve the deployments until SIGINT or SIGTERM arrives; return the signal.
 
-    Before that, clean up after a killed flow. `everyone` is true if all runs of the server belong to this clone.
+    Active runs are cancelled at the end. `everyone` is true if all runs of the server belong to this clone.
 
     Raises:
         ScheduleError: prefect.yaml or `when` is wrong.
@@ -96,7 +96,7 @@ def serve_deployments(root: Path, when: When, *, everyone: bool) -> signal.Signa
         with hold_clone(root):
             clean_up(root, everyone=everyone)  # a dead run would count against its deployment's limit of one
     except BusyError:
-        pass  # a flow that outlived its schedule, or was started by hand: it is left to finish
+        pass  # a flow that outlived its schedule or was started by hand may finish
     _limit_gpu()
     settle(root, deployments)
     runner = _Runner(pause_on_shutdown=False)
@@ -109,22 +109,22 @@ def serve_deployments(root: Path, when: When, *, everyone: bool) -> signal.Signa
 
 
 class _Runner(Runner):
-    """Prefect's runner, with a signal handler that cancels the runs at work.
+    """Prefect's runner, with a signal handler that cancels active runs.
 
     On SIGTERM, Prefect 3.8.8 calls `self.stop()` in the thread of its event loop. There `stop` only returns the
-    coroutine `astop()`, which is never awaited, and `sys.exit` ends the loop with the runs still at work.
+    coroutine `astop()`, which is never awaited, and `sys.exit` ends the loop while runs are still active.
     """
 
     ended_by = signal.SIGTERM
     _ending: asyncio.Task[None] | None = None
 
     def handle_sigterm(self, number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
-        """Cancel the runs at work, stop looking for new ones, and let `start` return."""
+        """Cancel active runs, stop looking for new ones, and let `start` return."""
         self.ended_by = signal.Signals(number)
         if not self.started and self._ending is None:  # it has not started yet
             sys.exit(EXIT_STATUS[self.ended_by])
         if self.started:
-            print("seqloom: ending; runs at work are cancelled, and training writes a checkpoint", flush=True)
+            print("seqloom: ending; active runs are cancelled, and training writes a checkpoint", flush=True)
             asyncio.get_running_loop().call_soon_threadsafe(self._end)
 
     def _end(self) -> None:
@@ -132,10 +132,10 @@ class _Runner(Runner):
 
 
 def settle(root: Path, deployments: Sequence[RunnerDeployment]) -> None:
-    """Remove this clone's deployments that are no longer served, and keep paused those that somebody paused.
+    """Remove this clone's deployments that are no longer served, and keep deployments paused that a user has paused.
 
-    The schedules of deployments from an older prefect.yaml would go on making runs. Prefect itself would resume a
-    paused deployment each time it is served.
+    Deployments of an older prefect.yaml would otherwise keep creating runs, and Prefect would resume a paused
+    deployment each time it is served.
     """
     served = {f"{deployment.flow_name}/{deployment.name}": deployment for deployment in deployments}
     with get_client(sync_client=True) as client:
@@ -151,11 +151,11 @@ def settle(root: Path, deployments: Sequence[RunnerDeployment]) -> None:
                 served[name].paused = known.paused
                 for schedule in served[name].schedules or ():
                     schedule.active = False
-                print(f"seqloom: {name} stays paused, as somebody left it (docs/SCHEDULE.md)", flush=True)
+                print(f"seqloom: {name} stays paused, as it was (docs/SCHEDULE.md)", flush=True)
 
 
 def _limit_gpu() -> None:
-    """Limit the GPU to one stage at a time, unless somebody has set another limit."""
+    """Limit the GPU to one stage at a time, unless the server already has a limit for it."""
     with get_client(sync_client=True) as client:
         try:
             client.read_global_concurrency_limit_by_name(GPU)

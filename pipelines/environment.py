@@ -14,8 +14,8 @@ _FLOW_RUN = "SEQLOOM_FLOW_RUN"
 def environment(root: Path = ROOT) -> dict[str, str]:
     """Return the environment of a process that works in `root`.
 
-    This interpreter comes first on PATH, and progress is drawn as the screen allows. The process is marked with the
-    clone and with this process, so that the next flow can end it if this one is killed.
+    This interpreter comes first on PATH. If stdout is a terminal, the process redraws its progress on one line. It is
+    marked with the clone and with this process, so that the next flow can end it if this one is killed.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     screen = {}
@@ -25,7 +25,7 @@ def environment(root: Path = ROOT) -> dict[str, str]:
 
 
 def set_flow_run(flow_run: str | None) -> None:
-    """Name the flow run in the environment of every process started from now on; None names none."""
+    """Set the id of the flow run in the environment of processes started from now on; None removes it."""
     if flow_run is None:
         os.environ.pop(_FLOW_RUN, None)
     else:

@@ -1,10 +1,10 @@
-"""What can go wrong in a flow and be put right by a person. Each message is shown without a traceback."""
+"""The errors of a flow that a person can fix. Their messages are shown without a traceback."""
 
 from seqloom.exits import FAILED, TRY_LATER
 
 
 class BusyError(Exception):
-    """Another flow, or another DVC command, is at work in this clone."""
+    """Another flow or DVC command is running in this clone."""
 
 
 class CommandError(Exception):

@@ -18,7 +18,7 @@ from prefect.logging import get_logger, get_run_logger
 
 from seqloom.places import SCRATCH
 
-SENT = SCRATCH / "told"  # the key of the last notice that `notify_once` sent
+SENT = SCRATCH / "last_notice"  # the key of the last notice that `notify_once` sent
 LOG = SCRATCH / "notices.log"
 URLS = "SEQLOOM_NOTIFY"
 

@@ -1,10 +1,11 @@
 """Publish a result: push its data to DVC's remote, and commit its small files to Git.
 
-What is published is read from Git and the remote, so the next run completes a publication that failed or was killed.
+Git and the remote themselves show what was published, so the next run completes a publication that failed or was
+killed.
 
-A commit goes to a branch or a tag of its own. It is built with Git's plumbing commands: `git commit` needs the working
-folder and the index, which belong to whoever works in the clone, and a temporary worktree for it would stay behind
-after a kill. `here` commits to the branch that is checked out, with `git commit`, and only these files.
+A commit goes to a separate branch or tag. It is built with Git's plumbing commands: `git commit` needs the working
+folder and the index, which the user of the clone may be using, and a temporary worktree would stay behind after a kill.
+`here` commits to the branch that is checked out, with `git commit`, and only these files.
 """
 
 import os
@@ -31,20 +32,20 @@ AUTHOR = {"name": "seqloom", "email": "seqloom@localhost"}  # if Git has no user
 
 
 class Publication(NamedTuple):
-    """What is to be published, and where."""
+    """What to publish, and where."""
 
     push: bool = False
     commit: Commit = "no"
 
 
 def is_published(root: Path, wanted: Publication, version: str) -> bool:
-    """Return whether everything that is wanted has been published."""
+    """Return whether everything in `wanted` has been published."""
     pushed = not wanted.push or default_remote(root) is None or _pushed(root)
     return pushed and (wanted.commit == "no" or _committed(root, wanted.commit, version))
 
 
 def publish(root: Path, wanted: Publication, version: str, message: str) -> list[str]:
-    """Push and commit what has not been yet, and return a line for each. Both are tried even if one of them fails.
+    """Push and commit what is not published yet, and return a line for each. If one fails, the other is still tried.
 
     Raises:
         PublishError: one failed; the message says what failed and what was done.

@@ -1,7 +1,7 @@
-"""The flow `retrain`: new data? -> data in bounds? -> DAG -> gate -> publish and report. It is made for a schedule.
+"""The flow `retrain`: new data? -> data in bounds? -> DAG -> gate -> publish and report. It is meant for a schedule.
 
-It keeps no state of its own beside DVC, Git and the registry: whatever a run left undone, killed at any moment, the
-next one finds and does. docs/RETRAINING.md explains it.
+Its state is that of DVC, Git and the registry: whenever a run is killed, the next one finds what is missing and
+completes it. docs/RETRAINING.md explains it.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def retrain(
     Args:
         root: The clone to work in.
         warm_start: Start from the weights and the vocabulary of the champion (train.start of params.yaml).
-        accept_data: Train on the data in the clone even if the guard refuses it: a person has looked at it.
+        accept_data: Train on the data in the clone even if the guard refuses it, because a person has checked it.
         push: Push the data and models of the result to DVC's default remote, if there is one.
         commit: Commit dvc.lock, params.yaml, metrics and plots to the branch "retrained", to a tag per version, or
             here, to the branch that is checked out.
@@ -78,7 +78,7 @@ def is_due(root: Path, stage: str) -> bool:
 def start_from_champion(root: Path) -> str:
     """Write the current champion into train.start of params.yaml; without one, training starts from scratch.
 
-    Call this only if training is due: otherwise each new champion would be a reason to train again.
+    Call this only if training is due; otherwise each new champion would cause another training.
     """
     champion = find_champion(root)
     if champion is None:
@@ -91,7 +91,7 @@ def main(arguments: list[str]) -> None:
     """Run the flow with command-line arguments."""
     parser = argparse.ArgumentParser("python -m pipelines retrain", description="Train again if there is new data.")
     parser.add_argument("--warm-start", action="store_true", help="start from the champion")
-    parser.add_argument("--accept-data", action="store_true", help="train even if the guard refuses: you have looked")
+    parser.add_argument("--accept-data", action="store_true", help="train even if the guard refuses the data")
     parser.add_argument("--push", action="store_true", help="push data and models to DVC's default remote")
     parser.add_argument("--commit", choices=get_args(Commit), default="no", help="where to commit lock and metrics")
     given = vars(parser.parse_args(arguments))

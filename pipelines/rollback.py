@@ -1,4 +1,4 @@
-"""The flow `rollback`: make an older version champion again, recorded by Prefect and started from its page."""
+"""The flow `rollback`: make an older version champion again. It can be started from Prefect's page, which lists it."""
 
 import argparse
 from pathlib import Path
@@ -22,7 +22,7 @@ ADVICE = "restart what keeps a model in memory; what loads @champion again gets 
 def rollback(because: str, version: str | None = None, root: Path = ROOT) -> State[Any]:
     """Make an older version of the model champion again.
 
-    It may run while another flow is at work.
+    It may run while another flow is running.
 
     Args:
         because: The reason, for those who read the history.

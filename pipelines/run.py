@@ -1,4 +1,4 @@
-"""Run the stages of dvc.yaml that DVC finds changed, and see that the result is registered."""
+"""Run the stages of dvc.yaml that DVC finds changed, and make sure that the result is registered."""
 
 from collections.abc import Container, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The one task: run one stage through DVC, stream its log, raise if it fails. No stage is treated by name."""
+"""The task that runs a stage through DVC, streams its log, and raises if it fails; no stage has special code."""
 
 import re
 import sys
@@ -29,7 +29,7 @@ _LOCKED = re.compile(r"Unable to acquire lock|is busy, it is being blocked by")
 _HINTS = re.compile(
     r"|To track the changes with git, run:|\tgit add .*|To enable auto staging, run:|\tdvc config core\.autostage true"
     r"|Use `dvc push` .*|(Updat|Generat)ing lock file .*|Running stage .*"
-    # If another command is at work, DVC advises to remove rwlock, which would let two of them write at once.
+    # If another command is running, DVC advises to remove rwlock, which would let two of them write at once.
     r"|ERROR: .*(Unable to acquire lock|is busy, it is being blocked by:).*|  \(PID \d+\): .*"
     r"|If there are no processes with such PIDs, .*"
 )
@@ -42,7 +42,7 @@ def run_stage(stage: Stage, root: Path, *, changed: bool = True) -> StageResult:
 
     Raises:
         StageError: the stage failed or took too long.
-        BusyError: another DVC command was at work in the clone for too long.
+        BusyError: another DVC command was running in the clone for too long.
     """
     bound = None if stage.timeout_minutes is None else stage.timeout_minutes * 60
     named = _reproduce.with_options(
@@ -59,7 +59,7 @@ def run_stage(stage: Stage, root: Path, *, changed: bool = True) -> StageResult:
                 around.enter_context(concurrency(GPU, strict=False))
             if stage.journal and changed:
                 around.enter_context(syncing(root, environment(root)))
-            # Called and not submitted: a submitted task can be neither timed out nor cancelled.
+            # Call the task instead of submitting it: a submitted task can be neither timed out nor cancelled.
             return named(stage.name, root, changed)
     except TimeoutError as error:
         reason = f"took longer than {stage.timeout_minutes:g} minutes (its timeout_minutes in dvc.yaml) and was stopped"
@@ -106,11 +106,11 @@ def _reproduce(name: str, root: Path, changed: bool) -> StageResult:
         blocking = f"another DVC command{f' (process {numbers})' if numbers else ''}"
         patience = f"{LOCK_DELAY * LOCK_TRIES / 60:g} minutes"
         if attempt == 0:
-            logger.info("%s is at work in this folder; waiting for it, up to %s", blocking, patience)
-            print(f"{name}: {blocking} is at work in this folder; waiting for it, up to {patience}", flush=True)
+            logger.info("%s is running in this folder; waiting for it, up to %s", blocking, patience)
+            print(f"{name}: {blocking} is running in this folder; waiting for it, up to {patience}", flush=True)
         time.sleep(LOCK_DELAY)
     raise BusyError(
-        f"{name}: {blocking} was still at work here after {patience}; wait for it or stop it, and run again"
+        f"{name}: {blocking} was still running here after {patience}; wait for it or stop it, and run again"
     )
 
 

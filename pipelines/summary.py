@@ -1,4 +1,4 @@
-"""The table that closes a run: scores from the metrics of the stages, the registered version, and minutes."""
+"""The table at the end of a run: scores from the metrics of the stages, the registered version, and minutes."""
 
 import csv
 import json

@@ -43,8 +43,8 @@ def sweep(root: Path = ROOT, space: str = "sweeps/quick.yaml", trials: int | Non
 
     Args:
         root: The clone to work in; trials train in a copy of it.
-        space: The file that says which settings vary, how many trials there are, and when one is pruned.
-        trials: The number of trials, including those of earlier runs. Default: as the file says.
+        space: The file with the settings to vary, the number of trials and the rule for stopping trials early.
+        trials: The number of trials, including those of earlier runs. Default: that of the file.
     """
     return conclude("sweep", root, lambda: _sweep(root, root / space, trials))
 

@@ -1,4 +1,4 @@
-"""Names of flow runs, and the steps of a flow other than stages as tasks, so that Prefect's page shows them."""
+"""Names for flow runs, and `step`, which runs a part of a flow as a task so that Prefect's page shows it."""
 
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar

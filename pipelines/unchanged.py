@@ -1,7 +1,7 @@
-"""`make run` with nothing to do, answered without Prefect: importing it and starting its server takes most of the time.
+"""`make run` if there is nothing to do, without Prefect: its import and its server would take most of the time.
 
-Anything else is left to the flow: a changed stage, a result that is not registered, a clone that is busy or that a
-killed flow left in disorder.
+Everything else is left to the flow: a changed stage, a result that is not registered, a clone in which another flow is
+running or was killed.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The gate's verdict on the registered version: in full from its report, else in short from the registry."""
+"""The gate's verdict on the registered version, read from the gate's report, or else from the registry."""
 
 import json
 from pathlib import Path

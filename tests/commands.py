@@ -1,4 +1,4 @@
-"""Commands run in the process of the test: one of their own takes a second, most of it for imports."""
+"""Run commands in the process of the test: a separate process takes a second, mostly for imports."""
 
 import contextlib
 import io

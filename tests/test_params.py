@@ -32,7 +32,7 @@ def test_the_params_of_the_repository_fit_on_a_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "instead", "field", "said"),
+    ("given", "instead", "field", "expected"),
     [
         ("  lr:", "  lrr:", "train.lrr", "is not a setting; did you mean 'lr'?"),
         ("  preset: tiny", "  preset: huge", "model.lstm.preset", "'tiny', 'small', 'base' or 'big', got 'huge'"),
@@ -45,20 +45,20 @@ def test_the_params_of_the_repository_fit_on_a_page() -> None:
         ("patterns: []", "patterns: [a+, '(']", "placeholders.patterns", "is not a valid regular expression"),
     ],
 )
-def test_an_error_gives_file_line_field_and_what_is_valid(given: str, instead: str, field: str, said: str) -> None:
+def test_an_error_gives_file_line_field_and_what_is_valid(given: str, instead: str, field: str, expected: str) -> None:
     text = TEXT.replace(given, instead, 1)
     assert text != TEXT
     with pytest.raises(ParamsError) as raised:
         parse_params(text, "my.yaml")
     messages = str(raised.value).splitlines()
     message = next(m for m in messages if f": {field}: " in m)
-    assert said in message
+    assert expected in message
     if "kind" not in instead:
         assert message.startswith(f"my.yaml: line {line_of(text, instead.strip())}: ")
 
 
 @pytest.mark.parametrize(
-    ("given", "instead", "said"),
+    ("given", "instead", "message"),
     [
         (
             "heads: null",
@@ -81,22 +81,22 @@ def test_an_error_gives_file_line_field_and_what_is_valid(given: str, instead: s
         ("    valid: ", "    valid: 0.99 #", "leave nothing for training"),
     ],
 )
-def test_impossible_combinations_are_errors(given: str, instead: str, said: str) -> None:
-    with pytest.raises(ParamsError, match=said):
+def test_impossible_combinations_are_errors(given: str, instead: str, message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
         parse_params(TEXT.replace(given, instead, 1))
 
 
 @pytest.mark.parametrize(
-    ("given", "instead", "said"),
+    ("given", "instead", "message"),
     [
         ("name: sentencepiece", "name: characters", "'characters' splits a word in only one way"),
         ("algorithm: unigram", "algorithm: bpe", "the share of merges to drop, it must be below 1"),
         ("name: transformer", "name: pretrained", "pretrained model's tokenizer splits a word in only one way"),
     ],
 )
-def test_subword_sampling_must_fit_the_tokenizer(given: str, instead: str, said: str) -> None:
+def test_subword_sampling_must_fit_the_tokenizer(given: str, instead: str, message: str) -> None:
     text = TEXT.replace("subword_sampling: null", "subword_sampling: 1.5").replace(given, instead, 1)
-    with pytest.raises(ParamsError, match=rf"line \d+: train\.subword_sampling: .*{said}"):
+    with pytest.raises(ParamsError, match=rf"line \d+: train\.subword_sampling: .*{message}"):
         parse_params(text)
 
 
@@ -125,9 +125,9 @@ def test_all_violated_bounds_are_reported_together() -> None:
         f"my.yaml: line {line_of(text, '  ' + key)}: " for key in ("tied_embeddings: all", "lr: 0", "warmup_steps:")
     ]
     lines += [f"my.yaml: line {line_of(text, '  ' + key)}: " for key in ("validate_every:", "beam: none")]
-    said = str(raised.value).splitlines()
-    assert len(said) == len(lines)
-    assert all(message.startswith(line) for message, line in zip(said, lines, strict=True))
+    messages = str(raised.value).splitlines()
+    assert len(messages) == len(lines)
+    assert all(message.startswith(line) for message, line in zip(messages, lines, strict=True))
 
 
 def test_all_errors_are_reported_together() -> None:

@@ -1,4 +1,4 @@
-"""The lock that lets one flow at a time work in a clone. Whoever takes it removes what a killed flow left behind.
+"""The lock that lets only one flow at a time run in a clone. A flow that takes it cleans up after a killed one.
 
 This module does not import Prefect.
 """
@@ -35,9 +35,9 @@ def hold_clone(root: Path) -> Iterator[bool]:
         except BlockingIOError:
             file.seek(0)
             owner = file.read() or "unknown"
-            raise BusyError(f"another run (process {owner}) is at work here; wait for it or stop it") from None
+            raise BusyError(f"another run (process {owner}) is running here; wait for it or stop it") from None
         file.seek(0)
-        killed = bool(file.read())  # a flow that ends in good order leaves the file empty
+        killed = bool(file.read())  # a flow that was not killed empties the file at its end
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -52,9 +52,9 @@ def hold_clone(root: Path) -> Iterator[bool]:
 
 
 def _drop_stale_locks(path: Path) -> None:
-    """Remove from DVC's lock file the entries that would block for ever, and the file itself if it was cut off.
+    """Remove stale entries from DVC's lock file, which would block for ever, and the file itself if it is truncated.
 
-    DVC removes entries of processes that have ended, but not of those whose number another process has got since.
+    DVC removes entries of processes that have ended, unless another process has the same number by now.
     """
     try:
         locks = json.loads(path.read_bytes())

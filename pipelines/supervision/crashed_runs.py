@@ -1,8 +1,8 @@
-"""Hold a clone for one flow run, and set to Crashed the runs that Prefect shows as running though they were killed.
+"""Hold a clone for one flow run, and set killed runs, which Prefect still shows as running, to Crashed.
 
-Whose a run is, is known in two ways. A command tags its run with the clone and its process, from the moment that
-Prefect first hears of it. A run started by a schedule cannot be tagged, so the run at work is written to
-scratch/flow.json. The file stays after the flow has ended: Prefect sets a run's last state after the flow's own code.
+The clone and the process of a run are recorded in two ways. A run that a command starts has both as tags from its
+creation. A run that a schedule starts cannot be tagged, so the active run is written to scratch/flow.json. The file is
+kept when the flow has ended, because Prefect sets a run's final state after the flow's own code.
 """
 
 import json
@@ -32,16 +32,16 @@ UNFINISHED = {StateType.RUNNING, StateType.PENDING, StateType.CANCELLING}
 _FILTER = {"state": {"type": {"any_": [kind.value for kind in UNFINISHED]}}}
 _PROCESS = "process:"
 _NOTE = SCRATCH / "flow.json"
-MESSAGE = "The process of this run was killed. The next run cleans up after it and goes on from where it was."
+MESSAGE = "The process of this run was killed. The next run cleans up after it and continues its work."
 ADVICE = "nothing, unless it happens again: then see whether memory ran out (`dmesg`, the log of the service)"
 
 
 @contextmanager
 def exclusive_run(root: Path) -> Iterator[None]:
-    """Hold the clone for this flow run, clean up after a killed one, and note that this run is at work.
+    """Hold the clone for this flow run, clean up after a killed one, and record this run as the active one.
 
     Raises:
-        BusyError: another flow is at work in the clone.
+        BusyError: another flow is running in the clone.
     """
     with hold_clone(root):
         clean_up(root)
@@ -58,7 +58,7 @@ def clean_up(root: Path, *, everyone: bool | None = None) -> list[str]:
     names = mark_crashed(root, everyone=everyone)
     if names:
         sync_remaining(root, environment(root))
-        notify(root, Notice("seqloom: Crashed", f"killed while at work: {', '.join(names)}. {MESSAGE}", "", ADVICE))
+        notify(root, Notice("seqloom: Crashed", f"killed while running: {', '.join(names)}. {MESSAGE}", "", ADVICE))
     return names
 
 
@@ -74,12 +74,12 @@ def _clone_tag(root: Path) -> str:
 def mark_crashed(root: Path, *, everyone: bool | None = None) -> list[str]:
     """Set the clone's killed runs to Crashed, and return their names. The caller must hold the clone.
 
-    Holding it shows that every other flow of the clone has ended, or is about to find the clone taken.
+    Since the caller holds it, every other flow of the clone has ended, or will find the clone busy.
 
     Args:
         root: The clone.
         everyone: True if all runs of this server belong to this clone, so that only the current one can be alive.
-            None: true if no server is named, for then Prefect starts one on a database of the clone.
+            None: true if no server is named, because Prefect then starts one on a database of the clone.
     """
     if everyone is None:
         everyone = PREFECT_API_URL.value() is None
@@ -94,7 +94,7 @@ def _recorded(client: SyncPrefectClient, root: Path) -> Iterable[FlowRun]:
         content = json.loads((root / _NOTE).read_bytes())
         identity, process = UUID(content["flow_run_id"]), parse(content["process"])
     except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
-        return []  # no flow was at work, or not as part of a run, or the machine went down while it was noted
+        return []  # no flow was active, it was not part of a run, or the machine failed while the file was written
     if process is not None and is_alive(process) and process != current_process():
         return []
     try:

@@ -1,13 +1,13 @@
-"""How flows end: every end has one state in Prefect, at most one notice, and an exit status.
+"""The final states of flows. Every outcome has one state in Prefect, at most one notice, and an exit status.
 
 Completed   Skipped: nothing new, nothing to do. Promoted: a new champion. NotPromoted: a new version that the gate
             refuses, with its reason. RolledBack: an older version is champion again.
-Cancelled   Busy: another flow is at work in this clone, or another DVC command was for too long. Cancelled, by Prefect:
-            somebody cancelled the run, or stopped the schedule that started it.
+Cancelled   Busy: another flow is running in this clone, or another DVC command ran for too long. Cancelled, set by
+            Prefect: a user cancelled the run, or stopped the schedule that started it.
 Failed      Refused: the new data is out of bounds, and a person decides. TimedOut: a stage took longer than its meta
             allows. DiskFull: no space is left. Unreachable: a source, the registry or the remote did not answer, and
             retries did not help. NotPublished: the result is registered, but its push or commit failed. Failed:
-            anything else, in the words of what failed.
+            anything else, with the message of what failed.
 Crashed     The run was killed; the next flow sets this state and cleans up (crashed_runs.py).
 """
 
@@ -35,10 +35,10 @@ ADVICE = {
     "Refused": "look at the data; if it is right, run `python -m pipelines retrain --accept-data`",
     "Busy": "nothing: the other run does the work; if it hangs, cancel it in Prefect",
     "TimedOut": "find in its log where it hung; if it only needs longer, raise its timeout_minutes in dvc.yaml",
-    "DiskFull": "make room (`dvc gc --workspace` removes what no result here uses); the next run goes on from there",
-    "Unreachable": "nothing if it passes: the next run tries again and goes on from there",
+    "DiskFull": "make room (`dvc gc --workspace` removes what no result here uses); the next run continues from there",
+    "Unreachable": "nothing if it passes: the next run tries again and continues from there",
     "NotPublished": "fix what the message says; the next run publishes what is missing, without training",
-    "Failed": "fix what the message says; the next run goes on from there and repeats nothing that is done",
+    "Failed": "fix what the message says; the next run continues from there and repeats nothing that is done",
 }
 DEFECT = "report it: this is a defect of the pipeline"
 
@@ -68,7 +68,7 @@ def conclude(flow: str, root: Path, work: Callable[[], State[Any]]) -> State[Any
 
 
 class DropTraceback(logging.Filter):
-    """Removes the traceback from a log record about a failure that a person can fix: its message says everything."""
+    """Removes the traceback from a log record about a failure that a person can fix; the message is sufficient."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return True: every record is logged."""

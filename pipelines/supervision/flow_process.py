@@ -18,7 +18,7 @@ from seqloom.exits import INTERRUPTED, TERMINATED
 
 
 def run_and_exit(root: Path, flow: Callable[[], State[Any]]) -> None:
-    """Run the flow in this process, and exit with the status that its state calls for (docs/RETRAINING.md)."""
+    """Run the flow in this process, and exit with the status for its final state (docs/RETRAINING.md)."""
     # Prefect passes SIGTERM on to the handler set before its own. Without ours its server would outlive this process.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     interrupted: list[int] = []
@@ -37,7 +37,7 @@ def run_and_exit(root: Path, flow: Callable[[], State[Any]]) -> None:
     except BaseException:
         if not interrupted:  # else the exception may only be a consequence of the interrupt
             raise
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; the same command continues from here", file=sys.stderr)
         sys.exit(INTERRUPTED)
     failure = state.result(raise_on_failure=False)
     if isinstance(failure, Exception) and not isinstance(failure, EXPECTED):

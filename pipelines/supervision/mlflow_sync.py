@@ -1,6 +1,6 @@
-"""Runs `seqloom sync` beside a stage that writes a journal, so that MLflow shows it and the stage does not wait.
+"""Runs `seqloom sync` beside a stage that writes a journal: MLflow shows the curves, and the stage never waits for it.
 
-`seqloom sync` keeps what it could not send for the next time. Its failures are ignored: they do not concern the flow.
+What `seqloom sync` cannot send, the next sync sends. Failures are ignored, because no result depends on it.
 """
 
 import subprocess

@@ -1,7 +1,7 @@
 """The folder in which a sweep trains: a copy of the clone as it was when the sweep began, with the same DVC cache.
 
-The clone itself is not changed and may be worked in meanwhile; DVC restores there what was trained in the copy. The
-copy is made whole or not at all and never updated, so all trials of a sweep have the same code and corpus.
+The clone itself is not changed and can be used meanwhile; DVC can restore there what was trained in the copy. The copy
+is made whole or not at all and never updated, so all trials of a sweep have the same code and corpus.
 """
 
 import os

@@ -58,7 +58,7 @@ def records(journal: Path) -> Iterator[dict[str, Any]]:
 
 
 def journal_curves(journal: Path) -> list[CurvePoint]:
-    """Return the curves of an unfinished trial; of a step that was done twice, the last values."""
+    """Return the curves of an unfinished trial; if a step was repeated, its last values."""
     values: dict[tuple[str, int], float] = {}
     for record in records(journal):
         step = record["step"]

@@ -12,5 +12,5 @@ class Symbols(NamedTuple):
     eos: int
 
 
-OWN = Symbols(pad=0, unk=1, bos=2, eos=3)
+SPECIAL_IDS = Symbols(pad=0, unk=1, bos=2, eos=3)
 """The ids in vocabularies trained by seqloom. Pretrained models have others; some use one id for two symbols."""

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqloom.batching import batches as module
-from seqloom.batching.batches import Batch, BatchOrder, Share, in_order, make_batch
+from seqloom.batching.batches import Batch, BatchOrder, ProcessShare, in_order, make_batch
 from seqloom.batching.store import TokenStore, TokenWriter
-from seqloom.symbols import OWN, Symbols
+from seqloom.symbols import SPECIAL_IDS, Symbols
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=80)
 
@@ -23,7 +23,7 @@ def read_back(batch: Batch) -> list[tuple[list[int], list[int]]]:
     for row in range(len(batch.source)):
         source = batch.source[row, : batch.source_lengths[row]].tolist()
         target = batch.target_out[row, : batch.target_lengths[row]].tolist()
-        assert target.pop() == OWN.eos
+        assert target.pop() == SPECIAL_IDS.eos
         pairs.append((source, target))
     return pairs
 
@@ -214,16 +214,16 @@ def test_a_long_pair_is_a_batch_of_its_own_and_leaves_the_others_unchanged(write
 
 
 def doubled(seed, pairs):
-    """A `Vary` that doubles some source ids and puts an id derived from the seed before the target."""
+    """A `Resample` that doubles some source ids and puts an id derived from the seed before the target."""
     draw = np.random.default_rng(seed)
     return [
         ([i for i in source for _ in range(draw.integers(1, 3))], [4 + seed % 900, *target]) for source, target in pairs
     ]
 
 
-def test_vary_is_applied_to_every_pair(write_store, some_pairs):
+def test_resample_is_applied_to_every_pair(write_store, some_pairs):
     store = write_store([pair for pair in some_pairs if len(pair[1]) > 1])
-    plain, order = BatchOrder(store, 128, 1), BatchOrder(store, 128, 1, vary=doubled)
+    plain, order = BatchOrder(store, 128, 1), BatchOrder(store, 128, 1, resample=doubled)
     seeds = set()
     for epoch in (0, 1):
         for position in range(len(order.epoch(epoch))):
@@ -239,7 +239,7 @@ def test_vary_is_applied_to_every_pair(write_store, some_pairs):
 
 def test_a_varied_batch_depends_only_on_seed_epoch_and_position(write_store, some_pairs):
     store = write_store(some_pairs)
-    one, two = BatchOrder(store, 128, 1, vary=doubled), BatchOrder(store, 128, 1, vary=doubled)
+    one, two = BatchOrder(store, 128, 1, resample=doubled), BatchOrder(store, 128, 1, resample=doubled)
     forward = [read_back(batch) for batch in one.epoch(2)]
     backward = [read_back(two.epoch(2)[position]) for position in reversed(range(len(forward)))]
     assert backward[::-1] == forward
@@ -254,7 +254,7 @@ def test_a_segment_that_grows_too_long_or_becomes_empty_is_used_as_stored(write_
     def much(seed, pairs):
         return [([*source, *source][:5], []) for source, _ in pairs]
 
-    (batch,) = BatchOrder(store, 64, 1, vary=much).epoch(0)
+    (batch,) = BatchOrder(store, 64, 1, resample=much).epoch(0)
     assert sorted(read_back(batch)) == [([11, 12], [21]), ([13, 13], [22, 23]), ([14, 15, 16, 14, 15], [24])]
 
 
@@ -262,11 +262,15 @@ def test_a_segment_that_grows_too_long_or_becomes_empty_is_used_as_stored(write_
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
-@pytest.mark.parametrize("how", ["plain", "vary", "temperature"])
+@pytest.mark.parametrize("how", ["plain", "resample", "temperature"])
 def test_the_shares_of_all_processes_make_up_the_batch(two_directions, how, ranks):
-    changes = {"plain": {}, "vary": {"vary": doubled}, "temperature": {"temperature": 5.0, "vary": doubled}}[how]
+    changes = {
+        "plain": {},
+        "resample": {"resample": doubled},
+        "temperature": {"temperature": 5.0, "resample": doubled},
+    }[how]
     whole = BatchOrder(two_directions, 128, 1, **changes)
-    orders = [BatchOrder(two_directions, 128, 1, share=Share(rank, ranks), **changes) for rank in range(ranks)]
+    orders = [BatchOrder(two_directions, 128, 1, share=ProcessShare(rank, ranks), **changes) for rank in range(ranks)]
     for number in (0, 1):
         epochs = [order.epoch(number) for order in orders]
         assert {len(epoch) for epoch in epochs} == {len(whole.epoch(number))}
@@ -286,7 +290,7 @@ def test_the_shares_of_all_processes_make_up_the_batch(two_directions, how, rank
 
 def test_shares_need_equal_work(write_store, some_pairs):
     store = write_store(some_pairs)
-    epochs = [BatchOrder(store, 1024, 1, share=Share(rank, 4)).epoch(0) for rank in range(4)]
+    epochs = [BatchOrder(store, 1024, 1, share=ProcessShare(rank, 4)).epoch(0) for rank in range(4)]
     work = np.array([[batch.target_in.numel() + batch.source.numel() for batch in epoch] for epoch in epochs])
     assert np.median(work.max(0) / work.mean(0)) < 1.05  # the median, because the few longest pairs differ in length
     assert work.sum(1).max() / work.sum(1).mean() < 1.05

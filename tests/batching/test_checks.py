@@ -35,7 +35,7 @@ def test_a_valid_store_passes(tmp_path):
 
 @pytest.mark.parametrize("side", ["source", "target"])
 @pytest.mark.parametrize(
-    ("index", "said"),
+    ("index", "message"),
     [
         (100, r"is outside the vocabulary of 100"),
         (65_535, r"is outside the vocabulary of 100"),
@@ -45,11 +45,11 @@ def test_a_valid_store_passes(tmp_path):
     ],
 )
 @pytest.mark.parametrize(("place", "source_pair", "target_pair"), [(0, 0, 0), (2, 1, 1), (3, 2, 2)])
-def test_the_error_names_the_first_invalid_pair(tmp_path, side, place, source_pair, target_pair, index, said):
+def test_the_error_names_the_first_invalid_pair(tmp_path, side, place, source_pair, target_pair, index, message):
     store = damaged(tmp_path / "train", side, place, index)
     pair = source_pair if side == "source" else target_pair
     where = rf"{tmp_path / 'train'}: pair {pair} .*line {pair + 2} of train\.tsv,"
-    with pytest.raises(CorpusError, match=rf"{where}.*: {side} id {index} {said}; run train_tokenizer again"):
+    with pytest.raises(CorpusError, match=rf"{where}.*: {side} id {index} {message}; run train_tokenizer again"):
         check_store(store, 100, 100)
 
 
@@ -59,9 +59,9 @@ def test_a_negative_int32_id_is_found(tmp_path):
         check_store(store, 70_000, 70_000)
 
 
-@pytest.mark.parametrize(("sizes", "said"), [((99, 100), "source ids .* of 100, .*99"), ((100, 4000), "target ids")])
-def test_a_different_vocabulary_size_is_rejected(tmp_path, sizes, said):
-    with pytest.raises(CorpusError, match=said):
+@pytest.mark.parametrize(("sizes", "message"), [((99, 100), "source ids .* of 100, .*99"), ((100, 4000), "target ids")])
+def test_a_different_vocabulary_size_is_rejected(tmp_path, sizes, message):
+    with pytest.raises(CorpusError, match=message):
         check_store(damaged(tmp_path / "valid", "source", 0, 5), *sizes)
 
 

@@ -55,11 +55,11 @@ def test_a_run_resumes_from_the_epoch_and_position_of_any_batch(write_store, som
 def test_at_most_depth_batches_are_built_ahead(write_store):
     built = []
 
-    def vary(seed, pairs):
+    def resample(seed, pairs):
         built.append(seed)
         return pairs
 
-    order = BatchOrder(write_store([([5], [6, 7])] * 30), 1, 1, vary=vary)  # a batch for each pair
+    order = BatchOrder(write_store([([5], [6, 7])] * 30), 1, 1, resample=resample)  # a batch for each pair
     with Prefetcher(order, 0, 0, depth=4) as prefetcher:
         for drawn in range(1, 6):
             next(prefetcher)
@@ -93,12 +93,12 @@ def test_an_exception_is_raised_for_the_batch_that_failed_and_on_every_later_cal
     third = BatchOrder(store, 128, 1).epoch(0).pairs(2)
     faulty = store.source(third[0]).tolist()
 
-    def vary(seed, pairs):
+    def resample(seed, pairs):
         if pairs[0][0] == faulty:
             raise LookupError("no such piece")
         return pairs
 
-    with Prefetcher(BatchOrder(store, 128, 1, vary=vary), 0, 0) as prefetcher:
+    with Prefetcher(BatchOrder(store, 128, 1, resample=resample), 0, 0) as prefetcher:
         for thread in threads():
             thread.join(20)  # let it fail before the first batch is read
         assert same(next(prefetcher), expected[0])
@@ -173,18 +173,18 @@ def test_sampled_subwords_do_not_depend_on_draws_in_other_threads(write_store):
     encoded = [vocabulary.encode(text) for text in texts]
     store = write_store(list(zip(encoded[:40], encoded[40:], strict=True)))
 
-    resample = vocabulary.subword_sampler(0.2)
+    split_again = vocabulary.subword_sampler(0.2)
 
-    def vary(number, pairs):
+    def resample(number, pairs):
         random = Random(number)
-        return [tuple(resample(ids, random) for ids in pair) for pair in pairs]
+        return [tuple(split_again(ids, random) for ids in pair) for pair in pairs]
 
-    order = BatchOrder(store, 256, 1, vary=vary)
+    order = BatchOrder(store, 256, 1, resample=resample)
     expected = list(islice(plainly(order), 40))
     assert not same(expected[0], next(plainly(BatchOrder(store, 256, 1))))  # sampling has an effect
     with Prefetcher(order, 0, 0, depth=2) as prefetcher:
         for batch in expected:
-            vary(len(batch), [([5, 6, 7, 8], [9, 10, 11])])  # draw in this thread in between
+            resample(len(batch), [([5, 6, 7, 8], [9, 10, 11])])  # draw in this thread in between
             assert same(next(prefetcher), batch)
 
 

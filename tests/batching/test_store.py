@@ -134,7 +134,7 @@ def test_opening_names_an_empty_segment(tmp_path, side):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (None, "cannot be read"),
         ("{", "cannot be read"),
@@ -145,12 +145,12 @@ def test_opening_names_an_empty_segment(tmp_path, side):
         ('{"format": 2, "pairs": 2, "dtype": "what"}', "does not describe a token store"),
     ],
 )
-def test_an_invalid_meta_file_is_one_clear_error(tmp_path, text, said):
+def test_an_invalid_meta_file_is_one_clear_error(tmp_path, text, message):
     folder = written(tmp_path / "store", [([1, 2], [3, 4])])
     (folder / "meta.json").unlink()
     if text is not None:
         (folder / "meta.json").write_text(text)
-    with pytest.raises(CorpusError, match=said) as caught:
+    with pytest.raises(CorpusError, match=message) as caught:
         TokenStore.open(folder)
     assert "run train_tokenizer again" in str(caught.value)
 

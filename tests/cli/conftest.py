@@ -7,7 +7,7 @@ import pytest
 
 from seqloom.cli import main as cli
 from seqloom.translation.texts import TextTranslator
-from tests.finished import give_registered
+from tests.workspaces import give_registered
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import pytest
 
 from seqloom.cli import main as cli
 from seqloom.tracking.client.store import Store, connect, experiment_id
-from tests.finished import give_store
+from tests.workspaces import give_store
 
 REFERENCES = [f"das {word} ist hier im Haus" for word in ("Licht", "Fenster", "Wasser", "Dach", "Tor", "Bad") * 4]
 PARAMS = {"task": "translation", "languages.source": "en", "languages.target": "pt-BR", "evaluate.bootstrap": "200"}

@@ -7,7 +7,7 @@ import pytest
 
 from seqloom import places
 from seqloom.cli import main as cli
-from tests.finished import REPOSITORY
+from tests.workspaces import REPOSITORY
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from seqloom import places
 from seqloom.cli import main as cli
 from seqloom.tracking.client.store import Store, connect
-from tests.finished import give_store
 from tests.scored_runs import GOOD, MODEL, POOR, REFERENCES, log_run, register
+from tests.workspaces import give_store
 
 ASKED = ("leaderboard", "--model", MODEL, "--experiment", "seqloom")
 
@@ -37,15 +37,15 @@ def test_the_table_fits_into_80_columns(store: Store, capsys: pytest.CaptureFixt
         register(store, log_run(store, f"transformer-tiny en-de {number}aaaaaaa", POOR), champion=number == 2)
     log_run(store, "transformer-tiny en-de 12345678", GOOD)
     Path("other.txt").write_text("\n".join(REFERENCES) + "\n")
-    cli.main([*ASKED, "--rival", "a system with a long name=other.txt"])
+    cli.main([*ASKED, "--external", "a system with a long name=other.txt"])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0].startswith("seqloom-en-de, test set ")
     assert lines[2].split() == ["#", "system", "BLEU", "gain", "p", "seg/s", "MB", "train", "s"]
     assert [line.split("  ")[0] for line in lines[3:8]] == ["1", "2", "3", "3", "3"]
-    assert lines[3].startswith("1  a system…e (rival)  100.0 [100.0, 100.0]  ")
-    assert lines[4].startswith("2  transfor… 12345678  ")
-    assert lines[5].startswith("3  version …@champion  ")
+    assert lines[3].startswith("1  a syste…(external)  100.0 [100.0, 100.0]  ")
+    assert lines[4].startswith("2  transfo…e 12345678  ")
+    assert lines[5].startswith("3  version… @champion  ")
     assert lines[5].split()[-5:] == ["-", "-", "45.0", "3.5", "12"]
     assert "gain and p: compared with version 3 @champion; paired bootstrap, * is p < 0.05" in lines
 
@@ -81,14 +81,14 @@ def test_the_html_page_is_written(store: Store, capsys: pytest.CaptureFixture[st
     assert "<h1>Leaderboard: seqloom-en-de</h1>" in Path("board.html").read_text()
 
 
-def test_a_rival_is_kept_only_with_keep(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_external_system_is_kept_only_with_keep(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     register(store, log_run(store, "good", GOOD), champion=True)
     Path("other.txt").write_text("\n".join(POOR))
-    cli.main([*ASKED, "--rival", "other=other.txt"])
-    assert "other (rival)" in capsys.readouterr().out
+    cli.main([*ASKED, "--external", "other=other.txt"])
+    assert "other (external)" in capsys.readouterr().out
     cli.main([*ASKED, "--json"])
     assert [row["system"] for row in json.loads(capsys.readouterr().out)["rows"]] == [f"{MODEL}/1"]
-    cli.main([*ASKED, "--rival", "other=other.txt", "--keep"])
+    cli.main([*ASKED, "--external", "other=other.txt", "--keep"])
     capsys.readouterr()
     cli.main([*ASKED, "--json"])
     assert [row["system"] for row in json.loads(capsys.readouterr().out)["rows"]] == [f"{MODEL}/1", "other"]
@@ -108,14 +108,14 @@ def test_nothing_to_rank_is_not_an_error(
     assert capsys.readouterr().out.startswith("no finished run with scores in experiment 'seqloom' of ")
     assert not places.LEADERBOARD.exists()
     (tmp_path / "other.txt").write_text("a\n")
-    assert "nothing is on this leaderboard" in fails(*ASKED, "--rival", "other=other.txt")
+    assert "nothing is on this leaderboard" in fails(*ASKED, "--external", "other=other.txt")
 
 
 def test_errors_are_one_line(store: Store, fails: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     log_run(store, "good", GOOD)
-    assert "must be NAME=FILE" in fails(*ASKED, "--rival", "other")
-    assert "cannot be read" in fails(*ASKED, "--rival", "other=nowhere.txt")
+    assert "must be NAME=FILE" in fails(*ASKED, "--external", "other")
+    assert "cannot be read" in fails(*ASKED, "--external", "other=nowhere.txt")
     assert "is not a test set on this leaderboard" in fails(*ASKED, "--test", "zz")
     with pytest.raises(SystemExit, match="2"):
         cli.main([*ASKED, "--keep"])
-    assert "--keep needs --rival" in capsys.readouterr().err
+    assert "--keep needs --external" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 from seqloom.cli import main as cli
 from seqloom.progress import ignore
 from seqloom.stages import register_model
-from tests.finished import finish, give_store
+from tests.workspaces import give_store, write_results
 
 LOCK = {
     "stages": {
@@ -30,7 +30,7 @@ def registered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQLOOM_FLOW_RUN", "a-flow-run")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     give_store(tmp_path)
-    params = finish(tmp_path)
+    params = write_results(tmp_path)
     (tmp_path / "dvc.lock").write_text(json.dumps(LOCK))
     lines = [
         {"kind": "begin", "at": 10.0, "pid": 1, "host": "h", "device": "cuda", "processes": 1},

@@ -10,7 +10,7 @@ import pytest
 
 from seqloom import __version__, exits, places
 from seqloom.cli import main as cli
-from tests.finished import REPOSITORY
+from tests.workspaces import REPOSITORY
 
 Fails = Callable[..., str]
 

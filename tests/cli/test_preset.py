@@ -6,7 +6,7 @@ import pytest
 
 from seqloom.cli import main as cli
 from seqloom.params import load_params, parse_params
-from tests.finished import REPOSITORY
+from tests.workspaces import REPOSITORY
 
 
 @pytest.fixture

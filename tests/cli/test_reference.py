@@ -6,7 +6,7 @@ import pytest
 
 from seqloom.cli import reference
 from seqloom.params import Params, load_params
-from tests.finished import REPOSITORY
+from tests.workspaces import REPOSITORY
 
 
 @pytest.mark.parametrize("path", reference.PAGES, ids=str)

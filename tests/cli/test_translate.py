@@ -21,7 +21,7 @@ def texts(translator: TextTranslator, *given: str) -> list[str]:
     return [found.text for found in translator.translate(given)]
 
 
-def said(capfdbinary: pytest.CaptureFixture[bytes]) -> list[str]:
+def output_lines(capfdbinary: pytest.CaptureFixture[bytes]) -> list[str]:
     return capfdbinary.readouterr().out.decode().split("\n")
 
 
@@ -91,7 +91,7 @@ def test_a_failed_run_keeps_the_old_output_file(
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         ("models:/seqloom-en-de@best", "valid are models:/seqloom-en-de with one of @candidate, @champion, /1"),
         ("models:/seqloom-en-de/7", "/7 names no version"),
@@ -103,8 +103,8 @@ def test_a_failed_run_keeps_the_old_output_file(
         ("metrics", "is missing"),
     ],
 )
-def test_a_missing_model_is_an_error(workspace: Path, fails: Fails, model: str, said: str) -> None:
-    assert said in fails("translate", "--model", model, "Hi")
+def test_a_missing_model_is_an_error(workspace: Path, fails: Fails, model: str, message: str) -> None:
+    assert message in fails("translate", "--model", model, "Hi")
 
 
 def test_tsv_output_can_be_read_as_a_corpus(
@@ -116,7 +116,7 @@ def test_tsv_output_can_be_read_as_a_corpus(
     enter(monkeypatch, b"Turn\ton\n\n  \nHello\n12\n")
     cli.main(["translate", "--tsv"])
     first, second = registered.translate(["Turn\ton", "Hello"])
-    rows = [line.split("\t") for line in said(capfdbinary)]
+    rows = [line.split("\t") for line in output_lines(capfdbinary)]
     assert rows == [
         ["Turn on", " ".join(first.text.split()), ",".join(first.flags), f"{first.confidence:.4f}"],
         ["Hello", second.text, ",".join(second.flags), f"{second.confidence:.4f}"],
@@ -131,7 +131,7 @@ def test_a_text_that_is_not_utf8_is_an_error(workspace: Path, fails: Fails) -> N
 
 def test_line_breaks_within_a_text_are_kept(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     cli.main(["translate", "Turn on\n\n  Turn on\r\n12:30"])
-    lines = said(capfdbinary)
+    lines = output_lines(capfdbinary)
     assert lines[0] == lines[2].removeprefix("  ").removesuffix("\r")
     assert lines[2].startswith("  ")
     assert lines[1:2] + lines[3:] == ["", "12:30", ""]
@@ -139,7 +139,7 @@ def test_line_breaks_within_a_text_are_kept(workspace: Path, capfdbinary: pytest
 
 def test_each_line_of_an_n_best_list_is_one_line(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     cli.main(["translate", "--n-best", "2", "Turn on\n12"])
-    assert [line.split("\t")[0] for line in said(capfdbinary)] == ["1", "1", ""]
+    assert [line.split("\t")[0] for line in output_lines(capfdbinary)] == ["1", "1", ""]
 
 
 def test_the_summary_says_if_there_are_no_flags(
@@ -160,7 +160,7 @@ def test_n_best_lists_have_line_numbers(
         for each in found
     ]
     assert len(expected) == 4
-    assert said(capfdbinary) == [*expected, ""]
+    assert output_lines(capfdbinary) == [*expected, ""]
 
 
 def test_an_n_best_list_longer_than_the_beam_is_an_error(workspace: Path, fails: Fails) -> None:
@@ -169,20 +169,20 @@ def test_an_n_best_list_longer_than_the_beam_is_an_error(workspace: Path, fails:
 
 def test_every_translation_begins_with_the_prefix(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     cli.main(["translate", "--prefix", "Licht", "Turn on", "Hello"])
-    assert all(line.startswith("Licht") for line in said(capfdbinary)[:-1])
+    assert all(line.startswith("Licht") for line in output_lines(capfdbinary)[:-1])
 
 
 def test_sampling_is_determined_by_the_seed(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     draws = []
     for seed in ("1", "1", "2"):
         cli.main(["translate", "--method", "sampling", "--temperature", "2", "--seed", seed, "Turn on the light"])
-        draws.append(said(capfdbinary))
+        draws.append(output_lines(capfdbinary))
     assert draws[0] == draws[1] != draws[2]
 
 
 def test_minimum_bayes_risk_can_be_used(workspace: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     cli.main(["translate", "--method", "mbr", "--samples", "4", "Turn on"])
-    assert len(said(capfdbinary)) == 2
+    assert len(output_lines(capfdbinary)) == 2
 
 
 def test_an_ensemble_of_a_model_with_itself_gives_the_same_translations(
@@ -191,14 +191,14 @@ def test_an_ensemble_of_a_model_with_itself_gives_the_same_translations(
     cli.main(
         ["translate", "--model", "models:/seqloom-en-de/1", "--model", "models:/seqloom-en-de@champion", "Turn on"]
     )
-    assert said(capfdbinary) == [*texts(registered, "Turn on"), ""]
+    assert output_lines(capfdbinary) == [*texts(registered, "Turn on"), ""]
 
 
 def test_attention_is_drawn_to_a_file(
     workspace: Path, tmp_path: Path, registered: TextTranslator, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     cli.main(["translate", "--attention", str(tmp_path / "out.png"), "Turn on"])
-    assert said(capfdbinary) == [*texts(registered, "Turn on"), ""]
+    assert output_lines(capfdbinary) == [*texts(registered, "Turn on"), ""]
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 

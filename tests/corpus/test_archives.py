@@ -190,7 +190,7 @@ def test_the_error_for_an_unsupported_kind_lists_the_supported_ones(open_archive
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("n" * 300, "is too long"),
         ("/".join(["d" * 50] * 30), "is too long"),
@@ -202,8 +202,8 @@ def test_the_error_for_an_unsupported_kind_lists_the_supported_ones(open_archive
         (".", "a file without a name"),
     ],
 )
-def test_dangerous_names_are_rejected(open_archive, pack, name, said):
-    with pytest.raises(ArchiveError, match=said) as caught:
+def test_dangerous_names_are_rejected(open_archive, pack, name, message):
+    with pytest.raises(ArchiveError, match=message) as caught:
         open_archive(pack(("fine", b"1"), (name, b"2")))
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 300
@@ -269,7 +269,7 @@ def test_pax_headers_set_names_and_sizes(open_archive):
 
 
 @pytest.mark.parametrize(
-    ("packed", "said"),
+    ("packed", "message"),
     [
         (pax(b"5 a\n"), "record of a PAX header"),
         (pax(b"0 a=b\n"), "record of a PAX header"),
@@ -298,8 +298,8 @@ def test_pax_headers_set_names_and_sizes(open_archive):
         (header("a", b"12345", b"0").replace(b"00000000005\0", b"0000000000z\0") + bytes(1024), "truncated or corrupt"),
     ],
 )
-def test_errors_for_invalid_tar_headers_fit_on_one_line(open_archive, packed, said):
-    with pytest.raises(ArchiveError, match=said) as caught:
+def test_errors_for_invalid_tar_headers_fit_on_one_line(open_archive, packed, message):
+    with pytest.raises(ArchiveError, match=message) as caught:
         open_archive(packed)
     assert str(caught.value).isprintable()
 
@@ -360,10 +360,10 @@ def test_damaged_archives_raise_only_archive_errors(tmp_path_factory, seed, cuts
     try:
         unpack(folder / "a.bin", Limits(bytes=10**6))
     except ArchiveError as error:
-        said = str(error)
+        message = str(error)
     else:
-        said = ""
-    assert not said or said.isprintable()
+        message = ""
+    assert not message or message.isprintable()
     (folder / "p-1-py3-none-any.whl").write_bytes(content)
     (folder / "a.bin").unlink(missing_ok=True)
     with contextlib.suppress(ArchiveError), open_members("c", folder) as members:

@@ -148,8 +148,8 @@ def test_the_default_rules_keep_pairs_of_scripts_without_spaces(source, target):
 
 def test_the_forms_of_placeholders_can_be_set(clean_settings):
     settings = clean_settings(same_placeholders=True, min_letter_share=0.5)
-    told = Cleaner(settings, Forms([], [r"@\w+@"]))
-    assert told.clean("go @now@", "geh").dropped == "placeholders"
-    assert told.clean("go {x}", "geh zu").dropped is None
-    assert told.clean("@1234@ go", "@1234@ geh").dropped is None
+    cleaner = Cleaner(settings, Forms([], [r"@\w+@"]))
+    assert cleaner.clean("go @now@", "geh").dropped == "placeholders"
+    assert cleaner.clean("go {x}", "geh zu").dropped is None
+    assert cleaner.clean("@1234@ go", "@1234@ geh").dropped is None
     assert Cleaner(settings).clean("@1234@ go", "@1234@ geh").dropped == "letters"

@@ -31,10 +31,10 @@ def sha256(text):
 
 def test_a_file_is_copied(into, tmp_path):
     (tmp_path / "data/local/p.tsv").write_text("a\tb\n")
-    told = []
-    fetch_file("c", source("data/local/p.tsv"), EN_DE, into, told.append)
+    reports = []
+    fetch_file("c", source("data/local/p.tsv"), EN_DE, into, reports.append)
     assert (into / "p.tsv").read_text() == "a\tb\n"
-    assert told[-1][:4] == ("copy c", 4, 4, "bytes")
+    assert reports[-1][:4] == ("copy c", 4, 4, "bytes")
 
 
 def test_the_files_of_both_languages_are_copied(into, tmp_path):

@@ -50,10 +50,10 @@ def test_only_the_members_of_a_commit_are_fetched(repository, downloads, into):
     commit = git(repository, "rev-parse", "HEAD")
     (repository / "text" / "de.txt").write_text("zwei\n")
     git(repository, "commit", "-q", "-a", "-m", "Go on")
-    told = []
-    fetch_git("c", source(repository, commit), EN_DE, into, downloads, told.append)
+    reports = []
+    fetch_git("c", source(repository, commit), EN_DE, into, downloads, reports.append)
     assert files(into) == {"text/en.txt": "one\n", "text/de.txt": "eins\n"}
-    assert told[-1].done == told[-1].total == 9
+    assert reports[-1].done == reports[-1].total == 9
 
 
 def test_without_members_every_file_except_links_is_fetched(repository, downloads, into):
@@ -118,16 +118,16 @@ def test_a_name_pointing_outside_the_folder_is_rejected(repository, downloads, i
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"commit": "0" * 40}, r"git cannot read its repository|has no commit 0000"),
         ({"members": "no/{lang}.txt"}, "no file at .* matches 'no/{lang}.txt'"),
         ({"max_bytes": 5}, "more than max_bytes"),
     ],
 )
-def test_missing_repositories_commits_and_files_are_errors(repository, downloads, into, changes, said):
+def test_missing_repositories_commits_and_files_are_errors(repository, downloads, into, changes, message):
     wanted = source(**{"repository": repository, "commit": git(repository, "rev-parse", "HEAD"), **changes})
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         fetch_git("c", wanted, EN_DE, into, downloads, ignore)
     assert not files(into)
 

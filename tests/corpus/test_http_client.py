@@ -184,7 +184,7 @@ def test_an_invalid_retry_after_is_ignored(script: Script, downloads: DownloadCa
 
 
 @pytest.mark.parametrize(
-    ("target", "said"),
+    ("target", "message"),
     [
         ("http://[bad/x", "an invalid address"),
         ("http://127.0.0.1:70000/x", "an invalid address"),
@@ -197,13 +197,13 @@ def test_an_invalid_retry_after_is_ignored(script: Script, downloads: DownloadCa
     ],
 )
 def test_redirects_to_unsafe_addresses_are_rejected(
-    script: Script, downloads: DownloadCache, into: Path, target: str, said: str
+    script: Script, downloads: DownloadCache, into: Path, target: str, message: str
 ) -> None:
     script.answers = [answer("302 Found", b"", Location=target)]
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         fetch_url("c", source(f"{script.url}/p"), into, downloads, ignore, HASTE)
     responses = ResponseCache(into / "watch.json")
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         check_url("c", source(f"{script.url}/p"), downloads, responses)
 
 
@@ -243,12 +243,12 @@ def test_an_invalid_record_of_a_partial_file_is_ignored(
 
 def test_a_token_appears_in_no_file_name_or_message(script: Script, tmp_path: Path, into: Path) -> None:
     script.answers = [HALF, answer("503 Busy"), answer("503 Busy"), answer("403 No")]
-    downloads, told = DownloadCache(tmp_path / "downloads", None), []
+    downloads, reports = DownloadCache(tmp_path / "downloads", None), []
     wanted = source(f"{script.url}/p?token=Geheimnis&x=1")
     messages = []
     for _ in range(2):
         with pytest.raises(SourceError) as caught:
-            fetch_url("c", wanted, into, downloads, told.append, HASTE)
+            fetch_url("c", wanted, into, downloads, reports.append, HASTE)
         messages.append(str(caught.value))
     script.answers = [answer(**length())]
     check_url("c", wanted, downloads, ResponseCache(tmp_path / "scratch" / "watch.json"))
@@ -256,7 +256,7 @@ def test_a_token_appears_in_no_file_name_or_message(script: Script, tmp_path: Pa
     assert {"p.part", "p.part.json", "watch.json"} <= {path.name for path in files}
     assert b"Geheimnis" in script.requests[0]  # sent, but stored nowhere
     assert not any(b"Geheimnis" in path.read_bytes() or "Geheimnis" in str(path) for path in files)
-    assert "Geheimnis" not in repr([told, messages])
+    assert "Geheimnis" not in repr([reports, messages])
 
 
 def test_a_token_may_come_from_the_environment(

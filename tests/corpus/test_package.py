@@ -49,10 +49,10 @@ def sha256_of(path):
 
 
 def test_pip_fetches_a_wheel_for_any_python_version(index, into, downloads):
-    told = []
-    fetch_package("c", source(sha256_of(index / WHEEL)), into, downloads, told.append)
+    reports = []
+    fetch_package("c", source(sha256_of(index / WHEEL)), into, downloads, reports.append)
     assert (into / WHEEL).read_bytes() == (index / WHEEL).read_bytes()
-    steps = [report for report in told if report.task == "download c"]
+    steps = [report for report in reports if report.task == "download c"]
     assert steps[-1].done == steps[-1].total == (index / WHEEL).stat().st_size
     folder = downloads.folder_of(sha256_of(index / WHEEL))
     assert [path.name for path in folder.iterdir()] == [WHEEL]  # no temporary folder is left

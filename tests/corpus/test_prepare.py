@@ -334,12 +334,12 @@ def test_too_many_near_copies_are_an_error(prepare_settings, tmp_path):
 
 
 def test_progress_counts_the_pairs_of_each_pass(prepare_settings, tmp_path):
-    told = []
-    run(generated(1200, 100), prepare_settings(), tmp_path / "out", told.append)
-    last = {report.task: report for report in told}
+    reports = []
+    run(generated(1200, 100), prepare_settings(), tmp_path / "out", reports.append)
+    last = {report.task: report for report in reports}
     assert list(last) == ["clean pairs", "split pairs", "check leakage", "describe pairs"]
     assert all(report.done == report.total and report.unit == "pairs" for report in last.values())
-    assert any(0 < report.done < 1200 for report in told if report.task == "clean pairs")
+    assert any(0 < report.done < 1200 for report in reports if report.task == "clean pairs")
 
 
 def test_texts_left_out_are_counted_and_shown(prepare_settings, tmp_path):

@@ -3,7 +3,7 @@ import gzip
 import pytest
 from pydantic import TypeAdapter
 
-from seqloom.corpus.reading import LeftOut, RawPair, Remark, read_corpus
+from seqloom.corpus.reading import CorpusRemark, LeftOut, RawPair, read_corpus
 from seqloom.corpus.settings import Source
 from seqloom.errors import FormatError
 from seqloom.languages import Direction
@@ -25,7 +25,7 @@ def left_out(*arguments, **settings):
 
 
 def remarks(*arguments, **settings):
-    return [each.message for each in found(*arguments, **settings) if isinstance(each, Remark)]
+    return [each.message for each in found(*arguments, **settings) if isinstance(each, CorpusRemark)]
 
 
 def test_members_select_files(members):
@@ -83,7 +83,7 @@ def test_a_remark_is_made_once_per_corpus(members):
     settings = {"kind": "url", "url": "https://e.org/p", "sha256": "0" * 64, "format": "tmx", "members": "*"}
     source = TypeAdapter(Source).validate_python(settings)
     read = read_corpus(members({"a.tmx": tmx, "b.tmx": tmx}), source, [EN_DE, Direction("de", "en")])
-    assert [each.message for _, each in read if isinstance(each, Remark)] == ["c: en-US is read as en"]
+    assert [each.message for _, each in read if isinstance(each, CorpusRemark)] == ["c: en-US is read as en"]
 
 
 def test_remarks_beyond_a_limit_are_only_counted(members):

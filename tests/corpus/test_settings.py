@@ -139,8 +139,8 @@ def test_directions_follow_from_languages_or_the_corpus(source, languages, read_
     ],
 )  # fmt: skip
 def test_an_ambiguous_direction_is_an_error(source, languages, fault):
-    (said,) = [f"{field}: {said}" for field, said in check_corpora({"c": read(source)}, languages)]
-    assert re.match(fault, said)
+    (message,) = [f"{field}: {message}" for field, message in check_corpora({"c": read(source)}, languages)]
+    assert re.match(fault, message)
 
 
 def test_each_language_of_a_pinned_file_needs_its_sha256():

@@ -34,12 +34,12 @@ def part_of(downloads, wanted, content, url, validator='"1"'):
 
 def test_a_file_is_downloaded_with_progress_in_bytes(site, downloads, into):
     site.files["/d/pairs.tsv"] = CONTENT
-    told = []
-    fetch_url("c", source(f"{site.url}/d/pairs.tsv"), into, downloads, told.append, HASTE)
+    reports = []
+    fetch_url("c", source(f"{site.url}/d/pairs.tsv"), into, downloads, reports.append, HASTE)
     assert (into / "pairs.tsv").read_bytes() == CONTENT
-    assert told[-1].done == told[-1].total == len(CONTENT)
-    assert told[-1].unit == "bytes"
-    assert {report.task for report in told} == {"download c", "copy c"}
+    assert reports[-1].done == reports[-1].total == len(CONTENT)
+    assert reports[-1].unit == "bytes"
+    assert {report.task for report in reports} == {"download c", "copy c"}
 
 
 def test_a_second_fetch_sends_no_request(site, downloads, into, tmp_path):
@@ -123,9 +123,9 @@ def test_a_server_without_ranges_sends_the_whole_file_again(site, downloads, int
 def test_a_busy_server_is_retried(site, downloads, into):
     site.files["/pairs.tsv"] = CONTENT
     site.faults = [503, 429]
-    told = []
-    fetch_url("c", source(f"{site.url}/pairs.tsv"), into, downloads, told.append, HASTE)
-    assert any("status 503" in report.note for report in told)
+    reports = []
+    fetch_url("c", source(f"{site.url}/pairs.tsv"), into, downloads, reports.append, HASTE)
+    assert any("status 503" in report.note for report in reports)
     assert (into / "pairs.tsv").read_bytes() == CONTENT
 
 
@@ -175,10 +175,10 @@ def test_an_unreachable_host_fails_at_once_with_a_remedy(downloads, into):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    told = []
+    reports = []
     with pytest.raises(OfflineError, match=r"cannot be reached .*put pairs.tsv into a folder.*SEQLOOM_MIRROR"):
-        fetch_url("c", source(f"http://127.0.0.1:{port}/pairs.tsv"), into, downloads, told.append, RetryPolicy())
-    assert not told  # no pause, no second attempt
+        fetch_url("c", source(f"http://127.0.0.1:{port}/pairs.tsv"), into, downloads, reports.append, RetryPolicy())
+    assert not reports  # no pause, no second attempt
 
 
 def test_an_unknown_host_fails_at_once(downloads, into):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqloom.models.catalogue import build_model
 from seqloom.models.seq2seq import Seq2Seq, State
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.tokenization.catalogue import train_tokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
 from tests.records import model_settings, tokenizer_settings
@@ -87,14 +87,14 @@ class CopyModel(Seq2Seq):
     def start(self, source: Tensor, source_lengths: Tensor) -> CopyState:
         self.batches.append(tuple(source.shape))
         assert not self.training
-        assert ((source == OWN.pad).sum(dim=1) == source.shape[1] - source_lengths).all()
-        return CopyState(torch.cat([source, torch.full((len(source), 1), OWN.pad)], dim=1), 0)
+        assert ((source == SPECIAL_IDS.pad).sum(dim=1) == source.shape[1] - source_lengths).all()
+        return CopyState(torch.cat([source, torch.full((len(source), 1), SPECIAL_IDS.pad)], dim=1), 0)
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, CopyState]:
         assert isinstance(state, CopyState)
         at = min(state.position, state.source.shape[1] - 1)
-        after = 9 if self.endless else OWN.eos
-        wanted = state.source[:, at].masked_fill(state.source[:, at] == OWN.pad, after)
+        after = 9 if self.endless else SPECIAL_IDS.eos
+        wanted = state.source[:, at].masked_fill(state.source[:, at] == SPECIAL_IDS.pad, after)
         logits = torch.zeros(len(token), self.target_vocab_size)
         logits[torch.arange(len(token)), wanted] = 20.0
         return torch.log_softmax(logits, dim=1), CopyState(state.source, state.position + 1)

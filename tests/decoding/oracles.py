@@ -9,11 +9,11 @@ from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.greedy import greedy_search
 from seqloom.decoding.hypotheses import Hypothesis
 from seqloom.decoding.required_slots import RequiredSlots
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.tokenization.tokenizer import NonTextIds
 from tests.records import search_settings
 
-PAD, UNK, BOS, EOS = OWN
+PAD, UNK, BOS, EOS = SPECIAL_IDS
 
 
 class Rules(NamedTuple):
@@ -140,7 +140,7 @@ def constraints(rules: list[Rules]) -> Constraints:
     """Return the rules of a batch as `Constraints`; all must have the same n-gram size."""
     (ngram,) = {each.ngram for each in rules}
     return Constraints.build(
-        OWN,
+        SPECIAL_IDS,
         torch.tensor([each.limit for each in rules], dtype=torch.int64),
         min_lengths=torch.tensor([each.minimum for each in rules], dtype=torch.int64),
         prefixes=[each.prefix for each in rules],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
 from seqloom.errors import EvaluationError
-from seqloom.symbols import OWN, Symbols
+from seqloom.symbols import SPECIAL_IDS, Symbols
 from tests.decoding.oracles import (
     BOS,
     EOS,
@@ -149,7 +149,7 @@ class Fixed:
 
 
 def search(model, limits, beam, alpha=1.0, prefixes=None, n_best=1):
-    rules = Constraints.build(OWN, torch.tensor(limits, dtype=torch.int64), prefixes=prefixes)
+    rules = Constraints.build(SPECIAL_IDS, torch.tensor(limits, dtype=torch.int64), prefixes=prefixes)
     return beam_search(model.step, model, rules, search_settings(beam=beam, length_penalty=alpha), n_best)
 
 
@@ -223,7 +223,7 @@ def test_the_search_continues_exactly_as_long_as_a_longer_target_can_win(normali
         return row, state
 
     settings = search_settings(beam=2, normalization=normalization, length_penalty=alpha)
-    ((best,),) = beam_search(step, Fixed([1.0]), Constraints.build(OWN, torch.tensor([longest])), settings)
+    ((best,),) = beam_search(step, Fixed([1.0]), Constraints.build(SPECIAL_IDS, torch.tensor([longest])), settings)
     assert len(best.ids) == found
     assert len(steps) == (1 + longest if found else 1)  # stop as soon as the longer target cannot win
 
@@ -253,7 +253,7 @@ def test_invalid_probabilities_raise_an_error(table_model, beam, value):
         beam_search(
             step,
             model.start([0, 1]),
-            Constraints.build(OWN, torch.tensor([9, 9])),
+            Constraints.build(SPECIAL_IDS, torch.tensor([9, 9])),
             search_settings(beam=beam, length_penalty=9.0),
         )
 

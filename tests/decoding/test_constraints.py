@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqloom.decoding.constraints import Constraints
-from seqloom.symbols import OWN, Symbols
+from seqloom.symbols import SPECIAL_IDS, Symbols
 from tests.decoding.oracles import BOS, EOS, PAD, Rules, continuations
 
 VOCABULARY = 8
@@ -19,7 +19,7 @@ fast = settings(deadline=None, max_examples=150)
 
 def build(rules, ngram=0):
     return Constraints.build(
-        OWN,
+        SPECIAL_IDS,
         torch.tensor([each.limit for each in rules], dtype=torch.int64),
         min_lengths=torch.tensor([each.minimum for each in rules], dtype=torch.int64),
         prefixes=[each.prefix for each in rules],
@@ -102,7 +102,7 @@ def test_a_prefix_longer_than_the_limit_is_written_in_full():
 
 def test_only_pad_and_bos_are_forbidden_by_default():
     values = torch.randn(3, VOCABULARY)
-    left = Constraints.build(OWN, torch.tensor([4, 4, 4])).apply(values.clone(), torch.full((3, 2), 5))
+    left = Constraints.build(SPECIAL_IDS, torch.tensor([4, 4, 4])).apply(values.clone(), torch.full((3, 2), 5))
     assert (left[:, [PAD, BOS]] == -torch.inf).all()
     rest = [token for token in range(VOCABULARY) if token not in (PAD, BOS)]
     assert torch.equal(left[:, rest], values[:, rest])
@@ -116,4 +116,4 @@ def test_eos_stays_allowed_if_it_is_also_pad_or_bos():
 
 def test_the_number_of_prefixes_must_match_the_sources():
     with pytest.raises(ValueError, match="2 prefixes for 1 sources"):
-        Constraints.build(OWN, torch.tensor([4]), prefixes=[[4], [5]])
+        Constraints.build(SPECIAL_IDS, torch.tensor([4]), prefixes=[[4], [5]])

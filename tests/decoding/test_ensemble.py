@@ -11,7 +11,7 @@ from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble, EnsembleState, mean_of_probabilities
 from seqloom.errors import ModelError
 from seqloom.models.catalogue import build_model
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from tests.records import model_settings, search_settings
 
 
@@ -53,7 +53,7 @@ def test_an_ensemble_of_the_same_model_twice_equals_the_model(table_model, beam)
     model = table_model(4, 15, 2.0)
 
     def found(step, state):
-        rules = Constraints.build(OWN, torch.tensor([6, 7, 8]))
+        rules = Constraints.build(SPECIAL_IDS, torch.tensor([6, 7, 8]))
         return beam_search(step, state, rules, search_settings(beam=beam), beam)
 
     alone = found(model.step, model.start([0, 1, 2]))

@@ -23,7 +23,7 @@ from seqloom.decoding.translator import Translator
 from seqloom.errors import ModelError, ParamsError
 from seqloom.languages import Direction
 from seqloom.models.pretrained import Pretrained
-from seqloom.symbols import OWN, Symbols
+from seqloom.symbols import SPECIAL_IDS, Symbols
 from seqloom.tokenization.tokenizer import Tokenizer
 from tests.records import search_settings
 
@@ -155,7 +155,7 @@ def test_n_best_lists_are_equal_under_the_same_constraints(
 
 @pytest.fixture(scope="module")
 def pretrained(tokenizer: Tokenizer) -> Pretrained:
-    return Pretrained(marian(tokenizer.target_vocab_size, OWN), {}).eval()
+    return Pretrained(marian(tokenizer.target_vocab_size, SPECIAL_IDS), {}).eval()
 
 
 def translator(pretrained: Pretrained, tokenizer: Tokenizer, **search: Any) -> Translator:

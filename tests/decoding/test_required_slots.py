@@ -92,12 +92,13 @@ def test_allowed_tokens_equal_those_of_the_plain_list_version(
                 allowed = [token for token in continuations(row, ids, each) if token != EOS]
                 ids += (allowed[int(torch.randint(len(allowed), (), generator=draw))] if allowed else PAD,)
             rows.append(ids)
-    said = torch.randn(len(rows), VOCABULARY, generator=draw)
+    scores = torch.randn(len(rows), VOCABULARY, generator=draw)
     history = torch.tensor(rows, dtype=torch.int64).view(len(rows), position)
     expected = [
-        continuations(row, ids, ours[i // width]) for i, (row, ids) in enumerate(zip(said.tolist(), rows, strict=True))
+        continuations(row, ids, ours[i // width])
+        for i, (row, ids) in enumerate(zip(scores.tolist(), rows, strict=True))
     ]
-    left = constraints(ours).apply(said.clone(), history).tolist()
+    left = constraints(ours).apply(scores.clone(), history).tolist()
     assert [{token: each for token, each in enumerate(row) if each > -torch.inf} for row in left] == expected
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.sampling import draw, sample
 from seqloom.errors import EvaluationError
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from tests.decoding.oracles import BOS, EOS, PAD, Rules, constraints, continuations, log_probability
 from tests.records import search_settings
 
@@ -174,13 +174,15 @@ def test_the_global_generator_is_untouched(table_model):
 def test_no_sources_give_no_samples(table_model):
     settings = search_settings(method="sampling")
     model = table_model(1, 9)
-    none = Constraints.build(OWN, torch.empty(0, dtype=torch.int64))
+    none = Constraints.build(SPECIAL_IDS, torch.empty(0, dtype=torch.int64))
     assert sample(model.step, model.start([]), none, settings, keys=[]) == []
 
 
 @pytest.mark.parametrize("how", [{}, {"top_k": 3}, {"top_p": 0.5}])
-@pytest.mark.parametrize(("value", "said"), [(math.nan, "NaN"), (0.5, "NaN or above 1"), (-math.inf, "probability 0")])
-def test_invalid_probabilities_raise_an_error_naming_the_source(table_model, how, value, said):
+@pytest.mark.parametrize(
+    ("value", "message"), [(math.nan, "NaN"), (0.5, "NaN or above 1"), (-math.inf, "probability 0")]
+)
+def test_invalid_probabilities_raise_an_error_naming_the_source(table_model, how, value, message):
     model = table_model(1, 9)
 
     def step(token, state):
@@ -188,5 +190,5 @@ def test_invalid_probabilities_raise_an_error_naming_the_source(table_model, how
         return torch.where((torch.tensor(state.sources) == 1).unsqueeze(1), value, rows), state
 
     settings = search_settings(method="sampling", **how)
-    with pytest.raises(EvaluationError, match=rf"source 1 .*{said}"):
+    with pytest.raises(EvaluationError, match=rf"source 1 .*{message}"):
         sample(step, model.start([0, 1]), constraints([Rules(9, 3)] * 2), settings, keys=[0, 1], samples=2)

@@ -12,7 +12,7 @@ from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.sampling import sample
 from seqloom.decoding.utf8 import Utf8Constraint
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.tokenization.tokenizer import NonTextIds
 from tests.records import search_settings
 
@@ -27,8 +27,8 @@ def spoken(ids: list[int]) -> bytes:
 
 
 def rules(limits: list[int], ngram: int = 0) -> Constraints:
-    built = Constraints.build(OWN, torch.tensor(limits), no_repeat_ngram=ngram)
-    return built.extended(NonTextIds((), tuple(range(FIRST, FIRST + 256)), (OWN.unk,)), [])
+    built = Constraints.build(SPECIAL_IDS, torch.tensor(limits), no_repeat_ngram=ngram)
+    return built.extended(NonTextIds((), tuple(range(FIRST, FIRST + 256)), (SPECIAL_IDS.unk,)), [])
 
 
 def allowed_after(written: bytes) -> set[int]:
@@ -55,7 +55,7 @@ def test_allowed_next_bytes_agree_with_pythons_decoder() -> None:
         grown = []
         for written in open_:
             good = [following for following in range(256) if begins_a_character(bytes([*written, following]))]
-            others = {OWN.eos, *LETTERS} if not written else set()
+            others = {SPECIAL_IDS.eos, *LETTERS} if not written else set()
             assert allowed_after(written) == {FIRST + following for following in good} | others, written
             grown += [bytes([*written, following]) for following in good if not _is_whole(bytes([*written, following]))]
         open_ = [*grown[:: max(1, len(grown) // 60)], *[each for each in grown if each[0] in (0xE0, 0xED, 0xEF, 0xF4)]]

@@ -1,4 +1,4 @@
-"""compose.yaml and the image: pinned, shut to other machines, without secrets, and of one mind with the rest."""
+"""compose.yaml and the image: pinned versions, ports on loopback only, no secrets, consistent with other files."""
 
 import os
 import re
@@ -16,7 +16,7 @@ DEPLOY = ROOT / "deploy"
 TEXT = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-# Of the Compose specification, what a service here may have: a misspelt key may be passed over in silence.
+# The keys of the Compose specification that are used here; Compose may ignore a misspelt key without a message.
 KNOWN = {
     "image", "build", "restart", "read_only", "tmpfs", "cap_drop", "security_opt", "environment", "configs", "volumes",
     "healthcheck", "ports", "command", "depends_on", "stop_grace_period", "init",
@@ -28,7 +28,7 @@ def version() -> str:
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
 
 
-def test_its_keys_are_those_of_the_specification_and_what_it_names_is_there() -> None:
+def test_keys_are_in_the_specification_and_named_files_exist() -> None:
     assert {key for key in COMPOSE if not key.startswith("x-")} == {"name", "services", "configs", "volumes"}
     for name, service in SERVICES.items():
         assert set(service) <= KNOWN, name
@@ -43,7 +43,7 @@ def test_its_keys_are_those_of_the_specification_and_what_it_names_is_there() ->
     assert (DEPLOY / SERVICES["worker"]["build"]["context"] / SERVICES["worker"]["build"]["dockerfile"]).is_file()
 
 
-def test_ports_are_for_this_machine_alone() -> None:
+def test_ports_are_bound_to_this_machine() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(published) == 4
     assert all(re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z0-9_]+:-\d+\}:\d+", port) for port in published)
@@ -87,12 +87,12 @@ def test_the_image_holds_no_data_and_no_secret() -> None:
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs the entrypoint in an empty workspace, with a DVC that writes down what it is told."""
+    """Runs the entrypoint in an empty workspace, with a stand-in for DVC that records its arguments."""
     image, binaries, workspace = tmp_path / "image", tmp_path / "bin", tmp_path / "workspace"
     for folder in (image / ".dvc", binaries, workspace):
         folder.mkdir(parents=True)
     (image / "params.yaml").write_text("of the image", encoding="utf-8")
-    (binaries / "dvc").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n', encoding="utf-8")
+    (binaries / "dvc").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n', encoding="utf-8")
     (binaries / "dvc").chmod(0o755)
     script = (DEPLOY / "entrypoint.sh").read_text(encoding="utf-8").replace("/opt/seqloom", str(image))
     (tmp_path / "entrypoint.sh").write_text(script, encoding="utf-8")
@@ -103,17 +103,17 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             ["sh", tmp_path / "entrypoint.sh", "cat", "params.yaml"], cwd=workspace,
             env={"PATH": path, **environment}, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        told = (tmp_path / "told").read_text(encoding="utf-8").splitlines() if (tmp_path / "told").exists() else []
-        return done.stdout, workspace, told
+        calls = (tmp_path / "calls").read_text(encoding="utf-8").splitlines() if (tmp_path / "calls").exists() else []
+        return done.stdout, workspace, calls
 
     return run
 
 
 def test_an_empty_workspace_becomes_a_clone_and_a_later_start_changes_nothing_in_it(start: Any) -> None:
     assert start()[0] == "of the image"
-    _, workspace, told = start(SEQLOOM_DVC_REMOTE="s3://b/dvc")
-    assert told[-1] == "remote add --quiet --local --force --default storage s3://b/dvc"
-    assert "config --quiet --local core.no_scm true" in told
+    _, workspace, calls = start(SEQLOOM_DVC_REMOTE="s3://b/dvc")
+    assert calls[-1] == "remote add --quiet --local --force --default storage s3://b/dvc"
+    assert "config --quiet --local core.no_scm true" in calls
     (workspace / "params.yaml").write_text("of a person", encoding="utf-8")
     assert start()[0] == "of a person"
 

@@ -1,4 +1,4 @@
-"""The manifests are what Kubernetes takes, harmless, and of one mind with prefect.yaml and compose.yaml."""
+"""The manifests are valid for Kubernetes, unprivileged, and consistent with prefect.yaml and compose.yaml."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ FOLDER = ROOT / "deploy" / "kubernetes"
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
 PREFECT = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
 TEMPLATE = json.loads((FOLDER / "base-job-template.json").read_text(encoding="utf-8"))
-VERSION = "1.31"  # the oldest that still has what is used here
+VERSION = "1.31"  # the oldest version with everything that is used here
 
 
 def manifests() -> Iterator[Any]:
@@ -24,7 +24,7 @@ def manifests() -> Iterator[Any]:
 
 
 def filled() -> dict[str, Any]:
-    """The job of the template as Prefect would make it from the defaults."""
+    """Return the job that Prefect would make from the template's defaults."""
     given = {"name": "a-run", "command": ["prefect", "flow-run", "execute"]}
     defaults = {
         name: each["default"] for name, each in TEMPLATE["variables"]["properties"].items() if "default" in each
@@ -58,7 +58,7 @@ def pods() -> Iterator[Any]:
 def test_it_is_of_the_schema(manifest: dict[str, Any]) -> None:
     validate = pytest.importorskip("kubernetes_validate", reason="needs the extra [services]")
     validate.validate(manifest, VERSION, strict=True)
-    with pytest.raises(validate.ValidationError):  # and a misspelt key would not be
+    with pytest.raises(validate.ValidationError):  # a misspelt key would be ignored
         validate.validate({**manifest, "sepc": {}}, VERSION, strict=True)
 
 
@@ -94,7 +94,7 @@ def test_names_lead_somewhere_and_secrets_are_only_named(pod: dict[str, Any]) ->
     config, secret = container["envFrom"]
     assert ("ConfigMap", config["configMapRef"]["name"]) in there
     assert secret == {"secretRef": {"name": "seqloom"}}
-    assert ("Secret", "seqloom") not in there  # it is made by a person, from no file of the repository
+    assert ("Secret", "seqloom") not in there  # created by a person; no file of the repository has it
 
 
 def test_commands_are_flows_and_services_of_this_repository() -> None:

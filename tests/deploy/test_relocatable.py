@@ -12,7 +12,7 @@ SAY = 'import sys\nprint(sys.prefix, *sys.argv[1:], sep="\\n")\n'
 
 
 def pip_head(python: Path) -> str:
-    """The first lines that pip gives a script."""
+    """Return the first lines of a script that pip installs."""
     if " " in str(python):
         return f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n"
     return f"#!{python}\n"
@@ -20,7 +20,7 @@ def pip_head(python: Path) -> str:
 
 @pytest.fixture(params=["plain", "a ö'space"])
 def clone(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A clone with an environment as pip leaves it: a console script and an editable install of `src`."""
+    """A clone with an environment as pip makes it: a console script and an editable install of `src`."""
     root = tmp_path / request.param / "clone"
     (root / "src").mkdir(parents=True)
     (root / "src" / "whose.py").write_text('"""Tells where it lies."""\n')

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from seqloom.formats.catalogue import FORMATS, translated
 from seqloom.formats.encoding import TextFile
-from seqloom.formats.pieces import Notice, Options, Piece, Skip, Unit
+from seqloom.formats.pieces import Options, Piece, Remark, Skip, Unit
 from seqloom.languages import Direction
 
 
@@ -38,9 +38,9 @@ def skips(name: str, content: bytes | str) -> list[tuple[str, str]]:
     return [(piece.reason, piece.text) for piece in read(name, content) if isinstance(piece, Skip)]
 
 
-def notices(name: str, content: bytes | str) -> list[str]:
-    """Return the messages of the notices."""
-    return [piece.message for piece in read(name, content) if isinstance(piece, Notice)]
+def remarks(name: str, content: bytes | str) -> list[str]:
+    """Return the messages of the remarks."""
+    return [piece.message for piece in read(name, content) if isinstance(piece, Remark)]
 
 
 def texts(name: str, content: bytes | str, encoding: str | None = None) -> dict[str, str]:

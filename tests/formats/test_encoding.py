@@ -60,9 +60,9 @@ def test_an_encoding_that_is_unknown_or_not_for_text_is_rejected(name, who):
 
 
 def test_the_error_for_undecodable_bytes_names_line_bytes_and_likely_encoding():
-    with pytest.raises(FormatError) as told:
+    with pytest.raises(FormatError) as raised:
         opened(b"one\neins\ntwo f\xfcnf\n").read()
-    assert str(told.value) == (
+    assert str(raised.value) == (
         "c: f: line 3: the bytes fc are not utf-8; as cp1252 the text is 'two fünf': if that is right, "
         "set `encoding: cp1252`"
     )

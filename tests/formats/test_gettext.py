@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.errors import FormatError
-from tests.formats.rewriting import assert_puts, notices, read, skips, texts, units, written
+from tests.formats.rewriting import assert_puts, read, remarks, skips, texts, units, written
 
 HEADER = """msgid ""
 msgstr ""
@@ -127,7 +127,7 @@ def test_every_plural_form_is_paired_with_its_source():
         'msgid "one wheel"\nmsgid_plural "%d wheels"\nmsgstr[0] "a"\nmsgstr[1] "b"\nmsgstr[2] "c"\n'
     )
     assert pairs(content) == [("one wheel", "a"), ("%d wheels", "b"), ("%d wheels", "c")]
-    assert notices("gettext", content) == []
+    assert remarks("gettext", content) == []
     single = content.replace("nplurals=3; plural=(n==1 ? 0 : n<5 ? 1 : 2)", "nplurals=1; plural=0")
     assert pairs(single)[0] == ("%d wheels", "a")
 
@@ -135,18 +135,18 @@ def test_every_plural_form_is_paired_with_its_source():
 def test_more_forms_than_declared_are_noticed():
     content = HEADER + 'msgid "%d wheel"\nmsgid_plural "%d wheels"\nmsgstr[0] "a"\nmsgstr[1] "b"\nmsgstr[2] "c"\n'
     assert pairs(content) == [("%d wheel", "a"), ("%d wheels", "b"), ("%d wheels", "c")]
-    assert notices("gettext", content) == ["the header declares 2 plural forms, but messages have 3"]
+    assert remarks("gettext", content) == ["the header declares 2 plural forms, but messages have 3"]
 
 
 def test_plural_forms_without_a_rule_are_noticed():
     content = 'msgid "%d wheel"\nmsgid_plural "%d wheels"\nmsgstr[0] "a"\nmsgstr[1] "b"\n'
     assert pairs(content) == [("%d wheel", "a"), ("%d wheels", "b")]
-    assert ["no valid Plural-Forms" in each for each in notices("gettext", content)] == [True]
+    assert ["no valid Plural-Forms" in each for each in remarks("gettext", content)] == [True]
 
 
 @pytest.mark.parametrize("content", [HEADER, polib.pofile(HEADER).to_binary()])
 def test_a_file_with_only_a_header_is_noticed(content):
-    assert notices("gettext", content) == ["has a header but no messages"]
+    assert remarks("gettext", content) == ["has a header but no messages"]
     assert units("gettext", content) == []
 
 
@@ -156,8 +156,8 @@ def test_a_second_header_is_skipped():
 
 def test_another_language_is_noticed():
     content = HEADER.replace('"Plural', '"Language: fr_FR\\n"\n"Plural') + 'msgid "a"\nmsgstr "b"\n'
-    assert notices("gettext", content) == ["the header declares Language: fr_FR; it is read as de"]
-    assert notices("gettext", content.replace("fr_FR", "de_AT")) == []
+    assert remarks("gettext", content) == ["the header declares Language: fr_FR; it is read as de"]
+    assert remarks("gettext", content.replace("fr_FR", "de_AT")) == []
 
 
 def catalogue(*messages):

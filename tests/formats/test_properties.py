@@ -3,7 +3,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seqloom.errors import FormatError
-from tests.formats.rewriting import assert_puts, notices, read, skips, texts, units, written
+from tests.formats.rewriting import assert_puts, read, remarks, skips, texts, units, written
 
 SAMPLE = r"""# a comment = with a sign \
 ! another: one
@@ -48,7 +48,7 @@ def test_files_that_are_not_utf8_are_read_as_latin1():
 
 def test_control_characters_in_latin1_are_noticed():
     content = "a=x\r\nb=Kühl – x".encode("cp1252")
-    assert notices("properties", content) == [
+    assert remarks("properties", content) == [
         "contains the control character '\\x96' in Latin-1: `encoding: cp1252` may be right"
     ]
     assert next(piece for piece in read("properties", content)).line == 2

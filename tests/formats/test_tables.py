@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.errors import FormatError
-from seqloom.formats.pieces import Notice, Skip
+from seqloom.formats.pieces import Remark, Skip
 from tests.formats.conftest import Reader
 
 TSV, CSV = Reader("tsv"), Reader("csv")
 
 
-def notices(pieces):
-    return [piece.message for piece in pieces if isinstance(piece, Notice)]
+def remarks(pieces):
+    return [piece.message for piece in pieces if isinstance(piece, Remark)]
 
 
 def skips(pieces):
@@ -66,27 +66,27 @@ def test_the_error_for_an_open_quote_suggests_quoting():
 
 def test_rows_with_another_number_of_columns_are_noticed():
     pieces = TSV.pieces("a\tb\nc\td\te\nf\tg\th\n")
-    assert notices(pieces) == ["2 rows do not have 2 columns like the first row"]
+    assert remarks(pieces) == ["2 rows do not have 2 columns like the first row"]
     assert TSV.pairs("a\tb\nc\td\te\n") == [("a", "b"), ("c", "d")]
 
 
 @pytest.mark.parametrize("row", ["source\ttarget", "en\tde", "Text\tTranslation", "en-US\tde-DE"])
 def test_a_header_is_noticed_and_skipped_if_set(row):
-    assert "looks like a header: set `header: true`" in notices(TSV.pieces(f"{row}\none\teins\n"))[0]
+    assert "looks like a header: set `header: true`" in remarks(TSV.pieces(f"{row}\none\teins\n"))[0]
     assert TSV.pairs(f"{row}\none\teins\n", header=True) == [("one", "eins")]
 
 
 @pytest.mark.parametrize("row", ["no\tja", "one\teins", "Save\tText", "Source of truth\tTarget"])
 def test_ordinary_words_are_not_taken_for_a_header(row):
-    assert notices(TSV.pieces(f"{row}\n")) == [] or row == "no\tja"
+    assert remarks(TSV.pieces(f"{row}\n")) == [] or row == "no\tja"
 
 
 def test_quoting_is_noticed_and_read_if_set():
     content = '"Say ""hi"""\t"Sag ""hallo"""\n"two\nlines\tand a tab"\tzwei\n'
-    said = ["cells are quoted as by a spreadsheet: set `quoting: true`"]
-    assert notices(TSV.pieces(content.split("\n")[0])) == said
-    assert notices(TSV.pieces('"a"\t"b"\nc\td\n"e"\t"f"\n')) == said
-    assert notices(TSV.pieces('"a"\t"b"\nc\td\n')) == []
+    message = ["cells are quoted as by a spreadsheet: set `quoting: true`"]
+    assert remarks(TSV.pieces(content.split("\n")[0])) == message
+    assert remarks(TSV.pieces('"a"\t"b"\nc\td\n"e"\t"f"\n')) == message
+    assert remarks(TSV.pieces('"a"\t"b"\nc\td\n')) == []
     assert TSV.pairs(content, quoting=True) == [('Say "hi"', 'Sag "hallo"'), ("two\nlines\tand a tab", "zwei")]
 
 

@@ -204,7 +204,7 @@ def test_character_names_are_resolved_in_attributes():
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("<other/>", r"c: f\.tmx: line 1: not TMX: the root element is <other>, not <tmx>"),
         ("<tmx>\n<body>\n</tmx>", r"c: f\.tmx: line 3: not well-formed XML: mismatched tag"),
@@ -227,8 +227,8 @@ def test_character_names_are_resolved_in_attributes():
         (tmx({"en": "a", "de": "b"}).replace("<body>", "<body>\ufffe"), "not well-formed XML"),
     ],
 )
-def test_errors_name_the_line(content, said):
-    with pytest.raises(FormatError, match=said):
+def test_errors_name_the_line(content, message):
+    with pytest.raises(FormatError, match=message):
         read("tmx", content)
 
 

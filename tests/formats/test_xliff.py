@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqloom.errors import FormatError
-from seqloom.formats.pieces import Notice
+from seqloom.formats.pieces import Remark
 from seqloom.languages import Direction
 from tests.formats.marked import pairs, read, skips, translated, units
 
@@ -241,7 +241,7 @@ def test_units_of_an_untranslatable_group_are_flagged():
 
 
 @pytest.mark.parametrize(
-    ("said", "flags"),
+    ("attributes", "flags"),
     [
         ('conf="Translated" origin="interactive"', ()),
         ('conf="ApprovedTranslation" origin="mt"', ()),
@@ -253,8 +253,8 @@ def test_units_of_an_untranslatable_group_are_flagged():
         ("", ("draft",)),
     ],
 )
-def test_trados_segment_states_become_flags(said, flags):
-    definitions = f'<sdl:seg-defs><sdl:seg id="1" {said}/><sdl:seg id="2" conf="Translated"/></sdl:seg-defs>'
+def test_trados_segment_states_become_flags(attributes, flags):
+    definitions = f'<sdl:seg-defs><sdl:seg id="1" {attributes}/><sdl:seg id="2" conf="Translated"/></sdl:seg-defs>'
     marks = [f'<mrk mtype="seg" mid="{n}">text {n}</mrk>' for n in (1, 2)]
     content = xliff(
         f'<trans-unit id="1"><source>x</source><seg-source>{"".join(marks)}</seg-source>'
@@ -272,20 +272,20 @@ def test_large_parts_of_trados_files_are_copied():
 def test_the_language_of_a_target_overrides_that_of_its_file():
     content = xliff(unit("one", "uno", "", ' xml:lang="es"'), languages='source-language="en"')
     assert [each.languages for each in units("xliff", content)] == [("en", "es")]
-    assert not [piece for piece in read("xliff", content) if isinstance(piece, Notice)]
+    assert not [piece for piece in read("xliff", content) if isinstance(piece, Remark)]
 
 
 def test_a_missing_target_language_is_noticed_once_and_written():
     content = xliff(unit("one", "eins"), unit("two"), languages='source-language="en"')
-    notices = [piece for piece in read("xliff", content) if isinstance(piece, Notice)]
-    assert [notice.line for notice in notices] == [4]
-    assert "is read as de" in notices[0].message
-    assert "corpora.NAME.direction" in notices[0].message
+    remarks = [piece for piece in read("xliff", content) if isinstance(piece, Remark)]
+    assert [remark.line for remark in remarks] == [4]
+    assert "is read as de" in remarks[0].message
+    assert "corpora.NAME.direction" in remarks[0].message
     assert [each.languages for each in units("xliff", content)] == [("en", "")] * 2
     again = translated("xliff", content, {"2:1": "zwei"})
     assert units("xliff", again)[1].languages == ("en", "de")
     two = TWO.replace(' trgLang="de"', "").replace("<target>Eins", '<target xml:lang="de">Eins').replace("Geh", "x")
-    assert [piece.line for piece in read("xliff", two) if isinstance(piece, Notice)] == []
+    assert [piece.line for piece in read("xliff", two) if isinstance(piece, Remark)] == []
 
 
 def test_namespace_prefixes_are_kept():
@@ -298,7 +298,7 @@ def test_namespace_prefixes_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("<other/>", r"c: f\.xliff: line 1: not XLIFF: the root element is <other>, not <xliff>"),
         ("<xliff>\n<body>\n</xliff>", r"c: f\.xliff: line 3: not well-formed XML: mismatched tag"),
@@ -309,8 +309,8 @@ def test_namespace_prefixes_are_kept():
         ),
     ],
 )
-def test_errors_name_the_line(content, said):
-    with pytest.raises(FormatError, match=said):
+def test_errors_name_the_line(content, message):
+    with pytest.raises(FormatError, match=message):
         read("xliff", content)
 
 

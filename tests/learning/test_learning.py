@@ -14,7 +14,7 @@ from seqloom.decoding.constraints import Constraints
 from seqloom.models.catalogue import build_model
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import PretrainedArchitecture
-from seqloom.symbols import OWN, Symbols
+from seqloom.symbols import SPECIAL_IDS, Symbols
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine
@@ -72,7 +72,7 @@ def network(family: str, section: dict[str, Any], folder: Path) -> Seq2Seq:
     return build_model(architecture, networks.VOCABULARY, networks.VOCABULARY, folder)
 
 
-def translate(model: Seq2Seq, sources: list[list[int]], symbols: Symbols = OWN) -> list[list[int]]:
+def translate(model: Seq2Seq, sources: list[list[int]], symbols: Symbols = SPECIAL_IDS) -> list[list[int]]:
     lengths = torch.tensor([len(ids) for ids in sources])
     padded = torch.zeros(len(sources), int(lengths.max()), dtype=torch.long)
     for row, ids in zip(padded, sources, strict=True):
@@ -99,7 +99,7 @@ def test_learns(case: str, task: str, tmp_path: Path) -> None:
         pairs.append((ids, ids if task == "copy" else ids[::-1]))
     seen = {tuple(source) for source, _ in pairs[:3000]}
     unseen = [pair for pair in pairs[3000:] if tuple(pair[0]) not in seen]
-    model, symbols = network(family, section, tmp_path / "base"), SYMBOLS.get(family, OWN)
+    model, symbols = network(family, section, tmp_path / "base"), SYMBOLS.get(family, SPECIAL_IDS)
     with TokenWriter(tmp_path / "tokens", model.source_vocab_size, model.target_vocab_size, symbols) as writer:
         for source, target in pairs[:3000]:
             writer.add(source, target)

@@ -50,7 +50,7 @@ SYMBOLS = {
     "mbart": Symbols(pad=1, unk=3, bos=30, eos=2),
 }
 PRETRAINED = [name for name, (family, _) in NETWORKS.items() if family == "pretrained"]
-OWN = [name for name, (family, _) in NETWORKS.items() if family != "pretrained"]
+TRAINABLE = [name for name, (family, _) in NETWORKS.items() if family != "pretrained"]
 ATTENTIVE = [name for name, (family, _) in NETWORKS.items() if family != "lstm"]
 
 

@@ -41,7 +41,7 @@ def test_the_dropout_rate_is_the_one_in_the_settings(pretrained: Pretrained) -> 
 
 def test_a_network_that_changes_its_logits_is_rejected(pretrained: Pretrained) -> None:
     pretrained.verify()
-    pretrained.network.get_output_embeddings().register_forward_hook(lambda module, given, told: 1.5 * told)
+    pretrained.network.get_output_embeddings().register_forward_hook(lambda module, given, output: 1.5 * output)
     with pytest.raises(ModelError, match=rf"{type(pretrained.network).__name__} cannot be fine-tuned here: its logits"):
         pretrained.verify()
 

@@ -66,7 +66,7 @@ def test_presets_have_the_sizes_of_the_literature(
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"width": 30, "heads": 4}, r"transformer\.heads\s.*width \(30\) is not divisible by heads \(4\)"),
         ({"width": 15, "heads": 5}, r"transformer\.width\s.*is 15, but must be even"),
@@ -75,8 +75,8 @@ def test_presets_have_the_sizes_of_the_literature(
         ({"activation": "tanh"}, "'relu', 'gelu' or 'swiglu'"),
     ],
 )
-def test_impossible_transformers_are_rejected(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_impossible_transformers_are_rejected(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         model_settings("transformer", **change)
 
 

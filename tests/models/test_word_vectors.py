@@ -87,7 +87,7 @@ def test_invalid_utf8_does_not_affect_other_words(write: Callable[..., Path]) ->
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("a 1 2\nb 1\n", "line 2: has 1 numbers, but should have 2"),
         ("3 2\na 1 2\n\nb 1\n", "line 4: has 1 numbers, but should have 2"),
@@ -98,8 +98,8 @@ def test_invalid_utf8_does_not_affect_other_words(write: Callable[..., Path]) ->
         ("", "contains no vectors"),
     ],
 )
-def test_an_invalid_vector_is_rejected_with_its_line(write: Callable[..., Path], content: str, said: str) -> None:
-    with pytest.raises(ModelError, match=rf"words\.vec: {said}"):
+def test_an_invalid_vector_is_rejected_with_its_line(write: Callable[..., Path], content: str, message: str) -> None:
+    with pytest.raises(ModelError, match=rf"words\.vec: {message}"):
         read_vectors(write(content), wanted("a", "b"))
 
 

@@ -1,11 +1,11 @@
 """Refuse connections and name lookups that leave this machine.
 
-tests/conftest.py imports this module and puts its folder on PYTHONPATH, from which every Python process that a test
-starts imports it, too, before anything else. An audit hook sees whatever goes through Python's `socket` module, asyncio
-included, and cannot be patched away.
+tests/conftest.py imports this module and puts its folder on PYTHONPATH, so that every Python process that a test starts
+imports it first. An audit hook covers everything that goes through Python's `socket` module, including asyncio, and
+cannot be removed.
 
-It does not see: processes that are not Python (git, curl); Python started with -I, -E or -S, or with a PYTHONPATH from
-which this folder is missing; libraries that open sockets without Python (libpq, gRPC, uvloop).
+It does not cover processes that are not Python (git, curl), Python started with -I, -E or -S or without this folder on
+PYTHONPATH, and libraries that open sockets without Python (libpq, gRPC, uvloop).
 """
 
 import errno

@@ -27,12 +27,12 @@ from tests.no_network.sitecustomize import NO_NETWORK
 
 ECHO = """
 import json, os, pathlib, sys
-said = json.loads(pathlib.Path("says.json").read_text())
+answer = json.loads(pathlib.Path("says.json").read_text())
 with open("asked", "a") as file:
     print(json.dumps([*sys.argv[1:], os.environ["{clone}"]]), file=file)
-print(said["out"])
-print(said["err"], file=sys.stderr)
-sys.exit(said["status"])
+print(answer["out"])
+print(answer["err"], file=sys.stderr)
+sys.exit(answer["status"])
 """
 Says = Callable[..., None]
 
@@ -82,7 +82,7 @@ def test_the_result_of_watch_names_the_sources_that_changed(tmp_path: Path, says
     sources = [{"corpus": name, "changed": name == "b", "why": "it grew"} for name in "ab"]
     says({"sources": sources, "changed": True})
     assert watch(tmp_path) == WatchResult(["b: it grew"], 2)
-    assert str(WatchResult([], 2)) == "2 sources asked, none changed"
+    assert str(WatchResult([], 2)) == "2 sources checked, none changed"
 
 
 @pytest.mark.parametrize("ok", [True, False])

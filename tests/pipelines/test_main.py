@@ -47,7 +47,12 @@ def test_a_flow_gets_its_arguments(arguments: list[str], called: str, monkeypatc
     [
         (["train"], "", True, ["asked"]),
         (["train"], "", False, ["asked", "train"]),
-        (["train"], "http://prefect.example.org/api", True, ["train"]),  # others look at it: every run is recorded
+        (
+            ["train"],
+            "http://prefect.example.org/api",
+            True,
+            ["train"],
+        ),  # other people may watch it, so every run is recorded
         (["train", "--label", "blue"], "", True, ["train"]),
         (["retrain"], "", True, ["retrain"]),
     ],

@@ -84,9 +84,9 @@ def test_a_failed_notice_raises_nothing_and_logs_no_secret(
     monkeypatch.setenv(URLS, f"{hook.url} secret nonsense://secret json://127.0.0.1:1/secret")
     with caplog.at_level(0):
         assert not notify(clone, NOTICE)
-    said = capsys.readouterr()
-    assert said.out.count("could not be sent") == 4
-    assert "secret" not in said.out + said.err + caplog.text + (clone / LOG).read_text(encoding="utf-8")
+    output = capsys.readouterr()
+    assert output.out.count("could not be sent") == 4
+    assert "secret" not in output.out + output.err + caplog.text + (clone / LOG).read_text(encoding="utf-8")
 
 
 def test_a_repeated_notice_is_sent_once(hook: Hook, clone: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_repeated_notice_is_sent_once(hook: Hook, clone: Path) -> None:
 
 def test_a_notice_is_sent_even_if_the_disk_is_full(hook: Hook, clone: Path) -> None:
     (clone / LOG).symlink_to("/dev/full")
-    (clone / "scratch" / "told").symlink_to("/dev/full")
+    (clone / "scratch" / "sent").symlink_to("/dev/full")
     assert notify(clone, NOTICE)
     assert len(hook.received) == 1
 
@@ -112,7 +112,7 @@ REFUSED = refusal({"ok": False, "baseline": "7", "findings": [FINDING]})
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "name", "status", "told"),
+    ("error", "kind", "name", "status", "sent"),
     [
         (StageError("train_model", "no scales", 1), "FAILED", "Failed", 1, 1),
         (StageError("train_model", "took longer than 5 minutes", 124), "FAILED", "TimedOut", 1, 1),
@@ -126,7 +126,7 @@ REFUSED = refusal({"ok": False, "baseline": "7", "findings": [FINDING]})
     ],
 )
 def test_every_failure_has_one_state_one_notice_and_an_exit_status(
-    clone: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str, name: str, status: int, told: int
+    clone: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str, name: str, status: int, sent: int
 ) -> None:
     notices: list[Notice] = []
     for module in (final_states, notify_module):
@@ -138,7 +138,7 @@ def test_every_failure_has_one_state_one_notice_and_an_exit_status(
     state = conclude("retrain", clone, work)
     assert (state.type.value, state.name, state.message) == (kind, name, str(error))
     assert exit_status(state) == status
-    assert len(notices) == told
+    assert len(notices) == sent
     assert all(notice.title == f"seqloom retrain: {name}" and notice.do for notice in notices)
 
 

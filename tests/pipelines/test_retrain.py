@@ -52,13 +52,13 @@ printf '{"fingerprint": "%s"}' $print > metrics/registration.json
 class Answer(NamedTuple):
     """The result of a command."""
 
-    said: str
+    output: str
     fault: CommandError | None = None
 
     def output(self, fine: object = ()) -> str:
         if self.fault:
             raise self.fault
-        return self.said
+        return self.output
 
     def stop(self) -> None:
         pass
@@ -77,10 +77,10 @@ class Package:
         if module == "seqloom.stages":
             return Answer("")
         try:
-            said = getattr(self, arguments[0])(*arguments[1:])
+            output = getattr(self, arguments[0])(*arguments[1:])
         except CommandError as error:
             return Answer("", error)
-        return Answer(said if isinstance(said, str) else json.dumps(said))
+        return Answer(output if isinstance(output, str) else json.dumps(output))
 
     def watch(self, *switches: str) -> dict[str, Any]:
         assert switches == ("--json", "--pin")
@@ -137,7 +137,7 @@ def commands(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
+def notices(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     notices: list[Notice] = []
     for module in (notify, final_states, rollback_module):
         monkeypatch.setattr(module, "notify", lambda root, notice: notices.append(notice) or True)
@@ -154,7 +154,7 @@ def day(root: Path, **given: Any) -> tuple[str, str, list[str]]:
 
 
 @pytest.mark.drill
-def test_a_week(clone: Path, commands: Package, told: list[Notice]) -> None:
+def test_a_week(clone: Path, commands: Package, notices: list[Notice]) -> None:
     everything = ["prepare", "train", "register"]
     assert day(clone) == ("COMPLETED", "Promoted", everything)
     assert day(clone) == ("COMPLETED", "Skipped", [])
@@ -167,11 +167,11 @@ def test_a_week(clone: Path, commands: Package, told: list[Notice]) -> None:
     assert day(clone, warm_start=True) == ("COMPLETED", "Promoted", everything)
     assert (clone / "start").read_text(encoding="utf-8") == "models:/toy/1"
     assert day(clone, warm_start=True) == ("COMPLETED", "Skipped", [])  # although there is a new champion
-    assert [notice.title.rpartition(" ")[2] for notice in told] == ["Promoted", "Refused", "NotPromoted", "Promoted"]
-    assert "pairs is 3, was 100; it may be 50 to 200" in told[1].text()
+    assert [notice.title.rpartition(" ")[2] for notice in notices] == ["Promoted", "Refused", "NotPromoted", "Promoted"]
+    assert "pairs is 3, was 100; it may be 50 to 200" in notices[1].text()
 
 
-def test_each_stage_is_reported_once(clone: Path, commands: Package, told: list[Notice]) -> None:
+def test_each_stage_is_reported_once(clone: Path, commands: Package, notices: list[Notice]) -> None:
     state: State[Any] = retrain(clone, return_state=True)
     assert [(result.stage, result.what) for result in state.result()] == [
         ("prepare_corpus", "run"), ("train_model", "run"), ("register_model", "run")
@@ -187,7 +187,7 @@ def test_each_stage_is_reported_once(clone: Path, commands: Package, told: list[
     assert all(artifacts.values())
 
 
-def test_accepted_data_stays_accepted_if_training_fails(clone: Path, commands: Package, told: list[Notice]) -> None:
+def test_accepted_data_stays_accepted_if_training_fails(clone: Path, commands: Package, notices: list[Notice]) -> None:
     commands.watched.append("rubbish")
     (clone / "dvc.yaml").write_text(DAG.replace("cat corpus", "exit 1; cat corpus"), encoding="utf-8")
     assert day(clone, accept_data=True) == ("FAILED", "Failed", ["prepare", "train"])
@@ -195,32 +195,32 @@ def test_accepted_data_stays_accepted_if_training_fails(clone: Path, commands: P
     assert day(clone) == ("COMPLETED", "NotPromoted", ["train", "register"])
 
 
-def test_a_source_that_does_not_answer_is_asked_again(
-    clone: Path, commands: Package, told: list[Notice], monkeypatch: pytest.MonkeyPatch
+def test_a_source_that_does_not_answer_is_tried_again(
+    clone: Path, commands: Package, notices: list[Notice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tasks, "DELAY", 0.05)
     silence = CommandError("toy: no answer", os.EX_TEMPFAIL)
     commands.fails += [silence] * tasks.TRIES
     assert day(clone) == ("FAILED", "Unreachable", [])
-    assert [notice.happened for notice in told] == ["toy: no answer"]
+    assert [notice.happened for notice in notices] == ["toy: no answer"]
     commands.fails += [silence]
     assert day(clone)[1] == "Promoted"
 
 
-def test_a_second_run_is_busy_and_sends_no_notice(clone: Path, commands: Package, told: list[Notice]) -> None:
+def test_a_second_run_is_busy_and_sends_no_notice(clone: Path, commands: Package, notices: list[Notice]) -> None:
     with hold_clone(clone):
         assert day(clone) == ("CANCELLED", "Busy", [])
-    assert told == []
+    assert notices == []
 
 
 def test_a_failed_publication_is_completed_by_the_next_run(
-    clone: Path, commands: Package, told: list[Notice], monkeypatch: pytest.MonkeyPatch
+    clone: Path, commands: Package, notices: list[Notice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which("git") is None:
         pytest.skip("needs git")
     wanted = {"commit": "tag"}
     assert day(clone, **wanted)[:2] == ("FAILED", "NotPublished")  # there is no Git repository
-    assert "toy version 1 is champion" in told[-1].happened
+    assert "toy version 1 is champion" in notices[-1].happened
     for words in (
         ["init", "-q"],
         ["add", "dvc.yaml"],
@@ -233,7 +233,7 @@ def test_a_failed_publication_is_completed_by_the_next_run(
     assert day(clone, **wanted) == ("COMPLETED", "Skipped", [])
 
 
-def test_file_times_do_not_matter(clone: Path, commands: Package, told: list[Notice]) -> None:
+def test_file_times_do_not_matter(clone: Path, commands: Package, notices: list[Notice]) -> None:
     everything = ["prepare", "train", "register"]
     assert day(clone) == ("COMPLETED", "Promoted", everything)
     for year in (2001, 2041):
@@ -247,10 +247,10 @@ def test_file_times_do_not_matter(clone: Path, commands: Package, told: list[Not
         source.write_text(commands.watched[-1], encoding="utf-8")
         os.utime(source, (moment, moment))
         assert day(clone) == ("COMPLETED", "Promoted", everything)
-    assert len(told) == 3
+    assert len(notices) == 3
 
 
-def test_a_rollback_sends_a_notice(clone: Path, commands: Package, told: list[Notice]) -> None:
+def test_a_rollback_sends_a_notice(clone: Path, commands: Package, notices: list[Notice]) -> None:
     (clone / "scratch").mkdir()
     state: State[Any] = rollback("it drops numbers", root=clone, return_state=True)
     assert (state.type.value, state.name, state.message) == (
@@ -258,4 +258,7 @@ def test_a_rollback_sends_a_notice(clone: Path, commands: Package, told: list[No
     )  # fmt: skip
     rollback("it is rude", "3", clone)
     assert commands.asked == [("--because", "it drops numbers"), ("3", "--because", "it is rude")]
-    assert [notice.happened.splitlines()[-1] for notice in told] == ["Because: it drops numbers", "Because: it is rude"]
+    assert [notice.happened.splitlines()[-1] for notice in notices] == [
+        "Because: it drops numbers",
+        "Because: it is rude",
+    ]

@@ -76,25 +76,25 @@ def test_the_port_comes_from_the_argument_the_environment_or_is_4200(
 
 
 @pytest.mark.parametrize(
-    ("words", "environment", "said"),
+    ("words", "environment", "message"),
     [
         (["--port", "http"], {}, "--port is 'http'; valid is a whole number from 0 to 65535"),
         (["--port", "-1"], {}, "--port is '-1'; valid is"),
         ([], {PORT_VARIABLE: "65536"}, "PREFECT_SERVER_API_PORT is '65536'; valid is a whole number from 0 to 65535"),
     ],
 )
-def test_a_wrong_port_is_reported_in_one_line(words: list[str], environment: dict[str, str], said: str) -> None:
+def test_a_wrong_port_is_reported_in_one_line(words: list[str], environment: dict[str, str], message: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pipelines", "schedule", *words], env={**os.environ, API: "", **environment},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {said}")
+    assert done.stderr.startswith(f"error: {message}")
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
-    ("when", "said"),
+    ("when", "message"),
     [
         (When(cron="at three"), "'at three' is not a cron expression; valid is, for example, '30 2 * * 1-5'"),
         (
@@ -104,8 +104,8 @@ def test_a_wrong_port_is_reported_in_one_line(words: list[str], environment: dic
         (When(every=0), "--every is 0; valid is a number of seconds above 0"),
     ],
 )
-def test_a_wrong_schedule_is_reported(root: Path, when: When, said: str) -> None:
-    with pytest.raises(ScheduleError, match=f"^{re.escape(said)}$"):
+def test_a_wrong_schedule_is_reported(root: Path, when: When, message: str) -> None:
+    with pytest.raises(ScheduleError, match=f"^{re.escape(message)}$"):
         read_deployments(root, when)
 
 
@@ -173,11 +173,11 @@ class Schedule:
     def __init__(self, clone: Path, package: Path, root: Path, *words: str, **environment: str) -> None:
         shutil.copy(root / "prefect.yaml", clone)
         give_prefect_database(clone / ".prefect")
-        self.clone, self.said, self.url = clone, clone / "said", ""
+        self.clone, self.log, self.url = clone, clone / "log", ""
         own = {name: value for name, value in os.environ.items() if name != API}
         own |= {"PREFECT_HOME": str(clone / ".prefect"), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
         own |= {"PYTHONPATH": os.pathsep.join([NO_NETWORK, str(package), str(root)]), **environment}
-        with self.said.open("wb") as out:
+        with self.log.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pipelines", "schedule", *words, "--root", str(clone)],
                 cwd=clone, env=own, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
@@ -188,12 +188,12 @@ class Schedule:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.process.poll() is None:
             time.sleep(0.3)
-            words = self.said.read_text(encoding="utf-8").replace(";", " ").split()
+            words = self.log.read_text(encoding="utf-8").replace(";", " ").split()
             self.url = next((word for word in words if word.startswith("http://")), "")
             with suppress(OSError):  # a busy server may not answer in time
                 if self.url and (found := reached()):
                     return found
-        raise AssertionError(self.said.read_text(encoding="utf-8"))
+        raise AssertionError(self.log.read_text(encoding="utf-8"))
 
     def deployments(self) -> dict[str, Any]:
         """Wait for all deployments and return them by name."""
@@ -274,10 +274,10 @@ def test_a_signal_ends_a_schedule_with_its_run_and_all_processes(
         assert _flows_of(clone) == []
     finally:
         schedule.end()
-    said = schedule.said.read_text(encoding="utf-8")
-    assert "seqloom: ending; runs at work are cancelled" in said
-    assert "Warning" not in said
-    assert "Traceback" not in said
+    output = schedule.log.read_text(encoding="utf-8")
+    assert "seqloom: ending; active runs are cancelled" in output
+    assert "Warning" not in output
+    assert "Traceback" not in output
     assert (clone / "checkpoint").read_text(encoding="utf-8") == "half\n"
     assert marked(clone) == []
     assert not _answers(schedule.url)

@@ -59,8 +59,8 @@ def test_a_defect_has_the_last_line_of_its_traceback(make_repository: Callable[[
 
 
 def test_an_error_of_dvc_is_reported_in_full() -> None:
-    said = ["Running", "ERROR: unable to read: 'params.yaml'", "  line 100, column 9"]
-    assert stage_module._reason(said) == "unable to read: 'params.yaml' line 100, column 9"
+    lines = ["Running", "ERROR: unable to read: 'params.yaml'", "  line 100, column 9"]
+    assert stage_module._reason(lines) == "unable to read: 'params.yaml' line 100, column 9"
     assert stage_module._reason(["just words"]) == "just words"
     assert stage_module._reason([]) == "ended without a message"
 
@@ -113,9 +113,9 @@ def test_it_waits_for_another_command_of_dvc(
 
     monkeypatch.setattr(stage_module, "run_logged", ended_before_the_third)
     assert toy(root).what == "run"
-    said = capsys.readouterr().out
-    assert said.count(f"only: another DVC command (process {os.getpid()}) is at work in this folder; waiting") == 1
-    assert "rwlock" not in said
+    output = capsys.readouterr().out
+    assert output.count(f"only: another DVC command (process {os.getpid()}) is running in this folder; waiting") == 1
+    assert "rwlock" not in output
 
 
 def test_a_command_of_dvc_that_does_not_end_makes_it_busy(
@@ -126,7 +126,7 @@ def test_a_command_of_dvc_that_does_not_end_makes_it_busy(
     root = make_repository(one_stage("cp params.yaml out"))
     block(root)
     with pytest.raises(
-        BusyError, match=rf"^only: another DVC command \(process {os.getpid()}\) was still at work here"
+        BusyError, match=rf"^only: another DVC command \(process {os.getpid()}\) was still running here"
     ):
         toy(root)
     assert "rwlock" not in capsys.readouterr().out

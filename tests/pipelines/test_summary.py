@@ -1,4 +1,4 @@
-"""The table that closes a run."""
+"""The table at the end of a run."""
 
 import json
 from pathlib import Path

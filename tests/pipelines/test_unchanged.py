@@ -1,4 +1,4 @@
-"""A run with nothing to do is answered without Prefect; everything else is left to the flow."""
+"""A run with nothing to do does not use Prefect; everything else is left to the flow."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""docs/EXPERIMENTS.md: DVC accepts each of its commands, and what it shows fits a terminal of 80 columns."""
+"""docs/EXPERIMENTS.md: DVC accepts all of its commands, and their output fits into 80 columns."""
 
 import json
 import re
@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "EXPERIMENTS.md").read_text(encoding="utf-8")
 
 
 def commands() -> list[str]:
-    """The DVC commands of the page's blocks and sentences, without prompt, path and comment."""
+    """Return the DVC commands in the page's blocks and sentences, without prompt, path and comment."""
     blocks = re.findall(r"```(?:sh|console)\n(.*?)```", PAGE, re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     inline = re.findall(r"`(\.venv/bin/dvc [^`]*)`", PAGE)
@@ -39,14 +39,14 @@ def test_outputs_fit_a_terminal() -> None:
 
 
 def templates() -> list[str]:
-    """The templates of the plots in dvc.yaml, those of stages included."""
+    """Return the templates of the plots in dvc.yaml, including those of stages."""
     dag = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
     listed = dag["plots"] + [plot for stage in dag["stages"].values() for plot in stage.get("plots", [])]
     return [settings["template"] for plot in listed for settings in plot.values()]
 
 
 def test_plots_are_drawn_by_templates_of_ours() -> None:
-    # DVC's own draw an empty cell as 0, and sort "11-20" before "6-10".
+    # DVC's own templates draw an empty cell as 0, and sort "11-20" before "6-10".
     assert set(templates()) == {"curve", "bars"}
     curve, bars = (json.loads((ROOT / ".dvc/plots" / f"{name}.json").read_text("utf-8")) for name in ("curve", "bars"))
     assert curve["transform"] == [{"filter": {"not": {"field": "<DVC_METRIC_Y>", "equal": ""}}}]

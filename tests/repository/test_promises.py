@@ -1,4 +1,4 @@
-"""The repository keeps its own promises: what its files say of each other is so."""
+"""Statements of the repository's files about each other are true."""
 
 import importlib.metadata
 import json
@@ -24,7 +24,7 @@ PINS = {
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     if not line.startswith("#")
 }
-ABOVE = {"stages", "tracking", "serving", "cli"}  # what is not the core
+ABOVE = {"stages", "tracking", "serving", "cli"}  # modules outside the core
 
 
 def tracked() -> list[Path]:
@@ -71,7 +71,7 @@ def test_continuous_integration_runs_each_test() -> None:
 
 
 def commands() -> list[str]:
-    """The lines that a person would type, from the blocks of the README and of the tutorial."""
+    """Return the lines that a user types, from the blocks of the README and of the tutorial."""
     text = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/TUTORIAL.md"))
     blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", text, re.DOTALL)
     lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
@@ -108,7 +108,7 @@ def core_modules() -> list[str]:
 
 
 def needed(names: list[str]) -> set[str]:
-    """The distributions that some bring, themselves included."""
+    """Return the distributions that the given ones install, including themselves."""
     found: set[str] = set()
     waiting = [canonicalize_name(Requirement(name).name) for name in names]
     while waiting:
@@ -138,7 +138,7 @@ for module in modules:
 """
 
 
-def test_the_core_imports_with_its_own_dependencies_alone() -> None:
+def test_the_core_imports_with_only_its_own_dependencies() -> None:
     allowed = needed(PROJECT["project"]["dependencies"]) | {"seqloom"}
     brought_by = importlib.metadata.packages_distributions()
     hidden = [

@@ -1,4 +1,4 @@
-"""dvc.yaml says what is true: one name everywhere, and each stage depends on what it imports and reads."""
+"""dvc.yaml is correct: one name everywhere, and each stage depends on what it imports and reads."""
 
 import ast
 from collections.abc import Iterator
@@ -16,27 +16,27 @@ from seqloom.stages.__main__ import STAGES as RUNNABLE
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "seqloom"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-DOORS = {"__init__", "__main__", "console", "places", "restore"}  # of src/seqloom/stages: no stages
+DOORS = {"__init__", "__main__", "console", "places", "restore"}  # modules of src/seqloom/stages that are not stages
 
 
 def needed(stage: str) -> set[Path]:
-    """The files of the package that a stage's module needs."""
+    """Return the files of the package that a stage's module needs."""
     return set(closure(f"seqloom.stages.{stage}", PACKAGE).values())
 
 
 def own(stage: str) -> set[Path]:
-    """The module of a stage, and those beside it that it alone is made of."""
+    """Return the module of a stage, and the modules of `stages/` that it imports."""
     return {file for file in needed(stage) if file.is_relative_to(PACKAGE / "stages")}
 
 
 def listed(stage: str, *keys: str) -> list[str]:
-    """The paths under some keys of a stage, with or without options of their own."""
+    """Return the paths under some keys of a stage, without their options."""
     entries: list[Any] = [entry for key in keys for entry in STAGES[stage].get(key, [])]
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
 def attributes(path: Path, name: str) -> set[str]:
-    """The dotted attributes that a file takes from a name: of `params`, `train.seed` and `model`."""
+    """Return the dotted attributes of a name in a file, such as `train.seed` and `model` for `params`."""
     nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
     found = set()
@@ -52,7 +52,7 @@ def attributes(path: Path, name: str) -> set[str]:
 
 
 def places_named(path: Path) -> set[str]:
-    """The constants of places.py that a file uses, imported one by one or as a module."""
+    """Return the constants of places.py that a file uses, imported one by one or as a module."""
     taken = {name.split(".")[0] for name in attributes(path, "places")}
     door = "seqloom.places."
     taken |= {name.removeprefix(door) for name in imports(path) if name.startswith(door)}
@@ -77,7 +77,7 @@ def test_the_command_is_the_module(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_code_that_a_stage_needs_is_watched_and_no_other(stage: str) -> None:
+def test_dvc_yaml_lists_exactly_the_code_that_a_stage_needs(stage: str) -> None:
     files = needed(stage)
     watched = [ROOT / path for path in listed(stage, "deps") if path.startswith("src/")]
     unwatched = {file for file in files if not any(file.is_relative_to(path) for path in watched)}
@@ -91,7 +91,7 @@ def test_places_that_a_stage_names_are_its_deps_or_its_outs(stage: str) -> None:
     paths = place_paths()
     named = {paths[name] for file in own(stage) for name in places_named(file) - {"SCRATCH", "GATE", "HYPOTHESES"}}
     data = {path for path in listed(stage, "deps", "outs", "metrics", "plots") if not path.startswith("src/")}
-    # The files in data/local are named in params.yaml, which check_params reads whole; the others only wait for it.
+    # The files in data/local are named in params.yaml, which check_params reads in full; others only depend on it.
     unnamed = {paths["LOCAL"], "params.yaml", *listed("check_params", "outs")}
     assert named - unnamed == data - unnamed
     assert (paths["LOCAL"] in data) == stage.startswith(("check_", "download_"))
@@ -109,15 +109,15 @@ def test_a_wrong_params_file_stops_before_dvc_deletes_any_result() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_params_that_a_stage_reads_are_watched_and_no_others(stage: str) -> None:
-    if "params.yaml" in listed(stage, "deps"):  # all of them
+def test_dvc_yaml_lists_exactly_the_params_that_a_stage_reads(stage: str) -> None:
+    if "params.yaml" in listed(stage, "deps"):  # the stage depends on all of them
         assert "params" not in STAGES[stage]
         return
     fields = {"register_": "register"}
     used = {tuple(name.split(".")) for file in own(stage) for name in attributes(file, "params")}
-    if any(name[0] == "model_dump" for name in used):  # it reads them all
+    if any(name[0] == "model_dump" for name in used):  # the stage reads all of them
         sections = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        assert set(STAGES[stage]["params"]) == set(sections) - {"guard"}  # read by a command alone, between stages
+        assert set(STAGES[stage]["params"]) == set(sections) - {"guard"}  # only a command reads it, between stages
         return
     watched = {tuple(name.split(".")) for name in STAGES[stage]["params"]}
     read = {(fields.get(name[0], name[0]), *name[1:]) for name in used}
@@ -132,14 +132,14 @@ def test_each_place_is_written_by_exactly_one_stage() -> None:
     assert sorted(written) == sorted(path for name, path in paths.items() if name not in others)
 
 
-def test_rooms_are_named_by_docstrings_alone() -> None:
+def test_packages_contain_only_a_docstring() -> None:
     for path in PACKAGE.rglob("__init__.py"):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         assert ast.get_docstring(ast.Module(body, [])), path
         assert all(isinstance(node, ast.Expr | ast.Assign) for node in body), path
 
 
-def test_what_time_touches_is_not_cached() -> None:
+def test_results_that_depend_on_time_are_not_cached() -> None:
     for stage in STAGES:
         for key in ("metrics", "plots"):
             for entry in STAGES[stage].get(key, []):
@@ -157,7 +157,7 @@ def test_a_stage_watches_the_defaults_of_the_settings_that_it_reads() -> None:
     written = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
     def defaults(section: list[str], content: Any) -> Iterator[Path]:
-        """The modules of the records that fill in what params.yaml leaves out."""
+        """Yield the modules of the records whose defaults are used if params.yaml omits settings."""
         for name in settings_in(*section):
             if name in (content or {}):
                 yield from defaults([*section, name], content[name])
@@ -168,7 +168,7 @@ def test_a_stage_watches_the_defaults_of_the_settings_that_it_reads() -> None:
         record = Params if not section else settings_in(*section[:-1])[section[-1]].annotation
         return ROOT / "src" / Path(*record.__module__.split(".")).with_suffix(".py")
 
-    # check_params watches the file; register_model records the settings of stages that ran before it.
+    # check_params depends on the file; register_model records the settings of stages that ran before it.
     for stage in set(STAGES) - {"check_params", "register_model"}:
         watched = [ROOT / path for path in listed(stage, "deps") if path.startswith("src/")]
         for name in STAGES[stage]["params"]:

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
 
 def documented_commands() -> list[str]:
-    """The lines that a person would type, without their comments."""
+    """Return the lines that a user types, without their comments."""
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (README, ROOT / "docs" / "TUTORIAL.md"))
     blocks = re.findall(r"```(?:sh|bash|console)\n(.*?)```", pages, re.DOTALL)
     lines = [line.strip().removeprefix("$ ").split(" #")[0].strip() for block in blocks for line in block.splitlines()]
@@ -46,8 +46,8 @@ def test_the_flow_registers_a_model_and_a_second_one_does_nothing(clone: Clone) 
     first = clone.type(".venv/bin/python -m pipelines train")
     for stage in STAGES:
         assert f"── {stage} ──" in first
-    for said in ("pairs kept", "BLEU", "chrF", "TER", "seqloom-en-de version 1", "->", "Next"):
-        assert said in first
+    for words in ("pairs kept", "BLEU", "chrF", "TER", "seqloom-en-de version 1", "->", "Next"):
+        assert words in first
     second = clone.type(".venv/bin/python -m pipelines train")
     assert second.startswith("nothing to do: ")
     for stage in STAGES:
@@ -70,7 +70,7 @@ def test_every_command_of_the_readme_and_the_tutorial_works(clone: Clone) -> Non
     given = "the light is red\n\nthe new house\n"
     for line in typed:
         program, *words = shlex.split(line)
-        if program == ".venv/bin/seqloom":  # which other tests of this file run as a process
+        if program == ".venv/bin/seqloom":  # other tests of this file run it as a process
             seqloom(clone.folder, *words, given=given)
         else:
             clone.type(line, given=given)
@@ -91,11 +91,11 @@ def test_ctrl_c_on_a_terminal_ends_the_flow_at_once_and_quietly(clone: Clone) ->
     assert flow.stdout is not None
     while "── train_tokenizer" not in flow.stdout.readline():
         assert flow.poll() is None
-    os.killpg(flow.pid, signal.SIGINT)  # as a terminal does: the whole foreground
+    os.killpg(flow.pid, signal.SIGINT)  # as a terminal does, to every foreground process
     rest, _ = flow.communicate()
     watchdog.cancel()
     assert flow.returncode == 130, rest
-    assert rest.rstrip().endswith("interrupted; the same command goes on from here")
+    assert rest.rstrip().endswith("interrupted; the same command continues from here")
     assert "Traceback" not in rest
     params.write_text(kept, encoding="utf-8")
     clone.type(".venv/bin/dvc checkout --quiet")

@@ -1,4 +1,4 @@
-"""PostgreSQL and S3 on the loopback of this machine, for one session of tests; what is not installed is skipped."""
+"""PostgreSQL and S3 on loopback for a test session; tests are skipped if they are not installed."""
 
 import os
 import pwd
@@ -22,7 +22,7 @@ BUCKET = "seqloom"
 
 
 class Postgres(NamedTuple):
-    """A server of this session; `password` holds letters that a URI has to spell otherwise."""
+    """A server of this session; `password` has characters that must be escaped in a URI."""
 
     port: int
     password: str
@@ -67,14 +67,14 @@ def postgres() -> Iterator[Postgres]:
                 server.query("postgres", f"CREATE DATABASE {database}")
             yield server
         finally:
-            process.send_signal(2)  # fast shutdown: whoever is connected is sent away
+            process.send_signal(2)  # fast shutdown: clients are disconnected
             process.wait(60)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
 def start(server: Postgres, home: Path) -> subprocess.Popen[bytes]:
-    """Make a cluster in `home` and serve it, as a user that is not root, for PostgreSQL refuses that."""
+    """Create a cluster in `home` and serve it as a user other than root, because PostgreSQL refuses root."""
     user: dict[str, Any] = {}
     if os.geteuid() == 0:
         names = {entry.pw_name: entry for entry in pwd.getpwall()}
@@ -82,7 +82,7 @@ def start(server: Postgres, home: Path) -> subprocess.Popen[bytes]:
         os.chown(home, entry.pw_uid, entry.pw_gid)
         user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
     (home / "password").write_text(server.password, encoding="utf-8")
-    (home / "password").chmod(0o644)  # within a folder that only that user may enter
+    (home / "password").chmod(0o644)  # in a folder that only this user may enter
     make = [
         BINARIES[-1] / "initdb", f"--pgdata={home / 'data'}", "--username=seqloom", f"--pwfile={home / 'password'}",
         "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync",
@@ -111,7 +111,7 @@ def wait_for(server: Postgres, process: subprocess.Popen[bytes], log: Path) -> N
 
 @pytest.fixture(scope="session")
 def prefect_on_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A Prefect server that keeps its records in PostgreSQL: its URL and its log."""
+    """Yield the URL and the log of a Prefect server that keeps its records in PostgreSQL."""
     port, log = free_port(), tmp_path_factory.mktemp("prefect") / "server.log"
     environment = {
         **os.environ,
@@ -140,9 +140,9 @@ def prefect_on_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFac
                 urllib.request.urlopen(f"{url}/health", timeout=5).close()
                 break
             except OSError:
-                said = log.read_text(encoding="utf-8")
-                assert time.monotonic() < end, said
-                assert server.poll() is None, said
+                output = log.read_text(encoding="utf-8")
+                assert time.monotonic() < end, output
+                assert server.poll() is None, output
                 time.sleep(0.3)
         yield url, log
     finally:
@@ -152,7 +152,7 @@ def prefect_on_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An S3 with an empty bucket, named by the environment alone; its URL."""
+    """Yield the URL of an S3 with an empty bucket, configured only by environment variables."""
     moto = pytest.importorskip("moto.server", reason="needs the extra [services]", exc_type=ImportError)
     for library in ("boto3", "dvc_s3"):
         pytest.importorskip(library, reason="needs the extra [s3]", exc_type=ImportError)

@@ -1,4 +1,4 @@
-"""A whole flow whose records are in PostgreSQL and whose files are in S3, by environment variables alone."""
+"""A whole flow with records in PostgreSQL and files in S3, configured only by environment variables."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ def test_a_whole_flow_with_its_records_in_postgresql_and_its_files_in_s3(
     screen = clone.type(".venv/bin/python -m pipelines train")
     assert "seqloom-en-de version 1" in screen
 
-    # PostgreSQL has the run, the version and the flow; S3 has the model. Here there are no files of either.
+    # PostgreSQL has the run, the version and the flow; S3 has the model. This folder has neither.
     assert postgres.query("mlflow", "SELECT name, version FROM model_versions") == [("seqloom-en-de", 1)]
     assert postgres.query("mlflow", "SELECT status FROM runs WHERE lifecycle_stage = 'active'") == [("FINISHED",)]
     assert postgres.query("mlflow", "SELECT count(DISTINCT step) FROM metrics WHERE key = 'train/loss'") == [(4,)]
@@ -61,24 +61,24 @@ def test_a_whole_flow_with_its_records_in_postgresql_and_its_files_in_s3(
     assert weights
     assert all(key.startswith("mlflow/") for key in weights)
 
-    # Anywhere else the same variables find the champion, and it translates.
+    # In any other folder, the same variables find the champion, and it translates.
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     command = ["translate", "--model", "models:/seqloom-en-de@champion", "the light is red"]
     done = seqloom(elsewhere, os.environ | named, *command)
     assert done.returncode == 0, done.stderr
 
-    # Neither password is anywhere but in the environment.
+    # Both passwords are only in the environment.
     places = [path for path in clone.folder.rglob("*") if path.is_file()]
     texts = {str(path): path.read_text(encoding="utf-8", errors="replace") for path in places}
     texts |= {"screen": screen, "server": log.read_text(encoding="utf-8"), "cli": done.stdout + done.stderr}
     texts |= {database: postgres.dump(database) for database in ("mlflow", "prefect")}
-    assert "seqloom-en-de" in texts["mlflow"]  # the dump is one
+    assert "seqloom-en-de" in texts["mlflow"]  # the dump has one
     for secret in (postgres.password, quote(postgres.password, safe=""), os.environ["AWS_SECRET_ACCESS_KEY"]):
         assert not [place for place, text in texts.items() if secret in text]
 
 
-def test_a_wrong_password_is_told_without_it(postgres: Postgres, tmp_path: Path) -> None:
+def test_the_error_for_a_wrong_password_does_not_contain_it(postgres: Postgres, tmp_path: Path) -> None:
     wrong = postgres._replace(password="not:the/0ne")
     done = seqloom(tmp_path, os.environ | {"MLFLOW_TRACKING_URI": wrong.uri("mlflow")}, "info")
     assert done.returncode == 1
@@ -87,7 +87,7 @@ def test_a_wrong_password_is_told_without_it(postgres: Postgres, tmp_path: Path)
     assert "0ne" not in done.stderr
 
 
-def test_a_database_that_listens_and_says_nothing_is_told_in_seconds(tmp_path: Path) -> None:
+def test_a_database_that_never_answers_is_reported_in_seconds(tmp_path: Path) -> None:
     pytest.importorskip("psycopg2", reason="needs the extra [postgres]", exc_type=ImportError)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         uri = f"postgresql://someone:s3cret@127.0.0.1:{mute.getsockname()[1]}/mlflow"

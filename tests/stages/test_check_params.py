@@ -72,15 +72,15 @@ def test_a_pretrained_model_needs_its_libraries_and_its_folder(
 ) -> None:
     find = check_params.find_spec
     monkeypatch.setattr(check_params, "find_spec", lambda name: None if name in libraries else find(name))
-    said = faults(model={"name": "pretrained", "pretrained": pretrained})
+    messages = faults(model={"name": "pretrained", "pretrained": pretrained})
     absent = [f"model.name: pretrained needs the library {name}, which is not installed" for name in libraries]
     missing = ["there is no folder data/local/base; put the model there"] * ("revision" not in pretrained)
-    assert len(said) == len(absent + missing)
-    assert all(part in line for part, line in zip(absent + missing, said, strict=True))
+    assert len(messages) == len(absent + missing)
+    assert all(part in line for part, line in zip(absent + missing, messages, strict=True))
 
 
 @pytest.mark.parametrize(
-    ("train", "gpus", "said"),
+    ("train", "gpus", "message"),
     [
         ({"device": "cuda"}, 0, "train.device is 'cuda', but torch finds no GPU here"),
         ({"device": "cuda", "processes": 4}, 2, "train.processes is 4, but there are 2 GPUs here"),
@@ -91,17 +91,17 @@ def test_a_pretrained_model_needs_its_libraries_and_its_folder(
     ],
 )
 def test_requested_gpus_must_exist(
-    train: dict[str, Any], gpus: int, said: str | None, monkeypatch: pytest.MonkeyPatch
+    train: dict[str, Any], gpus: int, message: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    if said is None:
+    if message is None:
         check_params.run(params(train=train), ignore)
     else:
         (line,) = faults(train=train)
-        assert said in line
+        assert message in line
 
 
 def test_heavy_libraries_are_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:

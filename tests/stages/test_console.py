@@ -106,11 +106,11 @@ def keep_signals() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "message"),
     [
         (CorpusError("nothing is left after cleaning"), 1, "error: nothing is left after cleaning\n"),
         (OfflineError("no network"), os.EX_TEMPFAIL, "error: no network\n"),
-        (KeyboardInterrupt(), 130, "error: toy was interrupted; run again to go on\n"),
+        (KeyboardInterrupt(), 130, "error: toy was interrupted; run again to continue\n"),
         (
             OSError(errno.ENOSPC, "No space left on device", "data/x"),
             1,
@@ -147,12 +147,12 @@ def keep_signals() -> Iterator[None]:
 )
 @pytest.mark.usefixtures("repository")
 def test_an_expected_error_is_one_line_and_a_status(
-    error: BaseException, status: int, said: str, capsys: pytest.CaptureFixture[str]
+    error: BaseException, status: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:
         run_stage("toy", raising(error))
     assert left.value.code == status
-    assert capsys.readouterr().err == said
+    assert capsys.readouterr().err == message
 
 
 @pytest.mark.usefixtures("repository")
@@ -186,9 +186,9 @@ def test_invalid_params_stop_before_any_work(repository: Path, capsys: pytest.Ca
         run_stage("toy", stage_that(lambda: started.append(True)))
     assert left.value.code == 2
     assert not started
-    said = capsys.readouterr().err
-    assert "params.yaml: line " in said
-    assert "did you mean 'patience'?" in said
+    output = capsys.readouterr().err
+    assert "params.yaml: line " in output
+    assert "did you mean 'patience'?" in output
 
 
 @pytest.mark.parametrize("inside", ["", ".dvc/tmp/exps/tmp1"])
@@ -222,6 +222,6 @@ def test_debug_adds_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setenv("SEQLOOM_DEBUG", "1")
     with pytest.raises(SystemExit):
         run_stage("toy", raising(CorpusError("empty")))
-    said = capsys.readouterr().err
-    assert "Traceback" in said
-    assert said.endswith("error: empty\n")
+    output = capsys.readouterr().err
+    assert "Traceback" in output
+    assert output.endswith("error: empty\n")

@@ -108,7 +108,7 @@ class Stranger:
 
 
 @pytest.mark.parametrize(
-    ("pickled", "said"),
+    ("pickled", "message"),
     [
         (saved(Stranger()), "must contain tensors only"),
         (b"no pickle at all", "must contain tensors only"),
@@ -120,10 +120,10 @@ class Stranger:
     ],
     ids=["code", "noise", "truncated", "old code", "numbers", "empty", "text"],
 )
-def test_a_pickle_of_other_objects_is_refused_and_never_run(pickled: bytes, said: str) -> None:
+def test_a_pickle_of_other_objects_is_refused_and_never_run(pickled: bytes, message: str) -> None:
     download_pretrained.run(params("transformer"), ignore)
     given = local_model({"config.json": b"{}", "pytorch_model.bin": pickled})
-    with pytest.raises(SourceError, match=said):
+    with pytest.raises(SourceError, match=message):
         download_pretrained.run(given, ignore)
     assert not Path("data/local/run-by-a-stranger").exists()
     assert [path.name for path in PRETRAINED.iterdir()] == ["manifest.json"]
@@ -137,14 +137,14 @@ def test_shards_are_copied_with_their_index() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({}, r"has no config\.json"),
         ({"config.json": b"{}", "tf_model.h5": b""}, r"has no model\.safetensors and no pytorch_model\.bin"),
     ],
 )
-def test_the_error_says_what_a_model_folder_lacks(files: dict[str, bytes], said: str) -> None:
-    with pytest.raises(SourceError, match=said):
+def test_the_error_says_what_a_model_folder_lacks(files: dict[str, bytes], message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         download_pretrained.run(local_model(files), ignore)
 
 
@@ -165,7 +165,7 @@ def test_vectors_are_stored_by_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "said"),
+    ("section", "message"),
     [
         ({"pretrained": {"source": "owner/model"}}, r"pretrained\.revision: source .* must be a commit of 40"),
         (
@@ -179,8 +179,8 @@ def test_vectors_are_stored_by_side() -> None:
         ({"embeddings": {"frozen_steps": 5}}, "no file of word vectors is set"),
     ],
 )
-def test_files_that_dvc_does_not_watch_are_refused(section: dict[str, Any], said: str) -> None:
-    with pytest.raises(ParamsError, match=said):
+def test_files_that_dvc_does_not_watch_are_refused(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
         params("transformer", **section)
 
 
@@ -270,13 +270,13 @@ def of_the_hub(revision: str = COMMIT, source: str = "owner/model") -> Params:
 
 
 def test_a_commit_is_fetched_once_and_only_its_data(hub: Hub) -> None:
-    told: list[Progress] = []
-    download_pretrained.run(of_the_hub(), told.append)
+    reports: list[Progress] = []
+    download_pretrained.run(of_the_hub(), reports.append)
     assert lying() == sorted(["manifest.json", *(f"model/{name}" for name in TAKEN)])
     for name in TAKEN:
         assert (PRETRAINED / "model" / name).read_bytes() == FILES[name]
     assert not [path for path, _ in hub.asked if path.endswith((".py", ".md", ".bin"))]
-    fetched = [report for report in told if report.task == "download owner/model"]
+    fetched = [report for report in reports if report.task == "download owner/model"]
     assert fetched[-1].done == fetched[-1].total == sum(len(FILES[name]) for name in TAKEN)
     hub.asked.clear()
     (PRETRAINED / "manifest.json").unlink()
@@ -345,26 +345,26 @@ def test_a_damaged_file_is_found_and_fetched_again(hub: Hub, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "message"),
     [
         (("f" * 40, "owner/model"), "the hub has no commit ffff"),
         ((COMMIT, "owner/other"), "no such model, or it is private"),
     ],
 )
-def test_the_error_names_what_the_hub_does_not_have(hub: Hub, given: tuple[str, str], said: str) -> None:
-    with pytest.raises(SourceError, match=said) as raised:
+def test_the_error_names_what_the_hub_does_not_have(hub: Hub, given: tuple[str, str], message: str) -> None:
+    with pytest.raises(SourceError, match=message) as raised:
         download_pretrained.run(of_the_hub(*given), ignore)
     assert not isinstance(raised.value, OfflineError)
 
 
 def test_a_token_of_the_environment_is_sent_and_not_stored(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    told: list[Progress] = []
-    download_pretrained.run(of_the_hub(), told.append)
+    reports: list[Progress] = []
+    download_pretrained.run(of_the_hub(), reports.append)
     assert {token for _, token in hub.asked} == {"Bearer hf_secret"}
     kept = [path for root in (SCRATCH, PRETRAINED) for path in root.rglob("*") if path.is_file()]
     assert not [path for path in kept if b"hf_secret" in path.read_bytes()]
-    assert "hf_secret" not in str(told)
+    assert "hf_secret" not in str(reports)
 
 
 def test_no_token_is_sent_without_the_variable(hub: Hub) -> None:

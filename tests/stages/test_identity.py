@@ -1,4 +1,4 @@
-"""Whatever determines the weights is in the identity of a run, found here without the code that computes it."""
+"""Everything that determines the weights is in the identity of a run; computed here by independent code."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from seqloom.stages.training import identity
 from seqloom.training.device import Placement
 
 ROOT = Path(__file__).resolve().parents[2]
-# The modules that may be left out, written again: one more in EXEMPT has to be argued for here, too.
+# A copy of EXEMPT: whoever exempts another module has to change this list, too.
 DECIDING = {
     "seqloom.errors", "seqloom.params", "seqloom.plain_yaml", "seqloom.printable", "seqloom.progress",
     "seqloom.settings", "seqloom.stages.console", "seqloom.places", "seqloom.exits", "seqloom.telemetry",
@@ -26,8 +26,8 @@ DECIDING = {
 }  # fmt: skip
 CPU = Placement(torch.device("cpu"), "fp32")
 
-# Imports train_model with an ear at the import statement, and tells which module imported which, without what the
-# exempt modules import; and all modules that were loaded.
+# Imports train_model, records at each import statement which module imports which, except what exempt modules
+# import, and prints all modules that were loaded.
 LISTENING = """
 import builtins, json, sys
 usual, heard = builtins.__import__, {}
@@ -62,7 +62,7 @@ def heard() -> dict[str, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def shaping(heard: dict[str, dict[str, str]]) -> list[Path]:
-    """The files of the modules that were seen at work, relative to the package."""
+    """Return the files of the recorded modules, relative to the package."""
     files = [Path(file) for file in heard["reached"].values()]
     return sorted(file.relative_to(PACKAGE) for file in files if file.name != "__init__.py")
 
@@ -71,8 +71,8 @@ def test_every_module_that_training_loads_counts(heard: dict[str, dict[str, str]
     counted = {Path(name).relative_to(PACKAGE.name) for name in identity.code()}
     assert set(shaping) - counted == set()
     assert len(shaping) > 50
-    # Loaded, yet not counted: exempt modules, packages (docstrings), the settings that params.py combines, and the
-    # table of formats that one of them imports.
+    # Loaded, but not part of the identity: exempt modules, packages (docstrings only), the settings that params.py
+    # combines, and the table of formats that one of them imports.
     named = set(closure(identity.STAGE)) | DECIDING
     others = {name for name in heard["loaded"] if name not in named and (PACKAGE.parent / path_of(name)).is_file()}
     assert {name.rpartition(".")[2] for name in others} == {"settings", "catalogue", "encoding", "pieces"}
@@ -114,7 +114,7 @@ def test_libraries_that_compute_count() -> None:
     assert not own.keys() & {"transformers", "tokenizers", "mlflow", "dvc"}
 
 
-def test_libraries_that_a_pretrained_model_loads_count_with_it_alone() -> None:
+def test_libraries_of_pretrained_models_count_only_for_such_models() -> None:
     loaded = {
         node.partition('library("')[2].partition('"')[0]
         for file in closure(identity.STAGE).values()
@@ -137,5 +137,5 @@ def test_dvc_watches_the_same_params_and_data(tmp_path: Path, monkeypatch: pytes
     assert all(any(name.is_relative_to(dep) for dep in watched) for name in hashed)
 
 
-def test_the_kind_of_processor_counts_where_it_computes() -> None:
+def test_the_identity_has_the_processor_only_if_it_trains() -> None:
     assert identity.machine(CPU)["instructions"] == torch.backends.cpu.get_cpu_capability()

@@ -55,8 +55,8 @@ def contents():
 
 
 def test_corpora_mix_into_splits_and_metrics(project):
-    told = []
-    prepare_corpus.run(params(), told.append)
+    reports = []
+    prepare_corpus.run(params(), reports.append)
     pairs = [pair for name in ("train", "valid", "test") for pair in read_split(CORPUS / f"{name}.tsv")]
     assert {pair.corpus for pair in pairs} == {"words", "mine"}
     assert {pair.direction for pair in pairs} == {"en-de"}
@@ -66,7 +66,7 @@ def test_corpora_mix_into_splits_and_metrics(project):
     assert metrics["raw"] == {"words": 64, "mine": 64}
     assert metrics["kept"] == len(pairs) == 128 - sum(metrics["dropped"].values())
     assert metrics["leakage"]["test"]["sources"] == 0
-    assert told
+    assert reports
 
 
 def test_every_direction_is_read_but_from_a_tsv_only_the_given_one(project):

@@ -33,7 +33,7 @@ from seqloom.tracking.registry.versions import Reference, Version, fetch_model, 
 from seqloom.tracking.runs import training_run as runs
 from seqloom.tracking.runs.page import VIEW_TAG, view_columns
 from seqloom.translation.texts import TextTranslator
-from tests.finished import finish, give_registered, give_store, made_pairs
+from tests.workspaces import give_registered, give_store, made_pairs, write_results
 
 MODEL = Reference("seqloom-en-de")
 DE, FR = Direction("en", "de"), Direction("en", "fr")
@@ -49,7 +49,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def registered_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `run(finish(workspace), ignore)` leaves in an empty workspace; made before a test replaces any function."""
+    """A workspace with one registered version, made before a test replaces any function."""
     folder = tmp_path_factory.mktemp("registered")
     give_registered(folder)
     return folder
@@ -64,7 +64,7 @@ def version_1(registered_once: Path, workspace: Path) -> Params:
 
 @pytest.fixture
 def skilled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Versions translate as well as their made-up BLEU says: that share of the test segments is right."""
+    """Versions whose translations match their made-up BLEU: that share of the test segments is correct."""
 
     def load(folder: Path, device: str) -> Any:
         skill = float((folder / "skill").read_text())
@@ -89,14 +89,14 @@ def logged_runs(store: Store) -> list[Any]:
 
 
 def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
-    params = finish(workspace)
+    params = write_results(workspace)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q"], ["add", "params.yaml"], ["commit", "-qm", "x"]):
         subprocess.run([*git, *command], check=True)
     outs = [{"path": "data/corpus", "hash": "md5", "md5": "12ab.dir"}]
     (workspace / "dvc.lock").write_text(json.dumps({"stages": {"prepare_corpus": {"cmd": "x", "outs": outs}}}))
-    told: list[Progress] = []
-    run(params, told.append)
+    reports: list[Progress] = []
+    run(params, reports.append)
 
     store = connect(workspace, create=False)
     (logged,) = logged_runs(store)
@@ -145,14 +145,14 @@ def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
     assert written == {
         "model": "seqloom-en-de", "fingerprint": version.fingerprint, "bleu": 12.5, "test_sha256": "a" * 64
     }  # fmt: skip
-    assert (told[-1].done, told[-1].total) == (4, 4)
-    assert "champion" in told[-1].note
+    assert (reports[-1].done, reports[-1].total) == (4, 4)
+    assert "champion" in reports[-1].note
 
 
 def test_several_directions_are_one_model_with_scores_of_each(workspace: Path) -> None:
-    params = finish(workspace, languages={"source": "en", "target": ["de", "fr"]})
-    told: list[Progress] = []
-    run(params, told.append)
+    params = write_results(workspace, languages={"source": "en", "target": ["de", "fr"]})
+    reports: list[Progress] = []
+    run(params, reports.append)
     store = connect(workspace, create=False)
     (logged,) = logged_runs(store)
     assert logged.info.run_name.startswith("transformer-tiny en-to-de-fr ")
@@ -176,10 +176,10 @@ def test_several_directions_are_one_model_with_scores_of_each(workspace: Path) -
 @pytest.mark.usefixtures("skilled")
 def test_a_summary_is_judged_by_rouge(workspace: Path) -> None:
     changes: dict[str, Any] = {"task": "summarization", "languages": {"source": "en", "target": "en"}}
-    run(finish(workspace, **changes), ignore)
-    told: list[Progress] = []
-    run(finish(workspace, bleu=50.0, seed=2, **changes), told.append)
-    assert "champion: ROUGE-L" in told[-1].note
+    run(write_results(workspace, **changes), ignore)
+    reports: list[Progress] = []
+    run(write_results(workspace, bleu=50.0, seed=2, **changes), reports.append)
+    assert "champion: ROUGE-L" in reports[-1].note
     assert json.loads(places.REGISTRATION.read_text())["rougeL"] == 60.0
     found = list_versions(connect(workspace, create=False), Reference("seqloom-summarization-en"))
     assert [(version.rouge_l, version.ter) for version in found] == [((60, 59, 61), None), ((22.5, 21.5, 23.5), None)]
@@ -211,21 +211,21 @@ def test_an_empty_store_gets_the_same_registration(workspace: Path, version_1: P
 
 @pytest.mark.parametrize(
     ("bleu", "champion", "why"),
-    [(60.0, "2", "BLEU "), (12.5, "1", "(better at p < 0.05: no)"), (5.0, "1", "chrF ")],
+    [(60.0, "2", "BLEU "), (12.5, "1", "(required: better at p < 0.05)"), (5.0, "1", "chrF ")],
 )
 @pytest.mark.usefixtures("skilled")
 def test_only_a_better_model_is_champion(
     workspace: Path, version_1: Params, bleu: float, champion: str, why: str
 ) -> None:
-    told: list[Progress] = []
-    run(finish(workspace, bleu=bleu, seed=2), told.append)
+    reports: list[Progress] = []
+    run(write_results(workspace, bleu=bleu, seed=2), reports.append)
     aliases = {alias: number for number, version in registered(workspace).items() for alias in version.aliases}
     assert aliases == {"candidate": "2", "champion": champion}
-    assert why in told[-1].note
+    assert why in reports[-1].note
     assert why in (registered(workspace)["2"].verdict or "")
 
-    said = json.loads((places.GATE / "verdict.json").read_text())
-    assert (said["version"], said["champion"], said["promoted"]) == ("2", "1", champion == "2")
+    verdict = json.loads((places.GATE / "verdict.json").read_text())
+    assert (verdict["version"], verdict["champion"], verdict["promoted"]) == ("2", "1", champion == "2")
     store = connect(workspace, create=False)
     version = store.client.get_model_version("seqloom-en-de", "2")
     scores, gate = version.description.split("\n\n")
@@ -233,7 +233,7 @@ def test_only_a_better_model_is_champion(
     assert gate.startswith(f"The gate: {'' if champion == '2' else 'not '}promoted. ")
     assert why in gate
     assert version.tags["gate.champion"] == "1"
-    assert {f"gate.{rule['name'].replace(' ', '_')}" for rule in said["rules"]} <= version.tags.keys()
+    assert {f"gate.{rule['name'].replace(' ', '_')}" for rule in verdict["rules"]} <= version.tags.keys()
     assert read_artifact(store, version.run_id, "gate/verdict.md") == (places.GATE / "verdict.md").read_bytes()
     moves = history(store, "seqloom-en-de")
     assert [(move.version, move.before, move.how) for move in moves] == [
@@ -242,56 +242,56 @@ def test_only_a_better_model_is_champion(
 
 
 @pytest.mark.usefixtures("skilled")
-def test_a_verdict_stands_and_other_bounds_than_it_was_found_by_are_told(
+def test_a_verdict_is_final_and_changed_bounds_are_reported(
     workspace: Path, version_1: Params, caplog: pytest.LogCaptureFixture
 ) -> None:
-    params = finish(workspace, bleu=5.0, seed=2)
+    params = write_results(workspace, bleu=5.0, seed=2)
     run(params, ignore)
     run(params, ignore)
     assert "judged once" not in caplog.text
     lenient = params.model_copy(update={"gate": params.gate.model_copy(update={"max_chrf_drop": 9.0, "p": 0.5})})
     run(lenient, ignore)
     assert registered(workspace)["1"].aliases == ("champion",)
-    (told,) = [record.message for record in caplog.records if "judged once" in record.message]
-    assert told.startswith(
+    (message,) = [record.message for record in caplog.records if "judged once" in record.message]
+    assert message.startswith(
         "version 2 was refused under other settings (gate.p was 0.05, is 0.5; gate.max_chrf_drop was 0.0, is 9.0)"
     )
 
 
 @pytest.mark.usefixtures("skilled")
 def test_what_the_champion_was_trained_on_is_left_out(workspace: Path) -> None:
-    params = finish(workspace)
+    params = write_results(workspace)
     pairs = made_pairs(params.languages.directions)
     teach(pairs[:2])
     run(params, ignore)
-    params = finish(workspace, bleu=60.0, seed=2)
+    params = write_results(workspace, bleu=60.0, seed=2)
     run(params, ignore)
     rules = {rule["name"]: rule for rule in json.loads((places.GATE / "verdict.json").read_text())["rules"]}
     assert rules["share of test segments left out"]["challenger"] == pytest.approx(2 / 60)
 
     teach(pairs[:20])
-    run(finish(workspace, bleu=61.0, seed=3), ignore)  # its training data was whole again
+    run(write_results(workspace, bleu=61.0, seed=3), ignore)  # its training data was whole again
     assert registered(workspace)["3"].aliases == ("candidate",)
 
 
 @pytest.mark.usefixtures("skilled")
 def test_a_test_set_that_favours_the_champion_decides_nothing(workspace: Path) -> None:
-    params = finish(workspace)
+    params = write_results(workspace)
     teach(made_pairs(params.languages.directions)[:20])
     run(params, ignore)
-    told: list[Progress] = []
-    run(finish(workspace, bleu=90.0, seed=2), told.append)
-    assert "20 of 60 test segments are in the training data of the champion, version 1" in told[-1].note
+    reports: list[Progress] = []
+    run(write_results(workspace, bleu=90.0, seed=2), reports.append)
+    assert "20 of 60 test segments are in the training data of the champion, version 1" in reports[-1].note
     assert registered(workspace)["1"].aliases == ("champion",)
 
 
 @pytest.mark.usefixtures("skilled")
 def test_a_version_that_was_trained_on_the_test_set_is_refused(workspace: Path, version_1: Params) -> None:
-    params = finish(workspace, bleu=90.0, seed=2)
+    params = write_results(workspace, bleu=90.0, seed=2)
     teach(made_pairs(params.languages.directions)[:1])
-    told: list[Progress] = []
-    run(params, told.append)
-    assert "1 segments of the test split are also in the training data of the new version" in told[-1].note
+    reports: list[Progress] = []
+    run(params, reports.append)
+    assert "1 segments of the test split are also in the training data of the new version" in reports[-1].note
     assert registered(workspace)["1"].aliases == ("champion",)
 
 
@@ -315,7 +315,7 @@ def _spoil_tokenizer(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (_spoil_numbers, "NaN"),
         (_spoil_tokenizer, "they have 3 and 30 entries"),
@@ -323,30 +323,30 @@ def _spoil_tokenizer(folder: Path) -> None:
     ],
 )
 def test_a_broken_version_is_refused_by_name(
-    workspace: Path, version_1: Params, spoil: Callable[[Path], object], said: str
+    workspace: Path, version_1: Params, spoil: Callable[[Path], object], message: str
 ) -> None:
-    params = finish(workspace, bleu=90.0, seed=2)
+    params = write_results(workspace, bleu=90.0, seed=2)
     spoil(places.CANDIDATE)
-    told: list[Progress] = []
-    run(params, told.append)
-    assert "version 2, not champion: the new version is broken: " in told[-1].note
-    assert said in told[-1].note
+    reports: list[Progress] = []
+    run(params, reports.append)
+    assert "version 2, not champion: the new version is broken: " in reports[-1].note
+    assert message in reports[-1].note
     assert registered(workspace)["1"].aliases == ("champion",)
 
 
-def test_nothing_to_say_is_no_translation(workspace: Path) -> None:
-    params = finish(workspace)
+def test_a_version_with_too_many_empty_translations_is_broken(workspace: Path) -> None:
+    params = write_results(workspace)
     strict = params.model_copy(update={"gate": params.gate.model_copy(update={"max_empty": 0.0})})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LoadedVersion, "translate", lambda self, sources, *_: ["", *sources[1:]])
-        told: list[Progress] = []
-        run(strict, told.append)
-    assert "the new version is broken: empty share 0.01667 (at most 0: no)" in told[-1].note
+        reports: list[Progress] = []
+        run(strict, reports.append)
+    assert "the new version is broken: empty share 0.01667 (required: at most 0)" in reports[-1].note
     assert registered(workspace)["1"].aliases == ("candidate",)
 
 
 @pytest.mark.usefixtures("skilled")
-def test_of_two_challengers_the_second_meets_the_first(
+def test_of_two_challengers_the_second_is_compared_with_the_first(
     workspace: Path, version_1: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compare, met = judging._compare, []
@@ -354,33 +354,33 @@ def test_of_two_challengers_the_second_meets_the_first(
     def interrupted(store: Store, version: Any, before: str, *rest: Any) -> Any:
         met.append(before)
         verdict = compare(store, version, before, *rest)
-        if len(met) == 1:  # another machine is done in the meantime
+        if len(met) == 1:  # another machine finishes in the meantime
             store.client.copy_model_version("models:/seqloom-en-de/1", "seqloom-en-de")
             store.client.set_registered_model_alias("seqloom-en-de", "champion", "3")
         return verdict
 
     monkeypatch.setattr(judging, "_compare", interrupted)
-    run(finish(workspace, bleu=60.0, seed=2), ignore)
+    run(write_results(workspace, bleu=60.0, seed=2), ignore)
     assert met == ["1", "3"]
 
 
 @pytest.mark.usefixtures("skilled")
 def test_an_earlier_result_is_candidate_again_without_a_new_version(workspace: Path, version_1: Params) -> None:
-    run(finish(workspace, bleu=60.0, seed=2), ignore)
-    run(finish(workspace), ignore)
+    run(write_results(workspace, bleu=60.0, seed=2), ignore)
+    run(write_results(workspace), ignore)
     found = registered(workspace)
     assert {number: version.aliases for number, version in found.items()} == {"1": ("candidate",), "2": ("champion",)}
 
 
 @pytest.mark.usefixtures("skilled")
 def test_a_champion_that_a_person_chose_stays(workspace: Path, version_1: Params) -> None:
-    params = finish(workspace, bleu=60.0, seed=2)
+    params = write_results(workspace, bleu=60.0, seed=2)
     run(params, ignore)
     connect(workspace, create=False).client.set_registered_model_alias("seqloom-en-de", "champion", "1")
-    told: list[Progress] = []
-    run(params, told.append)
+    reports: list[Progress] = []
+    run(params, reports.append)
     assert registered(workspace)["1"].aliases == ("champion",)
-    assert told[-1].note == "seqloom-en-de version 2, not champion: version 1 has replaced it since"
+    assert reports[-1].note == "seqloom-en-de version 2, not champion: version 1 has replaced it since"
 
 
 @pytest.mark.parametrize(
@@ -397,8 +397,10 @@ def test_a_champion_that_a_person_chose_stays(workspace: Path, version_1: Params
         (register_model, "write_json"),
     ],
 )
-def test_killed_anywhere_it_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch, module: Any, call: str) -> None:
-    params = finish(workspace)
+def test_a_killed_run_is_completed_by_the_next_one(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, module: Any, call: str
+) -> None:
+    params = write_results(workspace)
     with monkeypatch.context() as patch:
         patch.setattr(module, call, _killed)
         with pytest.raises(KeyboardInterrupt):
@@ -412,7 +414,7 @@ def test_killed_anywhere_it_goes_on(workspace: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.slow
 def test_a_kill_between_the_model_and_its_alias_leaves_no_second_version(workspace: Path) -> None:
-    params = finish(workspace)
+    params = write_results(workspace)
     code = """
 import os, signal
 from seqloom.params import load_params
@@ -433,17 +435,17 @@ def test_a_clock_that_was_set_back_changes_no_order(
     now = time.time()
     with monkeypatch.context() as patch:
         patch.setattr("time.time", lambda: now - 90_000)
-        run(finish(workspace, bleu=60.0, seed=2), ignore)
+        run(write_results(workspace, bleu=60.0, seed=2), ignore)
     found = list_versions(connect(workspace, create=False), MODEL)
     assert [version.version for version in found] == ["2", "1"]
     assert [version.aliases for version in found if "candidate" in version.aliases] == [found[0].aliases]
     assert [move.version for move in history(connect(workspace, create=False), "seqloom-en-de")][:1] == ["1"]
-    run(finish(workspace), ignore)  # the first result again: it is found, not made once more
+    run(write_results(workspace), ignore)  # the first result again is found, not registered again
     assert len(registered(workspace)) == 2
 
 
 def test_a_run_that_a_power_cut_left_open_is_closed(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    params = finish(workspace)
+    params = write_results(workspace)
     with monkeypatch.context() as patch:
         patch.setattr(runs, "_log_facts", _killed)
         patch.setattr("mlflow.MlflowClient.set_terminated", lambda *_: None)
@@ -476,7 +478,7 @@ def test_a_label_is_put_on_what_is_registered(workspace: Path, version_1: Params
 
 
 def test_a_label_is_no_part_of_a_result(workspace: Path) -> None:
-    params = finish(workspace)
+    params = write_results(workspace)
     results = read_results()
     labelled = params.model_copy(update={"register_": params.register_.model_copy(update={"label": "night"})})
     faster = params.model_copy(update={"train": params.train.model_copy(update={"lr": 0.1})})
@@ -491,7 +493,7 @@ def test_a_label_is_no_part_of_a_result(workspace: Path) -> None:
 
 
 def test_other_code_to_serve_a_model_is_another_version(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    params, results = finish(workspace), read_results()
+    params, results = write_results(workspace), read_results()
     identity = register_model.identify(params, results)
     assert register_model.SERVED.samefile(runs._CODE)
     changed = workspace / "served_model.py"
@@ -501,7 +503,7 @@ def test_other_code_to_serve_a_model_is_another_version(workspace: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (lambda: places.EVALUATION_METRICS.unlink(), "dvc repro evaluate_model"),
         (lambda: places.EVALUATION_METRICS.write_text("{"), "cannot be read"),
@@ -513,10 +515,10 @@ def test_other_code_to_serve_a_model_is_another_version(workspace: Path, monkeyp
         (lambda: places.TRAINING_PLOT.write_text("a,b\n1,2\n"), "training.csv"),
     ],
 )
-def test_a_result_that_is_missing_is_named(workspace: Path, spoil: Callable[[], object], said: str) -> None:
-    params = finish(workspace)
+def test_a_result_that_is_missing_is_named(workspace: Path, spoil: Callable[[], object], message: str) -> None:
+    params = write_results(workspace)
     spoil()
-    with pytest.raises(RegistryError, match=said):
+    with pytest.raises(RegistryError, match=message):
         run(params, ignore)
     assert not places.REGISTRATION.exists()
     assert registered(workspace) == {}

@@ -68,11 +68,11 @@ def repro() -> subprocess.CompletedProcess[str]:
 
 
 def test_a_failing_stage_restores_the_results_of_the_last_run(clone: Path) -> None:
-    for mode, said in (("terminated", "toy was interrupted"), ("half", "a defect")):
+    for mode, message in (("terminated", "toy was interrupted"), ("half", "a defect")):
         (clone / "mode").write_text(mode, encoding="utf-8")
         failed = repro()
         assert failed.returncode
-        assert said in failed.stderr
+        assert message in failed.stderr
         assert (clone / "metrics/toy.json").read_text(encoding="utf-8") == '{"mode": "first"}'
         assert (clone / "toy.csv").read_text(encoding="utf-8") == "step\n1\n"
         assert "`dvc checkout folder` restores the results of the last run there" in failed.stderr

@@ -53,10 +53,10 @@ def prepare(given: Params) -> None:
     train_tokenizer.run(given, ignore)
 
 
-def start(given: Params, told: list[Progress]) -> Any:
+def start(given: Params, reports: list[Progress]) -> Any:
     torch.manual_seed(1)
     store = TokenStore.open(places.TOKENS / "train")
-    return starting_point(given, load_tokenizer(places.TOKENIZER), store, told.append)
+    return starting_point(given, load_tokenizer(places.TOKENIZER), store, reports.append)
 
 
 def test_a_pretrained_network_comes_with_its_tokenizer() -> None:
@@ -86,8 +86,8 @@ def test_embeddings_start_from_vectors_and_the_coverage_is_reported() -> None:
     Path("data/local/letters.vec").write_text("2 8\na 1 0 0 0 0 0 0 0\ne 0 1 0 0 0 0 0 0\n")
     given = params("transformer", embeddings={"source": "data/local/letters.vec"})
     prepare(given)
-    told: list[Progress] = []
-    model, coverage = start(given, told)
+    reports: list[Progress] = []
+    model, coverage = start(given, reports)
     tokenizer = load_tokenizer(places.TOKENIZER)
     (letter,) = tokenizer.encode_source("a").ids
     direction = model.source_embedding.weight[letter] / model.source_embedding.weight[letter].norm()
@@ -98,7 +98,7 @@ def test_embeddings_start_from_vectors_and_the_coverage_is_reported() -> None:
         "pieces": tokenizer.source_vocab_size, "exact": 2, "lower_cased": 0,
         "unmatched": tokenizer.source_vocab_size - 2, "covered_tokens": share,
     }  # fmt: skip
-    (report,) = told
+    (report,) = reports
     assert (report.task, report.done) == ("start source embeddings", 2)
     assert report.note == f"from vectors, {share:.1%} of the training tokens"
 

@@ -178,7 +178,7 @@ def test_an_interrupted_stage_writes_a_checkpoint_and_a_rerun_ends_the_same(
     assert stage.returncode == status
     *warned, error = errors.splitlines()
     assert all(line.startswith("warning: train.") for line in warned)
-    assert error == "error: train_model was interrupted; run again to go on"
+    assert error == "error: train_model was interrupted; run again to continue"
     assert not places.CANDIDATE.exists()
     (scratch,) = places.SCRATCH.iterdir()
     (checkpoint,) = scratch.glob("step-*")
@@ -253,8 +253,8 @@ def test_resampling_depends_only_on_the_seed(workplace: Path) -> None:
     tokenizer = load_tokenizer(places.TOKENIZER)
     source = tokenizer.encode_source("abcdef gh").ids
     pair = (source, tokenizer.encode_target("hg fedcba", ()))
-    vary = resampling(tokenizer, 0.1)
-    drawn = [vary(seed, [pair] * 3) for seed in (1, 2, 1)]
+    resample = resampling(tokenizer, 0.1)
+    drawn = [resample(seed, [pair] * 3) for seed in (1, 2, 1)]
     assert drawn[0] == drawn[2] != drawn[1]
     assert {tokenizer.decode(target, ()) for pairs in drawn for _, target in pairs} == {"hg fedcba"}
 
@@ -323,8 +323,8 @@ def test_a_new_run_next_to_an_unfinished_one_logs_the_differences(
     with pytest.raises(Killed):
         train_model.run(load_params(), kill)
     train_model.run(change_params(lr=0.01), ignore)
-    (told,) = [record.message for record in caplog.records if "unfinished" in record.message]
-    assert told.endswith("from the beginning: the unfinished run had other inputs (train.lr was 0.004, is 0.01)")
+    (message,) = [record.message for record in caplog.records if "unfinished" in record.message]
+    assert message.endswith("from the beginning: the unfinished run had other inputs (train.lr was 0.004, is 0.01)")
     caplog.clear()
     train_model.run(change_params(), ignore)  # resumes
     train_model.run(change_params(lr=0.02), ignore)  # next to finished runs

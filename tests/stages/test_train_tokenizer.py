@@ -138,9 +138,9 @@ def test_a_second_run_gives_the_same_bytes(project, joint):
 
 
 def test_progress_reaches_the_end_of_each_part(project):
-    told = []
-    train_tokenizer.run(params(), told.append)
-    last = {report.task: (report.done, report.total, report.unit, report.note) for report in told}
+    reports = []
+    train_tokenizer.run(params(), reports.append)
+    last = {report.task: (report.done, report.total, report.unit, report.note) for report in reports}
     assert last == {
         "read pairs": (90, 90, "pairs", ""),
         "learn pieces": (300, 300, "pieces", ""),

@@ -23,9 +23,9 @@ from seqloom.stages.training.starting_point import starting_point
 from seqloom.text import STANDARD
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import Placement
-from tests.finished import finish, give_store
 from tests.records import tree
 from tests.tiny_pretrained import make_pretrained
+from tests.workspaces import give_store, write_results
 
 VERSION = "models:/seqloom-en-de/1"
 CPU = Placement(torch.device("cpu"), "fp32")
@@ -124,7 +124,7 @@ def test_a_pretrained_network_starts_from_a_version_of_itself(workplace: Path) -
 
 def test_a_registered_version_has_everything_that_training_needs(workplace: Path) -> None:
     give_store(workplace)
-    params = finish(workplace)
+    params = write_results(workplace)
     register_model.run(params, ignore)
     content = yaml.safe_load((workplace / "params.yaml").read_text())
     content["train"]["start"] = VERSION
@@ -158,44 +158,49 @@ def test_a_registered_version_has_everything_that_training_needs(workplace: Path
 
 @pytest.fixture
 def started(workplace: Path) -> Path:
-    """A project whose start model is that of `finish`."""
-    finish(workplace)
+    """A project whose start model is that of `write_results`."""
+    write_results(workplace)
     lay_start()
     return places.PRETRAINED / "start"
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"languages": {"target": "fr"}}, r"languages\.target is \['fr'\], there \['de'\]"),
-        ({"tokenizer": {"slots": 2}}, r"tokenizer\.slots is 2, there 4"),
-        ({"tokenizer": {"joint": False}, "model": {"tied_embeddings": "target"}}, r"joint is False, there True"),
+        ({"languages": {"target": "fr"}}, r"languages\.target is \['fr'\], in the version \['de'\]"),
+        ({"tokenizer": {"slots": 2}}, r"tokenizer\.slots is 2, in the version 4"),
+        (
+            {"tokenizer": {"joint": False}, "model": {"tied_embeddings": "target"}},
+            r"joint is False, in the version True",
+        ),
         (
             {"tokenizer": {"name": "sentencepiece", "vocab_size": 400}},
-            r"name is 'sentencepiece', there 'characters'; .*400",
+            r"name is 'sentencepiece', in the version 'characters'; .*400",
         ),
     ],
 )
-def test_the_error_lists_the_settings_of_another_tokenizer(started: Path, changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(TokenizerError, match=rf"train\.start: {VERSION} has another tokenizer: .*{said}"):
+def test_the_error_lists_the_settings_of_another_tokenizer(
+    started: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TokenizerError, match=rf"train\.start: {VERSION} has another tokenizer: .*{message}"):
         train_tokenizer.started(write_params(VERSION, **changes), started)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
-        ({"transformer": {"width": 32}}, r"model\.transformer\.width is 32, there 16"),
+        ({"transformer": {"width": 32}}, r"model\.transformer\.width is 32, in the version 16"),
         (
             {"transformer": {"activation": "gelu", "norm_order": "post"}},
             r"norm_order is 'post', .*activation is 'gelu'",
         ),
-        ({"model": {"tied_embeddings": "none"}}, r"model\.tied_embeddings is 'none', there 'all'"),
-        ({"model": {"name": "lstm"}}, r"model\.name is 'lstm', there 'transformer'"),
+        ({"model": {"tied_embeddings": "none"}}, r"model\.tied_embeddings is 'none', in the version 'all'"),
+        ({"model": {"name": "lstm"}}, r"model\.name is 'lstm', in the version 'transformer'"),
     ],
 )
-def test_the_error_lists_the_settings_of_another_network(started: Path, changes: dict[str, Any], said: str) -> None:
+def test_the_error_lists_the_settings_of_another_network(started: Path, changes: dict[str, Any], message: str) -> None:
     tokenizer = load_tokenizer(started / "tokenizer")
-    with pytest.raises(ModelError, match=rf"train\.start: {VERSION} is another network: .*{said}"):
+    with pytest.raises(ModelError, match=rf"train\.start: {VERSION} is another network: .*{message}"):
         starting_point(write_params(VERSION, **changes), tokenizer, TokenStore.__new__(TokenStore), ignore)
 
 
@@ -206,15 +211,15 @@ def test_another_dropout_is_the_same_network(started: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "said"),
+    ("start", "message"),
     [
         ("models:/seqloom-en-de@champion", "an alias, which moves"),
         ("models:/seqloom-en-de", "valid are null and models:/NAME/NUMBER"),
         ("data/local/model", "valid are null and models:/NAME/NUMBER"),
     ],
 )
-def test_only_a_pinned_version_is_accepted(workplace: Path, start: str, said: str) -> None:
-    with pytest.raises(ParamsError, match=rf"train\.start: is '{start}'.*{said}"):
+def test_only_a_pinned_version_is_accepted(workplace: Path, start: str, message: str) -> None:
+    with pytest.raises(ParamsError, match=rf"train\.start: is '{start}'.*{message}"):
         write_params(start)
 
 

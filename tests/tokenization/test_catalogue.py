@@ -151,7 +151,7 @@ def test_a_damaged_model_file_is_detected(trained, tmp_path, damage):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ("{", "cannot be read"),
         ("[1]", "must hold a JSON object"),
@@ -163,11 +163,11 @@ def test_a_damaged_model_file_is_detected(trained, tmp_path, damage):
         ({"languages": ["de", "fr"]}, "does not describe a tokenizer"),  # the vocabulary has no such symbols
     ],
 )
-def test_an_invalid_description_gives_one_clear_error(trained, tmp_path, change, said):
+def test_an_invalid_description_gives_one_clear_error(trained, tmp_path, change, message):
     trained().save(tmp_path / "it")
     file = tmp_path / "it" / "tokenizer.json"
     file.write_text(change if isinstance(change, str) else json.dumps(json.loads(file.read_text()) | change))
-    with pytest.raises(TokenizerError, match=said):
+    with pytest.raises(TokenizerError, match=message):
         load_tokenizer(tmp_path / "it")
 
 

@@ -3,7 +3,7 @@ from random import Random
 import pytest
 
 from seqloom.errors import TokenizerError
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.tokenization.characters import CharacterVocabulary
 from seqloom.tokenization.slots import slot_symbols
 
@@ -18,7 +18,7 @@ def test_the_rarest_characters_are_left_out(settings_of):
     text = "".join(chr(0x4E00 + n) * (100 - n) for n in range(100))
     vocabulary = CharacterVocabulary.train([text], settings_of(name="characters", vocab_size=64), [])
     assert vocabulary.size == 64
-    assert vocabulary.encode(chr(0x4E00) + chr(0x4E00 + 59) + chr(0x4E00 + 60)) == [4, 63, OWN.unk]
+    assert vocabulary.encode(chr(0x4E00) + chr(0x4E00 + 59) + chr(0x4E00 + 60)) == [4, 63, SPECIAL_IDS.unk]
 
 
 def test_slots_in_the_text_get_no_second_id(settings_of):
@@ -56,4 +56,12 @@ def test_pieces_are_the_characters_and_sampling_changes_nothing(settings_of):
     vocabulary = CharacterVocabulary.train(["a b"], settings_of(name="characters"), [])
     ids = vocabulary.encode("a b")
     assert vocabulary.subword_sampler(0.5)(ids, Random(1)) == ids
-    assert vocabulary.pieces([*OWN, *vocabulary.encode("a b")]) == ["<pad>", "<unk>", "<s>", "</s>", "a", "▁", "b"]
+    assert vocabulary.pieces([*SPECIAL_IDS, *vocabulary.encode("a b")]) == [
+        "<pad>",
+        "<unk>",
+        "<s>",
+        "</s>",
+        "a",
+        "▁",
+        "b",
+    ]

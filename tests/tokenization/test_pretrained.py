@@ -168,7 +168,7 @@ def test_a_damaged_stored_tokenizer_is_rejected_by_name(folders: dict[str, Path]
 
 
 @pytest.mark.parametrize(
-    ("kind", "codes", "said"),
+    ("kind", "codes", "message"),
     [
         ("mbart", (None, "de_DE"), r"source_language is None; valid for its tokenizer are ar_AR, .*de_DE"),
         ("mbart50", ("en_XX", "de"), r"target_language is 'de'; valid for its tokenizer are af_ZA"),
@@ -176,9 +176,9 @@ def test_a_damaged_stored_tokenizer_is_rejected_by_name(folders: dict[str, Path]
     ],
 )
 def test_only_language_codes_of_the_tokenizer_are_accepted(
-    folders: dict[str, Path], kind: str, codes: tuple[str | None, str | None], said: str
+    folders: dict[str, Path], kind: str, codes: tuple[str | None, str | None], message: str
 ) -> None:
-    with pytest.raises(TokenizerError, match=said):
+    with pytest.raises(TokenizerError, match=message):
         PretrainedTokenizer(folders[kind], PretrainedOptions(*codes))
 
 

@@ -10,7 +10,7 @@ import pytest
 from sentencepiece import SentencePieceProcessor
 
 from seqloom.errors import FormatError, TokenizerError
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from seqloom.tokenization.slots import slot_symbols
 
@@ -26,7 +26,7 @@ LINES = [
 def test_special_ids_slots_and_bytes_have_their_fixed_ids(settings_of):
     vocabulary = SentencePieceVocabulary.train(LINES, settings_of(vocab_size=300), slot_symbols(3))
     model = SentencePieceProcessor(model_proto=vocabulary.to_bytes())
-    assert (model.pad_id(), model.unk_id(), model.bos_id(), model.eos_id()) == OWN
+    assert (model.pad_id(), model.unk_id(), model.bos_id(), model.eos_id()) == SPECIAL_IDS
     assert [model.id_to_piece(index) for index in (4, 5, 6)] == slot_symbols(3)
     assert sum(model.is_byte(index) for index in range(300)) == 256
     assert vocabulary.size == model.vocab_size() == 300

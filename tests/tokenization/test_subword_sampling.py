@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from sentencepiece import SentencePieceProcessor
 
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.tokenization import subword_sampling
 from seqloom.tokenization.sentencepiece import SentencePieceVocabulary
 from seqloom.tokenization.slots import slot_symbols
@@ -128,7 +128,7 @@ def test_slots_and_unk_stay_in_place(learnt, algorithm):
     vocabulary, _, _ = learnt[algorithm]
     ids = vocabulary.encode(f"bartna{SLOTS[1]}dinko 字tarta {SLOTS[0]}{SLOTS[0]}")
     resample, random = vocabulary.subword_sampler(0.2), Random(1)
-    symbols = [OWN.unk, *map(vocabulary.id_of, SLOTS)]
+    symbols = [SPECIAL_IDS.unk, *map(vocabulary.id_of, SLOTS)]
     drawn = [resample(ids, random) for _ in range(20)]
     assert {vocabulary.decode(other) for other in drawn} == {vocabulary.decode(ids)}
     assert all([i for i in other if i in symbols] == [i for i in ids if i in symbols] for other in drawn)

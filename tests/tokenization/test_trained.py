@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from seqloom.errors import TokenizerError
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.text import normalise
 from seqloom.tokenization.slots import slot_symbols
 from seqloom.tokenization.tokenizer import Encoded
@@ -64,7 +64,9 @@ def test_a_slot_that_the_source_lacks_is_dropped(trained):
 
 def test_special_ids_have_no_text(every_kind):
     ids = every_kind.encode_target("Open the door", [])
-    assert every_kind.decode([OWN.bos, *ids, OWN.eos, OWN.pad, OWN.pad], []) == every_kind.decode(ids, [])
+    assert every_kind.decode(
+        [SPECIAL_IDS.bos, *ids, SPECIAL_IDS.eos, SPECIAL_IDS.pad, SPECIAL_IDS.pad], []
+    ) == every_kind.decode(ids, [])
     assert every_kind.decode([], []) == ""
 
 
@@ -104,7 +106,7 @@ def test_byte_fallback_restores_any_text_normalised(trained, text):
     for algorithm in ("unigram", "bpe"):
         tokenizer = trained(algorithm=algorithm)
         ids, slots = tokenizer.encode_source(text)
-        assert OWN.unk not in ids
+        assert SPECIAL_IDS.unk not in ids
         assert all(3 < token < tokenizer.source_vocab_size for token in ids)
         assert tokenizer.decode(ids, slots) == normalise(text)
 
@@ -122,7 +124,7 @@ def test_known_characters_are_restored_without_byte_fallback(trained, text):
 def test_an_unknown_character_is_unk_and_visible(trained, kind):
     tokenizer = trained(**kind)
     ids, slots = tokenizer.encode_source("the 字 lamp")
-    assert ids.count(OWN.unk) == 1
+    assert ids.count(SPECIAL_IDS.unk) == 1
     assert tokenizer.decode(ids, slots) == "the \N{REPLACEMENT CHARACTER} lamp"
 
 
@@ -168,15 +170,15 @@ def test_a_language_is_one_source_id_and_has_no_text(trained, kind):
 
 
 @pytest.mark.parametrize(
-    ("language", "said"),
+    ("language", "message"),
     [
         (None, r"no target language is given; this model writes de, fr, es"),
         ("en", r"'en' is not a target language; this model writes de, fr, es"),
     ],
 )
-def test_an_invalid_language_is_rejected_naming_the_valid_ones(trained, language, said):
+def test_an_invalid_language_is_rejected_naming_the_valid_ones(trained, language, message):
     for text in ("the lamp", ""):
-        with pytest.raises(TokenizerError, match=said):
+        with pytest.raises(TokenizerError, match=message):
             trained(languages=("de", "fr", "es")).encode_source(text, language)
 
 

@@ -18,7 +18,7 @@ FACTS = Facts(
 )  # fmt: skip
 
 
-def told(settings: dict[str, Any], facts: dict[str, Any]) -> list[Advice]:
+def advice_for(settings: dict[str, Any], facts: dict[str, Any]) -> list[Advice]:
     return advise(records.train_settings(**settings), FACTS._replace(**facts))
 
 
@@ -123,35 +123,35 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str, str, list[tuple[dict[str,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("settings", "facts", "field", "said", "silent"), RULES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("settings", "facts", "field", "message", "silent"), RULES, ids=lambda value: str(value)[:40])
 def test_a_bad_setting_gives_a_warning_with_a_remedy(
     settings: dict[str, Any],
     facts: dict[str, Any],
     field: str,
-    said: str,
+    message: str,
     silent: list[tuple[dict[str, Any], dict[str, Any]]],
 ) -> None:
-    (advice,) = told({"validate_every": 1} | settings, facts)
+    (advice,) = advice_for({"validate_every": 1} | settings, facts)
     assert advice.field == field
-    assert said in advice.message
+    assert message in advice.message
     for other_settings, other_facts in silent:
-        assert told({"validate_every": 1} | other_settings, other_facts) == []
+        assert advice_for({"validate_every": 1} | other_settings, other_facts) == []
 
 
 def test_batch_size_auto_gives_no_warning() -> None:
-    assert told({"tokens_per_batch": "auto"}, {"tokens": 100}) == []
+    assert advice_for({"tokens_per_batch": "auto"}, {"tokens": 100}) == []
 
 
 def test_a_tiny_corpus_gives_every_warning_about_size() -> None:
     small = {"pairs": 100, "tokens": 1500, "occurrences": 2500, "pieces": 300, "validation_segments": 5}
-    fields = [advice.field for advice in told({}, small)]
+    fields = [advice.field for advice in advice_for({}, small)]
     assert fields == ["prepare.split.valid", "tokenizer.vocab_size", "train.tokens_per_batch", "train.max_steps"]
 
 
 def test_every_warning_names_a_setting_of_params_yaml() -> None:
     content = records.tree()
     for settings, facts, *_ in RULES:
-        for advice in told({"validate_every": 1} | settings, facts):
+        for advice in advice_for({"validate_every": 1} | settings, facts):
             part: Any = content
             for key in advice.field.split("."):
                 part = part[key]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from seqloom.batching.batches import Batch, BatchOrder, Pair, Share, in_order
+from seqloom.batching.batches import Batch, BatchOrder, Pair, ProcessShare, in_order
 from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.errors import TrainingError
 from seqloom.models.catalogue import build_model, weights
@@ -85,8 +85,8 @@ class Run:
             int(settings.tokens_per_batch) * processes.size,
             settings.seed,
             temperature=settings.direction_temperature,
-            vary=stutter if settings.subword_sampling else None,
-            share=Share(processes.rank, processes.size),
+            resample=stutter if settings.subword_sampling else None,
+            share=ProcessShare(processes.rank, processes.size),
         )
         data = Data(order, list(in_order(self.store, int(settings.tokens_per_batch))))
         hooks = Hooks(

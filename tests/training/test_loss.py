@@ -46,7 +46,7 @@ def two_passes(with_bias: bool) -> tuple[list[torch.Tensor], torch.Tensor]:
 
 
 def plain_r_drop(leaves: list[torch.Tensor], label: torch.Tensor, smoothing: float, alpha: float) -> torch.Tensor:
-    """Half of equation 4, from torch functions."""
+    """Return the R-Drop loss, computed with torch functions."""
     first, second = (F.linear(hidden, *leaves[1:]) for hidden in leaves[0])
     entropies = [
         F.cross_entropy(logits, label, reduction="sum", label_smoothing=smoothing) for logits in (first, second)

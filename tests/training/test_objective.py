@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from seqloom.batching.batches import Batch
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.training.objective import drop_words, twice
 
 
@@ -12,12 +12,12 @@ def batch() -> Batch:
     torch.manual_seed(4)
     source, target = torch.randint(4, 50, (200, 9)), torch.randint(4, 50, (200, 8))
     source_lengths, target_lengths = torch.randint(1, 10, (200,)), torch.randint(2, 9, (200,))
-    source[torch.arange(9) >= source_lengths.unsqueeze(1)] = OWN.pad
+    source[torch.arange(9) >= source_lengths.unsqueeze(1)] = SPECIAL_IDS.pad
     target_in, target_out = target.clone(), target.roll(-1, 1)
-    target_in[:, 0] = OWN.bos
-    target_in[torch.arange(8) >= target_lengths.unsqueeze(1)] = OWN.pad
-    target_out[torch.arange(200), target_lengths - 1] = OWN.eos
-    target_out[torch.arange(8) >= target_lengths.unsqueeze(1)] = OWN.pad
+    target_in[:, 0] = SPECIAL_IDS.bos
+    target_in[torch.arange(8) >= target_lengths.unsqueeze(1)] = SPECIAL_IDS.pad
+    target_out[torch.arange(200), target_lengths - 1] = SPECIAL_IDS.eos
+    target_out[torch.arange(8) >= target_lengths.unsqueeze(1)] = SPECIAL_IDS.pad
     return Batch(source, source_lengths, target_in, target_out, target_lengths)
 
 
@@ -32,12 +32,12 @@ def test_twice_repeats_the_batch(batch: Batch) -> None:
 
 
 def test_word_dropout_replaces_input_ids_and_nothing_else(batch: Batch) -> None:
-    dropped = drop_words(batch, 0.3, OWN.unk, NOTHING)
+    dropped = drop_words(batch, 0.3, SPECIAL_IDS.unk, NOTHING)
     for before, after, words in (
         (batch.source, dropped.source, batch.source > 3), (batch.target_in, dropped.target_in, batch.target_in > 3),
     ):  # fmt: skip
         changed = before != after
-        assert (after[changed] == OWN.unk).all()
+        assert (after[changed] == SPECIAL_IDS.unk).all()
         assert not (changed & ~words).any()  # neither BOS nor padding
         assert changed.sum() / words.sum() == pytest.approx(0.3, abs=0.05)
     assert torch.equal(dropped.target_out, batch.target_out)
@@ -47,13 +47,13 @@ def test_word_dropout_replaces_input_ids_and_nothing_else(batch: Batch) -> None:
 
 def test_padding_with_the_id_of_bos_is_not_replaced(batch: Batch) -> None:
     """Some networks start the decoder with padding."""
-    same = batch._replace(target_in=batch.target_in.masked_fill(batch.target_in == OWN.bos, OWN.pad))
-    dropped = drop_words(same, 0.9, OWN.unk, NOTHING)
-    assert torch.equal(dropped.target_in == OWN.pad, same.target_in == OWN.pad)
+    same = batch._replace(target_in=batch.target_in.masked_fill(batch.target_in == SPECIAL_IDS.bos, SPECIAL_IDS.pad))
+    dropped = drop_words(same, 0.9, SPECIAL_IDS.unk, NOTHING)
+    assert torch.equal(dropped.target_in == SPECIAL_IDS.pad, same.target_in == SPECIAL_IDS.pad)
 
 
 def test_kept_ids_are_not_replaced(batch: Batch) -> None:
-    dropped = drop_words(batch, 0.9, OWN.unk, torch.tensor([7, 9]))
+    dropped = drop_words(batch, 0.9, SPECIAL_IDS.unk, torch.tensor([7, 9]))
     assert torch.equal(dropped.source == 7, batch.source == 7)
     assert torch.equal(dropped.target_in == 9, batch.target_in == 9)
     assert (batch.source == 7).any()
@@ -61,8 +61,8 @@ def test_kept_ids_are_not_replaced(batch: Batch) -> None:
 
 def test_word_dropout_draws_from_the_generator_in_checkpoints(batch: Batch) -> None:
     state = torch.get_rng_state()
-    first = drop_words(batch, 0.3, OWN.unk, NOTHING)
-    second = drop_words(batch, 0.3, OWN.unk, NOTHING)
+    first = drop_words(batch, 0.3, SPECIAL_IDS.unk, NOTHING)
+    second = drop_words(batch, 0.3, SPECIAL_IDS.unk, NOTHING)
     assert not torch.equal(first.source, second.source)
     torch.set_rng_state(state)
-    assert torch.equal(drop_words(batch, 0.3, OWN.unk, NOTHING).source, first.source)
+    assert torch.equal(drop_words(batch, 0.3, SPECIAL_IDS.unk, NOTHING).source, first.source)

@@ -17,14 +17,14 @@ from seqloom.batching.store import TokenStore
 from seqloom.models.catalogue import weights
 from tests import records
 from tests.training.test_engine import Run, store
-from tests.training.together import run_rank
+from tests.training.distributed_worker import run_rank
 
 __all__ = ["store"]  # a fixture
 
 pytestmark = pytest.mark.slow
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.training.together"])
+CONTEXT.set_forkserver_preload(["tests.training.distributed_worker"])
 
 SETTINGS: dict[str, Any] = {
     "seed": 1, "device": "cpu", "precision": "fp32", "optimizer": "adamw", "lr": 3e-3, "schedule": "inverse_sqrt",
@@ -33,7 +33,7 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def together(folder: Path, processes: int, what: str = "", **changes: Any) -> list[int | None]:
+def train_distributed(folder: Path, processes: int, what: str = "", **changes: Any) -> list[int | None]:
     """Train in several processes, which copy one that has torch imported; return their exit codes by rank."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -65,7 +65,7 @@ def test_several_processes_train_the_same_model_as_one_with_a_larger_batch(
 ) -> None:
     # Not Adam: it turns rounding errors of zero gradients, such as those of key biases, into full steps.
     changes |= {"optimizer": "sgd", "lr": 0.2}
-    assert together(tmp_path, processes, tokens_per_batch=32, **changes) == [0] * processes
+    assert train_distributed(tmp_path, processes, tokens_per_batch=32, **changes) == [0] * processes
     expected = alone(store, tmp_path, tokens_per_batch=32 * processes, **changes | {"sharded": False})
     untrained = weights(Run(store, records.train_settings(**SETTINGS), tmp_path).engine("untrained").model)
     assert max(float((tensor - untrained[name]).abs().max()) for name, tensor in expected.items()) > 0.05
@@ -78,13 +78,13 @@ def test_a_dead_process_ends_the_others_and_a_rerun_ends_the_same(store: TokenSt
     for folder in (undisturbed, disturbed):
         folder.mkdir()
         (folder / "tokens").symlink_to(tmp_path / "tokens")
-    assert together(undisturbed, 2, tokens_per_batch=32, sharded=True) == [0, 0]
-    first, second = together(disturbed, 2, "die", tokens_per_batch=32, sharded=True)
+    assert train_distributed(undisturbed, 2, tokens_per_batch=32, sharded=True) == [0, 0]
+    first, second = train_distributed(disturbed, 2, "die", tokens_per_batch=32, sharded=True)
     assert first == 1, "an error, not a process that waits for the other"
     assert second == -signal.SIGKILL
     assert sorted(path.name for path in (disturbed / "together").glob("step-*")) == ["step-00000004"]
-    assert together(disturbed, 2, "stop", tokens_per_batch=32, sharded=True) == [0, 0]
+    assert train_distributed(disturbed, 2, "stop", tokens_per_batch=32, sharded=True) == [0, 0]
     assert [(disturbed / f"stopped-{rank}").read_text() for rank in (0, 1)] == ["5", "5"]
-    assert together(disturbed, 2, tokens_per_batch=32, sharded=True) == [0, 0]
+    assert train_distributed(disturbed, 2, tokens_per_batch=32, sharded=True) == [0, 0]
     for name in ("weights.safetensors", "result.json"):
         assert (undisturbed / name).read_bytes() == (disturbed / name).read_bytes()

@@ -13,7 +13,7 @@ from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.models.catalogue import weights
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import Family
-from seqloom.symbols import OWN, Symbols
+from seqloom.symbols import SPECIAL_IDS, Symbols
 from seqloom.training.checkpoint import Checkpoints
 from seqloom.training.device import Placement
 from seqloom.training.engine import Engine, TrainingResult
@@ -72,7 +72,7 @@ def train(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Run]:
         make_network(name, tmp_path / name, VOCABULARY)
 
     def run(folder: str, killed_at: int | None = None) -> Run:
-        store = tokens(tmp_path / "tokens", SYMBOLS.get(name, OWN))
+        store = tokens(tmp_path / "tokens", SYMBOLS.get(name, SPECIAL_IDS))
         torch.manual_seed(SETTINGS.seed)
         model = make(name, {name: tmp_path / name}, ties="all", dropout=0.1)
         before, reports = fixed(model), list[Report]()

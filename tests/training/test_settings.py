@@ -7,7 +7,7 @@ from tests import records
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"max_steps": None}, "max_steps, max_epochs and max_minutes are all null: give at least one"),
         ({"max_steps": 5, "validate_every": 6}, r"validate_every\s.*is 6, but may be at most max_steps \(5\)"),
@@ -29,8 +29,8 @@ from tests import records
         ({"plateau_patience": 0}, "greater than or equal to 1"),
     ],
 )
-def test_an_invalid_setting_is_refused_with_the_valid_values(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_an_invalid_setting_is_refused_with_the_valid_values(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         records.train_settings(**changes)
 
 

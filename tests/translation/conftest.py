@@ -8,7 +8,7 @@ from seqloom.decoding.model_folder import DEFAULT_SEARCH, Languages
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translation
 from seqloom.progress import Listener, Progress, ignore
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.text import STANDARD_FORMS
 from seqloom.tokenization.tokenizer import Encoded
 
@@ -18,11 +18,11 @@ Say = Callable[[str, SearchSettings], str]
 class Words:
     """A tokenizer of words; only ASCII is in its vocabulary."""
 
-    symbols = OWN
+    symbols = SPECIAL_IDS
     forms = STANDARD_FORMS
 
     def encode_source(self, text: str, language: str | None = None) -> Encoded:
-        return Encoded([OWN.unk if not word.isascii() else 5 for word in text.split()], ())
+        return Encoded([SPECIAL_IDS.unk if not word.isascii() else 5 for word in text.split()], ())
 
     def source_pieces(self, ids: Sequence[int]) -> list[str]:
         return ["word" for _ in ids]

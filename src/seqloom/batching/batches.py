@@ -22,14 +22,14 @@ from seqloom.batching.temperature import Rows, TemperatureSampler
 from seqloom.symbols import Symbols
 
 Pair = tuple[Sequence[int], Sequence[int]]
-Vary = Callable[[int, list[Pair]], list[Pair]]
+Resample = Callable[[int, list[Pair]], list[Pair]]
 """Takes a seed below 2 ** 31 and pairs of ids; returns the same texts split into other subwords.
 
 The result must depend only on the arguments. It is called with one pair at a time, from the thread that builds the
 batch.
 """
 
-GROWTH = 1.5  # a segment that `Vary` makes longer than this many times its stored length is used as stored
+GROWTH = 1.5  # a segment that `Resample` makes longer than this many times its stored length is used as stored
 _MEASURED = 1 << 18  # pairs per block, to bound memory
 
 
@@ -52,14 +52,14 @@ class Batch(NamedTuple):
         return Batch(*(tensor.pin_memory() for tensor in self))
 
 
-class Share(NamedTuple):
+class ProcessShare(NamedTuple):
     """The part of every batch that one of `ranks` processes reads: pairs `rank`, `rank` + `ranks`, ..."""
 
     rank: int
     ranks: int
 
 
-WHOLE = Share(0, 1)
+WHOLE = ProcessShare(0, 1)
 
 
 class PairLengths:
@@ -134,9 +134,9 @@ class BatchOrder:
     that is a batch of its own. `seed` must not be negative.
 
     With a `temperature` above 1 and several directions, an epoch has the same number of pairs, but pairs of small
-    directions are repeated and those of large ones subsampled (see `TemperatureSampler`). `vary` splits each pair anew,
-    seeded by (seed, epoch, position, index in the batch). No segment grows beyond `GROWTH` times its length (rounded
-    up), which bounds the memory of a batch.
+    directions are repeated and those of large ones subsampled (see `TemperatureSampler`). `resample` splits each pair
+    anew, seeded by (seed, epoch, position, index in the batch). No segment grows beyond `GROWTH` times its length
+    (rounded up), which bounds the memory of a batch.
 
     With several processes, each reads its `share` of the same batches: the numbers of pairs differ by at most one, and
     the lengths are alike. Together, the shares are the batch that a single process would read. If a batch has fewer
@@ -151,15 +151,15 @@ class BatchOrder:
         seed: int,
         *,
         temperature: float = 1.0,
-        vary: Vary | None = None,
-        share: Share = WHOLE,
+        resample: Resample | None = None,
+        share: ProcessShare = WHOLE,
     ) -> None:
         assert 0 <= share.rank < share.ranks
         self.symbols = store.symbols
         self._store = store
         self._tokens_per_batch = tokens_per_batch
         self._seed = seed
-        self._vary = vary
+        self._resample = resample
         self._share = share
         self._sampler = None
         if temperature > 1 and store.direction_numbers is not None:
@@ -194,13 +194,13 @@ class BatchOrder:
         return self._batch(epoch, position, rows, numbers)
 
     def _batch(self, epoch: int, position: int, rows: Rows, numbers: Rows) -> Batch:
-        """Return the batch of `rows[numbers]`, each pair split anew if there is a `vary`."""
-        if self._vary is None:
+        """Return the batch of `rows[numbers]`, each pair split anew if there is a `resample`."""
+        if self._resample is None:
             return make_batch(self._store, rows[numbers])
         # One seed per pair of the whole batch, so that a pair's split does not depend on the process that reads it.
         seeds = np.random.SeedSequence([self._seed, epoch, position]).generate_state(len(rows)) >> 1
         stored = [(self._store.source(row).tolist(), self._store.target(row).tolist()) for row in rows[numbers]]
-        varied = [self._vary(seed, [pair])[0] for seed, pair in zip(seeds[numbers].tolist(), stored, strict=True)]
+        varied = [self._resample(seed, [pair])[0] for seed, pair in zip(seeds[numbers].tolist(), stored, strict=True)]
         sides = zip(zip(*stored, strict=True), zip(*varied, strict=True), strict=True)
         source, target = (_flat(list(map(_bounded, old, new))) for old, new in sides)
         return _framed(source, target, self.symbols)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqloom.errors import CorpusError, FormatError
-from seqloom.symbols import OWN, Symbols
+from seqloom.symbols import SPECIAL_IDS, Symbols
 
 FORMAT = 2
 SIDES = ("source", "target")
@@ -129,7 +129,7 @@ class TokenWriter:
         folder: Path,
         source_vocab_size: int,
         target_vocab_size: int,
-        symbols: Symbols = OWN,
+        symbols: Symbols = SPECIAL_IDS,
         directions: Sequence[str] = ("",),
     ) -> None:
         assert 1 <= len(directions) <= 1 << 16

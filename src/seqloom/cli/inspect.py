@@ -78,7 +78,7 @@ def _direction(options: argparse.Namespace) -> "Direction":
 
 def _report(name: str, direction: "Direction", options: argparse.Namespace) -> list[str]:
     from seqloom.corpus.members import Members
-    from seqloom.corpus.reading import LeftOut, RawPair, Remark, read_corpus
+    from seqloom.corpus.reading import CorpusRemark, LeftOut, RawPair, read_corpus
 
     source = _settings(name, options)
     path = Path(name)
@@ -105,7 +105,7 @@ def _report(name: str, direction: "Direction", options: argparse.Namespace) -> l
                 if found.reason not in reasons:
                     left.append(found)
                 reasons[found.reason] += 1
-            case Remark(message):
+            case CorpusRemark(message):
                 remarks.append(message)
     lines = [name, f"  read as    {source.format}, {direction.source} to {direction.target}", f"  pairs      {total:,}"]
     lines += [f"  left out   {reasons[each.reason]:,} {each.reason}: {_shown(each)}" for each in left]

@@ -26,8 +26,8 @@ the leaderboard with your team.
 EPILOG = """\
 examples:
   seqloom leaderboard --html leaderboard.html
-  seqloom leaderboard --rival "other system=other.txt"         other.txt: a translation of the test set, one per line
-  seqloom leaderboard --rival "other system=other.txt" --keep  the same, and keep it on the leaderboard
+  seqloom leaderboard --external "system=other.txt"         other.txt: a translation of the test set, one per line
+  seqloom leaderboard --external "system=other.txt" --keep  the same, and keep it on the leaderboard
 
 To get the source texts for another system: tail -n +2 data/corpus/test.tsv | cut -f1
 """
@@ -43,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("--experiment", metavar="NAME", help="default: register.experiment of params.yaml")
     parser.add_argument("--test", metavar="HASH", help="the first digits of the test set's SHA-256")
-    parser.add_argument("--rival", metavar="NAME=FILE", action="append", default=[], help="add another system")
-    parser.add_argument("--keep", action="store_true", help="keep the rivals on the leaderboard")
+    parser.add_argument("--external", metavar="NAME=FILE", action="append", default=[], help="add another system")
+    parser.add_argument("--keep", action="store_true", help="keep the external systems on the leaderboard")
     parser.add_argument("--wide", action="store_true", help="also show all metrics, parameters, energy and device")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the leaderboard as an HTML page")
     parser.add_argument("--json", action="store_true", help="print JSON: the leaderboard as one object")
@@ -52,21 +52,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the leaderboard, and write the page if requested."""
-    if options.keep and not options.rival:
-        options.usage_error("--keep needs --rival NAME=FILE")
+    if options.keep and not options.external:
+        options.usage_error("--keep needs --external NAME=FILE")
     from seqloom.tracking.client.store import NothingRegisteredError, connect
     from seqloom.tracking.registry.leaderboard import LeaderboardQuery, leaderboard
-    from seqloom.tracking.registry.leaderboard_entries import read_rival
+    from seqloom.tracking.registry.leaderboard_entries import read_external
 
     experiment, model = _subject(options)
-    rivals = [read_rival(named) for named in options.rival]
-    query = LeaderboardQuery(experiment, model, options.test, _last_test_set(), rivals, options.keep)
+    external = [read_external(named) for named in options.external]
+    query = LeaderboardQuery(experiment, model, options.test, _last_test_set(), external, options.keep)
     store: Store | None = None
     try:
         store = connect(Path.cwd(), create=False)
         empty_message = f"no finished run with scores in experiment {experiment!r} of {store.shown}"
     except NothingRegisteredError as error:
-        if rivals:
+        if external:
             raise
         empty_message = str(error)
     board = leaderboard(store, LEADERBOARD, query)
@@ -190,7 +190,7 @@ def _system(board: "Board", row: "Row") -> str:
         title = f"version {title.removeprefix(f'{board.model}/')}"
     if row.champion:
         title += " @champion"
-    return f"{title} (rival)" if row.result.kind == "rival" else title
+    return f"{title} (external)" if row.result.kind == "external" else title
 
 
 def _fitted(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -198,7 +198,7 @@ def _fitted(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
     most = max(_SHORTEST, _COLUMNS - (sum(widths) - widths[1]))
     return [
-        (row[0], row[1] if len(row[1]) <= most else f"{row[1][: most - 10]}…{row[1][-9:]}", *row[2:]) for row in rows
+        (row[0], row[1] if len(row[1]) <= most else f"{row[1][: most - 11]}…{row[1][-10:]}", *row[2:]) for row in rows
     ]
 
 

@@ -92,7 +92,7 @@ def _table(statuses: "list[SourceStatus]", pinned: list[str]) -> str:
         (each.corpus, each.kind, "new" if each.changed else "-", _short(each.known), _short(each.found), each.why)
         for each in statuses
     ]
-    rows.insert(0, ("corpus", "kind", "news", "known", "found", "why"))
+    rows.insert(0, ("corpus", "kind", "state", "known", "found", "why"))
     return "\n".join([*table(rows), *(f"pinned: {', '.join(pinned)}" for _ in pinned[:1])])
 
 

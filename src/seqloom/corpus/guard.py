@@ -1,7 +1,7 @@
 """Data guard: compares counts and statistics of new data with those of earlier data, within bounds.
 
-Both are contents of metrics/corpus.json. Numbers that only one of them has are not compared: they result from changed
-settings, such as an additional rule, corpus or direction.
+Both inputs are contents of metrics/corpus.json. A number that is missing in one of them is not compared: it results
+from a changed setting, such as an additional rule, corpus or direction.
 """
 
 import math

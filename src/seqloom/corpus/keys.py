@@ -1,7 +1,7 @@
-"""Keys that identify equal texts of a language: texts are equal if they agree after masking digits and placeholders.
+"""Keys of texts. Two texts of a language have the same key if they agree after masking digits and placeholders.
 
-A key is a 64-bit hash, so an index of a corpus fits in memory. In a corpus of six million texts, a collision occurs
-with a probability of about 1 in 10^6; its only effect is one pair lost.
+A key is a 64-bit hash, so an index of a corpus fits in memory. In a corpus of six million texts, the probability of a
+collision is about 1 in 10^6; its only effect is the loss of one pair.
 """
 
 import re

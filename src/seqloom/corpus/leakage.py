@@ -2,8 +2,8 @@
 
 Measured for valid and for test:
 
-- `sources` and `targets`: the number of segments whose text also occurs in training, digits and placeholders masked,
-  on whichever side has its language.
+- `sources` and `targets`: the number of segments whose source or target text also occurs in training, on either side,
+  in the same language. Digits and placeholders are masked.
 - `near_copies`: how many segments of a sample have a near-copy in training: a source whose set of character 5-grams
   (masked, lower case) has a Jaccard similarity of at least `near_copy` with theirs. The count is exact, using prefix
   filtering: a text that shares a fraction t of its n grams with another shares k of its n - ceil(t n) + k rarest grams
@@ -133,7 +133,7 @@ class NearCopies:
     def compare(self, grams: frozenset[str]) -> None:
         """Record which texts are similar to the text with these grams."""
         known = [gram for gram in grams if gram in self._frequency]
-        if len(known) < self._similarity * len(grams):  # no text can share more than the known grams
+        if len(known) < self._similarity * len(grams):  # only known grams can be shared
             return
         rarest = self._rarest(known, len(grams))
         hits = Counter(chain.from_iterable(self._postings.get(gram, ()) for gram in rarest))
@@ -147,11 +147,11 @@ class NearCopies:
                 self.found.add(position)
 
     def _rarest(self, known: Iterable[str], size: int) -> list[str]:
-        """The prefix for a text of `size` grams, without grams unknown to the index, which would sort first."""
+        """Return the rarest grams of a text of `size` grams, ignoring grams that are not in the index."""
         known = sorted(known, key=lambda gram: (self._frequency[gram], gram))
         length = size - math.ceil(self._similarity * size) + self._least(size)
         return known[: max(0, length - (size - len(known)))]
 
     def _least(self, size: int) -> int:
-        """How many of its rarest grams a text must share; more than one rules out most long texts early."""
+        """Return how many of its rarest grams a text must share; more than one rules out most long texts early."""
         return min(1 + size // 20, math.ceil(self._similarity * size))

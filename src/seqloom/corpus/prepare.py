@@ -1,7 +1,7 @@
 """From raw pairs to three splits: clean, split, remove overlaps and duplicates, check.
 
-This takes two passes with a file in between, because overlaps are known only after all pairs were seen. Memory holds
-keys, never the texts of the corpus.
+This takes two passes with a temporary file in between, because overlaps can be found only after all pairs were read.
+Only keys are held in memory, never the texts of the corpus.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Reads the files of a corpus into raw pairs: matches files of two languages, and selects the texts that count.
+"""Reads the files of a corpus into raw pairs: matches files of two languages, and selects the texts to use.
 
 Nothing is dropped silently: a text that does not become a pair is yielded as `LeftOut` with the reason.
 """
@@ -14,7 +14,7 @@ from seqloom.errors import FormatError
 from seqloom.formats.catalogue import FORMATS, Format
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.language_tags import matches
-from seqloom.formats.pieces import Notice, Options, Piece, Skip, Unit
+from seqloom.formats.pieces import Options, Piece, Remark, Skip, Unit
 from seqloom.languages import Direction
 
 OTHER_LANGUAGES = "other languages"
@@ -41,13 +41,13 @@ class LeftOut(NamedTuple):
     text: str
 
 
-class Remark(NamedTuple):
+class CorpusRemark(NamedTuple):
     """A remark for the user about a corpus or one of its files, with the setting to change if there is one."""
 
     message: str
 
 
-Found = RawPair | LeftOut | Remark
+Found = RawPair | LeftOut | CorpusRemark
 
 
 def read_corpus(members: Members, source: Source, directions: Sequence[Direction]) -> Iterator[tuple[Direction, Found]]:
@@ -62,14 +62,17 @@ def read_corpus(members: Members, source: Source, directions: Sequence[Direction
     remarks: set[str] = set()
     for direction in directions:
         for each in _read_direction(members, source, direction, only_direction=len(directions) == 1):
-            if isinstance(each, Remark):
+            if isinstance(each, CorpusRemark):
                 known = each.message in remarks
                 remarks.add(each.message)
                 if known or len(remarks) > MOST_REMARKS:
                     continue
             yield direction, each
     if len(remarks) > MOST_REMARKS:
-        yield directions[-1], Remark(f"{members.place}: {len(remarks) - MOST_REMARKS:,} further remarks are not shown")
+        yield (
+            directions[-1],
+            CorpusRemark(f"{members.place}: {len(remarks) - MOST_REMARKS:,} further remarks are not shown"),
+        )
 
 
 def _read_direction(members: Members, source: Source, direction: Direction, *, only_direction: bool) -> Iterator[Found]:
@@ -77,13 +80,13 @@ def _read_direction(members: Members, source: Source, direction: Direction, *, o
     reader = _Reader(members, source, direction, chosen, only_direction)
     found = False
     for each in reader.bilingual() if chosen.bilingual else reader.monolingual():
-        found |= not isinstance(each, Remark)
+        found |= not isinstance(each, CorpusRemark)
         yield each
     if reader.pairs == 0 and reader.languages:
         seen = ", ".join(reader.languages)
         raise FormatError(f"{members.place}: has no translations from {' to '.join(direction)}; found {seen}")
     if not found:
-        yield Remark(f"{members.place}: the files contain no texts")
+        yield CorpusRemark(f"{members.place}: the files contain no texts")
 
 
 class _Reader:
@@ -131,7 +134,7 @@ class _Reader:
         for given, wanted in zip(unit.languages, self._direction, strict=True):
             if given and given != wanted and given not in self._noticed:
                 self._noticed.add(given)
-                yield Remark(f"{self._members.place}: {given} is read as {wanted}")
+                yield CorpusRemark(f"{self._members.place}: {given} is read as {wanted}")
         if self._format.complete and unit.target is None:
             column = self._options.target_column
             fault = f"the target (column {column}, counted from 0) is empty; fill it or delete the row"
@@ -224,8 +227,8 @@ class _Reader:
                 if reason == OTHER_LANGUAGES:
                     self.languages[text] = None
                 yield LeftOut(reason, f"{name}: line {line}", text)
-            case Notice(line, message):
-                yield Remark(f"{self._members.place}: {name}: line {line}: {message}")
+            case Remark(line, message):
+                yield CorpusRemark(f"{self._members.place}: {name}: line {line}: {message}")
 
     def _chosen(self) -> list[tuple[str, str]]:
         members, pattern = self._members, self._source.pattern

@@ -5,14 +5,15 @@ Two guarantees hold for any corpus:
 - **A pair never moves to another split.** Its split depends only on the salt and its group (without a group, its masked
   text in the pivot language), not on its position or other pairs. As a corpus grows, a text of training never moves to
   test, or the other way round. A pair of valid or test can only disappear, when a group of training adds its text.
-- **No text is in two splits**, digits and placeholders masked: valid yields to training, and test to both. With
-  `apart: both` this includes target texts. It holds across directions: a target of one may be a source of another, so
-  texts of valid and test are compared with both sides of training.
+- **No text is in two splits**, compared with digits and placeholders masked. A text in training and valid is dropped
+  from valid; a text in either of them and in test is dropped from test. With `apart: both` this includes target texts.
+  It holds across directions: a target of one may be a source of another, so texts of valid and test are compared with
+  both sides of training.
 
-Test splits that a corpus provides are benchmarks and stay complete. Its valid split yields only to that test, and
-training to both.
+A test split that a corpus provides is a benchmark and stays complete: texts in it are dropped from all other splits. A
+valid split that a corpus provides loses only texts of that test split, and training loses the texts of both.
 
-The second guarantee requires all texts to be known before the first test pair is written, so an `TextIndex` is built
+The second guarantee requires all texts to be known before the first test pair is written, so a `TextIndex` is built
 first. It takes 19 bytes per pair, two 64-bit keys, a rank and a direction, and contains no text.
 """
 
@@ -53,10 +54,11 @@ def split_of(text: str, group: str, settings: SplitSettings) -> Split:
 
 
 def pivots(directions: Sequence[Direction]) -> dict[Direction, int]:
-    """Return for each direction the side, 0 or 1, whose text determines the split: the language in more directions.
+    """Return for each direction the side, 0 or 1, whose text determines the split.
 
-    If a corpus has one text in many languages, all its pairs with the same English text get the same split, and so do
-    a pair and its reverse. With a single direction, it is the source.
+    It is the side whose language occurs in more directions; the source, if there is only one direction. So if a corpus
+    has a text in many languages, all its pairs with the same English text get the same split, and so do a pair and its
+    reverse.
     """
     shared = Counter(chain.from_iterable(directions))
     ranking = [language for language, _ in shared.most_common()]  # ties: the first one listed
@@ -88,8 +90,9 @@ class TextIndex:
 
         Args:
             apart: the sides of valid and test whose texts must not be in another split.
-            duplicates: pairs of a direction are duplicates if the keys of both sides are equal, those of the source, or
-                never. The first one that is not dropped for another reason is kept.
+            duplicates: when two pairs of a direction are duplicates: if the keys of both sides are equal (`pair`), if
+                those of the source are (`source`), or never (`no`). The first pair that is not dropped for another
+                reason is kept.
         """
         ranks = np.frombuffer(self._ranks, np.int8)
         reasons = np.full(len(ranks), KEPT, np.int8)

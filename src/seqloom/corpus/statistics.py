@@ -2,7 +2,7 @@
 
 Lengths cover every pair. Languages are recognised on a sample that depends only on the texts, not on their order.
 Only texts of at least 40 bytes (about six words), without placeholders, are used: the recogniser misclassifies one in
-five interface strings of one or two words, but only one in a hundred of these.
+five interface strings of one or two words, but only one in a hundred of these longer texts.
 """
 
 import hashlib

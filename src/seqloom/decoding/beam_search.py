@@ -37,7 +37,7 @@ def beam_search(
     settings: SearchSettings,
     n_best: int = 1,
 ) -> list[list[Hypothesis]]:
-    """Return the `n_best` hypotheses of each source of `constraints`, best first; fewer if fewer can end.
+    """Return the `n_best` hypotheses of each source of `constraints`, best first; fewer if fewer are possible.
 
     `state` has one row per source, before the first token. A beam of 1 is `greedy_search`.
 

@@ -4,10 +4,11 @@ The rules, strongest first:
 
 1. A forced token is the only choice: the tokens of a target prefix, and EOS at the maximal length. A prefix longer than
    the maximal length is written in full.
-2. PAD, BOS and `banned` ids are never written. (If EOS shares its id with PAD or BOS, that id stays allowed.)
+2. PAD, BOS and `banned` ids are never allowed. (If EOS shares its id with PAD or BOS, that id stays allowed.)
 3. Byte pieces form valid characters: the first byte of a character is followed by the bytes that complete it (`utf8`).
 4. Each slot occurs exactly as often as in the source, with tags nested (`required_slots`). A hypothesis that lacks a
-   slot must not end. If the model prefers EOS, or the missing slots fill the remaining length, only they are allowed.
+   slot must not end. If the model prefers EOS, or the missing slots fill the remaining length, only those slots are
+   allowed.
 5. No n-gram of ids is repeated (Paulus et al. 2018, arXiv 1705.04304, section 2.5). The prefix counts as written.
 6. A hypothesis does not end before its minimal length, unless no other token is allowed.
 

@@ -25,7 +25,7 @@ class FinishedHypotheses(NamedTuple):
     ids: Tensor  # (A, n, longest) int64
 
     def select(self, sources: Tensor) -> "FinishedHypotheses":
-        """Return those of the given sources (int64 indices), in that order."""
+        """Return the hypotheses of the given sources (int64 indices), in that order."""
         return FinishedHypotheses(*[part[sources] for part in self])
 
     def add(self, scores: Tensor, log_probabilities: Tensor, ids: Tensor) -> "FinishedHypotheses":

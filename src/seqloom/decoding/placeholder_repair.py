@@ -2,8 +2,8 @@
 
 If the tokenizer has slots, the search already ensures this (`required_slots`). This module handles the remaining cases:
 models without slots, placeholders that the model invented, placeholders that are not recognised next to other text,
-tags that are not nested, and broken characters. The result is checked with the expression that finds placeholders in a
-source. A text without errors is returned unchanged. The time is linear in the text's length.
+tags that are not nested, and broken characters. The result is checked with the regular expression that finds the
+placeholders of a source. A text without errors is returned unchanged. The time is linear in the text's length.
 """
 
 import re
@@ -15,7 +15,7 @@ from seqloom.text import Forms, clean
 from seqloom.tokenization.tags import NO_PARTNER, name_of, partners
 
 Part = tuple[str, bool]
-"""A piece of text, and whether it is a placeholder of the source."""
+"""A piece of a text, and True if it is a placeholder of the source."""
 
 Locator = Callable[[int], float]
 """Maps the index of a source's placeholder to its relative position in the target: 0 is the start, 1 the end."""
@@ -29,7 +29,10 @@ _CLOSES = ".!?\u2026\u3002\uff01\uff1f "
 
 
 def find(parts: Sequence[Part], wanted: Sequence[str], forms: Forms) -> list[Part]:
-    """Return `parts` with placeholders of `wanted` that occur in text as separate parts, first occurrences first."""
+    """Return `parts` with the placeholders of `wanted` that are still inside text split off as parts of their own.
+
+    If a placeholder occurs more often than in `wanted`, only its first occurrences are split off.
+    """
     left = Counter(wanted)
     left.subtract(text for text, is_placeholder in parts if is_placeholder)
     if not any(count > 0 for count in left.values()):
@@ -62,7 +65,7 @@ def complete(parts: Sequence[Part], wanted: Sequence[str], locate: Locator, fixe
                 continue
         kept.append(part)
     missing: list[int] = []
-    for index in range(len(wanted) - 1, -1, -1):  # of equal ones, the last are missing
+    for index in range(len(wanted) - 1, -1, -1):  # among equal placeholders, count the last ones as missing
         if left[wanted[index]] > 0:
             left[wanted[index]] -= 1
             missing.append(index)
@@ -139,7 +142,7 @@ def _ends_open(text: str) -> bool:
 
 
 def nest(parts: Sequence[Part], wanted: Sequence[str]) -> list[Part]:
-    """Return `parts` with the source's pairs of tags nested; if they are not, put them in the order of the source."""
+    """Return `parts` with tags nested as in the source; tags that are not are moved into the order of the source."""
     source = partners(wanted)
     names = {
         name_of(placeholder)[0] for placeholder, partner in zip(wanted, source, strict=True) if partner != NO_PARTNER
@@ -161,8 +164,9 @@ def repair(
 ) -> tuple[str, bool]:
     """Return the text of `parts`, and whether its placeholders are exactly `wanted`.
 
-    `raw` has the source's original spelling of each. Text that only looks like a placeholder is removed, and a
-    placeholder that its neighbours make unrecognisable gets spaces around it. If `normal`, the text is normalised.
+    `raw` has the original spelling of each in the source. Text that only looks like a placeholder is removed. A
+    placeholder that is not recognised because of the text around it gets spaces on both sides. If `normal`, the text
+    is normalised.
     """
     arrange = tidy if normal else list
     parts = arrange(parts)
@@ -202,7 +206,8 @@ def tidy(parts: Sequence[Part]) -> list[Part]:
 def _mend(parts: Sequence[Part], forms: Forms, plain: bool) -> list[Part] | None:
     """Return `parts` changed so that fewer wrong placeholders are found in their text, or None if none are wrong.
 
-    If `plain`, text keeps only letters, digits and common punctuation, and every placeholder gets spaces around it.
+    If `plain`, only letters, digits and common punctuation stay in the text, and every placeholder gets spaces around
+    it.
     """
     text = "".join(text for text, _ in parts)
     spans: list[tuple[int, int]] = []

@@ -16,7 +16,7 @@ class TextPlan(NamedTuple):
     chunks: list[Chunk]
     copied: list[bool]
     placeholders: list[str]  # of the whole text, normalised
-    spelled: list[str]  # the same in their original spelling
+    spelled: list[str]  # the same placeholders in their original spelling
     prefix: str
     loose: frozenset[str]  # placeholders, except tags, that always have a space before them in the text
 
@@ -88,7 +88,7 @@ def assemble(plan: TextPlan, targets: Sequence[Target], forms: Forms) -> Assembl
 
 
 def _given(target: Sequence[Part], extra: Sequence[str], forms: Forms) -> list[str]:
-    """Return those of `extra` that occur in a target."""
+    """Return the placeholders in `extra` that occur in the text of a target, with repeats."""
     text = "".join(text for text, is_placeholder in target if not is_placeholder)
     return list((Counter(forms.find(text)) & Counter(extra)).elements())
 

@@ -3,8 +3,8 @@
 A slot is a symbol for a placeholder (`seqloom.tokenization.tokenizer`). The constraint is computed from the ids written
 so far, so it holds no state when a beam is reordered. The time per step is linear in the length.
 
-The constraint records where it left only slots to choose from: the model wanted to end there, so a slot at that point
-has no position of the model's choice, and `placeholders` puts it where the attention says.
+The constraint records the positions at which it allowed nothing but slots. The model would have ended the target there,
+so it did not choose a place for those slots; `placeholders` places them by attention instead.
 
 Shapes: A sources, R rows (hypotheses, the same number per source), N slots, V vocabulary, t ids so far.
 """
@@ -60,7 +60,7 @@ class SlotConstraint:
     counts: Tensor  # (A, N) int64
     closers: Tensor  # (A, N + 1) int64: the slot that closes each opening slot, -1 for the others
     sources: Tensor  # (A,) int64: the index of each source in its batch
-    forced: set[tuple[int, tuple[int, ...]]]  # source and ids after which only slots were allowed; shared by selections
+    forced: set[tuple[int, tuple[int, ...]]]  # (source, ids) after which only slots were allowed; `select` shares it
 
     @classmethod
     def build(cls, ids: Sequence[int], required: Sequence[RequiredSlots], device: torch.device | str) -> Self | None:
@@ -99,7 +99,7 @@ class SlotConstraint:
         return MissingSlots(allowed, left.sum(dim=1), ending)
 
     def _nested(self, slots: Tensor, times: int) -> Tensor:
-        """Return whether each slot may come next, (R, N), because it closes the innermost open tag or no tag at all.
+        """Return whether each slot may come next, (R, N): it closes the innermost open tag, or is no closing tag.
 
         `slots` (R, t) are the slots written so far; N stands for an id that is not a slot.
         """
@@ -135,7 +135,7 @@ class SlotConstraint:
             self.forced.add((int(self.sources[row // times]), tuple(ids[row].tolist())))
 
     def before_forced(self, source: int, ids: Sequence[int], start: int) -> int:
-        """Return how many of the `ids` of a target, which are at least `start`, precede its first forced slot."""
+        """Return the index in a target's `ids` of the first forced slot from `start` on; len(ids) if there is none."""
         slots = range(self.first, self.first + self.counts.shape[1])
         for at in range(start, len(ids)):
             if ids[at] in slots and (source, tuple(ids[:at])) in self.forced:

@@ -26,7 +26,7 @@ The search may modify the returned tensor in place.
 
 
 def is_broken(largest: Tensor) -> Tensor:
-    """Return where the largest log-probability of a row, (...), is NaN or above 0, which is not a probability."""
+    """Return a mask (...) of the rows whose `largest` log-probability (...) is invalid: NaN or above 0."""
     return ~(largest <= _ROUNDING)
 
 

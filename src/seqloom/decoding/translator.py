@@ -1,8 +1,9 @@
 """Translate texts with a model, its tokenizer and a search method.
 
-Sentences are decoded in batches of similar length, longest first, so that there is little padding and a lack of memory
-shows at once. The results are in the order of the texts and do not depend on the other texts in a batch (except for
-rounding, since a batch's shape decides the order of sums). Each translation records whether it or its source was cut.
+Sentences are decoded in batches of similar length, longest first, so that there is little padding and running out of
+memory shows at once. The results are in the order of the texts and do not depend on the other texts in a batch (except
+for rounding, since a batch's shape decides the order of sums). Each translation records whether it or its source was
+cut.
 """
 
 from bisect import bisect

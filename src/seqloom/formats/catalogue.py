@@ -26,7 +26,7 @@ class Format(NamedTuple):
     """How to read and write one file format. Functions are named as MODULE:FUNCTION of this package."""
 
     reader: str
-    bilingual: bool  # one file holds sources and targets; else there is one file per language
+    bilingual: bool  # True: a file holds sources and targets. False: there is one file per language
     suffixes: tuple[str, ...]  # lower case, with the leading dot
     charset: str | None = None  # finds the encoding that the first bytes of a file declare
     ordered: bool = False  # texts of two files are paired by position; else by key

@@ -1,4 +1,4 @@
-"""Duplicate keys: as in the programs that read these files, the last text of a key wins."""
+"""Duplicate keys: the last text of a key is used, as by the programs that these files are made for."""
 
 from array import array
 from collections.abc import Callable, Iterator

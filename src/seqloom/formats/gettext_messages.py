@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from seqloom.formats.language_tags import matches
-from seqloom.formats.pieces import Notice, Options
+from seqloom.formats.pieces import Options, Remark
 from seqloom.formats.plurals import GERMANIC, plurals_of
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9]*+(?:[._:/-]++[A-Za-z0-9]++)+")  # menu.file.open, SAVE_BUTTON, a:b-c
@@ -48,18 +48,18 @@ class CatalogueSummary(NamedTuple):
         """Return whether the message's key is an id rather than a source text."""
         return self.symbolic and _WORD.fullmatch(message.msgid) is not None
 
-    def notices(self, options: Options, forms: int) -> Iterator[Notice]:
-        """Yield notices for the user; `forms` is the largest number of plural forms of any message."""
+    def remarks(self, options: Options, forms: int) -> Iterator[Remark]:
+        """Yield remarks for the user; `forms` is the largest number of plural forms of any message."""
         if not self.messages:
-            yield Notice(1, "has a header but no messages" if self.header else "has no messages")
+            yield Remark(1, "has a header but no messages" if self.header else "has no messages")
         language = _LANGUAGE.search(self.header)
         if language and not matches(language[1], options.direction.target):
-            yield Notice(1, f"the header declares Language: {language[1]}; it is read as {options.direction.target}")
+            yield Remark(1, f"the header declares Language: {language[1]}; it is read as {options.direction.target}")
         plurals = plurals_of(self.header)
         if plurals is not None and forms > plurals.forms:
-            yield Notice(1, f"the header declares {plurals.forms} plural forms, but messages have {forms}")
+            yield Remark(1, f"the header declares {plurals.forms} plural forms, but messages have {forms}")
         elif plurals is None and forms:
-            yield Notice(1, "the header has no valid Plural-Forms: form 0 is read as singular, all others as plural")
+            yield Remark(1, "the header has no valid Plural-Forms: form 0 is read as singular, all others as plural")
 
 
 def summarise(messages: Iterable[Message]) -> tuple[CatalogueSummary, int]:

@@ -363,7 +363,7 @@ def _put_attributes(
 
 
 def _nowhere(translation: str) -> str:
-    """Return nothing: the unit is an attribute, which the surrounding text writes."""
+    """Return an empty string: the translated attribute is written as part of the surrounding text."""
     return ""
 
 

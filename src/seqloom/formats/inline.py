@@ -101,7 +101,7 @@ def shown(content: Content) -> str:
 
 
 def put_codes(translation: str, own: Sequence[Code], further: Sequence[Code], escape: Callable[[str], str]) -> str:
-    """Return a translation in the file's syntax, with all `own` codes and those `further` codes that it mentions.
+    """Return a translation in the file's syntax, with all `own` codes and those `further` codes that it contains.
 
     `escape` escapes the text between codes.
     """

@@ -35,7 +35,7 @@ def read_mo(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
     content = text.encode("latin-1")
     catalogue, forms = summarise(message for _, message in _messages(content, file))
     yield text
-    yield from catalogue.notices(options, forms)
+    yield from catalogue.remarks(options, forms)
     for number, message in _messages(content, file):
         if not message.msgid and message.context is None:
             continue
@@ -134,7 +134,7 @@ def _encoded(text: str, encoding: str, where: str) -> bytes:
 
 
 def _compiled(pairs: list[tuple[bytes, bytes]], order: str) -> bytes:
-    """The file's text. It has no hash table, which gettext does not need."""
+    """Return the content of the file, without the optional hash table."""
     count = len(pairs)
     tables, texts, place = [b"", b""], [], 28 + 16 * count
     for side in (0, 1):

@@ -53,7 +53,7 @@ class Skip(NamedTuple):
     text: str = ""  # what was skipped, as an example for reports
 
 
-class Notice(NamedTuple):
+class Remark(NamedTuple):
     """A remark for the user about the file: its cells look quoted, its first row looks like a header."""
 
     line: int
@@ -69,7 +69,7 @@ class ConditionalText(NamedTuple):
     keys: tuple[str, ...]  # of the units
 
 
-Piece = str | Unit | Skip | Notice | ConditionalText
+Piece = str | Unit | Skip | Remark | ConditionalText
 """A str is copied unchanged."""
 
 

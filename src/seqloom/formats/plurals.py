@@ -39,8 +39,8 @@ class Plurals(NamedTuple):
     def source(self, form: int, one: str, many: str, target: str) -> str:
         """Return the source text, `one` or `many`, that a form translates.
 
-        That is `one` for the singular form, else `many`. A singular form shared with other numbers usually contains the
-        number; it translates `many` if its placeholders are those of `many` and not those of `one`.
+        The singular form translates `one`, all others `many`. Exception: a singular form shared with other numbers
+        usually contains the number, so it translates `many` if it has the placeholders of `many`, not of `one`.
         """
         if form != self.singular:
             return many
@@ -50,7 +50,7 @@ class Plurals(NamedTuple):
 
 
 GERMANIC = Plurals(2, 0, False)
-"""n = 1 against all other numbers: gettext's default if the header declares no rule."""
+"""The singular form for n = 1, the plural form for all other numbers: gettext's default without a declared rule."""
 
 
 @lru_cache(maxsize=64)

@@ -63,7 +63,7 @@ def read_po(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
     catalogue, forms = summarise(
         each.message() for each in reader.entries() if isinstance(each, _Entry) and not each.obsolete
     )
-    yield from catalogue.notices(options, forms)
+    yield from catalogue.remarks(options, forms)
     headers = 0
     for each in reader.entries():
         if isinstance(each, str):
@@ -305,7 +305,7 @@ def _is_fuzzy(comment: str) -> bool:
 
 
 def _put(translation: str, style: _Style, comment: str) -> str:
-    """The translation in quotes, split over several lines at line feeds and where it is too long for one."""
+    """Return the translation in quotes, split into several strings at line feeds and at the width of a line."""
     lines = _at_line_feeds(translation)
     if style.wrapped:
         lines = [part for line in lines for part in _wrapped(line)]
@@ -332,7 +332,7 @@ def _wrapped(line: str) -> Iterator[str]:
 
 
 def _put_without_fuzzy(translation: str, before: str, put: "partial[str]") -> str:
-    """The same for the first form of a fuzzy entry, without the flag `fuzzy` and previous texts (`#|`)."""
+    """Do the same as `_put` for the first form of a fuzzy entry, and remove the flag `fuzzy` and old texts (`#|`)."""
     kept = []
     for line in _lines(before):
         content = line.rstrip("\r\n")

@@ -14,7 +14,7 @@ from seqloom.errors import FormatError
 from seqloom.formats.code_units import LONE_SURROGATE, SURROGATE, escaped_units, joined, without_surrogates
 from seqloom.formats.duplicate_keys import keep_last
 from seqloom.formats.encoding import BLOCK, TextFile
-from seqloom.formats.pieces import Notice, Options, Piece, Skip, Unit
+from seqloom.formats.pieces import Options, Piece, Remark, Skip, Unit
 
 _GOES_ON = r"\\(?:\r\n|[\r\n])[ \t\f]*+"
 _ESCAPED = rf"(?:{_GOES_ON}|\\[^\r\n]|\\\Z)"
@@ -50,7 +50,7 @@ def read_properties(file: TextFile, options: Options) -> Iterator[Piece]:
     found = _C1.search(text) if file.encoding == "iso8859-1" and file.setting is None else None
     if found is not None:
         line = _ends(text, 0, found.start()) + 1
-        yield Notice(line, f"contains the control character {found[0]!r} in Latin-1: `encoding: cp1252` may be right")
+        yield Remark(line, f"contains the control character {found[0]!r} in Latin-1: `encoding: cp1252` may be right")
     direct = "ascii" if text.isascii() else file.encoding
     yield from keep_last(lambda: _pieces(text, file.where, direct))
 

@@ -1,8 +1,8 @@
 """The formats `tsv` and `csv`: tables with one pair per row.
 
 TSV is unquoted: TAB separates columns, and quotes are ordinary characters. With `quoting`, always set for CSV, cells
-may be quoted (RFC 4180): quoted cells may contain delimiters and line breaks, and a quote is doubled. If a file without
-`quoting` looks quoted, or its first row looks like a header, a notice says so.
+may be quoted (RFC 4180): quoted cells may contain delimiters and line breaks, and a quote is doubled. A file without
+`quoting` that looks quoted gets a remark, and so does one whose first row looks like a header.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from seqloom.errors import FormatError
 from seqloom.formats.encoding import LONGEST_LINE, TextFile
-from seqloom.formats.pieces import Notice, Options, Piece, Skip, Unit
+from seqloom.formats.pieces import Options, Piece, Remark, Skip, Unit
 
 _HEADERS = {"source", "target", "src", "tgt", "trg", "id", "key", "text", "translation", "original", "segment"}
 _LONGEST_HEADER = 40  # characters of a column's name
@@ -23,8 +23,8 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*", re.IGNORECASE)
 def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
     """Yield a unit for every row; its key is the number of the row's first line.
 
-    Blank rows are skipped. Rows may have additional columns; if their number varies, a final notice says how many rows
-    differ from the first.
+    Blank rows are skipped. Rows may have additional columns; if their number varies, the last piece is a remark with
+    the number of rows that differ from the first.
 
     Raises:
         FormatError: a row has too few columns or no source, or a quoted cell is never closed.
@@ -49,14 +49,14 @@ def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
             )
         source, target = texts[options.source_column], texts[options.target_column]
         if row.line == 1 and _looks_like_header(source, target):
-            yield Notice(1, f"the first row, {' | '.join(texts)[:60]!r}, looks like a header: set `header: true`")
+            yield Remark(1, f"the first row, {' | '.join(texts)[:60]!r}, looks like a header: set `header: true`")
         width = width or row.width
         if row.width != width:
             odd.append(row.line)
         if not options.quoting and quoted < 2 and _is_quoted(source) and _is_quoted(target):
             quoted += 2 if '""' in source[1:-1] + target[1:-1] else 1
             if quoted >= 2:
-                yield Notice(row.line, "cells are quoted as by a spreadsheet: set `quoting: true`")
+                yield Remark(row.line, "cells are quoted as by a spreadsheet: set `quoting: true`")
         if not source.strip():
             raise FormatError(
                 f"{where}: the source (column {options.source_column}, counted from 0) is empty; fill it or delete "
@@ -74,7 +74,7 @@ def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
         )
         yield row.raw[len(begin) + len(cell.raw) :]
     if odd:
-        yield Notice(odd[0], f"{len(odd):,} rows do not have {width} columns like the first row")
+        yield Remark(odd[0], f"{len(odd):,} rows do not have {width} columns like the first row")
 
 
 class _Cell(NamedTuple):

@@ -9,7 +9,7 @@ plain placeholder such as `{0}` is shown as that. The text of `hi` is read witho
 part of their code.
 
 Flags: `machine` if a translation was last changed by `MT!` (`changeid`, else `creationid`), the usual name for a
-translation engine, or if a `prop` of type x-mt or x-origin says so; `draft` and `rejected` by Trados'
+translation engine, or if a `prop` of type x-mt or x-origin marks it; `draft` and `rejected` by Trados'
 `x-ConfirmationLevel`.
 """
 
@@ -140,18 +140,23 @@ def _labelled(tree: Tree, seg: Element) -> list[str | Code]:
 
 
 def _flags(unit: Element, variant: Element) -> Iterator[Flag]:
-    said = {
+    props = {
         prop.get("type").lower(): prop.text().strip().lower()
         for each in (unit, variant)
         for prop in each.elements("prop")
     }
-    level = said.get("x-confirmationlevel", "")
+    level = props.get("x-confirmationlevel", "")
     if level == "draft":
         yield "draft"
     if level.startswith("rejected"):
         yield "rejected"
     person = variant.get("changeid", "creationid") or unit.get("changeid", "creationid")
-    by_props = said.get("x-mt", "") not in _NO or said.get("x-origin", "") in ("mt", "nmt", "amt", "machinetranslation")
+    by_props = props.get("x-mt", "") not in _NO or props.get("x-origin", "") in (
+        "mt",
+        "nmt",
+        "amt",
+        "machinetranslation",
+    )
     if by_props or person.lower() in ("mt", "mt!"):
         yield "machine"
 

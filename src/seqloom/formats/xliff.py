@@ -10,14 +10,14 @@ except that protected ones are placeholders and those that Trados marks as delet
 
 `seqloom.formats.xliff_states` turns states into flags; `translate="no"` is the flag `untranslatable`. A text's
 language is its `xml:lang`, else that of its file. A file that declares no target language is read as the wanted one,
-with a notice.
+with a remark.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from seqloom.formats.encoding import TextFile
-from seqloom.formats.pieces import Notice, Options, Piece
+from seqloom.formats.pieces import Options, Piece, Remark
 from seqloom.formats.xliff_1 import read_unit_1
 from seqloom.formats.xliff_2 import read_unit_2
 from seqloom.formats.xliff_parts import UnitContext
@@ -31,7 +31,7 @@ def read_xliff(file: TextFile, options: Options) -> Iterator[Piece]:
         FormatError: the file is not XLIFF.
     """
     scopes = [_Scope("", "", "", translate=True)]
-    number, version, told = 0, "", False
+    number, version, noticed = 0, "", False
     for event in read_xml(file, "xliff", {"trans-unit", "unit"}):
         match event:
             case Start(name, attributes, _, raw):
@@ -43,9 +43,9 @@ def read_xliff(file: TextFile, options: Options) -> Iterator[Piece]:
                 yield raw
             case Tree(root):
                 scope = scopes[-1]
-                if not scope.target and not _own_language(root) and not told:
-                    told = True
-                    yield Notice(
+                if not scope.target and not _own_language(root) and not noticed:
+                    noticed = True
+                    yield Remark(
                         root.line,
                         f"declares no target language and is read as {options.direction.target}; if that is wrong, set "
                         "corpora.NAME.direction",

@@ -102,14 +102,14 @@ def spelled(element: Element, *names: str) -> str:
     Empty if neither is a placeholder.
     """
     for name in names:
-        said = element.get(name)
-        if said.startswith("base64:"):  # MateCat
+        value = element.get(name)
+        if value.startswith("base64:"):  # MateCat
             try:
-                said = base64.b64decode(said[7:], validate=True).decode()
+                value = base64.b64decode(value[7:], validate=True).decode()
             except ValueError:
                 continue
-        if is_placeholder(said):
-            return said
+        if is_placeholder(value):
+            return value
     inside = "".join(each for each in element.children if isinstance(each, str))
     return inside if element.name == "ph" and is_plain(inside) else ""
 

@@ -96,16 +96,16 @@ def sdl_flags(seg: Element) -> Iterator[Flag]:
 
 def unit_flags(unit: Element) -> Iterator[Flag]:
     """Yield the flags for the attributes that memoQ (`mq:status`) and Phrase (`m:confirmed`) add to XLIFF 1.2 units."""
-    said = {local(name): value for name, value in unit.attributes.items() if ":" in name}
-    status = said.get("status", "")
+    attributes = {local(name): value for name, value in unit.attributes.items() if ":" in name}
+    status = attributes.get("status", "")
     if status in _MEMOQ:
         yield _MEMOQ[status]
-    percent = said.get("percent", "")
+    percent = attributes.get("percent", "")
     if status == "Pretranslated" and percent.isdecimal() and len(percent) < 3:
         yield "fuzzy"
-    if said.get("confirmed") == "0":
+    if attributes.get("confirmed") == "0":
         yield "draft"
-        if said.get("trans-origin", "").lower() in ("mt", "nmt"):
+        if attributes.get("trans-origin", "").lower() in ("mt", "nmt"):
             yield "machine"
 
 

@@ -209,8 +209,8 @@ class _Reader:
         try:
             self._parser.Parse(content, final)
         except expat.ExpatError as error:
-            said = expat.ErrorString(error.code)
-            raise FormatError(f"{self._file.where}: line {error.lineno}: not well-formed XML: {said}") from error
+            reason = expat.ErrorString(error.code)
+            raise FormatError(f"{self._file.where}: line {error.lineno}: not well-formed XML: {reason}") from error
         # The token that is not complete; within a tree, the tree as well.
         begin = max(self._parser.CurrentByteIndex, self._base)
         head = self._buffer[begin - self._base : begin - self._base + 2]

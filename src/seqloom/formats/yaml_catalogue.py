@@ -161,7 +161,7 @@ class _Walk:
 
 
 def _put(translation: str, raw: str, style: str | None) -> str:
-    """`style` is that of the text: a quote, | or >, or empty if it is plain."""
+    """Return the translation in YAML. `style` is that of the original text: a quote, | or >, or empty if plain."""
     candidate = None
     if len(translation) > _MOST_CHECKED:
         pass
@@ -177,7 +177,7 @@ def _put(translation: str, raw: str, style: str | None) -> str:
 
 
 def _block(translation: str, raw: str) -> str:
-    """Lines below a `|`, with the text's indentation and the text's trailing white space."""
+    """Return the lines of a `|` block, with the indentation and the trailing white space of the original text."""
     tail = raw[len(raw.rstrip(_BREAKS)) :]
     block = _BLOCK.match(raw)
     if block is not None:

@@ -31,7 +31,7 @@ class TrainingTexts(NamedTuple):
     ) -> list[bool]:
         """Return, for each pair, whether one of its texts occurs among the source or target texts of training.
 
-        `apart` says which of a pair's texts count: only the source, or both.
+        With `apart` "source", only the source of each pair is looked up; with "both", its target as well.
         """
         named = {str(direction): languages_of(direction) for direction in directions}
         known = np.union1d(self.sources, self.targets)

@@ -2,7 +2,7 @@
 
 Each version is loaded from the folder that its users load, with its own search settings, so that the gate judges what
 will be served. Speed is measured on a sample of the test set, in alternating rounds. The fastest round of each version
-counts, because other work on the machine can only slow a round down.
+is used, because other work on the machine can only slow a round down.
 """
 
 import time

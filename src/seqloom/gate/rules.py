@@ -65,7 +65,7 @@ def explain_rule(rule: Rule) -> str:
     """Return a rule in a few words: the measurements of both versions, and the bound."""
     against = "" if rule.champion is None else f" against {rule.champion:.4g}"
     sure = "" if rule.p is None else f", p = {rule.p:.3f}"
-    return f"{rule.name} {rule.challenger:.4g}{against}{sure} ({rule.bound}{'' if rule.ok else ': no'})"
+    return f"{rule.name} {rule.challenger:.4g}{against}{sure} ({'' if rule.ok else 'required: '}{rule.bound})"
 
 
 def empty_rule(hypotheses: Sequence[str], settings: GateSettings) -> Rule:
@@ -122,5 +122,5 @@ def _costs(
 
 
 def _no_drop(name: str, ours: float, theirs: float, most: float) -> Rule:
-    bound = f"may fall by {most:g}" if most else "not worse"
+    bound = f"falls by at most {most:g}" if most else "not worse"
     return Rule(name, ours >= theirs - most, ours, theirs, bound)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from seqloom.errors import ModelError
-from seqloom.files import replacing, write_bytes
+from seqloom.files import read_object, replacing, write_bytes
 from seqloom.models.attention_lstm import AttentionLstm
 from seqloom.models.lstm import Lstm
 from seqloom.models.pretrained import Pretrained
@@ -127,14 +127,9 @@ def load_model(folder: Path, device: torch.device | str = "cpu") -> Seq2Seq:
 
 def _described(description: Path) -> dict[str, Any]:
     """Return the content of model.json. Raises `ModelError` if its format is not supported."""
-    try:
-        stored = json.loads(description.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(f"{description.parent} is not a model folder: it has no {description.name}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{description}: cannot be read: {error}") from error
-    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-        given = repr(stored.get("format") if isinstance(stored, dict) else stored)[:40]
+    stored = read_object(description, ModelError, "check the path of the model folder")
+    if stored.get("format") != FORMAT:
+        given = repr(stored.get("format"))[:40]
         raise ModelError(
             f"{description}: format is {given}, but this version of seqloom reads format {FORMAT}; use the version "
             "that wrote it, or train again"

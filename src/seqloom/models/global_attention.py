@@ -96,7 +96,7 @@ class AdditiveAttention(GlobalAttention):
         vector_H = self.vector.to(projected_BTH.dtype)
         batch, source, width = key_BSH.shape
         positions = max(1, self.chunk // key_BSH.numel())
-        # A target that is read one position at a time is assumed to be as long as its source.
+        # A search reads one position at a time, so assume that the target is as long as the source.
         numbers = batch * max(source, query_BTH.shape[1]) * source * width
         if numbers > self.recompute_above:
             scores: Tensor = _LongScores.apply(projected_BTH, key_BSH, vector_H, positions)  # type: ignore[no-untyped-call]

@@ -115,13 +115,13 @@ class _Report:
         self._task, self._total, self._listen = f"download {repository}", total, listen
         self._whole = self._part = 0  # bytes of the complete files, and of the current one
 
-    def tell(self, more: float | None) -> None:
+    def add(self, more: float | None) -> None:
         self._part += int(more or 0)
         self._listen(Progress(self._task, min(self._whole + self._part, self._total), self._total, "bytes"))
 
     def finish(self, size: int) -> None:
         self._whole, self._part = self._whole + size, 0
-        self.tell(0)
+        self.add(0)
 
     def bar(self, *_: Any, **__: Any) -> "_Bar":
         """Stand in for the class of the library's progress bar."""
@@ -140,7 +140,7 @@ class _Bar:
         pass
 
     def update(self, more: float | None = 1) -> None:
-        self._report.tell(more)
+        self._report.add(more)
 
 
 def _as_ours(error: Exception, repository: str, commit: str) -> Exception:

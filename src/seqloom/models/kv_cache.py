@@ -1,8 +1,8 @@
 """The key-value cache of a Transformer decoder, shared by the hypotheses of a source.
 
-Copying keys and values whenever a beam is reordered costs as much as reading them. Instead, the cache holds every token
-that any hypothesis of a source has read once, and a mask says which tokens belong to which hypothesis. Attention treats
-the hypotheses of a source as query positions under this mask.
+Copying keys and values whenever a beam is reordered costs as much as reading them. Instead, the cache holds each token
+that any hypothesis of a source has read only once, and a mask records which tokens belong to which hypothesis.
+Attention treats the hypotheses of a source as query positions under this mask.
 
 Shapes: A sources, K hypotheses of each, L cached tokens of a source, N heads, H width of a head.
 """

@@ -175,7 +175,7 @@ class DecoderLayer(nn.Module):
         """Run `forward` for the newest position of K hypotheses per source; return the output and the extended `past`.
 
         `memory` holds the keys and values of the sources, `past` those of all tokens that the hypotheses of a source
-        have read. The mask `visible` says which of these, and of the newest ones, each hypothesis may attend to.
+        have read. The mask `visible` selects the tokens, including the newest ones, that each hypothesis may attend to.
         """
         x_AKD, seen = self._look_back(x_AKD, rotation, past, visible)
         return self._look_across(x_AKD, memory, mask), seen

@@ -66,7 +66,7 @@ def from_config(architecture: PretrainedArchitecture, folder: Path, stored: Iter
         network = hf.AutoModelForSeq2SeqLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
     except _FAULTS as error:
         raise ModelError(f"{folder}: its config.json does not describe a network: {_first_line(error)}") from error
-    # A checkpoint may hold two tables although the configuration says that they are shared; the checkpoint counts.
+    # A checkpoint may hold two tables although the configuration says that they are shared; follow the checkpoint.
     own = {name for name, _ in network.named_parameters()}
     for name in sorted({name.removeprefix("network.") for name in stored} - own):
         owner, _, last = name.rpartition(".")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seqloom.models.dropout import Dropout
 from seqloom.models.recurrent_layer import Hidden, RecurrentLayer
 from seqloom.models.seq2seq import Seq2Seq
-from seqloom.models.settings import AttentionLstmArchitecture, Cell, LstmArchitecture
+from seqloom.models.settings import Cell, RecurrentArchitecture
 
 Stack = tuple[Hidden, ...]
 """The states of several layers, lowest first."""
@@ -123,9 +123,7 @@ class Recurrent(Seq2Seq):
     decoder's, a linear layer maps between them.
     """
 
-    def __init__(
-        self, architecture: LstmArchitecture | AttentionLstmArchitecture, source_vocab_size: int, target_vocab_size: int
-    ) -> None:
+    def __init__(self, architecture: RecurrentArchitecture, source_vocab_size: int, target_vocab_size: int) -> None:
         super().__init__()
         self.source_vocab_size = source_vocab_size
         self.target_vocab_size = target_vocab_size

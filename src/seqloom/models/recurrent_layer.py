@@ -2,9 +2,9 @@
 
 At padding, an extra input saturates the gates of each cell so that it keeps its state. After the padding, the state is
 that of the last real token; a direction that reads the padding first is still at its initial zeros. So the fused kernel
-runs over the whole padded batch, and a GPU need not send lengths to its host. On a CPU, an LSTM over batches of 1,024
-tokens, sorted by length, took 1.01 times as long as without padding, and 1.06 times when packed; with 4,096 tokens 1.07
-and 1.76 (docs/RESULTS.md). Large batches of very different lengths can be faster packed.
+can run over the whole padded batch, and lengths need not be copied from a GPU to its host. On a CPU, an LSTM over
+batches of 1,024 tokens, sorted by length, took 1.01 times as long as without padding, and 1.06 times when packed; with
+4,096 tokens 1.07 and 1.76 (docs/RESULTS.md). Large batches of very different lengths can be faster packed.
 
 Shapes: B batch, S source, T target, E width of the inputs, C width of a cell's state, H = C, or 2C in two directions,
 G gates of a cell together (4C in an LSTM, 3C in a GRU), R rows (hypotheses).

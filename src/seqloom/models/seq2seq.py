@@ -28,8 +28,8 @@ class State(ABC):
     def select(self, rows: Tensor) -> Self:
         """Return the state of the given rows (int64), in that order; rows may be repeated or left out.
 
-        In a table (A, K), all rows in a line must belong to one source. With rows (n,), each becomes a source of its
-        own.
+        With a table (A, K), all rows of a line must belong to one source. With rows (n,), each becomes a separate
+        source.
         """
 
 

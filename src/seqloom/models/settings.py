@@ -31,7 +31,9 @@ class _Architecture(Settings):
     tied_embeddings: Ties
 
 
-class _RecurrentArchitecture(_Architecture):
+class RecurrentArchitecture(_Architecture):
+    """The sizes and options that all recurrent networks have."""
+
     embedding: _Width  # width of the embeddings
     hidden: _Width  # width of the decoder's state; each direction of a bidirectional encoder has half of it
     cell: Cell
@@ -43,7 +45,7 @@ class _RecurrentArchitecture(_Architecture):
             yield "hidden", f"is {self.hidden}, but must be even: each direction of the encoder has half of it"
 
 
-class LstmArchitecture(_RecurrentArchitecture):
+class LstmArchitecture(RecurrentArchitecture):
     """An encoder-decoder without attention (Sutskever et al. 2014)."""
 
     name: Literal["lstm"]
@@ -51,7 +53,7 @@ class LstmArchitecture(_RecurrentArchitecture):
     reverse_source: bool  # the source is read backwards (Sutskever et al. 2014, section 3.3)
 
 
-class AttentionLstmArchitecture(_RecurrentArchitecture):
+class AttentionLstmArchitecture(RecurrentArchitecture):
     """A recurrent encoder-decoder with attention (Bahdanau et al. 2015, Luong et al. 2015)."""
 
     name: Literal["attention_lstm"]
@@ -227,6 +229,9 @@ _PRESETS: dict[str, dict[Preset, dict[str, int]]] = {
 }
 
 
+Section = LstmSettings | AttentionLstmSettings | TransformerSettings | PretrainedSettings
+
+
 class ModelSettings(Settings):
     """The kind and size of the network; `name` selects the section that is built."""
 
@@ -240,10 +245,9 @@ class ModelSettings(Settings):
     embeddings: EmbeddingSettings
 
     @property
-    def section(self) -> LstmSettings | AttentionLstmSettings | TransformerSettings | PretrainedSettings:
+    def section(self) -> Section:
         """The section that `name` selects."""
-        chosen: LstmSettings | AttentionLstmSettings | TransformerSettings | PretrainedSettings
-        chosen = getattr(self, self.name)
+        chosen: Section = getattr(self, self.name)
         return chosen
 
     @property

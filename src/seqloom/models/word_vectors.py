@@ -118,7 +118,7 @@ class Vectors(NamedTuple):
 
 
 def read_vectors(file: Path, wanted: frozenset[bytes]) -> Vectors:
-    """Read the vectors of the wanted words (UTF-8) in a stream. If a word occurs twice, the first one counts.
+    """Read the vectors of the wanted words (UTF-8) in a stream. If a word occurs twice, its first vector is used.
 
     A word may contain spaces, as some of GloVe's do. No line may have fewer fields than the first, and only the numbers
     of wanted words are parsed.

@@ -1,4 +1,4 @@
-"""check_params: check that this machine has what params.yaml names. This stage runs before all others.
+"""check_params: check that this machine has the files, libraries and GPUs of params.yaml. It runs before all stages.
 
 DVC deletes the results of a stage before it runs it, so a wrong setting should fail here, where nothing is lost. Every
 other stage depends on data/checked. The content of that file never changes, so no stage runs again because of it.

@@ -156,13 +156,13 @@ def run_stage(name: str, run: Callable[[Params, Listener], None]) -> None:
     except SeqloomError as error:
         _fail(str(error), exits.FAILED)
     except KeyboardInterrupt:
-        _fail(f"{name} was interrupted; run again to go on", exits.INTERRUPTED)
+        _fail(f"{name} was interrupted; run again to continue", exits.INTERRUPTED)
     except _Terminated:
-        _fail(f"{name} was interrupted; run again to go on", exits.TERMINATED)
+        _fail(f"{name} was interrupted; run again to continue", exits.TERMINATED)
     except Exception as error:
-        if (said := _machine_fault(error)) is None:
+        if (message := _machine_fault(error)) is None:
             raise
-        _fail(f"{name}: {said} and run again", exits.FAILED)
+        _fail(f"{name}: {message} and run again", exits.FAILED)
 
 
 def _restore(name: str, meter: Meter) -> None:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from seqloom.corpus.members import open_members
 from seqloom.corpus.prepare import CorpusItem, prepare
-from seqloom.corpus.reading import Remark, read_corpus
+from seqloom.corpus.reading import CorpusRemark, read_corpus
 from seqloom.corpus.splits import Split
 from seqloom.files import write_text
 from seqloom.params import Params
@@ -44,7 +44,7 @@ def _items(params: Params) -> Iterator[CorpusItem]:
         split = None if source.split is None else Split[source.split]
         with open_members(corpus, RAW / corpus) as members:
             for direction, found in read_corpus(members, source, source.directions(params.languages)):
-                if isinstance(found, Remark):
+                if isinstance(found, CorpusRemark):
                     _logger.warning(found.message)
                 else:
                     yield CorpusItem(corpus, direction, split, found)

@@ -47,8 +47,8 @@ def run(params: Params, listen: Listener) -> None:
         set_candidate(store, version)
         listen(Progress("register", 3, 4, "steps", f"judging version {version.version}"))
         judgement = settle(store, version, params, listen)
-    said = "champion" if judgement.champion else "not champion"
-    listen(Progress("register", 4, 4, "steps", f"{name} version {version.version}, {said}: {judgement.reason}"))
+    standing = "champion" if judgement.champion else "not champion"
+    listen(Progress("register", 4, 4, "steps", f"{name} version {version.version}, {standing}: {judgement.reason}"))
     content = {
         "model": name, "fingerprint": identity, results.leading: results.score, "test_sha256": results.test_sha256
     }  # fmt: skip

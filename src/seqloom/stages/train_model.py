@@ -2,7 +2,7 @@
 
 Checkpoints are in `scratch/<fingerprint>/`, which DVC does not track; after a kill the stage resumes from the last one.
 With other params, data, code, libraries or another kind of machine the fingerprint differs, and training starts from
-the beginning; if there is an unfinished run, the log says how it differs. Durations are written only to
+the beginning; if there is an unfinished run, the differences are logged. Durations are written only to
 `scratch/<fingerprint>/journal.jsonl`, because outputs that DVC caches must not depend on the clock.
 """
 

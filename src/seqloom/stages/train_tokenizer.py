@@ -76,11 +76,11 @@ def started(params: Params, folder: Path) -> Tokenizer:
     if own and settings.name == "sentencepiece":  # for characters it is only an upper bound
         pairs.append(("tokenizer.vocab_size", settings.vocab_size, stored.get("source_vocab_size")))
     pairs += _differing_forms(params, tokenizer)
-    odd = [f"{name} is {wanted!r}, there {there!r}" for name, wanted, there in pairs if wanted != there]
+    odd = [f"{name} is {wanted!r}, in the version {there!r}" for name, wanted, there in pairs if wanted != there]
     if odd:
         raise TokenizerError(
             f"train.start: {params.train.start} has another tokenizer: {'; '.join(odd)}. "
-            "Set what differs as it was, or start to null"
+            "Set these as in the version, or train.start to null"
         )
     return tokenizer
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Self
 
 from seqloom.errors import TokenizerError
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tokenization.tokenizer import SampleSubwords, unchanged
 
@@ -47,7 +47,7 @@ class CharacterVocabulary:
 
     def encode(self, text: str) -> list[int]:
         """Return an id for each character."""
-        return [self._ids.get(character, OWN.unk) for character in text]
+        return [self._ids.get(character, SPECIAL_IDS.unk) for character in text]
 
     def subword_sampler(self, alpha: float) -> SampleSubwords:
         """Return `unchanged`, because there is only one split into characters."""

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from seqloom.errors import TokenizerError
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tokenization.subword_sampling import SubwordSampler, bpe_dropout_splits, unigram_splits
 from seqloom.tokenization.tokenizer import SampleSubwords
@@ -55,10 +55,10 @@ class SentencePieceVocabulary:
                 character_coverage=settings.character_coverage,
                 byte_fallback=settings.byte_fallback,
                 user_defined_symbols=list(symbols),
-                pad_id=OWN.pad,
-                unk_id=OWN.unk,
-                bos_id=OWN.bos,
-                eos_id=OWN.eos,
+                pad_id=SPECIAL_IDS.pad,
+                unk_id=SPECIAL_IDS.unk,
+                bos_id=SPECIAL_IDS.bos,
+                eos_id=SPECIAL_IDS.eos,
                 unk_surface="\N{REPLACEMENT CHARACTER}",
                 normalization_rule_name="identity",  # the text is normalised already
                 remove_extra_whitespaces=False,
@@ -104,7 +104,7 @@ class SentencePieceVocabulary:
     def id_of(self, symbol: str) -> int:
         """Return the id of a symbol. Raises `ValueError` if the vocabulary was not trained with it."""
         index = int(self._processor.piece_to_id(symbol))
-        if index == OWN.unk:
+        if index == SPECIAL_IDS.unk:
             raise ValueError(f"{symbol!r} is not a piece of the vocabulary")
         return index
 

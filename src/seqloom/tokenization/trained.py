@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 from seqloom.errors import TokenizerError
 from seqloom.files import replacing_folder
-from seqloom.symbols import OWN, Symbols
+from seqloom.symbols import SPECIAL_IDS, Symbols
 from seqloom.text import STANDARD_FORMS, Forms, normalise
 from seqloom.tokenization.slots import (
     fill_slots,
@@ -29,7 +29,7 @@ DESCRIPTION = "tokenizer.json"
 
 
 class Vocabulary(Protocol):
-    """Splits the text of one side into ids and joins them again. PAD, UNK, BOS and EOS have the ids of `OWN`.
+    """Splits the text of one side into ids and joins them again. PAD, UNK, BOS and EOS have the ids of `SPECIAL_IDS`.
 
     `decode(encode(text)) == text` for every normalised text of known characters and symbols.
     """
@@ -95,14 +95,14 @@ class TrainedTokenizer:
         self.forms = rules.forms
         self.placeholders_at_once = min(rules.at_once, slots) or rules.at_once
         taken = tuple(target.id_of(symbol) for symbol in slot_symbols(slots))
-        self.non_text_ids = NonTextIds(taken, target.byte_ids(), (OWN.unk,))
+        self.non_text_ids = NonTextIds(taken, target.byte_ids(), (SPECIAL_IDS.unk,))
         symbols = language_symbols(len(languages))
         self._language_ids = {name: source.id_of(symbol) for name, symbol in zip(languages, symbols, strict=True)}
 
     @property
     def symbols(self) -> Symbols:
         """The special ids."""
-        return OWN
+        return SPECIAL_IDS
 
     @property
     def source_vocab_size(self) -> int:

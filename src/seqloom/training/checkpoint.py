@@ -83,7 +83,7 @@ class Checkpoints:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise CheckpointError(
-                    f"{self.folder}: another process trains this very run; wait for it or stop it"
+                    f"{self.folder}: another process is training this run; wait for it or stop it"
                 ) from error
             try:
                 yield

@@ -1,7 +1,7 @@
 """Measures energy use with the machine's hardware counters, if there are any that may be read.
 
-NVIDIA GPUs since Volta count their own energy. A CPU with RAPL counts that of everything that runs on it, other
-programs included. The counters are read through the NVIDIA driver's library and the kernel's files.
+NVIDIA GPUs since Volta measure their own energy. A CPU with RAPL measures the energy of everything that runs on it,
+including other programs. The counters are read through the NVIDIA driver's library and the kernel's files.
 """
 
 import ctypes

@@ -60,7 +60,7 @@ class InterruptError(Exception):
 
 
 class Engine:
-    """Runs one training job. If several processes train together, each has an engine, and only the first one writes."""
+    """Runs a training job. If several processes train together, each has an engine, and only the first one writes."""
 
     def __init__(self, job: Job) -> None:
         model, data, settings, placement = job.model, job.data, job.settings, job.placement
@@ -95,7 +95,7 @@ class Engine:
         self.moving = None if settings.ema_decay is None else MovingAverage(model, settings.ema_decay)
         self.snapshots = Snapshots(job.checkpoints, settings.average)
         self.divergence = Divergence()
-        self._ahead: Prefetcher | None = None
+        self._prefetcher: Prefetcher | None = None
 
     def run(self) -> TrainingResult:
         """Train until a bound is reached, starting from the newest checkpoint if there is one.
@@ -124,8 +124,8 @@ class Engine:
             self._checkpoint()
             self.checkpoints.wait()
         finally:
-            if self._ahead is not None:
-                self._ahead.close()
+            if self._prefetcher is not None:
+                self._prefetcher.close()
         return self._finish(reason)
 
     def _reason_to_stop(self) -> str | None:
@@ -168,10 +168,10 @@ class Engine:
 
     def _next_batch(self) -> Batch:
         state = self.state
-        if self._ahead is None:
+        if self._prefetcher is None:
             pinned = self.placement.device.type == "cuda"
-            self._ahead = Prefetcher(self.training, state.epoch, state.position, pin=pinned)
-        batch, state.epoch, state.position = next(self._ahead)
+            self._prefetcher = Prefetcher(self.training, state.epoch, state.position, pin=pinned)
+        batch, state.epoch, state.position = next(self._prefetcher)
         return batch
 
     def _epochs(self) -> float:

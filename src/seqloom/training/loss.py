@@ -1,8 +1,8 @@
 """The output layer and its loss as one operation that never materialises all logits of a batch.
 
-The output layer is half of a small model's work, and the logits of a batch (tokens x vocabulary) are by far its largest
-tensor. Here they are computed a few hundred rows at a time and turned into the gradient in place, so the gradients are
-complete when the forward pass ends. The functions take hidden vectors and a weight, not a model.
+The output layer takes half of a small model's time, and the logits of a batch (tokens x vocabulary) are by far its
+largest tensor. Here they are computed a few hundred rows at a time and turned into the gradient in place, so the
+gradients are complete when the forward pass ends. The functions take hidden vectors and a weight, not a model.
 
 Shapes: M target tokens (no padding), P passes over them (1, or 2 for R-Drop), R rows of a chunk, D width, V vocabulary.
 """
@@ -39,7 +39,7 @@ def _label_share(logits_RV: Tensor, label_R1: Tensor, smoothing: float, wanted: 
     The share that smoothing gives to all ids is linear in the logits; `fused_cross_entropy` adds it without logits.
     """
     p = torch.softmax(logits_RV, dim=-1)
-    # log sum exp = logit - log p, here of the likeliest id: one exp per logit; log_softmax and exp would take two.
+    # log sum exp = logit - log p for any id; the likeliest is used. One exp per logit; log_softmax then exp takes two.
     normalizer_R = logits_RV.amax(1) - p.amax(1).log_()
     of_labels = logits_RV.gather(1, label_R1).sum()
     total = normalizer_R.sum()
@@ -51,7 +51,7 @@ def _label_share(logits_RV: Tensor, label_R1: Tensor, smoothing: float, wanted: 
 
 
 def _r_drop(alpha: float) -> _Score:
-    """Half of equation 4 of Liang et al. 2021: mean cross-entropy of both passes + alpha / 4 * (KL(p|q) + KL(q|p)).
+    """R-Drop: mean cross-entropy of both passes + alpha / 4 * (KL(p|q) + KL(q|p)); half of Liang et al. 2021, eq. 4.
 
     With d = log p - log q the two divergences are sum(p * d) and -sum(q * d). The gradient of their sum is
     p * (d - KL(p|q)) + p - q with respect to the logits of the first pass and q * (-d - KL(q|p)) + q - p to the second.

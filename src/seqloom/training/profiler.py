@@ -15,7 +15,7 @@ ROWS = 40
 class Profiler:
     """Writes `trace.json` (for chrome://tracing or Perfetto) and `table.txt` into `folder` after 20 updates.
 
-    A context manager and a listener. The profiled updates take longer than others.
+    It is a context manager and a listener of the engine. Profiled updates take longer than others.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -16,7 +16,7 @@ _Inside = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ValidationSearch(Settings):
-    """The search in validations, with settings of its own, so that `search` can change without training again."""
+    """The search of validations. Its settings are separate, so that `search` can change without training again."""
 
     beam: Annotated[int, Field(ge=1, le=256)] = 1  # 1 is greedy, the fastest
     length_penalty: Annotated[float, Field(ge=0)] = 0.0  # as search.length_penalty
@@ -33,7 +33,7 @@ class ValidationSearch(Settings):
 
 
 class TrainSettings(Settings):
-    """How a model is trained, when it is looked at, when it stops."""
+    """How a model is trained and validated, and when training ends."""
 
     seed: Annotated[int, Field(ge=0, lt=2**32)]  # seed of all random numbers in training
     start: str | None  # models:/NAME/NUMBER: the registered version whose weights and tokenizer training starts from

@@ -136,7 +136,11 @@ class CopyRules:
         return parts
 
     def _strange(self, sentence: str, fixed: list[Part]) -> frozenset[str]:
-        """Return the letters of scripts of which the vocabulary has less than half, and the symbols it lacks."""
+        """Return letters and symbols that the model cannot write.
+
+        A letter is returned if the vocabulary has less than half of the sentence's letters of its script, a symbol if
+        the vocabulary does not have it.
+        """
         if sentence.isascii():
             return frozenset()
         whole = list(sentence)

@@ -20,10 +20,10 @@ def translate_each(
     for direction in distinct:
         rows = [row for row, each in enumerate(directions) if each == direction]
 
-        def tell(progress: Progress, direction: Direction = direction) -> None:
+        def report(progress: Progress, direction: Direction = direction) -> None:
             listen(progress if len(distinct) == 1 else progress._replace(task=f"{progress.task} {direction}"))
 
-        results = translator.translate([sources[row] for row in rows], tell, direction.target)
+        results = translator.translate([sources[row] for row in rows], report, direction.target)
         for row, result in zip(rows, results, strict=True):
             found[row] = result
     return [each for each in found if each is not None]

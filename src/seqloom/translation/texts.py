@@ -208,11 +208,11 @@ class TextTranslator:
         for start in range(0, total, CHUNK):
             chunk = requests[start : start + CHUNK]
 
-            def tell(progress: Progress, start: int = start) -> None:
+            def report(progress: Progress, start: int = start) -> None:
                 listen(progress._replace(done=start + progress.done, total=total))
 
             for request, best in zip(
-                chunk, self._hypotheses(self.translator, chunk, n_best, tell, language), strict=True
+                chunk, self._hypotheses(self.translator, chunk, n_best, report, language), strict=True
             ):
                 found[request] = _Found(best)
             if check:

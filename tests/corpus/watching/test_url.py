@@ -63,8 +63,8 @@ def test_a_lost_cache_only_costs_another_fetch(site, source, downloads, tmp_path
 def test_without_validators_the_size_is_trusted_for_a_day(site, source, downloads, responses):
     site.etag = None
     hour = 3600
-    told = check_url("c", source, downloads, responses, clock=lambda: 0)
-    assert "sends no ETag and no Last-Modified" in told.why
+    status = check_url("c", source, downloads, responses, clock=lambda: 0)
+    assert "sends no ETag and no Last-Modified" in status.why
     site.files["/d/pairs.tsv"] = NEW
     assert not check_url("c", source, downloads, responses, clock=lambda: 23 * hour).changed
     assert check_url("c", source, downloads, responses, clock=lambda: 25 * hour).changed

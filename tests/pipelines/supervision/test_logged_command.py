@@ -14,10 +14,10 @@ from pipelines.supervision import logged_command
 from pipelines.supervision.logged_command import run_logged
 
 
-def run(folder: Path, script: str, told: list[str] | None = None) -> int:
-    tell = (told if told is not None else []).append
+def run(folder: Path, script: str, lines: list[str] | None = None) -> int:
+    on_line = (lines if lines is not None else []).append
     return run_logged(
-        ["sh", "-c", script], log=folder / "logs" / "x.log", root=folder, environment=os.environ, on_line=tell
+        ["sh", "-c", script], log=folder / "logs" / "x.log", root=folder, environment=os.environ, on_line=on_line
     )
 
 
@@ -29,9 +29,9 @@ def is_alive(pid: int) -> bool:
 
 
 def test_status_log_and_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told: list[str] = []
-    assert run(tmp_path, "echo ünö; echo two >&2; printf three; exit 3", told) == 3
-    assert told == ["ünö", "two", "three"]
+    lines: list[str] = []
+    assert run(tmp_path, "echo ünö; echo two >&2; printf three; exit 3", lines) == 3
+    assert lines == ["ünö", "two", "three"]
     assert capsys.readouterr().out == "ünö\ntwo\nthree\n"
     assert (tmp_path / "logs" / "x.log").read_text(encoding="utf-8") == "ünö\ntwo\nthree"
 
@@ -39,30 +39,30 @@ def test_status_log_and_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 def test_of_a_line_that_redraws_itself_the_last_state_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told: list[str] = []
-    run(tmp_path, r"printf '\r1/2\r2/2  \nend\n'", told)
-    assert told == ["2/2", "end"]
+    lines: list[str] = []
+    run(tmp_path, r"printf '\r1/2\r2/2  \nend\n'", lines)
+    assert lines == ["2/2", "end"]
     assert capsys.readouterr().out == "\r1/2\r2/2  \nend\n"
 
 
 def test_hidden_lines_are_only_in_the_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told: list[str] = []
+    lines: list[str] = []
     run_logged(
         ["sh", "-c", "echo one; echo; echo two; echo not two"],
-        log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=told.append, hidden=re.compile("|two"),
+        log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=lines.append, hidden=re.compile("|two"),
     )  # fmt: skip
-    assert told == ["one", "not two"]
+    assert lines == ["one", "not two"]
     assert capsys.readouterr().out == "one\nnot two\n"
     assert (tmp_path / "log").read_text(encoding="utf-8") == "one\n\ntwo\nnot two\n"
 
 
 def test_lines_are_shown_while_the_command_runs(tmp_path: Path) -> None:
-    def tell(line: str) -> None:
+    def on_line(line: str) -> None:
         (tmp_path / "seen").touch()
 
     # The command ends only after its line has been seen.
     command = ["sh", "-c", "echo go; while [ ! -e seen ]; do sleep 0.05; done"]
-    assert run_logged(command, log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=tell) == 0
+    assert run_logged(command, log=tmp_path / "log", root=tmp_path, environment=os.environ, on_line=on_line) == 0
 
 
 def test_an_interrupt_reaches_every_process_of_the_group(tmp_path: Path) -> None:
@@ -94,13 +94,13 @@ def test_a_command_that_ignores_sigint_is_killed(tmp_path: Path, monkeypatch: py
 
 def test_a_child_that_outlives_its_parent_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logged_command, "GRACE", 1.0)
-    told: list[str] = []
+    lines: list[str] = []
     # As if DVC were killed and training went on.
-    assert run(tmp_path, "sleep 300 & echo $!; kill -9 $$", told) == -signal.SIGKILL
+    assert run(tmp_path, "sleep 300 & echo $!; kill -9 $$", lines) == -signal.SIGKILL
     end = time.monotonic() + 10
-    while is_alive(int(told[0])) and time.monotonic() < end:
+    while is_alive(int(lines[0])) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not is_alive(int(told[0]))
+    assert not is_alive(int(lines[0]))
 
 
 def test_a_child_can_be_interrupted_even_if_this_process_runs_in_the_background(tmp_path: Path) -> None:

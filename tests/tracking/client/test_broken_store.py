@@ -12,7 +12,7 @@ import pytest
 
 from seqloom.errors import RegistryError, SilentError
 from seqloom.tracking.client.store import connect, experiment_id
-from tests.finished import give_store
+from tests.workspaces import give_store
 
 
 @pytest.fixture
@@ -46,12 +46,12 @@ def test_a_damaged_database_is_reported_with_a_remedy(root: Path, damage: Callab
 def test_a_locked_database_is_a_temporary_error(root: Path) -> None:
     other = sqlite3.connect(root / "mlflow.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(SilentError, match=r"another process holds it locked; wait until that process has ended"):
+    with pytest.raises(SilentError, match=r"another process has locked it; wait until that process has ended"):
         connect(root, create=False)
     other.execute("ROLLBACK")
     store = connect(root, create=False)
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(SilentError, match=r"mlflow\.db: another process holds it locked; .*, and run again$"):
+    with pytest.raises(SilentError, match=r"mlflow\.db: another process has locked it; .*, and run again$"):
         experiment_id(store, "new")
     other.execute("ROLLBACK")
     other.close()
@@ -141,7 +141,7 @@ def on_a_disk(root: Path, then: str, program: str) -> list[str]:
 def test_a_read_only_database_can_be_read_but_not_written(root: Path) -> None:
     count, written, locked = on_a_disk(root, 'mount -o remount,ro "$0"', READ_ONLY)
     assert count == "1"
-    assert "mlflow.db: it may be read only; make the file and its folder writable for this user, and run" in written
+    assert "mlflow.db: it is read-only; make the file and its folder writable for this user, and run" in written
     assert "mlflow.db.lock: cannot be written (Read-only file system): make the folder writable" in locked
 
 

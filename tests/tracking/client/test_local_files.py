@@ -19,7 +19,7 @@ from seqloom.tracking.client.library import MlflowClient, mlflow
 from seqloom.tracking.client.local_files import LocalFiles, make_relative
 from seqloom.tracking.client.store import connect, experiment_id
 from seqloom.tracking.registry.versions import Reference, fetch_model, list_versions
-from tests.finished import finish, give_store
+from tests.workspaces import give_store, write_results
 
 URI = "models:/seqloom-en-de@champion"
 TEXTS = ["Turn on the light", "Hello {name}"]
@@ -43,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params]:
         patch.chdir(root)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         give_store(root)
-        params = finish(root)
+        params = write_results(root)
         register_model.run(params, ignore)
     return root, params
 

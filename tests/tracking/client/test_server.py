@@ -8,7 +8,7 @@ import pytest
 from seqloom.errors import RegistryError
 from seqloom.tracking.client.server import address, check_port, command, environment
 from seqloom.tracking.client.store import Store, connect
-from tests.finished import give_store
+from tests.workspaces import give_store
 
 
 @pytest.fixture

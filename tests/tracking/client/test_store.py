@@ -18,7 +18,7 @@ from seqloom.tracking.client.store import (
     registry_errors,
     without_password,
 )
-from tests.finished import give_store
+from tests.workspaces import give_store
 
 
 @pytest.fixture(autouse=True)
@@ -64,11 +64,11 @@ def test_processes_that_create_the_store_at_the_same_time_share_it(tmp_path: Pat
 
 @pytest.mark.parametrize("create", [False, True])
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [("", r"is empty \(0 bytes\)"), ("no table " * 99, "is not a SQLite database"), (None, "is missing")],
 )
 def test_a_lost_store_is_not_replaced_by_a_new_one(
-    tmp_path: Path, content: str | None, said: str, create: bool
+    tmp_path: Path, content: str | None, message: str, create: bool
 ) -> None:
     if content is None:
         model = tmp_path / "mlartifacts/models/m-1/artifacts/MLmodel"
@@ -77,7 +77,9 @@ def test_a_lost_store_is_not_replaced_by_a_new_one(
     else:
         (tmp_path / "mlflow.db").write_text(content)
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(RegistryError, match=rf"mlflow\.db: {said}, .*restore it from a backup, or remove ") as caught:
+    with pytest.raises(
+        RegistryError, match=rf"mlflow\.db: {message}, .*restore it from a backup, or remove "
+    ) as caught:
         connect(tmp_path, create=create)
     assert not isinstance(caught.value, NothingRegisteredError)
     assert sorted(tmp_path.iterdir()) == before

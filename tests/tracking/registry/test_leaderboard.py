@@ -10,11 +10,11 @@ from seqloom.errors import EvaluationError, RegistryError
 from seqloom.tracking.client.store import Store, connect, experiment_id
 from seqloom.tracking.registry import leaderboard, leaderboard_entries, leaderboard_records
 from seqloom.tracking.registry.leaderboard import Board, LeaderboardQuery
-from seqloom.tracking.registry.leaderboard_entries import Rival, read_rival
+from seqloom.tracking.registry.leaderboard_entries import ExternalSystem, read_external
 from seqloom.tracking.registry.leaderboard_page import page
 from seqloom.tracking.registry.leaderboard_records import read_results
-from tests.finished import give_store
 from tests.scored_runs import EXPERIMENT, GOOD, MODEL, POOR, REFERENCES, log_run, recorded_score, register
+from tests.workspaces import give_store
 
 PLACE = Path("reports/leaderboard")
 
@@ -37,8 +37,8 @@ def files() -> dict[str, bytes]:
     return {str(file.relative_to(PLACE)): file.read_bytes() for file in PLACE.rglob("*") if file.is_file()}
 
 
-def rival(name: str, texts: list[str]) -> Rival:
-    return Rival(name, texts, f"{name}.txt")
+def external(name: str, texts: list[str]) -> ExternalSystem:
+    return ExternalSystem(name, texts, f"{name}.txt")
 
 
 def test_rows_are_sorted_by_the_scores_of_their_runs(store: Store) -> None:
@@ -274,16 +274,16 @@ def test_several_directions_are_ranked_by_their_mean(store: Store) -> None:
 def test_a_summary_is_ranked_by_rouge(store: Store) -> None:
     log_run(store, "poor", POOR, task="summarization")
     run_id = log_run(store, "good", GOOD, task="summarization")
-    found = board(store, rivals=[rival("copy", POOR)])
+    found = board(store, external=[external("copy", POOR)])
     assert found.leading == "rougeL"
     assert [row.title for row in found.rows] == ["good", "copy", "poor"]
     assert found.rows[0].result.leader.score == recorded_score(store, run_id, "rougeL")
 
 
-def test_a_rival_with_the_translations_of_a_run_has_its_score(store: Store) -> None:
+def test_an_external_system_with_the_translations_of_a_run_has_its_score(store: Store) -> None:
     run_id = log_run(store, "good", GOOD)
     register(store, run_id, champion=True)
-    found = board(store, rivals=[rival("copy", GOOD)])
+    found = board(store, external=[external("copy", GOOD)])
     assert [(row.rank, row.title, row.kept) for row in found.rows] == [(1, "seqloom-en-de/1", True), (1, "copy", False)]
     copy = found.rows[1]
     assert copy.result.scores == found.rows[0].result.scores
@@ -293,17 +293,17 @@ def test_a_rival_with_the_translations_of_a_run_has_its_score(store: Store) -> N
     assert len(board(store).rows) == 1
 
 
-def test_a_kept_rival_stays(store: Store) -> None:
+def test_a_kept_external_system_stays(store: Store) -> None:
     register(store, log_run(store, "good", GOOD), champion=True)
-    first = board(store, rivals=[rival("other", POOR)], keep=True)
+    first = board(store, external=[external("other", POOR)], keep=True)
     written = files()
     assert board(store) == first
-    assert board(store, rivals=[rival("other", POOR)], keep=True) == first
+    assert board(store, external=[external("other", POOR)], keep=True) == first
     assert files() == written
     with pytest.raises(RegistryError, match="on the leaderboard already, as other"):
-        board(store, rivals=[rival("new name", POOR)])
+        board(store, external=[external("new name", POOR)])
     with pytest.raises(RegistryError, match="another system on the leaderboard has this name"):
-        board(store, rivals=[rival("other", GOOD)])
+        board(store, external=[external("other", GOOD)])
     number = register(store, log_run(store, "better", REFERENCES))
     store.client.set_registered_model_alias(MODEL, "champion", number)
     (row,) = [row for row in board(store).rows if row.title == "other"]
@@ -311,21 +311,21 @@ def test_a_kept_rival_stays(store: Store) -> None:
     assert row.difference.theirs == board(store).reference.result.key
 
 
-def test_a_rival_needs_one_line_per_segment(store: Store) -> None:
+def test_an_external_system_needs_one_line_per_segment(store: Store) -> None:
     log_run(store, "good", GOOD)
     with pytest.raises(EvaluationError, match=r"short.txt: has 3 lines, the test set 24 segments"):
-        board(store, rivals=[rival("short", GOOD[:3])])
+        board(store, external=[external("short", GOOD[:3])])
 
 
-def test_a_rival_needs_a_run_that_logged_the_test_set(store: Store) -> None:
+def test_an_external_system_needs_a_run_that_logged_the_test_set(store: Store) -> None:
     log_run(store, "good", GOOD, texts=False)
     with pytest.raises(RegistryError, match="no run in this store logged the texts"):
-        board(store, rivals=[rival("other", GOOD)])
+        board(store, external=[external("other", GOOD)])
 
 
 def test_records_suffice_without_a_store(store: Store) -> None:
     register(store, log_run(store, "good", GOOD), champion=True)
-    board(store, rivals=[rival("other", POOR)], keep=True)
+    board(store, external=[external("other", POOR)], keep=True)
     found = board(None)
     assert [(row.rank, row.title) for row in found.rows] == [(1, "good"), (2, "other")]
     assert found.rows[1].difference is not None
@@ -343,26 +343,26 @@ def test_records_suffice_without_a_store(store: Store) -> None:
         (b"", []),
     ],
 )
-def test_each_line_of_a_rival_s_file_is_a_translation(tmp_path: Path, content: bytes, texts: list[str]) -> None:
+def test_each_line_of_an_external_file_is_a_translation(tmp_path: Path, content: bytes, texts: list[str]) -> None:
     (tmp_path / "a=b.txt").write_bytes(content)
-    assert read_rival(f" x =={tmp_path}"[:3] + f"={tmp_path / 'a=b.txt'}").hypotheses == texts
+    assert read_external(f" x =={tmp_path}"[:3] + f"={tmp_path / 'a=b.txt'}").hypotheses == texts
 
 
-def test_a_rival_s_file_must_be_utf8(tmp_path: Path) -> None:
+def test_the_file_of_an_external_system_must_be_utf8(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"a\nb\n\xff\n")
     with pytest.raises(EvaluationError, match="x: line 3 is not UTF-8"):
-        read_rival(f"x={tmp_path / 'x'}")
+        read_external(f"x={tmp_path / 'x'}")
     with pytest.raises(EvaluationError, match="cannot be read: No such file"):
-        read_rival(f"x={tmp_path / 'y'}")
+        read_external(f"x={tmp_path / 'y'}")
     for named in ("x", "=x", "x=", f"{'x' * 61}=x", "a\x1bb=x"):
         with pytest.raises(EvaluationError, match="must be NAME=FILE"):
-            read_rival(named)
+            read_external(named)
 
 
 def test_the_page_escapes_text_and_has_no_external_resources(store: Store) -> None:
     register(store, log_run(store, "good", GOOD), champion=True)
     log_run(store, "<b>poor</b>", POOR)
-    html = page(board(store, rivals=[rival('<i>other "', ["", *POOR[1:]])]))
+    html = page(board(store, external=[external('<i>other "', ["", *POOR[1:]])]))
     assert "&lt;b&gt;poor&lt;/b&gt;" in html
     assert "&lt;i&gt;other &quot;" in html
     assert html.count('<svg class="interval"') == 3

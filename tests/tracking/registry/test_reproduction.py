@@ -11,7 +11,7 @@ from seqloom.tracking.client.store import Store, connect, experiment_id
 from seqloom.tracking.registry.lineage import Lineage, read_lineage
 from seqloom.tracking.registry.reproduction import reproduce
 from tests.commands import dvc
-from tests.finished import give_store
+from tests.workspaces import give_store
 
 GIT = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
 # Two stages stand for all: the hashes of their outputs are compared.
@@ -72,9 +72,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return connect(root, create=False)
 
 
-def told(wanted: Lineage, store: Store, into: Path) -> tuple[Any, str]:
-    said: list[str] = []
-    return reproduce(store, wanted, Path.cwd(), into, said.append), "\n".join(said)
+def reproduced(wanted: Lineage, store: Store, into: Path) -> tuple[Any, str]:
+    messages: list[str] = []
+    return reproduce(store, wanted, Path.cwd(), into, messages.append), "\n".join(messages)
 
 
 @pytest.mark.slow
@@ -84,14 +84,14 @@ def test_the_same_commit_data_and_params_make_the_same_model(store: Store, tmp_p
     (clone.root / "train.py").write_text("raise SystemExit('a later version')")
     (clone.root / "params.yaml").write_text("later: 1\n")
     (clone.root / "data" / "local" / "pairs").write_text("later\n")
-    found, said = told(wanted, store, tmp_path / "again")
+    found, messages = reproduced(wanted, store, tmp_path / "again")
     assert found.same
     assert [(each.path, each.same) for each in found.artefacts] == [
         ("data/raw", True), ("models/candidate", True), ("reports/evaluation", True)
     ]  # fmt: skip
-    assert "from DVC's cache" in said
-    assert "running train_model, evaluate_model\n" in f"{said}\n"
-    assert "numpy was 0.1, here it is" in said
+    assert "from DVC's cache" in messages
+    assert "running train_model, evaluate_model\n" in f"{messages}\n"
+    assert "numpy was 0.1, here it is" in messages
     assert not (tmp_path / "again" / "scratch").exists()
 
 
@@ -100,21 +100,21 @@ def test_artefacts_that_differ_are_named(store: Store, tmp_path: Path) -> None:
     clone = Clone(tmp_path / "clone", store, suffix="str(__import__('time').time_ns())")
     wanted = clone.register(**{"git.dirty": "true"})
     subprocess.run(["rm", "-rf", ".dvc/cache"], check=True)
-    found, said = told(wanted, store, tmp_path / "again")
+    found, messages = reproduced(wanted, store, tmp_path / "again")
     assert not found.same
     assert [each.path for each in found.artefacts if not each.same] == ["models/candidate", "reports/evaluation"]
-    assert "had uncommitted changes" in said
-    assert "downloading it again" in said
+    assert "had uncommitted changes" in messages
+    assert "downloading it again" in messages
     assert (tmp_path / "again" / "data" / "local" / "pairs").is_file()
 
 
 def test_a_run_without_recorded_inputs_cannot_be_reproduced(store: Store, tmp_path: Path) -> None:
     run = store.client.create_run(experiment_id(store, "x"), tags={})
     with pytest.raises(ReproductionError, match="a commit was not recorded"):
-        told(read_lineage(store, run.info.run_id), store, tmp_path / "again")
+        reproduced(read_lineage(store, run.info.run_id), store, tmp_path / "again")
     store.client.set_tag(run.info.run_id, "git.commit", "ab" * 20)
     with pytest.raises(ReproductionError, match=r"params\.yaml or dvc\.lock"):
-        told(read_lineage(store, run.info.run_id), store, tmp_path / "again")
+        reproduced(read_lineage(store, run.info.run_id), store, tmp_path / "again")
     for name, content in (
         ("params.yaml", "corpora: {}"),
         ("dvc.lock", json.dumps({"stages": {"train_model": {"outs": [{"path": "models/candidate", "md5": "1"}]}}})),
@@ -123,6 +123,6 @@ def test_a_run_without_recorded_inputs_cannot_be_reproduced(store: Store, tmp_pa
     wanted = read_lineage(store, run.info.run_id)
     subprocess.run(["git", "init", "-q"], check=True)
     with pytest.raises(ReproductionError, match=r"commit abababababab cannot be checked out of .*fetch it"):
-        told(wanted, store, tmp_path / "again")
+        reproduced(wanted, store, tmp_path / "again")
     with pytest.raises(ReproductionError, match="again: is not empty; name another folder with --into"):
-        told(wanted, store, tmp_path / "again")
+        reproduced(wanted, store, tmp_path / "again")

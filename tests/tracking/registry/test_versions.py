@@ -11,7 +11,7 @@ from seqloom.errors import RegistryError
 from seqloom.stages.download_pretrained import take_version
 from seqloom.tracking.client.store import connect
 from seqloom.tracking.registry.versions import Reference, fetch_model, list_versions
-from tests.finished import give_store
+from tests.workspaces import give_store
 
 
 class Stranger:

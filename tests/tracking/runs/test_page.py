@@ -20,7 +20,7 @@ from seqloom.tracking.runs.page import (
     view_columns,
     view_url,
 )
-from tests.finished import give_store
+from tests.workspaces import give_store
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from seqloom.tracking.client.library import MlflowException, mlflow
 from seqloom.tracking.client.store import connect
 from seqloom.tracking.registry.versions import Reference, fetch_model
 from seqloom.translation.texts import TextTranslator
-from tests.finished import REPOSITORY, give_registered
 from tests.no_network.sitecustomize import NO_NETWORK
+from tests.workspaces import REPOSITORY, give_registered
 
 URI = "models:/seqloom-en-de@champion"
 TEXTS = ["Turn on the light", "", "Hello {name}, the light is on in the kitchen"]
@@ -106,7 +106,7 @@ def test_the_search_can_be_changed_for_a_call(model: Any, workspace: Path, expec
 
 
 @pytest.mark.parametrize(
-    ("texts", "params", "said"),
+    ("texts", "params", "message"),
     [
         (["a", None], {}, "row 1, counted from 0, is null; every row must be a string"),
         ([None], {}, "row 0, counted from 0, is null; every row must be a string"),
@@ -126,22 +126,22 @@ def test_the_search_can_be_changed_for_a_call(model: Any, workspace: Path, expec
         ),
     ],
 )
-def test_invalid_input_is_refused_with_one_line(model: Any, texts: Any, params: dict[str, Any], said: str) -> None:
+def test_invalid_input_is_refused_with_one_line(model: Any, texts: Any, params: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=r".") as raised:
         model.predict(texts, params=params)
-    assert str(raised.value) == said
+    assert str(raised.value) == message
     assert raised.value.__suppress_context__ or raised.value.__context__ is None  # no second traceback
 
 
 @pytest.mark.parametrize(
-    ("texts", "params", "said"),
+    ("texts", "params", "message"),
     [
         (pd.DataFrame({"source": [1.5]}), {}, "Can not safely convert float64"),
         (["a"], {"beam": "wide"}, "Invalid parameters found.*beam"),
     ],
 )
-def test_other_types_are_refused_by_mlflow(model: Any, texts: Any, params: dict[str, Any], said: str) -> None:
-    with pytest.raises(MlflowException, match=said):
+def test_other_types_are_refused_by_mlflow(model: Any, texts: Any, params: dict[str, Any], message: str) -> None:
+    with pytest.raises(MlflowException, match=message):
         model.predict(texts, params=params)
 
 

@@ -10,7 +10,7 @@ from seqloom.cli import main as cli
 from seqloom.errors import RegistryError
 from seqloom.tracking.client.store import Store, connect
 from seqloom.tracking.runs.trials import TrialRecord, log_trial, read_record
-from tests.finished import give_store
+from tests.workspaces import give_store
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from seqloom.tracking.runs.curves import Point
 from seqloom.tracking.runs.training_run import Model, TrainingRun, log_run
 from seqloom.tracking.sync.sending import follow, send_all
 from seqloom.tracking.sync.training_sync import TrainingSync, sync_lock
-from tests.finished import finish, give_store
+from tests.workspaces import give_store, write_results
 
 NAME = "f00d" * 16
 IDENTITY = {
@@ -128,11 +128,11 @@ def test_points_whose_response_was_lost_are_logged_once(store: Store, training: 
 
 
 def test_a_run_is_closed_when_its_training_dies_and_reopened_when_it_resumes(store: Store, training: Training) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     scratch = training.folder.parent
     training.begin(dead=True)
     training.steps(1, 2)
-    send_all(store, "x", scratch, said.append)
+    send_all(store, "x", scratch, messages.append)
     assert [run.info.status for run in runs(store)] == ["KILLED"]
     training.begin()
     training.steps(3, 4)
@@ -145,10 +145,10 @@ def test_a_run_is_closed_when_its_training_dies_and_reopened_when_it_resumes(sto
     assert [run.info.status for run in runs(store)] == ["FAILED"]
     training.begin(dead=True)
     (training.folder / "finished").touch()
-    send_all(store, "x", scratch, said.append)
+    send_all(store, "x", scratch, messages.append)
     assert [run.info.status for run in runs(store)] == ["FINISHED"]
     assert [step for step, _ in curve(store, "train/loss")] == [2, 4]
-    assert said == [f"{training.folder}: sent"] * 2
+    assert messages == [f"{training.folder}: sent"] * 2
 
 
 def test_a_run_whose_training_was_deleted_is_closed(store: Store, training: Training) -> None:
@@ -231,7 +231,7 @@ def test_a_journal_without_a_process_is_ignored(store: Store, training: Training
 
 
 def registered(root: Path, **changes: Any) -> TrainingRun:
-    params = finish(root)
+    params = write_results(root)
     curves = [Point("train/loss", step, 5.0, 1.0 * step) for step in (2, 4, 5)] + [Point("valid/loss", 4, 2.0, 4.0)]
     model = Model(places.CANDIDATE, params.search.model_dump(mode="json"), "Hello", "", (), {})
     return TrainingRun(
@@ -272,11 +272,11 @@ def test_without_such_a_run_register_model_creates_one(store: Store, training: T
 
 def test_only_one_process_sends_a_training(store: Store, training: Training) -> None:
     training.begin()
-    said: list[str] = []
+    messages: list[str] = []
     with sync_lock(training.folder) as ours:
         assert ours
-        send_all(store, "x", training.folder.parent, said.append)
-    assert said == [f"{training.folder}: another process sends this"]
+        send_all(store, "x", training.folder.parent, messages.append)
+    assert messages == [f"{training.folder}: another process sends this"]
     assert runs(store) == []
 
 
@@ -294,7 +294,7 @@ def opening(*answers: Store | None) -> Callable[[], Store]:
 
 
 def test_following_ends_with_the_training(store: Store, training: Training) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     training.begin()
     stop = threading.Event()
 
@@ -307,11 +307,11 @@ def test_following_ends_with_the_training(store: Store, training: Training) -> N
     thread = threading.Thread(target=train)
     thread.start()
     scratch = training.folder.parent
-    assert follow(opening(None, store), "x", scratch, stop, said.append, every=0.05)
+    assert follow(opening(None, store), "x", scratch, stop, messages.append, every=0.05)
     thread.join()
     assert [step for step, _ in curve(store, "train/loss")] == [2, 4, 6]
     assert [run.info.status for run in runs(store)] == ["KILLED"]
-    assert said == [
+    assert messages == [
         f"following {training.folder}",
         "it does not answer; training continues, and its data is sent later",
         "the store answers again",

@@ -14,7 +14,7 @@ _BLOCK = 1 << 20
 
 
 class DownloadCache(NamedTuple):
-    """Folders of this machine that may already contain fetched files.
+    """The folders of this machine that may already contain the files to fetch.
 
     `downloads` is seqloom's cache, which may be deleted at any time; `mirror` is a folder that the user fills for
     offline work, or None. `kept` are further folders to search.

@@ -69,8 +69,8 @@ def newest(corpus: str, source: GitSource, cache: DownloadCache) -> str:
     """
     reference = f"refs/heads/{source.branch}"
     place = _place(corpus, source, cache)
-    said = _git(corpus, ["ls-remote", "--", place, reference], patience=_PATIENCE)
-    for line in said.splitlines():
+    output = _git(corpus, ["ls-remote", "--", place, reference], patience=_PATIENCE)
+    for line in output.splitlines():
         commit, _, name = line.partition("\t")
         if name == reference:
             return commit
@@ -184,9 +184,11 @@ def _git(corpus: str, arguments: list[str], patience: float | None = None) -> st
     except subprocess.TimeoutExpired as error:
         raise OfflineError(f"{corpus}: the repository did not answer in {patience:.0f} s; {_way_on(corpus)}") from error
     if done.returncode:
-        said = [_hidden(line) for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-        reason = next((line for line in said if line.startswith(("fatal:", "error:"))), said[-1] if said else "nothing")
-        if _OFFLINE.search("\n".join(said)):
+        lines = [_hidden(line) for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+        reason = next(
+            (line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "nothing"
+        )
+        if _OFFLINE.search("\n".join(lines)):
             raise OfflineError(f"{corpus}: the repository cannot be reached ({reason}); {_way_on(corpus)}")
         raise SourceError(f"{corpus}: git cannot read the repository: {reason}")
     return done.stdout.decode("utf-8", "surrogateescape")

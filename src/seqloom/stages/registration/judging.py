@@ -47,34 +47,34 @@ class Judgement(NamedTuple):
 
 class _Champion(NamedTuple):
     number: str
-    contestant: LoadedVersion
+    loaded: LoadedVersion
     trained_on: TrainingTexts | None  # None for old versions, which were registered without it
 
 
 def settle(store: Store, version: Any, params: Params, listen: Listener) -> Judgement:
-    """Judge a version unless it has a verdict, and make it champion if the verdict says so.
+    """Judge a version unless it has a verdict, and make it champion if the verdict is to promote it.
 
     Raises:
         RegistryError: the registry reports an error.
     """
     number = str(version.version)
-    said = version.tags.get(VERDICT)
-    if said is None:
+    verdict_tag = version.tags.get(VERDICT)
+    if verdict_tag is None:
         before, verdict = _judge(store, version, params, listen)
         _keep(store, version, before, verdict, params.gate)
-        said = f"{PROMOTED if verdict.promoted else ''}{verdict.reason}"
-    elif not said.startswith(PROMOTED) and (others := _other_bounds(version, params.gate)):
+        verdict_tag = f"{PROMOTED if verdict.promoted else ''}{verdict.reason}"
+    elif not verdict_tag.startswith(PROMOTED) and (others := _other_bounds(version, params.gate)):
         _LOG.warning(
             "version %s was refused under other settings (%s), and a version is judged once; "
             "`seqloom promote %s` makes it champion without the gate", number, "; ".join(others), number,
         )  # fmt: skip
-    reason = said.removeprefix(PROMOTED)
+    reason = verdict_tag.removeprefix(PROMOTED)
     champion = current_champion(store, version.name)
-    if said.startswith(PROMOTED) and champion != number:
+    if verdict_tag.startswith(PROMOTED) and champion != number:
         if any(move.version == number and move.made for move in history(store, version.name)):
             return Judgement(False, f"version {champion} has replaced it since")
         champion = set_champion(store, version.name, number, "gate", reason).version
-    if champion == number and not said.startswith(PROMOTED):
+    if champion == number and not verdict_tag.startswith(PROMOTED):
         reason = "chosen by a person"
     return Judgement(champion == number, reason)
 
@@ -91,58 +91,56 @@ def _judge(store: Store, version: Any, params: Params, listen: Listener) -> tupl
 def _compare(store: Store, version: Any, before: str | None, params: Params, listen: Listener) -> Verdict:
     pairs = list(read_split(places.CORPUS / "test.tsv"))
     directions = {str(direction): direction for direction in params.languages.directions}
-    asked = EvaluationSet(
+    test_set = EvaluationSet(
         [pair.source for pair in pairs], [pair.target for pair in pairs], [directions[pair.direction] for pair in pairs]
     )
     try:
         folder = fetch_model(store, Reference(version.name, number=str(version.version)))
         challenger = LoadedVersion.load(folder, params.train.device)
         began = time.perf_counter()
-        written = challenger.translate(asked.sources, asked.directions, _telling(listen, "the new version"))
+        written = challenger.translate(test_set.sources, test_set.directions, _with_note(listen, "the new version"))
         log_speed(store, version, len(pairs) / (time.perf_counter() - began))
     except _BROKEN as error:
         return Verdict(False, f"the new version is broken: {error}")
-    some = empty_rule(written, params.gate)
-    if not some.ok:
-        return Verdict(False, f"the new version is broken: {explain_rule(some)}", (some,))
+    not_empty = empty_rule(written, params.gate)
+    if not not_empty.ok:
+        return Verdict(False, f"the new version is broken: {explain_rule(not_empty)}", (not_empty,))
     if before is None:
-        return Verdict(True, "the first champion", (some,))
+        return Verdict(True, "the first champion", (not_empty,))
     if before == str(version.version):
-        return Verdict(True, "it was made champion before it was judged", (some,))
+        return Verdict(True, "it was made champion before it was judged", (not_empty,))
     if not has_files(store, store.client.get_model_version(version.name, before)):
-        return Verdict(True, f"the files of the champion, version {before}, are missing", (some,))
+        return Verdict(True, f"the files of the champion, version {before}, are missing", (not_empty,))
     try:
         champion = _champion(store, version.name, before, params.train.device)
-        apart = _fresh(pairs, champion, params)
-        if isinstance(apart, Verdict):
-            return apart
-        rows, rule = apart
-        contest = asked.take(rows)
-        theirs = champion.contestant.translate(
-            contest.sources, contest.directions, _telling(listen, f"champion, version {before}")
+        selected = _unseen_rows(pairs, champion, params)
+        if isinstance(selected, Verdict):
+            return selected
+        rows, rule = selected
+        fresh = test_set.take(rows)
+        theirs = champion.loaded.translate(
+            fresh.sources, fresh.directions, _with_note(listen, f"champion, version {before}")
         )
-        pace = speeds([challenger, champion.contestant], contest)
+        speed = speeds([challenger, champion.loaded], fresh)
     except _BROKEN as error:
         return Verdict(
             False,
             f"comparing with the champion, version {before}, failed ({error}); "
             f"`seqloom promote {version.version}` makes this version champion anyway",
         )
-    ours = _performance(contest, [written[row] for row in rows], challenger, params)
-    verdict = judge(
-        ours, _performance(contest, theirs, champion.contestant, params), pace, params.gate, params.evaluate
-    )
+    ours = _performance(fresh, [written[row] for row in rows], challenger, params)
+    verdict = judge(ours, _performance(fresh, theirs, champion.loaded, params), speed, params.gate, params.evaluate)
     return verdict._replace(rules=(*verdict.rules, rule))
 
 
 def _champion(store: Store, name: str, number: str, device: str) -> _Champion:
-    contestant = LoadedVersion.load(fetch_model(store, Reference(name, number=number)), device)
+    version = LoadedVersion.load(fetch_model(store, Reference(name, number=number)), device)
     run_id = store.client.get_model_version(name, number).run_id
     texts = read_artifact(store, run_id, f"gate/{TEXTS}") if run_id else None
-    return _Champion(number, contestant, None if texts is None else TrainingTexts.read(texts))
+    return _Champion(number, version, None if texts is None else TrainingTexts.read(texts))
 
 
-def _fresh(pairs: Sequence[Pair], champion: _Champion, params: Params) -> tuple[list[int], Rule] | Verdict:
+def _unseen_rows(pairs: Sequence[Pair], champion: _Champion, params: Params) -> tuple[list[int], Rule] | Verdict:
     """Return the rows of the test split that neither version was trained on, or a verdict if there are too few."""
     directions, apart = params.languages.directions, params.prepare.split.apart
     own = TrainingTexts.of(read_split(places.CORPUS / "train.tsv"), directions)
@@ -166,12 +164,10 @@ def _fresh(pairs: Sequence[Pair], champion: _Champion, params: Params) -> tuple[
 
 
 def _performance(
-    contest: EvaluationSet, hypotheses: Sequence[str], contestant: LoadedVersion, params: Params
+    fresh: EvaluationSet, hypotheses: Sequence[str], version: LoadedVersion, params: Params
 ) -> Performance:
-    segments = Segments(
-        contest.sources, contest.references, hypotheses, contest.directions, params.placeholders.build()
-    )
-    return Performance(segments, score(segments, task=params.task, settings=params.evaluate), contestant.size)
+    segments = Segments(fresh.sources, fresh.references, hypotheses, fresh.directions, params.placeholders.build())
+    return Performance(segments, score(segments, task=params.task, settings=params.evaluate), version.size)
 
 
 def _keep(store: Store, version: Any, before: str | None, verdict: Verdict, settings: GateSettings) -> None:
@@ -205,8 +201,8 @@ def keep_texts(params: Params) -> Path:
     return places.GATE / TEXTS
 
 
-def _telling(listen: Listener, who: str) -> Listener:
-    def tell(progress: Progress) -> None:
+def _with_note(listen: Listener, who: str) -> Listener:
+    def report(progress: Progress) -> None:
         listen(progress._replace(note=who))
 
-    return tell
+    return report

@@ -1,7 +1,7 @@
 """The identity of a training run: every input that determines its weights. The same identity gives the same bytes.
 
 Its fingerprint is the name of the run's folder in scratch, so no run resumes from the checkpoints of another. If there
-is an unfinished run with another identity, `differences` says how the two differ.
+is an unfinished run with another identity, `differences` describes how the two differ.
 """
 
 import hashlib

@@ -4,7 +4,7 @@ from random import Random
 from typing import NamedTuple
 
 from seqloom import places
-from seqloom.batching.batches import BatchOrder, Pair, Share, Vary, in_order
+from seqloom.batching.batches import BatchOrder, Pair, ProcessShare, Resample, in_order
 from seqloom.batching.store import TokenStore
 from seqloom.corpus import splits
 from seqloom.decoding.model_folder import Languages
@@ -56,8 +56,8 @@ def make_data(inputs: Inputs, settings: TrainSettings, processes: Processes) -> 
         tokens_per_batch * processes.size,
         settings.seed,
         temperature=settings.direction_temperature,
-        vary=None if settings.subword_sampling is None else resampling(tokenizer, settings.subword_sampling),
-        share=Share(processes.rank, processes.size),
+        resample=None if settings.subword_sampling is None else resampling(tokenizer, settings.subword_sampling),
+        share=ProcessShare(processes.rank, processes.size),
     )
     markers = [
         *(tokenizer.encode_source("a", language).ids[0] for language in tokenizer.languages),
@@ -66,12 +66,12 @@ def make_data(inputs: Inputs, settings: TrainSettings, processes: Processes) -> 
     return Data(order, list(in_order(inputs.validation, tokens_per_batch)), markers)
 
 
-def resampling(tokenizer: Tokenizer, alpha: float) -> Vary:
+def resampling(tokenizer: Tokenizer, alpha: float) -> Resample:
     """Return a function that samples new subword splits for pairs (Kudo 2018; Provilkov et al. 2020)."""
     of_source, of_target = tokenizer.subword_sampler("source", alpha), tokenizer.subword_sampler("target", alpha)
 
-    def vary(seed: int, pairs: list[Pair]) -> list[Pair]:
+    def resample(seed: int, pairs: list[Pair]) -> list[Pair]:
         random = Random(seed)
         return [(of_source(source, random), of_target(target, random)) for source, target in pairs]
 
-    return vary
+    return resample

@@ -32,7 +32,9 @@ def launch(processes: int, arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs:  # the launcher does not remove its logs
         status = _wait_for(_start(processes, arguments, logs))
     if status:
-        raise TrainingError(f"one of {processes} processes failed (above); run again to go on from the last checkpoint")
+        raise TrainingError(
+            f"one of {processes} processes failed (above); run again to continue from the last checkpoint"
+        )
 
 
 def _start(processes: int, arguments: Sequence[str], logs: str) -> subprocess.Popen[bytes]:

@@ -61,24 +61,27 @@ def start_from(model: Seq2Seq, architecture: Architecture, folder: Path, version
     wanted = architecture.model_dump(mode="json")
     there = stored["architecture"]
     if wanted.get("name") != there.get("name"):
-        raise ModelError(_differ(version, [f"model.name is {wanted.get('name')!r}, there {there.get('name')!r}"]))
+        other = f"model.name is {wanted.get('name')!r}, in the version {there.get('name')!r}"
+        raise ModelError(_differ(version, [other]))
     section = f"model.{wanted['name']}"
     places = {"tied_embeddings": "model.tied_embeddings"}
     odd = [
-        f"{places.get(field, f'{section}.{field}')} is {wanted.get(field)!r}, there {there.get(field)!r}"
+        f"{places.get(field, f'{section}.{field}')} is {wanted.get(field)!r}, in the version {there.get(field)!r}"
         for field in wanted | there
         if field not in _FREE and wanted.get(field) != there.get(field)
     ]
     for side, size in (("source", model.source_vocab_size), ("target", model.target_vocab_size)):
         if size != stored[f"{side}_vocab_size"]:
-            odd.append(f"the {side} vocabulary has {size} pieces, there {stored[f'{side}_vocab_size']}")
+            there_size = stored[f"{side}_vocab_size"]
+            odd.append(f"the {side} vocabulary has {size} pieces, in the version {there_size}")
     if odd:
         raise ModelError(_differ(version, odd))
     load_weights(model, folder / "model.safetensors")
 
 
 def _differ(version: str, odd: list[str]) -> str:
-    return f"train.start: {version} is another network: {'; '.join(odd)}. Set what differs as it was, or start to null"
+    fix = "Set these as in the version, or train.start to null"
+    return f"train.start: {version} is another network: {'; '.join(odd)}. {fix}"
 
 
 def _description(file: Path) -> dict[str, Any]:

@@ -70,14 +70,17 @@ def validation_bleu(
 
 
 class Samples:
-    """Appends some translations of every validation to a file, with the step, which it gets as a listener."""
+    """Appends some translations of every validation to a file.
+
+    `note` keeps the translations; the validation report that follows, which this gets as a listener, has the step.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._heard: list[dict[str, str]] = []
 
     def note(self, translated: Translated) -> None:
-        """Keep some translations, of the same sentences each time, until the report with the step."""
+        """Keep the translations of some sentences, the same ones each time, until the report of the validation."""
         share = max(1, MOST_SAMPLES // len(translated))
         self._heard = [
             {

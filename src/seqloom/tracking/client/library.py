@@ -19,7 +19,7 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "PGCONNECT_TIMEOUT": "30",  # libpq waits for ever by default
+    "PGCONNECT_TIMEOUT": "30",  # libpq has no time limit by default
     "GIT_PYTHON_REFRESH": "quiet",
 }
 for _name, _value in _DEFAULTS.items():

@@ -37,10 +37,10 @@ _NO_ANSWER = ("Max retries exceeded", "timed out", "timeout expired", "Connectio
 _LOCKED = "database is locked"
 # Errors of SQLite, and what the user can do about each.
 _SQLITE = {
-    _LOCKED: "another process holds it locked; wait until that process has ended (`fuser mlflow.db` names it)",
+    _LOCKED: "another process has locked it; wait until that process has ended (`fuser mlflow.db` shows its number)",
     "database or disk is full": "no space is left on its disk; make room",
-    "disk I/O error": "its disk cannot be read or written; look at the disk, and whether it is full",
-    "readonly database": "it may be read only; make the file and its folder writable for this user",
+    "disk I/O error": "its disk cannot be read or written; check the disk and its free space",
+    "readonly database": "it is read-only; make the file and its folder writable for this user",
     "unable to open database file": "it cannot be opened; make the file and its folder writable for this user",
     "malformed": "it is damaged; restore it from a backup",
     "file is not a database": "it is damaged; restore it from a backup",
@@ -111,10 +111,10 @@ def registry_errors(store: Store) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
-        said = _explain(str(error), store.uri)
-        if said in _SQLITE.values():
-            said = f"{store.shown}: {said}, and run again"
-        raise _kind(error)(said) from error
+        reason = _explain(str(error), store.uri)
+        if reason in _SQLITE.values():
+            reason = f"{store.shown}: {reason}, and run again"
+        raise _kind(error)(reason) from error
 
 
 @contextmanager
@@ -203,8 +203,8 @@ def _make(database: Path, *, create: bool, own: bool) -> None:
             try:
                 MlflowClient(f"{SQLITE}{beside}").search_experiments(max_results=1)
             except (MlflowException, SQLAlchemyError) as error:
-                said = _explain(str(error), f"{SQLITE}{database}")
-                raise RegistryError(f"{database}: cannot be made: {said}") from error
+                reason = _explain(str(error), f"{SQLITE}{database}")
+                raise RegistryError(f"{database}: cannot be made: {reason}") from error
 
 
 def _make_locations_relative(database: Path) -> None:
@@ -214,8 +214,8 @@ def _make_locations_relative(database: Path) -> None:
     try:
         make_relative(database)
     except sqlite3.Error as error:
-        said = _explain(str(error), f"{SQLITE}{database}")
-        raise _kind(error)(f"{database}: its artifact locations cannot be made relative: {said}") from error
+        reason = _explain(str(error), f"{SQLITE}{database}")
+        raise _kind(error)(f"{database}: its artifact locations cannot be made relative: {reason}") from error
 
 
 def _connected_client(uri: str) -> MlflowClient:
@@ -249,17 +249,17 @@ def _kind(error: Exception) -> type[RegistryError]:
 
 
 def _explain(message: str, uri: str) -> str:
-    said = _first_line(message)
+    reason = _first_line(message)
     if any(sign in message for sign in _NO_ANSWER):
-        said = "it does not answer"
+        reason = "it does not answer"
     if uri.startswith(SQLITE) and (known := next((_SQLITE[sign] for sign in _SQLITE if sign in message), None)):
-        said = known
+        reason = known
     if userinfo := _userinfo(uri):
         for secret in (userinfo, userinfo.partition(":")[2]):
-            said = said.replace(secret, "***") if secret else said
-    if any(code in said for code in ("401", "403", "PERMISSION_DENIED", "UNAUTHENTICATED")):
-        said += " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN)"
-    return said
+            reason = reason.replace(secret, "***") if secret else reason
+    if any(code in reason for code in ("401", "403", "PERMISSION_DENIED", "UNAUTHENTICATED")):
+        reason += " (set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN)"
+    return reason
 
 
 def _first_line(message: str) -> str:

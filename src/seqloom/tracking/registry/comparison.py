@@ -63,11 +63,13 @@ def compare_runs(store: Store, names: Sequence[str], *, most: int = 20) -> Compa
         if other.segments[:2] != first.segments[:2] or other.segments.directions != first.segments.directions:
             raise RegistryError(
                 f"{other.origin.named} was tested on another test set ({len(other.segments.sources):,} segments) than "
-                f"{first.origin.named} ({len(first.segments.sources):,}): scores of different test sets do not compare"
+                f"{first.origin.named} ({len(first.segments.sources):,}); scores on different test sets cannot be "
+                "compared"
             )
         if other.task != first.task:
             raise RegistryError(
-                f"{other.origin.named} is for {other.task}, {first.origin.named} for {first.task}: they do not compare"
+                f"{other.origin.named} is for {other.task}, {first.origin.named} for {first.task}; they cannot be "
+                "compared"
             )
     settings = bootstrap_settings(first.origin.params)
     found = [compare(other.segments, first.segments, METRICS[first.task], settings) for other in others]

@@ -68,8 +68,10 @@ def _segments(found: Comparison, titles: Sequence[str]) -> str:
             for name, language, text, note in rows
         )
         cards.append(f'<div class="segment"><dl>{shown}</dl></div>')
-    said = '<p class="muted">The segments whose chrF differs most.</p>' if cards else "<p>Every text is the same.</p>"
-    return f"<h2>Where they differ most</h2>\n{said}\n" + "\n".join(cards)
+    caption = (
+        '<p class="muted">The segments whose chrF differs most.</p>' if cards else "<p>Every text is the same.</p>"
+    )
+    return f"<h2>Where they differ most</h2>\n{caption}\n" + "\n".join(cards)
 
 
 def _origins(found: Comparison, titles: Sequence[str]) -> str:

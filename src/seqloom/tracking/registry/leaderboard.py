@@ -1,7 +1,7 @@
 """The leaderboard: all versions and finished runs of an experiment that were tested on one test set, best first.
 
-Scores come from the runs; nothing is translated or scored again. Only rivals are scored, and differences are resampled.
-Each result is computed once and kept in files (`leaderboard_records`).
+Scores come from the runs; nothing is translated or scored again. Only external systems are scored here,
+and differences are resampled. Each result is computed once and kept in files (`leaderboard_records`).
 """
 
 import re
@@ -17,7 +17,13 @@ from seqloom.evaluation.significance import compare
 from seqloom.tracking.client.names import CHAMPION
 from seqloom.tracking.client.store import Store
 from seqloom.tracking.registry.comparison import bootstrap_settings
-from seqloom.tracking.registry.leaderboard_entries import Entry, Rival, read_entries, read_segments, score_rival
+from seqloom.tracking.registry.leaderboard_entries import (
+    Entry,
+    ExternalSystem,
+    read_entries,
+    read_segments,
+    score_external,
+)
 from seqloom.tracking.registry.leaderboard_records import (
     StoredDifference,
     SystemResult,
@@ -39,8 +45,8 @@ class LeaderboardQuery(NamedTuple):
     model: str | None  # the registered model; its champion is the reference
     test: str | None = None  # the first digits of the test set's SHA-256; None: the champion's
     here: str | None = None  # used without a champion: the last test set of this folder
-    rivals: Sequence[Rival] = ()
-    keep: bool = False  # keep the rivals on the leaderboard
+    external: Sequence[ExternalSystem] = ()
+    keep: bool = False  # keep the external systems on the leaderboard
 
 
 class Row(NamedTuple):
@@ -48,9 +54,9 @@ class Row(NamedTuple):
 
     rank: int | None  # equal scores share a rank; None: not ranked
     result: SystemResult
-    entry: Entry | None  # its run in this store; None for a rival or a run of another clone
+    entry: Entry | None  # its run in this store; None for an external system or a run of another clone
     difference: StoredDifference | None  # to the reference; None for the reference itself or without translations
-    kept: bool = True  # False: a rival that is shown only this time
+    kept: bool = True  # False: an external system that is shown only this time
 
     @property
     def champion(self) -> bool:
@@ -59,7 +65,7 @@ class Row(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The newest registered version, or the name of the run or rival."""
+        """The newest registered version, or the name of the run or external system."""
         return self.entry.versions[0] if self.entry and self.entry.versions else self.result.name
 
     @property
@@ -99,11 +105,12 @@ def leaderboard(store: Store | None, place: Path, query: LeaderboardQuery) -> Bo
     Args:
         store: None if there is no store; then only recorded results are shown.
         place: the folder of the records.
-        query: the leaderboard to read, and rivals to add to it.
+        query: the leaderboard to read, and external systems to add to it.
 
     Raises:
-        RegistryError: the store refuses, a record was modified, or the test set or a rival's name is not valid.
-        EvaluationError: a rival has the wrong number of lines.
+        RegistryError: the store refuses, a record was modified, or the name of the test set or of an external system is
+            not valid.
+        EvaluationError: an external system has the wrong number of lines.
     """
     known = {(result.test_sha256, result.key): result for result in read_results(place)}
     found, unscored = ([], 0) if store is None else read_entries(store, query.experiment, query.model, known.values())
@@ -114,9 +121,10 @@ def leaderboard(store: Store | None, place: Path, query: LeaderboardQuery) -> Bo
     ours = {row.result.key for row in rows}
     rows += [Row(None, each, None, None) for each in known.values() if each.key not in ours and _belongs(each, query)]
     if not rows:
-        if query.rivals:
+        if query.external:
             raise RegistryError(
-                "nothing is on this leaderboard; rivals are scored on the test set of a run, so register a model first"
+                "nothing is on this leaderboard; external systems are scored on the test set of a run, so register a "
+                "model first"
             )
         return None
     champion = next((row for row in rows if row.champion), None)
@@ -124,8 +132,8 @@ def leaderboard(store: Store | None, place: Path, query: LeaderboardQuery) -> Bo
     test = _chosen(sizes, query, champion)
     here = [row for row in rows if row.result.test_sha256 == test]
     comparer = _Comparer(store, place, here)
-    for rival in query.rivals:
-        if (row := _scored(rival, here, comparer, query.keep)) is not None:
+    for system in query.external:
+        if (row := _scored(system, here, comparer, query.keep)) is not None:
             here.append(row)
             if row.kept:
                 write_result(place, row.result)
@@ -201,26 +209,29 @@ class _Comparer:
         return self._texts[row.result.key]
 
 
-def _scored(rival: Rival, here: Sequence[Row], comparer: _Comparer, keep: bool) -> Row | None:
-    """Return the row of a rival, or None if it is on the leaderboard already."""
+def _scored(system: ExternalSystem, here: Sequence[Row], comparer: _Comparer, keep: bool) -> Row | None:
+    """Return the row of an external system, or None if it is on the leaderboard already."""
     test = comparer.test_set
     if test is None:
         raise RegistryError(
-            f"rival {rival.name}: no run in this store logged the texts of the test set, which are needed to score it"
+            f"external system {system.name}: no run in this store logged the texts of the test set, which are needed "
+            "to score it"
         )
-    own = texts_hash(rival.hypotheses)
+    own = texts_hash(system.hypotheses)
     for row in here:
-        same = row.result.kind == "rival" and row.result.key == own
-        if same and row.title == rival.name:
+        same = row.result.kind == "external" and row.result.key == own
+        if same and row.title == system.name:
             return None
         if same:
-            raise RegistryError(f"rival {rival.name}: its translations are on the leaderboard already, as {row.title}")
-        if row.title == rival.name:
-            raise RegistryError(f"rival {rival.name}: another system on the leaderboard has this name")
+            raise RegistryError(
+                f"external system {system.name}: its translations are on the leaderboard already, as {row.title}"
+            )
+        if row.title == system.name:
+            raise RegistryError(f"external system {system.name}: another system on the leaderboard has this name")
     runs = [row for row in here if row.entry is not None]
     like = next((row for row in runs if row.champion), runs[0])
     settings = bootstrap_settings(like.entry.params if like.entry else {})
-    return Row(None, score_rival(rival, test, like.result, settings), None, None, kept=keep)
+    return Row(None, score_external(system, test, like.result, settings), None, None, kept=keep)
 
 
 def _same_test(ours: Segments, theirs: Segments) -> bool:
@@ -229,7 +240,7 @@ def _same_test(ours: Segments, theirs: Segments) -> bool:
 
 def _belongs(result: SystemResult, query: LeaderboardQuery) -> bool:
     """Return whether a recorded result whose run is not in this store belongs to this leaderboard."""
-    if result.kind == "rival":
+    if result.kind == "external":
         return True
     return (result.experiment is not None and result.experiment == query.experiment) or (
         result.model is not None and result.model == query.model
@@ -247,9 +258,9 @@ def _chosen(sizes: Mapping[str, int], query: LeaderboardQuery, champion: Row | N
     matching = [test for test in sizes if test.startswith(query.test.lower())]
     if len(matching) == 1:
         return matching[0]
-    said = "matches several test sets" if matching else "is not a test set on this leaderboard"
+    fault = "matches several test sets" if matching else "is not a test set on this leaderboard"
     there = ", ".join(f"{test[:_SHOWN]} ({count})" for test, count in (Counter(sizes)).most_common())
-    raise RegistryError(f"{query.test!r} {said}; valid are (with the number of systems): {there}")
+    raise RegistryError(f"{query.test!r} {fault}; valid are (with the number of systems): {there}")
 
 
 def _way(result: SystemResult) -> tuple[str, str]:

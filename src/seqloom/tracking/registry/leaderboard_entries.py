@@ -1,6 +1,6 @@
-"""Entries of the leaderboard: finished runs with their scores, size, speed and costs; and rivals.
+"""Entries of the leaderboard: finished runs with their scores, size, speed and costs; and external systems.
 
-A rival is another system whose translation of the test set is read from a file and scored like a run's.
+An external system is one whose translation of the test set is read from a file and scored like a run's.
 """
 
 import hashlib
@@ -73,7 +73,7 @@ def read_segments(store: Store, entry: Entry) -> Segments | None:
     return _texts(store, entry.run_id, entry.params)
 
 
-class Rival(NamedTuple):
+class ExternalSystem(NamedTuple):
     """Another system and its translations, one per segment of the test set."""
 
     name: str
@@ -81,7 +81,7 @@ class Rival(NamedTuple):
     file: str
 
 
-def read_rival(named: str) -> Rival:
+def read_external(named: str) -> ExternalSystem:
     """Read `NAME=FILE`, a UTF-8 file with one translation per line; an empty line is an empty translation.
 
     Raises:
@@ -91,7 +91,7 @@ def read_rival(named: str) -> Rival:
     name = name.strip()
     if not (equals and name and file and name.isprintable()) or len(name) > _LONGEST_NAME:
         raise EvaluationError(
-            f"--rival {named}: must be NAME=FILE, with a name of at most {_LONGEST_NAME} printable characters"
+            f"--external {named}: must be NAME=FILE, with a name of at most {_LONGEST_NAME} printable characters"
         )
     try:
         content = Path(file).read_bytes()
@@ -104,14 +104,16 @@ def read_rival(named: str) -> Rival:
         raise EvaluationError(f"{file}: line {line} is not UTF-8; save the file as UTF-8") from error
     # Not splitlines, which also splits at U+2028 and other characters.
     lines = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")] if text else []
-    return Rival(name, lines, file)
+    return ExternalSystem(name, lines, file)
 
 
-def score_rival(rival: Rival, test: Segments, like: SystemResult, settings: EvaluateSettings) -> SystemResult:
-    """Score a rival like the run whose result is `like`: on its test set, with the metrics of its task.
+def score_external(
+    system: ExternalSystem, test: Segments, like: SystemResult, settings: EvaluateSettings
+) -> SystemResult:
+    """Score an external system like the run whose result is `like`: on its test set, with the metrics of its task.
 
     Args:
-        rival: the system to score.
+        system: the system to score.
         test: the test set; its hypotheses are ignored.
         like: the result of a run on this test set.
         settings: the bootstrap settings of that run.
@@ -119,17 +121,17 @@ def score_rival(rival: Rival, test: Segments, like: SystemResult, settings: Eval
     Raises:
         EvaluationError: the number of lines is not the number of segments.
     """
-    if len(rival.hypotheses) != like.segments:
+    if len(system.hypotheses) != like.segments:
         raise EvaluationError(
-            f"{rival.file}: has {len(rival.hypotheses):,} lines, the test set {like.segments:,} segments; it needs one "
+            f"{system.file}: has {len(system.hypotheses):,} lines, the test set {like.segments:,} segments; it needs a "
             "translation per line, in the order of the test set (`cut -f1 data/corpus/test.tsv`, without its head)"
         )
-    scores = score(test._replace(hypotheses=rival.hypotheses), task=like.task, settings=settings)
+    scores = score(test._replace(hypotheses=system.hypotheses), task=like.task, settings=settings)
     several = scores.directions if len(scores.directions) > 1 else {}
     return SystemResult(
-        kind="rival",
-        name=rival.name,
-        hypotheses_sha256=texts_hash(rival.hypotheses),
+        kind="external",
+        name=system.name,
+        hypotheses_sha256=texts_hash(system.hypotheses),
         test_sha256=like.test_sha256,
         task=like.task,
         segments=like.segments,
@@ -138,7 +140,7 @@ def score_rival(rival: Rival, test: Segments, like: SystemResult, settings: Eval
             str(direction): {name: StoredScore.of(each) for name, each in found.scores.items()}
             for direction, found in several.items()
         },
-        hypotheses=rival.hypotheses,
+        hypotheses=system.hypotheses,
     )
 
 

@@ -89,8 +89,8 @@ def _row(board: Board, row: Row, others: Sequence[str], scale: tuple[float, floa
 
 def _system(row: Row, *, device: bool = False) -> str:
     notes = ["champion"] if row.champion else []
-    if row.result.kind == "rival":
-        notes.append("rival" if row.kept else "rival, not kept")
+    if row.result.kind == "external":
+        notes.append("external" if row.kept else "external, not kept")
     elif row.entry is None:
         notes.append("recorded in another clone")
     if row.title != row.result.name:
@@ -158,8 +158,8 @@ def _picture(score: StoredScore, reference: float, scale: tuple[float, float]) -
 
 def _lines(first: object = None, *notes: object) -> str:
     """Return the facts that are not empty, one per line, the first one in larger type."""
-    told = [escape(str(fact)) for fact in (first, *notes) if fact]
-    return "<br>".join([told[0], *(f"<small>{fact}</small>" for fact in told[1:])]) if told else _NONE
+    facts = [escape(str(fact)) for fact in (first, *notes) if fact]
+    return "<br>".join([facts[0], *(f"<small>{fact}</small>" for fact in facts[1:])]) if facts else _NONE
 
 
 def _apart(board: Board) -> str:

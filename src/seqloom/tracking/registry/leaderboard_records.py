@@ -2,7 +2,8 @@
 
 A file is written once and never changed, so that nothing is computed twice. Files are named
 `<test set>/<system>.json` and `<test set>/pairs/<system>-<other>.json`, where each part is the first 16 digits of a
-SHA-256: of the test set, a run's fingerprint, or the texts of a rival. Each file contains the SHA-256 of its content.
+SHA-256: of the test set, a run's fingerprint, or the texts of an external system. Each file contains the SHA-256 of its
+content.
 Files contain no paths, so a team can commit them.
 """
 
@@ -44,8 +45,8 @@ class SystemResult(Settings):
     """The scores of a system on a test set, and other facts that were recorded with them."""
 
     format: Literal[1] = 1
-    kind: Literal["run", "rival"]
-    name: str = Field(min_length=1)  # of the run or rival
+    kind: Literal["run", "external"]
+    name: str = Field(min_length=1)  # of the run or external system
     experiment: str | None = None
     model: str | None = None  # the registered model and version, if it was registered by then
     version: str | None = None
@@ -64,7 +65,7 @@ class SystemResult(Settings):
     costs: dict[str, float] = Field(default_factory=dict)  # from the tags cost.* of the run
     segments_per_s: float | None = None  # of decoding
     training_tokens_per_s: float | None = None
-    hypotheses: list[str] | None = None  # of a rival, so that it can be compared with future champions
+    hypotheses: list[str] | None = None  # of an external system, so that it can be compared with future champions
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -169,8 +170,8 @@ def _reason(error: ValidationError) -> str:
     return ": ".join([*map(str, first["loc"]), first["msg"]])
 
 
-def _refusal(file: Path, said: str) -> RegistryError:
-    return RegistryError(f"{file}: {said}; restore it from Git, or delete it and run `seqloom leaderboard` again")
+def _refusal(file: Path, fault: str) -> RegistryError:
+    return RegistryError(f"{file}: {fault}; restore it from Git, or delete it and run `seqloom leaderboard` again")
 
 
 def _write(file: Path, record: SystemResult | StoredDifference) -> None:

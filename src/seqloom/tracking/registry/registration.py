@@ -79,10 +79,10 @@ def log_verdict(
         store.client.update_model_version(name, number, description=note)
         for file, text in files.items():
             store.client.log_text(version.run_id, text, f"gate/{file}")
-        for rule, said in rules.items():
-            store.client.set_model_version_tag(name, number, f"gate.{rule}", said)
-        said = f"{PROMOTED if promoted else ''}{reason}"
-        store.client.set_model_version_tag(name, number, VERDICT, said)
+        for rule, outcome in rules.items():
+            store.client.set_model_version_tag(name, number, f"gate.{rule}", outcome)
+        verdict = f"{PROMOTED if promoted else ''}{reason}"
+        store.client.set_model_version_tag(name, number, VERDICT, verdict)
 
 
 def _make_model(store: Store, name: str) -> None:

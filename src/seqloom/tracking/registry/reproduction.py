@@ -66,10 +66,10 @@ class Reproduction(NamedTuple):
         return any(each.path == MODEL and each.same for each in self.artefacts)
 
 
-def reproduce(store: Store, wanted: Lineage, root: Path, into: Path, tell: Callable[[str], None]) -> Reproduction:
+def reproduce(store: Store, wanted: Lineage, root: Path, into: Path, report: Callable[[str], None]) -> Reproduction:
     """Check out the commit into the folder `into`, run its stages up to evaluation, and compare their outputs.
 
-    Data comes from DVC's cache, or is downloaded and prepared again. `tell` is called with each message on progress.
+    Data comes from DVC's cache, or is downloaded and prepared again. `report` is called with each message on progress.
 
     Raises:
         ReproductionError: the commit or files were not recorded or are not available, or a stage fails.
@@ -87,10 +87,10 @@ def reproduce(store: Store, wanted: Lineage, root: Path, into: Path, tell: Calla
     (into / LOCK).write_bytes(lock)
     differences = list(_differences(wanted))
     for difference in differences:
-        tell(difference)
+        report(difference)
     environment = _environment(into, wanted.device)
     fetched = _fetch(root, into, environment)
-    tell(
+    report(
         "data/raw is the recorded data, from DVC's cache"
         if "download_corpus" in fetched
         else "the data is not in DVC's cache; downloading it again"
@@ -98,7 +98,7 @@ def reproduce(store: Store, wanted: Lineage, root: Path, into: Path, tell: Calla
     if len(fetched) < len(FETCHED) and (root / LOCAL).is_dir():
         shutil.copytree(root / LOCAL, into / LOCAL, dirs_exist_ok=True)
     stages = [stage for stage in _stages(into) if stage not in fetched]
-    tell(f"running {', '.join(stages)}")
+    report(f"running {', '.join(stages)}")
     _dvc(into, environment, "repro", "--single-item", "--force", "--no-run-cache", *stages)
     made = dvc_hashes(into / LOCK, map(Path, wanted.artefacts))
     compared = [Compared(path, recorded, made.get(path)) for path, recorded in wanted.artefacts.items()]
@@ -122,9 +122,9 @@ def _check_out(root: Path, commit: str, into: Path) -> None:
     ):
         done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
         if done.returncode:
-            said = (done.stderr.strip() or "git failed").splitlines()[-1]
+            reason = (done.stderr.strip() or "git failed").splitlines()[-1]
             raise ReproductionError(
-                f"commit {commit[:12]} cannot be checked out of {root.absolute()}: {said}; fetch it, and run this in "
+                f"commit {commit[:12]} cannot be checked out of {root.absolute()}: {reason}; fetch it, and run this in "
                 "the clone that has it"
             )
 
@@ -133,7 +133,7 @@ def _differences(wanted: Lineage) -> Iterator[str]:
     if wanted.dirty:
         yield (
             f"code or params had uncommitted changes on top of {str(wanted.commit)[:12]} when this was registered; "
-            "they are lost, so hashes that differ prove nothing"
+            "they are lost, so different hashes are to be expected"
         )
     for library, recorded in wanted.libraries.items():
         try:

@@ -1,7 +1,7 @@
 """The costs of a training run, from its journal: time, GPU time, and energy if the machine measures it.
 
-The costs of all processes that worked on the run are added up. A process that was killed counts up to the last line
-that it wrote.
+The costs of all processes of the run are added up. For a process that was killed, they end with the last line that it
+wrote.
 """
 
 import json

@@ -5,8 +5,8 @@ the page clear a run has few metrics: scores below `test/`, curves and costs bel
 numbers.json has every number of the result.
 
 The saved view "Scores" is the table of runs with the columns that matter, best first; by default that table has no
-metrics. MLflow 3.17 stores saved views as tags of the experiment, lists them in its menu "Views", and opens one by a
-link. Only a link sets the mode "Model training", too: a new browser opens the experiment in the mode for GenAI,
+metrics. MLflow 3.17 stores saved views as tags of the experiment, lists them in its menu "Views", and opens one from a
+link. The link also sets the mode "Model training". Without it a new browser opens the experiment in the mode for GenAI,
 whatever its tag `mlflow.experimentKind` is.
 """
 

@@ -28,7 +28,8 @@ class Commit(NamedTuple):
 def current_commit(root: Path, shaping: Iterable[Path]) -> Commit | None:
     """Return the commit of the repository at `root`, or None without Git.
 
-    Only changes of the files and folders in `shaping` make it dirty: the stages themselves write metrics and dvc.lock.
+    It is dirty only if one of the files and folders in `shaping` has changed; these are the ones that affect results.
+    The stages themselves write metrics and dvc.lock, so those do not count.
     """
     sha = _git(root, "rev-parse", "HEAD")
     if sha is None:

@@ -1,7 +1,7 @@
 """The registered model as MLflow runs it: text in, text out, wherever the wheel of seqloom is installed.
 
-MLflow keeps this file itself beside the weights ("models from code"), so nothing is pickled and a version loads as it
-was logged. It must therefore stand alone: it imports the installed seqloom, and knows no registry and no run.
+MLflow stores a copy of this file beside the weights ("models from code"), so nothing is pickled and a version loads as
+it was logged. The file may import only the installed seqloom, and must not depend on a registry or a run.
 """
 
 import logging
@@ -27,7 +27,7 @@ class ServedModel(PythonModel):
     """Translates a list of strings, an array, a series or a data frame; returns a list of strings in the same order."""
 
     def load_context(self, context: Any) -> None:
-        """Load the model folder, on a GPU where there is one."""
+        """Load the model folder, on a GPU if there is one."""
         (folder,) = context.artifacts.values()
         self._translator = TextTranslator.load(Path(folder))
         self._warned = False
@@ -41,7 +41,8 @@ class ServedModel(PythonModel):
         and logs a warning, so an unknown one is refused only if this method is called directly.
 
         Raises:
-            ValueError: a row is null or not a string, or a parameter is unknown or out of range. One line.
+            ValueError: a row is null or not a string, or a parameter is unknown or out of range. The message is one
+                line.
             SeqloomError: the model does not write `language`, or writes several and none is named.
         """
         texts = self._texts(model_input)

@@ -29,7 +29,7 @@ def trainings(scratch: Path) -> list[Path]:
     return [file.parent for file in sorted(scratch.glob(f"*/{JOURNAL}"), key=os.path.getmtime)]
 
 
-def send_all(store: Store, experiment: str, scratch: Path, tell: Callable[[str], None]) -> None:
+def send_all(store: Store, experiment: str, scratch: Path, report: Callable[[str], None]) -> None:
     """Send the remaining data of every training, and close the runs of trainings that have ended or are deleted.
 
     Raises:
@@ -38,17 +38,17 @@ def send_all(store: Store, experiment: str, scratch: Path, tell: Callable[[str],
     for folder in trainings(scratch):
         with sync_lock(folder) as ours:
             if not ours:
-                tell(f"{folder}: another process sends this")
+                report(f"{folder}: another process sends this")
                 continue
             live = TrainingSync(folder)
             live.read_new()
             if live.journal.process is not None:
                 live.send(store, experiment)
-                tell(f"{folder}: sent")
+                report(f"{folder}: sent")
     for run_id in _abandoned(store, experiment, scratch):
         with registry_errors(store):
             store.client.set_terminated(run_id, "KILLED")
-        tell(f"run {run_id}: closed, its training is gone")
+        report(f"run {run_id}: closed, its training is gone")
 
 
 def follow(
@@ -56,7 +56,7 @@ def follow(
     experiment: str,
     scratch: Path,
     stop: threading.Event,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     *,
     every: float = 10.0,
     patience: float = 20.0,
@@ -70,14 +70,14 @@ def follow(
         experiment: the name of the experiment for the runs.
         scratch: the folder with the folders of trainings.
         stop: ends this function early.
-        tell: called with messages.
+        report: called with messages.
         every: seconds between two attempts to send.
         patience: seconds to wait at the end for a store that does not answer.
 
     Returns:
         Whether everything was sent.
     """
-    connection, parent, begun = _Connection(open_store, tell), os.getppid(), time.time()
+    connection, parent, begun = _Connection(open_store, report), os.getppid(), time.time()
     with ExitStack() as stack:
         followed: dict[Path, TrainingSync] = {}
         while True:
@@ -87,7 +87,7 @@ def follow(
                     if attempt.enter_context(sync_lock(folder)):
                         stack.push(attempt.pop_all())
                         followed[folder] = TrainingSync(folder)
-                        tell(f"following {folder}")
+                        report(f"following {folder}")
             for live in followed.values():
                 live.read_new()
             ended = bool(followed) and not any(live.journal.alive() for live in followed.values())
@@ -100,8 +100,8 @@ def follow(
 class _Connection:
     """The store, opened as soon as it answers."""
 
-    def __init__(self, open_store: Callable[[], Store], tell: Callable[[str], None]) -> None:
-        self._open, self._tell = open_store, tell
+    def __init__(self, open_store: Callable[[], Store], report: Callable[[str], None]) -> None:
+        self._open, self._report = open_store, report
         self._store: Store | None = None
         self._pause, self._next = 1.0, 0.0
         self._silent = False
@@ -115,13 +115,13 @@ class _Connection:
             work(self._store)
         except RegistryError as error:
             if not self._silent:
-                self._tell(f"{error}; training continues, and its data is sent later")
+                self._report(f"{error}; training continues, and its data is sent later")
             self._silent = True
             self._next = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, _LONGEST)
             return False
         if self._silent:
-            self._tell("the store answers again")
+            self._report("the store answers again")
         self._silent, self._pause = False, 1.0
         return True
 

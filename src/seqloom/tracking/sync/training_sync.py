@@ -1,4 +1,4 @@
-"""Sends the data of a training to its MLflow run while training goes on.
+"""Sends the data of a training run to its MLflow run during training.
 
 Training only writes files and never waits for a server; this runs in another process. `scratch/<training>/sync.json`
 records what was sent, so that nothing is lost or sent twice if the server is down or this process is killed. The run of
@@ -44,7 +44,7 @@ _MEASURE_EVERY = 10.0  # seconds between two measurements of the machine
 
 
 class TrainingSync:
-    """A training and its MLflow run."""
+    """Sends the journal of one training run to its MLflow run, from where the last call stopped."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

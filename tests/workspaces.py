@@ -1,4 +1,7 @@
-"""A workspace as it is before register_model runs: a real, tiny, untrained model with made-up scores."""
+"""Workspaces for tests: the results of all stages before register_model, an empty store, or a registered model.
+
+The model is real but tiny and untrained, and its scores are made up.
+"""
 
 import json
 import shutil
@@ -28,7 +31,9 @@ REPOSITORY = Path(__file__).parents[1]
 PAIRS = [("Turn on the light in the kitchen", "Schalte das Licht in der Küche ein"), ("Hello {name}", "Hallo {name}")]
 
 
-def finish(root: Path, *, bleu: float = 12.5, seed: int = 16, test_sha256: str = "a" * 64, **changes: object) -> Params:
+def write_results(
+    root: Path, *, bleu: float = 12.5, seed: int = 16, test_sha256: str = "a" * 64, **changes: object
+) -> Params:
     """Write the outputs of all stages before register_model to `root`, which must be the working folder.
 
     A different `seed` gives a different model. `changes` replace sections of params.yaml, such as `task`.
@@ -85,7 +90,7 @@ def _make_store(folder: Path) -> None:
 
 
 def give_registered(root: Path) -> Params:
-    """Put the workspace of `finish(root)` into `root`, with a store in which it is registered as version 1."""
+    """Put the workspace of `write_results(root)` into `root`, with a store in which it is registered as version 1."""
     shutil.copytree(template("registered", _register), root, dirs_exist_ok=True)
     connect(root, create=False)  # MLflow's default store is then this one, as after register_model
     return load_params(root / "params.yaml")
@@ -94,7 +99,7 @@ def give_registered(root: Path) -> Params:
 def _register(folder: Path) -> None:
     with _working_in(folder):
         give_store(folder)
-        register_model.run(finish(folder), ignore)
+        register_model.run(write_results(folder), ignore)
 
 
 @contextmanager
