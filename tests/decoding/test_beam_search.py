@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
+from seqloom.decoding.required_slots import RequiredSlots
 from seqloom.errors import EvaluationError
 from seqloom.symbols import OWN, Symbols
+from seqloom.tokenization.tokenizer import NonTextIds
 from tests.decoding.oracles import (
     BOS,
     EOS,
@@ -293,6 +295,27 @@ def test_no_sources_give_no_results():
 def test_no_results_or_more_than_the_beam_are_rejected(n_best):
     with pytest.raises(ValueError, match=f"n_best is {n_best}; a beam of 2 gives 1 to 2 hypotheses"):
         search(Fixed([0.25] * 4), [1], 2, n_best=n_best)
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+@pytest.mark.parametrize("bytes_", [(), tuple(range(6, 262))])
+def test_every_tensor_is_created_on_the_device_of_the_limits(beam, bytes_):
+    model = Fixed([0.0, 0.1, 0.0, 0.1, 0.1, 0.1, *[0.6 / 256] * 256])
+    limits, least = torch.tensor([1, 3, 5]), torch.tensor([0, 2, 2])
+
+    def build():
+        required = [RequiredSlots(), RequiredSlots(), RequiredSlots((1, 1), (1, -1))]
+        rules = Constraints.build(OWN, limits, min_lengths=least, prefixes=[[], [5, 6], []], no_repeat_ngram=2)
+        return rules.extended(NonTextIds((4, 5), bytes_), required)
+
+    def run(rules):
+        return beam_search(model.step, model, rules, search_settings(beam=beam))
+
+    rules = build()
+    expected = run(rules)  # also builds the tables of bytes, which are made on the CPU and moved
+    with torch.device("meta"):  # where a tensor that is created without a device would be
+        assert run(rules if bytes_ else build()) == expected
+        assert len(run(Constraints.build(OWN, limits))) == 3
 
 
 @pytest.mark.parametrize("beam", [1, 4])

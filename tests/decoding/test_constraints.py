@@ -129,17 +129,6 @@ def test_constraints_without_sources_have_the_same_types():
     assert empty.prefixes.shape == (0, 0)
 
 
-def test_all_tensors_are_where_the_limits_are():
-    limits = torch.empty(2, dtype=torch.int64, device="meta")  # stands for a GPU
-    built = Constraints.build(OWN, limits, prefixes=[[4], []])
-    built = built.extended(NonTextIds((6, 7), tuple(range(8, 264))), [RequiredSlots((1, 1), (1, -1)), RequiredSlots()])
-    assert built.slots is not None
-    found = [built.min_lengths, built.max_lengths, built.prefixes, built._never]
-    found += [built.slots.counts, built.slots.closers, built.slots.sources]
-    found += [built.utf8._sizes, built.utf8._allowed]
-    assert {tensor.device.type for tensor in found} == {"meta"}
-
-
 def test_a_character_begins_only_if_it_fits_beside_the_missing_slots():
     rules = Constraints.build(OWN, torch.tensor([4, 4])).extended(
         NonTextIds((4, 5), tuple(range(6, 262))), [RequiredSlots((1, 0), (-1, -1)), RequiredSlots((0, 0), (-1, -1))]

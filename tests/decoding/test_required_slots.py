@@ -211,6 +211,9 @@ def test_only_the_innermost_open_tag_may_close() -> None:
     assert allowed_slots([0, 1, 3], PAIRED) == {2, -2}
     assert allowed_slots([0, 2, 1], PAIRED) == {3, -2}
     assert allowed_slots([0, 2, 1, 3], PAIRED) == {-1, -2}
+    twice = ((1, 2), (2, 3), (1, -1), (2, -1))
+    assert allowed_slots([0, 1, 3], twice) == {1, 2, -2}
+    assert allowed_slots([0, 1, 1, 3], twice) == {3, -2}
 
 
 def test_missing_slots_of_tags_that_a_prefix_broke_may_come_in_any_order() -> None:
