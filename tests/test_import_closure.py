@@ -31,6 +31,12 @@ def test_the_closure_includes_indirect_imports(package: Path) -> None:
     assert found["seqloom.core.c"] == package / "core" / "c.py"
 
 
+def test_files_beside_the_package_are_not_followed(package: Path) -> None:
+    (package.parent / "numpy.py").write_text("import seqloom.core.idle")
+    assert closure("numpy", package) == {}
+    assert len(closure("seqloom.stages.a", package)) == 4
+
+
 def test_libraries_are_third_party_distributions(package: Path) -> None:
     files = closure("seqloom.stages.a", package).values()
     assert libraries(files) == {name: version(name) for name in ("numpy", "PyYAML", "torch")}

@@ -190,6 +190,25 @@ def test_the_order_has_not_changed_since_earlier_versions(write_store, some_pair
     assert digest(BatchOrder(write_store(some_pairs), 128, 1).epoch(0))[:16] == "69994ed49c4972a3"
 
 
+def test_the_subwords_have_not_changed_since_earlier_versions(write_store, some_pairs):
+    order = BatchOrder(write_store(some_pairs), 128, 1, vary=doubled)
+    assert digest(order.epoch(1))[:16] == "ff416a060f1ad560"
+
+
+def test_the_sampled_pairs_have_not_changed_since_earlier_versions(two_directions):
+    order = BatchOrder(two_directions, 128, 1, temperature=5.0)
+    assert digest(order.epoch(1))[:16] == "02c0685e81a66792"
+
+
+@pytest.mark.parametrize(("longest", "kind"), [(127, np.int8), (128, np.int16), (32_768, np.int32)])
+def test_lengths_take_the_smallest_type_that_fits(write_store, longest, kind):
+    for pair in (([4] * longest, [5]), ([4], [5] * (longest - 1))):  # longer sources, longer targets
+        lengths = module.PairLengths(write_store([pair, ([4, 4], [5])]))
+        assert lengths.widths.dtype == kind
+        assert lengths.widths.tolist() == [longest, 2]
+        assert lengths.sort(np.array([0, 1])).tolist() == [1, 0]
+
+
 # Long segments.
 
 
@@ -235,6 +254,19 @@ def test_resample_is_applied_to_every_pair(write_store, some_pairs):
                 assert target[1:] == store.target(row).tolist()
                 assert [i for i, _ in groupby(source)] == [i for i, _ in groupby(store.source(row).tolist())]
     assert len(seeds) > 600  # 1200 pairs draw a new one of 900 each
+
+
+def test_seeds_of_subwords_are_below_two_to_the_31(write_store):
+    seeds = []
+
+    def vary(seed, pairs):
+        seeds.append(seed)
+        return pairs
+
+    list(BatchOrder(write_store([([5], [6])] * 300), 128, 1, vary=vary).epoch(0))
+    assert all(type(seed) is int and 0 <= seed < 1 << 31 for seed in seeds)
+    assert max(seeds) > 1 << 30
+    assert len({seed % 2 for seed in seeds}) == 2
 
 
 def test_a_varied_batch_depends_only_on_seed_epoch_and_position(write_store, some_pairs):

@@ -116,6 +116,7 @@ def test_a_start_beyond_the_epoch_raises_in_the_consumer(write_store, some_pairs
 @pytest.mark.parametrize("drawn", [0, 1, 5])
 def test_closing_ends_a_waiting_thread(write_store, some_pairs, drawn):
     prefetcher = Prefetcher(BatchOrder(write_store(some_pairs), 128, 1), 0, 0, depth=2)
+    assert [thread.daemon for thread in threads()] == [True]  # does not keep the process alive
     for _ in range(drawn):
         next(prefetcher)
     prefetcher.close()
@@ -132,6 +133,7 @@ def test_the_thread_ends_if_the_consumer_fails_or_drops_the_prefetcher(write_sto
     assert not threads()
     prefetcher = Prefetcher(order, 0, 0)
     next(prefetcher)
+    assert len(threads()) == 1
     del prefetcher
     gc.collect()
     assert not threads()

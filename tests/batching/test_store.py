@@ -76,6 +76,14 @@ def test_an_id_outside_the_vocabulary_is_rejected_naming_the_pair(tmp_path, wron
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_id_outside_the_vocabulary_is_found_at_the_start_of_a_segment_and_after_a_flush(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_FLUSH", 3)
+    for wrong in range(8):
+        pairs = [([100 if number == wrong else 7, 8], [9]) for number in range(8)]
+        with pytest.raises(FormatError, match=f"pair {wrong}: source id 100 is outside the vocabulary of 100"):
+            written(tmp_path / "store", pairs)
+
+
 def test_a_store_without_pairs_is_rejected(tmp_path):
     with pytest.raises(CorpusError, match="no pair was written"):
         written(tmp_path / "store", [])
@@ -112,21 +120,28 @@ def test_opening_finds_a_truncated_or_missing_file(tmp_path, name):
     (folder / name).write_bytes(content[:-1])
     with pytest.raises(CorpusError, match=rf"{name}: has {len(content) - 1} bytes, but should have {len(content)}"):
         TokenStore.open(folder)
+    (folder / name).write_bytes(content + content[-8:])
+    with pytest.raises(CorpusError, match=rf"{name}: has \d+ bytes, but should have {len(content)}"):
+        TokenStore.open(folder)
     (folder / name).unlink()
     with pytest.raises(CorpusError, match=f"{name}: cannot be read"):
         TokenStore.open(folder)
 
 
-@pytest.mark.parametrize("offsets", [[0, 3, 2], [1, 2, 3], [0, 4, 3]])
-def test_opening_finds_offsets_that_do_not_match_the_ids(tmp_path, offsets):
+@pytest.mark.parametrize("block", [1, 2, 1 << 20])
+@pytest.mark.parametrize("offsets", [[0, 3, 2], [1, 2, 3], [0, 4, 3], [0, 2, 5], [0, 2, 2]])
+def test_opening_finds_offsets_that_do_not_match_the_ids(tmp_path, monkeypatch, offsets, block):
+    monkeypatch.setattr(module, "_COUNTED", block)
     folder = written(tmp_path / "store", [([1, 2], [3, 4]), ([5], [6])])
     np.array(offsets, "<u8").tofile(folder / "source.offsets.bin")
     with pytest.raises(CorpusError, match=r"source\.offsets\.bin: the offsets do not match the ids"):
         TokenStore.open(folder)
 
 
+@pytest.mark.parametrize("block", [1, 2, 1 << 20])
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_opening_names_an_empty_segment(tmp_path, side):
+def test_opening_names_an_empty_segment(tmp_path, monkeypatch, side, block):
+    monkeypatch.setattr(module, "_COUNTED", block)
     folder = written(tmp_path / "train", [([1, 2], [3, 4]), ([5], [6]), ([7], [8])])
     np.array([0, 2, 2, 4], "<u8").tofile(folder / f"{side}.offsets.bin")
     with pytest.raises(CorpusError, match=rf"pair 1 .*line 3 of train\.tsv, .*: the {side} is empty"):

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
+from seqloom.decoding.required_slots import RequiredSlots
 from seqloom.errors import EvaluationError
 from seqloom.symbols import SPECIAL_IDS, Symbols
+from seqloom.tokenization.tokenizer import NonTextIds
 from tests.decoding.oracles import (
     BOS,
     EOS,
@@ -289,6 +291,56 @@ def test_no_sources_give_no_results():
     assert search(Fixed([0.25] * 4), [], 1) == []
 
 
-def test_more_results_than_the_beam_are_rejected():
-    with pytest.raises(ValueError, match="n_best is 3"):
-        search(Fixed([0.25] * 4), [1], 2, n_best=3)
+@pytest.mark.parametrize("n_best", [0, 3])
+def test_no_results_or_more_than_the_beam_are_rejected(n_best):
+    with pytest.raises(ValueError, match=f"n_best is {n_best}; a beam of 2 gives 1 to 2 hypotheses"):
+        search(Fixed([0.25] * 4), [1], 2, n_best=n_best)
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+@pytest.mark.parametrize("bytes_", [(), tuple(range(6, 262))])
+def test_every_tensor_is_created_on_the_device_of_the_limits(beam, bytes_):
+    model = Fixed([0.0, 0.1, 0.0, 0.1, 0.1, 0.1, *[0.6 / 256] * 256])
+    limits, least = torch.tensor([1, 3, 5]), torch.tensor([0, 2, 2])
+
+    def build():
+        required = [RequiredSlots(), RequiredSlots(), RequiredSlots((1, 1), (1, -1))]
+        rules = Constraints.build(SPECIAL_IDS, limits, min_lengths=least, prefixes=[[], [5, 6], []], no_repeat_ngram=2)
+        return rules.extended(NonTextIds((4, 5), bytes_), required)
+
+    def run(rules):
+        return beam_search(model.step, model, rules, search_settings(beam=beam))
+
+    rules = build()
+    expected = run(rules)  # also builds the tables of bytes, which are made on the CPU and moved
+    with torch.device("meta"):  # where a tensor that is created without a device would be
+        assert run(rules if bytes_ else build()) == expected
+        assert len(run(Constraints.build(SPECIAL_IDS, limits))) == 3
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_gradients_are_not_recorded(beam):
+    model = Fixed([0.25] * 4)
+
+    def step(token, state):
+        assert torch.is_inference_mode_enabled()
+        return model.step(token, state)
+
+    beam_search(step, model, Constraints.build(SPECIAL_IDS, torch.tensor([2])), search_settings(beam=beam))
+
+
+@pytest.mark.parametrize("beam", [2, 4])
+def test_a_step_reads_at_most_the_beam_for_each_source(beam):
+    model = Fixed([0.0, 0.2, 0.0, 0.2, 0.2, 0.2, 0.2])
+    search(model, [6, 6], beam, n_best=2)
+    assert model.rows_read[0] == 2
+    assert set(model.rows_read[1:]) <= {beam, 2 * beam}
+
+
+@pytest.mark.parametrize("beam", [2, 3])
+def test_of_equal_hypotheses_the_earlier_one_ranks_higher(beam):
+    (found,) = search(Fixed([0.0, 0.0, 0.0, 0.5, 0.5]), [3], beam, alpha=0.0, prefixes=[[4, 4, 4]], n_best=2)
+    assert [each.ids for each in found] == [[4, 4, 4]]
+    step = Fixed([0.0, 0.0, 0.0, 1.0, 1.0])  # not a distribution: every target has log-probability 0
+    (found,) = search(step, [3], beam, alpha=0.0, n_best=2)
+    assert [each.ids for each in found] == [[], [4]]

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqloom.decoding.constraints import Constraints
+from seqloom.decoding.required_slots import RequiredSlots
 from seqloom.symbols import SPECIAL_IDS, Symbols
+from seqloom.tokenization.tokenizer import NonTextIds
 from tests.decoding.oracles import BOS, EOS, PAD, Rules, continuations
 
 VOCABULARY = 8
@@ -86,9 +88,10 @@ def test_a_prefix_may_contain_repeats_but_is_not_repeated():
     assert set(kept) == {1, 5, 6, 7, EOS}
 
 
-def test_a_prefix_may_contain_banned_ids():
-    (kept,) = allowed(build([Rules(4, 0, 0, (BOS,))]).apply(torch.zeros(1, VOCABULARY), torch.empty(1, 0).long()))
-    assert set(kept) == {BOS}
+@pytest.mark.parametrize("banned", [PAD, BOS])
+def test_a_prefix_may_contain_banned_ids(banned):
+    (kept,) = allowed(build([Rules(4, 0, 0, (banned,))]).apply(torch.zeros(1, VOCABULARY), torch.empty(1, 0).long()))
+    assert set(kept) == {banned}
 
 
 def test_a_prefix_longer_than_the_limit_is_written_in_full():
@@ -112,6 +115,30 @@ def test_eos_stays_allowed_if_it_is_also_pad_or_bos():
     for symbols in (Symbols(pad=3, unk=1, bos=3, eos=3), Symbols(pad=0, unk=1, bos=3, eos=3)):
         constraints = Constraints.build(symbols, torch.tensor([4]))
         assert EOS in allowed(constraints.apply(torch.zeros(1, VOCABULARY), torch.empty(1, 0).long()))[0]
+
+
+def test_a_vocabulary_with_one_special_id_has_none_that_is_never_written():
+    constraints = Constraints.build(Symbols(pad=3, unk=1, bos=3, eos=3), torch.tensor([4]))
+    values = torch.randn(1, VOCABULARY)
+    assert torch.equal(constraints.apply(values.clone(), torch.empty(1, 0).long()), values)
+
+
+def test_constraints_without_sources_have_the_same_types():
+    empty = Constraints.build(SPECIAL_IDS, torch.empty(0, dtype=torch.int64))
+    assert {part.dtype for part in (empty.min_lengths, empty.max_lengths, empty.prefixes)} == {torch.int64}
+    assert empty.prefixes.shape == (0, 0)
+
+
+def test_a_character_begins_only_if_it_fits_beside_the_missing_slots():
+    rules = Constraints.build(SPECIAL_IDS, torch.tensor([4, 4])).extended(
+        NonTextIds((4, 5), tuple(range(6, 262))), [RequiredSlots((1, 0), (-1, -1)), RequiredSlots((0, 0), (-1, -1))]
+    )
+    values = torch.zeros(2, 263)
+    values[:, 262] = 1.0
+    kept = allowed(rules.apply(values, torch.empty(2, 0).long()))
+    leads = [{byte for byte in (0xC3, 0xE2, 0xF0) if 6 + byte in row} for row in kept]
+    assert leads == [{0xC3, 0xE2}, {0xC3, 0xE2, 0xF0}]
+    assert [{4, 5, EOS} & row.keys() for row in kept] == [{4}, {EOS}]
 
 
 def test_the_number_of_prefixes_must_match_the_sources():

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.greedy import greedy_search
 from seqloom.decoding.hypotheses import Hypothesis
-from seqloom.decoding.required_slots import RequiredSlots
+from seqloom.decoding.required_slots import RequiredSlots, SlotConstraint
 from seqloom.decoding.sampling import sample
 from tests.decoding.oracles import (
     BOS,
@@ -32,19 +33,22 @@ from tests.records import search_settings
 fast = settings(deadline=None, max_examples=60)
 seeds = st.integers(0, 2**32 - 1)
 sharpnesses = st.sampled_from([0.3, 1.0, 4.0, 12.0])
-SLOTS = 5
+SLOTS = 6
 VOCABULARY = FIRST_SLOT + SLOTS + 4
 
 
 @st.composite
 def due(draw: Any, most: int = 3) -> tuple[tuple[int, int], ...]:
-    """Slots 0 and 1 are unpaired; slot 4 closes 2 and 3, or none of them is paired."""
+    """Slots 0 and 1 are unpaired; slot 4 closes 2 and 3, or 5 closes 3, or none of them is paired."""
     alone = [(draw(st.integers(0, most)), -1) for _ in range(2)]
     opening = [draw(st.integers(0, most - 1)) for _ in range(2)]
-    paired = draw(st.booleans())
-    closer = 4 if paired else -1
-    closing = sum(opening) if paired else draw(st.integers(0, most))
-    return (*alone, (opening[0], closer), (opening[1], closer), (closing, -1))
+    first, second = draw(st.sampled_from([(4, 4), (4, 5), (-1, -1)]))
+    closing = [
+        sum(count for count, closer in zip(opening, (first, second), strict=True) if closer == slot) for slot in (4, 5)
+    ]
+    if first < 0:
+        closing[0] = draw(st.integers(0, most))
+    return (*alone, (opening[0], first), (opening[1], second), *((count, -1) for count in closing))
 
 
 @st.composite
@@ -181,6 +185,91 @@ def test_a_beam_equals_the_textbook_version(
     expected = textbook(model, 0, ours, beam, "wu", 1.0, beam, early)
     assert_same(run_beam(model, [0], [ours], beam, "wu", 1.0, beam, early)[0], expected)
     assert_same(run_greedy(model, [0], [ours]), [likeliest(model, 0, ours, "wu", 1.0)])
+
+
+# Cases by hand: tags that a prefix broke, and what the model wanted.
+
+
+def allowed_slots(written: list[int], slots: tuple[tuple[int, int], ...], limit: int = 20, wants: int = 1) -> set[int]:
+    """Return the slots that may follow, -1 if EOS may, -2 if another id may; the model prefers the id `wants`."""
+    ours = Rules(limit, 0, 0, (), slots)
+    row = torch.zeros(1, FIRST_SLOT + len(slots) + 1)
+    row[0, wants] = 1.0
+    history = torch.tensor([[FIRST_SLOT + each if each >= 0 else 1 for each in written]], dtype=torch.int64).view(1, -1)
+    left = constraints([ours]).apply(row, history)[0]
+    may = {slot for slot in range(len(slots)) if left[FIRST_SLOT + slot] > -torch.inf}
+    may |= {-1} if left[EOS] > -torch.inf else set()
+    return may | ({-2} if left[1] > -torch.inf else set())
+
+
+PAIRED = ((1, 2), (1, 3), (1, -1), (1, -1))  # 2 closes 0, 3 closes 1
+
+
+def test_only_the_innermost_open_tag_may_close() -> None:
+    assert allowed_slots([], PAIRED) == {0, 1, -2}
+    assert allowed_slots([0, 1], PAIRED) == {3, -2}
+    assert allowed_slots([1, -1, 0], PAIRED) == {2, -2}
+    assert allowed_slots([0, 1, 3], PAIRED) == {2, -2}
+    assert allowed_slots([0, 2, 1], PAIRED) == {3, -2}
+    assert allowed_slots([0, 2, 1, 3], PAIRED) == {-1, -2}
+    twice = ((1, 2), (2, 3), (1, -1), (2, -1))
+    assert allowed_slots([0, 1, 3], twice) == {1, 2, -2}
+    assert allowed_slots([0, 1, 1, 3], twice) == {3, -2}
+
+
+def test_missing_slots_of_tags_that_a_prefix_broke_may_come_in_any_order() -> None:
+    assert allowed_slots([0, 1, 2], PAIRED) == {3, -2}  # crossed
+    assert allowed_slots([2, 0], PAIRED) == {1, -2}  # closed before it was opened
+    assert allowed_slots([2, 3], PAIRED) == {0, 1, -2}
+    assert allowed_slots([2, 0, 1], PAIRED) == {3, -2}
+
+
+def test_a_slot_that_a_prefix_wrote_too_often_makes_up_for_no_other() -> None:
+    twice = ((1, -1), (1, -1))
+    assert allowed_slots([0, 0], twice) == {1, -2}
+    assert allowed_slots([0, 0], twice, wants=EOS) == {1}
+    assert allowed_slots([0, 0], twice, limit=3) == {1}
+    assert allowed_slots([0, 0], twice, limit=4) == {1, -2}
+    assert allowed_slots([0, 0, 1], twice) == {-1, -2}
+
+
+def test_a_model_that_prefers_eos_as_much_as_another_id_wants_to_end() -> None:
+    row = torch.zeros(1, FIRST_SLOT + 2)  # all are equally likely
+    left = constraints([Rules(9, 0, 0, (), ((1, -1),))]).apply(row, torch.empty(1, 0, dtype=torch.int64))
+    assert (left[0] > -torch.inf).nonzero().flatten().tolist() == [FIRST_SLOT]
+
+
+def test_sources_without_slots_need_no_constraint_and_shorter_counts_are_padded() -> None:
+    assert SlotConstraint.build([7, 8], [RequiredSlots(), RequiredSlots((0, 0), (-1, -1))], "cpu") is None
+    built = SlotConstraint.build(
+        [7, 8], [RequiredSlots(), RequiredSlots((1,), (1,)), RequiredSlots((0, 2), (-1, -1))], "cpu"
+    )
+    assert built is not None
+    assert (built.first, built.sources.tolist()) == (7, [0, 1, 2])
+    assert built.counts.tolist() == [[0, 0], [1, 0], [0, 2]]
+    assert built.closers.tolist() == [[-1, -1, -1], [1, -1, -1], [-1, -1, -1]]
+
+
+@pytest.mark.parametrize("beam", [2, 4])
+def test_forced_slots_are_recorded_by_source_in_a_beam(table_model: Any, beam: int) -> None:
+    ours = [Rules(limit, 0, 0, (), ((1, -1),)) for limit in (1, 4, 2, 3)]  # sources end at different steps
+    model = table_model(5, VOCABULARY, 4.0)
+    limits = constraints(ours)
+    settings_ = search_settings(beam=beam)
+    found = beam_search(model.step, model.start(list(range(4))), limits, settings_, beam)
+    assert limits.slots is not None
+    for source, hypotheses in enumerate(found):
+        for each in hypotheses:
+            at = each.ids.index(FIRST_SLOT)
+            row = model.log_probabilities(source, (BOS, *each.ids[:at])).tolist()
+            forced = row[EOS] >= max(row) or ours[source].limit - at <= 1
+            assert limits.slots.before_forced(source, each.ids, 0) == (at if forced else len(each.ids))
+            assert limits.slots.before_forced(source, each.ids, at + 1) == len(each.ids)
+            assert limits.slots.before_forced(source + 4, each.ids, 0) == len(each.ids)
+
+
+def test_a_tag_whose_partner_has_no_slot_is_not_paired() -> None:
+    assert RequiredSlots.of(["<b>", "</b>"], ("<b>",)) == RequiredSlots((1,), (-1,))
 
 
 def test_required_slots_count_placeholders_and_pair_tags() -> None:

@@ -65,6 +65,39 @@ def _is_whole(written: bytes) -> bool:
     return bool(codecs.getincrementaldecoder("utf-8")().decode(written))
 
 
+WHOLE = ["a", "é", "€", "😀", "é€", "€😀"]
+
+
+@pytest.mark.parametrize("before", WHOLE)
+def test_what_stands_before_a_character_has_no_effect(before: str) -> None:
+    written = before.encode()
+    assert allowed_after(written) == allowed_after(b"")
+    for character in "é€😀":
+        for size in range(1, len(character.encode())):
+            begun = character.encode()[:size]
+            assert allowed_after(written + begun) == allowed_after(begun)
+
+
+def test_the_last_of_four_bytes_is_any_continuation_byte() -> None:
+    for begun in (b"\xf0\x90\x80", b"\xf1\x80\xbf", b"\xf4\x8f\xbf"):
+        assert allowed_after(begun) == {FIRST + byte for byte in range(0x80, 0xC0)}
+
+
+@pytest.mark.parametrize(
+    "broken", [b"\xc3a", b"\xe2a", b"\xe2\x82a", b"\xf0a\x90", b"\xf0\x90a", b"\x80", b"\xff", b"\0"]
+)
+def test_after_a_prefix_with_broken_bytes_a_new_character_begins(broken: bytes) -> None:
+    assert allowed_after(broken) == allowed_after(b"")
+    assert allowed_after(broken + b"\xe2") == allowed_after(b"\xe2")
+
+
+def test_an_id_beside_the_bytes_is_no_byte() -> None:
+    ids = torch.tensor([[FIRST + 0xE2, FIRST + 256], [FIRST + 0xE2, FIRST - 1], [FIRST + 0xE2, FIRST + 0x82]])
+    unfinished = Utf8Constraint(range(FIRST, FIRST + 256)).unfinished(torch.zeros(3, FIRST + 300), ids)
+    assert unfinished is not None
+    assert unfinished.rows.tolist() == [2]
+
+
 @fast
 @given(
     seed=st.integers(0, 2**32 - 1), limits=st.lists(st.integers(0, 9), min_size=1, max_size=4), beam=st.integers(1, 4),

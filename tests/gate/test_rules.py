@@ -1,13 +1,15 @@
 import random
+from functools import cache
 from typing import Any
 
 import pytest
 
+from seqloom.evaluation.scores import DirectionScores, LengthScore, Score
 from seqloom.evaluation.scoring import score
-from seqloom.evaluation.segments import Segments
+from seqloom.evaluation.segments import Placeholders, Segments
 from seqloom.gate.performance import Performance
 from seqloom.gate.report import markdown
-from seqloom.gate.rules import Verdict, judge
+from seqloom.gate.rules import Rule, Verdict, empty_rule, explain_rule, judge
 from seqloom.gate.settings import GateSettings
 from seqloom.languages import Direction
 from tests.records import PARAMS, evaluate_settings, tree
@@ -135,3 +137,132 @@ def test_the_bounds_of_the_settings_apply() -> None:
     strict = verdict(performance(0.25, seed=1), performance(0.3), p=1e-9)
     assert not strict.promoted
     assert strict.rules[0].bound == "better at p < 1e-09"
+
+
+# The bounds themselves, on records made by hand.
+
+
+@cache
+def measured(*hypotheses: str) -> Performance:
+    """Return the measurements of a version that wrote these translations of "a b c d"."""
+    texts = ["a b c d"] * len(hypotheses)
+    segments = Segments(texts, texts, hypotheses, [Direction("en", "de")] * len(texts))
+    return Performance(segments, score(segments, task="translation", settings=EVALUATE), SIZE)
+
+
+GOOD, BAD = ("a b c d",) * 4, ("x y z",) * 4
+
+
+def changed(version: Performance, **scores: Any) -> Performance:
+    return version._replace(scores=version.scores._replace(**scores))
+
+
+def rule(name: str, ours: Performance, theirs: Performance, speed: tuple[float, float] = (9, 9), **bounds: Any) -> Rule:
+    (found,) = [each for each in verdict(ours, theirs, speed, **bounds).rules if each.name == name]
+    return found
+
+
+def names(ours: Performance, theirs: Performance, **bounds: Any) -> list[str]:
+    return [each.name for each in verdict(ours, theirs, **bounds).rules]
+
+
+def test_the_leading_score_must_be_higher_with_a_p_below_the_bound() -> None:
+    found = rule("BLEU", measured(*GOOD), measured(*BAD))
+    assert found.p is not None
+    assert (found.challenger, found.champion) == (pytest.approx(100), 0)
+    assert not rule("BLEU", measured(*GOOD), measured(*BAD), p=found.p).ok
+    assert rule("BLEU", measured(*GOOD), measured(*BAD), p=found.p * 1.001).ok
+    assert not rule("BLEU", measured(*BAD), measured(*GOOD)).ok  # significantly worse
+    assert not rule("BLEU", measured(*GOOD), measured(*GOOD), p=0.999).ok
+
+
+def test_chrf_may_fall_by_its_bound_and_no_more() -> None:
+    worse, better = measured(*GOOD[:2], *BAD[:2]), measured(*GOOD)
+    fall = rule("chrF", worse, better, max_chrf_drop=0)
+    assert fall.champion is not None
+    assert (fall.ok, fall.bound) == (False, "not worse")
+    drop = fall.champion - fall.challenger
+    assert rule("chrF", worse, better, max_chrf_drop=drop).ok
+    assert not rule("chrF", worse, better, max_chrf_drop=drop * 0.99).ok
+    assert rule("chrF", better, better, max_chrf_drop=0).ok
+    assert rule("chrF", worse, better, max_chrf_drop=2).bound == "may fall by 2"
+    assert "chrF" not in names(worse, better, max_chrf_drop=None)
+
+
+def test_placeholders_are_compared_if_both_test_sets_have_some() -> None:
+    def kept(accuracy: float | None) -> Performance:
+        return changed(measured(*GOOD), placeholders=Placeholders(4, accuracy, 0, []))
+
+    name = "placeholder accuracy"
+    assert rule(name, kept(0.75), kept(0.75), max_placeholder_drop=0).ok
+    assert rule(name, kept(0.5), kept(0.75), max_placeholder_drop=0.25).ok
+    assert not rule(name, kept(0.25), kept(0.75), max_placeholder_drop=0.25).ok
+    none = changed(measured(*GOOD), placeholders=None)
+    for ours, theirs in [(none, kept(1.0)), (kept(1.0), none), (kept(None), kept(1.0)), (kept(1.0), kept(None))]:
+        assert name not in names(ours, theirs)
+    assert name not in names(kept(0.0), kept(1.0), max_placeholder_drop=None)
+
+
+def test_each_of_several_directions_may_lose_its_bound_and_no_more() -> None:
+    def translating(**points: float) -> Performance:
+        directions = {
+            Direction("en", target): DirectionScores(9, {"bleu": Score(value, value, value, "")})
+            for target, value in points.items()
+        }
+        return changed(measured(*GOOD), directions=directions)
+
+    ours, theirs = translating(de=30.0, fr=40.0), translating(fr=39.0, de=31.0)  # in another order
+    found = {each.name: each for each in verdict(ours, theirs, max_direction_drop=1).rules}
+    assert found["BLEU of en-de"] == Rule("BLEU of en-de", True, 30.0, 31.0, "may fall by 1")
+    assert found["BLEU of en-fr"].ok
+    assert not rule("BLEU of en-de", ours, theirs, max_direction_drop=0.75).ok
+    assert "BLEU of en-de" not in names(ours, theirs, max_direction_drop=None)
+    assert "BLEU of en-de" not in names(translating(de=30.0), translating(de=31.0))
+
+
+def test_a_length_bucket_counts_from_the_least_number_of_segments() -> None:
+    def scored(points: float, segments: int) -> Performance:
+        return changed(measured(*GOOD), by_length=[LengthScore("1-6", segments, {"bleu": points})])
+
+    name = "BLEU of 1-6 words"
+    assert rule(name, scored(27, 100), scored(30, 100), max_bucket_drop=3, min_bucket_segments=100).ok
+    assert not rule(name, scored(26, 100), scored(30, 100), max_bucket_drop=3, min_bucket_segments=100).ok
+    assert name not in names(scored(26, 99), scored(30, 99), min_bucket_segments=100)
+    assert name not in names(scored(26, 101), scored(30, 101), min_bucket_segments=100, max_bucket_drop=None)
+
+
+def test_translations_of_spaces_are_empty_and_the_largest_share_is_allowed() -> None:
+    wrote = ["", " \t", "x", "y"]
+    assert empty_rule(wrote, gate(max_empty=0.5)) == Rule("empty share", True, 0.5, None, "at most 0.5")
+    assert not empty_rule(wrote, gate(max_empty=0.49)).ok
+    assert empty_rule(["x"], gate(max_empty=0)).ok
+
+
+def test_speed_and_size_may_reach_their_bounds() -> None:
+    good = measured(*GOOD)
+    slow = rule("segments/s", good, good, (6, 9), max_slowdown=1.5)
+    assert slow == Rule("segments/s", True, 6, 9, "at most 1.5 times slower")
+    assert not rule("segments/s", good, good, (5.9, 9), max_slowdown=1.5).ok
+    large = rule("MB", good._replace(size=4_000_000), good._replace(size=2_000_000), max_growth=2)
+    assert large == Rule("MB", True, 4.0, 2.0, "at most 2 times larger")
+    assert not rule("MB", good._replace(size=4_000_001), good._replace(size=2_000_000), max_growth=2).ok
+    assert {"segments/s", "MB"}.isdisjoint(names(good, good, max_slowdown=None, max_growth=None))
+
+
+def test_the_reason_is_the_leading_rule_or_every_failed_one() -> None:
+    promoted = verdict(measured(*GOOD), measured(*BAD))
+    assert promoted.promoted
+    assert promoted.reason == explain_rule(promoted.rules[0])
+    refused = verdict(measured(*GOOD), measured(*BAD)._replace(size=SIZE // 4), (1, 9))
+    assert not refused.promoted
+    assert refused.reason == (
+        "segments/s 1 against 9 (at most 1.5 times slower: no); MB 1 against 0.25 (at most 2 times larger: no)"
+    )
+    assert refused.record() == {
+        "promoted": False, "reason": refused.reason, "rules": [each._asdict() for each in refused.rules],
+    }  # fmt: skip
+
+
+def test_a_rule_is_explained_with_what_it_has() -> None:
+    assert explain_rule(Rule("BLEU", True, 31.25, 30, "better", 0.0126)) == "BLEU 31.25 against 30, p = 0.013 (better)"
+    assert explain_rule(Rule("empty share", False, 0.5, None, "at most 0.1")) == "empty share 0.5 (at most 0.1: no)"

@@ -1,6 +1,9 @@
 """Everything that determines the weights is in the identity of a run; computed here by independent code."""
 
+import hashlib
 import json
+import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -11,6 +14,7 @@ import torch
 import yaml
 
 from seqloom import places
+from seqloom.errors import TrainingError
 from seqloom.huggingface import library
 from seqloom.import_closure import PACKAGE, closure
 from seqloom.params import load_params
@@ -110,6 +114,7 @@ def test_a_module_that_training_does_not_need_makes_the_same_identity(tmp_path: 
 
 def test_libraries_that_compute_count() -> None:
     own = identity.used_libraries(pretrained=False)
+    assert own["python"] == ".".join(platform.python_version().split(".")[:2])
     assert own.keys() >= {"python", "numpy", "sacrebleu", "safetensors", "sentencepiece", "torch"}
     assert not own.keys() & {"transformers", "tokenizers", "mlflow", "dvc"}
 
@@ -125,6 +130,15 @@ def test_libraries_of_pretrained_models_count_only_for_such_models() -> None:
     assert loaded <= set(identity.used_libraries(pretrained=True))
 
 
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_libraries_that_others_load_are_named(monkeypatch: pytest.MonkeyPatch, pretrained: bool) -> None:
+    monkeypatch.setattr(identity, "libraries", lambda files, also: dict.fromkeys(also, "1"))
+    japanese, hugging_face = {"mecab-python3", "ipadic"}, {"transformers", "tokenizers", "sacremoses", "protobuf"}
+    assert identity.used_libraries(pretrained=pretrained).keys() - {"python"} == (
+        japanese | hugging_face if pretrained else japanese
+    )
+
+
 def test_dvc_watches_the_same_params_and_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = load_params(ROOT / "params.yaml")
     monkeypatch.chdir(tmp_path)
@@ -137,5 +151,114 @@ def test_dvc_watches_the_same_params_and_data(tmp_path: Path, monkeypatch: pytes
     assert all(any(name.is_relative_to(dep) for dep in watched) for name in hashed)
 
 
-def test_the_identity_has_the_processor_only_if_it_trains() -> None:
-    assert identity.machine(CPU)["instructions"] == torch.backends.cpu.get_cpu_capability()
+def test_the_kind_of_processor_counts_where_it_computes() -> None:
+    assert identity.machine(CPU) == {"device": CPU.summary(), "instructions": torch.backends.cpu.get_cpu_capability()}
+
+
+def test_the_kind_of_processor_does_not_count_if_a_gpu_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H200")
+    gpu = Placement(torch.device("cuda"), "bf16")
+    assert identity.machine(gpu) == {"device": gpu.summary()}
+
+
+# The rest uses small trees in place of a whole identity.
+
+
+def test_a_fingerprint_does_not_depend_on_the_order_of_names() -> None:
+    one = identity.fingerprint({"train": {"lr": 1, "seed": 2}, "code": {}})
+    assert one == identity.fingerprint({"code": {}, "train": {"seed": 2, "lr": 1}})
+    assert one == hashlib.sha256(b'{"code": {}, "train": {"lr": 1, "seed": 2}}').hexdigest()
+    assert one != identity.fingerprint({"code": {}, "train": {"seed": 2, "lr": 2}})
+
+
+def begun(folder: Path, name: str, content: identity.Identity, age: int) -> Path:
+    """Write the identity of a run that began `age` seconds ago."""
+    run = folder / name
+    run.mkdir()
+    identity.write_identity(content, run)
+    os.utime(run / identity.FILE, (1e9 - age, 1e9 - age))
+    return run
+
+
+def test_an_identity_is_compared_with_the_newest_unfinished_run(tmp_path: Path) -> None:
+    own = {"train": {"lr": 1, "seed": 5}, "model": {"width": 8}}
+    assert identity.differences(own, tmp_path / "own") == []
+    begun(tmp_path, "own", own, 0)
+    assert identity.differences(own, tmp_path / "own") == []
+    begun(tmp_path, "older", {"train": {"lr": 3, "seed": 5}, "model": {"width": 8}}, 30)
+    newest = begun(tmp_path, "a newer", {"train": {"lr": 2, "seed": 5}, "data": {"d": "0"}}, 20)
+    assert identity.differences(own, tmp_path / "own") == [
+        "train.lr was 2, is 1", "model.width was not there, is 8", "d changed"
+    ]  # fmt: skip
+    (newest / identity.FINISHED).touch()
+    assert identity.differences(own, tmp_path / "own") == ["train.lr was 3, is 1"]
+    (tmp_path / "older" / identity.FILE).write_text("{")
+    assert identity.differences(own, tmp_path / "own") == []
+
+
+def test_at_most_three_changed_files_are_named(tmp_path: Path) -> None:
+    begun(tmp_path, "other", {"train": {"code": 1}, "code": {"a.py": "1", "b.py": "1"}, "data": {"c": "1"}}, 9)
+    own = {"train": {"code": 2}, "code": {"a.py": "2", "b.py": "2"}, "data": {"c": "2"}}
+    named = ["train.code was 1, is 2", "a.py changed", "b.py changed", "c changed"]
+    assert identity.differences(own, tmp_path / "own") == named
+    more = own | {"data": {"c": "2", "d": "2", "e": "2"}}
+    assert identity.differences(more, tmp_path / "own") == [*named, "2 more files changed"]
+
+
+def test_inputs_that_change_during_training_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(ROOT / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    before = identity.identify(params, CPU)
+    identity.check_unchanged(before, params, CPU)  # no params.yaml here: the params are as given
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    Path("params.yaml").write_text(text, encoding="utf-8")
+    identity.check_unchanged(before, params, CPU)
+    places.TOKENS.mkdir(parents=True)
+    (places.TOKENS / "train").write_text("1")
+    with pytest.raises(TrainingError, match=r"trained \(data/tokens changed\), and"):
+        identity.check_unchanged(before, params, CPU)
+    shutil.rmtree(places.TOKENS)
+    seed = params.train.seed
+    Path("params.yaml").write_text(text.replace(f"seed: {seed}", f"seed: {seed + 1}"), encoding="utf-8")
+    with pytest.raises(TrainingError, match=rf"train\.seed was {seed}, is {seed + 1}"):
+        identity.check_unchanged(before, params, CPU)
+
+
+def test_the_name_and_content_of_every_file_of_the_data_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(ROOT / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+
+    def tokens() -> str:
+        return str(identity.identify(params, CPU)["data"][str(places.TOKENS)])
+
+    seen = [tokens()]
+    (places.TOKENS / "train" / "deep").mkdir(parents=True)
+    assert tokens() == seen[0]  # folders alone do not count
+    file = places.TOKENS / "train" / "deep" / "ids"
+    file.write_text("1")
+    (places.TOKENS / "meta").write_text("2")
+    seen.append(tokens())
+    file.write_text("3")
+    seen.append(tokens())
+    file.rename(file.with_name("offsets"))
+    seen.append(tokens())
+    file.with_name("offsets").rename(places.TOKENS / "offsets")
+    seen.append(tokens())
+    assert len(set(seen)) == 5
+    (places.TOKENS / "offsets").rename(file)
+    file.write_text("1")
+    assert tokens() == seen[1]
+    shutil.copytree(places.TOKENS, "elsewhere/tokens")  # where a folder is does not count
+    monkeypatch.setattr(places, "TOKENS", Path("elsewhere/tokens"))
+    assert tokens() == seen[1]
+
+
+def test_a_single_file_of_the_data_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load_params(ROOT / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    manifest = places.PRETRAINED / "manifest.json"
+    before = identity.identify(params, CPU)["data"]
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    after = identity.identify(params, CPU)["data"]
+    assert {name for name in after if after[name] != before[name]} == {str(manifest)}

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -95,12 +96,42 @@ def test_without_a_moving_average_there_is_no_average_file(tmp_path: Path) -> No
     assert not (tmp_path / "step-00000001" / "average.safetensors").exists()
 
 
+def test_a_state_needs_no_snapshots_and_a_folder_no_parent(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "deep" / "run", keep=1)
+    checkpoints.write(1, Checkpoint(snapshot(1), {}, {}, {}, {"step": 1}))
+    found = checkpoints.newest()
+    assert found is not None
+    assert (found.state, found.optimizer, found.generators) == ({"step": 1}, {}, {})
+
+
+def test_another_process_reads_a_snapshot_that_the_last_checkpoint_lists(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    checkpoints.write_snapshot(2, snapshot(2))
+    checkpoints.write(1, checkpoint(1))
+    checkpoints.write(3, checkpoint(3, 2))
+    checkpoints.wait()
+    assert torch.equal(Checkpoints(tmp_path, keep=3).snapshot(2)["w"], torch.full((3,), 2.0))
+    damage(tmp_path / "weights-00000002.safetensors")
+    with pytest.raises(CheckpointError, match="is missing or damaged"):
+        Checkpoints(tmp_path, keep=3).snapshot(2)
+
+
+@pytest.mark.parametrize("steps", [[], [1]])
+def test_a_snapshot_that_no_checkpoint_lists_is_an_error(tmp_path: Path, steps: list[int]) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    for step in steps:
+        checkpoints.write(step, checkpoint(step))
+    with pytest.raises(CheckpointError, match=r"weights-00000009\.safetensors: is missing or damaged"):
+        checkpoints.snapshot(9)
+
+
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     for step in (5, 10, 100000):
         checkpoints.write(step, checkpoint(step))
     checkpoints.wait()
     assert names(tmp_path) == ["step-00000010", "step-00100000"]
+    assert checkpoints.steps == [10, 100000]
 
 
 def test_a_snapshot_is_kept_while_a_checkpoint_needs_it(tmp_path: Path) -> None:
@@ -131,6 +162,69 @@ def test_the_same_step_can_be_written_again(tmp_path: Path) -> None:
     assert found is not None
     assert torch.equal(found.weights["w"], torch.full((3,), 4.0))
     assert names(tmp_path) == ["step-00000003"]
+
+
+def test_a_kill_between_two_renames_loses_nothing(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.write(3, checkpoint(3))
+    checkpoints.wait()
+    (tmp_path / "step-00000003").rename(tmp_path / "step.old")  # the new one was to take its place
+    found = checkpoints.newest()
+    assert found is not None
+    assert found.state["step"] == 3
+    for _ in range(2):
+        checkpoints.write(3, checkpoint(3))
+        checkpoints.wait()
+        assert names(tmp_path) == ["step-00000003"]
+    shutil.copytree(tmp_path / "step-00000003", tmp_path / "step.old")  # the old one was to be removed
+    checkpoints.write(3, checkpoint(3)._replace(weights=snapshot(4)))
+    found = checkpoints.newest()
+    assert found is not None
+    assert found.weights["w"].tolist() == [4, 4, 4]
+    assert names(tmp_path) == ["step-00000003"]
+
+
+def test_all_is_on_the_disk_before_it_gets_its_name_and_before_files_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []  # since the last rename
+    moved: list[tuple[str, set[str]]] = []  # each rename, and what was flushed since the one before
+    removed: list[set[str]] = []  # what was flushed between the last rename and a removal
+    flush, rename, replace, remove = os.fsync, Path.rename, Path.replace, shutil.rmtree
+
+    def flushing(descriptor: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        flush(descriptor)
+
+    def moving(move: Any) -> Any:
+        def moves(path: Path, target: Path) -> Path:
+            moved.append((target.name, {*flushed}))
+            flushed.clear()
+            return Path(move(path, target))
+
+        return moves
+
+    def removing(path: Path, **options: Any) -> None:
+        if path.name.startswith("step-"):
+            removed.append({*flushed})
+        remove(path, **options)
+
+    monkeypatch.setattr(os, "fsync", flushing)
+    monkeypatch.setattr(Path, "rename", moving(rename))
+    monkeypatch.setattr(Path, "replace", moving(replace))
+    monkeypatch.setattr(shutil, "rmtree", removing)
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.write_snapshot(1, snapshot(1))
+    checkpoints.write(1, checkpoint(1, 1))
+    checkpoints.write(2, checkpoint(2, 1))
+    checkpoints.wait()
+    folder = {tmp_path.name}  # its names
+    assert moved == [
+        ("weights-00000001.safetensors", {"weights.part"}),
+        ("step-00000001", folder | {*FILES, "step.part"}),
+        ("step-00000002", folder | {*FILES, "step.part"}),
+    ]
+    assert removed == [folder]
 
 
 class Held:
@@ -175,9 +269,32 @@ def test_a_second_checkpoint_waits_for_the_first(tmp_path: Path, monkeypatch: py
     held = Held(monkeypatch)
     checkpoints = Checkpoints(tmp_path, keep=2)
     checkpoints.write(1, checkpoint(1))
+    first, copies = tmp_path / "step-00000001" / "SHA256SUMS", module.host_copies
+
+    def copying(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        assert first.exists()  # else the tensors of two checkpoints would take memory
+        return copies(tensors)
+
+    monkeypatch.setattr(module, "host_copies", copying)
     threading.Timer(0.2, held.go).start()
     checkpoints.write(2, checkpoint(2))
-    assert (tmp_path / "step-00000001" / "SHA256SUMS").exists()
+    assert first.exists()
+    checkpoints.wait()
+
+
+def test_a_second_snapshot_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(monkeypatch)
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.write_snapshot(1, snapshot(1))
+    first, copies = tmp_path / "weights-00000001.safetensors", module.host_copies
+
+    def copying(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        assert first.exists()
+        return copies(tensors)
+
+    monkeypatch.setattr(module, "host_copies", copying)
+    threading.Timer(0.2, held.go).start()
+    checkpoints.write_snapshot(2, snapshot(2))
     checkpoints.wait()
 
 
@@ -261,6 +378,17 @@ def test_a_damaged_checkpoint_does_not_displace_an_intact_one(tmp_path: Path) ->
     checkpoints.write(3, checkpoint(3))
     checkpoints.wait()
     assert names(tmp_path) == ["step-00000002", "step-00000003"]
+
+
+def test_a_kept_checkpoint_without_hashes_does_not_hinder_the_next(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.write_snapshot(1, snapshot(1))
+    checkpoints.write(1, checkpoint(1, 1))
+    checkpoints.wait()
+    (tmp_path / "step-00000001" / "SHA256SUMS").unlink()
+    checkpoints.write(2, checkpoint(2))
+    checkpoints.wait()
+    assert names(tmp_path) == ["step-00000001", "step-00000002"]  # the snapshot is listed nowhere
 
 
 def test_a_half_written_checkpoint_is_ignored(tmp_path: Path) -> None:
@@ -420,6 +548,17 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_training_resumes_when_there_
     assert error.startswith(f"{tmp_path}/run: the checkpoint of step 2 cannot be written (")
     assert os.strerror(errno.ENOSPC) in error
     assert (before, after) == ("1", "2 ['step-00000002']")
+
+
+def test_the_lock_is_free_again_after_use(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path, keep=1).lock():
+        with (
+            pytest.raises(CheckpointError, match=f"{tmp_path}: another process trains this very run"),
+            Checkpoints(tmp_path, keep=1).lock(),
+        ):
+            pass
+    with Checkpoints(tmp_path, keep=1).lock():
+        pass
 
 
 def test_a_second_process_cannot_take_the_lock(tmp_path: Path) -> None:

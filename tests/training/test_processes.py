@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from seqloom.batching.store import TokenStore
 from seqloom.models.catalogue import weights
 from tests import records
-from tests.training.test_engine import Run, store
 from tests.training.distributed_worker import run_rank
+from tests.training.test_engine import Run, store
 
 __all__ = ["store"]  # a fixture
 

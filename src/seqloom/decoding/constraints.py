@@ -125,8 +125,7 @@ class Constraints:
         kept = log_probabilities[rows, token]
         missing = None if self.slots is None else self.slots.missing(log_probabilities, ids, self.symbols.eos)
         unfinished = None if self.utf8 is None else self.utf8.unfinished(log_probabilities, ids)
-        if self._never.numel():
-            log_probabilities.index_fill_(1, self._never, -torch.inf)
+        log_probabilities.index_fill_(1, self._never, -torch.inf)
         if self.no_repeat_ngram:
             _forbid_repeats(log_probabilities, ids, self.no_repeat_ngram)
         if position < self._last_minimum:

@@ -46,7 +46,7 @@ def top_continuations(values: Tensor, count: int, before: Tensor) -> Ranked:
     torch.maximum(begun, values[:, :, full:], out=begun)
     chosen = (maxima.double() + before.unsqueeze(2)).flatten(1).topk(count, dim=1, sorted=False).indices
     beam = chosen // groups
-    token = (chosen % groups).unsqueeze(2) + torch.arange(0, width, groups)
+    token = (chosen % groups).unsqueeze(2) + torch.arange(0, width, groups, device=values.device)
     where = (beam.unsqueeze(2) * width + token.clamp(max=width - 1)).flatten(1)
     sums = values.flatten(1).gather(1, where).double().view_as(token) + before.gather(1, beam).unsqueeze(2)
     rank = sums.masked_fill_(token >= width, -torch.inf).flatten(1).topk(count, dim=1)

@@ -42,9 +42,8 @@ class Utf8Constraint:
 
     @cached_property
     def _sizes(self) -> Tensor:
-        """The size (257,) of a character that starts with each byte; 0 if none does; index 256 is "not a byte"."""
+        """The size (257,) of the characters of several bytes that start with each byte, else 0; 256 is "not a byte"."""
         table = torch.zeros(257, dtype=torch.int64)
-        table[:0x80] = 1
         for size, lead_bytes in _SIZES.items():
             table[lead_bytes.start : lead_bytes.stop] = size
         return table.to(self._device)
@@ -69,7 +68,7 @@ class Utf8Constraint:
             return None
         last = torch.nn.functional.pad(last, (3 - last.shape[1], 0), value=256)
         sizes = self._sizes[last] - torch.tensor([3, 2, 1], device=last.device)  # bytes still missing after each
-        begins = self._sizes[last] > 1
+        begins = self._sizes[last] > 0
         follows = (last >= 0x80) & (last < 0xC0)
         in_first = begins[:, 2]
         in_second = begins[:, 1] & follows[:, 2] & (sizes[:, 1] > 0)
