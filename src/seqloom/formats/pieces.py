@@ -89,8 +89,8 @@ class Options(NamedTuple):
     quoting: bool = False  # tables: cells may be quoted (RFC 4180)
     header: bool = False  # tables: the first row names the columns
     delimiter: str = "\t"
-    # Set to translate a file by machine: the name that marks the translations. Readers then also yield units for missing
-    # targets that can be added, and declarations; their `put` marks the translation as the format allows.
+    # Set to translate a file by machine: the name that marks the translations. Readers then also yield units for
+    # missing targets that can be added, and declarations; their `put` marks the translation as the format allows.
     engine: str = ""
 
 

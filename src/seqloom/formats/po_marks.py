@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 _MACHINE = "# machine translation: "
 _FIELD = re.compile(r'^"(Language|Content-Type|Plural-Forms):[ \t]*([^"\n]*?)\\n"', re.MULTILINE)
-_ONE_AGAINST_OTHERS = ("bg", "ca", "da", "de", "el", "en", "es", "et", "eu", "fi", "hu", "it", "nb", "nl", "no", "pt", "sv", "tr")
-_TWO_AGAINST_OTHERS = ("fr", "pt-br")
+# Languages with two plural forms, and how they divide the numbers.
+_ONE_AND_OTHERS = frozenset("bg ca da de el en es et eu fi hu it nb nl no pt sv tr".split())
+_UP_TO_ONE_AND_OTHERS = frozenset(["fr", "pt-br"])
 
 
 def is_fuzzy(comment: str) -> bool:
@@ -45,7 +46,8 @@ def filled_header(entry: str, language: str, encoding: str) -> str:
     """Return a catalogue's header with the blanks of a template filled in; everything else stays as it is."""
     filled = entry
     for name, value in _blanks(entry, language, encoding):
-        filled = re.sub(rf'^"{name}:[^"\n]*"', lambda _, line=f"{name}: {value}\\n": f'"{line}"', filled, flags=re.MULTILINE)
+        begin, _, rest = filled.partition(f'"{name}:')
+        filled = f'{begin}"{name}: {value}\\n"{rest[rest.index('"') + 1 :]}'
     return filled if filled == entry else without_fuzzy(filled)
 
 
@@ -56,10 +58,10 @@ def _blanks(entry: str, language: str, encoding: str) -> Iterator[tuple[str, str
     if said.get("Content-Type", "").upper().endswith("CHARSET=CHARSET"):
         yield "Content-Type", f"text/plain; charset={encoding.upper()}"
     if said.get("Plural-Forms", "").startswith("nplurals=INTEGER"):
-        tag = language.lower()
-        if tag in _TWO_AGAINST_OTHERS or tag.partition("-")[0] == "fr":
+        tag, base = language.lower(), language.lower().partition("-")[0]
+        if _UP_TO_ONE_AND_OTHERS.intersection((tag, base)):
             yield "Plural-Forms", "nplurals=2; plural=(n > 1);"
-        elif tag.partition("-")[0] in _ONE_AGAINST_OTHERS:
+        elif base in _ONE_AND_OTHERS:
             yield "Plural-Forms", "nplurals=2; plural=(n != 1);"
 
 
