@@ -12,7 +12,7 @@ _DIRECTIVE = re.compile(
     r"%(?P<number>[0-9]+\$)?(?:\([^()]*\))?(?:<PRI[A-Za-z0-9]+>"
     r"|[-#0+ ']*(?:[0-9]+|\*)?(?:\.(?:[0-9]+|\*))?(?:hh?|ll?|[qjztL])?[A-Za-z@%])"
 )
-_SURE_DIRECTIVE = re.compile(rf"{FORMS['printf_named']}|{FORMS['printf']}|%%|%<PRI")
+_SURE_DIRECTIVE = re.compile("|".join((FORMS["printf_named"], FORMS["printf"], *_OF_C)))
 
 
 def hide(text: str) -> tuple[str, Callable[[str], str]]:

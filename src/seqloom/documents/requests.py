@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from seqloom.documents.checks import harmed, hide
 from seqloom.documents.cues import joined, wrapped
-from seqloom.documents.messages import Message, MessageError, parse_message
+from seqloom.documents.messages import MessageError, parse_message
 from seqloom.translation.results import Flag, Result
 
 _CHOICES = re.compile(r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal|choice)\s*,")
@@ -23,58 +23,62 @@ class Answer(NamedTuple):
     fault: str = ""  # a few words, always the same for one reason
 
 
-class Request(NamedTuple):
-    """The texts to translate for one text of a document, and the function that assembles their translations."""
+class Part(NamedTuple):
+    """A text to translate; `asked` is how the model gets it, and `put_back` undoes the difference."""
 
-    texts: Sequence[str]
+    source: str
+    asked: str
+    put_back: Callable[[str], str]
+
+
+class Request(NamedTuple):
+    """What is asked for one text of a document, and the function that assembles the translations of the parts."""
+
+    parts: Sequence[Part]
     assemble: Callable[[Sequence[str]], str]  # raises MessageError
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts that the model gets."""
+        return [part.asked for part in self.parts]
 
     def answer(self, results: Sequence[Result]) -> Answer:
         """Return the translation, from the results of `texts` in order."""
         flags = tuple(flag for flag in Flag if any(flag in each.flags for each in results))
-        sure = [each.confidence for each in results if each.confidence is not None]
-        confidence = min(sure, default=None)
-        texts = [_tidy(source, each.text) for source, each in zip(self.texts, results, strict=True)]
-        whole = " ".join(texts)
+        confidence = min((each.confidence for each in results if each.confidence is not None), default=None)
+        texts = [part.put_back(_tidy(part.asked, each.text)) for part, each in zip(self.parts, results, strict=True)]
+        fault, whole = "", " ".join(texts)
         if not all(text.strip() for text in texts):
-            return Answer(whole, flags, confidence, "empty translation")
-        if any(map(harmed, self.texts, texts)):
-            return Answer(whole, flags, confidence, "placeholders")
-        try:
-            return Answer(self.assemble(texts), flags, confidence)
-        except MessageError:
-            return Answer(whole, flags, confidence, "message format")
+            fault = "empty translation"
+        elif any(harmed(part.source, text) for part, text in zip(self.parts, texts, strict=True)):
+            fault = "placeholders"
+        else:
+            try:
+                whole = self.assemble(texts)
+            except MessageError:
+                fault = "message format"
+        return Answer(whole, flags, confidence, fault)
 
 
 def request_for(source: str, format: str) -> Request | None:
-    """Return what to translate for a text; None if it is a message format that cannot be read.
+    """Return what to ask for a text; None if it is in a message format and cannot be read.
 
     In `.properties`, a text with `{0}` is a MessageFormat of Java, in which apostrophes are doubled.
     """
     if _CHOICES.search(source) or (format == "properties" and _NUMBERED.search(source)):
         try:
-            return _message(parse_message(source))
+            message = parse_message(source)
         except MessageError:
             return None
+        return Request([_part(text) for text in message.texts], message.written)
     if format == "subrip":
         text, lines = joined(source)
-        request = _plain(text)
-        return request._replace(assemble=lambda texts: wrapped(request.assemble(texts), lines))
-    return _plain(source)
+        return Request([_part(text)], lambda texts: wrapped(texts[0], lines))
+    return Request([_part(source)], lambda texts: texts[0])
 
 
-def _plain(source: str) -> Request:
-    text, put_back = hide(source)
-    return Request([text], lambda texts: put_back(texts[0]))
-
-
-def _message(message: Message) -> Request:
-    parts = [hide(text) for text in message.texts]
-
-    def assemble(texts: Sequence[str]) -> str:
-        return message.written([put_back(text) for (_, put_back), text in zip(parts, texts, strict=True)])
-
-    return Request([text for text, _ in parts], assemble)
+def _part(source: str) -> Part:
+    return Part(source, *hide(source))
 
 
 def _tidy(source: str, text: str) -> str:

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 _MACHINE = "# machine translation: "
 _FIELD = re.compile(r'^"(Language|Content-Type|Plural-Forms):[ \t]*([^"\n]*?)\\n"', re.MULTILINE)
 # Languages with two plural forms, and how they divide the numbers.
-_ONE_AND_OTHERS = frozenset("bg ca da de el en es et eu fi hu it nb nl no pt sv tr".split())
+_ONE_AND_OTHERS = frozenset(
+    ["bg", "ca", "da", "de", "el", "en", "es", "et", "eu", "fi", "hu", "it", "nb", "nl", "no", "pt", "sv", "tr"]
+)
 _UP_TO_ONE_AND_OTHERS = frozenset(["fr", "pt-br"])
 
 
@@ -47,7 +49,7 @@ def filled_header(entry: str, language: str, encoding: str) -> str:
     filled = entry
     for name, value in _blanks(entry, language, encoding):
         begin, _, rest = filled.partition(f'"{name}:')
-        filled = f'{begin}"{name}: {value}\\n"{rest[rest.index('"') + 1 :]}'
+        filled = f'{begin}"{name}: {value}\\n"' + rest.partition('"')[2]
     return filled if filled == entry else without_fuzzy(filled)
 
 
