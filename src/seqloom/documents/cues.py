@@ -22,7 +22,7 @@ def wrapped(text: str, lines: int) -> str:
     length = sum(map(len, words)) + len(words) - 1
     for left in range(lines, 1, -1):
         line = ""
-        while words and (not line or len(line) + len(words[0]) / 2 < length / left):
+        while words and (not line or len(line) + 1 + len(words[0]) / 2 < length / left):
             line = f"{line} {words.pop(0)}".lstrip()
         found.append(line)
         length -= len(line) + 1

@@ -19,8 +19,8 @@ _SELECTOR = re.compile(r"\s*(=[0-9]+|[A-Za-z_][\w-]*)\s*\{")
 _OFFSET = re.compile(r"\s*offset:[0-9]+\s")
 _STYLE = re.compile(r"[^{}']*\}")
 _QUOTED = re.compile(r"'([{}#][^']*(?:''[^']*)*)(?:'|\Z)")
-_SPECIAL = re.compile(r"'|[{}]+")
-_SPECIAL_IN_PLURAL = re.compile(r"'|[{}#]+")
+_SPECIAL = re.compile(r"'|[{}][{}']*")
+_SPECIAL_IN_PLURAL = re.compile(r"'|[{}#][{}#']*")
 _CLOSE = re.compile(r"\s*\}")
 _NAME_ONLY = re.compile(r"\{\w+\}")
 _CHOICES = ("plural", "select", "selectordinal")
@@ -244,7 +244,7 @@ def _as_text(nodes: _Nodes, *, in_plural: bool) -> str:
     for node in nodes:
         match node:
             case str():
-                written.append(special.sub(lambda match: "''" if match[0] == "'" else f"'{match[0]}'", node))
+                written.append(special.sub(_quoted, node))
             case _Argument(raw):
                 written.append(raw)
             case _Number():
@@ -254,3 +254,8 @@ def _as_text(nodes: _Nodes, *, in_plural: bool) -> str:
                 texts = (f"{selector} {{{_as_text(each, in_plural=inner)}}}" for selector, each in branches)
                 written.append(f"{head} {' '.join(texts)}}}")
     return "".join(written)
+
+
+def _quoted(special: re.Match[str]) -> str:
+    doubled = special[0].replace("'", "''")
+    return doubled if special[0] == "'" else f"'{doubled}'"
