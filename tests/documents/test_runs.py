@@ -173,3 +173,12 @@ def test_plans_that_cannot_be_carried_out_are_errors(
         Path(name).write_text("")
     with pytest.raises(DocumentError, match=said):
         plan([Path(name) for name in names], Path(output))
+
+
+def test_two_runs_never_write_the_same_output(document: Path, tmp_path: Path) -> None:
+    planned = plan([document], tmp_path / "b.txt")
+    with Journal(planned.journal, IDENTITY):
+        with pytest.raises(DocumentError, match="another run is writing there"), Journal(planned.journal, IDENTITY):
+            pass
+        assert planned.journal.exists()
+    assert not planned.journal.exists()

@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
     meter = _Meter()
     with Journal(planned.journal, _identity(loaded, reading.direction)) as journal:
         if journal.results:
-            _say(f"{journal.results:,} texts were translated before the last run stopped")
+            _say(f"texts translated before the last run stopped: {journal.results:,}")
         outcome = runs.run(
             planned, _translate(loaded, reading), journal, reading, force=options.force, listen=meter.listen
         )
@@ -195,9 +195,9 @@ def _tell(outcome: "Outcome", ignored: int) -> None:
     from seqloom.documents.report import report_table
 
     if outcome.finished:
-        _say(f"{outcome.finished:,} documents were finished before the last run stopped")
+        _say(f"finished before the last run stopped, and not translated again: {outcome.finished:,}")
     if ignored:
-        _say(f"{ignored:,} files were left out: their names suggest no format")
+        _say(f"files left out because their names suggest no format: {ignored:,}")
     if outcome.reports:
         print("\n".join(report_table(outcome.reports)), file=sys.stderr)
     for report in outcome.reports:
