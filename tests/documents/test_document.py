@@ -112,6 +112,11 @@ def test_messages_of_gettext_become_fuzzy_with_a_comment() -> None:
     assert flags == ("fuzzy", "machine")
 
 
+def test_a_message_that_a_person_reviewed_is_no_longer_by_a_machine() -> None:
+    reviewed = text("a.po", DOCUMENTS["a.po"]).replace("#, fuzzy, c-format", "#, c-format")
+    assert {unit.flags for unit in units("a.po", reviewed.encode()) if unit.source == "Save %s"} == {()}
+
+
 def test_fuzzy_messages_are_translated_on_demand() -> None:
     done = text("a.po", DOCUMENTS["a.po"], again=frozenset(["fuzzy"]))
     assert '# machine translation: seqloom\n#, fuzzy\nmsgid "Guess"\nmsgstr "GUESS"\n' in done

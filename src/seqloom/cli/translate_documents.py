@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from seqloom.cli import loading
 from seqloom.errors import DocumentError, SeqloomError
@@ -22,17 +22,16 @@ if TYPE_CHECKING:
     from seqloom.languages import Direction
 
 _INTERVAL = 10.0  # seconds between lines of progress that do not go to a terminal
+_AGAIN = ("fuzzy", "draft", "machine", "unapproved", "rejected")
 _DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";"}
 _MOST_EXAMPLES = 3  # of texts left out, per document and reason
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options for documents."""
-    from seqloom.formats.pieces import Flag
-
     add = parser.add_argument_group("documents").add_argument
-    add("--again", metavar="FLAG", action="append", choices=get_args(Flag), default=[],
-        help="also replace translations with this flag: fuzzy, draft, machine, unapproved or rejected")  # fmt: skip
+    add("--again", metavar="FLAG", action="append", choices=_AGAIN, default=[],
+        help="also replace translations that the document marks so; can be given several times")  # fmt: skip
     add("--force", action="store_true", help="replace documents that exist")
     add("--report", metavar="FILE", type=Path, help="write what was done to FILE, as JSON")
     add("--format", metavar="FORMAT", help="as in params.yaml, such as xliff; default: by the document's name")
