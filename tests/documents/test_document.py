@@ -287,3 +287,23 @@ def test_a_document_in_other_languages_is_an_error_that_names_them() -> None:
     other = DOCUMENTS["a.xlf"].replace('target-language="de"', 'target-language="fr"')
     with pytest.raises(DocumentError, match="has no texts from en to de; it declares en to fr"):
         translate_document(other.encode(), "a.xlf", LOUD, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "earlier", "said"),
+    [
+        ("a.html", "<p>Open", "<p>Offen", "texts of html have no keys"),
+        ("a.po", DOCUMENTS["a.po"], DOCUMENTS["a.po"], "texts of gettext have no keys"),
+        ("a.json", '{"n_one": "file", "n_other": "files"}', '{"n_few": "x"}', "the plural form /n_few .line 1."),
+    ],
+)
+def test_an_earlier_translation_that_cannot_be_kept_is_an_error(name, document, earlier, said) -> None:
+    with pytest.raises(DocumentError, match=said):
+        translated(name, document, earlier=earlier.encode())
+
+
+@pytest.mark.parametrize("name", ["strings.xml", "a.strings", "a.properties", "a.yml", "a.json", "a.srt"])
+def test_a_second_run_that_updates_changes_nothing(name: str) -> None:
+    first = translated(name, DOCUMENTS[name]).content
+    second = translated(name, DOCUMENTS[name], lambda text: "other", earlier=first)
+    assert (second.content, second.report.translated) == (first, [])

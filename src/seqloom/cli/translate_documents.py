@@ -31,8 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options for documents."""
     add = parser.add_argument_group("documents").add_argument
     add("--again", metavar="FLAG", action="append", choices=_AGAIN, default=[],
-        help="also replace translations that the document marks so; can be given several times")  # fmt: skip
-    add("--force", action="store_true", help="replace documents that exist")
+        help=f"also replace translations marked {', '.join(_AGAIN)}; can be given several times")  # fmt: skip
+    add("--force", dest="existing", action="store_const", const="replace", help="replace documents that exist")
+    add("--update", dest="existing", action="store_const", const="update",
+        help="add to documents in one language what they lack, by key, and keep their translations")  # fmt: skip
     add("--report", metavar="FILE", type=Path, help="write what was done to FILE, as JSON")
     add("--format", metavar="FORMAT", help="as in params.yaml, such as xliff; default: by the document's name")
     add("--encoding", metavar="NAME", help="default: the encoding that the document declares, or utf-8")
@@ -77,12 +79,12 @@ def run(options: argparse.Namespace) -> None:
     planned = runs.plan([Path(text) for text in options.texts], options.output, options.format)
     loaded = loading.load(options)
     reading = _options(options, loaded)
-    meter = _Meter()
+    meter, existing = _Meter(), options.existing or "refuse"
     with Journal(planned.journal, _identity(loaded, reading.direction)) as journal:
         if journal.results:
             _say(f"texts translated before the last run stopped: {journal.results:,}")
         outcome = runs.run(
-            planned, _translate(loaded, reading), journal, reading, force=options.force, listen=meter.listen
+            planned, _translate(loaded, reading), journal, reading, existing=existing, listen=meter.listen
         )
     meter.end()
     _tell(outcome, planned.ignored)
