@@ -220,6 +220,22 @@ def test_cells_of_tables_are_filled() -> None:
     assert text("a.csv", "en;de\nA;\n;B\n", header=True, delimiter=";") == "en;de\nA;A\n;B\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "document", "written"),
+    [
+        ("a.md", "See `a` and `b`.\n", "`b` AND `a`.\n"),
+        (
+            "a.html",
+            "<p><i>a</i> and <code translate=no>b</code></p>",
+            "<p><code translate=no>b</code> AND <i>a</i></p>",
+        ),
+    ],
+)
+def test_inline_codes_may_change_places(name: str, document: str, written: str) -> None:
+    labels = {"a.md": "<x2/> AND <x1/>.", "a.html": "<x1/> AND <i>a</i>"}
+    assert text(name, document, lambda _: labels[name]) == written
+
+
 def test_subtitles_are_translated_as_sentences_and_keep_their_lines() -> None:
     asked = []
     done = text("a.srt", DOCUMENTS["a.srt"], lambda text: asked.append(text) or loud(text))

@@ -79,7 +79,8 @@ def run(options: argparse.Namespace) -> None:
     planned = runs.plan([Path(text) for text in options.texts], options.output, options.format)
     loaded = loading.load(options)
     reading = _options(options, loaded)
-    meter, existing = _Meter(), options.existing or "refuse"
+    meter = _Meter()
+    existing: runs.Existing = options.existing or "refuse"
     with Journal(planned.journal, _identity(loaded, reading.direction)) as journal:
         if journal.results:
             _say(f"texts translated before the last run stopped: {journal.results:,}")
