@@ -1,0 +1,74 @@
+"""What a protocol module gives to the application: its routes, and its form of errors."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from seqloom.errors import (
+    AccessError,
+    BusyError,
+    DirectionError,
+    RateError,
+    RequestError,
+    SeqloomError,
+    TooLongError,
+)
+from seqloom.serving.access import Access
+from seqloom.serving.service import Service
+from seqloom.serving.settings import ServingSettings
+
+VERSION_HEADER = "X-Model-Version"
+"""The header of every response with a translation: `Answer.version`."""
+
+_STATUS: dict[type[SeqloomError], int] = {
+    RequestError: 400,
+    DirectionError: 400,
+    TooLongError: 400,
+    AccessError: 403,
+    RateError: 429,
+    BusyError: 429,
+}
+
+
+class Fault(NamedTuple):
+    """Why a request fails. A protocol may answer with another status than the usual one."""
+
+    status: int
+    message: str  # one line, for the caller
+    error: Exception  # its type tells protocols with finer statuses what happened
+    retry_after: float | None = None  # seconds; the application sets the header
+
+
+class Context(NamedTuple):
+    """What the routes of a protocol use."""
+
+    service: Service
+    access: Access
+    settings: ServingSettings
+
+    def admit(self, request: Request, key: str | None) -> str:
+        """Return the client of a request, for `Query.client`. For the errors see `Access.admit`."""
+        return self.access.admit(request.client.host if request.client else "", key)
+
+
+class Interface(NamedTuple):
+    """The routes of a protocol, and its form of errors.
+
+    Errors of a path go to the interface with the longest prefix of that path; the prefix "/" takes all others. The
+    routes raise `ServingError` (or let those of the service pass) and never build error responses themselves.
+    """
+
+    name: str  # the label of its requests in the metrics
+    prefixes: tuple[str, ...]
+    router: APIRouter
+    error_response: Callable[[Fault], Response]
+
+
+def fault_of(error: SeqloomError) -> Fault:
+    """Return the fault for an error of ours: 400, 403 or 429, or 500 if the model failed."""
+    status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 500)
+    message = str(error) if status < 500 else "the text could not be translated; the log of the server says why"
+    return Fault(status, message, error, getattr(error, "retry_after", None))
