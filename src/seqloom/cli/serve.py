@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.model_names import default_model
 from seqloom.errors import ParamsError
+from seqloom.places import LOCAL
 from seqloom.printable import printable
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--keys", metavar="FILE", type=Path, help="require an API key; FILE has their hashes")
     add("--no-keys", action="store_true", help="admit everybody, even on a host that others can reach")
     add("--new-key", action="store_true", help="print a new key and its hash, and exit")
+    help_text = "accept suggestions (/suggest), and append them to tables in DIR (default: data/local/corrections)"
+    add("--corrections", metavar="DIR", type=Path, nargs="?", const=LOCAL / "corrections", help=help_text)
     add("--log-texts", action="store_true", help="write texts and translations into the log")
 
 
@@ -115,6 +118,7 @@ def _settings(options: argparse.Namespace) -> "ServingSettings":
     if options.keys and not given["keys"]:
         raise ParamsError(f"{options.keys}: has no keys; `seqloom serve --new-key` makes one")
     given["origins"], given["log_texts"] = tuple(options.origin), options.log_texts
+    given["corrections"] = options.corrections
     names = (str(given.get("host", "")), *options.allow_host)
     given["allowed_hosts"] = tuple(
         dict.fromkeys([*ServingSettings().allowed_hosts, *(name.lower() for name in names if name)])
