@@ -20,7 +20,14 @@ traceback.
     ├── EvaluationError      a model cannot be scored
     ├── RegistryError        the tracking server or the model registry cannot do what was requested
     │   └── SilentError      ... because it does not answer
-    └── ReproductionError    a registered model cannot be rebuilt, or the result differs
+    ├── ReproductionError    a registered model cannot be rebuilt, or the result differs
+    └── ServingError         a request to `seqloom serve` is refused
+        ├── RequestError     ... because a field is missing, of the wrong type or out of range
+        ├── DirectionError   ... because no model that is served translates in that direction
+        ├── TooLongError     ... because it exceeds a limit
+        ├── AccessError      ... because its key is missing or wrong, or the feature is switched off
+        ├── RateError        ... because its sender exceeded the rate that is allowed
+        └── BusyError        ... because the queue is full
 """
 
 
@@ -90,3 +97,39 @@ class ReproductionError(SeqloomError):
 
 class SilentError(RegistryError):
     """The tracking server or its database does not answer; a later attempt may succeed."""
+
+
+class ServingError(SeqloomError):
+    """A request to the server is refused."""
+
+
+class RequestError(ServingError):
+    """A field of a request is missing, of the wrong type or out of range."""
+
+
+class DirectionError(ServingError):
+    """No model that is served translates in the direction of a request."""
+
+
+class TooLongError(ServingError):
+    """A request exceeds a limit: characters, texts or alternatives."""
+
+
+class AccessError(ServingError):
+    """The key of a request is missing or wrong, or the feature is switched off."""
+
+
+class _LaterError(ServingError):
+    """A request is refused now; it may succeed in `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RateError(_LaterError):
+    """The sender of a request exceeded the rate that is allowed."""
+
+
+class BusyError(_LaterError):
+    """The queue of the server is full."""
