@@ -139,14 +139,16 @@ def declared_charset(head: bytes) -> str | None:
     return _AS_BROWSERS.get(name, name)
 
 
-def read_html(file: TextFile, options: Options) -> Iterator[Piece]:
+def read_html(file: TextFile, options: Options, ignored: frozenset[str] = frozenset()) -> Iterator[Piece]:
     """Yield a unit for every block and every translatable attribute; keys are consecutive numbers.
+
+    Elements named in `ignored` are copied; within a text they are placeholders.
 
     Raises:
         FormatError: the file is invalid in its encoding, or too large.
     """
     text = file.read()
-    reader = _Reader(text, file.encoding)
+    reader = _Reader(text, file.encoding, ignored)
     for token in read_tokens(text):
         yield from reader.take(token)
     yield from reader.end_block()
@@ -157,9 +159,9 @@ def read_html(file: TextFile, options: Options) -> Iterator[Piece]:
 class _Reader:
     """State while reading a file. `place` is the end of the text yielded so far."""
 
-    def __init__(self, text: str, encoding: str) -> None:
+    def __init__(self, text: str, encoding: str, ignored: frozenset[str]) -> None:
         self.place = 0
-        self._text, self._encoding = text, encoding
+        self._text, self._encoding, self._ignored = text, encoding, ignored
         self._block: list[tuple[Token, Code | None]] = []  # tokens of the current text
         self._open: list[tuple[str, Code]] = []  # unclosed inline tags of the current text
         # The element being copied, its start if it is inline, else -1, and the depth of nesting.
@@ -178,8 +180,8 @@ class _Reader:
                 self._add(token, Code("standalone", self._text[token.begin : token.end]))
         elif token.kind == "text":
             self._block.append((token, None))
-        elif token.kind == "start" and (token.name in _KEPT or self._is_kept(token)):
-            inline = token.name in _KEPT_INLINE or token.name in _INLINE
+        elif token.kind == "start" and self._is_kept(token):
+            inline = token.name in _KEPT_INLINE or token.name in _INLINE or token.name in self._ignored
             if not inline:
                 yield from self.end_block()
             if token.name in _VOID:
@@ -195,6 +197,8 @@ class _Reader:
             yield from self._attributes(token)
 
     def _is_kept(self, token: Token) -> bool:
+        if token.name in _KEPT or token.name in self._ignored:
+            return True
         return any(each.name == "translate" and self._value(each).lower() == "no" for each in token.attributes)
 
     def _leave_alone(self, token: Token) -> None:
