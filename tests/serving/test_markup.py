@@ -40,9 +40,8 @@ def test_xml_keeps_everything_around_the_texts():
     text = (
         '<?xml version="1.0"?>\n<doc a="&gt;">\n  <h>Title</h> \n  <p>A &amp; <b k=\'1>2\'>c</b></p><!-- x -->\n</doc>'
     )
-    assert shouted(read_xml_text(text, XmlTags(splitting=frozenset(["h"])))) == (
-        '<?xml version="1.0"?>\n<doc a="&gt;">\n  <h>«Title»</h> \n  <p>«A &amp; <b k=\'1>2\'>c</b>»</p><!-- x -->\n</doc>'
-    )
+    wanted = text.replace("Title", "«Title»").replace("<p>", "<p>«").replace("</p>", "»</p>")
+    assert shouted(read_xml_text(text, XmlTags(splitting=frozenset(["h"])))) == wanted
 
 
 def test_ignored_elements_are_copied():

@@ -50,6 +50,9 @@ class XmlTags(NamedTuple):
     newlines: bool = False  # keep line breaks; otherwise runs of white space in a unit become one space
 
 
+PLAIN = XmlTags()
+
+
 def read_html_text(text: str, ignored: frozenset[str] = frozenset()) -> Markup:
     """Return the texts of an HTML document or fragment: blocks, and attributes that are displayed.
 
@@ -69,7 +72,7 @@ def read_html_text(text: str, ignored: frozenset[str] = frozenset()) -> Markup:
     return Markup([unit.source for unit in units], written)
 
 
-def read_xml_text(text: str, tags: XmlTags = XmlTags()) -> Markup:
+def read_xml_text(text: str, tags: XmlTags = PLAIN) -> Markup:
     """Return the texts of an XML fragment.
 
     An element separates units if it is in `tags.splitting`, or contains one that does. With `tags.outline`, so do the
@@ -128,12 +131,11 @@ class _Part:
 def _tree(text: str) -> _Part:
     """Return a well-formed fragment as a tree. Raises `FormatError` if it exceeds a limit."""
     root = _Part("element")
-    open_, place, count = [root], 0, 0
-    for match in _TOKEN.finditer(text):
+    open_, place = [root], 0
+    for count, match in enumerate(_TOKEN.finditer(text)):
         _add_text(open_[-1], text[place : match.start()])
         place = match.end()
-        count += 1
-        if count > _MOST_TAGS or len(open_) > DEEPEST:
+        if count >= _MOST_TAGS or len(open_) > DEEPEST:
             raise FormatError(f"the text has more than {_MOST_TAGS:,} tags, or more than {DEEPEST} levels of them")
         if match["name"] is None:
             literal = match["literal"]
