@@ -29,14 +29,18 @@ def lowered(text):
     return re.sub(r"</?[A-Z]+\d*/?>", lambda match: match[0].lower(), text)
 
 
+SERVICE = KeepingTags()
+
+
 @pytest.fixture
 def service():
-    return KeepingTags()
+    SERVICE.queries.clear()
+    return SERVICE
 
 
-@pytest.fixture
-def client(service):
-    with client_of(service) as client:
+@pytest.fixture(scope="module")
+def client():
+    with client_of(SERVICE) as client:
         yield client
 
 
