@@ -151,7 +151,7 @@ def test_mlflows_own_client():
         client.wait_server_ready(timeout=5)
         assert client.get_version()[0].isdigit()
         frame = pd.DataFrame({"source": ["one", "two"]})
-        assert client.invoke(frame, params={"language": "de"}).predictions == ["ONE", "TWO"]
+        assert client.invoke(frame, params={"language": "de"})["predictions"] == ["ONE", "TWO"]
         with pytest.raises(Exception, match=r"error code 400.*cannot be set while"):
             client.invoke(frame, params={"beam": 2})
 
