@@ -13,11 +13,12 @@ from seqloom.errors import RequestError, SeqloomError
 from seqloom.serving import deepl, libretranslate, scoring
 from seqloom.serving.access import Access
 from seqloom.serving.interface import Context, Fault, Interface, fault_of
+from seqloom.serving.page import routes
 from seqloom.serving.service import Service
 from seqloom.serving.settings import ServingSettings
 
 # One module for each protocol; each has `interface(context) -> Interface`. Later ones go before libretranslate.
-_PROTOCOLS = (deepl.interface, scoring.interface, libretranslate.interface)
+_PROTOCOLS = (deepl.interface, scoring.interface, routes.interface, libretranslate.interface)
 
 
 def create_app(service: Service, settings: ServingSettings) -> FastAPI:
