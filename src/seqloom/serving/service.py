@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 class Detected(NamedTuple):
     """A language that a text may be in."""
 
-    language: str  # one of the served source languages
+    language: str  # one of the served languages
     confidence: float  # 0 to 1
 
 
@@ -67,7 +67,7 @@ class Service(Protocol):
         """Return the models served now, sorted by name."""
 
     def detect(self, text: str) -> list[Detected]:
-        """Return the served source languages, most likely first; never empty."""
+        """Return every served language, source or target, most likely first; never empty."""
 
     async def translate(self, query: Query) -> Answer:
         """Translate. If the awaiting task is cancelled, texts that are still waiting are dropped.

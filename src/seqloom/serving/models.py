@@ -1,0 +1,101 @@
+"""The service: all served models, each of which translates in its directions."""
+
+import asyncio
+from collections.abc import Sequence
+
+from seqloom.errors import BusyError, DirectionError, ParamsError, TooLongError
+from seqloom.languages import Direction
+from seqloom.serving.detection import detector
+from seqloom.serving.metrics import Metrics
+from seqloom.serving.service import Answer, Detected, Limits, Query, Served
+from seqloom.serving.slot import Slot
+
+
+class Models:
+    """Implements `Service` with models. Call `start` first, and `close` at the end."""
+
+    def __init__(self, slots: Sequence[Slot], limits: Limits, metrics: Metrics, poll_seconds: float = 2.0) -> None:
+        self._slots, self._limits, self._metrics, self._poll = list(slots), limits, metrics, poll_seconds
+        self._watching: list[asyncio.Task[None]] = []
+
+    @property
+    def limits(self) -> Limits:
+        """The largest request."""
+        return self._limits
+
+    async def start(self) -> None:
+        """Load every model, and begin to watch for new versions.
+
+        Raises:
+            ParamsError: two models have the same name, or translate in the same direction.
+            SeqloomError: a model cannot be loaded.
+        """
+        for slot in self._slots:
+            await slot.start()
+        self._check_directions()
+        await asyncio.to_thread(self.detect, "warm")  # loads the model of the recogniser
+        loop = asyncio.get_running_loop()
+        self._watching = [loop.create_task(slot.watch(self._poll)) for slot in self._slots]
+
+    async def close(self) -> None:
+        """Stop watching, translate what waits, and end the worker threads."""
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
+        for slot in self._slots:
+            await slot.close()
+
+    def directions(self) -> list[Direction]:
+        """Return the directions served now, sorted."""
+        return sorted({each for slot in self._slots for each in slot.loaded.engine.directions})
+
+    def served(self) -> list[Served]:
+        """Return the models served now, sorted by name."""
+        return sorted((slot.loaded.served for slot in self._slots), key=lambda served: served.name)
+
+    def detect(self, text: str) -> list[Detected]:
+        """Return the served languages, most likely first."""
+        return detector(tuple(sorted({code for each in self.directions() for code in each}))).detect(text)
+
+    async def translate(self, query: Query) -> Answer:
+        """Translate; see `Service.translate`."""
+        self._check(query)
+        loaded = self._slot(query.direction).loaded
+        try:
+            results = await loaded.batcher.translate(query)
+        except BusyError:
+            self._metrics.refused(loaded.name)
+            raise
+        self._metrics.flags(loaded.name, (found[0] for found in results))
+        return Answer(results, loaded.release.label)
+
+    def _slot(self, direction: Direction) -> Slot:
+        for slot in self._slots:
+            if direction in slot.loaded.engine.directions:
+                return slot
+        served = ", ".join(map(str, self.directions()))
+        raise DirectionError(f"no model translates from {direction.source} to {direction.target}; served are {served}")
+
+    def _check(self, query: Query) -> None:
+        limits = self._limits
+        if len(query.texts) > limits.texts:
+            raise TooLongError(f"{len(query.texts):,} texts in one request; at most {limits.texts:,} are allowed")
+        if (characters := sum(map(len, query.texts))) > limits.characters:
+            raise TooLongError(f"{characters:,} characters in one request; at most {limits.characters:,} are allowed")
+        if not 1 <= query.n_best <= limits.alternatives + 1:
+            raise TooLongError(f"{query.n_best - 1} alternatives are requested; valid are 0 to {limits.alternatives}")
+
+    def _check_directions(self) -> None:
+        taken: dict[Direction, str] = {}
+        names = [slot.name for slot in self._slots]
+        for name in names:
+            if names.count(name) > 1:
+                raise ParamsError(f"two models are called {name}; each needs a name of its own")
+        for slot in self._slots:
+            for direction in slot.loaded.engine.directions:
+                if direction in taken:
+                    raise ParamsError(
+                        f"{taken[direction]} and {slot.name} both translate {direction}; serve one of them, or start "
+                        "a server for each"
+                    )
+                taken[direction] = slot.name
