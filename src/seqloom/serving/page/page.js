@@ -101,7 +101,7 @@ const unique = (values) => [...new Set(values)];
 function fillSources(select, chosen = select.value) {
   const sources = unique(state.directions.map((each) => each.source));
   const known = sources.map((code) => [code, nameOf(code)]);
-  fill(select, sources.length > 1 ? [["", "Detect the language"], ...known] : known, chosen);
+  fill(select, sources.length > 1 ? [["", "Detect"], ...known] : known, chosen);
 }
 
 function fillTargets(select, source, chosen = select.value) {
