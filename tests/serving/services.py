@@ -1,6 +1,7 @@
 """A service without a model, for tests of protocols: it translates to capitals."""
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 
 from seqloom.errors import DirectionError, SeqloomError
@@ -42,8 +43,8 @@ class FakeService:
 
 
 def _results(text: str, n_best: int) -> list[Result]:
-    first = Result(text.upper(), confidence=0.8)
-    return [first, *(Result(f"{text.upper()} ({rank})", confidence=0.5) for rank in range(1, n_best))]
+    capitals = re.sub(r"[^<>]+(?![^<>]*>)", lambda match: match[0].upper(), text)  # leaves tags alone
+    return [Result(capitals, confidence=0.8), *(Result(f"{capitals} ({rank})") for rank in range(1, n_best))]
 
 
 def failing(fault: SeqloomError) -> FakeService:

@@ -6,7 +6,7 @@ from seqloom.serving.settings import ServingSettings
 from tests.serving.services import FakeService
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client():
     with TestClient(create_app(FakeService(), ServingSettings()), base_url="http://localhost") as client:
         yield client

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqloom.errors import FormatError
+from seqloom.errors import RequestError
 from seqloom.serving.markup import Markup, XmlTags, read_html_text, read_xml_text
 
 
@@ -68,14 +68,14 @@ def test_line_breaks_can_be_kept():
     "text", ["<b>", "a</fragment><fragment>b", "</fragment>", "a & b", "&unknown;", "<a b=1/>", "\x00", "<!DOCTYPE a>"]
 )
 def test_xml_that_is_not_well_formed_is_refused(text):
-    with pytest.raises(FormatError, match="not well-formed XML: line 1"):
+    with pytest.raises(RequestError, match="not well-formed XML: line 1"):
         read_xml_text(text)
 
 
 def test_xml_has_limits():
-    with pytest.raises(FormatError, match="256 levels"):
+    with pytest.raises(RequestError, match="256 levels"):
         read_xml_text("<a>" * 300 + "</a>" * 300)
-    with pytest.raises(FormatError, match="20,000 tags"):
+    with pytest.raises(RequestError, match="20,000 tags"):
         read_xml_text("<a/>" * 20_001)
 
 

@@ -91,7 +91,7 @@ def test_one_text_and_no_text(client):
         ({"inputs": ["a"], "params": [1]}, "params: must be an object"),
         ({"inputs": ["a"], "params": {"language": 3}}, "params: language must be a string"),
         ({"inputs": ["a"], "params": {"beam": 2}}, "params: beam cannot be set while a model is served"),
-        ({"inputs": ["a"], "params": {"language": "fr"}}, "no model translates into 'fr'; served are en-de"),
+        ({"inputs": ["a"], "params": {"language": "fr"}}, "no model translates into 'fr'; served are de"),
     ],
 )
 def test_wrong_input_gets_mlflows_error(client, body, message):

@@ -1,18 +1,23 @@
 """The application: the routes of all protocols, and each protocol's own form for every error."""
 
+import logging
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 from seqloom.errors import RequestError, SeqloomError
 from seqloom.serving import deepl, libretranslate, scoring
 from seqloom.serving.access import Access
-from seqloom.serving.interface import Context, Fault, Interface, fault_of
+from seqloom.serving.guard import Guard
+from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface, fault_of
+from seqloom.serving.metrics import Metrics
 from seqloom.serving.page import routes
 from seqloom.serving.service import Service
 from seqloom.serving.settings import ServingSettings
@@ -20,28 +25,69 @@ from seqloom.serving.settings import ServingSettings
 # One module for each protocol; each has `interface(context) -> Interface`. Later ones go before libretranslate.
 _PROTOCOLS = (deepl.interface, scoring.interface, routes.interface, libretranslate.interface)
 
+_logger = logging.getLogger(__name__)
+_Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
-def create_app(service: Service, settings: ServingSettings) -> FastAPI:
-    """Return the application that answers with `service`."""
-    context = Context(service, Access(settings), settings)
+
+def create_app(
+    service: Service, settings: ServingSettings, metrics: Metrics | None = None, lifespan: _Lifespan | None = None
+) -> FastAPI:
+    """Return the application that answers with `service`.
+
+    `lifespan` encloses the time in which it serves; without one, the service must have been started.
+    """
+    metrics = metrics or Metrics()
+    context = Context(service, Access(settings), settings, metrics)
     interfaces = [make(context) for make in _PROTOCOLS]
-    app = FastAPI(title="seqloom", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="seqloom", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan
+    )
     for each in interfaces:
         app.include_router(each.router)
     _handle_errors(app, interfaces)
+    app.add_middleware(
+        Guard,
+        settings=settings,
+        metrics=metrics,
+        owner=lambda path: _owner(interfaces, path).name,
+        error_response=lambda path, fault: _error_response(interfaces, path, fault),
+    )
+    if settings.origins:
+        exposed = [VERSION_HEADER, "Retry-After"]
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=exposed,
+        )
     return app
+
+
+def started(start: Callable[[], Awaitable[None]], close: Callable[[], Awaitable[None]]) -> _Lifespan:
+    """Return a lifespan that awaits `start()` before the server listens, and `close()` after the last response."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await start()
+        try:
+            yield
+        finally:
+            await close()
+
+    return lifespan
 
 
 def _handle_errors(app: FastAPI, interfaces: Sequence[Interface]) -> None:
     def answer(request: Request, fault: Fault) -> Response:
-        response = _owner(interfaces, request.url.path).error_response(fault)
-        if fault.retry_after is not None:
-            response.headers["Retry-After"] = str(max(1, math.ceil(fault.retry_after)))
-        return response
+        return _error_response(interfaces, request.url.path, fault)
 
     async def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, SeqloomError)
-        return answer(request, fault_of(error))
+        fault = fault_of(error)
+        if fault.status >= 500:
+            _logger.error("%s: %s", request.url.path, error)
+        return answer(request, fault)
 
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -53,13 +99,16 @@ def _handle_errors(app: FastAPI, interfaces: Sequence[Interface]) -> None:
         assert isinstance(error, RequestValidationError)
         return answer(request, fault_of(RequestError(_first_fault(error))))
 
-    async def unexpected(request: Request, error: Exception) -> Response:
-        return answer(request, Fault(500, "internal error; the log of the server has the details", error))
-
     app.add_exception_handler(SeqloomError, ours)
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(Exception, unexpected)
+
+
+def _error_response(interfaces: Sequence[Interface], path: str, fault: Fault) -> Response:
+    response = _owner(interfaces, path).error_response(fault)
+    if fault.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(fault.retry_after)))
+    return response
 
 
 def _owner(interfaces: Sequence[Interface], path: str) -> Interface:

@@ -16,9 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from seqloom.errors import FormatError, RequestError, TooLongError
-from seqloom.serving.by_direction import Wanted, match_language, sources_of, translate_texts
-from seqloom.serving.deepl_fields import LanguagesFields, TranslateFields, checked, read_fields
+from seqloom.errors import TooLongError
+from seqloom.serving.by_direction import directions_of, translate_texts
+from seqloom.serving.deepl_fields import LanguagesFields, TranslateFields, deepl_fields
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface
 from seqloom.serving.language_names import language_name
 from seqloom.serving.markup import Markup, XmlTags, read_html_text, read_xml_text
@@ -37,8 +37,9 @@ def interface(context: Context) -> Interface:
     body = {"content": {kind: {"schema": TranslateFields.model_json_schema()} for kind in _KINDS}, "required": True}
     add = router.add_api_route
     add("/v2/translate", routes.translate, methods=["POST"], openapi_extra={"requestBody": body})
-    add("/v2/usage", routes.usage, methods=["GET", "POST"], operation_id=None)
-    add("/v2/languages", routes.languages, methods=["GET", "POST"])
+    for method in ("GET", "POST"):  # each has an entry of its own in the OpenAPI document
+        add("/v2/usage", routes.usage, methods=[method])
+        add("/v2/languages", routes.languages, methods=[method])
     add("/v2/glossary-language-pairs", routes.glossary_pairs, methods=["GET"])
     add("/v2/glossaries", routes.glossaries, methods=["GET"])
     return Interface("deepl", PREFIXES, router, error_response)
@@ -63,21 +64,25 @@ class _Routes:
     async def translate(self, request: Request) -> JSONResponse:
         """Translate texts."""
         client = self._admit(request)
-        fields = checked(TranslateFields, await read_fields(request))
+        fields = await deepl_fields(request, TranslateFields)
         if fields.glossary_id is not None:
             raise HTTPException(404, f"glossary_id: there is no glossary {fields.glossary_id!r}; none are served")
-        source, target = self._direction(fields)
-        documents = [await _in_thread(_reader(fields), text) for text in fields.text]
-        detected = sources_of(self._service, ["\n".join(each.texts) for each in documents], source, target)
-        texts = [text for document in documents for text in document.texts]
-        sources = [each.language for each, document in zip(detected, documents, strict=True) for _ in document.texts]
-        found = await translate_texts(self._service, texts, sources, Wanted(target, client=client))
+        documents = [await asyncio.to_thread(_reader(fields), text) for text in fields.text]
+        whole = ["\n".join(document.texts) for document in documents]
+        directions = directions_of(self._service, whole, fields.source_lang, fields.target_lang)
+        pairs = [
+            (text, direction)
+            for document, direction in zip(documents, directions, strict=True)
+            for text in document.texts
+        ]
+        texts, each = [text for text, _ in pairs], [direction for _, direction in pairs]
+        found = await translate_texts(self._context, request, texts, each, client)
         self._count(client, sum(map(len, fields.text)))
-        best = iter([best.text for best, *_ in found.results])
+        following = iter(found.texts)
         answers = []
-        for text, document, language in zip(fields.text, documents, detected, strict=True):
-            written = await _in_thread(document.write, list(islice(best, len(document.texts))))
-            answers.append(_answer(fields, text, written, language.language))
+        for text, document, direction in zip(fields.text, documents, directions, strict=True):
+            written = await asyncio.to_thread(document.write, list(islice(following, len(document.texts))))
+            answers.append(_answer(fields, text, written, direction.source))
         headers = {VERSION_HEADER: found.version} if found.version else None
         return JSONResponse({"translations": answers, "model_version": found.version}, headers=headers)
 
@@ -89,7 +94,7 @@ class _Routes:
     async def languages(self, request: Request) -> list[dict[str, Any]]:
         """Return the languages: `type` is source or target."""
         self._admit(request)
-        fields = checked(LanguagesFields, await read_fields(request))
+        fields = await deepl_fields(request, LanguagesFields)
         directions = self._service.directions()
         if fields.type == "source":
             codes = sorted({direction.source for direction in directions})
@@ -113,15 +118,6 @@ class _Routes:
         key = header[len(_SCHEME) :].strip() if header.lower().startswith(_SCHEME) else None
         return self._context.admit(request, key)
 
-    def _direction(self, fields: TranslateFields) -> tuple[str | None, str]:
-        """Return the served languages that the fields mean."""
-        directions = self._service.directions()
-        target = match_language(fields.target_lang, [direction.target for direction in directions])
-        if fields.source_lang is None:
-            return None, target
-        sources = [direction.source for direction in directions if direction.target == target]
-        return match_language(fields.source_lang, sources), target
-
     def _count(self, client: str, characters: int) -> None:
         self._characters[client] = self._characters.pop(client, 0) + characters
         if len(self._characters) > _MOST_CLIENTS:
@@ -139,13 +135,6 @@ def _reader(fields: TranslateFields) -> Callable[[str], Markup]:
             return partial(read_xml_text, tags=XmlTags(ignored, splitting, joining, fields.outline_detection, newlines))
         case None:
             return lambda text: Markup([text], lambda found: found[0])
-
-
-async def _in_thread(function: Callable[[Any], Any], argument: Any) -> Any:
-    try:
-        return await asyncio.to_thread(function, argument)
-    except FormatError as error:
-        raise RequestError(f"text: {error}") from error
 
 
 def _answer(fields: TranslateFields, text: str, written: str, source: str) -> dict[str, Any]:

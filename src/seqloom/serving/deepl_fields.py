@@ -1,13 +1,11 @@
 """The fields of DeepL's requests, from JSON and from forms."""
 
-import json
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
-from seqloom.errors import RequestError
+from seqloom.serving.fields import parse, read_fields
 
 
 def _listed(value: Any) -> Any:
@@ -34,6 +32,9 @@ class Fields(BaseModel):
     """Fields of a request; DeepL has more, which are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+_Fields = TypeVar("_Fields", bound=Fields)
 
 
 class TranslateFields(Fields):
@@ -64,60 +65,11 @@ class LanguagesFields(Fields):
     type: Literal["source", "target"] = "source"
 
 
-_FAULTS = {"missing": "is required", "too_short": "must not be empty"}
-SomeFields = TypeVar("SomeFields", bound=Fields)
-
-
-async def read_fields(request: Request) -> dict[str, Any]:
-    """Return the fields of a request: those of its JSON or form, and of its query. A repeated field is a list.
-
-    Empty values of other fields than texts count as missing, as forms cannot leave a field out.
+async def deepl_fields(request: Request, record: type[_Fields]) -> _Fields:
+    """Return the fields of a request as a record. An empty field, except a text, counts as missing: forms send them.
 
     Raises:
-        RequestError: the body is not valid, or is not a JSON object.
+        RequestError: the body is not valid, or a field is missing or wrong; the error names the first one.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    found = _collected(request.query_params.multi_items())
-    if kind == "application/json" or kind.endswith("+json"):
-        found |= _json(await request.body())
-    elif kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        async with request.form() as form:
-            found |= _collected((name, value) for name, value in form.multi_items() if isinstance(value, str))
-    elif await request.body():
-        raise RequestError(
-            f"the content type is {kind or 'missing'}; send application/json or application/x-www-form-urlencoded"
-        )
-    return {name: value for name, value in found.items() if name == "text" or value not in ("", None)}
-
-
-def checked(kind: type[SomeFields], found: Mapping[str, Any]) -> SomeFields:
-    """Return the fields as a record. Raises `RequestError` if one is missing or wrong; it names the field."""
-    try:
-        return kind.model_validate(found)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"][:2])) or "the body"
-        what = _FAULTS.get(fault["type"], f"{fault['msg'][0].lower()}{fault['msg'][1:]}")
-        raise RequestError(f"{where}: {what}") from None
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise RequestError("the body is not valid JSON in UTF-8") from error
-    if not isinstance(found, dict):
-        raise RequestError("the body must be a JSON object")
-    return found
-
-
-def _collected(items: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in items:
-        if name not in found:
-            found[name] = value
-        elif isinstance(found[name], list):
-            found[name].append(value)
-        else:
-            found[name] = [found[name], value]
-    return found
+    found = await read_fields(request)
+    return parse(record, {name: value for name, value in found.items() if name == "text" or value != ""})

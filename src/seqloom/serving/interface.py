@@ -1,9 +1,11 @@
 """What a protocol module gives to the application: its routes, and its form of errors."""
 
+import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
 from fastapi import APIRouter
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,7 +19,8 @@ from seqloom.errors import (
     TooLongError,
 )
 from seqloom.serving.access import Access
-from seqloom.serving.service import Service
+from seqloom.serving.metrics import Metrics
+from seqloom.serving.service import Answer, Query, Service
 from seqloom.serving.settings import ServingSettings
 
 VERSION_HEADER = "X-Model-Version"
@@ -48,10 +51,35 @@ class Context(NamedTuple):
     service: Service
     access: Access
     settings: ServingSettings
+    metrics: Metrics
 
     def admit(self, request: Request, key: str | None) -> str:
         """Return the client of a request, for `Query.client`. For the errors see `Access.admit`."""
         return self.access.admit(request.client.host if request.client else "", key)
+
+    async def translate(self, request: Request, *queries: Query) -> list[Answer]:
+        """Translate with the service. If the client disconnects meanwhile, its texts leave the queue.
+
+        The body of the request must have been read. For the errors see `Service.translate`.
+
+        Raises:
+            HTTPException: the client has gone; nobody gets the response.
+        """
+        answers = [asyncio.ensure_future(self.service.translate(query)) for query in queries]
+        every, gone = asyncio.gather(*answers), asyncio.ensure_future(_disconnected(request))
+        try:
+            await asyncio.wait([every, gone], return_when=asyncio.FIRST_COMPLETED)
+            if every.done():
+                return every.result()
+            raise HTTPException(499, "the client closed the connection")
+        finally:
+            for task in (*answers, gone):
+                task.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class Interface(NamedTuple):

@@ -14,7 +14,7 @@ from html.entities import html5
 from typing import Literal, NamedTuple
 from xml.parsers import expat
 
-from seqloom.errors import FormatError
+from seqloom.errors import FormatError, RequestError
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.html import read_html
 from seqloom.formats.inline import Code, Content, codes, label, put_codes, shown
@@ -59,10 +59,13 @@ def read_html_text(text: str, ignored: frozenset[str] = frozenset()) -> Markup:
     The content of `ignored` elements is copied, like that of `script` and of elements with `translate="no"`.
 
     Raises:
-        FormatError: the document is too large.
+        RequestError: the document is too large.
     """
     file = TextFile(io.BytesIO(text.encode("utf-8", "replace")), "text", "utf-8")
-    pieces: list[Piece] = list(read_html(file, Options(Direction("", "")), ignored))
+    try:
+        pieces: list[Piece] = list(read_html(file, Options(Direction("", "")), ignored))
+    except FormatError as error:
+        raise RequestError(str(error)) from error
     units = [piece for piece in pieces if isinstance(piece, Unit)]
 
     def written(translations: Sequence[str]) -> str:
@@ -79,7 +82,7 @@ def read_xml_text(text: str, tags: XmlTags = PLAIN) -> Markup:
     children of an element that has no text of its own, if they follow each other directly or on separate lines.
 
     Raises:
-        FormatError: the fragment is not well-formed or exceeds a limit.
+        RequestError: the fragment is not well-formed or exceeds a limit.
     """
     text = text.encode("utf-8", "replace").decode()
     declaration = _DECLARATION.match(text)
@@ -101,14 +104,14 @@ def read_xml_text(text: str, tags: XmlTags = PLAIN) -> Markup:
 
 
 def _check(text: str) -> None:
-    """Raise `FormatError` unless a fragment is well-formed."""
+    """Raise `RequestError` unless a fragment is well-formed."""
     # HTML's entities such as &nbsp; are allowed; expat knows only the five of XML.
     known = _NAMED.sub(lambda match: "&amp;" if match[0][1:] in html5 else match[0], text)
     try:
         expat.ParserCreate("utf-8").Parse(f"<fragment>{known}</fragment>".encode(), True)
     except expat.ExpatError as error:
         said = expat.ErrorString(error.code)
-        raise FormatError(f"the text is not well-formed XML: line {error.lineno}: {said}") from error
+        raise RequestError(f"the text is not well-formed XML: line {error.lineno}: {said}") from error
 
 
 @dataclass(slots=True, eq=False)
@@ -129,14 +132,14 @@ class _Part:
 
 
 def _tree(text: str) -> _Part:
-    """Return a well-formed fragment as a tree. Raises `FormatError` if it exceeds a limit."""
+    """Return a well-formed fragment as a tree. Raises `RequestError` if it exceeds a limit."""
     root = _Part("element")
     open_, place = [root], 0
     for count, match in enumerate(_TOKEN.finditer(text)):
         _add_text(open_[-1], text[place : match.start()])
         place = match.end()
         if count >= _MOST_TAGS or len(open_) > DEEPEST:
-            raise FormatError(f"the text has more than {_MOST_TAGS:,} tags, or more than {DEEPEST} levels of them")
+            raise RequestError(f"the text has more than {_MOST_TAGS:,} tags, or more than {DEEPEST} levels of them")
         if match["name"] is None:
             literal = match["literal"]
             kind: Literal["other", "text"] = "other" if literal is None else "text"

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from seqloom.errors import RequestError
-from seqloom.serving.by_direction import Wanted, match_language, sources_of, translate_texts
+from seqloom.serving.by_direction import directions_of, translate_texts
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface
 from seqloom.serving.service import Service
 
@@ -54,12 +54,10 @@ def interface(context: Context) -> Interface:
         key = header[len(_SCHEME) :].strip() if header.lower().startswith(_SCHEME) else None
         client = context.admit(request, key)
         texts, params = _read(request.headers.get("content-type", ""), await request.body())
-        target = _target(service, params)
-        sources = [each.language for each in sources_of(service, texts, None, target)]
-        found = await translate_texts(service, texts, sources, Wanted(target, client=client))
+        directions = directions_of(service, texts, None, _target(service, params))
+        found = await translate_texts(context, request, texts, directions, client)
         headers = {VERSION_HEADER: found.version} if found.version else None
-        predictions = [best.text for best, *_ in found.results]
-        return JSONResponse({"predictions": predictions, "model_version": found.version}, headers=headers)
+        return JSONResponse({"predictions": found.texts, "model_version": found.version}, headers=headers)
 
     @router.get("/ping")
     async def ping() -> Response:
@@ -180,4 +178,4 @@ def _target(service: Service, params: Mapping[str, Any]) -> str:
     targets = sorted({direction.target for direction in service.directions()})
     if not language and len(targets) != 1:
         raise RequestError(f"params: language is required; valid are {', '.join(targets)}")
-    return match_language(language, targets) if language else targets[0]
+    return language or targets[0]

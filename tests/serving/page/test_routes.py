@@ -58,7 +58,7 @@ def test_a_text_is_translated_with_alternatives(client):
     assert answer.json() == {
         "translations": [
             {"text": "HELLO", "flags": [], "confidence": 0.8},
-            {"text": "HELLO (1)", "flags": [], "confidence": 0.5},
+            {"text": "HELLO (1)", "flags": [], "confidence": None},
         ],
         "version": "seqloom-en-de/3",
         "source": "en",
@@ -86,8 +86,11 @@ def test_a_version_can_be_chosen():
     ("fields", "message"),
     [
         ({}, "text: field required"),
-        ({"text": "a", "target": "fr"}, "no model translates into 'fr'; served are de-en, en-de"),
-        ({"text": "a", "target": "de", "alternatives": 9}, "alternatives: 9 is more than 3"),
+        ({"text": "a", "target": "fr"}, "no model translates into 'fr'; served are de, en"),
+        (
+            {"text": "a", "source": "fr", "target": "de"},
+            "no model translates from 'fr' to 'de'; served are de-en, en-de",
+        ),
         ({"text": "a", "target": "de", "alternatives": -1}, "alternatives: input should be greater than or equal to 0"),
         ({"text": "a", "target": "de", "other": 1}, "other: extra inputs are not permitted"),
     ],

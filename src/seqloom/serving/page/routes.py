@@ -8,11 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from seqloom.errors import DirectionError, TooLongError
-from seqloom.languages import Direction
-from seqloom.serving.by_direction import sources_of
+from seqloom.errors import DirectionError
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface
 from seqloom.serving.language_names import language_name
+from seqloom.serving.matching import find_detected, find_direction
 from seqloom.serving.service import Query
 from seqloom.translation.results import Result
 
@@ -66,7 +65,7 @@ def interface(context: Context) -> Interface:
 
     @router.post("/page/translate")
     async def translate(request: Request, fields: TranslateFields) -> JSONResponse:
-        return await _translate(context, _admit(context, request), fields)
+        return await _translate(context, request, fields)
 
     return Interface("page", ("/page/",), router, error_response)
 
@@ -103,22 +102,23 @@ def _state(context: Context) -> dict[str, Any]:
     }
 
 
-async def _translate(context: Context, client: str, fields: TranslateFields) -> JSONResponse:
-    service = context.service
-    if fields.alternatives > service.limits.alternatives:
-        raise TooLongError(f"alternatives: {fields.alternatives} is more than {service.limits.alternatives}")
-    (source,) = sources_of(service, [fields.text], fields.source or None, fields.target)
-    direction = Direction(source.language, fields.target)
+async def _translate(context: Context, request: Request, fields: TranslateFields) -> JSONResponse:
+    client, service = _admit(context, request), context.service
+    served, detected = service.directions(), None
+    if fields.source:
+        direction = find_direction(served, fields.source, fields.target)
+    else:
+        direction, detected = find_detected(served, service.detect(fields.text), fields.target)
     query = Query((fields.text,), direction, fields.alternatives + 1, client, fields.version)
-    answer = await service.translate(query)
+    (answer,) = await context.translate(request, query)
     if fields.version and answer.version != fields.version:
         raise DirectionError(f"version {fields.version} is not served any more; reload the page")
     content = {
         "translations": [_shown(result) for result in answer.results[0]],
         "version": answer.version,
-        "source": source.language,
-        "target": fields.target,
-        "detected": None if fields.source else source.confidence,
+        "source": direction.source,
+        "target": direction.target,
+        "detected": None if detected is None else detected.confidence,
     }
     return JSONResponse(content, headers={VERSION_HEADER: answer.version})
 
