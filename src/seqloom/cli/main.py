@@ -23,6 +23,7 @@ from seqloom.cli import (
     promote,
     reproduce,
     rollback,
+    serve,
     sync,
     translate,
     trial,
@@ -40,6 +41,7 @@ examples:
   seqloom translate < in.txt > out.txt               translate each line
   seqloom translate --input in.txt --output out.txt  the same; out.txt is written only when it is complete
   seqloom translate --model models:/seqloom-en-de/3 "The PIN is invalid"
+  seqloom serve                                      translate over HTTP, at http://127.0.0.1:8080
   seqloom info                                       list versions with scores and data
   seqloom leaderboard                                rank versions and runs on one test set
   seqloom preset multilingual                        set params.yaml to three directions in one model
@@ -78,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (
         translate,
+        serve,
         info,
         preset,
         set_,

@@ -2,8 +2,8 @@
 
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -34,7 +34,7 @@ def create_app(
 ) -> FastAPI:
     """Return the application that answers with `service`.
 
-    `lifespan` encloses the time in which it serves; without one, the service must have been started.
+    The service must have been started. `lifespan` encloses the time in which the application serves.
     """
     metrics = metrics or Metrics()
     context = Context(service, Access(settings), settings, metrics)
@@ -62,20 +62,6 @@ def create_app(
             expose_headers=exposed,
         )
     return app
-
-
-def started(start: Callable[[], Awaitable[None]], close: Callable[[], Awaitable[None]]) -> _Lifespan:
-    """Return a lifespan that awaits `start()` before the server listens, and `close()` after the last response."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await start()
-        try:
-            yield
-        finally:
-            await close()
-
-    return lifespan
 
 
 def _handle_errors(app: FastAPI, interfaces: Sequence[Interface]) -> None:

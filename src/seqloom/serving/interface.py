@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
@@ -66,9 +66,11 @@ class Context(NamedTuple):
             HTTPException: the client has gone; nobody gets the response.
         """
         answers = [asyncio.ensure_future(self.service.translate(query)) for query in queries]
-        every, gone = asyncio.gather(*answers), asyncio.ensure_future(_disconnected(request))
+        every: asyncio.Future[list[Answer]] = asyncio.gather(*answers)
+        gone = asyncio.ensure_future(_disconnected(request))
+        both: list[asyncio.Future[Any]] = [every, gone]
         try:
-            await asyncio.wait([every, gone], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if every.done():
                 return every.result()
             raise HTTPException(499, "the client closed the connection")

@@ -1,6 +1,7 @@
 """The service: all served models, each of which translates in its directions."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from seqloom.errors import BusyError, DirectionError, ParamsError, TooLongError
@@ -10,12 +11,22 @@ from seqloom.serving.metrics import Metrics
 from seqloom.serving.service import Answer, Detected, Limits, Query, Served
 from seqloom.serving.slot import Slot
 
+_logger = logging.getLogger(__name__)
+
 
 class Models:
     """Implements `Service` with models. Call `start` first, and `close` at the end."""
 
-    def __init__(self, slots: Sequence[Slot], limits: Limits, metrics: Metrics, poll_seconds: float = 2.0) -> None:
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        limits: Limits,
+        metrics: Metrics,
+        poll_seconds: float = 2.0,
+        log_texts: bool = False,
+    ) -> None:
         self._slots, self._limits, self._metrics, self._poll = list(slots), limits, metrics, poll_seconds
+        self._log_texts = log_texts
         self._watching: list[asyncio.Task[None]] = []
 
     @property
@@ -66,6 +77,9 @@ class Models:
         except BusyError:
             self._metrics.refused(loaded.name)
             raise
+        if self._log_texts:
+            for text, (best, *_) in zip(query.texts, results, strict=True):
+                _logger.info("%s: %r -> %r", loaded.release.label, text, best.text)
         self._metrics.flags(loaded.name, (found[0] for found in results))
         return Answer(results, loaded.release.label)
 

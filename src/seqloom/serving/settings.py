@@ -28,8 +28,11 @@ class ServingSettings(Settings):
     body_bytes: Count = 2_000_000  # of a request
 
     wait_ms: float = Field(default=5.0, ge=0)  # how long the first text of a batch waits for others
-    batch_characters: Count = 8_000  # texts that are translated together
+    batch_characters: Count = 4_000  # texts that are translated together
     queue_characters: Count = 400_000  # waiting texts; beyond, requests get status 429
+
+    poll_seconds: float = Field(default=2.0, gt=0)  # how often the registry is asked for its champion
+    drain_seconds: Count = 30  # how long requests may take to end after SIGTERM
 
     corrections: Path | None = None  # the folder that suggestions are appended to; None: they are refused
     log_texts: bool = False  # write texts into the log

@@ -1,0 +1,109 @@
+"""Load the models, listen, and serve until SIGTERM or Ctrl-C.
+
+The server listens once every model is loaded, so no request meets one that is not ready. On SIGTERM it stops accepting
+connections and answers the requests that it has.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from seqloom.errors import ParamsError
+from seqloom.serving.app import create_app
+from seqloom.serving.batcher import Bounds
+from seqloom.serving.engine import Engine
+from seqloom.serving.metrics import Metrics
+from seqloom.serving.models import Models
+from seqloom.serving.releases import ModelSource
+from seqloom.serving.service import Limits, Served
+from seqloom.serving.settings import ServingSettings
+from seqloom.serving.slot import Slot
+
+Ready = Callable[[str, Sequence[Served]], None]
+"""Called with the URL and the models when the server listens."""
+
+
+def make_models(sources: Sequence[ModelSource], settings: ServingSettings, metrics: Metrics, device: str) -> Models:
+    """Return the service for these models; start it in the event loop."""
+    bounds = Bounds(settings.batch_characters, settings.queue_characters, settings.wait_ms / 1000)
+    load: Callable[[Path], Engine] = partial(Engine.load, device=device)
+    slots = [Slot(source, bounds, metrics, load) for source in sources]
+    limits = Limits(settings.characters, settings.texts, settings.alternatives)
+    return Models(slots, limits, metrics, settings.poll_seconds, settings.log_texts)
+
+
+def serve(sources: Sequence[ModelSource], settings: ServingSettings, device: str, ready: Ready) -> None:
+    """Serve until a signal ends the process.
+
+    Raises:
+        ParamsError: the address cannot be used, or two models translate in the same direction.
+        SeqloomError: a model cannot be loaded.
+    """
+    with listening_socket(settings.host, settings.port) as listener:
+        asyncio.run(_serve(sources, settings, device, listener, ready))
+
+
+async def _serve(
+    sources: Sequence[ModelSource], settings: ServingSettings, device: str, listener: socket.socket, ready: Ready
+) -> None:
+    metrics = Metrics()
+    models = make_models(sources, settings, metrics, device)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        ready(_url(listener), models.served())
+        yield
+        await models.close()  # here, since uvicorn raises the signal again before `serve` returns
+
+    await models.start()
+    listener.listen(1024)
+    config = uvicorn.Config(
+        create_app(models, settings, metrics, lifespan),
+        access_log=False,  # it would log addresses and queries; `guard` logs requests
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
+    await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound but does not listen yet. Raises `ParamsError` if the address cannot be used."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        raise ParamsError(f"--host {host}: is not an address or name of this machine: {error}") from error
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ParamsError(f"port {port} is in use; choose another with --port") from error
+        raise ParamsError(f"{host} port {port} cannot be used: {error.strerror}") from error
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address is reachable from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,88 @@
+"""A server on a free port of this machine, with the champion of a registry; the model is tiny and untrained."""
+
+import asyncio
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import uvicorn
+
+from seqloom.serving.app import create_app
+from seqloom.serving.metrics import Metrics
+from seqloom.serving.models import Models
+from seqloom.serving.releases import RegisteredSource
+from seqloom.serving.server import listening_socket, make_models
+from seqloom.serving.settings import ServingSettings
+from tests.finished import give_registered
+
+MODEL = "seqloom-en-de"
+
+
+class Running(NamedTuple):
+    """A server in another thread."""
+
+    url: str
+    root: Path  # the clone with its registry
+    models: Models
+    loop: asyncio.AbstractEventLoop
+
+    def refresh(self) -> None:
+        """Let every model look for a new champion now."""
+        (slot,) = self.models._slots
+        asyncio.run_coroutine_threadsafe(slot.refresh(), self.loop).result(60)
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with two versions of a model with the same files; the first one is the champion."""
+    root = tmp_path_factory.mktemp("served")
+    give_registered(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        from seqloom.tracking.client.store import connect
+
+        client = connect(root, create=False).client
+        first = client.get_model_version(MODEL, "1")
+        client.create_model_version(MODEL, source=first.source, run_id=first.run_id, model_id=first.model_id)
+    return root
+
+
+@pytest.fixture
+def running(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """A server of a copy of the registry."""
+    root = tmp_path / "clone"
+    shutil.copytree(registry, root)
+    monkeypatch.chdir(root)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    settings, metrics = ServingSettings(port=0, poll_seconds=1000), Metrics()
+    ready, started = threading.Event(), []
+
+    async def run() -> None:
+        models = make_models([RegisteredSource(MODEL)], settings, metrics, "cpu")
+
+        @asynccontextmanager
+        async def lifespan(app):
+            yield
+            await models.close()
+
+        await models.start()
+        listener.listen()
+        config = uvicorn.Config(create_app(models, settings, metrics, lifespan), log_config=None)
+        server = uvicorn.Server(config)
+        started.append((models, asyncio.get_running_loop(), server))
+        ready.set()
+        await server.serve(sockets=[listener])
+
+    with listening_socket("127.0.0.1", 0) as listener:
+        thread = threading.Thread(target=asyncio.run, args=(run(),))
+        thread.start()
+        assert ready.wait(120)
+        models, loop, server = started[0]
+        yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", root, models, loop)
+        server.should_exit = True
+        thread.join(60)
+        assert not thread.is_alive()

@@ -1,0 +1,93 @@
+"""Real clients and the registry's champion against a real server."""
+
+import threading
+
+import httpx
+import pytest
+from libretranslatepy import LibreTranslateAPI
+
+from seqloom.errors import ParamsError
+from seqloom.serving.server import is_loopback, listening_socket
+from seqloom.tracking.client.store import connect
+from seqloom.tracking.registry.champion import set_champion
+from tests.serving.conftest import MODEL, Running
+
+
+def test_libretranslatepy_translates_detects_and_lists(running: Running) -> None:
+    client = LibreTranslateAPI(running.url, api_key="")
+    assert isinstance(client.translate("Turn on the light", "en", "de"), str)
+    assert client.detect("Schalte das Licht ein")[0]["language"] == "de"
+    assert [each["code"] for each in client.languages()] == ["de", "en"]
+    assert [each["code"] for each in LibreTranslateAPI(f"{running.url}/", api_key="k").languages()] == ["de", "en"]
+
+
+def test_weblates_calls(running: Running) -> None:
+    with httpx.Client(base_url=running.url) as weblate:
+        codes = [each["code"].replace("-", "_") for each in weblate.get("/languages").json()]
+        assert "de" in codes
+        texts = [f"Turn on the light [X{number}X]" for number in range(20)]
+        asked = {"api_key": "", "q": texts, "source": "en", "target": "de"}
+        answer = weblate.post("/translate", json=asked)
+    found = answer.json()["translatedText"]
+    assert len(found) == 20
+    assert all(f"[X{number}X]" in text for number, text in enumerate(found))
+
+
+def test_the_champion_is_replaced_while_requests_run(running: Running) -> None:
+    found: list[tuple[int, str]] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=running.url) as client:
+            while not stop.is_set():
+                answer = client.post("/translate", data={"q": "Turn on", "source": "en", "target": "de"})
+                found.append((answer.status_code, answer.headers["x-model-version"]))
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        set_champion(connect(running.root, create=False), MODEL, "2", "promote", "a test")
+        running.refresh()
+        before = len(found)
+        while len(found) < before + 10:
+            stop.wait(0.01)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert {status for status, _ in found} == {200}
+    assert found[0][1] == f"{MODEL}/1"
+    assert {version for _, version in found[-3:]} == {f"{MODEL}/2"}
+    metrics = httpx.get(f"{running.url}/metrics").text
+    assert f'seqloom_swaps_total{{model="{MODEL}"}} 1.0' in metrics
+    assert f'seqloom_model_info{{model="{MODEL}",version="{MODEL}/2"}} 1.0' in metrics
+
+
+def test_a_version_whose_files_are_gone_leaves_the_champion(running: Running) -> None:
+    store = connect(running.root, create=False)
+    client = store.client
+    client.create_model_version(MODEL, source=(running.root / "nowhere").as_uri())
+    client.set_registered_model_alias(MODEL, "champion", "3")
+    running.refresh()
+    answer = httpx.post(f"{running.url}/translate", data={"q": "Turn on", "source": "en", "target": "de"})
+    assert answer.json()["version"] == f"{MODEL}/1"
+    assert f'seqloom_alarm{{kind="load",model="{MODEL}"}} 1.0' in httpx.get(f"{running.url}/metrics").text
+
+
+def test_a_port_that_is_in_use_is_named() -> None:
+    with listening_socket("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ParamsError, match=f"port {port} is in use; choose another with --port"):
+            listening_socket("127.0.0.1", port)
+    with pytest.raises(ParamsError, match="--host no such host: is not an address or name"):
+        listening_socket("no such host", 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("x", False)],
+)
+def test_loopback_addresses_are_recognised(host: str, loopback: bool) -> None:
+    assert is_loopback(host) == loopback
