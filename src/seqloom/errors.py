@@ -11,6 +11,7 @@ traceback.
     │   ├── HashError        ... because its content does not match the pinned sha256
     │   └── ArchiveError     ... because the archive is broken or unsafe to extract
     ├── FormatError          a line or entry of a corpus file cannot be read
+    ├── DocumentError        a document cannot be translated, or not be written
     ├── CorpusError          the corpus as a whole cannot be used (empty after cleaning, leaking)
     ├── TokenizerError       a tokenizer cannot be trained, stored or loaded
     ├── ModelError           a model cannot be built, stored or loaded
@@ -56,6 +57,10 @@ class ArchiveError(SourceError):
 
 class FormatError(SeqloomError):
     """A line or an entry of a corpus file cannot be read."""
+
+
+class DocumentError(SeqloomError):
+    """A document cannot be translated, or its translation cannot be written."""
 
 
 class CorpusError(SeqloomError):

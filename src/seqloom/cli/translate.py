@@ -7,25 +7,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from seqloom.cli.model_names import default_model
-from seqloom.errors import ParamsError, SeqloomError
+from seqloom.cli import loading, translate_documents
+from seqloom.errors import SeqloomError
 from seqloom.files import replacing
 
 if TYPE_CHECKING:
-    from seqloom.decoding.settings import SearchSettings
     from seqloom.translation.results import Result
     from seqloom.translation.texts import TextTranslator
 
 CHUNK = 256  # lines of a file or a pipe that are translated together
 
 NAME = "translate"
-HELP = "translate texts, or lines"
+HELP = "translate texts, lines or documents"
 DESCRIPTION = """\
 Translate texts, or standard input line by line. The output has the same number of lines in the same order, and empty
 lines stay empty. Texts can have any length: they are translated sentence by sentence, and their white space and line
 breaks are kept. Placeholders and markup such as {name}, %s and <b> are kept, each exactly as often as in the text.
+
+With -o, files and folders are translated as documents: PO, XLIFF, TMX, JSON, YAML, Android, Apple, .properties, HTML,
+Markdown, SubRip, text, CSV and TSV. Everything outside their texts stays.
 """
 EPILOG = """\
 models:
@@ -42,33 +44,27 @@ flags, which --tsv prints for each text and the summary on standard error counts
   placeholders    the translation does not have exactly the placeholders of its source
   low_confidence  the translation has a low probability, is empty, lost a copied part, or still repeats itself
 
+documents:
+  seqloom translate messages.po -o messages.de.po   fill in what is not translated, marked as machine translation
+  seqloom translate de.po -o de.po --force          the same in place
+  seqloom translate en.json docs/ -o translated     several files and folders, into a folder
+  A run that was stopped goes on where it was when it is started again. docs/TRANSLATING.md says what each format gets.
+
 The default of each search option is the setting that the model was registered with (params.yaml, section search).
 Lines of a file or a pipe are translated 256 at a time; lines typed in a terminal one at a time (Ctrl-D ends the input).
 """
-
-# Option, its type, the search setting that it overrides, and its help text.
-_SEARCH: tuple[tuple[str, type[str] | type[int] | type[float], str, str], ...] = (
-    ("--method", str, "method", "beam, sampling, mbr (minimum Bayes risk) or generate (only for pretrained models)"),
-    ("--beam", int, "beam", "beam width; 1 is greedy search, the fastest"),
-    ("--length-penalty", float, "length_penalty", "exponent; higher values prefer longer translations"),
-    ("--no-repeat-ngram", int, "no_repeat_ngram", "do not repeat n-grams of this size; 0 is off"),
-    ("--temperature", float, "temperature", "sampling temperature; below 1 is less random"),
-    ("--top-k", int, "top_k", "sample from the K most likely pieces"),
-    ("--top-p", float, "top_p", "sample from the most likely pieces with total probability P"),
-    ("--samples", int, "samples", "number of samples for minimum Bayes risk"),
-    ("--seed", int, "seed", "random seed for sampling"),
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments of the command."""
     add = parser.add_argument
-    add("texts", metavar="TEXT", nargs="*", help="a text; default: lines of standard input")
+    add("texts", metavar="TEXT", nargs="*", help="a text, or with -o a document; default: lines of standard input")
     add("--model", metavar="MODEL", action="append", help="see below (default: the champion of params.yaml)")
+    add("--from", dest="source", metavar="LANGUAGE", help="documents: the source language, if the model has several")
     add("--to", metavar="LANGUAGE", help="the target language, if the model has several")
     add("--device", metavar="DEVICE", default="auto", help="auto, cpu or cuda (default: auto)")
     add("--input", metavar="FILE", type=Path, help="read lines from FILE")
-    add("--output", metavar="FILE", type=Path, help="write lines to FILE, only when all are translated")
+    add("-o", "--output", metavar="OUT", type=Path, help="write to OUT, only when all is translated")
     add("--prefix", metavar="TEXT", help="begin every translation with TEXT")
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
@@ -78,17 +74,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     form.add_argument("--n-best", metavar="N", type=_positive, help="write N lines each: number, TAB, score, TAB, text")
     form.add_argument("--attention", metavar="PNG", type=Path, help="draw the attention weights for one TEXT")
-    search = parser.add_argument_group("search")
-    for option, kind, setting, help_text in _SEARCH:
-        search.add_argument(
-            option, type=kind, dest=setting, metavar=option.strip("-").split("-")[-1].upper(), help=help_text
-        )
-    faster = "stop when no open hypothesis would win if it ended now: faster, but can change a translation"
-    search.add_argument("--early-stopping", action=argparse.BooleanOptionalAction, help=faster)
+    translate_documents.add_arguments(parser)
+    loading.add_search(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Translate the texts or lines, and write the results."""
+    """Translate the texts, lines or documents, and write the results."""
+    if translate_documents.wanted(options):
+        translate_documents.run(options)
+        return
     if options.texts and options.input:
         options.usage_error("give texts or --input, not both")
     if options.attention and len(options.texts) != 1:
@@ -98,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
             raise SeqloomError(f"TEXT {number}: not valid UTF-8")
     # Open the input first, so that a wrong name fails before the model is loaded.
     with options.input.open("rb") if options.input else sys.stdin.buffer as source:
-        translator = _load(options)
+        translator = loading.load(options).translator
         lines = iter(options.texts) if options.texts else _lines(source, str(options.input or "standard input"))
         interactive = not options.texts and source.isatty()
         summary = Summary()
@@ -208,43 +202,3 @@ def _draw(texts_translator: "TextTranslator", options: argparse.Namespace) -> No
     ((found, *_),) = translator.hypotheses(options.texts, language=options.to, prefixes=prefixes)
     seen = translator.attention(options.texts[0], found.ids, options.to)
     draw_heat_map(seen.weights.tolist(), seen.source, seen.target, options.attention)
-
-
-def _load(options: argparse.Namespace) -> "TextTranslator":
-    names = options.model or [f"models:/{default_model()}@champion"]
-    first, *others = [_folder(name) for name in names]
-    from seqloom.translation.texts import TextTranslator
-
-    translator = TextTranslator.load(first, options.device, others=others)
-    return translator.with_search(_search_settings(translator.search, options))
-
-
-def _folder(name: str) -> Path:
-    if name.startswith("models:"):
-        from seqloom.tracking.client.store import connect
-        from seqloom.tracking.registry.versions import fetch_model, parse_reference
-
-        wanted = parse_reference(name)
-        return fetch_model(connect(Path.cwd(), create=False), wanted)
-    if not Path(name).is_dir():
-        raise SeqloomError(f"{name}: is neither a model folder nor a registered model (models:/NAME@ALIAS)")
-    return Path(name)
-
-
-def _search_settings(search: "SearchSettings", options: argparse.Namespace) -> "SearchSettings":
-    """Return the model's search settings, overridden by the options. Raises `ParamsError` if the result is invalid."""
-    from pydantic import ValidationError
-
-    given: dict[str, Any] = {setting: getattr(options, setting) for _, _, setting, _ in _SEARCH}
-    given["early_stopping"] = options.early_stopping
-    asked = {setting: value for setting, value in given.items() if value is not None}
-    if asked.get("method") == "generate":
-        asked["normalization"] = "average"  # the only one that `generate` supports
-    try:
-        return type(search).model_validate(search.model_dump() | asked)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        if fault["type"] == "value_error":  # from a check of several settings
-            raise ParamsError(f"search.{fault['loc'][0]} {fault['ctx']['error']}") from error
-        named = "".join(option for option, _, setting, _ in _SEARCH if (setting,) == fault["loc"])
-        raise ParamsError(f"{named}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}") from error

@@ -4,7 +4,8 @@ A text is the content between two block tags (`p`, `li`, `td` and all others tha
 space collapses to one space, `&eacute;` is a character. Inline tags become placeholders without attributes, such as
 `<b>` or `<br>`. Displayed or spoken attributes (`alt`, `title`, `placeholder`, `aria-label` and others) are separate
 texts. `script`, `style`, `pre`, `svg`, `math` and elements with `translate="no"` are copied: between texts they are not
-read, within a text they are placeholders. Comments within a text are lost when the text is translated.
+read, within a text they are placeholders. Comments within a text are lost when the text is translated. With
+`Options.engine`, the `lang` of the page is changed to the target language.
 """
 
 import html
@@ -15,8 +16,10 @@ from functools import partial
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.html_tokens import Attribute, Token, read_tokens
 from seqloom.formats.inline import Code, Content, codes, is_placeholder, label, put_codes, shown
-from seqloom.formats.pieces import Options, Piece, TagAttributes, Unit
+from seqloom.formats.language_tags import matches
+from seqloom.formats.pieces import Declaration, Options, Piece, TagAttributes, Unit
 from seqloom.formats.xml import declared_encoding, escape
+from seqloom.languages import Direction
 
 _MOST_PARTS = 2_000  # texts and tags per unit; a longer one is split
 _INLINE = frozenset(
@@ -148,7 +151,7 @@ def read_html(file: TextFile, options: Options, ignored: frozenset[str] = frozen
         FormatError: the file is invalid in its encoding, or too large.
     """
     text = file.read()
-    reader = _Reader(text, file.encoding, ignored)
+    reader = _Reader(text, file.encoding, options.direction if options.engine else None, ignored)
     for token in read_tokens(text):
         yield from reader.take(token)
     yield from reader.end_block()
@@ -159,9 +162,10 @@ def read_html(file: TextFile, options: Options, ignored: frozenset[str] = frozen
 class _Reader:
     """State while reading a file. `place` is the end of the text yielded so far."""
 
-    def __init__(self, text: str, encoding: str, ignored: frozenset[str]) -> None:
+    def __init__(self, text: str, encoding: str, translated: Direction | None, ignored: frozenset[str]) -> None:
         self.place = 0
-        self._text, self._encoding, self._ignored = text, encoding, ignored
+        self._translated, self._ignored = translated, ignored
+        self._text, self._encoding = text, encoding
         self._block: list[tuple[Token, Code | None]] = []  # tokens of the current text
         self._open: list[tuple[str, Code]] = []  # unclosed inline tags of the current text
         # The element being copied, its start if it is inline, else -1, and the depth of nesting.
@@ -194,7 +198,19 @@ class _Reader:
             self._inline(token)
         else:
             yield from self.end_block()
+            yield from self._language(token)
             yield from self._attributes(token)
+
+    def _language(self, token: Token) -> Iterator[Piece]:
+        """Yield the language of a page that is to be translated."""
+        if self._translated is None or token.kind != "start" or token.name != "html":
+            return
+        for each in token.attributes:
+            value = self._value(each)
+            if each.name in ("lang", "xml:lang") and matches(value, self._translated.source):
+                yield self._text[self.place : each.begin]
+                yield Declaration(value, self._translated.target)
+                self.place = each.end
 
     def _is_kept(self, token: Token) -> bool:
         if token.name in _KEPT or token.name in self._ignored:

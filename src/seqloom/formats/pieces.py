@@ -69,7 +69,14 @@ class ConditionalText(NamedTuple):
     keys: tuple[str, ...]  # of the units
 
 
-Piece = str | Unit | Skip | Notice | ConditionalText
+class Declaration(NamedTuple):
+    """A statement of the file about itself that a translation makes wrong, such as the language of an HTML page."""
+
+    raw: str
+    changed: str  # replaces `raw` if any unit of the file is translated
+
+
+Piece = str | Unit | Skip | Notice | ConditionalText | Declaration
 """A str is copied unchanged."""
 
 
@@ -82,6 +89,9 @@ class Options(NamedTuple):
     quoting: bool = False  # tables: cells may be quoted (RFC 4180)
     header: bool = False  # tables: the first row names the columns
     delimiter: str = "\t"
+    # Set to translate a file by machine: the name that marks the translations. Readers then also yield units for
+    # missing targets that can be added, and declarations; their `put` marks the translation as the format allows.
+    engine: str = ""
 
 
 def write(pieces: Iterable[Piece], translations: Mapping[str, str]) -> Iterator[str]:
@@ -99,6 +109,8 @@ def write(pieces: Iterable[Piece], translations: Mapping[str, str]) -> Iterator[
                     if any(key in translations for key in tag.keys):
                         text = text.replace(tag.raw, tag.put(translations), 1)
                 yield text
+            case Declaration() if translations:
+                yield piece.changed
             case ConditionalText() if any(key in translations for key in piece.keys):
                 yield piece.changed
             case _:

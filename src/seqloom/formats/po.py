@@ -1,7 +1,7 @@
 """Editable gettext catalogues, `.po` and `.pot`.
 
 Only LF ends a line: U+0085 and U+2028 within a string are text. Translations are wrapped in the file's style, and a
-translated message is no longer fuzzy.
+translated message is no longer fuzzy. With `Options.engine` it becomes fuzzy, and a comment names the engine.
 """
 
 import re
@@ -13,7 +13,8 @@ from typing import NamedTuple
 from seqloom.errors import FormatError
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.gettext_messages import Message, summarise
-from seqloom.formats.pieces import Flag, Options, Piece, Skip, Unit
+from seqloom.formats.pieces import ConditionalText, Declaration, Flag, Options, Piece, Skip, Unit
+from seqloom.formats.po_marks import filled_header, is_fuzzy, is_machine, marked, without_fuzzy
 
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _STRINGS = re.compile(rf"\s*+({_STRING}(?:\s*+{_STRING})*+)\s*+")
@@ -59,7 +60,7 @@ def read_po(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
     Raises:
         FormatError: a line has invalid syntax, or a message has no msgstr.
     """
-    reader = _Reader(text, file)
+    reader = _Reader(text, file, options.engine)
     catalogue, forms = summarise(
         each.message() for each in reader.entries() if isinstance(each, _Entry) and not each.obsolete
     )
@@ -74,6 +75,8 @@ def read_po(text: str, file: TextFile, options: Options) -> Iterator[Piece]:
             headers += not each.obsolete
             if headers > 1 and not each.obsolete:
                 yield Skip(each.raw, "second header", each.line)
+            elif options.engine and not each.obsolete:
+                yield Declaration(each.raw, filled_header(each.raw, options.direction.target, file.encoding))
             else:
                 yield each.raw
         elif catalogue.is_id(message):
@@ -101,7 +104,7 @@ class _Style:
 
 @dataclass(slots=True)
 class _Entry:
-    """The lines of one message. A fuzzy entry begins at its flag comment."""
+    """The lines of one message. It begins at its flag `fuzzy`, or at its first comment if an engine is given."""
 
     line: int
     where: str
@@ -111,6 +114,8 @@ class _Entry:
     fields: list[_Field] = field(default_factory=list)
     obsolete: bool = False
     fuzzy: bool = False
+    machine: bool = False
+    engine: str = ""
 
     @property
     def raw(self) -> str:
@@ -134,15 +139,19 @@ class _Entry:
             begins.append(place)
             place += len(line)
         raw, end = self.raw, 0
-        flags: tuple[Flag, ...] = (*(("fuzzy",) if self.fuzzy else ()), *(("obsolete",) if self.obsolete else ()))
-        for each in self.fields:
-            if each.name != "msgstr":
-                continue
+        said: dict[Flag, bool] = {"fuzzy": self.fuzzy, "machine": self.machine, "obsolete": self.obsolete}
+        flags = tuple(flag for flag, given in said.items() if given)
+        strings = [each for each in self.fields if each.name == "msgstr"]
+        if self.engine and not self.obsolete:
+            end = begins[self.fields[0].line]
+            comments = marked(raw[:end], self.engine, self.style.line_end)
+            yield ConditionalText(raw[:end], comments, tuple(message.key(each.form) for each in strings))
+        for each in strings:
             start, stop = begins[each.line] + each.column, begins[each.until[0]] + each.until[1]
             before = raw[end:start]
             key, target = message.key(each.form), message.forms[each.form] or None
             put = partial(_put, style=self.style, comment="#~ " if self.obsolete else "")
-            if self.fuzzy and not end:
+            if self.fuzzy and not end and not self.engine:
                 put = partial(_put_without_fuzzy, before=before, put=put)
                 start = 0
             else:
@@ -180,14 +189,14 @@ class _Entry:
 class _Reader:
     """Groups lines into entries; lines between entries are strings."""
 
-    def __init__(self, text: str, file: TextFile) -> None:
-        self._text, self._where, self._encoding = text, file.where, file.encoding
-        self._style = _Style()
+    def __init__(self, text: str, file: TextFile, engine: str) -> None:
+        self._text, self._where, self._encoding, self._engine = text, file.where, file.encoding, engine
+        self._style, self._machine = _Style(), False  # whether a comment since the last entry names an engine
         self._open: _Entry | None = None
 
     def entries(self) -> Iterator[str | _Entry]:
         """Yield the file's entries and the lines between them, from the beginning."""
-        self._open, self._style = None, _Style("\r\n" if "\r\n" in self._text[:10_000] else "\n")
+        self._open, self._machine, self._style = None, False, _Style("\r\n" if "\r\n" in self._text[:10_000] else "\n")
         for number, line in enumerate(_lines(self._text), 1):
             content = line.rstrip("\r\n")
             if not self._style.wrapped:
@@ -208,14 +217,18 @@ class _Reader:
         blank = not content.strip()
         if self._open is not None and self._open.has("msgstr") and not blank:
             yield from self._close()
+        if self._open is not None and self._engine and blank and not self._open.fields and not self._open.fuzzy:
+            yield from self._close()  # a comment of the file
         if self._open is None:
-            if not _is_fuzzy(content):
+            self._machine |= is_machine(content)
+            if blank or not (self._engine or is_fuzzy(content)):
                 yield line
                 return
             self._start(number)
         if self._open is not None:
             self._open.lines.append(line)
-            self._open.fuzzy |= _is_fuzzy(content)
+            self._open.fuzzy |= is_fuzzy(content)
+            self._machine |= is_machine(content)
 
     def _body(self, number: int, line: str, content: str, begin: int, obsolete: bool) -> Iterator[str | _Entry]:
         keyword = _KEYWORD.match(content, begin)
@@ -254,6 +267,7 @@ class _Reader:
         self._expect(entry, name, form, number)
         if not entry.fields:
             entry.line, entry.obsolete = number, obsolete
+            entry.machine, self._machine = self._machine, False
         entry.lines.append(line)
         at = len(entry.lines) - 1
         entry.fields.append(_Field(name, form, at, quoted.start(1), [quoted[1]], [at, quoted.end(1)]))
@@ -274,7 +288,7 @@ class _Reader:
             raise self._fault(number, f"a message is longer than {_MOST_LINES:,} lines")
 
     def _start(self, number: int) -> None:
-        self._open = _Entry(number, self._where, self._encoding, self._style)
+        self._open = _Entry(number, self._where, self._encoding, self._style, engine=self._engine)
 
     def _close(self) -> Iterator[str | _Entry]:
         entry, self._open = self._open, None
@@ -298,10 +312,6 @@ def _lines(text: str) -> Iterator[str]:
         begin = end + 1
     if begin < len(text):
         yield text[begin:]
-
-
-def _is_fuzzy(comment: str) -> bool:
-    return comment.startswith("#,") and "fuzzy" in [each.strip() for each in comment[2:].split(",")]
 
 
 def _put(translation: str, style: _Style, comment: str) -> str:
@@ -332,14 +342,5 @@ def _wrapped(line: str) -> Iterator[str]:
 
 
 def _put_without_fuzzy(translation: str, before: str, put: "partial[str]") -> str:
-    """The same for the first form of a fuzzy entry, without the flag `fuzzy` and previous texts (`#|`)."""
-    kept = []
-    for line in _lines(before):
-        content = line.rstrip("\r\n")
-        if _is_fuzzy(content):
-            others = [each.strip() for each in content[2:].split(",") if each.strip() != "fuzzy"]
-            if any(others):
-                kept.append("#, " + ", ".join(others) + line[len(content) :])
-        elif not content.startswith(("#|", "#~|")):
-            kept.append(line)
-    return "".join(kept) + put(translation)
+    """The same for the first form of a fuzzy entry, without the flag `fuzzy` and previous texts."""
+    return without_fuzzy(before) + put(translation)

@@ -3,10 +3,12 @@
 TSV is unquoted: TAB separates columns, and quotes are ordinary characters. With `quoting`, always set for CSV, cells
 may be quoted (RFC 4180): quoted cells may contain delimiters and line breaks, and a quote is doubled. If a file without
 `quoting` looks quoted, or its first row looks like a header, a notice says so.
+
+With `Options.engine`, a row may end before its target, and a row without a source is skipped.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from io import StringIO
 from typing import NamedTuple
@@ -41,17 +43,22 @@ def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
         if row.line == 1 and options.header:
             yield Skip(row.raw, "header", 1, " | ".join(texts))
             continue
-        if row.width < needed:
+        if row.width < needed and not (options.engine and options.source_column < row.width):
             between = _NAMES.get(options.delimiter, options.delimiter)
             hint = "; if quoted cells may span lines, set `quoting: true`" if row.raw.count('"') % 2 else ""
             raise FormatError(
                 f"{where}: found {row.width} column(s) separated by {between}, need at least {needed}{hint}"
             )
-        source, target = texts[options.source_column], texts[options.target_column]
+        source = texts[options.source_column]
+        if options.engine and not source.strip():
+            yield Skip(row.raw, "no source", row.line, " | ".join(texts))
+            continue
+        short = options.delimiter * (needed - row.width) if row.width <= options.target_column else ""
+        target = "" if short else texts[options.target_column]
         if row.line == 1 and _looks_like_header(source, target):
             yield Notice(1, f"the first row, {' | '.join(texts)[:60]!r}, looks like a header: set `header: true`")
         width = width or row.width
-        if row.width != width:
+        if row.width != width and not (short and options.engine):
             odd.append(row.line)
         if not options.quoting and quoted < 2 and _is_quoted(source) and _is_quoted(target):
             quoted += 2 if '""' in source[1:-1] + target[1:-1] else 1
@@ -62,6 +69,13 @@ def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
                 f"{where}: the source (column {options.source_column}, counted from 0) is empty; fill it or delete "
                 "the row"
             )
+        put = partial(_written, quoting=options.quoting, delimiter=options.delimiter)
+        if short:
+            content = row.raw.rstrip("\r\n")
+            yield content
+            yield Unit("", str(row.line), source, None, row.line, partial(_appended, put=put, before=short))
+            yield row.raw[len(content) :]
+            continue
         begin, cell = row.raw_before(options.target_column), row.cells[options.target_column]
         yield begin
         yield Unit(
@@ -70,7 +84,7 @@ def read_table(file: TextFile, options: Options) -> Iterator[Piece]:
             source,
             target if target.strip() else None,
             row.line,
-            partial(_written, quoting=options.quoting, delimiter=options.delimiter),
+            put,
         )
         yield row.raw[len(begin) + len(cell.raw) :]
     if odd:
@@ -153,6 +167,10 @@ def _written(translation: str, quoting: bool, delimiter: str) -> str:
     if any(character in translation for character in ('"', delimiter, "\n", "\r")):
         return '"' + translation.replace('"', '""') + '"'
     return translation
+
+
+def _appended(translation: str, put: Callable[[str], str], before: str) -> str:
+    return before + put(translation)
 
 
 def _looks_like_header(source: str, target: str) -> bool:

@@ -11,8 +11,12 @@ part of their code.
 Flags: `machine` if a translation was last changed by `MT!` (`changeid`, else `creationid`), the usual name for a
 translation engine, or if a `prop` of type x-mt or x-origin says so; `draft` and `rejected` by Trados'
 `x-ConfirmationLevel`.
+
+With `Options.engine`, a unit without the target language gets a variant of it, and `changeid` of a translated variant
+becomes `MT!`.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
@@ -21,14 +25,15 @@ from seqloom.errors import FormatError
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.inline import Code, InlineRules, Role, codes, is_plain, label, put_codes, read_content, shown
 from seqloom.formats.language_tags import matches
-from seqloom.formats.pieces import Flag, Options, Piece, Skip, Unit
-from seqloom.formats.xml import Element, End, Start, Tree, escape, filled, read_xml
+from seqloom.formats.pieces import ConditionalText, Flag, Options, Piece, Skip, Unit
+from seqloom.formats.xml import Element, End, Start, Tree, attribute, escape, filled, read_xml
 
 _ROLES: dict[str, Role] = {
     "bpt": "open", "ept": "close", "hi": "transparent", "it": "standalone", "ph": "standalone", "sub": "ignored",
     "ut": "standalone"
 }  # fmt: skip
 _NO = ("", "0", "false", "no")
+_ENGINE = "MT!"
 
 
 def read_tmx(file: TextFile, options: Options) -> Iterator[Piece]:
@@ -64,6 +69,9 @@ def _read_unit(tree: Tree, number: int, file: TextFile, options: Options) -> Ite
             raise FormatError(f"{file.where}: line {element.line}: a <tuv> has no language: add xml:lang")
         variants.append(_Variant(language, element, next(element.elements("seg"), None)))
     sources, targets, others = _chosen(variants, options)
+    if sources and not targets and options.engine and sources[0].seg is not None:
+        yield from _anew(tree, sources[0], variants[-1].element, number, file, options)
+        return
     if not sources or not targets:
         languages = ", ".join(dict.fromkeys(variant.language for variant in variants))
         yield Skip(tree.cut(0, root.end), "other languages", root.line, languages)
@@ -74,11 +82,37 @@ def _read_unit(tree: Tree, number: int, file: TextFile, options: Options) -> Ite
     place = 0
     for count, target in enumerate(targets, 1):
         key = f"{number}.{count}" if count > 1 else f"{number}"
-        begin, unit = _pair(tree, sources[0], target, key, file)
+        begin, unit = _pair(tree, sources[0], target, key, file, bool(options.engine))
+        if options.engine:
+            tag = tree.cut(target.element.begin, target.element.inner)
+            yield tree.cut(place, target.element.begin)
+            if target.element.inner <= begin:
+                yield ConditionalText(tag, attribute(tag, "changeid", _ENGINE), (key,))
+                place = target.element.inner
+            else:  # an empty tag, which the unit replaces
+                place = target.element.begin
         yield tree.cut(place, begin)
         yield unit
         place = begin + len(unit.raw.encode())
     yield tree.cut(place, root.end)
+
+
+def _anew(
+    tree: Tree, source: _Variant, last: Element, number: int, file: TextFile, options: Options
+) -> Iterator[Piece]:
+    """Yield a unit that adds a variant of the target language after the last one, laid out like the first source."""
+    content = [] if source.seg is None else _labelled(tree, source.seg)
+    name = re.split(r"[\s/>]", tree.cut(last.begin, last.inner)[1:], maxsplit=1)[0]
+    before = tree.cut(max((each.end for each in tree.root.elements() if each.end <= last.begin), default=0), last.begin)
+    tag = f'<{name} xml:lang="{options.direction.target}" changeid="{_ENGINE}"><{name[:-3]}seg>'
+    around = ((before if before.isspace() else "") + tag, f"</{name[:-3]}seg></{name}>")
+    write = partial(put_codes, own=codes(content), further=(), escape=partial(escape, encoding=file.encoding))
+    languages = (source.language, options.direction.target)
+    yield tree.cut(0, last.end)
+    yield Unit(
+        "", f"{number}", shown(content), None, source.element.line, partial(_put, write=write, around=around), languages
+    )
+    yield tree.cut(last.end, tree.root.end)
 
 
 def _chosen(variants: list[_Variant], options: Options) -> tuple[list[_Variant], list[_Variant], list[_Variant]]:
@@ -105,14 +139,17 @@ def _same(language: str, wanted: str) -> bool:
     return language.replace("_", "-").lower() == wanted.lower()
 
 
-def _pair(tree: Tree, source: _Variant, target: _Variant, key: str, file: TextFile) -> tuple[int, Unit]:
+def _pair(
+    tree: Tree, source: _Variant, target: _Variant, key: str, file: TextFile, by_machine: bool
+) -> tuple[int, Unit]:
     left = [] if source.seg is None else read_content(tree, source.seg, RULES)
     right = None if target.seg is None else read_content(tree, target.seg, RULES)
     further = label(left, right)
     write = partial(put_codes, own=codes(left), further=further, escape=partial(escape, encoding=file.encoding))
     if target.seg is None:
         begin, raw, around = filled(tree, target.element, append=True)
-        around = (f"{around[0]}<seg>", f"</seg>{around[1]}")
+        opening = attribute(around[0], "changeid", _ENGINE) if around[0] and by_machine else around[0]
+        around = (f"{opening}<seg>", f"</seg>{around[1]}")
     else:
         begin, raw, around = filled(tree, target.seg)
     text = None if right is None else shown(right)

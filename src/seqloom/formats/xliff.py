@@ -11,17 +11,21 @@ except that protected ones are placeholders and those that Trados marks as delet
 `seqloom.formats.xliff_states` turns states into flags; `translate="no"` is the flag `untranslatable`. A text's
 language is its `xml:lang`, else that of its file. A file that declares no target language is read as the wanted one,
 with a notice.
+
+With `Options.engine`, a translation becomes `needs-review-translation` with the qualifier `mt-suggestion` (1.2), or
+`translated` with the subState `seqloom:mt` (2.x). Trados, memoQ and Phrase get their own marks too. A missing target
+language is written where the version has it.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from seqloom.formats.encoding import TextFile
-from seqloom.formats.pieces import Notice, Options, Piece
+from seqloom.formats.pieces import Declaration, Notice, Options, Piece
 from seqloom.formats.xliff_1 import read_unit_1
 from seqloom.formats.xliff_2 import read_unit_2
 from seqloom.formats.xliff_parts import UnitContext
-from seqloom.formats.xml import Element, End, Start, Tree, read_xml
+from seqloom.formats.xml import Element, End, Start, Tree, attribute, read_xml
 
 
 def read_xliff(file: TextFile, options: Options) -> Iterator[Piece]:
@@ -37,7 +41,13 @@ def read_xliff(file: TextFile, options: Options) -> Iterator[Piece]:
             case Start(name, attributes, _, raw):
                 version = version or attributes.get("version", "1" if name == "xliff" else "")
                 scopes.append(scopes[-1].within(name, attributes))
-                yield raw
+                declares = "xliff" if version.startswith("2") else "file"
+                if options.engine and name == declares and not scopes[-1].target:
+                    scopes[-1] = scopes[-1]._replace(target=options.direction.target)
+                    wanted = "trgLang" if declares == "xliff" else "target-language"
+                    yield Declaration(raw, attribute(raw, wanted, options.direction.target))
+                else:
+                    yield raw
             case End(_, raw):
                 scopes.pop()
                 yield raw
@@ -60,6 +70,7 @@ def read_xliff(file: TextFile, options: Options) -> Iterator[Piece]:
                     own == "no",
                     file.encoding,
                     options.direction.target,
+                    bool(options.engine),
                 )
                 yield from unit(event, context)
             case raw:

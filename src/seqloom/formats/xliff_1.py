@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from seqloom.formats.inline import InlineRules, Role
 from seqloom.formats.pieces import ConditionalText, Flag, Piece, Skip
 from seqloom.formats.xliff_parts import Parts, UnitContext, languages, new_target, read_texts, spelled
-from seqloom.formats.xliff_states import sdl_flags, state_flags, unit_flags
+from seqloom.formats.xliff_states import machine_segment, machine_unit, sdl_flags, state_flags, unit_flags
 from seqloom.formats.xml import Element, Tree, attribute, filled, local
 
 _ROLES: dict[str, Role] = {
@@ -54,12 +54,14 @@ class _Reader:
         raw = "" if target is None else tree.cut(target.begin, target.end)
         unit = texts.unit(self._context, raw, self._tags(source), source.line, self._flags)
         self.parts.add(self._last.end if target is None else target.begin, unit)
+        self._mark((unit.key,))
 
     def segments(self, around: Element, segments: list[Element]) -> None:
         """Read a unit whose source, and target if present, is segmented."""
         tree, target = self._tree, self._target
         translated = {} if target is None else {each.get("mid"): each for each in reversed(list(_segments(target)))}
         keys = tuple(f"{self._context.key}/{mid}" for mid in dict.fromkeys(each.get("mid") for each in segments))
+        self._mark(keys)
         before, after = self._tags(around)
         anew = target is None or target.inner == target.end or not translated
         if target is not None and not anew:
@@ -97,16 +99,35 @@ class _Reader:
         for other in (each for each in translated.values() if each.text().strip()):
             self.parts.add(other.begin, Skip("", "no source", other.line, other.text()))
 
+    def _mark(self, keys: tuple[str, ...]) -> None:
+        """Mark what is outside the target: the unit, and its segments in Trados."""
+        if not self._context.by_machine:
+            return
+        tree, root = self._tree, self._tree.root
+        tag = tree.cut(0, root.inner)
+        self.parts.add(0, ConditionalText(tag, machine_unit(tag, root), keys))
+        for definitions in root.elements("seg-defs"):
+            for seg in definitions.elements("seg"):
+                key = f"{self._context.key}/{seg.get('id')}"
+                tag = tree.cut(seg.begin, seg.inner)
+                if key in keys:
+                    self.parts.add(seg.begin, ConditionalText(tag, machine_segment(tag), (key,)))
+
     def _tags(self, source: Element) -> tuple[str, str]:
         """The tags of the target to write."""
-        tree, target = self._tree, self._target
+        tree, target, by_machine = self._tree, self._target, self._context.by_machine
+        state = "needs-review-translation" if by_machine else "translated"
+        qualifier = "mt-suggestion" if by_machine else None
         if target is None:
-            return new_target(tree, tree.root, self._last, source, self._context, "translated")
+            before, after = new_target(tree, tree.root, self._last, source, self._context, state)
+            return (attribute(before, "state-qualifier", qualifier), after) if by_machine else (before, after)
         _, _, (before, after) = filled(tree, target)
         if not before:
             before, after = tree.cut(target.begin, target.inner), tree.cut(target.close, target.end)
-        if target.get("state"):
-            before = attribute(attribute(before, "state", "translated"), "state-qualifier", None)
+        if target.get("state") or by_machine:
+            # With segments of people beside those of the machine, only the state speaks for all.
+            mixed = any(each.text().strip() for each in _segments(target))
+            before = attribute(attribute(before, "state", state), "state-qualifier", None if mixed else qualifier)
         return before, after
 
     def _trados(self, mid: str) -> Iterator[Flag]:

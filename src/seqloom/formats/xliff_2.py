@@ -30,9 +30,10 @@ def read_unit_2(tree: Tree, context: UnitContext) -> Iterator[Piece]:
         here = context._replace(key=key, languages=languages(context, source, target))
         texts = read_texts(tree, source, target, rules, context.encoding)
         flags = tuple(state_flags(segment.get("state"), segment.get("subState"), ""))
-        if segment.get("state") == "initial":
+        if segment.get("state") == "initial" or context.by_machine:
             tag = tree.cut(segment.begin, segment.inner)
-            changed = attribute(attribute(tag, "state", "translated"), "subState", None)
+            made_by = "seqloom:mt" if context.by_machine else None
+            changed = attribute(attribute(tag, "state", "translated"), "subState", made_by)
             parts.add(segment.begin, ConditionalText(tag, changed, (key,)))
         if target is None:
             begin, raw, tags = source.end, "", new_target(tree, segment, source, source, here, None)

@@ -31,6 +31,7 @@ class UnitContext(NamedTuple):
     untranslatable: bool
     encoding: str
     wanted: str  # the target language to write if the file declares none
+    by_machine: bool = False  # mark what is written as machine translation
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from seqloom.formats.pieces import Flag
-from seqloom.formats.xml import Element, local
+from seqloom.formats.xml import Element, attribute, local
 
 _STATES: dict[str, Flag] = {
     "initial": "draft",
@@ -107,6 +107,25 @@ def unit_flags(unit: Element) -> Iterator[Flag]:
         yield "draft"
         if said.get("trans-origin", "").lower() in ("mt", "nmt"):
             yield "machine"
+
+
+def machine_unit(tag: str, unit: Element) -> str:
+    """Return the start tag of an XLIFF 1.2 unit with its own attributes saying that it was translated by machine."""
+    if unit.get("approved") == "yes":
+        tag = attribute(tag, "approved", "no")
+    for name in unit.attributes:
+        if ":" in name and local(name) == "status":  # memoQ
+            tag = attribute(tag, name, "MachineTranslated")
+        if ":" in name and local(name) == "confirmed":  # Phrase
+            tag = attribute(attribute(tag, name, "0"), name.replace("confirmed", "trans-origin"), "mt")
+    return tag
+
+
+def machine_segment(tag: str) -> str:
+    """Return the tag of a segment of SDL Trados (`sdl:seg`) with a draft by machine translation."""
+    for name, value in (("percent", None), ("conf", "Draft"), ("origin", "mt")):
+        tag = attribute(tag, name, value)
+    return tag
 
 
 def _by_words(name: str) -> Flag | None:

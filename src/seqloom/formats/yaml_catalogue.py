@@ -2,7 +2,8 @@
 
 A text's key is its path as a JSON pointer: `/menu/open`. If the root has a single key that looks like a language, as in
 Rails, paths omit it. Aliases are not expanded: an anchored text is read once, at its anchor. A translation keeps the
-style of its text if that style can represent it; otherwise it is written in double quotes.
+style of its text if that style can represent it; otherwise it is written in double quotes. With `Options.engine`, the
+root key is changed to the target language.
 """
 
 import re
@@ -16,7 +17,9 @@ from seqloom.errors import FormatError
 from seqloom.formats.duplicate_keys import keep_last
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.key_paths import MOST_NESTED, child_path
-from seqloom.formats.pieces import Options, Piece, Skip, Unit
+from seqloom.formats.language_tags import matches
+from seqloom.formats.pieces import Declaration, Options, Piece, Skip, Unit
+from seqloom.languages import Direction
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the libyaml loader is 20 times as fast
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
@@ -39,7 +42,8 @@ def read_yaml_catalogue(file: TextFile, options: Options) -> Iterator[Piece]:
     """
     text = file.read()
     whole = _one_language(text, file.where)
-    return keep_last(lambda: _Walk(text, file.where, whole).pieces())
+    direction = options.direction if options.engine and whole else None
+    return keep_last(lambda: _Walk(text, file.where, whole, direction).pieces())
 
 
 def _events(text: str, where: str) -> Iterator[Any]:
@@ -84,8 +88,8 @@ class _Level:
 class _Walk:
     """A single pass over the events of a file."""
 
-    def __init__(self, text: str, where: str, one_language: bool) -> None:
-        self._text, self._where, self._one_language = text, where, one_language
+    def __init__(self, text: str, where: str, one_language: bool, translated: Direction | None) -> None:
+        self._text, self._where, self._one_language, self._translated = text, where, one_language, translated
         self._levels: list[_Level] = []
         self._documents, self._counted, self._line = 0, 0, 1
         self._resolver = _Loader("")
@@ -107,7 +111,7 @@ class _Walk:
                     copied = end
         yield self._text[copied:]
 
-    def _node(self, event: Any) -> tuple[int, int, Unit | Skip] | None:
+    def _node(self, event: Any) -> tuple[int, int, Unit | Skip | Declaration] | None:
         start, end = event.start_mark.index, event.end_mark.index
         self._line += self._text.count("\n", self._counted, start)
         self._counted = start
@@ -117,7 +121,7 @@ class _Walk:
         level = self._levels[-1] if self._levels else None
         if level is not None and level.mapping and level.key is None:
             level.key = self._key(event, place)
-            return None
+            return self._root_key(event, level.key, start, end) if len(self._levels) == 1 else None
         path = self._path(level, place)
         name = level.key if level else None
         if level is not None:
@@ -153,6 +157,13 @@ class _Walk:
         if self._one_language and len(self._levels) == 1:
             return ""
         return child_path(level.path, str(level.position) if level.key is None else level.key, place)
+
+    def _root_key(self, event: Any, key: str, start: int, end: int) -> tuple[int, int, Declaration] | None:
+        """The key that names the language of a file to be translated."""
+        raw = self._text[start:end]
+        if self._translated is None or event.anchor or event.tag or not matches(key, self._translated.source):
+            return None
+        return start, end, Declaration(raw, _put(self._translated.target, raw, event.style))
 
     def _is_text(self, event: Any) -> bool:
         if event.style or event.tag is not None:
