@@ -1,4 +1,4 @@
-"""The API of DeepL, version 2: texts with or without markup, usage, languages.
+"""The API of DeepL, version 2: texts with or without markup, documents, usage, languages.
 
 Glossaries are not served: naming one is an error, since a translation that ignores it would look right. Formality,
 context and the kind of model are accepted and change nothing.
@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from seqloom.errors import TooLongError
 from seqloom.serving.by_direction import directions_of, translate_texts
+from seqloom.serving.deepl_documents import DocumentRoutes
 from seqloom.serving.deepl_fields import LanguagesFields, TranslateFields, deepl_fields
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface
 from seqloom.serving.language_names import language_name
@@ -42,6 +43,7 @@ def interface(context: Context) -> Interface:
         add("/v2/languages", routes.languages, methods=[method])
     add("/v2/glossary-language-pairs", routes.glossary_pairs, methods=["GET"])
     add("/v2/glossaries", routes.glossaries, methods=["GET"])
+    DocumentRoutes(context, routes.admit).add_to(router)
     return Interface("deepl", PREFIXES, router, error_response)
 
 
@@ -63,7 +65,7 @@ class _Routes:
 
     async def translate(self, request: Request) -> JSONResponse:
         """Translate texts."""
-        client = self._admit(request)
+        client = self.admit(request)
         fields = await deepl_fields(request, TranslateFields)
         if fields.glossary_id is not None:
             raise HTTPException(404, f"glossary_id: there is no glossary {fields.glossary_id!r}; none are served")
@@ -88,12 +90,12 @@ class _Routes:
 
     async def usage(self, request: Request) -> dict[str, int]:
         """Return the number of characters that the client had translated since the process started."""
-        client = self._admit(request)
+        client = self.admit(request)
         return {"character_count": self._characters.get(client, 0), "character_limit": _UNLIMITED}
 
     async def languages(self, request: Request) -> list[dict[str, Any]]:
         """Return the languages: `type` is source or target."""
-        self._admit(request)
+        self.admit(request)
         fields = await deepl_fields(request, LanguagesFields)
         directions = self._service.directions()
         if fields.type == "source":
@@ -105,15 +107,16 @@ class _Routes:
 
     async def glossary_pairs(self, request: Request) -> dict[str, list[Any]]:
         """Return no pairs of languages: there are no glossaries."""
-        self._admit(request)
+        self.admit(request)
         return {"supported_languages": []}
 
     async def glossaries(self, request: Request) -> dict[str, list[Any]]:
         """Return no glossaries."""
-        self._admit(request)
+        self.admit(request)
         return {"glossaries": []}
 
-    def _admit(self, request: Request) -> str:
+    def admit(self, request: Request) -> str:
+        """Check the key in the header of a request, and return its client."""
         header = request.headers.get("authorization", "")
         key = header[len(_SCHEME) :].strip() if header.lower().startswith(_SCHEME) else None
         return self._context.admit(request, key)

@@ -1,5 +1,6 @@
 """The fields of DeepL's requests, from JSON and from forms."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -27,6 +28,8 @@ def _as_text(value: Any) -> Any:
 Names = Annotated[list[str], BeforeValidator(_listed)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$", max_length=40)]
 
+Formality = Literal["default", "more", "less", "prefer_more", "prefer_less"]
+
 
 class Fields(BaseModel):
     """Fields of a request; DeepL has more, which are ignored."""
@@ -47,7 +50,7 @@ class TranslateFields(Fields):
     split_sentences: Annotated[Literal["0", "1", "nonewlines"], BeforeValidator(_as_text)] | None = None
     # "1" keeps line breaks in XML
     preserve_formatting: bool = False
-    formality: Literal["default", "more", "less", "prefer_more", "prefer_less"] = "default"
+    formality: Formality = "default"
     model_type: Literal["quality_optimized", "latency_optimized", "prefer_quality_optimized"] | None = None
     glossary_id: str | None = None  # refused
     tag_handling: Literal["xml", "html"] | None = None
@@ -65,11 +68,32 @@ class LanguagesFields(Fields):
     type: Literal["source", "target"] = "source"
 
 
+class DocumentFields(Fields):
+    """What the upload of a document takes beside the file."""
+
+    target_lang: Language
+    source_lang: Language | None = None
+    filename: str | None = None  # replaces the name of the file
+    formality: Formality = "default"
+    glossary_id: str | None = None  # refused
+    output_format: str | None = None  # only the format of the document
+
+
+class KeyFields(Fields):
+    """What the status and the result of a document take."""
+
+    document_key: str
+
+
 async def deepl_fields(request: Request, record: type[_Fields]) -> _Fields:
-    """Return the fields of a request as a record. An empty field, except a text, counts as missing: forms send them.
+    """Return the fields of a request as a record. Raises `RequestError` if they, or the body, are wrong."""
+    return deepl_record(await read_fields(request), record)
+
+
+def deepl_record(found: Mapping[str, Any], record: type[_Fields]) -> _Fields:
+    """Return fields as a record. An empty field, except a text, counts as missing: forms send them.
 
     Raises:
-        RequestError: the body is not valid, or a field is missing or wrong; the error names the first one.
+        RequestError: a field is missing or wrong; the error names the first one.
     """
-    found = await read_fields(request)
     return parse(record, {name: value for name, value in found.items() if name == "text" or value != ""})

@@ -26,9 +26,9 @@ class Refused extends Error {
   }
 }
 
-async function call(path, options = {}) {
+async function send(path, options = {}) {
   const headers = { ...options.headers };
-  if (state.key) headers.Authorization = `Bearer ${state.key}`;
+  if (state.key) headers.Authorization = `${path.startsWith("/v2/") ? "DeepL-Auth-Key" : "Bearer"} ${state.key}`;
   let answer;
   try {
     answer = await fetch(path, { ...options, headers });
@@ -36,14 +36,19 @@ async function call(path, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new Refused("The server does not answer. Is it still running?", 0);
   }
+  if (answer.ok) return answer;
   const found = await answer.json().catch(() => ({}));
-  if (answer.ok) return found;
   const wait = Number(answer.headers.get("Retry-After")) || 0;
-  throw new Refused(found.error || `The server answered with status ${answer.status}.`, answer.status, wait);
+  const said = found.error || found.message || `The server answered with status ${answer.status}.`;
+  throw new Refused(said, answer.status, wait);
 }
 
-const post = (path, fields, signal) =>
-  call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields), signal });
+const call = async (path, options) => (await send(path, options)).json();
+
+const jsonOptions = (fields, signal) =>
+  ({ method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields), signal });
+
+const post = (path, fields, signal) => call(path, jsonOptions(fields, signal));
 
 // Runs the newest of several tasks: after a pause, and cancelling the one before it.
 function newest(task) {
@@ -251,16 +256,27 @@ function prepareFile() {
     event.preventDefault();
     const line = byId("file-status");
     line.textContent = "Translating…";
-    reporting(line, async () => {
-      const body = new FormData();
-      body.append("file", byId("document").files[0]);
-      body.append("source", byId("file-source").value || "auto");
-      body.append("target", byId("file-target").value);
-      body.append("api_key", state.key);
-      const answer = await call("/translate_file", { method: "POST", body });
-      line.replaceChildren(element("a", "Download the translated file", { href: answer.translatedFileUrl, download: "" }));
-    });
+    reporting(line, () => translateFile(byId("document").files[0], line));
   });
+}
+
+async function translateFile(file, line) {
+  const body = new FormData();
+  body.append("file", file);
+  body.append("source_lang", byId("file-source").value);
+  body.append("target_lang", byId("file-target").value);
+  const { document_id: id, document_key: key } = await call("/v2/document", { method: "POST", body });
+  let found = { status: "queued" };
+  while (found.status === "queued" || found.status === "translating") {
+    await new Promise((done) => setTimeout(done, 700));
+    found = await post(`/v2/document/${id}`, { document_key: key });
+  }
+  if (found.status === "error") throw new Refused(found.error_message, 400);
+  const content = await send(`/v2/document/${id}/result`, jsonOptions({ document_key: key }));
+  const url = URL.createObjectURL(await content.blob());
+  const link = element("a", `Download ${file.name}`, { href: url, download: file.name });
+  line.replaceChildren(element("span", `Translated by ${found.model_version || "copying"}. `), link);
+  link.focus();
 }
 
 // The page "Compare"

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from seqloom.errors import DirectionError
+from seqloom.serving.documents import suffixes
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface
 from seqloom.serving.language_names import language_name
 from seqloom.serving.matching import find_detected, find_direction
@@ -98,7 +99,7 @@ def _state(context: Context) -> dict[str, Any]:
         "limits": {"characters": limits.characters, "alternatives": limits.alternatives},
         "key_required": context.access.key_required,
         "suggestions": context.settings.corrections is not None,
-        "files": [],
+        "files": suffixes(),
     }
 
 
