@@ -15,7 +15,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run schedule prefect test drills check services docs ui clean
+.PHONY: help run schedule prefect test drills check services docs ui serve clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,10 @@ docs: .venv/.run ## write docs/SETTINGS.md and docs/COMMANDS.md anew from the co
 ui: .venv/.run ## serve MLflow's page on this machine and print the links that compare runs (PORT=... changes the port)
 	@$(BIN)/seqloom ui --port $(PORT)
 
+serve: PORT = 8080
+serve: .venv/.run ## translate over HTTP with the champion at http://127.0.0.1:8080, for Weblate and others (PORT=... changes the port)
+	@$(BIN)/seqloom serve --port $(PORT)
+
 clean: ## remove .venv and the caches of tools; results, runs and data stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find src pipelines tests -name __pycache__ -prune -exec rm -rf {} +
@@ -72,17 +76,17 @@ MOVABLE = $(BIN)/python deploy/relocatable.py .venv
 	@cat $^ | cmp --silent - $@ || { \
 		echo 'Installing the pinned dependencies into .venv: 1 to 3 minutes, most of it the download of torch' && \
 		$(BIN)/python -m pip install --quiet --constraint constraints.txt pip && \
-		$(INSTALL) $(QUIETLY) --editable '.[pipeline]' && $(MOVABLE) && rm -f .venv/.test; }
+		$(INSTALL) $(QUIETLY) --editable '.[pipeline,serve]' && $(MOVABLE) && rm -f .venv/.test; }
 	@cat $^ > $@
 
 .venv/.test: .venv/.run
 	@cmp --silent $< $@ || { \
 		echo 'Installing what the tests and checks need into .venv' && \
-		$(INSTALL) --quiet --editable '.[pipeline,hf,dev]' && $(MOVABLE); }
+		$(INSTALL) --quiet --editable '.[pipeline,serve,hf,dev]' && $(MOVABLE); }
 	@cp $< $@
 
 services: .venv/.test ## install what the tests of PostgreSQL and S3 need, which are skipped without it (Debian's PostgreSQL, as root)
-	@$(INSTALL) --quiet --editable '.[pipeline,hf,dev,postgres,s3,services]' && $(MOVABLE)
+	@$(INSTALL) --quiet --editable '.[pipeline,serve,hf,dev,postgres,s3,services]' && $(MOVABLE)
 	@test -d /usr/lib/postgresql || { apt-get $(HASTY) --quiet=2 update && \
 		DEBIAN_FRONTEND=noninteractive apt-get $(HASTY) --quiet=2 --yes --no-install-recommends install postgresql >/dev/null; }
 

@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from seqloom.errors import BusyError, ModelError
@@ -192,7 +194,8 @@ def test_settings_health_and_spec(client):
     assert "/translate/" not in paths
 
 
-def test_requests_are_measured_without_private_labels(client):
+def test_requests_are_measured_without_private_labels():
+    client = connect()
     client.post("/translate", json=ask(q="private words"))
     client.get("/private-path")
     text = client.get("/metrics").text
@@ -212,3 +215,41 @@ def test_a_key_is_needed_where_keys_are_set():
     assert client.post("/translate", data=ask(api_key="right")).status_code == 200
     assert client.get("/languages").status_code == 200
     assert client.get("/frontend/settings").json()["keyRequired"] is True
+
+
+def test_a_form_may_hold_unescaped_utf8(client):
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    answer = client.post("/translate", content="q=tür&source=en&target=de".encode(), headers=kind)
+    assert answer.json()["translatedText"] == "TÜR"
+    assert client.post("/translate", content=b"q=a&" * 10_001, headers=kind).status_code == 400
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.sampled_from(["en", "de"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = ["q", "source", "target", "format", "alternatives", "api_key", "s"]
+HOSTILE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@HOSTILE
+@given(
+    path=st.sampled_from(["/translate", "/detect", "/suggest"]), fields=st.dictionaries(st.sampled_from(FIELDS), VALUES)
+)
+def test_no_json_is_a_server_error(client, path, fields):
+    answer = client.post(path, content=json.dumps(fields), headers={"content-type": "application/json"})
+    assert answer.status_code in (200, 400, 403)
+    assert answer.status_code == 200 or list(answer.json()) == ["error"]
+
+
+@HOSTILE
+@given(
+    body=st.binary(max_size=200),
+    kind=st.sampled_from(
+        ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", ""]
+    ),
+)
+def test_no_bytes_are_a_server_error(client, body, kind):
+    answer = client.post("/translate", content=body, headers={"content-type": kind})
+    assert (answer.status_code, list(answer.json())) == (400, ["error"])

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Load the models and serve until the process is told to end."""
+    _check_installed()
     from seqloom.serving.access import hash_key, new_key
 
     if options.new_key:
@@ -83,6 +85,12 @@ def run(options: argparse.Namespace) -> None:
     from seqloom.serving.server import serve
 
     serve(sources, settings, options.device, _announce)
+
+
+def _check_installed() -> None:
+    for library in ("fastapi", "multipart", "prometheus_client", "py3langid", "uvicorn"):
+        if find_spec(library) is None:
+            raise ParamsError(f"the server needs {library}, which is not installed: pip install 'seqloom[serve]'")
 
 
 def _announce(url: str, served: "Sequence[Served]") -> None:

@@ -1,6 +1,6 @@
 """Prometheus metrics. No label holds an address, a key or a text."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -83,9 +83,9 @@ class Metrics:
         self._texts.labels(model).inc(report.texts)
         self._characters.labels(model).inc(report.characters)
 
-    def queued(self, model: str, characters: int) -> None:
-        """Set how many characters wait."""
-        self._queued.labels(model).set(characters)
+    def queue(self, model: str, characters: Callable[[], float]) -> None:
+        """Set the function that returns how many characters wait; it is called when the metrics are read."""
+        self._queued.labels(model).set_function(characters)
 
     def refused(self, model: str) -> None:
         """Count a request that found the queue full."""

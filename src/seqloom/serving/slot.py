@@ -138,12 +138,11 @@ class Slot:
         before = None if self._loaded is None else self._loaded.release.label
         self._loaded = new
         self._metrics.serving(self.name, new.release.label, before)
+        self._metrics.queue(self.name, lambda: new.batcher.queued)
         _logger.info("%s serves%s", new.release.label, f" instead of {before}" if before else "")
 
     def _report(self, report: BatchReport) -> None:
         self._metrics.batch(self.name, report)
-        if self._loaded is not None:
-            self._metrics.queued(self.name, self._loaded.batcher.queued)
 
     def _alarm(self, kind: str, message: str) -> None:
         self._metrics.alarm(self.name, kind, on=True)
