@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +7,8 @@ import pytest
 from seqloom.cli import main as cli
 from seqloom.languages import Direction
 from seqloom.serving.access import hash_key
-from seqloom.serving.releases import FolderSource, ModelSource
+from seqloom.serving.releases import FolderSource
+from seqloom.serving.server import Serving
 from seqloom.serving.service import Served
 from seqloom.serving.settings import ServingSettings
 
@@ -15,12 +16,12 @@ Fails = Callable[..., str]
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[ModelSource], ServingSettings]]:
+def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Serving, ServingSettings]]:
     """Record what the command would serve; `ready` is called as if it did."""
-    found: list[tuple[Sequence[ModelSource], ServingSettings]] = []
+    found: list[tuple[Serving, ServingSettings]] = []
 
-    def serve(sources: Sequence[ModelSource], settings: ServingSettings, device: str, ready: Any) -> None:
-        found.append((sources, settings))
+    def serve(serving: Serving, settings: ServingSettings, ready: Any) -> None:
+        found.append((serving, settings))
         ready("http://127.0.0.1:1", [Served("m", "m/1", (Direction("en", "de"),), {}, "now")])
 
     monkeypatch.setattr("seqloom.serving.server.serve", serve)
@@ -32,7 +33,8 @@ def test_the_default_is_the_champion_of_params_yaml_on_this_machine(
     workspace: Path, served: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["serve"])
-    ((source,), settings) = served[0]
+    ((serving, settings),) = served
+    (source,) = serving.sources
     assert source.current() == "seqloom-en-de/1"
     assert (settings.host, settings.port, settings.keys) == ("127.0.0.1", 8080, ())
     assert capsys.readouterr().out == "m/1: en-de\nServing at http://127.0.0.1:1; Ctrl-C stops it.\n"
@@ -41,9 +43,9 @@ def test_the_default_is_the_champion_of_params_yaml_on_this_machine(
 def test_a_version_can_be_pinned_and_folders_served(workspace: Path, served: list[Any]) -> None:
     cli.main(["serve", "--model", "seqloom-en-de", "--pin", "1"])
     cli.main(["serve", "--folder", "models/candidate"])
-    assert served[0][0][0].current() == "seqloom-en-de/1"
-    assert served[1][0][0].current() == "candidate"
-    assert isinstance(served[1][0][0], FolderSource)
+    assert served[0][0].sources[0].current() == "seqloom-en-de/1"
+    assert served[1][0].sources[0].current() == "candidate"
+    assert isinstance(served[1][0].sources[0], FolderSource)
 
 
 def test_options_become_settings(workspace: Path, served: list[Any], tmp_path: Path) -> None:
@@ -71,6 +73,8 @@ def test_keys_come_from_the_environment(workspace: Path, served: list[Any], monk
         ("--folder nowhere", "nowhere: is not a model folder"),
         ("--pin 1 --folder models/candidate", "--pin needs exactly one registered model"),
         ("--model a --model b --pin 1", "--pin needs exactly one registered model"),
+        ("--model a --model b --canary 2:5%", "--canary needs exactly one registered model"),
+        ("--canary 2:5% --shadow 3", "--canary and --shadow exclude each other"),
         ("--model seqloom-en-de --pin x", "--pin x: is not the number of a version"),
     ],
 )
@@ -88,3 +92,21 @@ def test_a_new_key_is_printed_with_its_hash(capsys: pytest.CaptureFixture[str]) 
     cli.main(["serve", "--new-key"])
     key, hashed = (line.rpartition(" ")[2] for line in capsys.readouterr().out.splitlines())
     assert hash_key(key) == hashed
+
+
+@pytest.mark.parametrize(
+    ("words", "role", "share"),
+    [("--canary 1:5%", "canary", 0.05), ("--shadow 1", "shadow", 1.0), ("--shadow 1:50", "shadow", 0.5)],
+)
+def test_a_second_version_gets_a_share(workspace: Path, served: list[Any], words: str, role: str, share: float) -> None:
+    cli.main(["serve", *words.split()])
+    second = served[0][0].second
+    assert (second.model, second.role, second.share) == ("seqloom-en-de", role, share)
+    assert (second.source.name, second.source.current()) == (f"seqloom-en-de {role}", "seqloom-en-de/1")
+
+
+@pytest.mark.parametrize("text", ["x", "1:0", "1:101%", "1:x", ":5%"])
+def test_a_share_must_be_valid(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["serve", "--canary", text])
+    assert "is not VERSION or VERSION:SHARE, such as 7 or 7:5%" in capsys.readouterr().err

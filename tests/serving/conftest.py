@@ -15,7 +15,7 @@ from seqloom.serving.app import create_app
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.models import Models
 from seqloom.serving.releases import RegisteredSource
-from seqloom.serving.server import listening_socket, make_models
+from seqloom.serving.server import Serving, listening_socket, make_models
 from seqloom.serving.settings import ServingSettings
 from tests.finished import give_registered
 
@@ -62,7 +62,7 @@ def running(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ready, started = threading.Event(), []
 
     async def run() -> None:
-        models = make_models([RegisteredSource(MODEL)], settings, metrics, "cpu")
+        models = make_models(Serving([RegisteredSource(MODEL)], "cpu"), settings, metrics)
 
         @asynccontextmanager
         async def lifespan(app):

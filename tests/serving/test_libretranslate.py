@@ -182,6 +182,18 @@ def test_what_is_switched_off_is_forbidden(client):
     assert all(list(each.json()) == ["error"] for each in (suggestion, file, download))
 
 
+def test_suggestions_are_kept_where_that_is_switched_on(tmp_path):
+    client = connect(corrections=tmp_path / "corrections")
+    asked = {"q": "hello", "s": "Hallo", "source": "en", "target": "de"}
+    assert client.post("/suggest", data=asked).json() == {"success": True}
+    assert client.post("/suggest", json=asked | {"s": " "}).json() == {"error": "q and s must not be empty"}
+    assert client.post("/suggest", json=asked | {"target": "fr"}).status_code == 400
+    assert client.post("/suggest", json=asked | {"s": "x" * 1000}).status_code == 400
+    assert client.get("/frontend/settings").json()["suggestions"] is True
+    rows = (tmp_path / "corrections" / "en-de.tsv").read_text().splitlines()
+    assert [row.split("\t")[:3] for row in rows] == [["source", "target", "version"], ["hello", "Hallo", VERSION]]
+
+
 def test_settings_health_and_spec(client):
     settings = client.get("/frontend/settings").json()
     assert settings["charLimit"] == 1000

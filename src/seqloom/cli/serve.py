@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from seqloom.cli.model_names import default_model
 from seqloom.errors import ParamsError
+from seqloom.places import LOCAL
 from seqloom.printable import printable
 
 if TYPE_CHECKING:
-    from seqloom.serving.releases import ModelSource
+    from seqloom.serving.server import Serving
     from seqloom.serving.service import Served
     from seqloom.serving.settings import ServingSettings
 
@@ -57,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME", action="append", default=[], help="serve the champion of a registered model")
     add("--folder", metavar="DIR", action="append", default=[], type=Path, help="serve a model folder")
     add("--pin", metavar="VERSION", help="serve this version of the model, not the champion")
+    help_text = "let another version translate a share of the requests, too, and compare: 7, or 7:10%% (default: all)"
+    add("--shadow", metavar="VERSION", type=_second, help=help_text)
+    add("--canary", metavar="VERSION:SHARE", type=_second, help="let another version answer a share of them: 7:5%%")
     add("--device", metavar="DEVICE", default="auto", help="auto, cpu or cuda (default: auto)")
     for option, setting, kind, help_text in _OPTIONS:
         add(option, dest=setting, type=kind, metavar=option.rpartition("-")[2].upper(), help=help_text)
@@ -65,6 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--keys", metavar="FILE", type=Path, help="require an API key; FILE has their hashes")
     add("--no-keys", action="store_true", help="admit everybody, even on a host that others can reach")
     add("--new-key", action="store_true", help="print a new key and its hash, and exit")
+    help_text = "accept suggestions (/suggest), and append them to tables in DIR (default: data/local/corrections)"
+    add("--corrections", metavar="DIR", type=Path, nargs="?", const=LOCAL / "corrections", help=help_text)
     add("--log-texts", action="store_true", help="write texts and translations into the log")
 
 
@@ -79,12 +85,12 @@ def run(options: argparse.Namespace) -> None:
         return
     settings = _settings(options)
     _check_reach(settings, options)
-    sources = _sources(options)
+    serving = _serving(options)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("seqloom.serving").setLevel(logging.INFO)
     from seqloom.serving.server import serve
 
-    serve(sources, settings, options.device, _announce)
+    serve(serving, settings, _announce)
 
 
 def _check_installed() -> None:
@@ -112,6 +118,7 @@ def _settings(options: argparse.Namespace) -> "ServingSettings":
     if options.keys and not given["keys"]:
         raise ParamsError(f"{options.keys}: has no keys; `seqloom serve --new-key` makes one")
     given["origins"], given["log_texts"] = tuple(options.origin), options.log_texts
+    given["corrections"] = options.corrections
     names = (str(given.get("host", "")), *options.allow_host)
     given["allowed_hosts"] = tuple(
         dict.fromkeys([*ServingSettings().allowed_hosts, *(name.lower() for name in names if name)])
@@ -135,15 +142,39 @@ def _check_reach(settings: "ServingSettings", options: argparse.Namespace) -> No
         )
 
 
-def _sources(options: argparse.Namespace) -> "list[ModelSource]":
+def _second(text: str) -> tuple[str, float]:
+    """Read `7` or `7:5%`: a version, and a share from 0 to 1."""
+    number, _, share = text.partition(":")
+    try:
+        percent = float(share.removesuffix("%")) if share else 100.0
+    except ValueError:
+        percent = 0.0
+    if not (number.isascii() and number.isdigit()) or not 0 < percent <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not VERSION or VERSION:SHARE, such as 7 or 7:5%")
+    return number, percent / 100
+
+
+def _serving(options: argparse.Namespace) -> "Serving":
+    from seqloom.serving.companion import Role
     from seqloom.serving.releases import FolderSource, RegisteredSource
+    from seqloom.serving.server import Second, Serving
 
     names = options.model or ([] if options.folder else [default_model()])
     if options.pin is not None and (len(names) != 1 or options.folder):
         raise ParamsError("--pin needs exactly one registered model")
     if options.pin is not None and not (options.pin.isascii() and options.pin.isdigit()):
         raise ParamsError(f"--pin {options.pin}: is not the number of a version; `seqloom info` lists them")
-    return [
+    role, chosen = (Role.CANARY, options.canary) if options.canary else (Role.SHADOW, options.shadow)
+    if options.canary and options.shadow:
+        raise ParamsError("--canary and --shadow exclude each other; start a server for each")
+    if chosen is not None and len(names) != 1:
+        raise ParamsError(f"--{role} needs exactly one registered model")
+    sources = [
         *(RegisteredSource(name, options.pin) for name in names),
         *(FolderSource(folder) for folder in options.folder),
     ]
+    if chosen is None:
+        return Serving(sources, options.device)
+    number, share = chosen
+    second = Second(names[0], RegisteredSource(names[0], number, role), role, share)
+    return Serving(sources, options.device, second)

@@ -60,7 +60,7 @@ def _listed(values: ImmutableMultiDict[str, Any]) -> dict[str, Any]:
 
 
 def _form(body: bytes) -> ImmutableMultiDict[str, str]:
-    """Return the fields of an HTML form. Starlette would read bytes that are not escaped, as in `curl -d q=Tür`, wrong."""
+    """Return the fields of an HTML form. Starlette would misread bytes that are not escaped, as in `curl -d q=Tür`."""
     try:
         pairs = parse_qsl(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError as error:

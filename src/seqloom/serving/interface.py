@@ -1,7 +1,8 @@
 """What a protocol module gives to the application: its routes, and its form of errors."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter
@@ -25,6 +26,8 @@ from seqloom.serving.settings import ServingSettings
 
 VERSION_HEADER = "X-Model-Version"
 """The header of every response with a translation: `Answer.version`."""
+
+_logger = logging.getLogger(__name__)
 
 _STATUS: dict[type[SeqloomError], int] = {
     RequestError: 400,
@@ -72,11 +75,19 @@ class Context(NamedTuple):
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if every.done():
+                if self.settings.log_texts:
+                    _log_texts(queries, every.result())
                 return every.result()
             raise HTTPException(499, "the client closed the connection")
         finally:
             for task in (*answers, gone):
                 task.cancel()
+
+
+def _log_texts(queries: Sequence[Query], answers: Sequence[Answer]) -> None:
+    for query, answer in zip(queries, answers, strict=True):
+        for text, (best, *_) in zip(query.texts, answer.results, strict=True):
+            _logger.info("%s: %r -> %r", answer.version, text, best.text)
 
 
 async def _disconnected(request: Request) -> None:

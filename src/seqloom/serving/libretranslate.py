@@ -4,6 +4,7 @@ Fields may come as JSON, as a form or in the query. Every error is `{"error": te
 the version that translated, in the field `version` and in a header.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from seqloom.errors import AccessError, TooLongError
 from seqloom.languages import Direction
+from seqloom.serving.corrections import Correction, Corrections
 from seqloom.serving.fields import parse, read_fields
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface
 from seqloom.serving.language_names import language_name
@@ -100,6 +102,8 @@ class _Routes:
 
     def __init__(self, context: Context) -> None:
         self._context, self._service = context, context.service
+        folder = context.settings.corrections
+        self._corrections = None if folder is None else Corrections(folder, context.settings.corrections_bytes)
 
     async def translate(self, request: Request) -> Response:
         """Translate a text, or several."""
@@ -145,11 +149,17 @@ class _Routes:
         )
 
     async def suggest(self, request: Request) -> Response:
-        """Take a better translation."""
+        """Keep a better translation, if that is switched on."""
+        if self._corrections is None:
+            raise AccessError(_DISABLED_SUGGESTIONS)
         fields = await read_fields(request)
-        self._context.admit(request, _key(fields))
-        parse(SuggestRequest, fields)
-        raise AccessError(_DISABLED_SUGGESTIONS)
+        client = self._context.admit(request, _key(fields))
+        asked = parse(SuggestRequest, fields)
+        self._check([asked.q, asked.s], 0)
+        direction, _ = self._direction(asked.q, asked.source, asked.target)
+        version = next(each.version for each in self._service.served() if direction in each.directions)
+        await asyncio.to_thread(self._corrections.append, Correction(asked.q, asked.s, direction, version, client))
+        return JSONResponse({"success": True})
 
     async def translate_file(self, request: Request) -> Response:
         """Refuse a file."""
@@ -166,7 +176,7 @@ class _Routes:
                 "frontendTimeout": _TIMEOUT_MS,
                 "keyRequired": self._context.access.key_required,
                 "language": {side: {"code": code, "name": language_name(code)} for side, code in _sides(first)},
-                "suggestions": False,
+                "suggestions": self._corrections is not None,
                 "supportedFilesFormat": [],
             }
         )
@@ -194,12 +204,14 @@ class _Routes:
         if alternatives > limits.alternatives:
             raise TooLongError(f"alternatives: {alternatives} is too many; at most {limits.alternatives} are allowed")
 
+    def _direction(self, text: str, source: str, target: str) -> tuple[Direction, Detected | None]:
+        served = self._service.directions()
+        if source.lower() == "auto":
+            return find_detected(served, self._service.detect(text), target)
+        return find_direction(served, source, target), None
+
     def _plan(self, text: str, asked: TranslateRequest) -> _Text:
-        served, detected = self._service.directions(), None
-        if asked.source.lower() == "auto":
-            direction, detected = find_detected(served, self._service.detect(text), asked.target)
-        else:
-            direction = find_direction(served, asked.source, asked.target)
+        direction, detected = self._direction(text, asked.source, asked.target)
         if asked.format == "html":
             markup = read_html_text(text)
             return _Text(markup.texts, direction, detected, markup.write)

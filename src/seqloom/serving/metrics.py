@@ -1,6 +1,6 @@
 """Prometheus metrics. No label holds an address, a key or a text."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,6 +19,7 @@ from seqloom.translation.results import Result
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, of little use
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_SCORES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 99.99, 100)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 ALARM_KINDS = ("registry", "load")
@@ -69,6 +70,25 @@ class Metrics:
             "seqloom_alarm", "1 while something needs attention.", ["model", "kind"], registry=self.registry
         )
 
+        other = ["model", "version", "role"]
+        self._companion_failures = Counter(
+            "seqloom_companion_failures",
+            "Requests that a canary or shadow did not answer.",
+            other,
+            registry=self.registry,
+        )
+        shadow = ["model", "version"]
+        self._compared = Counter("seqloom_shadow_texts", "Texts compared.", shadow, registry=self.registry)
+        self._different = Counter(
+            "seqloom_shadow_different", "Texts that the shadow translates differently.", shadow, registry=self.registry
+        )
+        self._similarity = Histogram(
+            "seqloom_shadow_chrf", "chrF to what was served.", shadow, buckets=_SCORES, registry=self.registry
+        )
+        self._shadow_seconds = Counter(
+            "seqloom_shadow_seconds", "Time of the same requests.", [*shadow, "by"], registry=self.registry
+        )
+
     def request(self, interface: str, route: str, status: int, seconds: float) -> None:
         """Count a request. `route` is the template of a path, so that the number of series is bounded."""
         self._requests.labels(interface, route, str(status)).inc()
@@ -111,6 +131,19 @@ class Metrics:
     def alarm(self, model: str, kind: str, *, on: bool) -> None:
         """Raise or end an alarm of one of `ALARM_KINDS`."""
         self._alarms.labels(model, kind).set(on)
+
+    def companion_failed(self, model: str, version: str, role: str) -> None:
+        """Count a request that a canary or a shadow did not answer."""
+        self._companion_failures.labels(model, version, role).inc()
+
+    def compared(self, model: str, version: str, scores: Sequence[float], seconds: tuple[float, float]) -> None:
+        """Count texts that a shadow translated: their chrF, and the time of the served version and of the shadow."""
+        self._compared.labels(model, version).inc(len(scores))
+        self._different.labels(model, version).inc(sum(score < 100 for score in scores))
+        for score in scores:
+            self._similarity.labels(model, version).observe(score)
+        for by, took in zip(("served", "shadow"), seconds, strict=True):
+            self._shadow_seconds.labels(model, version, by).inc(took)
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus's text format."""

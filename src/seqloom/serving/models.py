@@ -1,17 +1,16 @@
 """The service: all served models, each of which translates in its directions."""
 
 import asyncio
-import logging
+import time
 from collections.abc import Sequence
 
 from seqloom.errors import BusyError, DirectionError, ParamsError, TooLongError
 from seqloom.languages import Direction
+from seqloom.serving.companion import Companion, Role
 from seqloom.serving.detection import detector
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.service import Answer, Detected, Limits, Query, Served
 from seqloom.serving.slot import Slot
-
-_logger = logging.getLogger(__name__)
 
 
 class Models:
@@ -23,10 +22,10 @@ class Models:
         limits: Limits,
         metrics: Metrics,
         poll_seconds: float = 2.0,
-        log_texts: bool = False,
+        companion: Companion | None = None,
     ) -> None:
         self._slots, self._limits, self._metrics, self._poll = list(slots), limits, metrics, poll_seconds
-        self._log_texts = log_texts
+        self._companion = companion
         self._watching: list[asyncio.Task[None]] = []
 
     @property
@@ -41,7 +40,7 @@ class Models:
             ParamsError: two models have the same name, or translate in the same direction.
             SeqloomError: a model cannot be loaded.
         """
-        for slot in self._slots:
+        for slot in self._every_slot():
             await slot.start()
         self._check_directions()
         await asyncio.to_thread(self.detect, "warm")  # loads the model of the recogniser
@@ -53,6 +52,8 @@ class Models:
         for task in self._watching:
             task.cancel()
         await asyncio.gather(*self._watching, return_exceptions=True)
+        if self._companion is not None:
+            await self._companion.close()
         for slot in self._slots:
             await slot.close()
 
@@ -62,7 +63,7 @@ class Models:
 
     def served(self) -> list[Served]:
         """Return the models served now, sorted by name."""
-        return sorted((slot.loaded.served for slot in self._slots), key=lambda served: served.name)
+        return sorted((slot.loaded.served for slot in self._every_slot()), key=lambda served: served.name)
 
     def detect(self, text: str) -> list[Detected]:
         """Return the served languages, most likely first."""
@@ -71,17 +72,28 @@ class Models:
     async def translate(self, query: Query) -> Answer:
         """Translate; see `Service.translate`."""
         self._check(query)
-        loaded = self._slot(query.direction).loaded
+        slot, companion = self._slot(query.direction), self._companion
+        chosen = companion if companion is not None and companion.name == slot.name and companion.takes(query) else None
+        if chosen is not None and chosen.role is Role.CANARY:
+            release = chosen.slot.loaded.release
+            if (results := await chosen.answer(query)) is not None:
+                return self._counted(chosen.slot.name, Answer(results, release.label))
+        loaded, start = slot.loaded, time.perf_counter()
         try:
             results = await loaded.batcher.translate(query)
         except BusyError:
-            self._metrics.refused(loaded.name)
+            self._metrics.refused(slot.name)
             raise
-        if self._log_texts:
-            for text, (best, *_) in zip(query.texts, results, strict=True):
-                _logger.info("%s: %r -> %r", loaded.release.label, text, best.text)
-        self._metrics.flags(loaded.name, (found[0] for found in results))
-        return Answer(results, loaded.release.label)
+        if chosen is not None and chosen.role is Role.SHADOW:
+            chosen.repeat(query, results, time.perf_counter() - start)
+        return self._counted(slot.name, Answer(results, loaded.release.label))
+
+    def _counted(self, name: str, answer: Answer) -> Answer:
+        self._metrics.flags(name, (found[0] for found in answer.results))
+        return answer
+
+    def _every_slot(self) -> list[Slot]:
+        return [*self._slots, *([] if self._companion is None else [self._companion.slot])]
 
     def _slot(self, direction: Direction) -> Slot:
         for slot in self._slots:

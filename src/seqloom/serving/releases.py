@@ -52,14 +52,17 @@ class FolderSource:
 class RegisteredSource:
     """A registered model: its champion, or the version numbered `pin`. Connects to the registry when it is created.
 
+    `role` is added to the name, to tell a second version of a model from the first.
+
     Raises:
         RegistryError: the registry does not answer.
     """
 
-    def __init__(self, name: str, pin: str | None = None) -> None:
+    def __init__(self, name: str, pin: str | None = None, role: str = "") -> None:
         from seqloom.tracking.client.store import connect
 
-        self.name, self._pin = name, pin
+        self.name = f"{name} {role}".strip()
+        self._model, self._pin = name, pin
         self._store = connect(Path.cwd(), create=False)
 
     def current(self) -> str:
@@ -67,16 +70,16 @@ class RegisteredSource:
         from seqloom.tracking.registry.champion import current_champion
         from seqloom.tracking.registry.versions import Reference, get_version
 
-        number = self._pin or current_champion(self._store, self.name)
+        number = self._pin or current_champion(self._store, self._model)
         if number is None:  # raises, and lists the versions
-            number = get_version(self._store, Reference(self.name, alias="champion")).version
-        return f"{self.name}/{number}"
+            number = get_version(self._store, Reference(self._model, alias="champion")).version
+        return f"{self._model}/{number}"
 
     def fetch(self, label: str) -> tuple[Release, Path]:
         """Return a version with its scores, and its folder; from a server it is downloaded first."""
         from seqloom.tracking.registry.versions import Reference, fetch_model, get_version
 
-        wanted = Reference(self.name, number=label.rpartition("/")[2])
+        wanted = Reference(self._model, number=label.rpartition("/")[2])
         version = get_version(self._store, wanted)
         scores = {"bleu": version.bleu, "chrf": version.chrf, "ter": version.ter, "rougeL": version.rouge_l}
         known = {name: interval.score for name, interval in scores.items() if interval is not None}

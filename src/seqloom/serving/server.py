@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,6 +20,7 @@ from fastapi import FastAPI
 from seqloom.errors import ParamsError
 from seqloom.serving.app import create_app
 from seqloom.serving.batcher import Bounds
+from seqloom.serving.companion import Companion, Role
 from seqloom.serving.engine import Engine
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.models import Models
@@ -31,16 +33,37 @@ Ready = Callable[[str, Sequence[Served]], None]
 """Called with the URL and the models when the server listens."""
 
 
-def make_models(sources: Sequence[ModelSource], settings: ServingSettings, metrics: Metrics, device: str) -> Models:
-    """Return the service for these models; start it in the event loop."""
+class Second(NamedTuple):
+    """A second version of one of the models: a canary or a shadow."""
+
+    model: str  # the name of the model
+    source: ModelSource
+    role: Role
+    share: float  # 0 to 1
+
+
+class Serving(NamedTuple):
+    """What is served."""
+
+    sources: Sequence[ModelSource]
+    device: str = "auto"
+    second: Second | None = None
+
+
+def make_models(serving: Serving, settings: ServingSettings, metrics: Metrics) -> Models:
+    """Return the service; start it in the event loop."""
     bounds = Bounds(settings.batch_characters, settings.queue_characters, settings.wait_ms / 1000)
-    load: Callable[[Path], Engine] = partial(Engine.load, device=device)
-    slots = [Slot(source, bounds, metrics, load) for source in sources]
+    load: Callable[[Path], Engine] = partial(Engine.load, device=serving.device)
+    slots = [Slot(source, bounds, metrics, load) for source in serving.sources]
     limits = Limits(settings.characters, settings.texts, settings.alternatives)
-    return Models(slots, limits, metrics, settings.poll_seconds, settings.log_texts)
+    companion = None
+    if (second := serving.second) is not None:
+        slot = Slot(second.source, bounds, metrics, load)
+        companion = Companion(second.model, slot, second.role, second.share, metrics)
+    return Models(slots, limits, metrics, settings.poll_seconds, companion)
 
 
-def serve(sources: Sequence[ModelSource], settings: ServingSettings, device: str, ready: Ready) -> None:
+def serve(serving: Serving, settings: ServingSettings, ready: Ready) -> None:
     """Serve until a signal ends the process.
 
     Raises:
@@ -48,14 +71,12 @@ def serve(sources: Sequence[ModelSource], settings: ServingSettings, device: str
         SeqloomError: a model cannot be loaded.
     """
     with listening_socket(settings.host, settings.port) as listener:
-        asyncio.run(_serve(sources, settings, device, listener, ready))
+        asyncio.run(_serve(serving, settings, listener, ready))
 
 
-async def _serve(
-    sources: Sequence[ModelSource], settings: ServingSettings, device: str, listener: socket.socket, ready: Ready
-) -> None:
+async def _serve(serving: Serving, settings: ServingSettings, listener: socket.socket, ready: Ready) -> None:
     metrics = Metrics()
-    models = make_models(sources, settings, metrics, device)
+    models = make_models(serving, settings, metrics)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -35,4 +35,5 @@ class ServingSettings(Settings):
     drain_seconds: Count = 30  # how long requests may take to end after SIGTERM
 
     corrections: Path | None = None  # the folder that suggestions are appended to; None: they are refused
+    corrections_bytes: Count = 100_000_000  # the largest table of suggestions
     log_texts: bool = False  # write texts into the log
