@@ -112,6 +112,11 @@ def test_messages_of_gettext_become_fuzzy_with_a_comment() -> None:
     assert flags == ("fuzzy", "machine")
 
 
+def test_a_message_that_a_person_reviewed_is_no_longer_by_a_machine() -> None:
+    reviewed = text("a.po", DOCUMENTS["a.po"]).replace("#, fuzzy, c-format", "#, c-format")
+    assert {unit.flags for unit in units("a.po", reviewed.encode()) if unit.source == "Save %s"} == {()}
+
+
 def test_fuzzy_messages_are_translated_on_demand() -> None:
     done = text("a.po", DOCUMENTS["a.po"], again=frozenset(["fuzzy"]))
     assert '# machine translation: seqloom\n#, fuzzy\nmsgid "Guess"\nmsgstr "GUESS"\n' in done
@@ -215,6 +220,22 @@ def test_cells_of_tables_are_filled() -> None:
     assert text("a.csv", "en;de\nA;\n;B\n", header=True, delimiter=";") == "en;de\nA;A\n;B\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "document", "written"),
+    [
+        ("a.md", "See `a` and `b`.\n", "`b` AND `a`.\n"),
+        (
+            "a.html",
+            "<p><i>a</i> and <code translate=no>b</code></p>",
+            "<p><code translate=no>b</code> AND <i>a</i></p>",
+        ),
+    ],
+)
+def test_inline_codes_may_change_places(name: str, document: str, written: str) -> None:
+    labels = {"a.md": "<x2/> AND <x1/>.", "a.html": "<x1/> AND <i>a</i>"}
+    assert text(name, document, lambda _: labels[name]) == written
+
+
 def test_subtitles_are_translated_as_sentences_and_keep_their_lines() -> None:
     asked = []
     done = text("a.srt", DOCUMENTS["a.srt"], lambda text: asked.append(text) or loud(text))
@@ -282,3 +303,23 @@ def test_a_document_in_other_languages_is_an_error_that_names_them() -> None:
     other = DOCUMENTS["a.xlf"].replace('target-language="de"', 'target-language="fr"')
     with pytest.raises(DocumentError, match="has no texts from en to de; it declares en to fr"):
         translate_document(other.encode(), "a.xlf", LOUD, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "earlier", "said"),
+    [
+        ("a.html", "<p>Open", "<p>Offen", "texts of html have no keys"),
+        ("a.po", DOCUMENTS["a.po"], DOCUMENTS["a.po"], "texts of gettext have no keys"),
+        ("a.json", '{"n_one": "file", "n_other": "files"}', '{"n_few": "x"}', "the plural form /n_few .line 1."),
+    ],
+)
+def test_an_earlier_translation_that_cannot_be_kept_is_an_error(name, document, earlier, said) -> None:
+    with pytest.raises(DocumentError, match=said):
+        translated(name, document, earlier=earlier.encode())
+
+
+@pytest.mark.parametrize("name", ["strings.xml", "a.strings", "a.properties", "a.yml", "a.json", "a.srt"])
+def test_a_second_run_that_updates_changes_nothing(name: str) -> None:
+    first = translated(name, DOCUMENTS[name]).content
+    second = translated(name, DOCUMENTS[name], lambda text: "other", earlier=first)
+    assert (second.content, second.report.translated) == (first, [])

@@ -88,7 +88,8 @@ def test_any_translation_is_written_so_that_it_reads_back(said: str) -> None:
     except MessageError:
         assert name in said
         return
-    try:
+    if "{" in said or "}" in said:
+        with pytest.raises(MessageError, match="quoted braces"):  # well-formed, but not translated
+            parse_message(text)
+    else:
         assert parse_message(text).texts == [said, f"{said}{name}"]
-    except MessageError as error:
-        assert str(error) == "quoted braces"  # well-formed, but not translated

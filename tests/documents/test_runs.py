@@ -17,10 +17,10 @@ class Killed(BaseException):
     """Ends a run as a kill would."""
 
 
-def translate(documents: list[Path], output: Path, say=LOUD, force: bool = False, identity=IDENTITY) -> Outcome:
+def translate(documents: list[Path], output: Path, say=LOUD, existing="refuse", identity=IDENTITY) -> Outcome:
     planned = plan(documents, output)
     with Journal(planned.journal, identity) as journal:
-        return run(planned, say, journal, OPTIONS, force=force)
+        return run(planned, say, journal, OPTIONS, existing=existing)
 
 
 def failing_after(count: int, error: BaseException, asked: list[str]):
@@ -53,9 +53,11 @@ def test_a_file_is_written_and_nothing_is_left_beside_it(document: Path, tmp_pat
 def test_an_existing_output_is_refused_and_kept(document: Path, tmp_path: Path) -> None:
     output = tmp_path / "b.txt"
     output.write_text("old")
-    assert translate([document], output).faults == [f"{output}: exists; --force replaces it"]
+    assert translate([document], output).faults == [
+        f"{output}: exists; --force replaces it, --update keeps its translations"
+    ]
     assert output.read_text() == "old"
-    assert translate([document], output, force=True).faults == []
+    assert translate([document], output, existing="replace").faults == []
     assert output.read_text().startswith("LINE 0")
 
 
@@ -135,7 +137,7 @@ def test_a_broken_document_does_not_stop_the_others(tmp_path: Path) -> None:
 
 def test_a_document_can_be_translated_in_place(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("Open\t\n")
-    assert translate([tmp_path / "a.tsv"], tmp_path / "a.tsv", force=True).faults == []
+    assert translate([tmp_path / "a.tsv"], tmp_path / "a.tsv", existing="replace").faults == []
     assert (tmp_path / "a.tsv").read_text() == "Open\tOPEN\n"
 
 
@@ -173,3 +175,22 @@ def test_plans_that_cannot_be_carried_out_are_errors(
         Path(name).write_text("")
     with pytest.raises(DocumentError, match=said):
         plan([Path(name) for name in names], Path(output))
+
+
+def test_two_runs_never_write_the_same_output(document: Path, tmp_path: Path) -> None:
+    planned = plan([document], tmp_path / "b.txt")
+    with Journal(planned.journal, IDENTITY):
+        with pytest.raises(DocumentError, match="another run is writing there"), Journal(planned.journal, IDENTITY):
+            pass
+        assert planned.journal.exists()
+    assert not planned.journal.exists()
+
+
+def test_an_output_is_updated_and_keeps_its_translations(tmp_path: Path) -> None:
+    (tmp_path / "en.json").write_text('{"a": "Open", "b": {"c": "Save"}}')
+    (tmp_path / "de.json").write_text('{"a": "Offen", "old": "Alt"}')
+    outcome = translate([tmp_path / "en.json"], tmp_path / "de.json", existing="update")
+    assert (tmp_path / "de.json").read_text() == '{"a": "Offen", "b": {"c": "SAVE"}}'
+    (report,) = outcome.reports
+    assert (report.kept, [each.key for each in report.translated]) == (1, ["/b/c"])
+    assert report.notices == ["1 earlier translations have no source any more, such as /old"]

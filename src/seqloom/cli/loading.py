@@ -62,7 +62,7 @@ def load(options: argparse.Namespace) -> Loaded:
 
 
 def _folder(name: str) -> tuple[Path, str]:
-    """Return the model folder, and the model's name with the number of its version."""
+    """Return the model folder, and what to call it: the version's URI with its number, or the folder's name."""
     if name.startswith("models:"):
         from seqloom.tracking.client.store import connect
         from seqloom.tracking.registry.versions import fetch_model, get_version, parse_reference
@@ -72,7 +72,7 @@ def _folder(name: str) -> tuple[Path, str]:
         return fetch_model(store, wanted), f"models:/{version.name}/{version.version}"
     if not Path(name).is_dir():
         raise SeqloomError(f"{name}: is neither a model folder nor a registered model (models:/NAME@ALIAS)")
-    return Path(name), name
+    return Path(name), Path(name).resolve().name  # a whole path would be private
 
 
 def _search_settings(search: "SearchSettings", options: argparse.Namespace) -> "SearchSettings":

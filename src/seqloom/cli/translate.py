@@ -47,6 +47,7 @@ flags, which --tsv prints for each text and the summary on standard error counts
 documents:
   seqloom translate messages.po -o messages.de.po   fill in what is not translated, marked as machine translation
   seqloom translate de.po -o de.po --force          the same in place
+  seqloom translate en.json -o de.json --update     add what de.json lacks, and keep its translations
   seqloom translate en.json docs/ -o translated     several files and folders, into a folder
   A run that was stopped goes on where it was when it is started again. docs/TRANSLATING.md says what each format gets.
 

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from seqloom.cli import loading
 from seqloom.errors import DocumentError, SeqloomError
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     from seqloom.languages import Direction
 
 _INTERVAL = 10.0  # seconds between lines of progress that do not go to a terminal
+_AGAIN = ("fuzzy", "draft", "machine", "unapproved", "rejected")
 _DELIMITERS = {"tab": "\t", "comma": ",", "semicolon": ";"}
 _MOST_EXAMPLES = 3  # of texts left out, per document and reason
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the options for documents."""
-    from seqloom.formats.pieces import Flag
-
     add = parser.add_argument_group("documents").add_argument
-    add("--again", metavar="FLAG", action="append", choices=get_args(Flag), default=[],
-        help="also replace translations with this flag: fuzzy, draft, machine, unapproved or rejected")  # fmt: skip
-    add("--force", action="store_true", help="replace documents that exist")
+    add("--again", metavar="FLAG", action="append", choices=_AGAIN, default=[],
+        help=f"also replace translations marked {', '.join(_AGAIN)}; can be given several times")  # fmt: skip
+    add("--force", dest="existing", action="store_const", const="replace", help="replace documents that exist")
+    add("--update", dest="existing", action="store_const", const="update",
+        help="add to documents in one language what they lack, by key, and keep their translations")  # fmt: skip
     add("--report", metavar="FILE", type=Path, help="write what was done to FILE, as JSON")
     add("--format", metavar="FORMAT", help="as in params.yaml, such as xliff; default: by the document's name")
     add("--encoding", metavar="NAME", help="default: the encoding that the document declares, or utf-8")
@@ -79,11 +80,12 @@ def run(options: argparse.Namespace) -> None:
     loaded = loading.load(options)
     reading = _options(options, loaded)
     meter = _Meter()
+    existing: runs.Existing = options.existing or "refuse"
     with Journal(planned.journal, _identity(loaded, reading.direction)) as journal:
         if journal.results:
-            _say(f"{journal.results:,} texts were translated before the last run stopped")
+            _say(f"texts translated before the last run stopped: {journal.results:,}")
         outcome = runs.run(
-            planned, _translate(loaded, reading), journal, reading, force=options.force, listen=meter.listen
+            planned, _translate(loaded, reading), journal, reading, existing=existing, listen=meter.listen
         )
     meter.end()
     _tell(outcome, planned.ignored)
@@ -195,9 +197,9 @@ def _tell(outcome: "Outcome", ignored: int) -> None:
     from seqloom.documents.report import report_table
 
     if outcome.finished:
-        _say(f"{outcome.finished:,} documents were finished before the last run stopped")
+        _say(f"finished before the last run stopped, and not translated again: {outcome.finished:,}")
     if ignored:
-        _say(f"{ignored:,} files were left out: their names suggest no format")
+        _say(f"files left out because their names suggest no format: {ignored:,}")
     if outcome.reports:
         print("\n".join(report_table(outcome.reports)), file=sys.stderr)
     for report in outcome.reports:

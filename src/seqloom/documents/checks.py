@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 
 from seqloom.text import FORMS, STANDARD_FORMS, Forms
 
-_SIZE = r"[-#0+']*(?:[0-9]+|\*)?(?:\.(?:[0-9]+|\*))?"
-_OF_C = (r"%<PRI[A-Za-z0-9]+>", r"%%", rf"%{_SIZE}(?:hh?|ll?|[qjztL])[diouxXeEfFgG]")
+_SIZE = r"(?:[1-9][0-9]*+|\*)?(?:\.(?:[0-9]++|\*))?"
+_OF_C = (r"%<PRI[A-Za-z0-9]+>", r"%%", rf"%[-#0+']*+{_SIZE}(?:hh?|ll?|[qjztL])[diouxXeEfFgG]")
 _ALL = Forms(tuple(FORMS), _OF_C)
 _DIRECTIVE = re.compile(
     r"%(?P<number>[0-9]+\$)?(?:\([^()]*\))?(?:<PRI[A-Za-z0-9]+>"
-    r"|[-#0+ ']*(?:[0-9]+|\*)?(?:\.(?:[0-9]+|\*))?(?:hh?|ll?|[qjztL])?[A-Za-z@%])"
+    rf"|[-#0+ ']*+{_SIZE}(?:hh?|ll?|[qjztL])?[A-Za-z@%])"
 )
+_HIDDEN = re.compile(r"\{x[0-9]+\}")
 _SURE_DIRECTIVE = re.compile("|".join((FORMS["printf_named"], FORMS["printf"], *_OF_C)))
 
 
@@ -37,8 +38,7 @@ def hide(text: str) -> tuple[str, Callable[[str], str]]:
     if not names:
         return text, str
     originals = {name: found for found, name in names.items()}
-    some = re.compile("|".join(map(re.escape, originals)))
-    return changed, lambda translation: some.sub(lambda match: originals[match[0]], translation)
+    return changed, lambda translation: _HIDDEN.sub(lambda match: originals.get(match[0], match[0]), translation)
 
 
 def harmed(source: str, target: str) -> bool:

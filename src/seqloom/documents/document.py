@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from seqloom.documents.report import DocumentReport, Left, TranslatedText
 from seqloom.documents.requests import Request, request_for
-from seqloom.documents.selection import Choice, choose
+from seqloom.documents.selection import Choice, choose, keep_earlier
 from seqloom.documents.verification import faulty
 from seqloom.errors import DocumentError
 from seqloom.formats.catalogue import FORMATS, format_of, translated
@@ -40,6 +40,7 @@ class DocumentOptions:
     format: str | None = None  # None: by the document's name
     encoding: str | None = None  # None: as the document declares
     again: frozenset[Flag] = frozenset()  # translations with one of these flags are translated again
+    earlier: bytes | None = None  # an earlier translation of a document in one language, whose texts are kept
     engine: str = "seqloom"  # written into comments, where the format has them
     source_column: int = 0
     target_column: int = 1
@@ -79,13 +80,19 @@ def translate_document(content: bytes, name: str, translate: Translate, options:
     """
     document = _Document(content, name, format_for(name, options.format), options)
     choice = choose(document.pieces(content), document.bilingual, options.direction, options.again)
+    if options.earlier is not None:
+        if document.bilingual or FORMATS[document.format].ordered:
+            raise DocumentError(
+                f"{name}: texts of {document.format} have no keys by which an earlier translation is kept"
+            )
+        keep_earlier(choice, document.pieces(options.earlier), name)
     if choice.declared and not choice.texts and not choice.kept:
         raise DocumentError(
             f"{name}: has no texts from {' to '.join(options.direction)}; it declares {', '.join(choice.declared)}"
         )
     report = DocumentReport(name, document.format, choice.texts, choice.kept, list(choice.left), choice.notices)
     found = _translations(choice, document.format, translate, report)
-    written = document.write({key: each.text for key, each in found.items()}, report)
+    written = document.write(choice.earlier | {key: each.text for key, each in found.items()}, report)
     report.translated = [each for key, each in found.items() if key in written.keys]
     return TranslatedDocument(written.content, report)
 

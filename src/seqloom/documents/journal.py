@@ -4,6 +4,7 @@ It is a file of JSON lines beside the output. The first line identifies the mode
 journal is begun anew. A line that a kill cut off is ignored. The journal is removed when the run has succeeded.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from seqloom.documents.document import Translate
+from seqloom.errors import DocumentError
 from seqloom.progress import Listener, Progress, ignore
 from seqloom.translation.results import Flag, Result
 
@@ -19,22 +21,42 @@ _VERSION = 1
 
 
 class Journal:
-    """The journal in a file, which is opened for writing at the first entry. Use it as a context manager."""
+    """The journal in a file. Use it as a context manager: it holds a lock, so that no other run writes the same output.
+
+    A journal without entries is removed at the end.
+    """
 
     def __init__(self, path: Path, identity: Mapping[str, str]) -> None:
-        """Read what a run with this identity has left. Raises `OSError` if the file cannot be read."""
         self._path, self._head = path, {"version": _VERSION, "identity": dict(identity)}
         self._results: dict[str, Result] = {}
         self._documents: dict[str, tuple[str, str]] = {}  # output -> hashes of the document and of the output
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
         self._size = 0  # bytes of the file that are valid
-        self._read()
 
     def __enter__(self) -> Self:
+        """Open the file and read what a run with this identity has left.
+
+        Raises:
+            DocumentError: another run uses it.
+            OSError: it cannot be opened.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise DocumentError(f"{self._path}: another run is writing there; wait until it has ended") from error
+        self._file.seek(0)
+        self._read(self._file.read())
+        self._file.truncate(self._size)
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the file; remove it if it has no entry."""
         if self._file is not None:
+            if not self._size:
+                self._path.unlink(missing_ok=True)
             self._file.close()
 
     @property
@@ -74,16 +96,10 @@ class Journal:
         return found[1] if found else None
 
     def remove(self) -> None:
-        """Delete the file."""
-        if self._file is not None:
-            self._file.close()
-        self._path.unlink(missing_ok=True)
+        """Delete all entries, and with them the file."""
+        self._size = 0
 
-    def _read(self) -> None:
-        try:
-            content = self._path.read_bytes()
-        except FileNotFoundError:
-            return
+    def _read(self, content: bytes) -> None:
         for number, line in enumerate(content.splitlines(keepends=True)):
             try:
                 entry = json.loads(line) if line.endswith(b"\n") else None
@@ -105,16 +121,15 @@ class Journal:
 
     def _write(self, *entries: Mapping[str, Any]) -> None:
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
-                file.truncate(self._size)
-            self._file = self._path.open("a", encoding="utf-8", newline="\n")
-            if not self._size:
-                entries = (self._head, *entries)
+            raise ValueError("the journal is not open")
+        if not self._size:
+            entries = (self._head, *entries)
         # JSON escapes lone surrogates, which UTF-8 cannot represent.
-        self._file.writelines(f"{json.dumps(entry)}\n" for entry in entries)
+        written = "".join(f"{json.dumps(entry)}\n" for entry in entries).encode()
+        self._file.write(written)
         self._file.flush()
         os.fsync(self._file.fileno())
+        self._size += len(written)
 
 
 def _as_plain(result: Result) -> dict[str, Any]:

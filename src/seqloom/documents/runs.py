@@ -3,8 +3,9 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from seqloom.documents.document import DocumentOptions, Translate, format_for, translate_document
 from seqloom.documents.journal import Journal
@@ -13,6 +14,9 @@ from seqloom.errors import DocumentError, SeqloomError
 from seqloom.files import write_bytes
 from seqloom.formats.catalogue import format_of
 from seqloom.progress import Listener, ignore
+
+Existing = Literal["refuse", "replace", "update"]
+"""What to do with an output that exists. To update it is to keep its translations and to add those that it lacks."""
 
 
 class Job(NamedTuple):
@@ -79,27 +83,28 @@ def run(
     journal: Journal,
     options: DocumentOptions,
     *,
-    force: bool = False,
+    existing: Existing = "refuse",
     listen: Listener = ignore,
 ) -> Outcome:
     """Translate every document of a plan. An error in one does not stop the others.
 
-    An output is written whole or not at all. One that exists is an error unless `force`, or unless this journal says
-    that it was written from the same document. The journal is removed if there was no error.
+    An output is written whole or not at all. One that exists is left alone if the journal says that it was written from
+    the same document. The journal is removed if there was no error.
     """
     outcome = Outcome([], 0, [])
     for job in planned.jobs:
         try:
             content = job.document.read_bytes()
-            source = hashlib.sha256(content).hexdigest()
+            source, earlier = hashlib.sha256(content).hexdigest(), None
             if job.output.exists() or job.output.is_symlink():
                 if _is_finished(job, source, journal):
                     outcome = outcome._replace(finished=outcome.finished + 1)
                     continue
-                if not force:
-                    raise DocumentError(f"{job.output}: exists; --force replaces it")
+                if existing == "refuse":
+                    raise DocumentError(f"{job.output}: exists; --force replaces it, --update keeps its translations")
+                earlier = job.output.read_bytes() if existing == "update" else None
             remembering = journal.translating(translate, listen, job.document.name)
-            done = translate_document(content, str(job.document), remembering, options)
+            done = translate_document(content, str(job.document), remembering, replace(options, earlier=earlier))
             write_bytes(job.output, done.content)
             journal.finish(str(job.output), source, hashlib.sha256(done.content).hexdigest())
             outcome.reports.append(done.report)

@@ -1,10 +1,11 @@
-"""Which texts of a document are translated, and why others are not."""
+"""Which texts of a document are translated, which translation they have already, and why others have none."""
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from seqloom.documents.report import Left
+from seqloom.errors import DocumentError
 from seqloom.formats.language_tags import matches
 from seqloom.formats.pieces import Flag, Notice, Piece, Skip, Unit
 from seqloom.languages import Direction
@@ -16,11 +17,12 @@ _NOT_TEXT = ("alias", "blank line", "header", "reference")  # reasons to skip wh
 
 @dataclass
 class Choice:
-    """The units to translate in the order of the document, and counts of the others."""
+    """The units to translate in the order of the document, and what becomes of the others."""
 
     units: list[Unit] = field(default_factory=list)
     texts: int = 0  # units with a source
     kept: int = 0  # units that are translated already
+    earlier: dict[str, str] = field(default_factory=dict)  # translations from an earlier document, by key
     left: list[Left] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     declared: dict[str, None] = field(default_factory=dict)  # language pairs other than the direction
@@ -46,6 +48,28 @@ def choose(pieces: Iterable[Piece], bilingual: bool, direction: Direction, again
     choice.left += [Left("duplicate key", unit.key, unit.line, unit.source) for unit in double]
     choice.units = [unit for unit in choice.units if chosen[unit.key] == keys[unit.key]]
     return choice
+
+
+def keep_earlier(choice: Choice, pieces: Iterable[Piece], name: str) -> None:
+    """Take the translations of an earlier document in the target language, by their keys.
+
+    Raises:
+        DocumentError: it has plural forms that the new one lacks, and which would be lost.
+    """
+    units = {piece.key: piece for piece in pieces if isinstance(piece, Unit) and piece.source.strip()}
+    keys = {unit.key for unit in choice.units}
+    lost = [unit for unit in units.values() if unit.key not in keys]
+    plural = next((unit for unit in lost if unit.other in keys), None)
+    if plural is not None:
+        raise DocumentError(
+            f"{name}: the earlier translation has the plural form {plural.key} (line {plural.line}), for which there "
+            "is no source: it would be lost; add the form to the source document"
+        )
+    if lost:
+        choice.notices.append(f"{len(lost):,} earlier translations have no source any more, such as {lost[0].key}")
+    choice.earlier = {key: units[key].source for key in keys if key in units}
+    choice.units = [unit for unit in choice.units if unit.key not in units]
+    choice.kept += len(choice.earlier)
 
 
 def _judge(unit: Unit, choice: Choice, bilingual: bool, direction: Direction, again: frozenset[Flag]) -> None:

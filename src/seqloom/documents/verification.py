@@ -1,10 +1,13 @@
 """Whether a document with translations reads as intended."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 
 from seqloom.formats.pieces import Piece, Skip, Unit
+
+_NUMBERED = re.compile(r"(</?[gx])[0-9]+(/?>)")
 
 
 def faulty(
@@ -30,11 +33,17 @@ def faulty(
         text = new.target if bilingual else new.source
         if bilingual and old.source != new.source:
             return [last] if last is not None else found
-        if (visible(text or "") != visible(wanted or "")) if chosen else text != wanted:
-            if not chosen:
-                return [last] if last is not None else found
+        if chosen and not _same(text or "", wanted or "", bilingual):
             found.append(old)
+        elif not chosen and text != wanted:
+            return [last] if last is not None else found
     return list({unit.key: unit for unit in found}.values())
+
+
+def _same(text: str, wanted: str, bilingual: bool) -> bool:
+    if not bilingual:  # inline codes are numbered in the order of the text, so a translation may have others
+        text, wanted = (_NUMBERED.sub(r"\1\2", each) for each in (text, wanted))
+    return visible(text) == visible(wanted)
 
 
 def visible(text: str) -> str:

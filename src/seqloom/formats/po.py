@@ -139,7 +139,11 @@ class _Entry:
             begins.append(place)
             place += len(line)
         raw, end = self.raw, 0
-        said: dict[Flag, bool] = {"fuzzy": self.fuzzy, "machine": self.machine, "obsolete": self.obsolete}
+        said: dict[Flag, bool] = {
+            "fuzzy": self.fuzzy,
+            "machine": self.machine and self.fuzzy,
+            "obsolete": self.obsolete,
+        }
         flags = tuple(flag for flag, given in said.items() if given)
         strings = [each for each in self.fields if each.name == "msgstr"]
         if self.engine and not self.obsolete:
