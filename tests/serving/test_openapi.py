@@ -26,7 +26,9 @@ def operations():
 
 
 def test_the_document_has_every_protocol(operations):
-    assert {"POST /translate", "POST /v2/translate", "POST /v2/document/{id}/result", "POST /invocations"} <= set(operations)
+    assert {"POST /translate", "POST /v2/translate", "POST /v2/document/{id}/result", "POST /invocations"} <= set(
+        operations
+    )
     assert len(operations) >= 20
 
 
