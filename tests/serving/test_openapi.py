@@ -1,4 +1,4 @@
-"""Requests generated from the OpenAPI document: none is an error of the server, and every error has its protocol's form."""
+"""Requests generated from the OpenAPI document: no server error, and every error has the form of its protocol."""
 
 import warnings
 
