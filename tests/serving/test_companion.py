@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from seqloom.errors import DirectionError
 from seqloom.languages import Direction
 from seqloom.serving import companion as companions
 from seqloom.serving.companion import Companion, Role
@@ -97,3 +98,19 @@ def test_other_directions_are_left_to_the_model():
 def test_a_companion_must_work_at_the_start(role):
     with pytest.raises(OSError, match="a file is missing"):
         Pair(role, 1.0, second="broken").versions(1)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_query_may_name_either_version(role):
+    pair = Pair(role, 1.0)
+
+    async def scenario():
+        await pair.models.start()
+        found = [(await pair.models.translate(QUERY._replace(version=each))).version for each in (f"{NAME}/1", "2")]
+        with pytest.raises(DirectionError, match="version '3' is not served for en-de; served are seqloom-en-de/1, 2"):
+            await pair.models.translate(QUERY._replace(version="3"))
+        await pair.models.close()
+        return found
+
+    assert asyncio.run(scenario()) == [f"{NAME}/1", "2"]
+    assert pair.value("seqloom_shadow_texts_total") in (None, 0)  # such a query is not repeated

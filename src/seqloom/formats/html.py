@@ -142,14 +142,16 @@ def declared_charset(head: bytes) -> str | None:
     return _AS_BROWSERS.get(name, name)
 
 
-def read_html(file: TextFile, options: Options) -> Iterator[Piece]:
+def read_html(file: TextFile, options: Options, ignored: frozenset[str] = frozenset()) -> Iterator[Piece]:
     """Yield a unit for every block and every translatable attribute; keys are consecutive numbers.
+
+    Elements named in `ignored` are copied; within a text they are placeholders.
 
     Raises:
         FormatError: the file is invalid in its encoding, or too large.
     """
     text = file.read()
-    reader = _Reader(text, file.encoding, options.direction if options.engine else None)
+    reader = _Reader(text, file.encoding, options.direction if options.engine else None, ignored)
     for token in read_tokens(text):
         yield from reader.take(token)
     yield from reader.end_block()
@@ -160,9 +162,9 @@ def read_html(file: TextFile, options: Options) -> Iterator[Piece]:
 class _Reader:
     """State while reading a file. `place` is the end of the text yielded so far."""
 
-    def __init__(self, text: str, encoding: str, translated: Direction | None) -> None:
+    def __init__(self, text: str, encoding: str, translated: Direction | None, ignored: frozenset[str]) -> None:
         self.place = 0
-        self._translated = translated
+        self._translated, self._ignored = translated, ignored
         self._text, self._encoding = text, encoding
         self._block: list[tuple[Token, Code | None]] = []  # tokens of the current text
         self._open: list[tuple[str, Code]] = []  # unclosed inline tags of the current text
@@ -182,8 +184,8 @@ class _Reader:
                 self._add(token, Code("standalone", self._text[token.begin : token.end]))
         elif token.kind == "text":
             self._block.append((token, None))
-        elif token.kind == "start" and (token.name in _KEPT or self._is_kept(token)):
-            inline = token.name in _KEPT_INLINE or token.name in _INLINE
+        elif token.kind == "start" and self._is_kept(token):
+            inline = token.name in _KEPT_INLINE or token.name in _INLINE or token.name in self._ignored
             if not inline:
                 yield from self.end_block()
             if token.name in _VOID:
@@ -211,6 +213,8 @@ class _Reader:
                 self.place = each.end
 
     def _is_kept(self, token: Token) -> bool:
+        if token.name in _KEPT or token.name in self._ignored:
+            return True
         return any(each.name == "translate" and self._value(each).lower() == "no" for each in token.attributes)
 
     def _leave_alone(self, token: Token) -> None:

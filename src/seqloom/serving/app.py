@@ -13,16 +13,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from seqloom.errors import RequestError, SeqloomError
-from seqloom.serving import libretranslate
+from seqloom.serving import deepl, libretranslate, scoring
 from seqloom.serving.access import Access
 from seqloom.serving.guard import Guard
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface, fault_of
 from seqloom.serving.metrics import Metrics
+from seqloom.serving.page import routes
 from seqloom.serving.service import Service
 from seqloom.serving.settings import ServingSettings
 
 # One module for each protocol; each has `interface(context) -> Interface`. Later ones go before libretranslate.
-_PROTOCOLS = (libretranslate.interface,)
+_PROTOCOLS = (deepl.interface, scoring.interface, routes.interface, libretranslate.interface)
 
 _logger = logging.getLogger(__name__)
 _Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]

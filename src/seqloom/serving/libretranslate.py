@@ -19,7 +19,7 @@ from seqloom.serving.corrections import Correction, Corrections
 from seqloom.serving.fields import parse, read_fields
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface
 from seqloom.serving.language_names import language_name
-from seqloom.serving.markup import Markup
+from seqloom.serving.markup import read_html_text
 from seqloom.serving.matching import find_detected, find_direction
 from seqloom.serving.service import Detected, Query
 from seqloom.translation.results import Result
@@ -213,8 +213,8 @@ class _Routes:
     def _plan(self, text: str, asked: TranslateRequest) -> _Text:
         direction, detected = self._direction(text, asked.source, asked.target)
         if asked.format == "html":
-            markup = Markup(text)
-            return _Text(markup.texts, direction, detected, markup.filled)
+            markup = read_html_text(text)
+            return _Text(markup.texts, direction, detected, markup.write)
         return _Text([text], direction, detected, lambda translations: translations[0])
 
 

@@ -72,8 +72,8 @@ class Models:
     async def translate(self, query: Query) -> Answer:
         """Translate; see `Service.translate`."""
         self._check(query)
-        slot, companion = self._slot(query.direction), self._companion
-        chosen = companion if companion is not None and companion.name == slot.name and companion.takes(query) else None
+        slot = self._slot(query.direction) if not query.version else self._slot_of_version(query)
+        chosen = None if query.version else self._chosen(slot, query)
         if chosen is not None and chosen.role is Role.CANARY:
             release = chosen.slot.loaded.release
             if (results := await chosen.answer(query)) is not None:
@@ -94,6 +94,19 @@ class Models:
 
     def _every_slot(self) -> list[Slot]:
         return [*self._slots, *([] if self._companion is None else [self._companion.slot])]
+
+    def _chosen(self, slot: Slot, query: Query) -> Companion | None:
+        """Return the companion of a model if it takes this query."""
+        companion = self._companion
+        return companion if companion is not None and companion.name == slot.name and companion.takes(query) else None
+
+    def _slot_of_version(self, query: Query) -> Slot:
+        """Return the slot of the version that a query names. It may be the companion."""
+        for slot in self._every_slot():
+            if slot.loaded.release.label == query.version and query.direction in slot.loaded.engine.directions:
+                return slot
+        served = ", ".join(each.version for each in self.served())
+        raise DirectionError(f"version {query.version!r} is not served for {query.direction}; served are {served}")
 
     def _slot(self, direction: Direction) -> Slot:
         for slot in self._slots:

@@ -18,6 +18,7 @@ class Query(NamedTuple):
     direction: Direction
     n_best: int = 1  # translations wanted of each text
     client: str = ""  # who asks, from `Access.admit`; capacity is shared fairly between clients
+    version: str = ""  # one of `Service.served`, to compare versions; empty: the one for this direction
 
 
 class Answer(NamedTuple):

@@ -1,0 +1,1 @@
+"""The page of `seqloom serve`: one HTML file, one style sheet, one script, and the routes that they call."""
