@@ -191,7 +191,7 @@ def test_the_order_has_not_changed_since_earlier_versions(write_store, some_pair
 
 
 def test_the_subwords_have_not_changed_since_earlier_versions(write_store, some_pairs):
-    order = BatchOrder(write_store(some_pairs), 128, 1, vary=doubled)
+    order = BatchOrder(write_store(some_pairs), 128, 1, resample=doubled)
     assert digest(order.epoch(1))[:16] == "ff416a060f1ad560"
 
 
@@ -263,7 +263,7 @@ def test_seeds_of_subwords_are_below_two_to_the_31(write_store):
         seeds.append(seed)
         return pairs
 
-    list(BatchOrder(write_store([([5], [6])] * 300), 128, 1, vary=vary).epoch(0))
+    list(BatchOrder(write_store([([5], [6])] * 300), 128, 1, resample=vary).epoch(0))
     assert all(type(seed) is int and 0 <= seed < 1 << 31 for seed in seeds)
     assert max(seeds) > 1 << 30
     assert len({seed % 2 for seed in seeds}) == 2

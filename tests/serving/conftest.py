@@ -17,7 +17,7 @@ from seqloom.serving.models import Models
 from seqloom.serving.releases import RegisteredSource
 from seqloom.serving.server import Serving, listening_socket, make_models
 from seqloom.serving.settings import ServingSettings
-from tests.finished import give_registered
+from tests.workspaces import give_registered
 
 MODEL = "seqloom-en-de"
 
