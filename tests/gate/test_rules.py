@@ -185,7 +185,7 @@ def test_chrf_may_fall_by_its_bound_and_no_more() -> None:
     assert rule("chrF", worse, better, max_chrf_drop=drop).ok
     assert not rule("chrF", worse, better, max_chrf_drop=drop * 0.99).ok
     assert rule("chrF", better, better, max_chrf_drop=0).ok
-    assert rule("chrF", worse, better, max_chrf_drop=2).bound == "may fall by 2"
+    assert rule("chrF", worse, better, max_chrf_drop=2).bound == "falls by at most 2"
     assert "chrF" not in names(worse, better, max_chrf_drop=None)
 
 
@@ -213,7 +213,7 @@ def test_each_of_several_directions_may_lose_its_bound_and_no_more() -> None:
 
     ours, theirs = translating(de=30.0, fr=40.0), translating(fr=39.0, de=31.0)  # in another order
     found = {each.name: each for each in verdict(ours, theirs, max_direction_drop=1).rules}
-    assert found["BLEU of en-de"] == Rule("BLEU of en-de", True, 30.0, 31.0, "may fall by 1")
+    assert found["BLEU of en-de"] == Rule("BLEU of en-de", True, 30.0, 31.0, "falls by at most 1")
     assert found["BLEU of en-fr"].ok
     assert not rule("BLEU of en-de", ours, theirs, max_direction_drop=0.75).ok
     assert "BLEU of en-de" not in names(ours, theirs, max_direction_drop=None)
@@ -256,7 +256,7 @@ def test_the_reason_is_the_leading_rule_or_every_failed_one() -> None:
     refused = verdict(measured(*GOOD), measured(*BAD)._replace(size=SIZE // 4), (1, 9))
     assert not refused.promoted
     assert refused.reason == (
-        "segments/s 1 against 9 (at most 1.5 times slower: no); MB 1 against 0.25 (at most 2 times larger: no)"
+        "segments/s 1 against 9 (required: at most 1.5 times slower); MB 1 against 0.25 (required: at most 2 times larger)"
     )
     assert refused.record() == {
         "promoted": False, "reason": refused.reason, "rules": [each._asdict() for each in refused.rules],
@@ -265,4 +265,4 @@ def test_the_reason_is_the_leading_rule_or_every_failed_one() -> None:
 
 def test_a_rule_is_explained_with_what_it_has() -> None:
     assert explain_rule(Rule("BLEU", True, 31.25, 30, "better", 0.0126)) == "BLEU 31.25 against 30, p = 0.013 (better)"
-    assert explain_rule(Rule("empty share", False, 0.5, None, "at most 0.1")) == "empty share 0.5 (at most 0.1: no)"
+    assert explain_rule(Rule("empty share", False, 0.5, None, "at most 0.1")) == "empty share 0.5 (required: at most 0.1)"
