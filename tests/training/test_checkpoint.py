@@ -571,7 +571,7 @@ def test_a_second_process_cannot_take_the_lock(tmp_path: Path) -> None:
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "locked\n"
-        with pytest.raises(CheckpointError, match="another process trains"), Checkpoints(tmp_path, keep=1).lock():
+        with pytest.raises(CheckpointError, match="another process is training"), Checkpoints(tmp_path, keep=1).lock():
             pass
         other.communicate("")
     with Checkpoints(tmp_path, keep=1).lock():
