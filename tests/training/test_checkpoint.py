@@ -550,12 +550,12 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_training_resumes_when_there_
 
 
 def test_the_lock_is_free_again_after_use(tmp_path: Path) -> None:
-    with Checkpoints(tmp_path, keep=1).lock():
-        with (
-            pytest.raises(CheckpointError, match=f"{tmp_path}: another process trains this very run"),
-            Checkpoints(tmp_path, keep=1).lock(),
-        ):
-            pass
+    with (
+        Checkpoints(tmp_path, keep=1).lock(),
+        pytest.raises(CheckpointError, match=f"{tmp_path}: another process trains this very run"),
+        Checkpoints(tmp_path, keep=1).lock(),
+    ):
+        pass
     with Checkpoints(tmp_path, keep=1).lock():
         pass
 
