@@ -308,8 +308,12 @@ def test_every_tensor_is_created_on_the_device_of_the_limits(beam, bytes_):
         rules = Constraints.build(SPECIAL_IDS, limits, min_lengths=least, prefixes=[[], [5, 6], []], no_repeat_ngram=2)
         return rules.extended(NonTextIds((4, 5), bytes_), required)
 
+    def step(token, state):
+        assert token.device == limits.device
+        return model.step(token, state)
+
     def run(rules):
-        return beam_search(model.step, model, rules, search_settings(beam=beam))
+        return beam_search(step, model, rules, search_settings(beam=beam))
 
     rules = build()
     expected = run(rules)  # also builds the tables of bytes, which are made on the CPU and moved

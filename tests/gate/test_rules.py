@@ -7,6 +7,8 @@ import pytest
 from seqloom.evaluation.scores import DirectionScores, LengthScore, Score
 from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Placeholders, Segments
+from seqloom.evaluation.significance import Difference
+from seqloom.gate import rules
 from seqloom.gate.performance import Performance
 from seqloom.gate.report import markdown
 from seqloom.gate.rules import Rule, Verdict, empty_rule, explain_rule, judge
@@ -115,9 +117,9 @@ def test_a_worse_length_bucket_is_not_offset_by_a_better_one() -> None:
     ]  # fmt: skip
     segments = better.segments._replace(hypotheses=texts)
     worse = Performance(segments, score(segments, task="translation", settings=EVALUATE), SIZE)
-    rules = {rule.name: rule for rule in verdict(worse, champion, max_bucket_drop=0).rules}
-    assert rules["BLEU of 1-6 words"].ok
-    assert rules["BLEU of 7+ words"].ok == (
+    judged = {rule.name: rule for rule in verdict(worse, champion, max_bucket_drop=0).rules}
+    assert judged["BLEU of 1-6 words"].ok
+    assert judged["BLEU of 7+ words"].ok == (
         worse.scores.by_length[1].scores["bleu"] >= champion.scores.by_length[1].scores["bleu"]
     )
     names = [rule.name for rule in verdict(worse, champion, min_bucket_segments=500).rules]
@@ -174,6 +176,13 @@ def test_the_leading_score_must_be_higher_with_a_p_below_the_bound() -> None:
     assert rule("BLEU", measured(*GOOD), measured(*BAD), p=found.p * 1.001).ok
     assert not rule("BLEU", measured(*BAD), measured(*GOOD)).ok  # significantly worse
     assert not rule("BLEU", measured(*GOOD), measured(*GOOD), p=0.999).ok
+
+
+@pytest.mark.parametrize(("ours", "better"), [(30.5, True), (30.0, False), (29.5, False)])
+def test_any_significant_gain_counts_and_no_loss(monkeypatch: pytest.MonkeyPatch, ours: float, better: bool) -> None:
+    found = Difference(ours, 30.0, 0.0, 0.0, 0.01)
+    monkeypatch.setattr(rules, "compare", lambda *_: {"bleu": found, "chrf": found})
+    assert rule("BLEU", measured(*GOOD), measured(*GOOD)).ok == better
 
 
 def test_chrf_may_fall_by_its_bound_and_no_more() -> None:

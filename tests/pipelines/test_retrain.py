@@ -52,13 +52,13 @@ printf '{"fingerprint": "%s"}' $print > metrics/registration.json
 class Answer(NamedTuple):
     """The result of a command."""
 
-    output: str
+    text: str
     fault: CommandError | None = None
 
     def output(self, fine: object = ()) -> str:
         if self.fault:
             raise self.fault
-        return self.output
+        return self.text
 
     def stop(self) -> None:
         pass

@@ -139,6 +139,17 @@ def test_libraries_that_others_load_are_named(monkeypatch: pytest.MonkeyPatch, p
     )
 
 
+@pytest.mark.parametrize(("name", "expected"), [("pretrained", True), ("transformer", False), ("lstm", False)])
+def test_only_a_pretrained_model_counts_its_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, expected: bool
+) -> None:
+    monkeypatch.setattr(identity, "used_libraries", lambda *, pretrained: {"pretrained": pretrained})
+    params = load_params(ROOT / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    params = params.model_copy(update={"model": params.model.model_copy(update={"name": name})})
+    assert identity.identify(params, CPU)["libraries"] == {"pretrained": expected}
+
+
 def test_dvc_watches_the_same_params_and_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = load_params(ROOT / "params.yaml")
     monkeypatch.chdir(tmp_path)
@@ -185,14 +196,17 @@ def test_an_identity_is_compared_with_the_newest_unfinished_run(tmp_path: Path) 
     assert identity.differences(own, tmp_path / "own") == []
     begun(tmp_path, "own", own, 0)
     assert identity.differences(own, tmp_path / "own") == []
-    begun(tmp_path, "older", {"train": {"lr": 3, "seed": 5}, "model": {"width": 8}}, 30)
+    begun(tmp_path, "z older", {"train": {"lr": 3, "seed": 5}, "model": {"width": 8}}, 30)
     newest = begun(tmp_path, "a newer", {"train": {"lr": 2, "seed": 5}, "data": {"d": "0"}}, 20)
     assert identity.differences(own, tmp_path / "own") == [
         "train.lr was 2, is 1", "model.width was not there, is 8", "d changed"
     ]  # fmt: skip
     (newest / identity.FINISHED).touch()
     assert identity.differences(own, tmp_path / "own") == ["train.lr was 3, is 1"]
-    (tmp_path / "older" / identity.FILE).write_text("{")
+    (tmp_path / "z older" / identity.FILE).write_text("{")
+    assert identity.differences(own, tmp_path / "own") == []
+    (tmp_path / "z older" / identity.FILE).unlink()
+    (tmp_path / "z older" / identity.FILE).mkdir()  # cannot be read
     assert identity.differences(own, tmp_path / "own") == []
 
 
