@@ -181,7 +181,30 @@ class _Unit:
 
     def put(self, translation: str) -> str:
         """Return the translation in XML."""
+        translation = _hugging(translation, self.text, self.own)
         return put_codes(translation, self.own, (), lambda text: escape(text, "utf-8"))
+
+
+def _hugging(translation: str, text: str, own: Sequence[Code]) -> str:
+    """Return the translation with spaces moved out of its pairs of tags, if the text has none there.
+
+    A model tends to put spaces around tags, which would make a link or a bold word look too long.
+    """
+    for code in own:
+        if code.partner is None:
+            continue
+        start, end = code.label, code.partner.label
+        if f"{start} " not in text:
+            outside = rf"(\w?)( ?){re.escape(start)} +"
+            translation = re.sub(
+                outside, lambda found, tag=start: f"{found[1]}{found[2] or ' ' * bool(found[1])}{tag}", translation
+            )
+        if f" {end}" not in text:
+            outside = rf" +{re.escape(end)}( ?)(\w?)"
+            translation = re.sub(
+                outside, lambda found, tag=end: f"{tag}{found[1] or ' ' * bool(found[2])}{found[2]}", translation
+            )
+    return translation
 
 
 class _Blocks:
