@@ -73,10 +73,10 @@ async def measure(port: int, direction: tuple[str, str], texts: Sequence[str], c
 
 
 @contextmanager
-def server(folder: Path, options: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Run `seqloom serve` on a free port; yield the port and the process id."""
-    line = [sys.executable, "-m", "seqloom.cli", "serve", "--folder", str(folder), "--port", "0", *options]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+def server(options: Sequence[str], root: Path | None = None) -> Iterator[tuple[int, int]]:
+    """Run `seqloom serve` on a free port, in the folder `root`; yield the port and the process id."""
+    line = [sys.executable, "-m", "seqloom.cli", "serve", "--port", "0", *options]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=root) as process:
         assert process.stdout is not None
         try:
             for said in process.stdout:
@@ -109,7 +109,7 @@ def main() -> None:
     languages = json.loads((options.folder / "languages.json").read_text())
     direction = (languages["source"], languages["target"])
     rounds: dict[int, list[Round]] = {1: [], options.clients: []}
-    with server(options.folder, options.serve) as (port, process):
+    with server(["--folder", str(options.folder), *options.serve]) as (port, process):
         asyncio.run(measure(port, direction, texts[:20], 4))  # warm-up
         for _ in range(options.rounds):
             for clients, found in rounds.items():

@@ -1,6 +1,10 @@
 """Real clients and the registry's champion against a real server."""
 
+import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
@@ -73,6 +77,22 @@ def test_a_version_whose_files_are_gone_leaves_the_champion(running: Running) ->
     answer = httpx.post(f"{running.url}/translate", data={"q": "Turn on", "source": "en", "target": "de"})
     assert answer.json()["version"] == f"{MODEL}/1"
     assert f'seqloom_alarm{{kind="load",model="{MODEL}"}} 1.0' in httpx.get(f"{running.url}/metrics").text
+
+
+@pytest.mark.slow
+def test_the_command_serves_until_it_is_told_to_end(registry: Path) -> None:
+    folder = next((registry / "mlartifacts").rglob("artifacts/artifacts/model"))
+    line = [sys.executable, "-m", "seqloom.cli", "serve", "--folder", str(folder), "--port", "0", "--device", "cpu"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(line, **pipes) as process:
+        assert process.stdout.readline() == "model: en-de\n"
+        assert process.stdout.readline().startswith("Serving at http://127.0.0.1:")
+        log = iter(process.stderr.readline, "")
+        assert "model serves" in next(log)
+        process.terminate()
+        rest = "".join(log)
+        assert process.wait(60) == -signal.SIGTERM
+    assert "Traceback" not in rest
 
 
 def test_a_port_that_is_in_use_is_named() -> None:

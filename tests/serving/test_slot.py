@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 
 import pytest
 
@@ -52,6 +54,24 @@ def test_a_new_version_is_tried_and_then_serves():
     assert value(slot, "seqloom_swaps_total") == 1
     assert value(slot, "seqloom_model_info", version=f"{NAME}/2") == 1
     assert value(slot, "seqloom_model_info", version=f"{NAME}/1") is None
+
+
+def test_the_memory_of_a_replaced_version_is_freed():
+    source = FakeSource()
+
+    async def scenario():
+        slot = make_slot(source)
+        await slot.start()
+        old = weakref.ref(slot.loaded.engine)
+        source.label = f"{NAME}/2"
+        await slot.refresh()
+        await asyncio.gather(*slot._ending)
+        gc.collect()
+        freed = old() is None
+        await slot.close()
+        return freed
+
+    assert asyncio.run(scenario())
 
 
 def test_an_unchanged_version_is_not_loaded_again():

@@ -15,6 +15,7 @@ from seqloom.places import LOCAL
 from seqloom.printable import printable
 
 if TYPE_CHECKING:
+    from seqloom.serving.releases import ModelSource
     from seqloom.serving.server import Serving
     from seqloom.serving.service import Served
     from seqloom.serving.settings import ServingSettings
@@ -169,7 +170,7 @@ def _serving(options: argparse.Namespace) -> "Serving":
         raise ParamsError("--canary and --shadow exclude each other; start a server for each")
     if chosen is not None and len(names) != 1:
         raise ParamsError(f"--{role} needs exactly one registered model")
-    sources = [
+    sources: list[ModelSource] = [
         *(RegisteredSource(name, options.pin) for name in names),
         *(FolderSource(folder) for folder in options.folder),
     ]
