@@ -295,3 +295,15 @@ def test_a_batch_is_reported():
 
     asyncio.run(scenario())
     assert [tuple(each) for each in reports] == [(2, 3, (0.0, 0.0), 0.5)]
+
+
+def test_a_translator_that_returns_too_little_fails_only_its_batch():
+    async def scenario():
+        batcher = Batcher(lambda texts, direction, n_best: [[Result("x")]], BOUNDS)
+        with pytest.raises(ValueError, match="shorter"):
+            await batcher.translate(query("a", "b"))
+        found = await batcher.translate(query("a"))
+        await batcher.close()
+        return texts_of(found)
+
+    assert asyncio.run(scenario()) == [["x"]]

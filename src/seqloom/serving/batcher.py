@@ -189,7 +189,11 @@ class Batcher:
                 await self._arrived.wait()
                 await self._gather()
             elif batch := self._next_batch():
-                await self._run(batch)
+                try:
+                    await self._run(batch)
+                except Exception as error:  # a bug; other requests must not hang
+                    for item in batch:
+                        item.request.fail(error)
 
     async def _gather(self) -> None:
         """Wait a moment for more texts, but not if a batch is full."""
