@@ -193,18 +193,27 @@ def _hugging(translation: str, text: str, own: Sequence[Code]) -> str:
     for code in own:
         if code.partner is None:
             continue
-        start, end = code.label, code.partner.label
-        if f"{start} " not in text:
-            outside = rf"(\w?)( ?){re.escape(start)} +"
-            translation = re.sub(
-                outside, lambda found, tag=start: f"{found[1]}{found[2] or ' ' * bool(found[1])}{tag}", translation
-            )
-        if f" {end}" not in text:
-            outside = rf" +{re.escape(end)}( ?)(\w?)"
-            translation = re.sub(
-                outside, lambda found, tag=end: f"{tag}{found[1] or ' ' * bool(found[2])}{found[2]}", translation
-            )
+        if f"{code.label} " not in text:
+            translation = _space_before(translation, code.label)
+        if f" {code.partner.label}" not in text:
+            translation = _space_after(translation, code.partner.label)
     return translation
+
+
+def _space_before(translation: str, tag: str) -> str:
+    def moved(found: re.Match[str]) -> str:
+        space = found[2] or (" " if found[1] else "")
+        return f"{found[1]}{space}{tag}"
+
+    return re.sub(rf"(\w?)( ?){re.escape(tag)} +", moved, translation)
+
+
+def _space_after(translation: str, tag: str) -> str:
+    def moved(found: re.Match[str]) -> str:
+        space = found[1] or (" " if found[2] else "")
+        return f"{tag}{space}{found[2]}"
+
+    return re.sub(rf" +{re.escape(tag)}( ?)(\w?)", moved, translation)
 
 
 class _Blocks:
