@@ -23,8 +23,7 @@ def translated(documents, upload=SENT):
 
     async def wait():
         id = documents.submit(upload)
-        await asyncio.gather(*documents._running)
-        return id, documents.find(id)
+        return id, await documents.finished(id)
 
     return asyncio.run(wait())
 
@@ -134,6 +133,38 @@ def test_an_unknown_document_gets_deepls_error(client):
         answer = client.post(path, json={"document_key": "y"})
         assert (answer.status_code, list(answer.json())) == (404, ["message"])
         assert client.post(path).json() == {"message": "document_key is missing"}
+
+
+def test_libretranslates_files(client):
+    sent = {"files": {"file": ("ä b.properties", PROPERTIES)}}
+    for source in ("en", "auto"):
+        answer = client.post("/translate_file", data={"source": source, "target": "de"}, **sent)
+        url = answer.json()["translatedFileUrl"]
+        assert url.startswith("http://localhost/download_file/")
+        assert answer.headers["x-model-version"] == "seqloom-en-de/3"
+        for _ in range(2):
+            file = client.get(url.removeprefix("http://localhost"))
+            assert file.content == b"# title\nfirst = ONE\nsecond = TWO\n"
+            assert file.headers["content-disposition"] == "attachment; filename*=UTF-8''%C3%A4%20b.properties"
+    settings = client.get("/frontend/settings").json()
+    assert settings["filesTranslation"] is True
+    assert ".po" in settings["supportedFilesFormat"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "file", "message"),
+    [
+        ({"source": "en"}, ("a.txt", b"x"), "target is missing"),
+        ({"source": "en", "target": "fr"}, ("a.txt", b"x"), "no model translates from 'en' to 'fr'"),
+        ({"source": "en", "target": "de"}, ("a.exe", b"x"), "a.exe: the format cannot be told"),
+        ({"source": "en", "target": "de"}, ("a.json", b"{"), "a.json: "),
+    ],
+)
+def test_wrong_files_get_libretranslates_error(client, fields, file, message):
+    answer = client.post("/translate_file", data=fields, files={"file": file})
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(message)
+    assert client.get("/download_file/x.txt").status_code == 404
 
 
 def test_the_official_client(tmp_path, monkeypatch):

@@ -51,6 +51,19 @@ def test_ignored_elements_are_copied():
     assert read_xml_text("<x>a</x><x>b</x>", XmlTags(ignored=frozenset(["x"]))).texts == []
 
 
+@pytest.mark.parametrize(
+    ("text", "translation", "wanted"),
+    [
+        ("Press <b>Save</b> now", "Drücke <g1> auf </g1> jetzt", "Drücke <b>auf</b> jetzt"),
+        ("Press <b>Save</b>.", "Drücke<g1> auf </g1>.", "Drücke <b>auf</b>."),
+        ("A <b>Save</b> b", "<g1> auf </g1>drücke", "<b>auf</b> drücke"),
+        ("Press <b> Save </b> now", "Drücke <g1> auf </g1> jetzt", "Drücke <b> auf </b> jetzt"),
+    ],
+)
+def test_spaces_stay_outside_of_tags(text, translation, wanted):
+    assert read_xml_text(text).write([translation]) == wanted
+
+
 def test_splitting_and_joining_tags():
     text = "<p>Some <b>bold<br/>text</b>.</p>"
     markup = read_xml_text(text, XmlTags(splitting=frozenset(["br"])))

@@ -1,3 +1,4 @@
+import json
 import warnings
 
 import pandas as pd
@@ -77,7 +78,9 @@ def test_one_text_and_no_text(client):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ([], "exactly one of dataframe_split, dataframe_records, instances, inputs"),
+        ([], "the body must be a JSON object"),
+        ({}, "exactly one of dataframe_split, dataframe_records, instances, inputs"),
+        ({"inputs": ["\ud800"]}, "half of a surrogate pair"),
         ({"inputs": ["a"], "instances": ["a"]}, "exactly one of"),
         ({"inputs": ["a", None]}, "row 1, counted from 0, is null; every row must be a string"),
         ({"instances": [["a", "b"]]}, "row 0, counted from 0, is of type list"),
@@ -95,7 +98,7 @@ def test_one_text_and_no_text(client):
     ],
 )
 def test_wrong_input_gets_mlflows_error(client, body, message):
-    answer = client.post("/invocations", json=body)
+    answer = client.post("/invocations", content=json.dumps(body), headers={"content-type": "application/json"})
     if message is None:
         assert answer.status_code == 200
         return

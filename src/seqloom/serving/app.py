@@ -15,6 +15,7 @@ from starlette.responses import Response
 from seqloom.errors import RequestError, SeqloomError
 from seqloom.serving import deepl, libretranslate, scoring
 from seqloom.serving.access import Access
+from seqloom.serving.documents import Documents
 from seqloom.serving.guard import Guard
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface, fault_of
 from seqloom.serving.metrics import Metrics
@@ -37,7 +38,7 @@ def create_app(
     The service must have been started. `lifespan` encloses the time in which the application serves.
     """
     metrics = metrics or Metrics()
-    context = Context(service, Access(settings), settings, metrics)
+    context = Context(service, Access(settings), settings, metrics, Documents(service))
     interfaces = [make(context) for make in _PROTOCOLS]
     app = FastAPI(
         title="seqloom", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan

@@ -1,34 +1,28 @@
 """The documents of DeepL's API: upload, status, result. A result can be fetched once."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from seqloom.errors import RequestError
 from seqloom.serving.deepl_fields import DocumentFields, KeyFields, deepl_fields, deepl_record
-from seqloom.serving.documents import Documents, Job, State, Upload
+from seqloom.serving.documents import Job, State, Upload
+from seqloom.serving.fields import read_file
 from seqloom.serving.interface import VERSION_HEADER, Context
 
 _KEY = 24  # the first characters of our id are DeepL's document_id, the others its document_key
-
-
-class _Form(NamedTuple):
-    fields: DocumentFields
-    name: str
-    content: bytes
 
 
 class DocumentRoutes:
     """The routes below /v2/document. `admit` checks the key of a request and returns its client."""
 
     def __init__(self, context: Context, admit: Callable[[Request], str]) -> None:
-        self._documents, self._admit = Documents(context.service), admit
+        self._documents, self._admit = context.documents, admit
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes to a router."""
@@ -41,8 +35,8 @@ class DocumentRoutes:
     async def upload(self, request: Request) -> dict[str, str]:
         """Begin to translate a document."""
         client = self._admit(request)
-        form = await _read(request)
-        fields = form.fields
+        form = await read_file(request)
+        fields = deepl_record(form.fields, DocumentFields)
         if fields.glossary_id is not None:
             raise HTTPException(404, f"glossary_id: there is no glossary {fields.glossary_id!r}; none are served")
         name = fields.filename or form.name
@@ -101,15 +95,3 @@ _DOCUMENT_KEY = {
     "properties": {"document_key": {"type": "string"}},
     "required": ["document_key"],
 }
-
-
-async def _read(request: Request) -> _Form:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
-        raise RequestError("a document is sent as multipart/form-data, in the field `file`")
-    async with request.form() as form:
-        values = {name: value for name, value in form.items() if isinstance(value, str)}
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise RequestError("file is missing, or has no name")
-        return _Form(deepl_record(values, DocumentFields), file.filename or "", await file.read())

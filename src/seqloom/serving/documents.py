@@ -66,6 +66,7 @@ class Job:
     characters: int = 0  # translated so far
     fault: str = ""  # why it could not be translated
     version: str = ""  # of the model
+    running: asyncio.Future[None] | None = None
 
 
 def suffixes() -> list[str]:
@@ -79,7 +80,6 @@ class Documents:
     def __init__(self, service: Service, clock: Callable[[], float] = time.monotonic) -> None:
         self._service, self._clock = service, clock
         self._jobs: dict[str, Job] = {}
-        self._running: set[asyncio.Future[None]] = set()
         self._worker = ThreadPoolExecutor(1, "document")
 
     def submit(self, upload: Upload) -> str:
@@ -102,10 +102,15 @@ class Documents:
         id = secrets.token_hex(24)
         self._jobs[id] = job
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._worker, self._translate, job, upload.content, loop)
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        job.running = loop.run_in_executor(self._worker, self._translate, job, upload.content, loop)
         return id
+
+    async def finished(self, id: str) -> Job:
+        """Wait until a document that was just submitted is done or has failed, and return it."""
+        job = self._jobs[id]
+        assert job.running is not None
+        await asyncio.shield(job.running)
+        return job
 
     def find(self, id: str) -> Job | None:
         """Return a document, or None if it is not known any more."""

@@ -1,11 +1,11 @@
 """Read the fields of a request: from JSON, an HTML form or the query, whichever the client sends."""
 
 import json
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import ImmutableMultiDict
+from starlette.datastructures import ImmutableMultiDict, UploadFile
 from starlette.requests import Request
 
 from seqloom.errors import RequestError
@@ -32,8 +32,29 @@ async def read_fields(request: Request) -> dict[str, Any]:
     else:
         body = await request.body()
         if body and (kind.endswith("json") or body.lstrip().startswith(b"{")):
-            fields |= _object(body)
+            fields |= read_object(body)
     return {name: value for name, value in fields.items() if value is not None}
+
+
+class FileForm(NamedTuple):
+    """A form with a file."""
+
+    fields: dict[str, Any]  # the others
+    name: str
+    content: bytes
+
+
+async def read_file(request: Request) -> FileForm:
+    """Return the fields of a form with a file in `file`. Raises `RequestError` if there is none."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise RequestError("a document is sent as multipart/form-data, in the field `file`")
+    async with request.form() as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise RequestError("file is missing, or has no name")
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        return FileForm(fields, file.filename or "", await file.read())
 
 
 def parse(record: type[_Record], fields: dict[str, Any]) -> _Record:
@@ -68,7 +89,8 @@ def _form(body: bytes) -> ImmutableMultiDict[str, str]:
     return ImmutableMultiDict(pairs)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def read_object(body: bytes) -> dict[str, Any]:
+    """Return a JSON object. Raises `RequestError` if the body is none, or has text that is not valid Unicode."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:

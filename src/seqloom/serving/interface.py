@@ -20,6 +20,7 @@ from seqloom.errors import (
     TooLongError,
 )
 from seqloom.serving.access import Access
+from seqloom.serving.documents import Documents
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.service import Answer, Query, Service
 from seqloom.serving.settings import ServingSettings
@@ -55,6 +56,7 @@ class Context(NamedTuple):
     access: Access
     settings: ServingSettings
     metrics: Metrics
+    documents: Documents
 
     def admit(self, request: Request, key: str | None) -> str:
         """Return the client of a request, for `Query.client`. For the errors see `Access.admit`."""

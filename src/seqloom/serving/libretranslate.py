@@ -16,16 +16,17 @@ from starlette.responses import JSONResponse, Response
 from seqloom.errors import AccessError, TooLongError
 from seqloom.languages import Direction
 from seqloom.serving.corrections import Correction, Corrections
+from seqloom.serving.documents import suffixes
 from seqloom.serving.fields import parse, read_fields
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface
 from seqloom.serving.language_names import language_name
+from seqloom.serving.libretranslate_files import FileRoutes
 from seqloom.serving.markup import read_html_text
 from seqloom.serving.matching import find_detected, find_direction
 from seqloom.serving.service import Detected, Query
 from seqloom.translation.results import Result
 
 _TIMEOUT_MS = 500  # how long a page waits after a key press
-_DISABLED_FILES = "file translation is switched off on this server"
 _DISABLED_SUGGESTIONS = "suggestions are switched off on this server"
 
 _Route = Callable[[Request], Awaitable[Response]]
@@ -83,8 +84,9 @@ def interface(context: Context) -> Interface:
     add("/detect", ["POST"], routes.detect, DetectRequest)
     add("/languages", ["GET", "POST"], routes.languages)
     add("/suggest", ["POST"], routes.suggest, SuggestRequest)
-    add("/translate_file", ["POST"], routes.translate_file)
-    add("/download_file/{name}", ["GET"], routes.translate_file)
+    files = FileRoutes(context)
+    add("/translate_file", ["POST"], files.translate)
+    add("/download_file/{name}", ["GET"], files.download)
     add("/frontend/settings", ["GET"], routes.settings)
     add("/health", ["GET"], routes.health)
     add("/metrics", ["GET"], routes.metrics)
@@ -161,10 +163,6 @@ class _Routes:
         await asyncio.to_thread(self._corrections.append, Correction(asked.q, asked.s, direction, version, client))
         return JSONResponse({"success": True})
 
-    async def translate_file(self, request: Request) -> Response:
-        """Refuse a file."""
-        raise AccessError(_DISABLED_FILES)
-
     async def settings(self, request: Request) -> Response:
         """Return what a page needs to know."""
         first = self._service.directions()[0]
@@ -172,12 +170,12 @@ class _Routes:
             {
                 "apiKeys": self._context.access.key_required,
                 "charLimit": self._service.limits.characters,
-                "filesTranslation": False,
+                "filesTranslation": True,
                 "frontendTimeout": _TIMEOUT_MS,
                 "keyRequired": self._context.access.key_required,
                 "language": {side: {"code": code, "name": language_name(code)} for side, code in _sides(first)},
                 "suggestions": self._corrections is not None,
-                "supportedFilesFormat": [],
+                "supportedFilesFormat": suffixes(),
             }
         )
 

@@ -181,7 +181,39 @@ class _Unit:
 
     def put(self, translation: str) -> str:
         """Return the translation in XML."""
+        translation = _hugging(translation, self.text, self.own)
         return put_codes(translation, self.own, (), lambda text: escape(text, "utf-8"))
+
+
+def _hugging(translation: str, text: str, own: Sequence[Code]) -> str:
+    """Return the translation with spaces moved out of its pairs of tags, if the text has none there.
+
+    A model tends to put spaces around tags, which would make a link or a bold word look too long.
+    """
+    for code in own:
+        if code.partner is None:
+            continue
+        if f"{code.label} " not in text:
+            translation = _space_before(translation, code.label)
+        if f" {code.partner.label}" not in text:
+            translation = _space_after(translation, code.partner.label)
+    return translation
+
+
+def _space_before(translation: str, tag: str) -> str:
+    def moved(found: re.Match[str]) -> str:
+        space = found[2] or (" " if found[1] else "")
+        return f"{found[1]}{space}{tag}"
+
+    return re.sub(rf"(\w?)( ?){re.escape(tag)} +", moved, translation)
+
+
+def _space_after(translation: str, tag: str) -> str:
+    def moved(found: re.Match[str]) -> str:
+        space = found[1] or (" " if found[2] else "")
+        return f"{tag}{space}{found[2]}"
+
+    return re.sub(rf" +{re.escape(tag)}( ?)(\w?)", moved, translation)
 
 
 class _Blocks:

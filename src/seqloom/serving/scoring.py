@@ -7,7 +7,6 @@ The settings of the search are fixed while a model is served.
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -19,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from seqloom.errors import RequestError
 from seqloom.serving.by_direction import directions_of, translate_texts
+from seqloom.serving.fields import read_object
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface
 from seqloom.serving.service import Service
 
@@ -99,14 +99,14 @@ def _read(content_type: str, body: bytes) -> tuple[list[str], Mapping[str, Any]]
         raise HTTPException(
             415, f"the content type is {content_type or 'missing'}; send {' or '.join(_KINDS)} in UTF-8"
         )
+    return (_csv_texts(body), {}) if kind == "text/csv" else _json_texts(body)
+
+
+def _csv_texts(body: bytes) -> list[str]:
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RequestError(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
-    return (_csv_texts(text), {}) if kind == "text/csv" else _json_texts(text)
-
-
-def _csv_texts(text: str) -> list[str]:
     try:
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     except csv.Error as error:
@@ -116,12 +116,9 @@ def _csv_texts(text: str) -> list[str]:
     return _column(rows[0], rows[1:])
 
 
-def _json_texts(text: str) -> tuple[list[str], Mapping[str, Any]]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RequestError("the body is not valid JSON") from error
-    given = [form for form in _FORMS if form in found] if isinstance(found, dict) else []
+def _json_texts(body: bytes) -> tuple[list[str], Mapping[str, Any]]:
+    found = read_object(body)
+    given = [form for form in _FORMS if form in found]
     if len(given) != 1:
         raise RequestError(f"the body must be a JSON object with exactly one of {', '.join(_FORMS)}")
     params = found.get("params") or {}

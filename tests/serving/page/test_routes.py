@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,11 @@ def test_a_version_can_be_chosen():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "text: field required"),
+        ({}, "text is missing"),
+        (
+            {"text": "\ud800", "target": "de"},
+            "the body contains half of a surrogate pair, which is not a character",
+        ),
         ({"text": "a", "target": "fr"}, "no model translates into 'fr'; served are de, en"),
         (
             {"text": "a", "source": "fr", "target": "de"},
@@ -97,7 +102,7 @@ def test_a_version_can_be_chosen():
     ],
 )
 def test_wrong_input_gets_an_error(client, fields, message):
-    answer = client.post("/page/translate", json=fields)
+    answer = client.post("/page/translate", content=json.dumps(fields), headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()) == (400, {"error": message})
 
 

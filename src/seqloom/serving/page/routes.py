@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from seqloom.errors import DirectionError
+from seqloom.errors import DirectionError, RequestError
 from seqloom.serving.documents import suffixes
+from seqloom.serving.fields import parse, read_object
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface
 from seqloom.serving.language_names import language_name
 from seqloom.serving.matching import find_detected, find_direction
@@ -65,8 +66,8 @@ def interface(context: Context) -> Interface:
         return {"served": [each._asdict() | {"directions": list(map(str, each.directions))} for each in found]}
 
     @router.post("/page/translate")
-    async def translate(request: Request, fields: TranslateFields) -> JSONResponse:
-        return await _translate(context, request, fields)
+    async def translate(request: Request) -> JSONResponse:
+        return await _translate(context, request)
 
     return Interface("page", ("/page/",), router, error_response)
 
@@ -103,8 +104,11 @@ def _state(context: Context) -> dict[str, Any]:
     }
 
 
-async def _translate(context: Context, request: Request, fields: TranslateFields) -> JSONResponse:
+async def _translate(context: Context, request: Request) -> JSONResponse:
     client, service = _admit(context, request), context.service
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise RequestError("send JSON")  # pages of other origins can send forms, but not JSON
+    fields = parse(TranslateFields, read_object(await request.body()))
     served, detected = service.directions(), None
     if fields.source:
         direction = find_direction(served, fields.source, fields.target)
