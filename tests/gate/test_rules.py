@@ -274,4 +274,6 @@ def test_the_reason_is_the_leading_rule_or_every_failed_one() -> None:
 
 def test_a_rule_is_explained_with_what_it_has() -> None:
     assert explain_rule(Rule("BLEU", True, 31.25, 30, "better", 0.0126)) == "BLEU 31.25 against 30, p = 0.013 (better)"
-    assert explain_rule(Rule("empty share", False, 0.5, None, "at most 0.1")) == "empty share 0.5 (required: at most 0.1)"
+    assert (
+        explain_rule(Rule("empty share", False, 0.5, None, "at most 0.1")) == "empty share 0.5 (required: at most 0.1)"
+    )
