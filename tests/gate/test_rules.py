@@ -265,7 +265,8 @@ def test_the_reason_is_the_leading_rule_or_every_failed_one() -> None:
     refused = verdict(measured(*GOOD), measured(*BAD)._replace(size=SIZE // 4), (1, 9))
     assert not refused.promoted
     assert refused.reason == (
-        "segments/s 1 against 9 (required: at most 1.5 times slower); MB 1 against 0.25 (required: at most 2 times larger)"
+        "segments/s 1 against 9 (required: at most 1.5 times slower); "
+        "MB 1 against 0.25 (required: at most 2 times larger)"
     )
     assert refused.record() == {
         "promoted": False, "reason": refused.reason, "rules": [each._asdict() for each in refused.rules],
