@@ -7,6 +7,7 @@ def test_placeholders_that_models_do_not_know_are_hidden() -> None:
     hidden, put_back = hide("Dear %{name}, %ld of {total} <%= x %> %{name} 5%%")
     assert hidden == "Dear {x1}, {x2} of {total} {x3} {x1} 5{x4}"
     assert put_back("{x4} {x3} {x2} {x1}") == "%% <%= x %> %ld %{name}"
+    assert hide("$t(a.b) and @:c.d at 5 @ 3")[0] == "{x1} and {x2} at 5 @ 3"
 
 
 def test_a_hidden_placeholder_never_takes_a_name_of_the_text() -> None:

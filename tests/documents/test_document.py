@@ -253,6 +253,15 @@ def test_branches_of_a_message_are_translated_and_broken_ones_are_left() -> None
     assert dict(done.report.reasons) == {"message format": 1}
 
 
+def test_a_message_whose_inline_codes_would_double_is_left() -> None:
+    plural = "{n, plural, one {a} other {b}}"
+    unit = f'<trans-unit id="1"><source>See <g id="1">it</g> {plural}</source></trans-unit>'
+    file = f'<xliff version="1.2"><file source-language="en" target-language="de"><body>{unit}</body></file></xliff>'
+    done = translated("a.xlf", file)
+    assert done.content.decode() == file
+    assert dict(done.report.reasons) == {"not writable": 1}
+
+
 def test_apostrophes_of_a_java_message_are_doubled() -> None:
     assert text("a.properties", "a=Don''t {0}\n") == "a=DON''T {0}\n"
     assert text("a.properties", "a=Don't\n") == "a=DON'T\n"

@@ -18,8 +18,8 @@ def test_comments_say_that_a_machine_translated(before: str, after: str) -> None
     assert marked(after, "e", "\n") == after
 
 
-def test_an_engine_never_adds_lines() -> None:
-    assert marked("", "a\nb", "\r\n") == "# machine translation: a b\r\n#, fuzzy\r\n"
+def test_the_name_of_an_engine_is_one_line_of_ascii() -> None:
+    assert marked("", "a\nbä", "\r\n") == "# machine translation: a b?\r\n#, fuzzy\r\n"
 
 
 def test_the_flag_fuzzy_and_previous_texts_are_removed() -> None:

@@ -7,7 +7,11 @@ from seqloom.text import FORMS, STANDARD_FORMS, Forms
 
 _SIZE = r"(?:[1-9][0-9]*+|\*)?(?:\.(?:[0-9]++|\*))?"
 _OF_C = (r"%<PRI[A-Za-z0-9]+>", r"%%", rf"%[-#0+']*+{_SIZE}(?:hh?|ll?|[qjztL])[diouxXeEfFgG]")
-_ALL = Forms(tuple(FORMS), _OF_C)
+_OF_JAVASCRIPT = (
+    r"\$t\([^()]*\)",
+    r"@(?:\.[a-z]+)?:[A-Za-z_][A-Za-z0-9_.]*",
+)  # references to other texts: i18next, Vue
+_ALL = Forms(tuple(FORMS), (*_OF_C, *_OF_JAVASCRIPT))
 _DIRECTIVE = re.compile(
     r"%(?P<number>[0-9]+\$)?(?:\([^()]*\))?(?:<PRI[A-Za-z0-9]+>"
     rf"|[-#0+ ']*+{_SIZE}(?:hh?|ll?|[qjztL])?[A-Za-z@%])"

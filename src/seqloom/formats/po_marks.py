@@ -35,7 +35,8 @@ def marked(comments: str, engine: str, line_end: str) -> str:
     """Return a message's comments with the flag `fuzzy` and a comment that names the engine, in gettext's order."""
     lines = [line for line in _without_fuzzy(comments) if not is_machine(line)]
     own = next((at for at, line in enumerate(lines) if line[:2] not in ("# ", "#", "#\n", "#\r")), len(lines))
-    lines.insert(own, f"{_MACHINE}{' '.join(engine.split())}{line_end}")
+    name = " ".join(engine.split()).encode("ascii", "replace").decode()  # the file may be in any encoding
+    lines.insert(own, f"{_MACHINE}{name}{line_end}")
     for at, line in enumerate(lines):
         if line.startswith("#,"):
             content = line.rstrip("\r\n")
