@@ -85,10 +85,10 @@ MOVABLE = $(BIN)/python deploy/relocatable.py .venv
 		$(INSTALL) --quiet --editable '.[pipeline,serve,hf,dev]' && $(MOVABLE); }
 	@cp $< $@
 
-services: .venv/.test ## install what the tests of PostgreSQL and S3 need, which are skipped without it (Debian's PostgreSQL, as root)
+services: .venv/.test ## install what the tests of PostgreSQL, S3 and the page need, which are skipped without it (Debian's PostgreSQL and Chromium, as root)
 	@$(INSTALL) --quiet --editable '.[pipeline,serve,hf,dev,postgres,s3,services]' && $(MOVABLE)
-	@test -d /usr/lib/postgresql || { apt-get $(HASTY) --quiet=2 update && \
-		DEBIAN_FRONTEND=noninteractive apt-get $(HASTY) --quiet=2 --yes --no-install-recommends install postgresql >/dev/null; }
+	@{ test -d /usr/lib/postgresql && command -v chromium >/dev/null; } || { apt-get $(HASTY) --quiet=2 update && \
+		DEBIAN_FRONTEND=noninteractive apt-get $(HASTY) --quiet=2 --yes --no-install-recommends install chromium postgresql >/dev/null; }
 
 # Fail soon if no Debian mirror answers.
 HASTY := -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20

@@ -130,6 +130,7 @@ let shown = null; // the last answer, with the text that it translates
 const translateText = newest(async (signal) => {
   const typed = text.value;
   if (!typed.trim()) return show(null);
+  if (!state.directions.length) return 0; // the state is not there yet; `start` calls this again
   byId("result").parentElement.classList.add("waiting");
   byId("status").textContent = "Translating…";
   return reporting(byId("status"), async () => {
@@ -434,8 +435,9 @@ async function start() {
   byId("formats").textContent = files.length ? `Formats: ${files.join(" ")}` : "";
   byId("document").accept = files.join(",");
   count();
-  if (state.key_required) askForKey();
   openPage();
+  if (state.key_required) askForKey();
+  else if (text.value.trim()) translateText(0); // typed while the page was loading, or kept by the browser
 }
 
 start();
