@@ -1,0 +1,154 @@
+"""A beam search by CTranslate2 with the guarantees of ours.
+
+`FastSearch` has the interface of a search method (`decoding.methods.Method`), and a `Translator` that has one calls it
+instead of the method of its settings. It searches with CTranslate2 and checks what is found; each source whose result
+breaks a rule is searched again by our own method on torch. So a result obeys all of `decoding.constraints`: exactly the
+required slots, properly nested, valid UTF-8, no banned ids, and the limits of length.
+
+Some requests go to torch at once: the methods sampling, mbr and generate, `no_repeat_ngram`, a target prefix, and a
+source that is longer than the export's table of positions. Attention is always computed by the torch network.
+
+Differences to our beam search (`decoding.beam_search`), which its results were compared with:
+
+- Greedy search (a beam of 1) is the same: the hypotheses are equal unless two tokens are equally likely up to rounding.
+- In a beam, the same hypotheses live: the 2K best continuations are ranked, and the K best that do not end live on. But
+  CTranslate2 ends a source as soon as K hypotheses are finished, while ours continues until none can become better. So
+  our search may still find a hypothesis with a higher score, which is usually longer.
+- CTranslate2 searches without constraints. Our search never lets a hypothesis that breaks a rule take a place.
+- Log-probabilities are sums in float32, and those of an int8 export are approximate.
+
+The score is ours in either case: log-probability / penalty(|Y|), with the penalty of the settings (wu or average) and
+|Y| including EOS. CTranslate2 divides by |Y| ** alpha itself; that is undone, and its K finished hypotheses are ranked
+again. `early_stopping` has no effect, since CTranslate2 always ends early.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Self
+
+import torch
+
+from seqloom.decoding.constraints import Constraints
+from seqloom.decoding.hypotheses import Hypothesis
+from seqloom.decoding.length_penalty import PENALTIES
+from seqloom.decoding.methods import METHODS, Batch, Model, Write
+from seqloom.decoding.settings import SearchSettings
+from seqloom.export.acceptance import Written, accepted
+from seqloom.export.folder import Export, open_export
+from seqloom.export.specification import tokens
+
+
+class Tally(NamedTuple):
+    """How many sources were searched by each engine."""
+
+    ctranslate2: int = 0
+    torch: int = 0
+
+
+class FastSearch:
+    """Searches with an export, and with the torch model what the export cannot do with all guarantees.
+
+    Calls from several threads are safe.
+    """
+
+    def __init__(self, engine: Any, export: Export) -> None:
+        self.export = export
+        self.tally = Tally()
+        self._engine = engine
+        self._source_tokens, self._target_vocabulary = tokens(export.source_vocab_size), export.target_vocab_size
+
+    @classmethod
+    def load(cls, export: Export, threads: int | None = None) -> Self:
+        """Load an export. `threads` compute on the CPU, by default as many as torch uses.
+
+        Raises:
+            ModelError: the export is damaged, or CTranslate2 is not installed.
+        """
+        return cls(open_export(export, torch.get_num_threads() if threads is None else threads), export)
+
+    def __call__(
+        self, model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write
+    ) -> list[list[Hypothesis]]:
+        """Find up to `n_best` hypotheses per source, best first: see `decoding.methods.Method`."""
+        method = METHODS[settings.method]
+        if settings.method != "beam" or settings.no_repeat_ngram:
+            self._count(0, len(batch.lengths))
+            return method(model, batch, settings, n_best, write)
+        results: list[list[Hypothesis] | None] = [None] * len(batch.lengths)
+        for source, found in self._accepted(batch, settings, n_best):
+            results[source] = found
+        left = [source for source, found in enumerate(results) if found is None]
+        self._count(len(results) - len(left), len(left))
+        if left:
+            part = _rows(batch, left)
+            again = method(model, part, settings, n_best, lambda source, ids: write(left[source], ids))
+            for source, found in zip(left, again, strict=True):
+                results[source] = found
+        return [found for found in results if found is not None]
+
+    def _count(self, fast: int, slow: int) -> None:
+        self.tally = Tally(self.tally.ctranslate2 + fast, self.tally.torch + slow)
+
+    def _accepted(self, batch: Batch, settings: SearchSettings, n_best: int) -> Iterator[tuple[int, list[Hypothesis]]]:
+        """Yield the sources whose `n_best` hypotheses all obey the constraints, with these."""
+        sources = self._readable(batch)
+        if not sources:
+            return
+        ids = batch.source.tolist()
+        texts = [[self._source_tokens[id_] for id_ in ids[source][: int(batch.lengths[source])]] for source in sources]
+        found = self._search(texts, batch.constraints, settings, n_best)
+        best = {source: each for source, each in zip(sources, found, strict=True) if len(each) == n_best}
+        written = [Written(source, each.ids) for source, hypotheses in best.items() for each in hypotheses]
+        passes = iter(accepted(written, batch.constraints, self._target_vocabulary))
+        for source, hypotheses in best.items():
+            if all([next(passes) for _ in hypotheses]):
+                yield source, hypotheses
+
+    def _readable(self, batch: Batch) -> list[int]:
+        """Return the sources that are short enough and whose target has no prefix."""
+        most = math.inf if self.export.positions is None else self.export.positions
+        prefixes = batch.constraints.prefixes
+        free = [True] * len(prefixes) if not prefixes.shape[1] else (prefixes < 0).all(dim=1).tolist()
+        return [source for source, n in enumerate(batch.lengths.tolist()) if n <= most and free[source]]
+
+    def _search(
+        self, texts: Sequence[Sequence[str]], constraints: Constraints, settings: SearchSettings, n_best: int
+    ) -> list[list[Hypothesis]]:
+        """Return up to `n_best` hypotheses of each source, best first."""
+        alpha = 0.0 if settings.beam == 1 else settings.length_penalty
+        longest = constraints.longest + 1  # with EOS
+        if self.export.positions is not None:
+            longest = min(longest, self.export.positions)
+        results = self._engine.translate_batch(
+            texts,
+            beam_size=settings.beam,
+            num_hypotheses=settings.beam,
+            length_penalty=alpha,
+            max_input_length=0,  # no limit; by default longer sources are truncated
+            max_decoding_length=longest,
+            min_decoding_length=0,
+            return_scores=True,
+            return_end_token=True,
+        )
+        return [self._ranked(each, settings, alpha, n_best) for each in results]
+
+    def _ranked(self, result: Any, settings: SearchSettings, alpha: float, n_best: int) -> list[Hypothesis]:
+        """Return the `n_best` hypotheses by our score; none if one of them did not end, or is no number."""
+        penalty, end = PENALTIES[settings.normalization], str(self.export.symbols.eos)
+        ranked = []
+        for each, score in zip(result.hypotheses, result.scores, strict=True):
+            log_probability = score * len(each) ** alpha
+            own = log_probability / penalty(max(1, len(each)), settings.length_penalty)
+            ranked.append((each, own, log_probability))
+        ranked.sort(key=lambda each: -each[1])
+        best = ranked[:n_best]
+        if not all(each and each[-1] == end and math.isfinite(score) for each, score, _ in best):
+            return []
+        return [Hypothesis([int(token) for token in each[:-1]], *scored) for each, *scored in best]
+
+
+def _rows(batch: Batch, sources: Sequence[int]) -> Batch:
+    """Return some sources of a batch."""
+    rows = torch.tensor(sources, device=batch.lengths.device)
+    lengths = batch.lengths[rows]
+    return Batch(batch.source[rows, : int(lengths.max())], lengths, batch.constraints.select(rows))
