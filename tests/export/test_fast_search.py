@@ -9,15 +9,20 @@ from benchmarks.placeholder_guarantee import generate, is_exact
 from seqloom.decoding.length_penalty import average, wu
 from seqloom.decoding.translator import Translation, Translator
 from seqloom.export.fast_search import FastSearch, Tally
-from seqloom.export.folder import find_export
+from seqloom.export.folder import find_export, write_export
 from seqloom.export.loading import load_translator
-from tests.export.networks import EVERY, TEXTS
+from seqloom.export.settings import Precision
+from seqloom.symbols import OWN
+from tests.export.networks import EVERY, LEARNT, TEXTS, network, save
+from tests.tiny_pretrained import PAIRS
 
-PLAIN = ["Open the door", "Is it on? It is.", "the window", "Then"]
+PLAIN = [source for source, _ in PAIRS[:4]]
 LENGTHS = {"max_length_ratio": 1.0, "max_length_extra": 12}
 
 
-def translators(folder: Path, precision: Any = "float32", **changes: Any) -> tuple[Translator, Translator, FastSearch]:
+def translators(
+    folder: Path, precision: Precision = "float32", **changes: Any
+) -> tuple[Translator, Translator, FastSearch]:
     """Return a translator on torch, a fast one, and its search."""
     ours = Translator.load(folder, "cpu")
     ours.search = ours.search.model_copy(update=LENGTHS | changes)
@@ -30,7 +35,7 @@ def translators(folder: Path, precision: Any = "float32", **changes: Any) -> tup
 
 def test_greedy_search_is_that_of_torch(model_folder: Path) -> None:
     ours, theirs, fast = translators(model_folder, beam=1)
-    texts = [*PLAIN, *TEXTS]
+    texts = [*TEXTS, *[source for source, _ in LEARNT]]
     for slow, quick in zip(ours.hypotheses(texts), theirs.hypotheses(texts), strict=True):
         assert quick[0].ids == slow[0].ids
         assert quick[0].log_probability == pytest.approx(slow[0].log_probability, abs=1e-3)
@@ -38,11 +43,23 @@ def test_greedy_search_is_that_of_torch(model_folder: Path) -> None:
     assert fast.tally.ctranslate2 > 0
 
 
+def test_slots_that_the_export_writes_rightly_are_taken(model_folder: Path) -> None:
+    _, theirs, fast = translators(model_folder, beam=3)
+    assert theirs.translate(["Set {name} to <i>%d</i>", "Hi {{you}}"]) == ["Stelle {name} auf <i>%d</i>", "{{you}}!"]
+    assert fast.tally == Tally(2, 0)
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 @pytest.mark.parametrize("beam", [1, 4])
-def test_random_networks_keep_every_placeholder_on_the_fast_path(beam: int, precision: str, model_folder: Path) -> None:
-    _, theirs, fast = translators(model_folder, precision, beam=beam)
-    sources = [*generate(TEXTS, EVERY, 12, 60, 3), "{x}", "<b>{x}</b> and %s", "no placeholder at all"]
+def test_every_placeholder_is_kept_whatever_the_network_writes(
+    beam: int, precision: Precision, model_folder: Path, tmp_path: Path
+) -> None:
+    ours, _, _ = translators(model_folder, precision, beam=beam)
+    random = network(ours.tokenizer.target_vocab_size)
+    save(random, tmp_path)
+    fast = FastSearch.load(write_export(tmp_path, OWN, precision, tmp_path / "export"), 1)
+    theirs = Translator(random, ours.tokenizer, ours.search, ours.languages, "cpu", fast)
+    sources = [*generate(TEXTS, EVERY, 8, 40, 3), "{x}", "<b>{x}</b> and %s", "no placeholder at all"]
     for source, found in zip(sources, theirs.hypotheses(sources), strict=True):
         assert is_exact(source, found[0].text, theirs.tokenizer.forms), (source, found[0].text)
         assert found[0].kept
@@ -81,7 +98,7 @@ def test_other_methods_and_blocked_repeats_are_left_to_torch(changes: dict[str, 
 
 def test_a_prefix_and_a_long_source_are_left_to_torch(model_folder: Path) -> None:
     ours, theirs, fast = translators(model_folder, beam=1, max_length_ratio=0.01)
-    asked = [PLAIN[0], "door " * 1100], ["Open", ""]
+    asked = [PLAIN[0], "door " * 1100], [LEARNT[0][1][:3], ""]
     slow, quick = (each.hypotheses(asked[0], prefixes=asked[1]) for each in (ours, theirs))
     assert [each[0].ids for each in quick] == [each[0].ids for each in slow]
     assert fast.tally == Tally(0, 2)

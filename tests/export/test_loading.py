@@ -24,7 +24,7 @@ def test_an_export_is_used_by_default_and_torch_if_it_is_asked_for(model_folder:
 
 def test_without_an_export_torch_is_used_unless_the_engine_is_required(plain_folder: Path) -> None:
     assert load_translator(plain_folder, "cpu").engine is None
-    with pytest.raises(ModelError, match="plain: has no folder ctranslate2.*use torch"):
+    with pytest.raises(ModelError, match=r"plain: has no folder ctranslate2.*use torch"):
         load_translator(plain_folder, "cpu", engine="ctranslate2")
     (plain_folder / EXPORTS).mkdir()
     with pytest.raises(ModelError, match="holds no export"):

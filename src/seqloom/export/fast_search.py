@@ -99,10 +99,9 @@ class FastSearch:
         found = self._search(texts, batch.constraints, settings, n_best)
         best = {source: each for source, each in zip(sources, found, strict=True) if len(each) == n_best}
         written = [Written(source, each.ids) for source, hypotheses in best.items() for each in hypotheses]
-        passes = iter(accepted(written, batch.constraints, self._target_vocabulary))
-        for source, hypotheses in best.items():
-            if all([next(passes) for _ in hypotheses]):
-                yield source, hypotheses
+        passes = accepted(written, batch.constraints, self._target_vocabulary)
+        refused = {each.source for each, passed in zip(written, passes, strict=True) if not passed}
+        yield from ((source, hypotheses) for source, hypotheses in best.items() if source not in refused)
 
     def _readable(self, batch: Batch) -> list[int]:
         """Return the sources that are short enough and whose target has no prefix."""

@@ -157,7 +157,8 @@ def _fill_feed_forward(spec: Any, layer: nn.Module, residual: Residual) -> None:
             spec.linear_1.weight = _copy(layer.output.weight)
         case FeedForward():
             first, second = layer[0], layer[-1]
-            assert isinstance(first, nn.Linear) and isinstance(second, nn.Linear)
+            assert isinstance(first, nn.Linear)
+            assert isinstance(second, nn.Linear)
             _fill_linear(spec.linear_0, first)
             _fill_linear(spec.linear_1, second)
         case _:
