@@ -8,6 +8,8 @@ from seqloom.export import library
 from seqloom.export.fast_search import FastSearch
 from seqloom.export.folder import EXPORTS
 from seqloom.export.loading import load_translator
+from seqloom.translation.texts import TextTranslator
+from tests.export.networks import LEARNT
 
 
 @pytest.fixture
@@ -20,6 +22,15 @@ def test_an_export_is_used_by_default_and_torch_if_it_is_asked_for(model_folder:
     assert isinstance(fast, FastSearch)
     assert fast.export.precision == "int8"
     assert load_translator(model_folder, "cpu", engine="torch").engine is None
+
+
+def test_texts_are_translated_with_the_export_if_that_is_asked_for(model_folder: Path) -> None:
+    assert TextTranslator.load(model_folder, "cpu").translator.engine is None
+    fast = TextTranslator.load(model_folder, "cpu", engine="auto")
+    assert isinstance(fast.translator.engine, FastSearch)
+    (source, target) = LEARNT[0]
+    assert fast.translate([f"{source}\n{source}"])[0].text == f"{target}\n{target}"
+    assert fast.translator.engine.tally.ctranslate2 == 1  # equal sentences are translated once
 
 
 def test_without_an_export_torch_is_used_unless_the_engine_is_required(plain_folder: Path) -> None:

@@ -35,7 +35,6 @@ from seqloom.decoding.methods import METHODS, Batch, Model, Write
 from seqloom.decoding.settings import SearchSettings
 from seqloom.export.acceptance import Written, accepted
 from seqloom.export.folder import Export, open_export
-from seqloom.export.specification import tokens
 
 
 class Tally(NamedTuple):
@@ -55,7 +54,6 @@ class FastSearch:
         self.export = export
         self.tally = Tally()
         self._engine = engine
-        self._source_tokens, self._target_vocabulary = tokens(export.source_vocab_size), export.target_vocab_size
 
     @classmethod
     def load(cls, export: Export, threads: int | None = None) -> Self:
@@ -86,6 +84,14 @@ class FastSearch:
                 results[source] = found
         return [found for found in results if found is not None]
 
+    def log_probabilities(
+        self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+    ) -> list[list[float]]:
+        """Return the export's log-probability of each target id and EOS, given its source and the ids before it."""
+        named = [[list(map(str, ids)) for ids in side] for side in (sources, targets)]
+        scored = self._engine.score_batch(*named, max_input_length=0)
+        return [list(each.log_probs) for each in scored]
+
     def _count(self, fast: int, slow: int) -> None:
         self.tally = Tally(self.tally.ctranslate2 + fast, self.tally.torch + slow)
 
@@ -94,12 +100,12 @@ class FastSearch:
         sources = self._readable(batch)
         if not sources:
             return
-        ids = batch.source.tolist()
-        texts = [[self._source_tokens[id_] for id_ in ids[source][: int(batch.lengths[source])]] for source in sources]
+        ids, lengths = batch.source.tolist(), batch.lengths[sources].tolist()
+        texts = [list(map(str, ids[source][:length])) for source, length in zip(sources, lengths, strict=True)]
         found = self._search(texts, batch.constraints, settings, n_best)
         best = {source: each for source, each in zip(sources, found, strict=True) if len(each) == n_best}
         written = [Written(source, each.ids) for source, hypotheses in best.items() for each in hypotheses]
-        passes = accepted(written, batch.constraints, self._target_vocabulary)
+        passes = accepted(written, batch.constraints, self.export.target_vocab_size)
         refused = {each.source for each, passed in zip(written, passes, strict=True) if not passed}
         yield from ((source, hypotheses) for source, hypotheses in best.items() if source not in refused)
 
