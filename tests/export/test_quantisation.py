@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from seqloom.export.quantisation import quantise, rows_as_int8
 from seqloom.export.specification import specify
@@ -6,10 +7,17 @@ from seqloom.symbols import OWN
 from tests.export.networks import network
 
 
-def test_a_row_uses_seven_bits_and_is_off_by_half_a_step_at_most() -> None:
-    matrix = np.random.default_rng(1).normal(size=(30, 50)).astype(np.float32) * np.arange(1, 31)[:, None]
-    numbers, scale = rows_as_int8(matrix.astype(np.float32))
-    assert (np.abs(numbers).max(axis=1) == 64).all()
+@pytest.mark.parametrize("columns", [50, 51])
+def test_neighbours_never_overflow_16_bits_and_rounding_is_by_half_a_step(columns: int) -> None:
+    draw = np.random.default_rng(1)
+    matrix = (draw.normal(size=(30, columns)) * np.arange(1, 31)[:, None]).astype(np.float32)
+    matrix[0] = 1.0
+    numbers, scale = rows_as_int8(matrix)
+    sizes = np.abs(numbers.astype(int))
+    pairs = sizes[:, : columns // 2 * 2].reshape(30, -1, 2).sum(axis=2).max(axis=1)
+    assert (255 * pairs < 2**15).all()
+    assert (sizes.max(axis=1) <= 127).all()
+    assert (pairs >= 125).mean() > 0.9  # and most of the range is used
     assert (np.abs(numbers / scale[:, None] - matrix) <= 0.5001 / scale[:, None]).all()
 
 
