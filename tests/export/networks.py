@@ -1,5 +1,6 @@
 """Small Transformers with random weights, and a tokenizer with slots and bytes."""
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqloom.decoding.model_folder import LANGUAGES_FILE, TOKENIZER_FOLDER
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.models.transformer import Transformer
 from seqloom.symbols import OWN
@@ -53,6 +55,14 @@ def trained(tokenizer: Tokenizer) -> Transformer:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return model.eval()
+
+
+def save_trained(folder: Path) -> None:
+    """Write a whole model folder with the trained network."""
+    own = tokenizer()
+    save(trained(own), folder)
+    own.save(folder / TOKENIZER_FOLDER)
+    (folder / LANGUAGES_FILE).write_text(json.dumps({"source": "en", "target": "de"}))
 
 
 def _padded(rows: list[list[int]]) -> Tensor:

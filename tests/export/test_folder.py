@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from seqloom.errors import ModelError
-from seqloom.export.folder import EXPORTS, find_export, open_export, read_export, write_export
+from seqloom.export.folder import find_export, open_export, read_export, write_export
+from seqloom.export.settings import EXPORTS
 from seqloom.symbols import OWN
 from tests.export.networks import network, save
 

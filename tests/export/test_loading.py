@@ -6,8 +6,8 @@ import pytest
 from seqloom.errors import ModelError
 from seqloom.export import library
 from seqloom.export.fast_search import FastSearch
-from seqloom.export.folder import EXPORTS
 from seqloom.export.loading import load_translator
+from seqloom.export.settings import EXPORTS
 from seqloom.translation.texts import TextTranslator
 from tests.export.networks import LEARNT
 

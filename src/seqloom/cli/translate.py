@@ -215,7 +215,7 @@ def _load(options: argparse.Namespace) -> "TextTranslator":
     first, *others = [_folder(name) for name in names]
     from seqloom.translation.texts import TextTranslator
 
-    translator = TextTranslator.load(first, options.device, others=others)
+    translator = TextTranslator.load(first, options.device, others=others, engine="auto")
     return translator.with_search(_search_settings(translator.search, options))
 
 

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple, get_args
 from seqloom.errors import ModelError
 from seqloom.export.library import ctranslate2
 from seqloom.export.quantisation import quantise
-from seqloom.export.settings import Precision
+from seqloom.export.settings import EXPORTS, Precision
 from seqloom.export.specification import most_positions, specify
 from seqloom.files import read_object, replacing_folder, sha256_of, write_json
 from seqloom.models.catalogue import load_model
 from seqloom.models.transformer import Transformer
 from seqloom.symbols import Symbols
 
-EXPORTS = "ctranslate2"  # the folder of the exports, in a model folder
 WEIGHTS = "model.safetensors"
 _FORMAT = 1
 _DESCRIPTION = "export.json"

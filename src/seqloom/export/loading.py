@@ -9,9 +9,9 @@ from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translator
 from seqloom.errors import ModelError
 from seqloom.export.fast_search import FastSearch
-from seqloom.export.folder import EXPORTS, find_export
+from seqloom.export.folder import find_export
 from seqloom.export.library import is_installed
-from seqloom.export.settings import Engine
+from seqloom.export.settings import EXPORTS, Engine
 
 
 def load_translator(

@@ -100,10 +100,16 @@ class Proof(NamedTuple):
         return {
             "exported": self.fault is None,
             "reason": self.fault,
-            "log_probabilities": self.gaps._asdict(),
+            "log_probabilities": self.gaps._asdict()
+            | {"largest": _short(self.gaps.largest), "mean": _short(self.gaps.mean)},
             "greedy": self.greedy._asdict(),
             "quality": {precision: each._asdict() for precision, each in self.quality.items()},
         }
+
+
+def _short(gap: float) -> float:
+    """Round to two significant digits; the others depend on the machine."""
+    return float(f"{gap:.1e}")
 
 
 def some(examples: Sequence[Example]) -> list[Example]:

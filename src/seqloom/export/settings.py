@@ -5,6 +5,7 @@ from typing import Literal
 from seqloom.settings import Settings
 
 Precision = Literal["float32", "int8"]
+EXPORTS = "ctranslate2"  # the folder of the exports, in a model folder
 PRECISIONS: tuple[Precision, Precision] = ("float32", "int8")
 
 # auto: the export, if the folder has a valid one, CTranslate2 is installed and the device is the CPU; else torch
