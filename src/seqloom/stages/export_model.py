@@ -78,7 +78,7 @@ def _export(params: Params, translator: Translator, listen: Listener) -> dict[st
         for export in exports:
             shutil.rmtree(export.folder)
         return proof.record()
-    quality = {}
+    quality: dict[str, Quality] = {}
     for done, export in enumerate(exports, 1):
         listen(Progress("prove", done, 1 + len(exports), "steps", f"scoring {export.precision}"))
         quality[export.precision] = _quality(params, translator, export, pairs, directions)
