@@ -35,7 +35,7 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 STAGES = [
     "check_params", "download_corpus", "prepare_corpus", "download_pretrained", "train_tokenizer", "train_model",
-    "evaluate_model", "register_model",
+    "export_model", "evaluate_model", "register_model",
 ]  # fmt: skip
 
 

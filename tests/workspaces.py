@@ -53,6 +53,8 @@ def write_results(
     _model(root / places.CANDIDATE, params)
     _text(root / places.CANDIDATE / "skill", f"{bleu / 100}")
     _corpus(root / places.CORPUS, params)
+    _write(root / places.EXPORT_METRICS, {"exported": False, "reason": "a test"})
+    (root / places.EXPORT).mkdir(parents=True, exist_ok=True)
     _write(root / places.EVALUATION_METRICS, _evaluation(params, bleu) | {"segments": 2, "test_sha256": test_sha256})
     _write(root / places.CORPUS_METRICS, {"kept": 12, "splits": {"train": 8, "valid": 2, "test": 2}, "raw": {"x": 20}})
     _write(root / places.TOKENS / "counts.json", {"train": {"pairs": 7, "too_long": 1}, "valid": {"too_long": 0}})

@@ -17,6 +17,7 @@ from seqloom.corpus.settings import GuardSettings, Languages, Name, PrepareSetti
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ParamsError
 from seqloom.evaluation.settings import EvaluateSettings, Task
+from seqloom.export.settings import ExportSettings
 from seqloom.gate.settings import GateSettings
 from seqloom.models.settings import ModelSettings
 from seqloom.plain_yaml import read, read_text
@@ -80,6 +81,7 @@ class Params(Settings):
     train: TrainSettings
     search: SearchSettings
     evaluate: EvaluateSettings
+    export: ExportSettings = Field(default_factory=ExportSettings)
     guard: GuardSettings
     gate: GateSettings
     register_: RegisterSettings = Field(alias="register")

@@ -11,7 +11,7 @@ from seqloom.evaluation.significance import Difference
 from seqloom.gate import rules
 from seqloom.gate.performance import Performance
 from seqloom.gate.report import markdown
-from seqloom.gate.rules import Rule, Verdict, empty_rule, explain_rule, judge
+from seqloom.gate.rules import Rule, Verdict, empty_rule, explain_rule, export_rule, judge
 from seqloom.gate.settings import GateSettings
 from seqloom.languages import Direction
 from tests.records import PARAMS, evaluate_settings, tree
@@ -132,6 +132,15 @@ def test_empty_translations_are_counted() -> None:
     segments = better.segments._replace(hypotheses=texts)
     silent = Performance(segments, score(segments, task="translation", settings=EVALUATE), SIZE)
     assert "empty share" in failed(verdict(silent, champion))
+
+
+def test_what_an_export_may_lose_is_bounded() -> None:
+    settings = GateSettings(p=0.05)
+    (kept,) = export_rule("bleu", 29.0, 29.9, settings)
+    (lost,) = export_rule("bleu", 28.8, 29.9, settings)
+    assert (kept.ok, lost.ok) == (True, False)
+    assert explain_rule(lost) == "BLEU of the export 28.8 (at most 1 below 29.9 of torch: no)"
+    assert not list(export_rule("bleu", 0.0, 29.9, settings.model_copy(update={"max_export_drop": None})))
 
 
 def test_the_bounds_of_the_settings_apply() -> None:

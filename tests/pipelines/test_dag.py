@@ -30,7 +30,7 @@ def test_the_dag_of_this_repository(root: Path) -> None:
     names = [stage.name for stage in stages]
     assert names == [
         "check_params", "download_corpus", "prepare_corpus", "download_pretrained", "train_tokenizer", "train_model",
-        "evaluate_model", "register_model",
+        "export_model", "evaluate_model", "register_model",
     ]  # fmt: skip
     assert all(stage.timeout_minutes for stage in stages)
     assert [stage.name for stage in stages if stage.retries] == [

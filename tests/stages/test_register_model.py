@@ -16,6 +16,9 @@ from seqloom import places
 from seqloom.corpus.keys import fraction_of
 from seqloom.corpus.splits import Pair, SplitWriter, read_split
 from seqloom.errors import RegistryError, SeqloomError
+from seqloom.export import loading
+from seqloom.export.fast_search import FastSearch
+from seqloom.export.folder import write_export
 from seqloom.gate.performance import LoadedVersion
 from seqloom.languages import Direction
 from seqloom.params import Params, load_params
@@ -24,6 +27,7 @@ from seqloom.stages import register_model
 from seqloom.stages.register_model import run
 from seqloom.stages.registration import judging
 from seqloom.stages.registration.results import read_results
+from seqloom.symbols import OWN
 from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.run_data import read_artifact
 from seqloom.tracking.client.store import Store, connect
@@ -171,6 +175,48 @@ def test_several_directions_are_one_model_with_scores_of_each(workspace: Path) -
         model.predict(["Turn on the light"])
     with pytest.raises(SeqloomError, match="it writes de, fr"):
         model.predict(["Turn on the light"], params={"language": "es"})
+
+
+def export_candidate(bleu: float) -> None:
+    """Write what export_model would, with a made-up score of the export."""
+    write_export(places.CANDIDATE, OWN, "int8", places.EXPORT / "int8")
+    quality = {"int8": {"scores": {"bleu": bleu, "chrf": 40.0}, "placeholders": 1.0}}
+    places.EXPORT_METRICS.write_text(json.dumps({"exported": True, "reason": None, "quality": quality}))
+
+
+def test_an_export_is_part_of_the_version_and_is_served_if_ctranslate2_is_there(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = write_results(workspace, bleu=12.5)
+    export_candidate(bleu=12.0)
+    run(params, ignore)
+    assert "champion" in registered(workspace)["1"].aliases
+    folder = fetch_model(connect(workspace, create=False), MODEL._replace(number="1"))
+    assert (folder / "ctranslate2" / "int8" / "model.bin").is_file()
+    assert not (folder / "ctranslate2" / "float32").exists()
+    tags = connect(workspace, create=False).client.get_model_version(MODEL.name, "1").tags
+    assert tags["gate.BLEU_of_the_export"] == "BLEU of the export 12 (at most 1 below 12.5 of torch)"
+    model = mlflow.pyfunc.load_model("models:/seqloom-en-de@champion")
+    fast = model.unwrap_python_model()._translator.translator.engine
+    assert isinstance(fast, FastSearch)
+    text = "Turn on {name}"
+    assert "{name}" in model.predict([text])[0]
+    assert sum(fast.tally) == 1
+    needed = Path(mlflow.pyfunc.get_model_dependencies("models:/seqloom-en-de@champion")).read_text()
+    assert "ctranslate2==" in needed
+    monkeypatch.setattr(loading, "is_installed", lambda: False)
+    slow = mlflow.pyfunc.load_model("models:/seqloom-en-de@champion")
+    assert slow.unwrap_python_model()._translator.translator.engine is None
+    assert "{name}" in slow.predict([text])[0]
+
+
+def test_an_export_that_loses_too_much_makes_no_champion(workspace: Path) -> None:
+    params = write_results(workspace, bleu=12.5)
+    export_candidate(bleu=11.0)
+    run(params, ignore)
+    version = registered(workspace)["1"]
+    assert "champion" not in version.aliases
+    assert version.verdict == "the export is too inexact: BLEU of the export 11 (at most 1 below 12.5 of torch: no)"
 
 
 @pytest.mark.usefixtures("skilled")

@@ -56,7 +56,7 @@ def load(options: argparse.Namespace) -> Loaded:
     folders, names = [folder for folder, _ in found], [name for _, name in found]
     from seqloom.translation.texts import TextTranslator
 
-    translator = TextTranslator.load(folders[0], options.device, others=folders[1:])
+    translator = TextTranslator.load(folders[0], options.device, others=folders[1:], engine="auto")
     searching = translator.with_search(_search_settings(translator.search, options))
     return Loaded(searching, folders, " + ".join(names))
 

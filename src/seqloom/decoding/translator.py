@@ -22,7 +22,7 @@ from seqloom.decoding.chunking import Chunk
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble
 from seqloom.decoding.hypotheses import Hypothesis
-from seqloom.decoding.methods import METHODS, Batch, Model, width
+from seqloom.decoding.methods import METHODS, Batch, Method, Model, width
 from seqloom.decoding.model_folder import Languages, check_same_tokenizer, read_folder
 from seqloom.decoding.placeholder_repair import Locator, Part
 from seqloom.decoding.placeholders import Target, TextPlan, assemble
@@ -71,7 +71,11 @@ class _Found(NamedTuple):
 
 
 class Translator:
-    """Translates texts with a model or an ensemble. `load` reads one from a folder."""
+    """Translates texts with a model or an ensemble. `load` reads one from a folder.
+
+    `engine` searches in place of the method that `search` names, and must give the same guarantees
+    (`seqloom.export.loading` loads a translator with a faster one).
+    """
 
     def __init__(
         self,
@@ -80,8 +84,10 @@ class Translator:
         search: SearchSettings,
         languages: Languages | Direction,
         device: torch.device | str = "auto",
+        engine: Method | None = None,
     ) -> None:
         self.device = pick_device(device)
+        self.engine = engine
         self.model = model.to(self.device).eval()
         self.tokenizer = tokenizer
         self.search = search
@@ -254,7 +260,8 @@ class Translator:
         def write(source: int, ids: Sequence[int]) -> str:
             return self.tokenizer.decode(ids, sources[source].slots)
 
-        found = METHODS[search.method](self.model, batch, search, n_best, write)
+        method = METHODS[search.method] if self.engine is None else self.engine
+        found = method(self.model, batch, search, n_best, write)
         return [
             [
                 _Found(

@@ -1,8 +1,8 @@
 """Measure versions on one test set: their translations, scores, speed and size.
 
-Each version is loaded from the folder that its users load, with its own search settings, so that the gate judges what
-will be served. Speed is measured on a sample of the test set, in alternating rounds. The fastest round of each version
-is used, because other work on the machine can only slow a round down.
+Each version is loaded from the folder that its users load, with its own search settings and its export if it has one,
+so that the gate judges what will be served. Speed is measured on a sample of the test set, in alternating rounds. The
+fastest round of each version is used, because other work on the machine can only slow a round down.
 """
 
 import time
@@ -51,7 +51,7 @@ class LoadedVersion(NamedTuple):
             ModelError: the model cannot be loaded.
             TokenizerError: its tokenizer cannot be loaded.
         """
-        translator = TextTranslator.load(folder, device)
+        translator = TextTranslator.load(folder, device, engine="auto")
         return cls(translator, sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
 
     def translate(

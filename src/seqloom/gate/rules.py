@@ -74,6 +74,13 @@ def empty_rule(hypotheses: Sequence[str], settings: GateSettings) -> Rule:
     return Rule("empty share", share <= settings.max_empty, share, None, f"at most {settings.max_empty:g}")
 
 
+def export_rule(metric: str, exported: float, torch: float, settings: GateSettings) -> Iterator[Rule]:
+    """Yield the rule that limits what the new version's export may lose to the new version on torch."""
+    if (most := settings.max_export_drop) is not None:
+        name = f"{TITLES[metric]} of the export"
+        yield Rule(name, exported >= torch - most, exported, None, f"at most {most:g} below {torch:.4g} of torch")
+
+
 def _leading(name: str, found: Difference, settings: GateSettings) -> Rule:
     better = found.gain > 0 and found.p < settings.p
     return Rule(TITLES[name], better, found.ours, found.theirs, f"better at p < {settings.p:g}", found.p)

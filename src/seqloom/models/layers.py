@@ -16,7 +16,7 @@ from seqloom.models.kv_cache import KeysValues
 from seqloom.models.positions import Rotation
 from seqloom.models.settings import TransformerArchitecture
 
-_EPSILON = 1e-5  # avoids division by zero in a norm; the default of nn.LayerNorm
+EPSILON = 1e-5  # avoids division by zero in a norm; the default of nn.LayerNorm
 
 
 class Residual(nn.Module, ABC):
@@ -69,8 +69,8 @@ class PostNorm(Residual):
 def build_norm(a: TransformerArchitecture) -> nn.Module:
     """Return a LayerNorm (Ba et al. 2016) or RMSNorm, which does not centre (Zhang and Sennrich 2019, equation 4)."""
     if a.norm == "layer_norm":
-        return nn.LayerNorm(a.width, eps=_EPSILON)
-    return nn.RMSNorm(a.width, eps=_EPSILON)
+        return nn.LayerNorm(a.width, eps=EPSILON)
+    return nn.RMSNorm(a.width, eps=EPSILON)
 
 
 def build_residual(a: TransformerArchitecture) -> Residual:

@@ -68,6 +68,7 @@ class Transformer(Seq2Seq):
                 f"{source_vocab_size} and {target_vocab_size} entries; set tokenizer.joint to true, or tied_embeddings "
                 "to target or none"
             )
+        self.architecture = a
         self.source_vocab_size = source_vocab_size
         self.target_vocab_size = target_vocab_size
         self.width = width

@@ -21,6 +21,7 @@ from seqloom.evaluation.report import Facts, read_curve, report
 from seqloom.evaluation.scores import Scores, ranked
 from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Segments
+from seqloom.evaluation.settings import TITLES
 from seqloom.files import read_object, write_json, write_text
 from seqloom.languages import Direction
 from seqloom.params import Params
@@ -137,7 +138,23 @@ def facts(translator: Translator, cut: Cut, flags: Mapping[str, int]) -> Facts:
             "sources cut at the model's input length": _shown(cut.sources),
             **{f"translations flagged {flag.replace('_', ' ')}": _shown(count) for flag, count in flags.items()},
         },
+        "Export": export_facts(_load(places.EXPORT_METRICS)),
     }
+
+
+def export_facts(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the report's table about the exports: how they differ from torch, and the scores of each precision."""
+    if not record.get("exported"):
+        return {"kept on torch": str(record["reason"])} if "reason" in record else {}
+    gaps, greedy = record["log_probabilities"], record["greedy"]
+    found = {
+        "largest gap of a log-probability, float32": f"{gaps['largest']:g}, on {gaps['tokens']:,} tokens",
+        "greedy translations that are torch's": f"{greedy['equal'] + greedy['ties']:,} of {greedy['segments']:,}",
+    }
+    for precision, each in record["quality"].items():
+        scores = ", ".join(f"{TITLES[name]} {value:.1f}" for name, value in each["scores"].items())
+        found[precision] = f"{scores}; {each['megabytes']:.1f} MB; {each['by_torch']:.1%} searched on torch"
+    return found
 
 
 def length_table(scores: Scores) -> str:

@@ -56,7 +56,7 @@ def run(params: Params, listen: Listener) -> None:
 
 
 def identify(params: Params, results: Results) -> str:
-    """Return the fingerprint of a version: its model, params, scores and the code that MLflow stores to serve it.
+    """Return the fingerprint of a version: its model, export, params, scores and MLflow's code to serve it.
 
     It is the same on every machine. It leaves out experiment and label, unused model families, and the gate and guard
     bounds.
@@ -66,6 +66,7 @@ def identify(params: Params, results: Results) -> str:
     facts = {
         "params": settings,
         "evaluation": results.evaluation,
+        "export": results.export,
         "served": sha256_of(SERVED),
     }
     return fingerprint(places.CANDIDATE, facts)

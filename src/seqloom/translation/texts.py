@@ -29,6 +29,8 @@ from seqloom.decoding.model_folder import Languages, read_longest_source
 from seqloom.decoding.placeholders import keep_placeholders
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translation, Translator
+from seqloom.export.loading import load_translator
+from seqloom.export.settings import Engine
 from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress, ignore
 from seqloom.text import Forms
@@ -137,9 +139,10 @@ class TextTranslator:
         device: torch.device | str = "auto",
         search: SearchSettings | None = None,
         others: Sequence[Path] = (),
+        engine: Engine = "torch",
     ) -> Self:
-        """Load a model folder, or an ensemble: see `Translator.load`."""
-        return cls(Translator.load(folder, device, search, others), read_longest_source(folder))
+        """Load a model folder, or an ensemble: see `load_translator`, whose engine "auto" is the fastest."""
+        return cls(load_translator(folder, device, search, others, engine), read_longest_source(folder))
 
     @property
     def languages(self) -> Languages:

@@ -11,7 +11,7 @@ from seqloom.evaluation.settings import METRICS, TITLES
 from seqloom.files import flatten
 from seqloom.params import PARAMS_FILE, Params
 from seqloom.stages.registration.judging import keep_texts
-from seqloom.stages.registration.results import Results
+from seqloom.stages.registration.results import Results, export_folder
 from seqloom.tracking.client.names import FINGERPRINT, model_name
 from seqloom.tracking.runs.costs import FLOW_RUN, Costs, current_flow_run, read_costs
 from seqloom.tracking.runs.curves import read_curves
@@ -24,6 +24,7 @@ JOURNAL = "journal.jsonl"
 SHAPING = [Path(name) for name in ("src", "params.yaml", "dvc.yaml", "pyproject.toml", "constraints.txt")]
 HASHED = (places.RAW, places.CORPUS, places.TOKENS, places.TOKENIZER, places.CANDIDATE, places.REPORT)
 LIBRARIES = ("torch", "sentencepiece", "sentencex", "sacrebleu", "numpy", "transformers")
+EXPORT_NEEDS = ("ctranslate2",)  # the extra serve; without it, torch translates
 PRETRAINED_NEEDS = ("transformers", "protobuf", "sacremoses")  # the extra hf without the hub's client
 _EXAMPLE = "Hello, world!"
 
@@ -43,6 +44,7 @@ def collect_run(params: Params, results: Results, identity: str) -> TrainingRun:
     targets = params.languages.target_languages
     journal = places.SCRATCH / str(results.training.get("fingerprint")) / JOURNAL
     curves = read_curves(places.TRAINING_PLOT, journal if journal.is_file() else None)
+    export = export_folder(results, params.export.precision)
     spent, numbers = read_costs(journal), _numbers(results)
     hashes = dvc_hashes(LOCK, HASHED)
     took = max((point.seconds for point in curves), default=0.0)
@@ -64,8 +66,9 @@ def collect_run(params: Params, results: Results, identity: str) -> TrainingRun:
             search=params.search.model_dump(mode="json"),
             example=_example(),
             language=targets[0] if len(targets) > 1 else "",
-            needs=PRETRAINED_NEEDS if family == "pretrained" else (),
+            needs=PRETRAINED_NEEDS if family == "pretrained" else EXPORT_NEEDS if export else (),
             description=kind,
+            export=export,
         ),
         task=params.task,
         training=results.training.get("fingerprint"),
@@ -126,6 +129,7 @@ def _numbers(results: Results) -> dict[str, float]:
     directions = {f"test/{direction}": scores for direction, scores in test.pop("by_direction", {}).items()}
     groups = {"test": test, **directions}
     groups |= {"training": results.training, "corpus": results.corpus, "tokens": results.tokens}
+    groups["export"] = results.export
     for group, tree in groups.items():
         for name, value in flatten(tree).items():
             if isinstance(value, int | float) and not isinstance(value, bool):
@@ -146,7 +150,7 @@ def _artifacts() -> Iterator[tuple[Path, str]]:
     yield places.REPORT, "report"
     for path in (places.TRAINING_PLOT, places.LENGTHS_PLOT):
         yield path, "plots"
-    for path in (places.CORPUS_METRICS, places.TRAINING_METRICS, places.EVALUATION_METRICS):
+    for path in (places.CORPUS_METRICS, places.TRAINING_METRICS, places.EXPORT_METRICS, places.EVALUATION_METRICS):
         yield path, "metrics"
     for path in (PARAMS_FILE, LOCK):
         yield path, ""

@@ -27,9 +27,9 @@ class ServedModel(PythonModel):
     """Translates a list of strings, an array, a series or a data frame; returns a list of strings in the same order."""
 
     def load_context(self, context: Any) -> None:
-        """Load the model folder, on a GPU if there is one."""
+        """Load the model folder, on a GPU if there is one; on a CPU, load its export if CTranslate2 is installed."""
         (folder,) = context.artifacts.values()
-        self._translator = TextTranslator.load(Path(folder))
+        self._translator = TextTranslator.load(Path(folder), engine="auto")
         self._warned = False
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from seqloom import __version__
 from seqloom.evaluation.settings import Task
+from seqloom.export.settings import EXPORTS
 from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.names import ARTIFACT, FINGERPRINT
 from seqloom.tracking.client.run_data import log_metrics, log_params, log_tags, logged_steps
@@ -48,6 +49,7 @@ class Model(NamedTuple):
     language: str  # target language of the example if the model needs one, else empty
     needs: Sequence[str]  # libraries that this model needs besides those that all models need
     description: Mapping[str, str]  # tags of the logged model
+    export: Path | None = None  # a folder that becomes part of the model folder, as an export (`export.folder`)
 
 
 class TrainingRun(NamedTuple):
@@ -205,6 +207,8 @@ def _log_model(store: Store, home: str, run_id: str, run: TrainingRun) -> str:
     ).model_id
     with tempfile.TemporaryDirectory(prefix="seqloom-") as scratch:
         folder = shutil.copytree(run.model.folder, Path(scratch) / ARTIFACT)
+        if run.model.export is not None:
+            shutil.copytree(run.model.export, folder / EXPORTS / run.model.export.name)
         (folder / "search.json").write_text(json.dumps(run.model.search, indent=2) + "\n", encoding="utf-8")
         mlflow.models.Model.log(  # mlflow.pyfunc.log_model would end the run too early
             artifact_path=None,

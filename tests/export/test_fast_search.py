@@ -1,0 +1,120 @@
+"""The fast search gives what ours gives, or calls it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.placeholder_guarantee import generate, is_exact
+from seqloom.decoding.length_penalty import average, wu
+from seqloom.decoding.translator import Translation, Translator
+from seqloom.export.fast_search import FastSearch, Tally
+from seqloom.export.folder import find_export, write_export
+from seqloom.export.loading import load_translator
+from seqloom.export.settings import Precision
+from seqloom.symbols import OWN
+from tests.export.networks import EVERY, LEARNT, TEXTS, network, save
+from tests.tiny_pretrained import PAIRS
+
+PLAIN = [source for source, _ in PAIRS[:4]]
+LENGTHS = {"max_length_ratio": 1.0, "max_length_extra": 12}
+
+
+def translators(
+    folder: Path, precision: Precision = "float32", **changes: Any
+) -> tuple[Translator, Translator, FastSearch]:
+    """Return a translator on torch, a fast one, and its search."""
+    ours = Translator.load(folder, "cpu")
+    ours.search = ours.search.model_copy(update=LENGTHS | changes)
+    export = find_export(folder, precision)
+    assert export is not None
+    fast = FastSearch.load(export, 1)
+    theirs = Translator(ours.model, ours.tokenizer, ours.search, ours.languages, "cpu", fast)
+    return ours, theirs, fast
+
+
+def test_greedy_search_is_that_of_torch(model_folder: Path) -> None:
+    ours, theirs, fast = translators(model_folder, beam=1)
+    texts = [*TEXTS, *[source for source, _ in LEARNT]]
+    for slow, quick in zip(ours.hypotheses(texts), theirs.hypotheses(texts), strict=True):
+        assert quick[0].ids == slow[0].ids
+        assert quick[0].log_probability == pytest.approx(slow[0].log_probability, abs=1e-3)
+    assert fast.tally.ctranslate2 + fast.tally.torch == len(texts)
+    assert fast.tally.ctranslate2 > 0
+
+
+def test_slots_that_the_export_writes_rightly_are_taken(model_folder: Path) -> None:
+    _, theirs, fast = translators(model_folder, beam=3)
+    assert theirs.translate(["Set {name} to <i>%d</i>", "Hi {{you}}"]) == ["Stelle {name} auf <i>%d</i>", "{{you}}!"]
+    assert fast.tally == Tally(2, 0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("beam", [1, 4])
+def test_every_placeholder_is_kept_whatever_the_network_writes(
+    beam: int, precision: Precision, model_folder: Path, tmp_path: Path
+) -> None:
+    ours, _, _ = translators(model_folder, precision, beam=beam)
+    random = network(ours.tokenizer.target_vocab_size)
+    save(random, tmp_path)
+    fast = FastSearch.load(write_export(tmp_path, OWN, precision, tmp_path / "export"), 1)
+    theirs = Translator(random, ours.tokenizer, ours.search, ours.languages, "cpu", fast)
+    sources = [*generate(TEXTS, EVERY, 8, 40, 3), "{x}", "<b>{x}</b> and %s", "no placeholder at all"]
+    for source, found in zip(sources, theirs.hypotheses(sources), strict=True):
+        assert is_exact(source, found[0].text, theirs.tokenizer.forms), (source, found[0].text)
+        assert found[0].kept
+        assert "\ufffd" not in found[0].text
+    assert fast.tally.torch > 0
+
+
+def mean_penalty(found: Translation, normalization: str, alpha: float) -> float:
+    return {"wu": wu, "average": average}[normalization](len(found.ids) + 1, alpha)
+
+
+@pytest.mark.parametrize(("normalization", "alpha"), [("wu", 1.0), ("average", 0.6), ("average", 0.0)])
+def test_beam_scores_are_ours_and_best_first(normalization: Any, alpha: float, model_folder: Path) -> None:
+    ours, theirs, fast = translators(model_folder, beam=4, normalization=normalization, length_penalty=alpha)
+    for slow, quick in zip(ours.hypotheses(PLAIN, 3), theirs.hypotheses(PLAIN, 3), strict=True):
+        assert len(quick) == len(slow) == 3
+        assert [each.score for each in quick] == sorted((each.score for each in quick), reverse=True)
+        assert len({tuple(each.ids) for each in quick}) == 3
+        assert quick[0].score <= slow[0].score + 1e-3  # ours continues until none can be better
+        for each in quick:
+            assert each.score == pytest.approx(each.log_probability / mean_penalty(each, normalization, alpha))
+        same = {tuple(each.ids): each.log_probability for each in slow}
+        for each in quick:
+            assert same.get(tuple(each.ids), each.log_probability) == pytest.approx(each.log_probability, abs=1e-3)
+    assert fast.tally.ctranslate2 > 0
+
+
+@pytest.mark.parametrize(
+    "changes", [{"method": "sampling", "seed": 4}, {"method": "mbr", "samples": 3}, {"no_repeat_ngram": 2}]
+)
+def test_other_methods_and_blocked_repeats_are_left_to_torch(changes: dict[str, Any], model_folder: Path) -> None:
+    ours, theirs, fast = translators(model_folder, beam=2, **changes)
+    assert theirs.hypotheses(PLAIN) == ours.hypotheses(PLAIN)
+    assert fast.tally == Tally(0, len(PLAIN))
+
+
+def test_a_prefix_and_a_long_source_are_left_to_torch(model_folder: Path) -> None:
+    ours, theirs, fast = translators(model_folder, beam=1, max_length_ratio=0.01)
+    asked = [PLAIN[0], "door " * 1100], [LEARNT[0][1][:3], ""]
+    slow, quick = (each.hypotheses(asked[0], prefixes=asked[1]) for each in (ours, theirs))
+    assert [each[0].ids for each in quick] == [each[0].ids for each in slow]
+    assert fast.tally == Tally(0, 2)
+
+
+def test_limits_of_length_hold(model_folder: Path) -> None:
+    _, theirs, _ = translators(
+        model_folder, beam=3, min_length_ratio=0.5, min_length_extra=1, max_length_ratio=0.5, max_length_extra=3
+    )
+    for text, found in zip(PLAIN, theirs.hypotheses(PLAIN), strict=True):
+        length = len(theirs.tokenizer.encode_source(text).ids)
+        assert length // 2 + 1 <= len(found[0].ids) <= length // 2 + 3
+
+
+def test_attention_is_that_of_torch(model_folder: Path) -> None:
+    ours = Translator.load(model_folder, "cpu")
+    theirs = load_translator(model_folder, "cpu")
+    assert theirs.engine is not None
+    assert (theirs.attention("the door", "die").weights == ours.attention("the door", "die").weights).all()
