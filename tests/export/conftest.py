@@ -6,7 +6,7 @@ import pytest
 
 from seqloom.export.folder import write_export
 from seqloom.export.settings import EXPORTS, PRECISIONS
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from tests.export.networks import save_trained
 
 
@@ -16,5 +16,5 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     save_trained(folder)
     for precision in PRECISIONS:
-        write_export(folder, OWN, precision, folder / EXPORTS / precision)
+        write_export(folder, SPECIAL_IDS, precision, folder / EXPORTS / precision)
     return folder

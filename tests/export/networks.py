@@ -11,7 +11,7 @@ from torch import Tensor
 from seqloom.decoding.model_folder import LANGUAGES_FILE, TOKENIZER_FOLDER
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.models.transformer import Transformer
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.text import FORMS, Forms
 from seqloom.tokenization.catalogue import train_tokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
@@ -46,11 +46,14 @@ def trained(tokenizer: Tokenizer) -> Transformer:
     targets = [tokenizer.encode_target(each, source.slots) for source, (_, each) in zip(sources, LEARNT, strict=True)]
     lengths = torch.tensor([len(each.ids) for each in sources])
     source = _padded([each.ids for each in sources])
-    read, written = _padded([[OWN.bos, *each] for each in targets]), _padded([[*each, OWN.eos] for each in targets])
+    read, written = (
+        _padded([[SPECIAL_IDS.bos, *each] for each in targets]),
+        _padded([[*each, SPECIAL_IDS.eos] for each in targets]),
+    )
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(120):
         found = model.log_probabilities(model(source, lengths, read))
-        loss = torch.nn.functional.nll_loss(found.flatten(0, 1), written.flatten(), ignore_index=OWN.pad)
+        loss = torch.nn.functional.nll_loss(found.flatten(0, 1), written.flatten(), ignore_index=SPECIAL_IDS.pad)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -67,7 +70,7 @@ def save_trained(folder: Path) -> None:
 
 def _padded(rows: list[list[int]]) -> Tensor:
     width = max(map(len, rows))
-    return torch.tensor([[*row, *[OWN.pad] * (width - len(row))] for row in rows])
+    return torch.tensor([[*row, *[SPECIAL_IDS.pad] * (width - len(row))] for row in rows])
 
 
 def save(model: Transformer, folder: Path) -> None:

@@ -10,21 +10,21 @@ from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.required_slots import RequiredSlots
 from seqloom.export.acceptance import Written, accepted
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.tokenization.tokenizer import NonTextIds
 from tests.export.networks import network
 from tests.records import search_settings
 
 FIRST_BYTE, VOCABULARY = 20, 280
 SLOTS = (10, 11, 12, 13)
-IDS = NonTextIds(SLOTS, tuple(range(FIRST_BYTE, FIRST_BYTE + 256)), (OWN.unk,))
+IDS = NonTextIds(SLOTS, tuple(range(FIRST_BYTE, FIRST_BYTE + 256)), (SPECIAL_IDS.unk,))
 BOLD = RequiredSlots((1, 1, 1), (1, -1, -1))  # <b>, </b> and {x}
 NONE = RequiredSlots()
 
 
 def rules(*required: RequiredSlots, least: int = 0, most: int = 8, **options: Any) -> Constraints:
     lengths = torch.full((len(required),), most)
-    built = Constraints.build(OWN, lengths, min_lengths=torch.full_like(lengths, least), **options)
+    built = Constraints.build(SPECIAL_IDS, lengths, min_lengths=torch.full_like(lengths, least), **options)
     return built.extended(IDS, required)
 
 
@@ -62,7 +62,9 @@ def test_bytes_must_form_characters() -> None:
 
 
 def test_special_and_banned_ids_are_refused() -> None:
-    assert passes(rules(NONE), [4, OWN.pad], [OWN.bos], [OWN.unk, 4], [4, OWN.eos, 5], [4]) == [*[False] * 4, True]
+    assert passes(
+        rules(NONE), [4, SPECIAL_IDS.pad], [SPECIAL_IDS.bos], [SPECIAL_IDS.unk, 4], [4, SPECIAL_IDS.eos, 5], [4]
+    ) == [*[False] * 4, True]
 
 
 def test_lengths_prefixes_and_repeats_are_kept() -> None:

@@ -12,7 +12,7 @@ from seqloom.export.fast_search import FastSearch, Tally
 from seqloom.export.folder import find_export, write_export
 from seqloom.export.loading import load_translator
 from seqloom.export.settings import Precision
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from tests.export.networks import EVERY, LEARNT, TEXTS, network, save
 from tests.tiny_pretrained import PAIRS
 
@@ -57,7 +57,7 @@ def test_every_placeholder_is_kept_whatever_the_network_writes(
     ours, _, _ = translators(model_folder, precision, beam=beam)
     random = network(ours.tokenizer.target_vocab_size)
     save(random, tmp_path)
-    fast = FastSearch.load(write_export(tmp_path, OWN, precision, tmp_path / "export"), 1)
+    fast = FastSearch.load(write_export(tmp_path, SPECIAL_IDS, precision, tmp_path / "export"), 1)
     theirs = Translator(random, ours.tokenizer, ours.search, ours.languages, "cpu", fast)
     sources = [*generate(TEXTS, EVERY, 8, 40, 3), "{x}", "<b>{x}</b> and %s", "no placeholder at all"]
     for source, found in zip(sources, theirs.hypotheses(sources), strict=True):

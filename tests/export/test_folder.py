@@ -7,7 +7,7 @@ import pytest
 from seqloom.errors import ModelError
 from seqloom.export.folder import find_export, open_export, read_export, write_export
 from seqloom.export.settings import EXPORTS
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from tests.export.networks import network, save
 
 
@@ -20,7 +20,7 @@ def changed(folder: Path, **fields: object) -> Path:
 def test_an_export_is_found_again_with_its_description(model_folder: Path) -> None:
     found = find_export(model_folder)
     assert found is not None
-    assert (found.precision, found.positions, found.symbols) == ("int8", 1024, OWN)
+    assert (found.precision, found.positions, found.symbols) == ("int8", 1024, SPECIAL_IDS)
     other = find_export(model_folder, "float32")
     assert other is not None
     assert other.folder == model_folder / EXPORTS / "float32"
@@ -35,7 +35,7 @@ def test_equal_networks_give_equal_bytes_and_tied_matrices_are_stored_once(tmp_p
     for ties in ("all", "none"):
         save(network(200, ties=ties), tmp_path)
         for name in ("a", "b"):
-            write_export(tmp_path, OWN, "int8", tmp_path / name)
+            write_export(tmp_path, SPECIAL_IDS, "int8", tmp_path / name)
         files = [(tmp_path / name / "model.bin").read_bytes() for name in ("a", "b")]
         assert files[0] == files[1]
         sizes.append(len(files[0]))

@@ -19,7 +19,7 @@ from seqloom.export.proof import (
     some,
 )
 from seqloom.languages import Direction
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from tests.export.networks import LEARNT, network, save
 from tests.records import evaluate_settings
 
@@ -51,7 +51,7 @@ def test_a_right_export_agrees_with_torch_on_everything(ours: Translator, model_
 
 def test_an_export_of_another_network_is_found_out(ours: Translator, tmp_path: Path) -> None:
     save(network(ours.tokenizer.target_vocab_size), tmp_path)
-    fast = FastSearch.load(write_export(tmp_path, OWN, "float32", tmp_path / "export"), 1)
+    fast = FastSearch.load(write_export(tmp_path, SPECIAL_IDS, "float32", tmp_path / "export"), 1)
     gaps = compare_log_probabilities(ours, fast, EXAMPLES)
     assert gaps.largest > 0.1
     assert "differs from torch by" in str(Proof(gaps, GREEDY, {}).fault)

@@ -3,7 +3,7 @@ import pytest
 
 from seqloom.export.quantisation import quantise, rows_as_int8
 from seqloom.export.specification import specify
-from seqloom.symbols import OWN
+from seqloom.symbols import SPECIAL_IDS
 from tests.export.networks import network
 
 
@@ -30,7 +30,7 @@ def test_a_row_of_zeros_stays_zero_and_finite() -> None:
 def test_every_matrix_is_quantised_and_the_network_keeps_its_weights() -> None:
     model = network(20, activation="swiglu")
     before = {name: each.clone() for name, each in model.named_parameters()}
-    spec = specify(model, OWN)
+    spec = specify(model, SPECIAL_IDS)
     quantise(spec)
     layer = spec.decoder.layer[0]
     for linear in (layer.self_attention.linear[0], layer.attention.linear[1], layer.ffn.linear_0_noact):

@@ -12,7 +12,7 @@ from seqloom.export.folder import open_export, write_export
 from seqloom.export.specification import POSITIONS, specify
 from seqloom.models.catalogue import build_model
 from seqloom.models.transformer import Transformer
-from seqloom.symbols import OWN, Symbols
+from seqloom.symbols import SPECIAL_IDS, Symbols
 from tests.export.networks import network, save
 from tests.records import model_settings
 
@@ -35,17 +35,18 @@ def torch_scores(model: Transformer, sources: list[list[int]], targets: list[lis
     for row, each in enumerate(sources):
         source[row, : len(each)] = torch.tensor(each)
     for row, each in enumerate(targets):
-        target[row, : len(each) + 1] = torch.tensor([OWN.bos, *each])
+        target[row, : len(each) + 1] = torch.tensor([SPECIAL_IDS.bos, *each])
     with torch.inference_mode():
         found = model.log_probabilities(model(source, lengths, target))
     return [
-        [float(found[row, at, token]) for at, token in enumerate([*each, OWN.eos])] for row, each in enumerate(targets)
+        [float(found[row, at, token]) for at, token in enumerate([*each, SPECIAL_IDS.eos])]
+        for row, each in enumerate(targets)
     ]
 
 
 def largest_gap(model: Transformer, folder: Path, sources: list[list[int]], targets: list[list[int]]) -> float:
     save(model, folder)
-    engine = open_export(write_export(folder, OWN, "float32", folder / "export"), 1)
+    engine = open_export(write_export(folder, SPECIAL_IDS, "float32", folder / "export"), 1)
     named = [[[str(id_) for id_ in each] for each in side] for side in (sources, targets)]
     theirs = engine.score_batch(*named, max_input_length=0)
     ours = torch_scores(model, sources, targets)
@@ -76,7 +77,7 @@ def test_positions_agree_up_to_the_last_row_of_the_table(positions: str, tmp_pat
 def test_a_network_of_another_family_is_kept_on_torch() -> None:
     model = build_model(model_settings("lstm", embedding=4, hidden=4, layers=1).architecture, 20, 20)
     with pytest.raises(ModelError, match=r"type Lstm cannot be exported.*kept on torch; only model\.name: transformer"):
-        specify(model, OWN)
+        specify(model, SPECIAL_IDS)
 
 
 def test_the_four_special_ids_must_differ() -> None:
@@ -88,4 +89,4 @@ def test_weights_that_are_no_numbers_are_refused() -> None:
     model = network(20)
     model.decoder_norm.weight.data[3] = math.nan  # type: ignore[operator, union-attr, index]
     with pytest.raises(ModelError, match="not a finite number"):
-        specify(model, OWN)
+        specify(model, SPECIAL_IDS)

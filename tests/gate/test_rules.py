@@ -139,7 +139,7 @@ def test_what_an_export_may_lose_is_bounded() -> None:
     (kept,) = export_rule("bleu", 29.0, 29.9, settings)
     (lost,) = export_rule("bleu", 28.8, 29.9, settings)
     assert (kept.ok, lost.ok) == (True, False)
-    assert explain_rule(lost) == "BLEU of the export 28.8 (at most 1 below 29.9 of torch: no)"
+    assert explain_rule(lost) == "BLEU of the export 28.8 (required: at most 1 below 29.9 of torch)"
     assert not list(export_rule("bleu", 0.0, 29.9, settings.model_copy(update={"max_export_drop": None})))
 
 
