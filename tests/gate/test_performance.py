@@ -40,7 +40,7 @@ def test_rows_of_an_evaluation_set_keep_their_parts_together() -> None:
 
 
 def test_the_size_is_that_of_all_files_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TextTranslator, "load", lambda folder, device: (folder, device))
+    monkeypatch.setattr(TextTranslator, "load", lambda folder, device, engine: (folder, device))
     (tmp_path / "tokenizer").mkdir()
     (tmp_path / "weights").write_bytes(bytes(70))
     (tmp_path / "tokenizer" / "pieces").write_bytes(bytes(5))
