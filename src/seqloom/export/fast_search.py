@@ -1,10 +1,11 @@
 """A beam search by CTranslate2 with the guarantees of ours.
 
 `FastSearch` has the interface of a search method (`decoding.methods.Method`), and a `Translator` that has one calls it
-instead of the method of its settings. It searches with CTranslate2 and takes the best hypotheses that break no rule; a
-source without enough of them is searched again by our own method on torch. So a result obeys all of
-`decoding.constraints`: exactly the required slots, properly nested, valid UTF-8, no banned ids, and the limits of
-length.
+instead of the method of its settings. It searches with CTranslate2 and checks what is found; each source whose result
+breaks a rule is searched again by our own method on torch. So a result obeys all of `decoding.constraints`: exactly the
+required slots, properly nested, valid UTF-8, no banned ids, and the limits of length. All of the `n_best` hypotheses
+must pass. Taking one of a lower rank in place of one that fails left fewer sources to torch, but cost 0.3 BLEU on 423
+segments.
 
 Some requests go to torch at once: the methods sampling, mbr and generate, `no_repeat_ngram`, a target prefix, and a
 source that is longer than the export's table of positions. Attention is always computed by the torch network.
@@ -15,7 +16,7 @@ Differences to our beam search (`decoding.beam_search`), which its results were 
 - In a beam, the same hypotheses live: the 2K best continuations are ranked, and the K best that do not end live on. But
   CTranslate2 ends a source as soon as K hypotheses are finished, while ours continues until none can become better. So
   our search may still find a hypothesis with a higher score, which is usually longer.
-- CTranslate2 searches without constraints, so hypotheses that break a rule take places in its beam.
+- CTranslate2 searches without constraints. Our search never lets a hypothesis that breaks a rule take a place.
 - Log-probabilities are sums in float32, and those of an int8 export are approximate.
 
 The score is ours in either case: log-probability / penalty(|Y|), with the penalty of the settings (wu or average) and
@@ -24,7 +25,7 @@ again. `early_stopping` has no effect, since CTranslate2 always ends early.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -97,28 +98,18 @@ class FastSearch:
         self.tally = Tally(self.tally.ctranslate2 + fast, self.tally.torch + slow)
 
     def _accepted(self, batch: Batch, settings: SearchSettings, n_best: int) -> Iterator[tuple[int, list[Hypothesis]]]:
-        """Yield the sources with `n_best` hypotheses that obey the constraints, and the best of these."""
+        """Yield the sources whose `n_best` hypotheses all obey the constraints, with these."""
         sources = self._readable(batch)
         if not sources:
             return
         ids, lengths = batch.source.tolist(), batch.lengths[sources].tolist()
         texts = [list(map(str, ids[source][:length])) for source, length in zip(sources, lengths, strict=True)]
-        found = dict(zip(sources, self._search(texts, batch.constraints, settings), strict=True))
-        # Most sources need no more than their best hypotheses to be checked.
-        for most in (n_best, settings.beam):
-            checked = self._valid({source: each[:most] for source, each in found.items()}, batch.constraints)
-            for source, valid in checked.items():
-                if len(valid) >= n_best:
-                    del found[source]
-                    yield source, valid[:n_best]
-
-    def _valid(
-        self, found: Mapping[int, Sequence[Hypothesis]], constraints: Constraints
-    ) -> dict[int, list[Hypothesis]]:
-        """Return those hypotheses of each source that obey the constraints."""
-        written = [Written(source, each.ids) for source, hypotheses in found.items() for each in hypotheses]
-        passes = iter(accepted(written, constraints, self.export.target_vocab_size))
-        return {source: [each for each in hypotheses if next(passes)] for source, hypotheses in found.items()}
+        found = self._search(texts, batch.constraints, settings, n_best)
+        best = {source: each for source, each in zip(sources, found, strict=True) if len(each) == n_best}
+        written = [Written(source, each.ids) for source, hypotheses in best.items() for each in hypotheses]
+        passes = accepted(written, batch.constraints, self.export.target_vocab_size)
+        refused = {each.source for each, passed in zip(written, passes, strict=True) if not passed}
+        yield from ((source, hypotheses) for source, hypotheses in best.items() if source not in refused)
 
     def _readable(self, batch: Batch) -> list[int]:
         """Return the sources that are short enough and whose target has no prefix."""
@@ -128,9 +119,9 @@ class FastSearch:
         return [source for source, n in enumerate(batch.lengths.tolist()) if n <= most and free[source]]
 
     def _search(
-        self, texts: Sequence[Sequence[str]], constraints: Constraints, settings: SearchSettings
+        self, texts: Sequence[Sequence[str]], constraints: Constraints, settings: SearchSettings, n_best: int
     ) -> list[list[Hypothesis]]:
-        """Return the hypotheses of each source that end, best first."""
+        """Return up to `n_best` hypotheses of each source, best first."""
         alpha = 0.0 if settings.beam == 1 else settings.length_penalty
         longest = constraints.longest + 1  # with EOS
         if self.export.positions is not None:
@@ -146,18 +137,21 @@ class FastSearch:
             return_scores=True,
             return_end_token=True,
         )
-        return [self._ranked(each, settings, alpha) for each in results]
+        return [self._ranked(each, settings, alpha, n_best) for each in results]
 
-    def _ranked(self, result: Any, settings: SearchSettings, alpha: float) -> list[Hypothesis]:
-        """Return the hypotheses that end, by our score; CTranslate2 cuts what is longer than the limit."""
+    def _ranked(self, result: Any, settings: SearchSettings, alpha: float, n_best: int) -> list[Hypothesis]:
+        """Return the `n_best` hypotheses by our score; none if one of them did not end, or is no number."""
         penalty, end = PENALTIES[settings.normalization], str(self.export.symbols.eos)
         ranked = []
-        for tokens, score in zip(result.hypotheses, result.scores, strict=True):
-            if tokens and tokens[-1] == end and math.isfinite(score):
-                log_probability = score * len(tokens) ** alpha
-                own = log_probability / penalty(len(tokens), settings.length_penalty)
-                ranked.append(Hypothesis([int(token) for token in tokens[:-1]], own, log_probability))
-        return sorted(ranked, key=lambda each: -each.score)
+        for each, score in zip(result.hypotheses, result.scores, strict=True):
+            log_probability = score * len(each) ** alpha
+            own = log_probability / penalty(max(1, len(each)), settings.length_penalty)
+            ranked.append((each, own, log_probability))
+        ranked.sort(key=lambda each: -each[1])
+        best = ranked[:n_best]
+        if not all(each and each[-1] == end and math.isfinite(score) for each, score, _ in best):
+            return []
+        return [Hypothesis([int(token) for token in each[:-1]], *scored) for each, *scored in best]
 
 
 def _rows(batch: Batch, sources: Sequence[int]) -> Batch:
