@@ -25,7 +25,7 @@ class Engine:
     @classmethod
     def load(cls, folder: Path, device: str = "auto") -> Self:
         """Load a model folder. Raises `ModelError` or `TokenizerError` if it cannot be loaded."""
-        return cls(TextTranslator.load(folder, device))
+        return cls(TextTranslator.load(folder, device, engine="auto"))
 
     def translate(self, texts: Sequence[str], direction: Direction, n_best: int) -> list[list[Result]]:
         """Return for each text up to `n_best` distinct translations, best first.
