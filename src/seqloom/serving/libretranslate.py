@@ -86,7 +86,7 @@ def interface(context: Context) -> Interface:
     add("/suggest", ["POST"], routes.suggest, SuggestRequest)
     files = FileRoutes(context)
     add("/translate_file", ["POST"], files.translate)
-    add("/download_file/{name}", ["GET"], files.download)
+    router.add_api_route("/download_file/{name}", files.download, methods=["GET"], response_class=Response)
     add("/frontend/settings", ["GET"], routes.settings)
     add("/health", ["GET"], routes.health)
     add("/metrics", ["GET"], routes.metrics)

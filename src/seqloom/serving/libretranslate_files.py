@@ -41,9 +41,9 @@ class FileRoutes:
         headers = {VERSION_HEADER: job.version} if job.version else None
         return JSONResponse({"translatedFileUrl": url, "version": job.version}, headers=headers)
 
-    async def download(self, request: Request) -> Response:
+    async def download(self, name: str) -> Response:
         """Return a translated file. The name in the URL is a secret, so no key is needed."""
-        job = self._documents.find(request.path_params["name"].partition(".")[0])
+        job = self._documents.find(name.partition(".")[0])
         if job is None or job.state is not State.DONE:
             raise HTTPException(404, "there is no such file; translations are kept for an hour")
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(job.name, safe='')}"}
