@@ -45,8 +45,17 @@ def test_keys_are_in_the_specification_and_named_files_exist() -> None:
 
 def test_ports_are_bound_to_this_machine() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
-    assert len(published) == 4
+    assert len(published) == 6
     assert all(re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z0-9_]+:-\d+\}:\d+", port) for port in published)
+
+
+def test_prometheus_scrapes_the_server_by_a_name_that_the_server_accepts() -> None:
+    (job,) = yaml.safe_load(COMPOSE["configs"]["prometheus"]["content"])["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    name, _, port = target.partition(":")
+    command = SERVICES[name]["command"]
+    assert command[command.index("--allow-host") + 1] == name
+    assert SERVICES[name]["ports"][0].endswith(f":{port}")
 
 
 def test_images_are_pinned_and_ours_is_of_this_version() -> None:
@@ -69,7 +78,7 @@ def test_secrets_come_from_the_environment_and_a_missing_one_stops_it() -> None:
 
 
 def test_what_does_not_write_cannot_and_nobody_is_root() -> None:
-    for name in ("mlflow", "prefect", "worker", "bucket"):
+    for name in ("mlflow", "prefect", "worker", "bucket", "serve"):
         service = SERVICES[name]
         assert service["read_only"]
         assert service["cap_drop"] == ["ALL"]

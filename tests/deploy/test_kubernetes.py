@@ -1,5 +1,7 @@
 """The manifests are valid for Kubernetes, unprivileged, and consistent with prefect.yaml and compose.yaml."""
 
+import argparse
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+
+from seqloom.cli import serve
+from seqloom.serving import metrics
+from seqloom.serving.access import KEYS_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -54,6 +60,15 @@ def pods() -> Iterator[Any]:
             yield pytest.param(node, id=str(parameter.id))
 
 
+def server() -> dict[str, Any]:
+    """Return the manifests of serve.yaml, by kind."""
+    return {each["kind"]: each for each in yaml.safe_load_all((FOLDER / "serve.yaml").read_text(encoding="utf-8"))}
+
+
+SERVER = server()
+FLOWS = [each for each in pods() if each.values[0] != SERVER["Deployment"]["spec"]["template"]]
+
+
 @pytest.mark.parametrize("manifest", [*manifests()])
 def test_it_is_of_the_schema(manifest: dict[str, Any]) -> None:
     validate = pytest.importorskip("kubernetes_validate", reason="needs the extra [services]")
@@ -78,13 +93,19 @@ def test_pods_are_as_the_standard_restricted_wants_them(pod: dict[str, Any]) -> 
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}
     }  # fmt: skip
+    mounted = [mount["name"] for mount in container["volumeMounts"]]
+    assert [volume["name"] for volume in spec["volumes"]] == mounted
+
+
+@pytest.mark.parametrize("pod", FLOWS)
+def test_flows_have_a_gpu_and_the_workspace(pod: dict[str, Any]) -> None:
+    (container,) = pod["spec"]["containers"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
     mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert mounted == {"workspace": "/workspace", "tmp": "/tmp", "shm": "/dev/shm"}
-    assert {volume["name"] for volume in spec["volumes"]} == set(mounted)
 
 
-@pytest.mark.parametrize("pod", [*pods()])
+@pytest.mark.parametrize("pod", FLOWS)
 def test_names_lead_somewhere_and_secrets_are_only_named(pod: dict[str, Any]) -> None:
     there = {(each.values[0]["kind"], each.values[0]["metadata"].get("name")) for each in manifests()}
     spec, (container,) = pod["spec"], pod["spec"]["containers"]
@@ -97,8 +118,38 @@ def test_names_lead_somewhere_and_secrets_are_only_named(pod: dict[str, Any]) ->
     assert ("Secret", "seqloom") not in there  # created by a person; no file of the repository has it
 
 
+def test_the_server_is_probed_selected_and_scaled_by_names_that_exist() -> None:
+    deployment, labels = SERVER["Deployment"], SERVER["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == COMPOSE["services"]["worker"]["image"]
+    (port,) = container["ports"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/health", "port": port["name"]}
+    assert SERVER["Service"]["spec"]["selector"] == labels
+    for kind in ("PodDisruptionBudget", "NetworkPolicy"):
+        spec = SERVER[kind]["spec"]
+        assert spec.get("selector", spec.get("podSelector"))["matchLabels"] == labels
+    assert SERVER["NetworkPolicy"]["spec"]["ingress"][0]["ports"] == [{"port": port["containerPort"]}]
+    assert SERVER["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    (metric,) = SERVER["HorizontalPodAutoscaler"]["spec"]["metrics"]
+    assert f'"{metric["pods"]["metric"]["name"]}"' in inspect.getsource(metrics)
+
+
+def test_the_command_of_the_server_is_valid_and_admits_nobody_without_a_key() -> None:
+    (container,) = SERVER["Deployment"]["spec"]["template"]["spec"]["containers"]
+    program, command, *words = container["args"]
+    assert (program, command) == ("seqloom", serve.NAME)
+    parser = argparse.ArgumentParser()
+    serve.add_arguments(parser)
+    options = parser.parse_args(words)
+    assert options.host == "0.0.0.0"
+    assert not options.no_keys
+    (keys,) = [each for each in container["env"] if each["name"] == KEYS_VARIABLE]
+    assert keys["valueFrom"]["secretKeyRef"] == {"name": "seqloom", "key": KEYS_VARIABLE}
+
+
 def test_commands_are_flows_and_services_of_this_repository() -> None:
-    commands = [pod.values[0]["spec"]["containers"][0]["args"] for pod in pods()]
+    commands = [pod.values[0]["spec"]["containers"][0]["args"] for pod in FLOWS]
     commands.append(COMPOSE["services"]["worker"]["command"])
     started = [command[3] for command in commands if command[:3] == ["python", "-m", "pipelines"]]
     assert sorted(started) == ["retrain", "schedule", "schedule"]
