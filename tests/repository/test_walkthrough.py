@@ -56,8 +56,8 @@ def test_the_flow_registers_a_model_and_a_second_one_does_nothing(clone: Clone) 
     assert "is cached" not in clone.type(".venv/bin/dvc repro")
     changed = {line[3:] for line in clone.status()}
     assert changed == {
-        "dvc.lock", "metrics/corpus.json", "metrics/evaluation.json", "metrics/registration.json",
-        "metrics/training.json", "plots/lengths.csv", "plots/training.csv",
+        "dvc.lock", "metrics/corpus.json", "metrics/evaluation.json", "metrics/export.json",
+        "metrics/registration.json", "metrics/training.json", "plots/lengths.csv", "plots/training.csv",
     }  # fmt: skip
     clone.commit("Train on my pairs")
 
