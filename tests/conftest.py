@@ -15,7 +15,12 @@ from tests.templates import VARIABLE as TEMPLATES
 ROOT = Path(__file__).resolve().parents[1]
 
 MEMORY, ROOM = Path("/dev/shm"), 4 << 30
-if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+if (
+    "TMPDIR" not in os.environ
+    and MEMORY.is_dir()
+    and shutil.disk_usage(MEMORY).free > ROOM
+    and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC  # some tests start programs from a temporary folder
+):
     # The tests write, sync and delete many small files, for which a disk takes up to a quarter of their time.
     os.environ["TMPDIR"] = str(MEMORY)
     tempfile.tempdir = None
