@@ -6,6 +6,7 @@ as Latin-1.
 """
 
 import codecs
+import io
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -97,7 +98,14 @@ def _unescaped(raw: str, where: str, line: int) -> str:
             raise FormatError(f"{where}: line {line}: \\u needs four hexadecimal digits: {raw[found.start() :][:6]!r}")
         return _NAMED.get(found[2], found[2])
 
-    return _ESCAPE.sub(decoded, raw)
+    # `sub` would keep a list of all parts, which takes nine times the size of a text full of escapes.
+    text, end = io.StringIO(), 0
+    for found in _ESCAPE.finditer(raw):
+        text.write(raw[end : found.start()])
+        text.write(decoded(found))
+        end = found.end()
+    text.write(raw[end:])
+    return text.getvalue()
 
 
 def _put(translation: str, direct: str, sign: str) -> str:
