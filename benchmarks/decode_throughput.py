@@ -117,7 +117,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(engines: dict[str, Engine], batches: list[Sources]) -> dict[str, dict[str, Any]]:
-    """Return the figures of every engine; they run in turns."""
+    """Return the figures of every engine. The engines alternate."""
     seconds = dict.fromkeys(engines, 0.0)
     targets: dict[str, list[list[int]]] = {name: [] for name in engines}
     names = list(engines)

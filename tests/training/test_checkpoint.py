@@ -176,7 +176,7 @@ def test_a_kill_between_two_renames_loses_nothing(tmp_path: Path) -> None:
         checkpoints.write(3, checkpoint(3))
         checkpoints.wait()
         assert names(tmp_path) == ["step-00000003"]
-    shutil.copytree(tmp_path / "step-00000003", tmp_path / "step.old")  # the old one was to be removed
+    shutil.copytree(tmp_path / "step-00000003", tmp_path / "step.old")  # as if killed before the old one was removed
     checkpoints.write(3, checkpoint(3)._replace(weights=snapshot(4)))
     found = checkpoints.newest()
     assert found is not None

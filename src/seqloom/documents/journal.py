@@ -1,4 +1,4 @@
-"""The journal of a run: finished translations and documents, so that a run that was killed goes on where it stopped.
+"""The journal of a run: finished translations and documents, so that a killed run continues where it stopped.
 
 It is a file of JSON lines beside the output. The first line identifies the model and its settings; with others, the
 journal is begun anew. A line that a kill cut off is ignored. The journal is removed when the run has succeeded.

@@ -63,7 +63,7 @@ _Names = dict[_Node, str]
 
 
 class Message:
-    """A message that was read. `texts` are its whole sentences, with `{name}` for each argument."""
+    """A parsed message. `texts` has its sentences, one per branch, with a placeholder such as `{name}` for each argument."""
 
     def __init__(self, nodes: _Nodes) -> None:
         if _count(nodes) > _MOST_TEXTS:
@@ -216,7 +216,7 @@ def _replaced(tree: _Nodes, leaves: Iterator[_Nodes]) -> _Nodes:
 
 
 def _named(leaf: _Nodes) -> _Names:
-    """A placeholder for each argument: itself if it is `{name}`, else a new one."""
+    """Return a placeholder for each argument: the argument itself if it is `{name}`, else a new one."""
     if any(isinstance(node, str) and ("{" in node or "}" in node) for node in leaf):
         raise MessageError("quoted braces")
     names: _Names = {node: node.raw for node in leaf if isinstance(node, _Argument) and _NAME_ONLY.fullmatch(node.raw)}

@@ -81,31 +81,8 @@ class DocumentReport:
 
     def record(self) -> DocumentRecord:
         """Return plain data for JSON."""
-        flagged = [
-            TextRecord(
-                key=each.key,
-                line=each.line,
-                source=each.source,
-                text=each.text,
-                flags=list(each.flags),
-                confidence=each.confidence,
-                reason="",
-            )
-            for each in self.translated
-            if each.flags
-        ]
-        untranslated = [
-            TextRecord(
-                key=each.key,
-                line=each.line,
-                source=each.source,
-                text=each.text,
-                flags=[],
-                confidence=None,
-                reason=each.reason,
-            )
-            for each in self.left
-        ]
+        flagged = [_text_record(each, list(each.flags), each.confidence, "") for each in self.translated if each.flags]
+        untranslated = [_text_record(each, [], None, each.reason) for each in self.left]
         return DocumentRecord(
             name=self.name,
             format=self.format,
@@ -118,6 +95,18 @@ class DocumentReport:
             flagged=flagged,
             untranslated=untranslated,
         )
+
+
+def _text_record(text: TranslatedText | Left, flags: list[str], confidence: float | None, reason: str) -> TextRecord:
+    return TextRecord(
+        key=text.key,
+        line=text.line,
+        source=text.source,
+        text=text.text,
+        flags=flags,
+        confidence=confidence,
+        reason=reason,
+    )
 
 
 def report_table(reports: Sequence[DocumentReport]) -> list[str]:

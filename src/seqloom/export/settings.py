@@ -13,7 +13,7 @@ Engine = Literal["auto", "torch", "ctranslate2"]
 
 
 class ExportSettings(Settings):
-    """The export of a Transformer to CTranslate2, which translates several times faster on a CPU."""
+    """The export of a Transformer to CTranslate2, which translates faster on a CPU."""
 
     enabled: bool = True  # export the model; only Transformers can be exported
     precision: Precision = "int8"  # the weights that a registered model translates with: int8 is smaller and faster

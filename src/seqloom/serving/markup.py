@@ -119,7 +119,7 @@ class _Part:
     """A part of a fragment: an element, text, or something else (a comment, an instruction)."""
 
     kind: Literal["element", "text", "other"]
-    raw: str = ""  # of an element, its start tag
+    raw: str = ""  # the start tag of an element
     text: str = ""  # as displayed
     name: str = ""
     end: str = ""  # the end tag; empty for an empty-element tag

@@ -82,7 +82,7 @@ async def _serve(serving: Serving, settings: ServingSettings, listener: socket.s
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         ready(_url(listener), models.served())
         yield
-        await models.close()  # here, since uvicorn raises the signal again before `serve` returns
+        await models.close()  # not after `serve`: uvicorn raises the signal again before it returns
 
     await models.start()
     listener.listen(1024)
