@@ -63,7 +63,7 @@ _Names = dict[_Node, str]
 
 
 class Message:
-    """A parsed message. `texts` has its sentences, one per branch, with a placeholder such as `{name}` for each argument."""
+    """A parsed message. `texts` has a sentence per branch, with a placeholder such as `{name}` for each argument."""
 
     def __init__(self, nodes: _Nodes) -> None:
         if _count(nodes) > _MOST_TEXTS:
