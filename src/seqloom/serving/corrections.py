@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqloom.errors import AccessError, RequestError
+from seqloom.files import sync_folder
 from seqloom.languages import Direction
 
 COLUMNS = ("source", "target", "version", "at", "client")
@@ -69,18 +70,10 @@ class Corrections:
             os.ftruncate(table, size)
             raise
         if not size:
-            _sync_folder(self._folder)  # the entry of the new file
+            sync_folder(self._folder)  # the entry of the new file
 
 
 def _row(cells: tuple[str, ...] | list[str]) -> bytes:
     line = io.StringIO()
     csv.writer(line, delimiter="\t", lineterminator="\n").writerow(cells)
     return line.getvalue().encode()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -29,6 +29,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor
 
 from seqloom.errors import CheckpointError
+from seqloom.files import sync_folder
 from seqloom.training.background import Background, host_copies
 
 SUMS = "SHA256SUMS"
@@ -183,19 +184,19 @@ class Checkpoints:
         sums |= {name: _flush(beside / name) for name in [*files, STATE]}  # the state last: a truncated list lacks it
         (beside / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
         _flush(beside / SUMS)
-        _flush_names(beside)
+        sync_folder(beside)
         if target.exists():  # a folder cannot replace another one in one rename
             shutil.rmtree(self._aside, ignore_errors=True)
             target.rename(self._aside)
         beside.rename(target)
-        _flush_names(self.folder)
+        sync_folder(self.folder)
         self._tidy(step)
 
     def _write_snapshot(self, name: str, weights: dict[str, Tensor]) -> None:
         save_file(weights, self._beside_snapshot)
         digest = _flush(self._beside_snapshot)
         self._beside_snapshot.replace(self.folder / name)
-        _flush_names(self.folder)
+        sync_folder(self.folder)
         self._sums[name] = digest
 
     def _tidy(self, step: int) -> None:
@@ -270,12 +271,3 @@ def _flush(file: Path) -> str:
     with file.open("rb") as content:
         os.fsync(content.fileno())
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _flush_names(folder: Path) -> None:
-    """Flush the names in a folder to the disk, so that created and renamed files survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

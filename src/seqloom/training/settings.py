@@ -16,7 +16,7 @@ _Inside = Annotated[float, Field(gt=0, lt=1)]
 
 
 class ValidationSearch(Settings):
-    """The search of validations. Its settings are separate, so that `search` can change without training again."""
+    """How validations search. The settings are apart from `search`, which can change without training again."""
 
     beam: Annotated[int, Field(ge=1, le=256)] = 1  # 1 is greedy, the fastest
     length_penalty: Annotated[float, Field(ge=0)] = 0.0  # as search.length_penalty

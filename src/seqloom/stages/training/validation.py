@@ -22,7 +22,7 @@ Translated = Mapping[Direction, tuple[Sequence[splits.Pair], Sequence[str]]]
 
 
 def search_settings(settings: ValidationSearch) -> SearchSettings:
-    """Return the search of validations: beam search with the settings of `train.validation_search`."""
+    """Return the beam search that validations use, with the settings of `train.validation_search`."""
     return SearchSettings(
         **settings.model_dump(), method="beam", normalization="wu", early_stopping=False, min_length_ratio=0.0,
         temperature=1.0, top_k=None, top_p=1.0, samples=2, seed=0,
