@@ -9,7 +9,7 @@ from tests.records import tokenizer_settings
 
 EN_DE = Direction("en", "de")
 PAIRS = [("turn on the light in the kitchen", "schalte das licht in der küche ein"), ("hello {name}", "hallo {name}")]
-LONG = "turn on the light in the kitchen and in the other room"
+LONG = "turn on the light in the kitchen then in the hotel"
 
 
 @pytest.fixture(scope="module")

@@ -73,5 +73,6 @@ def test_prefect_accepts_the_event_and_it_starts_retrain():
 
     event = Event.model_validate(event_of(DRIFTED)).receive()
     (nightly,) = [each for each in read_deployments(ROOT, When()) if each.name == "nightly"]
-    triggers = [EventTrigger.model_validate(each.as_trigger().model_dump()) for each in nightly.triggers]
+    fields = ("expect", "match", "match_related", "after", "for_each", "posture", "threshold", "within")
+    triggers = [EventTrigger(**each.model_dump(mode="json", include=set(fields))) for each in nightly.triggers]
     assert [each.expects(event.event) and each.covers(event) for each in triggers] == [False, True]

@@ -36,8 +36,8 @@ SETTINGS: dict[str, Any] = {
         "transformer": {"width": 32, "feed_forward": 64, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
     },
     "train": {
-        "device": "cpu", "lr": 2e-2, "max_steps": 80, "warmup_steps": 10, "validate_every": 80, "report_every": 80,
-        "checkpoint_every": 80, "average": 1, "tokens_per_batch": 512, "label_smoothing": 0.0,
+        "device": "cpu", "lr": 2e-2, "max_steps": 60, "warmup_steps": 10, "validate_every": 60, "report_every": 60,
+        "checkpoint_every": 60, "average": 1, "tokens_per_batch": 512, "label_smoothing": 0.0,
         "validation_segments": 2,
     },
     "search": {"beam": 1, "max_length_ratio": 1.0, "max_length_extra": 8},

@@ -100,7 +100,7 @@ class Models:
             self._metrics.refused(slot.name)
             raise
         if chosen is not None and chosen.role is Role.SHADOW:
-            chosen.repeat(query, results, time.perf_counter() - start)
+            chosen.repeat(query, Answer(results, loaded.release.label), time.perf_counter() - start)
         return self._counted(slot.name, Answer(results, loaded.release.label))
 
     async def attention(self, query: Query, translation: str) -> Seen:

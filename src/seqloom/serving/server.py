@@ -19,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from seqloom.errors import ParamsError
+from seqloom.places import SHADOW
 from seqloom.serving.app import create_app
 from seqloom.serving.batcher import Bounds
 from seqloom.serving.companion import Companion, Role
@@ -30,6 +31,7 @@ from seqloom.serving.prefect_events import PrefectEvents
 from seqloom.serving.releases import ModelSource
 from seqloom.serving.service import Limits, Served
 from seqloom.serving.settings import ServingSettings
+from seqloom.serving.shadow_report import ShadowReport
 from seqloom.serving.slot import Slot
 
 Ready = Callable[[str, Sequence[Served]], None]
@@ -62,7 +64,8 @@ def make_models(serving: Serving, settings: ServingSettings, metrics: Metrics) -
     companion = None
     if (second := serving.second) is not None:
         slot = Slot(second.source, bounds, metrics, load)
-        companion = Companion(second.model, slot, second.role, second.share, metrics)
+        report = ShadowReport(SHADOW) if second.role is Role.SHADOW else None
+        companion = Companion(second.model, slot, second.role, second.share, metrics, report)
     return Models(slots, limits, metrics, settings.poll_seconds, companion, _drift_watch(settings, metrics))
 
 
