@@ -19,7 +19,7 @@ from seqloom.serving.service import Query
 from seqloom.translation.results import Result
 
 _HERE = Path(__file__).parent
-_FILES = {"page.css": "text/css", "page.js": "text/javascript"}
+_FILES = {"page.css": "text/css"} | {path.name: "text/javascript" for path in sorted(_HERE.glob("*.js"))}
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
