@@ -4,8 +4,8 @@ import math
 import pytest
 
 from seqloom.drift import profile as profiles
-from seqloom.drift.features import Features
-from seqloom.drift.profile import LEAST_TEXTS, Profile, every_nth, stability_index
+from seqloom.drift.features import EDGES, Features
+from seqloom.drift.profile import PER_BIN, Profile, every_nth, stability_index
 from seqloom.languages import Direction
 
 
@@ -37,7 +37,8 @@ def test_equal_shares_have_no_drift_and_others_do():
 
 
 def test_a_feature_of_few_texts_is_not_compared():
-    many, few = profile(*[1] * LEAST_TEXTS), profile(*[1] * (LEAST_TEXTS - 1))
+    least = PER_BIN * (len(EDGES["characters"]) + 1)
+    many, few = profile(*[1] * least), profile(*[1] * (least - 1))
     assert few.index(many) == many.index(few) == {}
     assert set(many.index(many)) == {"characters"}  # the other features have no texts
 

@@ -85,7 +85,7 @@ async def use(tab: Tab, url: str, scheme: str, size: tuple[int, int]) -> None:
         assert await tab.value("document.documentElement.scrollWidth === document.documentElement.clientWidth")
     served = await tab.until("document.getElementById('served').textContent")
     assert "BLEU" in served
-    assert "Drift of the length0.31" in served
+    assert "Drift: length0.31" in served
     assert tab.faults == []
 
 

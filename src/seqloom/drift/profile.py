@@ -2,7 +2,7 @@
 
 The distance is the population stability index (Siddiqi 2006, Credit Risk Scorecards): the sum over all bins
 of (p - q) ln(p / q). By the same source, above 0.1 a distribution has shifted a little, and above 0.25 a lot. Chance
-alone gives about (bins - 1) (1/n + 1/m) for n and m texts (Yurdakul and Naranjo 2020): less than 0.02 for 500 and 10,000 texts.
+alone gives about (bins - 1) (1/n + 1/m) for n and m texts (Yurdakul and Naranjo 2020), here at most 0.04.
 """
 
 import json
@@ -20,8 +20,8 @@ PROFILE = "training_profile.json"
 MOST_TEXTS = 10_000
 """Training texts that are counted; of a larger corpus, every n-th."""
 
-LEAST_TEXTS = 500
-"""A feature with fewer texts is not compared."""
+PER_BIN = 50
+"""A feature with fewer texts, times the number of its bins, is not compared."""
 
 _FORMAT = 1
 _PRIOR = 0.5  # texts added to each bin, so that an empty one has no infinite weight
@@ -40,11 +40,11 @@ class Profile:
                 self.counts[name][place] += weight
 
     def index(self, reference: Self) -> dict[str, float]:
-        """Return the population stability index of each feature that both have in `LEAST_TEXTS` texts or more."""
+        """Return the population stability index of each feature of which both have enough texts."""
         return {
             name: stability_index(counts, reference.counts[name])
             for name, counts in self.counts.items()
-            if min(sum(counts), sum(reference.counts[name])) >= LEAST_TEXTS
+            if min(sum(counts), sum(reference.counts[name])) >= PER_BIN * len(counts)
         }
 
     def record(self) -> dict[str, Any]:

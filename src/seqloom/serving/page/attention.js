@@ -13,8 +13,13 @@ export function offerPicture() {
 
 export function closePicture() {
   byId("attention").hidden = true;
-  byId("picture").hidden = true;
-  byId("draw").setAttribute("aria-expanded", "false");
+  show(false);
+}
+
+function show(open) {
+  byId("picture").hidden = !open;
+  byId("draw").textContent = open ? "Hide attention" : "Show attention";
+  byId("draw").setAttribute("aria-expanded", String(open));
 }
 
 // `shown` returns the answer that is shown now.
@@ -44,8 +49,7 @@ function draw(seen) {
   });
   byId("weights").replaceChildren(head, ...rows);
   byId("weights-text").replaceChildren(...seen.target.map((each, row) => element("li", inWords(each, seen, row))));
-  byId("picture").hidden = false;
-  byId("draw").setAttribute("aria-expanded", "true");
+  show(true);
 }
 
 function heading(written, scope) {

@@ -6,10 +6,10 @@ import { call, reporting, state } from "./server.js";
 
 const SCORES = { bleu: "BLEU", chrf: "chrF", ter: "TER", rougeL: "ROUGE-L" };
 const FEATURES = {
-  characters: "Drift of the length",
-  pieces: "Drift of pieces per character",
-  unknown: "Drift of unknown pieces",
-  language: "Drift of the language",
+  characters: "Drift: length",
+  pieces: "Drift: pieces per character",
+  unknown: "Drift: unknown pieces",
+  language: "Drift: language",
 };
 
 function model(served, drift) {
@@ -31,7 +31,7 @@ function model(served, drift) {
 
 function driftFacts(drift) {
   const indices = Object.entries(drift.indices).map(([name, value]) => [FEATURES[name] || name, value.toFixed(2)]);
-  return [["Texts compared with training", drift.texts.toLocaleString("en")], ...indices];
+  return [["Texts compared", drift.texts.toLocaleString("en")], ...indices];
 }
 
 export async function loadModels() {
