@@ -58,8 +58,8 @@ def test_the_report_of_a_shadow_is_shown(store: Store, capsys: pytest.CaptureFix
     store_comparison(SHADOW, Comparison("a", f"{MODEL}/1", f"{MODEL}/2", *times, 20, 0, 40, 10, 3600.0, 2.0, 1.0))
     cli.main(["promote", "2", "--because", "better on real texts"])
     assert capsys.readouterr().out.startswith(
-        f"{MODEL}: version 2 as a shadow of {MODEL}/1 on 20 requests: 25.0% of 40 texts differ, chrF 90.0 between both, "
-        "0.50 times the time, "
+        f"{MODEL}: version 2 as a shadow of {MODEL}/1 on 20 requests: 25.0% of 40 texts differ, chrF 90.0 between "
+        "both, 0.50 times the time, "
     )
 
 

@@ -5,8 +5,8 @@ import pytest
 from seqloom.gate.shadow import MOST, Comparison, explain_shadow, read_comparisons, store_comparison
 
 FIRST = Comparison(
-    "a", "m/3", "m/7", "2026-11-29T10:00:00+00:00", "2026-11-29T11:00:00+00:00", 1200, 1, 2000, 250, 190_000.0, 10.0, 11.0,
-    {"copied": 20}, {"copied": 20, "looped": 2},
+    "a", "m/3", "m/7", "2026-11-29T10:00:00+00:00", "2026-11-29T11:00:00+00:00", 1200, 1, 2000, 250,
+    190_000.0, 10.0, 11.0, {"copied": 20}, {"copied": 20, "looped": 2},
 )  # fmt: skip
 
 
@@ -30,10 +30,10 @@ def test_a_shadow_is_explained_for_each_version_that_served():
     other = FIRST._replace(id="c", served="m/4", failed=0)
     empty = FIRST._replace(id="d", served="m/5", texts=0)
     assert explain_shadow([FIRST, other, again, empty]) == [
-        "as a shadow of m/3 on 2,400 requests: 12.5% of 4,000 texts differ, chrF 95.0 between both, 1.10 times the time, "
-        "0.011 flags per text instead of 0.010, 1 requests failed",
-        "as a shadow of m/4 on 1,200 requests: 12.5% of 2,000 texts differ, chrF 95.0 between both, 1.10 times the time, "
-        "0.011 flags per text instead of 0.010",
+        "as a shadow of m/3 on 2,400 requests; 1 failed: 12.5% of 4,000 texts differ, chrF 95.0 between both, "
+        "1.10 times the time, 0.011 flags per text instead of 0.010",
+        "as a shadow of m/4 on 1,200 requests: 12.5% of 2,000 texts differ, chrF 95.0 between both, "
+        "1.10 times the time, 0.011 flags per text instead of 0.010",
     ]
     assert explain_shadow([]) == []
 

@@ -78,7 +78,8 @@ async def use(tab: Tab, url: str, scheme: str, size: tuple[int, int]) -> None:
     assert await tab.value("document.querySelectorAll('#alternatives li').length") == 2
     await tab.value("document.getElementById('draw').click()")
     assert await tab.until("document.querySelectorAll('#weights td').length") == 3  # a corner, and two pieces by one
-    assert await tab.value("document.getElementById('weights-text').textContent") == "▁HELLO: ▁hello 100%end: ▁hello 100%"
+    in_words = await tab.value("document.getElementById('weights-text').textContent")
+    assert in_words == "▁HELLO: ▁hello 100%end: ▁hello 100%"
     for page in ("file", "compare", "models", "translate"):
         await tab.value(f"location.hash = '{page}'")
         await tab.until(f"!document.getElementById('{page}').hidden")

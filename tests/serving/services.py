@@ -40,7 +40,8 @@ class FakeService:
             raise self.fault
         source, target = [[f"\u2581{word}" for word in each.split()] for each in (query.texts[0], translation)]
         target.append("</s>")
-        rows = [[1.0 if at == min(row, len(source) - 1) else 0.0 for at in range(len(source))] for row in range(len(target))]
+        last = len(source) - 1
+        rows = [[float(at == min(row, last)) for at in range(len(source))] for row in range(len(target))]
         return Seen(source, target, rows, self.version)
 
     async def translate(self, query: Query) -> Answer:

@@ -5,8 +5,9 @@
 | `characters` | length |
 | `pieces` | pieces of the vocabulary per character; it rises if the model knows the words less well |
 | `unknown` | share of pieces that are unknown, or single bytes of a character that the vocabulary lacks |
-| `language` | whether the recognised language is the source language; only of texts of at least 40 bytes, as shorter ones \
-are often misjudged |
+| `language` | whether the recognised language is the source language |
+
+The language is only recognised in texts of at least 40 bytes, as shorter ones are often misjudged.
 """
 
 import re

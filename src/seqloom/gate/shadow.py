@@ -72,14 +72,19 @@ def _explain(comparisons: Sequence[Comparison]) -> str:
     requests, texts = sum(each.requests for each in comparisons), sum(each.texts for each in comparisons)
     different, failed = sum(each.different for each in comparisons), sum(each.failed for each in comparisons)
     chrf = sum(each.chrf for each in comparisons) / texts
-    slower = sum(each.shadow_seconds for each in comparisons) / max(1e-9, sum(each.served_seconds for each in comparisons))
+    served, shadow = (sum(each) for each in zip(*map(_seconds, comparisons), strict=True))
     flagged = sum(sum(each.shadow_flags.values()) for each in comparisons) / texts
     before = sum(sum(each.served_flags.values()) for each in comparisons) / texts
+    failures = f"; {failed:,} failed" if failed else ""
     return (
-        f"as a shadow of {comparisons[0].served} on {requests:,} requests: {different / texts:.1%} of {texts:,} texts "
-        f"differ, chrF {chrf:.1f} between both, {slower:.2f} times the time, {flagged:.3f} flags per text instead of "
-        f"{before:.3f}{f', {failed:,} requests failed' if failed else ''}"
+        f"as a shadow of {comparisons[0].served} on {requests:,} requests{failures}: {different / texts:.1%} of "
+        f"{texts:,} texts differ, chrF {chrf:.1f} between both, {shadow / max(served, 1e-9):.2f} times the time, "
+        f"{flagged:.3f} flags per text instead of {before:.3f}"
     )
+
+
+def _seconds(comparison: Comparison) -> tuple[float, float]:
+    return comparison.served_seconds, comparison.shadow_seconds
 
 
 def _file(folder: Path, label: str) -> Path:

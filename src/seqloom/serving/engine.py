@@ -54,7 +54,7 @@ class Engine:
         source = translator.tokenizer.encode_source(text, language)
         target = translator.tokenizer.encode_target(translation, source.slots, language)
         if (pieces := max(len(source.ids), len(target))) > MOST_PIECES:
-            raise TooLongError(f"{pieces} pieces are too many to show their attention; at most {MOST_PIECES} are possible")
+            raise TooLongError(f"attention is shown for up to {MOST_PIECES} pieces; this sentence has {pieces}")
         try:
             return translator.attention(text, target, language)
         except ModelError as error:

@@ -141,7 +141,8 @@ def test_colours_have_the_contrast_of_wcag_aa(scheme):
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
     texts = [
         ("ink", "page"), ("ink", "card"), ("ink", "soft"), ("ink", "mark"), ("muted", "page"), ("muted", "card"),
-        ("accent", "page"), ("accent", "card"), ("accent", "soft"), ("on-accent", "accent"), ("warn", "warn-page"), ("ink", "heat"),
+        ("accent", "page"), ("accent", "card"), ("accent", "soft"), ("on-accent", "accent"), ("warn", "warn-page"),
+        ("ink", "heat"),
     ]  # fmt: skip
     assert {pair: contrast(*(colours[each] for each in pair)) for pair in texts if
             contrast(*(colours[each] for each in pair)) < 4.5} == {}  # fmt: skip
