@@ -70,7 +70,7 @@ def test_other_texts_are_announced_once_when_they_stay(folder, caplog):
     for watched.now in (60, 200):
         watched.send(OTHER)
     (told,) = watched.told
-    assert (told.model, told.version, told.bound.index) == (NAME, VERSION, 0.25)
+    assert (told.model, told.version, told.bound.above) == (NAME, VERSION, 0.25)
     assert told.indices["characters"] > 0.25
     assert watched.value("seqloom_alarm", kind="drift") == 1
     assert watched.watch.report()[0].drifted

@@ -36,7 +36,7 @@ _logger = logging.getLogger(__name__)
 class DriftBound(NamedTuple):
     """When texts have drifted."""
 
-    index: float  # the population stability index that a feature must exceed
+    above: float  # the population stability index that a feature must exceed
     seconds: float  # for how long
 
 
@@ -81,8 +81,8 @@ class DriftWatch:
         return [window.report() for _, window in sorted(self._windows.items()) if window.reference is not None]
 
     def close(self) -> None:
-        """Count what waits, and end."""
-        self._thread.shutdown()
+        """Drop what waits, and end."""
+        self._thread.shutdown(cancel_futures=True)
 
     def _counted(self, done: object) -> None:
         self._waiting -= 1
@@ -103,7 +103,7 @@ class DriftWatch:
     def _watch(self, window: "_Window") -> None:
         """Raise or end the alarm, and announce what has drifted for long enough."""
         now = self._clock()
-        above = {name: index for name, index in window.indices.items() if index > self._bound.index}
+        above = {name: index for name, index in window.indices.items() if index > self._bound.above}
         if not above:
             window.since, window.announced = None, False
         elif window.since is None:

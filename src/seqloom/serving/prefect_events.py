@@ -46,7 +46,7 @@ def event_of(drifted: Drifted) -> dict[str, Any]:
         "payload": {
             "version": drifted.version,
             "population_stability_index": {name: round(index, 4) for name, index in drifted.indices.items()},
-            "bound": drifted.bound.index,
+            "bound": drifted.bound.above,
             "seconds": drifted.bound.seconds,
         },
     }
