@@ -27,6 +27,7 @@ REGISTRATION = Path("metrics/registration.json")
 
 # Not tracked by DVC or Git, except the leaderboard, which a team may commit.
 GATE = Path("reports/gate")  # the last verdict, which depends on the registry and not only on data
+SHADOW = Path("reports/shadow")  # what shadows of `seqloom serve` translate differently
 LEADERBOARD = Path("reports/leaderboard")
 SCRATCH = Path("scratch")  # checkpoints and journals of runs, each by the fingerprint of its inputs
 LOGS = SCRATCH / "logs"  # one per stage, and those of Prefect, of pushes and of tracking

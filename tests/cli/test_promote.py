@@ -7,6 +7,8 @@ import pytest
 
 from seqloom.cli import main as cli
 from seqloom.errors import RegistryError
+from seqloom.gate.shadow import Comparison, store_comparison
+from seqloom.places import SHADOW
 from seqloom.tracking.client.store import Store, connect
 from seqloom.tracking.registry import champion
 from seqloom.tracking.registry.champion import current_champion, history, set_champion
@@ -49,6 +51,16 @@ def test_promotions_and_rollbacks_are_in_the_history(store: Store, capsys: pytes
     assert all(move["made"] for move in printed)
     cli.main(["history"])
     assert "1 -> 2" in capsys.readouterr().out
+
+
+def test_the_report_of_a_shadow_is_shown(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    times = "2026-11-29T10:00:00+00:00", "2026-11-29T11:00:00+00:00"
+    store_comparison(SHADOW, Comparison("a", f"{MODEL}/1", f"{MODEL}/2", *times, 20, 0, 40, 10, 3600.0, 2.0, 1.0))
+    cli.main(["promote", "2", "--because", "better on real texts"])
+    assert capsys.readouterr().out.startswith(
+        f"{MODEL}: version 2 as a shadow of {MODEL}/1 on 20 requests: 25.0% of 40 texts differ, chrF 90.0 between "
+        "both, 0.50 times the time, "
+    )
 
 
 def test_promoting_the_champion_changes_nothing(store: Store) -> None:

@@ -76,11 +76,17 @@ async def use(tab: Tab, url: str, scheme: str, size: tuple[int, int]) -> None:
     await tab.until("document.getElementById('result').textContent === 'HELLO'")
     assert await tab.value("document.getElementById('version').textContent") == "seqloom-en-de/3 · confidence 80%"
     assert await tab.value("document.querySelectorAll('#alternatives li').length") == 2
+    await tab.value("document.getElementById('draw').click()")
+    assert await tab.until("document.querySelectorAll('#weights td').length") == 3  # a corner, and two pieces by one
+    in_words = await tab.value("document.getElementById('weights-text').textContent")
+    assert in_words == "▁HELLO: ▁hello 100%end: ▁hello 100%"
     for page in ("file", "compare", "models", "translate"):
         await tab.value(f"location.hash = '{page}'")
         await tab.until(f"!document.getElementById('{page}').hidden")
-        assert await tab.value("document.documentElement.scrollWidth") == size[0]
-    assert "BLEU" in await tab.until("document.getElementById('served').textContent")
+        assert await tab.value("document.documentElement.scrollWidth === document.documentElement.clientWidth")
+    served = await tab.until("document.getElementById('served').textContent")
+    assert "BLEU" in served
+    assert "Drift: length0.31" in served
     assert tab.faults == []
 
 

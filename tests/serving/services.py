@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from seqloom.errors import DirectionError, SeqloomError
 from seqloom.languages import Direction
-from seqloom.serving.service import Answer, Detected, Limits, Query, Served
+from seqloom.serving.service import Answer, Detected, Drift, Limits, Query, Seen, Served
 from seqloom.translation.results import Result
 
 EN_DE, DE_EN = Direction("en", "de"), Direction("de", "en")
@@ -31,6 +31,18 @@ class FakeService:
         german = "ü" in text or "ist" in text
         likely, other = ("de", "en") if german else ("en", "de")
         return [Detected(likely, 0.75), Detected(other, 0.25)]
+
+    def drift(self) -> list[Drift]:
+        return [Drift("seqloom-en-de", self.version, 2000, {"characters": 0.31, "pieces": 0.02}, drifted=True)]
+
+    async def attention(self, query: Query, translation: str) -> Seen:
+        if self.fault is not None:
+            raise self.fault
+        source, target = [[f"\u2581{word}" for word in each.split()] for each in (query.texts[0], translation)]
+        target.append("</s>")
+        last = len(source) - 1
+        rows = [[float(at == min(row, last)) for at in range(len(source))] for row in range(len(target))]
+        return Seen(source, target, rows, self.version)
 
     async def translate(self, query: Query) -> Answer:
         await asyncio.sleep(0)

@@ -3,12 +3,14 @@ import asyncio
 import pytest
 
 from seqloom.errors import DirectionError
+from seqloom.gate.shadow import read_comparisons
 from seqloom.languages import Direction
 from seqloom.serving import companion as companions
 from seqloom.serving.companion import Companion, Role
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.models import Models
 from seqloom.serving.service import Limits, Query
+from seqloom.serving.shadow_report import ShadowReport
 from seqloom.serving.slot import Slot
 from tests.serving.engines import BOUNDS, FakeEngine, FakeSource
 
@@ -19,11 +21,11 @@ QUERY = Query(("Turn on the light",), Direction("en", "de"))
 class Pair:
     """A model whose first version serves, with a second version as its companion."""
 
-    def __init__(self, role, share, second="2", load=FakeEngine):
+    def __init__(self, role, share, second="2", load=FakeEngine, report=None):
         self.metrics = Metrics()
         slot = Slot(FakeSource(NAME, f"{NAME}/1"), BOUNDS, self.metrics, FakeEngine)
         other = Slot(FakeSource(f"{NAME} {role}", second), BOUNDS, self.metrics, load)
-        self.companion = Companion(NAME, other, role, share, self.metrics)
+        self.companion = Companion(NAME, other, role, share, self.metrics, report)
         self.models = Models([slot], Limits(1000, 20, 3), self.metrics, companion=self.companion)
 
     def versions(self, count):
@@ -73,6 +75,13 @@ def test_a_shadow_never_answers_but_is_compared():
     assert 20 < pair.value("seqloom_shadow_chrf_sum") / 2 < 100
     assert pair.value("seqloom_shadow_seconds_total", by="served") > 0
     assert pair.value("seqloom_shadow_seconds_total", by="shadow") > 0
+
+
+def test_a_shadow_writes_its_report(tmp_path):
+    Pair(Role.SHADOW, 0.5, f"{NAME}/2", report=ShadowReport(tmp_path)).versions(4)
+    (found,) = read_comparisons(tmp_path, f"{NAME}/2")
+    assert (found.served, found.requests, found.texts, found.different) == (f"{NAME}/1", 2, 2, 2)
+    assert found.served_flags == found.shadow_flags == {"copied": 2}
 
 
 def test_equal_translations_are_not_different():

@@ -37,6 +37,24 @@ def test_weblates_calls(running: Running) -> None:
     assert all(f"[X{number}X]" in text for number, text in enumerate(found))
 
 
+def test_attention_and_drift_of_a_registered_model(running: Running) -> None:
+    with httpx.Client(base_url=running.url) as client:
+        fields = {"text": "Turn on {name}", "source": "en", "target": "de"}
+        seen = client.post("/seqloom/attention", json=fields | {"translation": "Licht an {name}"}).json()
+        assert seen["source"][-1] == "<0>"
+        assert len(seen["weights"]) == len(seen["target"])
+        assert [sum(row) for row in seen["weights"]] == pytest.approx([1.0] * len(seen["target"]), abs=1e-2)
+        for fields["text"], message in (("x" * 101, "up to 100 pieces"), ("", "the text is empty")):
+            answer = client.post("/seqloom/attention", json=fields | {"translation": "y"})
+            assert answer.status_code == 400
+            assert message in answer.json()["error"]
+        client.post("/translate", data={"q": "Turn on", "source": "en", "target": "de"})
+        while not (models := client.get("/seqloom/drift").json()["models"]):
+            pass  # it is counted in another thread
+    (found,) = models
+    assert (found["name"], found["version"], found["indices"]) == (MODEL, f"{MODEL}/1", {})
+
+
 def test_the_champion_is_replaced_while_requests_run(running: Running) -> None:
     found: list[tuple[int, str]] = []
     stop = threading.Event()

@@ -9,6 +9,7 @@ NAME = "promote"
 HELP = "make a version the champion"
 DESCRIPTION = """\
 Make a version the champion, whatever the gate's verdict. The move, the reason and your name are kept in the history.
+If the version was served as a shadow from here, what it translated differently is printed.
 """
 EPILOG = """\
 examples:
@@ -26,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Move the alias `champion`."""
+    from seqloom.gate.shadow import explain_shadow, read_comparisons
+    from seqloom.places import SHADOW
     from seqloom.tracking.client.store import connect, exclusive
     from seqloom.tracking.registry.champion import set_champion
     from seqloom.tracking.registry.versions import get_version
@@ -35,5 +38,7 @@ def run(options: argparse.Namespace) -> None:
     with exclusive(store):
         version = get_version(store, wanted)
         move = set_champion(store, version.name, version.version, "promote", options.because)
+    for line in explain_shadow(read_comparisons(SHADOW, f"{version.name}/{version.version}")):
+        print(f"{version.name}: version {version.version} {line}")
     before = f" (before: version {move.before})" if move.before not in (None, move.version) else ""
     print(f"{version.name}: version {move.version} is the champion{before}")

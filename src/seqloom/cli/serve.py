@@ -49,6 +49,8 @@ _OPTIONS: tuple[tuple[str, str, type[str] | type[int] | type[float], str], ...] 
     ("--wait", "wait_ms", float, "milliseconds that a text waits for others while the model is idle (default: 5)"),
     ("--batch", "batch_characters", int, "characters that are translated together (default: 4000)"),
     ("--queue", "queue_characters", int, "characters that may wait; beyond, status 429 (default: 400000)"),
+    ("--drift-bound", "drift_bound", float, "population stability index above which texts drift (default: 0.25)"),
+    ("--drift-minutes", "drift_minutes", float, "minutes of drift until it is announced (default: 60)"),
     ("--drain", "drain_seconds", int, "seconds that requests may take to end after SIGTERM (default: 30)"),
 )
 
@@ -72,6 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--new-key", action="store_true", help="print a new key and its hash, and exit")
     help_text = "accept suggestions (/suggest), and append them to tables in DIR (default: data/local/corrections)"
     add("--corrections", metavar="DIR", type=Path, nargs="?", const=LOCAL / "corrections", help=help_text)
+    help_text = "announce drift to the Prefect API at URL (default: PREFECT_API_URL, else that of make schedule)"
+    add("--events", metavar="URL", nargs="?", const="", help=help_text)
     add("--log-texts", action="store_true", help="write texts and translations into the log")
 
 
@@ -119,7 +123,7 @@ def _settings(options: argparse.Namespace) -> "ServingSettings":
     if options.keys and not given["keys"]:
         raise ParamsError(f"{options.keys}: has no keys; `seqloom serve --new-key` makes one")
     given["origins"], given["log_texts"] = tuple(options.origin), options.log_texts
-    given["corrections"] = options.corrections
+    given["corrections"], given["events"] = options.corrections, _events(options.events)
     names = (str(given.get("host", "")), *options.allow_host)
     given["allowed_hosts"] = tuple(
         dict.fromkeys([*ServingSettings().allowed_hosts, *(name.lower() for name in names if name)])
@@ -131,6 +135,12 @@ def _settings(options: argparse.Namespace) -> "ServingSettings":
         option = next((option for option, setting, _, _ in _OPTIONS if (setting,) == fault["loc"]), fault["loc"])
         message = f"{option}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
         raise ParamsError(message) from error
+
+
+def _events(url: str | None) -> str | None:
+    from seqloom.serving.prefect_events import DEFAULT_URL, URL_VARIABLE
+
+    return os.environ.get(URL_VARIABLE) or DEFAULT_URL if url == "" else url
 
 
 def _check_reach(settings: "ServingSettings", options: argparse.Namespace) -> None:

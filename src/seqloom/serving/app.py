@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from seqloom.errors import RequestError, SeqloomError
-from seqloom.serving import deepl, libretranslate, scoring
+from seqloom.serving import deepl, insights, libretranslate, scoring
 from seqloom.serving.access import Access
 from seqloom.serving.documents import Documents
 from seqloom.serving.guard import Guard
@@ -24,7 +24,9 @@ from seqloom.serving.service import Service
 from seqloom.serving.settings import ServingSettings
 
 # One module for each protocol; each has `interface(context) -> Interface`. Later ones go before libretranslate.
-_PROTOCOLS = (deepl.interface, scoring.interface, routes.interface, libretranslate.interface)
+_PROTOCOLS = (
+    deepl.interface, scoring.interface, insights.interface, routes.interface, libretranslate.interface,
+)  # fmt: skip
 
 _logger = logging.getLogger(__name__)
 _Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]

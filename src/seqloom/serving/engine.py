@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Self
 
 from seqloom.decoding.settings import SearchSettings
-from seqloom.errors import ModelError
+from seqloom.decoding.translator import Attention
+from seqloom.errors import ModelError, RequestError, TooLongError
 from seqloom.languages import Direction
 from seqloom.serving.masking import mask
 from seqloom.translation.results import Result
 from seqloom.translation.texts import TextTranslator
 
+MOST_PIECES = 100
+"""Pieces of a text, and of its translation, whose attention is returned."""
 _TRIALS = ("OK", "The file {name} was not found.", "3 of 12", "Settings were saved. You can close this window now.")
 
 
@@ -39,6 +42,23 @@ class Engine:
             _distinct([result._replace(text=each.restore(result.text)) for result in results])
             for each, results in zip(masked, found, strict=True)
         ]
+
+    def attention(self, text: str, translation: str, direction: Direction) -> Attention:
+        """Return the attention of torch's model to `text` while it writes `translation`.
+
+        Raises:
+            RequestError: the model has no attention, or the text is empty.
+            TooLongError: one of them has more than `MOST_PIECES` pieces.
+        """
+        translator, language = self._translator.translator, direction.target
+        source = translator.tokenizer.encode_source(text, language)
+        target = translator.tokenizer.encode_target(translation, source.slots, language)
+        if (pieces := max(len(source.ids), len(target))) > MOST_PIECES:
+            raise TooLongError(f"attention is shown for up to {MOST_PIECES} pieces; this sentence has {pieces}")
+        try:
+            return translator.attention(text, target, language)
+        except ModelError as error:
+            raise RequestError(str(error)) from error
 
     def check(self, direction: Direction, results: Sequence[Sequence[Result]]) -> None:
         """Check the translations of `trials`. Raises `ModelError` if the model does not work."""

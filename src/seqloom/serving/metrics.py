@@ -1,6 +1,7 @@
 """Prometheus metrics. No label holds an address, a key or a text."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,6 +14,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from seqloom.drift.features import EDGES
 from seqloom.serving.batcher import BatchReport
 from seqloom.translation.results import Result
 
@@ -22,8 +24,9 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SCORES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 99.99, 100)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
-ALARM_KINDS = ("registry", "load")
-"""registry: the registry does not answer. load: a new version could not be used; the old one still serves."""
+ALARM_KINDS = ("registry", "load", "drift")
+"""registry: the registry does not answer. load: a new version could not be used; the old one still serves. drift: texts
+differ from those of training."""
 
 
 class Metrics:
@@ -69,6 +72,11 @@ class Metrics:
         self._alarms = Gauge(
             "seqloom_alarm", "1 while something needs attention.", ["model", "kind"], registry=self.registry
         )
+
+        self._drift = Gauge(
+            "seqloom_drift", "Population stability index to training.", ["model", "feature"], registry=self.registry
+        )
+        self._drift_texts = Gauge("seqloom_drift_texts", "Texts compared.", ["model"], registry=self.registry)
 
         other = ["model", "version", "role"]
         self._companion_failures = Counter(
@@ -131,6 +139,16 @@ class Metrics:
     def alarm(self, model: str, kind: str, *, on: bool) -> None:
         """Raise or end an alarm of one of `ALARM_KINDS`."""
         self._alarms.labels(model, kind).set(on)
+
+    def drift(self, model: str, indices: Mapping[str, float], texts: int) -> None:
+        """Set the drift of a model: the population stability index of each feature, and the texts compared."""
+        for feature in EDGES:
+            if feature in indices:
+                self._drift.labels(model, feature).set(indices[feature])
+            elif not texts:
+                with suppress(KeyError):
+                    self._drift.remove(model, feature)
+        self._drift_texts.labels(model).set(texts)
 
     def companion_failed(self, model: str, version: str, role: str) -> None:
         """Count a request that a canary or a shadow did not answer."""

@@ -8,9 +8,13 @@ from seqloom.errors import BusyError, DirectionError, ParamsError, TooLongError
 from seqloom.languages import Direction
 from seqloom.serving.companion import Companion, Role
 from seqloom.serving.detection import detector
+from seqloom.serving.drift import DriftWatch
 from seqloom.serving.metrics import Metrics
-from seqloom.serving.service import Answer, Detected, Limits, Query, Served
+from seqloom.serving.service import Answer, Detected, Drift, Limits, Query, Seen, Served
 from seqloom.serving.slot import Slot
+
+MOST_DRAWING = 2
+"""Requests for attention at a time."""
 
 
 class Models:
@@ -23,9 +27,11 @@ class Models:
         metrics: Metrics,
         poll_seconds: float = 2.0,
         companion: Companion | None = None,
+        drift: DriftWatch | None = None,
     ) -> None:
         self._slots, self._limits, self._metrics, self._poll = list(slots), limits, metrics, poll_seconds
-        self._companion = companion
+        self._companion, self._drift = companion, drift
+        self._drawing = 0  # pictures of attention in progress
         self._watching: list[asyncio.Task[None]] = []
 
     @property
@@ -56,6 +62,8 @@ class Models:
             await self._companion.close()
         for slot in self._slots:
             await slot.close()
+        if self._drift is not None:
+            await asyncio.to_thread(self._drift.close)
 
     def directions(self) -> list[Direction]:
         """Return the directions served now, sorted."""
@@ -65,6 +73,10 @@ class Models:
         """Return the models served now, sorted by name."""
         return sorted((slot.loaded.served for slot in self._every_slot()), key=lambda served: served.name)
 
+    def drift(self) -> list[Drift]:
+        """Return the drift of each model."""
+        return [] if self._drift is None else self._drift.report()
+
     def detect(self, text: str) -> list[Detected]:
         """Return the served languages, most likely first."""
         return detector(tuple(sorted({code for each in self.directions() for code in each}))).detect(text)
@@ -73,6 +85,9 @@ class Models:
         """Translate; see `Service.translate`."""
         self._check(query)
         slot = self._slot(query.direction) if not query.version else self._slot_of_version(query)
+        if self._drift is not None and not query.version:
+            loaded = slot.loaded
+            self._drift.observe(slot.name, loaded.release.label, loaded.folder, query.texts, query.direction)
         chosen = None if query.version else self._chosen(slot, query)
         if chosen is not None and chosen.role is Role.CANARY:
             release = chosen.slot.loaded.release
@@ -85,8 +100,24 @@ class Models:
             self._metrics.refused(slot.name)
             raise
         if chosen is not None and chosen.role is Role.SHADOW:
-            chosen.repeat(query, results, time.perf_counter() - start)
+            chosen.repeat(query, Answer(results, loaded.release.label), time.perf_counter() - start)
         return self._counted(slot.name, Answer(results, loaded.release.label))
+
+    async def attention(self, query: Query, translation: str) -> Seen:
+        """Return the attention; see `Service.attention`."""
+        self._check(query)
+        slot = self._slot(query.direction) if not query.version else self._slot_of_version(query)
+        (text,), loaded = query.texts, slot.loaded
+        if len(translation) > self._limits.characters:
+            raise TooLongError(f"the translation has more than {self._limits.characters:,} characters")
+        if self._drawing >= MOST_DRAWING:
+            raise BusyError("other pictures of attention are being made", 1.0)
+        self._drawing += 1
+        try:
+            seen = await asyncio.to_thread(loaded.engine.attention, text, translation, query.direction)
+        finally:
+            self._drawing -= 1
+        return Seen(seen.source, seen.target, seen.weights.tolist(), loaded.release.label)
 
     def _counted(self, name: str, answer: Answer) -> Answer:
         self._metrics.flags(name, (found[0] for found in answer.results))

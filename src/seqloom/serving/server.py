@@ -6,6 +6,7 @@ connections and answers the requests that it has.
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -18,15 +19,19 @@ import uvicorn
 from fastapi import FastAPI
 
 from seqloom.errors import ParamsError
+from seqloom.places import SHADOW
 from seqloom.serving.app import create_app
 from seqloom.serving.batcher import Bounds
 from seqloom.serving.companion import Companion, Role
+from seqloom.serving.drift import DriftBound, DriftWatch
 from seqloom.serving.engine import Engine
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.models import Models
+from seqloom.serving.prefect_events import PrefectEvents
 from seqloom.serving.releases import ModelSource
 from seqloom.serving.service import Limits, Served
 from seqloom.serving.settings import ServingSettings
+from seqloom.serving.shadow_report import ShadowReport
 from seqloom.serving.slot import Slot
 
 Ready = Callable[[str, Sequence[Served]], None]
@@ -59,8 +64,15 @@ def make_models(serving: Serving, settings: ServingSettings, metrics: Metrics) -
     companion = None
     if (second := serving.second) is not None:
         slot = Slot(second.source, bounds, metrics, load)
-        companion = Companion(second.model, slot, second.role, second.share, metrics)
-    return Models(slots, limits, metrics, settings.poll_seconds, companion)
+        report = ShadowReport(SHADOW) if second.role is Role.SHADOW else None
+        companion = Companion(second.model, slot, second.role, second.share, metrics, report)
+    return Models(slots, limits, metrics, settings.poll_seconds, companion, _drift_watch(settings, metrics))
+
+
+def _drift_watch(settings: ServingSettings, metrics: Metrics) -> DriftWatch:
+    """Return the watch for drift. Raises `ParamsError` if the URL for events is wrong."""
+    announce = None if settings.events is None else PrefectEvents(settings.events, os.environ)
+    return DriftWatch(metrics, DriftBound(settings.drift_bound, settings.drift_minutes * 60), announce)
 
 
 def serve(serving: Serving, settings: ServingSettings, ready: Ready) -> None:

@@ -45,6 +45,25 @@ class Served(NamedTuple):
     since: str  # ISO 8601, UTC: when it began to serve
 
 
+class Drift(NamedTuple):
+    """How far the texts that a model gets are from those that it was trained on."""
+
+    name: str  # of the model
+    version: str  # as in `Answer`
+    texts: int  # that were compared
+    indices: Mapping[str, float]  # population stability index by feature; empty until there are enough texts
+    drifted: bool  # one was above the bound for long enough
+
+
+class Seen(NamedTuple):
+    """The attention of each piece of a translation to each piece of its text."""
+
+    source: list[str]  # S pieces, as the model reads them; a space is U+2581
+    target: list[str]  # T pieces, ending with the end of the text
+    weights: list[list[float]]  # T rows of S shares; each row sums to one
+    version: str  # as in `Answer`
+
+
 class Limits(NamedTuple):
     """The largest request."""
 
@@ -68,6 +87,19 @@ class Service(Protocol):
 
     def detect(self, text: str) -> list[Detected]:
         """Return every served language, source or target, most likely first; never empty."""
+
+    def drift(self) -> list[Drift]:
+        """Return the drift of each model whose version has a profile of its training texts, sorted by name."""
+
+    async def attention(self, query: Query, translation: str) -> Seen:
+        """Return how a model attends to the only text of a query while it writes that translation.
+
+        Raises:
+            DirectionError: no model that is served translates in that direction.
+            TooLongError: the text or the translation is too long for a picture.
+            BusyError: other pictures are being made.
+            RequestError: the model has no attention, or the text is empty.
+        """
 
     async def translate(self, query: Query) -> Answer:
         """Translate. If the awaiting task is cancelled, texts that are still waiting are dropped.

@@ -34,6 +34,10 @@ class ServingSettings(Settings):
     poll_seconds: float = Field(default=2.0, gt=0)  # how often the registry is asked for its champion
     drain_seconds: Count = 30  # how long requests may take to end after SIGTERM
 
+    drift_bound: float = Field(default=0.25, gt=0)  # the population stability index above which texts have drifted
+    drift_minutes: float = Field(default=60.0, ge=0)  # for how long, before it is announced
+    events: str | None = None  # URL of the Prefect API that gets an event then; None: nobody does
+
     corrections: Path | None = None  # the folder that suggestions are appended to; None: they are refused
     corrections_bytes: Count = 100_000_000  # the largest table of suggestions
     log_texts: bool = False  # write texts into the log

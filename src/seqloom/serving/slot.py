@@ -35,6 +35,7 @@ class Loaded:
     engine: Engine
     batcher: Batcher
     since: str
+    folder: Path
 
     @property
     def served(self) -> Served:
@@ -132,7 +133,7 @@ class Slot:
             await batcher.close()
             raise
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Loaded(self.name, release, engine, batcher, now)
+        return Loaded(self.name, release, engine, batcher, now, folder)
 
     def _use(self, new: Loaded) -> None:
         before = None if self._loaded is None else self._loaded.release.label

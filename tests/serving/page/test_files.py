@@ -10,7 +10,9 @@ from seqloom.serving.page import routes
 from seqloom.translation.results import Flag
 
 FOLDER = Path(routes.__file__).parent
-HTML, CSS, JS = ((FOLDER / name).read_text("utf-8") for name in ("index.html", "page.css", "page.js"))
+HTML, CSS = ((FOLDER / name).read_text("utf-8") for name in ("index.html", "page.css"))
+MODULES = {path.name: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.js"))}
+JS = "".join(MODULES.values())
 VOID = ("br", "input", "link", "meta")
 
 
@@ -81,6 +83,20 @@ def test_the_script_uses_existing_ids(ids):
     assert len(named) > 30
 
 
+def test_modules_import_what_others_export_and_each_is_used():
+    needed = {"page.js"}
+    for name, code in MODULES.items():
+        exported = {other: set(re.findall(r"^export (?:async )?(?:function|const|class) (\w+)", text, re.MULTILINE))
+                    for other, text in MODULES.items()}  # fmt: skip
+        imports = re.findall(r'^import \{ (.*?) \} from "\./([\w.]+)";$', code, re.MULTILINE)
+        assert len(imports) == code.count("import "), name
+        for names, other in imports:
+            needed.add(other)
+            assert set(names.split(", ")) <= exported[other], (name, other)
+            assert all(code.count(each) > 1 for each in names.split(", ")), name
+    assert needed == set(MODULES)
+
+
 def test_results_and_states_are_announced(page):
     live = {each["id"] for each in page.elements if each.get("aria-live") == "polite" or each.get("role") == "status"}
     assert {"result", "status", "first-result", "second-result", "file-status"} <= live
@@ -126,6 +142,7 @@ def test_colours_have_the_contrast_of_wcag_aa(scheme):
     texts = [
         ("ink", "page"), ("ink", "card"), ("ink", "soft"), ("ink", "mark"), ("muted", "page"), ("muted", "card"),
         ("accent", "page"), ("accent", "card"), ("accent", "soft"), ("on-accent", "accent"), ("warn", "warn-page"),
+        ("ink", "heat"),
     ]  # fmt: skip
     assert {pair: contrast(*(colours[each] for each in pair)) for pair in texts if
             contrast(*(colours[each] for each in pair)) < 4.5} == {}  # fmt: skip

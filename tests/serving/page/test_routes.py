@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 from seqloom.errors import BusyError
 from seqloom.serving.access import hash_key
 from seqloom.serving.app import create_app
+from seqloom.serving.page import routes
 from seqloom.serving.settings import ServingSettings
 from tests.serving.services import FakeService
 
@@ -26,7 +27,7 @@ def client():
     [
         ("/", "text/html", "<!doctype"),
         ("/page/page.css", "text/css", ":root"),
-        ("/page/page.js", "text/javascript", "//"),
+        *((f"/page/{path.name}", "text/javascript", "//") for path in Path(routes.__file__).parent.glob("*.js")),
     ],
 )
 def test_the_files_are_sent_with_a_strict_policy(client, path, kind, start):

@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from seqloom.errors import DirectionError, RequestError
+from seqloom.errors import DirectionError
 from seqloom.serving.documents import suffixes
-from seqloom.serving.fields import parse, read_object
+from seqloom.serving.fields import parse
+from seqloom.serving.insights import admit_bearer, read_json
 from seqloom.serving.interface import VERSION_HEADER, Context, Fault, Interface
 from seqloom.serving.language_names import language_name
 from seqloom.serving.matching import find_detected, find_direction
@@ -18,7 +19,7 @@ from seqloom.serving.service import Query
 from seqloom.translation.results import Result
 
 _HERE = Path(__file__).parent
-_FILES = {"page.css": "text/css", "page.js": "text/javascript"}
+_FILES = {"page.css": "text/css"} | {path.name: "text/javascript" for path in sorted(_HERE.glob("*.js"))}
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -28,7 +29,6 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-_SCHEME = "bearer "
 
 
 class TranslateFields(BaseModel):
@@ -61,7 +61,7 @@ def interface(context: Context) -> Interface:
 
     @router.get("/page/served")
     async def served(request: Request) -> dict[str, Any]:
-        _admit(context, request)
+        admit_bearer(context, request)
         found = context.service.served()
         return {"served": [each._asdict() | {"directions": list(map(str, each.directions))} for each in found]}
 
@@ -84,12 +84,6 @@ def _file(content: bytes, kind: str) -> Any:
     return send
 
 
-def _admit(context: Context, request: Request) -> str:
-    header = request.headers.get("authorization", "")
-    key = header[len(_SCHEME) :].strip() if header.lower().startswith(_SCHEME) else None
-    return context.admit(request, key)
-
-
 def _state(context: Context) -> dict[str, Any]:
     """Return what the script needs to know before the first text."""
     directions, limits = context.service.directions(), context.service.limits
@@ -105,10 +99,8 @@ def _state(context: Context) -> dict[str, Any]:
 
 
 async def _translate(context: Context, request: Request) -> JSONResponse:
-    client, service = _admit(context, request), context.service
-    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-        raise RequestError("send JSON")  # pages of other origins can send forms, but not JSON
-    fields = parse(TranslateFields, read_object(await request.body()))
+    client, service = admit_bearer(context, request), context.service
+    fields = parse(TranslateFields, await read_json(request))
     served, detected = service.directions(), None
     if fields.source:
         direction = find_direction(served, fields.source, fields.target)

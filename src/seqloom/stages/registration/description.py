@@ -7,10 +7,12 @@ from pathlib import Path
 
 import seqloom
 from seqloom import places
+from seqloom.drift.profile import PROFILE
 from seqloom.evaluation.settings import METRICS, TITLES
 from seqloom.files import flatten
 from seqloom.params import PARAMS_FILE, Params
 from seqloom.stages.registration.judging import keep_texts
+from seqloom.stages.registration.profile import training_profile
 from seqloom.stages.registration.results import Results, export_folder
 from seqloom.tracking.client.names import FINGERPRINT, model_name
 from seqloom.tracking.runs.costs import FLOW_RUN, Costs, current_flow_run, read_costs
@@ -69,6 +71,7 @@ def collect_run(params: Params, results: Results, identity: str) -> TrainingRun:
             needs=PRETRAINED_NEEDS if family == "pretrained" else EXPORT_NEEDS if export else (),
             description=kind,
             export=export,
+            files={PROFILE: training_profile(params, results.pairs["train"])},
         ),
         task=params.task,
         training=results.training.get("fingerprint"),

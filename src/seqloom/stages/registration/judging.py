@@ -22,6 +22,7 @@ from seqloom.gate.performance import EvaluationSet, LoadedVersion, Performance, 
 from seqloom.gate.report import markdown
 from seqloom.gate.rules import Rule, Verdict, empty_rule, explain_rule, export_rule, judge
 from seqloom.gate.settings import GateSettings
+from seqloom.gate.shadow import explain_shadow, read_comparisons
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.stages.registration.results import export_score, read_results
@@ -183,10 +184,11 @@ def _performance(
 def _keep(store: Store, version: Any, before: str | None, verdict: Verdict, settings: GateSettings) -> None:
     """Store the verdict as tags of the version, as artifacts of its run, and in reports/gate."""
     name, number = version.name, str(version.version)
+    comparisons = read_comparisons(places.SHADOW, f"{name}/{number}")
     files = {
         "verdict.json": json.dumps({"model": name, "version": number, "champion": before} | verdict.record(), indent=2)
         + "\n",
-        "verdict.md": markdown(f"{name} version {number}", verdict),
+        "verdict.md": markdown(f"{name} version {number}", verdict, explain_shadow(comparisons)),
     }
     rules = {rule.name.replace(" ", "_"): explain_rule(rule) for rule in verdict.rules}
     rules[_BOUNDS] = settings.model_dump_json()

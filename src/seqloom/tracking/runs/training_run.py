@@ -50,6 +50,7 @@ class Model(NamedTuple):
     needs: Sequence[str]  # libraries that this model needs besides those that all models need
     description: Mapping[str, str]  # tags of the logged model
     export: Path | None = None  # a folder that becomes part of the model folder, as an export (`export.folder`)
+    files: Mapping[str, str] = {}  # names and texts of more files in the model folder
 
 
 class TrainingRun(NamedTuple):
@@ -210,6 +211,8 @@ def _log_model(store: Store, home: str, run_id: str, run: TrainingRun) -> str:
         if run.model.export is not None:
             shutil.copytree(run.model.export, folder / EXPORTS / run.model.export.name)
         (folder / "search.json").write_text(json.dumps(run.model.search, indent=2) + "\n", encoding="utf-8")
+        for name, text in run.model.files.items():
+            (folder / name).write_text(text, encoding="utf-8")
         mlflow.models.Model.log(  # mlflow.pyfunc.log_model would end the run too early
             artifact_path=None,
             flavor=_Movable,

@@ -1,0 +1,1 @@
+"""Whether texts differ from those that a model was trained on."""
