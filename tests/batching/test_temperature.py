@@ -46,3 +46,10 @@ def test_an_epoch_depends_only_on_seed_and_number():
     late = two.rows(3).tolist()
     assert [one.rows(number).tolist() for number in range(4)][3] == late
     assert sampler([50, 7], 4.0, seed=2).rows(3).tolist() != late
+
+
+def test_a_direction_without_pairs_adds_none():
+    for epoch in (0, 1, 5):
+        found = counts([40, 0, 4], 2.0, epoch)
+        assert (found[1], sum(found)) == (0, 44)
+        assert found[2] > 4
