@@ -53,3 +53,14 @@ def test_a_direction_without_pairs_adds_none():
         found = counts([40, 0, 4], 2.0, epoch)
         assert (found[1], sum(found)) == (0, 44)
         assert found[2] > 4
+
+
+def test_a_direction_with_one_pair_is_repeated():
+    assert counts([20, 1], 2.0) == [17, 4]  # 21 x 1 / (1 + 20 ** 0.5) = 3.8
+
+
+def test_of_equal_remainders_the_first_ones_are_rounded_up():
+    found = counts([2] * 30 + [9] * 31, 3.0)
+    for group in (found[:30], found[30:]):
+        assert group == sorted(group, reverse=True)
+    assert len(set(found[:30])) == 2
