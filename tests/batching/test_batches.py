@@ -375,6 +375,7 @@ def test_an_epoch_is_computed_once(write_store, some_pairs):
     epoch = order.epoch(1)
     assert order.epoch(1) is epoch
     assert order.epoch(0) is not epoch
+    assert order.batches == len(epoch)
 
 
 @pytest.mark.parametrize("share", [ProcessShare(-1, 2), ProcessShare(2, 2)])
