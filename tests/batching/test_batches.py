@@ -368,3 +368,17 @@ def test_a_temperature_gives_small_directions_a_larger_share(two_directions):
     assert seen[0] | seen[1] == set(np.flatnonzero(two_directions.direction_numbers == 0))  # then the rest
     assert digest(order.epoch(1)) == digest(BatchOrder(two_directions, 128, 1, temperature=5.0).epoch(1))
     assert digest(order.epoch(1)) != digest(BatchOrder(two_directions, 128, 2, temperature=5.0).epoch(1))
+
+
+def test_an_epoch_is_computed_once(write_store, some_pairs):
+    order = BatchOrder(write_store(some_pairs[:20]), 128, 1)
+    epoch = order.epoch(1)
+    assert order.epoch(1) is epoch
+    assert order.epoch(0) is not epoch
+    assert order.batches == len(epoch)
+
+
+@pytest.mark.parametrize("share", [ProcessShare(-1, 2), ProcessShare(2, 2)])
+def test_a_share_of_a_process_that_does_not_exist_is_refused(write_store, some_pairs, share):
+    with pytest.raises(AssertionError):
+        BatchOrder(write_store(some_pairs[:20]), 128, 1, share=share)

@@ -72,3 +72,9 @@ def test_segments_of_a_pretrained_tokenizer_may_contain_special_ids(tmp_path):
         check_store(store, 100, 100)
     with pytest.raises(CorpusError, match="source id 9 is PAD and BOS"):
         check_store(damaged(tmp_path / "train", "source", 0, 9, pad=9, bos=9, eos=7), 100, 100)
+
+
+def test_minus_one_is_outside_the_vocabulary(tmp_path):
+    store = damaged(tmp_path / "train", "source", 0, -1, size=70_000)
+    with pytest.raises(CorpusError, match=r"pair 0 .*: source id -1 is outside the vocabulary of 70,000"):
+        check_store(store, 70_000, 70_000)

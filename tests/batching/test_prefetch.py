@@ -206,3 +206,11 @@ def test_batches_are_pinned(write_store, some_pairs):
         drawn = next(prefetcher)
     assert all(tensor.is_pinned() for tensor in drawn.batch)
     assert same(drawn, next(plainly(order)))
+
+
+def test_a_loop_reads_one_batch_after_another(write_store, some_pairs):
+    order = BatchOrder(write_store(some_pairs), 128, 1)
+    with Prefetcher(order, 0, 0) as prefetcher:
+        found = list(islice(prefetcher, 3))
+    assert [each.position for each in found] == [1, 2, 3]
+    assert all(map(same, found, plainly(order)))

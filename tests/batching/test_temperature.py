@@ -46,3 +46,21 @@ def test_an_epoch_depends_only_on_seed_and_number():
     late = two.rows(3).tolist()
     assert [one.rows(number).tolist() for number in range(4)][3] == late
     assert sampler([50, 7], 4.0, seed=2).rows(3).tolist() != late
+
+
+def test_a_direction_without_pairs_adds_none():
+    for epoch in (0, 1, 5):
+        found = counts([40, 0, 4], 2.0, epoch)
+        assert (found[1], sum(found)) == (0, 44)
+        assert found[2] > 4
+
+
+def test_a_direction_with_one_pair_is_repeated():
+    assert counts([20, 1], 2.0) == [17, 4]  # 21 x 1 / (1 + 20 ** 0.5) = 3.8
+
+
+def test_of_equal_remainders_the_first_ones_are_rounded_up():
+    found = counts([2] * 30 + [9] * 31, 3.0)
+    for group in (found[:30], found[30:]):
+        assert group == sorted(group, reverse=True)
+    assert len(set(found[:30])) == 2

@@ -348,3 +348,23 @@ def test_of_equal_hypotheses_the_earlier_one_ranks_higher(beam):
     step = Fixed([0.0, 0.0, 0.0, 1.0, 1.0])  # not a distribution: every target has log-probability 0
     (found,) = search(step, [3], beam, alpha=0.0, n_best=2)
     assert [each.ids for each in found] == [[], [4]]
+
+
+def test_finished_hypotheses_do_not_displace_live_ones():
+    shares = {BOS: {EOS: 0.35, 4: 0.4, 5: 0.25}, 4: {EOS: 0.1, 4: 0.45, 5: 0.45}, 5: {EOS: 1.0}}
+    table = {last: torch.tensor([row.get(token, 0.0) for token in range(6)]).log() for last, row in shares.items()}
+
+    def step(token, state):
+        return torch.stack([table[last] for last in token.tolist()]), state
+
+    rules = Constraints.build(SPECIAL_IDS, torch.tensor([3]))
+    (found,) = beam_search(step, Fixed([1.0]), rules, search_settings(beam=2, length_penalty=0.0), 2)
+    assert [each.ids for each in found] == [[], [5]]  # 5 was third, after 4 and EOS
+
+
+def test_the_id_of_eos_may_be_0():
+    """An id of 0 also stands where there are fewer continuations than the beam can hold."""
+    expected = search(Fixed([0.0, 0.2, 0.0, 0.2, 0.6]), [3, 2], 4, n_best=4)
+    model = Fixed([0.2, 0.2, 0.0, 0.0, 0.6])
+    rules = Constraints.build(Symbols(pad=3, unk=1, bos=2, eos=0), torch.tensor([3, 2]))
+    assert beam_search(model.step, model, rules, search_settings(beam=4, length_penalty=1.0), 4) == expected

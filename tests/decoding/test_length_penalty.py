@@ -26,3 +26,8 @@ def test_a_penalty_never_decreases(name):
 def test_a_penalty_does_not_depend_on_the_longest_hypothesis(name):
     longest = length_penalties(name, 0.6, 40).tolist()
     assert all(length_penalties(name, 0.6, length).tolist() == longest[: length + 1] for length in range(40))
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_penalties_have_double_precision(name):
+    assert length_penalties(name, 0.6, 9).tolist() == [PENALTIES[name](length, 0.6) for length in range(1, 11)]

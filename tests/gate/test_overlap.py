@@ -1,6 +1,11 @@
 from pathlib import Path
 
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
 from seqloom.corpus.splits import Pair
+from seqloom.gate import overlap
 from seqloom.gate.overlap import TrainingTexts
 from seqloom.languages import Direction
 
@@ -37,3 +42,13 @@ def test_keys_are_distinct_and_contain_no_text(tmp_path: Path) -> None:
 def test_other_content_is_read_as_none() -> None:
     assert TrainingTexts.read(b"x") is None
     assert TrainingTexts.read(b"") is None
+    assert TrainingTexts.read(save({"sources": np.zeros(1, np.uint64)})) is None
+
+
+def test_keys_that_differ_in_the_last_bit_are_different(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {"known": (1 << 63) + 1, "near": (1 << 63) + 2, "small": 1}
+    monkeypatch.setattr(overlap, "key_of", lambda text, language: keys[text])
+    texts = TrainingTexts.of([pair("known", "known")], WAYS)
+    asked = [pair(text, "known") for text in keys]
+    assert texts.holds(asked, WAYS, "source") == [True, False, False]  # a float would not hold all 64 bits
+    assert texts.holds(asked, WAYS, "both") == [True, True, True]

@@ -52,8 +52,9 @@ def test_each_source_is_translated_in_its_direction() -> None:
 
 
 def test_a_direction_that_the_model_lacks_is_named() -> None:
-    with pytest.raises(ModelError, match=r"the model does not translate en-de, en-fr$"):
-        version(Echo(Direction("de", "en"))).translate(["a", "b"], [FR, DE])
+    others = [Direction("en", target) for target in ("fr", "cs", "de", "es")]
+    with pytest.raises(ModelError, match=r"the model does not translate en-cs, en-de, en-es, en-fr$"):
+        version(Echo(Direction("de", "en"))).translate(["a", "b", "c", "d"], others)
 
 
 def test_the_fastest_round_counts(monkeypatch: pytest.MonkeyPatch) -> None:
