@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 NAME = "distill"
 HELP = "let a model, the teacher, write the training pairs of a smaller one"
 DESCRIPTION = """\
-Translate the sources of the training split with a model, the teacher. The pairs are written below data/local/distilled,
-and added to the corpora of params.yaml. A pair is left out if its translation is flagged as cut, looped, placeholders or
-low_confidence, or if one of its texts is in the validation or test split; these two splits do not change.
+Translate the sources of the training split with a model, the teacher. The pairs are written below data/local/distilled
+and added to the corpora of params.yaml. A pair is left out if its translation has one of the flags cut, looped,
+placeholders and low_confidence, or if one of its texts is in the validation or test split; these splits do not change.
 """
 EPILOG = """\
 examples:
