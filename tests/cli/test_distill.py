@@ -41,7 +41,8 @@ def test_the_champion_writes_the_pairs_and_params_point_to_them(
 ) -> None:
     cli.main(["distill"])
     sources = [pair.source for pair in read_split(places.CORPUS / "train.tsv")]
-    teacher = TextTranslator.load(places.CANDIDATE, "cpu")
+    (folder,) = (clone / "mlartifacts").rglob("artifacts/artifacts/model")
+    teacher = TextTranslator.load(folder, "cpu")
     lines = [f"{source}\t{found.text}" for source, found in zip(sources, teacher.translate(sources), strict=True)]
     assert (PATH / "en-de.tsv").read_text(encoding="utf-8").splitlines() == lines
     assert json.loads((PATH / "teacher.json").read_text()) == {
