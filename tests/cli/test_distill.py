@@ -57,14 +57,15 @@ def test_the_champion_writes_the_pairs_and_params_point_to_them(
     assert corpora["distilled_en_de"].split == "train"
     printed = capsys.readouterr().out
     assert printed.startswith(f"{PATH}: 2 pairs kept; left out: none\ncorpora.distilled_en_de: (none) -> ")
-    assert "seqloom preset student" in printed
+    assert "`seqloom preset student`, `seqloom set train.start=models:/seqloom-en-de/1`, then" in printed
 
 
 @pytest.mark.usefixtures("unflagged")
-def test_a_second_teacher_takes_the_place_of_the_first(clone: Path) -> None:
+def test_a_second_teacher_takes_the_place_of_the_first(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["distill"])
     shutil.copytree(places.CANDIDATE, "big one")
     cli.main(["distill", "--model", "big one", "--beam", "1"])
+    assert "Next: `seqloom preset student`, then" in capsys.readouterr().out
     corpora = load_params(Path("params.yaml")).corpora
     assert list(corpora) == ["distilled_en_de", "home_assistant"]
     assert corpora["distilled_en_de"].path == "data/local/distilled/big-one/en-de.tsv"

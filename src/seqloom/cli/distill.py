@@ -30,9 +30,11 @@ EPILOG = """\
 examples:
   seqloom distill                               the teacher is the champion of the model in params.yaml
   seqloom distill --model models:/seqloom-en-de/3
-  seqloom preset student                        then train a small, fast model: `make run` or `dvc repro`
+  seqloom preset student                        then train a small, fast model, which starts from the teacher's layers:
+  seqloom set train.start=models:/seqloom-en-de/3
+  dvc repro
 
-docs/MODELS.md describes the whole recipe.
+docs/MODELS.md describes the recipe, and docs/RESULTS.md what it gave.
 """
 
 
@@ -76,7 +78,12 @@ def run(options: argparse.Namespace) -> None:
     write_text(PARAMS, edited.text)
     print(f"{folder}: {_shown(counts)}")
     print("\n".join(map(str, edited.changes)))
-    print("Next: `seqloom preset student`, then `make run` or `dvc repro`.")
+    print(f"Next: `seqloom preset student`, {_start(teacher.name)}then `make run` or `dvc repro`.")
+
+
+def _start(teacher: str) -> str:
+    """Return the command with which a student starts from its teacher; empty for a folder and an ensemble."""
+    return f"`seqloom set train.start={teacher}`, " if re.fullmatch(r"models:/[^/ ]+/\d+", teacher) else ""
 
 
 def _directions(params: "Params", teacher: "TextTranslator") -> "dict[str, Direction]":

@@ -1,7 +1,7 @@
 """Start a Transformer from one with another number of layers, such as a student from its teacher.
 
-Fewer layers are taken evenly from the first to the last, and a single one is the first (Shleifer and Rush 2020,
-section 3.2: "shrink and fine-tune"). Additional layers come last; their sublayers add nothing at first, so with
+Fewer layers are taken evenly from the first to the last, and a single one is the first (Shleifer and Rush 2020:
+"shrink and fine-tune"). Additional layers come last; their sublayers add nothing at first, so with
 `norm_order: pre` they do not change what the network computes.
 """
 
