@@ -1,9 +1,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from seqloom.errors import ParamsError
+from seqloom.export.specification import POSITIONS
+from seqloom.models.catalogue import build_model
+from seqloom.models.settings import TransformerArchitecture
 from seqloom.params import Params, parse_params
 from seqloom.presets import Preset, find, merge, presets
 
@@ -49,6 +53,19 @@ def test_settings_that_have_defaults_are_added_to_their_section() -> None:
     assert (train["r_drop"], train["validation_search"]) == (5, {"beam": 2})
     assert len(text.splitlines()) == len(TEXT.splitlines()) + 3
     assert parse_params(text).train.validation_search.batch_tokens == 8192
+
+
+@pytest.mark.parametrize("vocabulary", [4000, 8000, 32_000])
+def test_the_export_of_a_student_has_at_most_20_megabytes(vocabulary: int) -> None:
+    text = merge(TEXT, find("student", ROOT / "presets"))
+    architecture = parse_params(text).model.architecture
+    assert isinstance(architecture, TransformerArchitecture)
+    assert architecture.encoder_layers >= 6 * architecture.decoder_layers
+    with torch.device("meta"):
+        network = build_model(architecture, vocabulary, vocabulary)
+    weights = sum(parameter.numel() for parameter in network.parameters())  # int8: a byte each
+    tables = 2 * 4 * POSITIONS * architecture.width  # sinusoids of both sides, in float32
+    assert weights + tables < 18e6  # scales, norms and biases take less than a tenth
 
 
 def test_null_stays_null() -> None:

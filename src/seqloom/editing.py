@@ -90,6 +90,29 @@ def keep_corpora(text: str, names: Collection[str], name: str = str(PARAMS_FILE)
     return Edited(edited, [Change(f"corpora.{each}", corpora[each].kind, None) for each in dropped])
 
 
+def put_corpora_first(text: str, corpora: Mapping[str, Mapping[str, Any]], name: str = str(PARAMS_FILE)) -> Edited:
+    """Return the params `text` with more corpora before all others, so that their pairs are kept of duplicates.
+
+    A corpus that is there is replaced where it stands.
+
+    Raises:
+        ParamsError: the text or the result is not valid; the message lists every fault.
+    """
+    parse_params(text, name)
+    round_trip = editor()
+    tree = load(text, name, round_trip)
+    changes = []
+    for place, (key, corpus) in enumerate(corpora.items()):
+        changes.append(Change(f"corpora.{key}", _before(tree["corpora"], ["corpora", key]), _shown(corpus)))
+        if key in tree["corpora"]:
+            tree["corpora"][key] = dict(corpus)
+        else:
+            tree["corpora"].insert(place, key, dict(corpus))
+    edited = dump(tree, round_trip)
+    parse_params(edited, f"{name} after the change")
+    return Edited(edited, changes)
+
+
 def whole(params: Params) -> str:
     """Return params.yaml with every setting, including those that have their default."""
     return dump(_quoted(params.model_dump(mode="json", by_alias=True)), editor())

@@ -210,6 +210,15 @@ def test_another_dropout_is_the_same_network(started: Path) -> None:
     starting_point(params, tokenizer, TokenStore.__new__(TokenStore), ignore)
 
 
+def test_a_student_takes_the_layers_that_it_has_in_common_with_its_teacher(started: Path) -> None:
+    tokenizer, teacher = load_tokenizer(started / "tokenizer"), weights(load_model(started))
+    params = write_params(VERSION, transformer={"encoder_layers": 3})
+    student, _ = starting_point(params, tokenizer, TokenStore.__new__(TokenStore), ignore)
+    own = weights(student)
+    assert all(torch.equal(own[name], tensor) for name, tensor in teacher.items())
+    assert {name.split(".")[1] for name in own.keys() - teacher.keys()} == {"1", "2"}
+
+
 @pytest.mark.parametrize(
     ("start", "message"),
     [

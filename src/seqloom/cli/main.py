@@ -13,6 +13,7 @@ from typing import NoReturn
 from seqloom import __version__, exits
 from seqloom.cli import (
     compare,
+    distill,
     guard,
     history,
     info,
@@ -84,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
         info,
         preset,
         set_,
+        distill,
         watch,
         inspect,
         guard,

@@ -9,16 +9,19 @@ import torch
 from seqloom import places
 from seqloom.batching.store import TokenStore
 from seqloom.errors import ModelError
-from seqloom.models.catalogue import build_model, load_weights
+from seqloom.models.catalogue import build_model, load_model, load_weights
+from seqloom.models.depth import copy_layers
 from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import SIDES, Architecture, Side
+from seqloom.models.transformer import Transformer
 from seqloom.models.word_vectors import Coverage, start_embeddings
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
 from seqloom.tokenization.tokenizer import Tokenizer
 
 _FREE = ("dropout",)  # may differ: it does not change the weights' shapes
+_DEPTH = ("encoder_layers", "decoder_layers")  # of a Transformer, which may start from one with more or fewer layers
 
 
 def starting_point(
@@ -54,6 +57,8 @@ def starting_point(
 def start_from(model: Seq2Seq, architecture: Architecture, folder: Path, version: str) -> None:
     """Copy the weights of a model folder, which was fetched for `train.start: version`, into a network.
 
+    A Transformer takes the layers that it has in common with one of another depth: see `models.depth`.
+
     Raises:
         ModelError: the networks differ (the message lists the settings), or the folder is damaged.
     """
@@ -64,11 +69,12 @@ def start_from(model: Seq2Seq, architecture: Architecture, folder: Path, version
         other = f"model.name is {wanted.get('name')!r}, in the version {there.get('name')!r}"
         raise ModelError(_differ(version, [other]))
     section = f"model.{wanted['name']}"
+    free = _FREE + _DEPTH if isinstance(model, Transformer) else _FREE
     places = {"tied_embeddings": "model.tied_embeddings"}
     odd = [
         f"{places.get(field, f'{section}.{field}')} is {wanted.get(field)!r}, in the version {there.get(field)!r}"
         for field in wanted | there
-        if field not in _FREE and wanted.get(field) != there.get(field)
+        if field not in free and wanted.get(field) != there.get(field)
     ]
     for side, size in (("source", model.source_vocab_size), ("target", model.target_vocab_size)):
         if size != stored[f"{side}_vocab_size"]:
@@ -76,7 +82,12 @@ def start_from(model: Seq2Seq, architecture: Architecture, folder: Path, version
             odd.append(f"the {side} vocabulary has {size} pieces, in the version {there_size}")
     if odd:
         raise ModelError(_differ(version, odd))
-    load_weights(model, folder / "model.safetensors")
+    if isinstance(model, Transformer) and any(wanted[field] != there[field] for field in _DEPTH):
+        teacher = load_model(folder)
+        assert isinstance(teacher, Transformer)
+        copy_layers(teacher, model)
+    else:
+        load_weights(model, folder / "model.safetensors")
 
 
 def _differ(version: str, odd: list[str]) -> str:

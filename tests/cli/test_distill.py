@@ -1,0 +1,107 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqloom import distillation, places
+from seqloom.cli import main as cli
+from seqloom.corpus.splits import Pair, SplitWriter, read_split
+from seqloom.files import sha256_of
+from seqloom.params import load_params
+from seqloom.presets import find as find_preset
+from seqloom.presets import merge
+from seqloom.translation.texts import TextTranslator
+from tests.workspaces import REPOSITORY, give_registered
+
+Fails = Callable[..., str]
+PATH = Path("data/local/distilled/seqloom-en-de-1")
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a registered model, whose untrained network flags most translations as cut."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    give_registered(tmp_path)
+    with SplitWriter(places.CORPUS / "valid.tsv") as writer:
+        writer.write(Pair("Turn off", "Ausschalten", "en-de", "x", ""))
+    return tmp_path
+
+
+@pytest.fixture
+def unflagged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distillation, "LEFT_OUT", ())
+
+
+@pytest.mark.usefixtures("unflagged")
+def test_the_champion_writes_the_pairs_and_params_point_to_them(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(["distill"])
+    sources = [pair.source for pair in read_split(places.CORPUS / "train.tsv")]
+    (folder,) = (clone / "mlartifacts").rglob("artifacts/artifacts/model")
+    teacher = TextTranslator.load(folder, "cpu")
+    lines = [f"{source}\t{found.text}" for source, found in zip(sources, teacher.translate(sources), strict=True)]
+    assert (PATH / "en-de.tsv").read_text(encoding="utf-8").splitlines() == lines
+    assert json.loads((PATH / "teacher.json").read_text()) == {
+        "teacher": "models:/seqloom-en-de/1",
+        "weights_sha256": [sha256_of(places.CANDIDATE / "model.safetensors")],
+        "search": teacher.search.model_dump(mode="json"),
+        "train_sha256": sha256_of(places.CORPUS / "train.tsv"),
+        "pairs": {"kept": 2},
+    }
+    corpora = load_params(Path("params.yaml")).corpora
+    assert list(corpora) == ["distilled_en_de", "home_assistant"]
+    assert corpora["distilled_en_de"].split == "train"
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{PATH}: 2 pairs kept; left out: none\ncorpora.distilled_en_de: (none) -> ")
+    assert "`seqloom preset student`, `seqloom set train.start=models:/seqloom-en-de/1`, then" in printed
+
+
+@pytest.mark.usefixtures("unflagged")
+def test_a_second_teacher_takes_the_place_of_the_first(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["distill"])
+    shutil.copytree(places.CANDIDATE, "big one")
+    cli.main(["distill", "--model", "big one", "--beam", "1"])
+    assert "Next: `seqloom preset student`, then" in capsys.readouterr().out
+    corpora = load_params(Path("params.yaml")).corpora
+    assert list(corpora) == ["distilled_en_de", "home_assistant"]
+    assert corpora["distilled_en_de"].path == "data/local/distilled/big-one/en-de.tsv"
+    assert json.loads(Path("data/local/distilled/big-one/teacher.json").read_text())["search"]["beam"] == 1
+
+
+def test_without_a_translation_that_can_be_used_nothing_is_changed(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = Path("params.yaml").read_text()
+    with pytest.raises(SystemExit):
+        cli.main(["distill"])
+    message = "no translation can be used, so params.yaml is unchanged: 0 pairs kept; left out: 2 cut"
+    assert message in capsys.readouterr().err
+    assert Path("params.yaml").read_text() == before
+    assert not PATH.exists()
+
+
+def test_a_direction_that_the_teacher_lacks_is_an_error(clone: Path, fails: Fails) -> None:
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("target: de", "target: fr"))
+    message = fails("distill", "--model", str(places.CANDIDATE))
+    assert "the teacher does not translate en-fr" in message
+    assert "it translates en-de" in message
+
+
+def test_the_splits_must_be_there(clone: Path, fails: Fails) -> None:
+    (places.CORPUS / "valid.tsv").unlink()
+    assert "data/corpus/valid.tsv does not exist: `dvc repro prepare_corpus` writes it" in fails("distill")
+
+
+@pytest.mark.usefixtures("unflagged")
+def test_the_preset_student_fits_on_params_with_a_teachers_pairs(clone: Path) -> None:
+    cli.main(["distill"])
+    text = merge(Path("params.yaml").read_text(), find_preset("student", REPOSITORY / "presets"))
+    Path("params.yaml").write_text(text)
+    params = load_params(Path("params.yaml"))
+    assert list(params.corpora) == ["distilled_en_de", "home_assistant"]
+    assert (params.search.beam, params.model.transformer.decoder_layers) == (1, 1)
