@@ -23,6 +23,7 @@ from seqloom.training.device import place
 from tests.records import tree
 from tests.stages.toy_training import (
     SUBWORDS,
+    WEIGHTS,
     Killed,
     change_params,
     kill,
@@ -75,7 +76,8 @@ def test_other_params_start_a_new_run_and_the_old_ones_find_their_checkpoint(toy
 
 RECIPES: dict[str, object] = {
     "r_drop": 5.0, "word_dropout": 0.1, "subword_sampling": 0.2, "direction_temperature": 5.0, "ema_decay": 0.99,
-}  # fmt: skip  # fmt: skip
+    "max_steps": 14,
+}  # fmt: skip
 BILINGUAL: dict[str, Any] = {"languages": {"source": "en", "target": ["de", "fr"]}}
 
 
@@ -93,9 +95,9 @@ def test_all_recipes_on_two_directions_give_the_same_bytes_after_a_kill(toy_proj
     train_model.run(params, heard.append)
     assert (heard[0].done, heard[0].note) == (10, "going on from a checkpoint")
     assert outputs() == undisturbed
-    for name in RECIPES:
+    for name in RECIPES.keys() - {"max_steps"}:
         train_model.run(change_params(sections=BILINGUAL | SUBWORDS, **RECIPES | {name: tree()["train"][name]}), ignore)
-        assert outputs() != undisturbed, name
+        assert outputs()[WEIGHTS] != undisturbed[WEIGHTS], name
 
 
 def test_unused_settings_do_not_start_a_new_run(toy_project: Path) -> None:

@@ -20,6 +20,7 @@ from seqloom.params import Params, load_params
 from seqloom.progress import Listener, Progress, ignore
 from seqloom.stages import train_model
 from seqloom.stages.__main__ import main
+from seqloom.training import profiler
 from tests.forked import Forked, forked_stage
 from tests.stages.toy_training import WEIGHTS, change_params, outputs, start_afresh
 
@@ -115,8 +116,12 @@ def test_a_paused_process_ends_the_same(toy_project: Path) -> None:
     assert outputs() == found
 
 
-def test_a_profile_is_a_trace_and_a_table_and_does_not_change_the_outputs(toy_project: Path) -> None:
-    change_params(max_steps=24, validate_every=24)  # a search would fill the trace
+def test_a_profile_is_a_trace_and_a_table_and_does_not_change_the_outputs(
+    toy_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_params(max_steps=8, validate_every=8)
+    monkeypatch.setattr(profiler, "SKIPPED", 3)
+    monkeypatch.setattr(profiler, "LOOKED_AT", 2)  # a longer trace takes seconds to write
     profiling = forked_stage("train_model", "--profile")
     _, errors = profiling.communicate()
     assert profiling.returncode == 0, errors

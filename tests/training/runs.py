@@ -47,7 +47,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "lstm": {"family": "lstm"},
     "attention_lstm": {"family": "attention_lstm"},
-}  # fmt: skip  # fmt: skip
+}  # fmt: skip
 
 _UNDISTURBED: dict[str, tuple[TrainingResult, dict[str, torch.Tensor]]] = {}
 
