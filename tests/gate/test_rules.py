@@ -27,6 +27,13 @@ def gate(**changes: Any) -> GateSettings:
 
 def performance(wrong: float | dict[str, float], seed: int = 0, size: int = SIZE, lose: int = 0) -> Performance:
     """Return a version's measurements with a share of `wrong` words, and `lose` segments without their placeholder."""
+    shares = tuple(wrong.items()) if isinstance(wrong, dict) else wrong
+    return _performance(shares, seed, lose)._replace(size=size)
+
+
+@cache
+def _performance(shares: float | tuple[tuple[str, float], ...], seed: int, lose: int) -> Performance:
+    wrong = dict(shares) if isinstance(shares, tuple) else shares
     draw = random.Random(3)
     sources = [" ".join(draw.choices(WORDS, k=draw.randint(4, 9))) for _ in range(200)]
     sources = [f"{text} {{name}}" if row < 20 else text for row, text in enumerate(sources)]
@@ -40,7 +47,7 @@ def performance(wrong: float | dict[str, float], seed: int = 0, size: int = SIZE
         words = [noise.choice(WORDS) if noise.random() < share and word in WORDS else word for word in text.split()]
         hypotheses.append(" ".join(words[:-1] if row < lose else words))
     segments = Segments(sources, sources, hypotheses, ways)
-    return Performance(segments, score(segments, task="translation", settings=EVALUATE), size)
+    return Performance(segments, score(segments, task="translation", settings=EVALUATE), SIZE)
 
 
 def verdict(

@@ -59,6 +59,7 @@ def accuracy(model: Seq2Seq, lengths: range) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_an_attention_model_beats_the_plain_lstm_as_length_grows(tmp_path: Path) -> None:
     plain, attention = (trained(family, tmp_path / family) for family in FAMILIES)
     short = accuracy(attention, SHORT) - accuracy(plain, SHORT)

@@ -1,5 +1,7 @@
 """A small network of every family and option, for the tests that all networks must pass."""
 
+import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +61,28 @@ def make(name: str, folders: dict[str, Path], *, ties: str = "none", dropout: fl
 
     No bias is zero and no gain is one, because those would hide errors.
     """
+    if NETWORKS[name][0] == "pretrained":
+        return copy.deepcopy(_read(folders[name], dropout))
+    model, generator = _build(name, ties, dropout)
+    torch.set_rng_state(generator)
+    return copy.deepcopy(model)
+
+
+@cache
+def _build(name: str, ties: str, dropout: float) -> tuple[Seq2Seq, Tensor]:
+    """Return a network, and the state of the random generator after it was made."""
     family, section = NETWORKS[name]
-    if family == "pretrained":
-        architecture = PretrainedArchitecture(name="pretrained", dropout=dropout)
-        return build_model(architecture, VOCABULARY, VOCABULARY, folders[name]).eval()
     torch.manual_seed(7)
     model = build_model(model_settings(family, dropout, ties, **section).architecture, VOCABULARY, VOCABULARY)
     for parameter in model.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
-    return model.eval()
+    return model.eval(), torch.get_rng_state()
+
+
+@cache
+def _read(folder: Path, dropout: float) -> Seq2Seq:
+    architecture = PretrainedArchitecture(name="pretrained", dropout=dropout)
+    return build_model(architecture, VOCABULARY, VOCABULARY, folder).eval()
 
 
 def random_ids(*size: int) -> Tensor:

@@ -5,8 +5,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from seqloom.import_closure import PACKAGE, closure
 from seqloom.params import load_params
 from seqloom.stages.training import identity
 from seqloom.training.device import Placement
+from tests.forked import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 # A copy of EXEMPT: whoever exempts another module has to change this list, too.
@@ -34,6 +33,8 @@ CPU = Placement(torch.device("cpu"), "fp32")
 # import, and prints all modules that were loaded.
 LISTENING = """
 import builtins, json, sys
+for name in [name for name in sys.modules if name.partition(".")[0] == "seqloom"]:
+    del sys.modules[name]
 usual, heard = builtins.__import__, {}
 
 def listen(name, globals=None, locals=None, fromlist=(), level=0):
@@ -43,7 +44,6 @@ def listen(name, globals=None, locals=None, fromlist=(), level=0):
 
 builtins.__import__ = listen
 import seqloom.stages.train_model
-exempt = set(sys.argv[1:])
 reached, waiting = set(), ["seqloom.stages.train_model"]
 while waiting:
     module = waiting.pop()
@@ -58,9 +58,10 @@ print(json.dumps({"reached": files, "loaded": [name for name in sys.modules if n
 
 @pytest.fixture(scope="module")
 def heard() -> dict[str, dict[str, str]]:
-    command = [sys.executable, "-c", LISTENING, *DECIDING]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, dict[str, str]] = json.loads(done.stdout)
+    process = Forked(lambda: exec(LISTENING, {"exempt": DECIDING}))
+    printed, errors = process.communicate()
+    assert process.returncode == 0, errors
+    found: dict[str, dict[str, str]] = json.loads(printed)
     return found
 
 

@@ -1,95 +1,30 @@
 import json
 import shutil
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from safetensors.torch import load_file, save_file
 
 from seqloom import places
-from seqloom.corpus.keys import fraction_of
-from seqloom.corpus.splits import Pair, SplitWriter, read_split
 from seqloom.errors import RegistryError, SeqloomError
 from seqloom.export import loading
 from seqloom.export.fast_search import FastSearch
 from seqloom.export.folder import write_export
-from seqloom.gate.performance import LoadedVersion
-from seqloom.languages import Direction
-from seqloom.params import Params, load_params
+from seqloom.params import Params
 from seqloom.progress import Progress, ignore
 from seqloom.stages import register_model
 from seqloom.stages.register_model import run
-from seqloom.stages.registration import judging
 from seqloom.stages.registration.results import read_results
 from seqloom.symbols import SPECIAL_IDS
 from seqloom.tracking.client.library import mlflow
-from seqloom.tracking.client.run_data import read_artifact
-from seqloom.tracking.client.store import Store, connect
-from seqloom.tracking.registry import registration as registry
-from seqloom.tracking.registry.champion import history
-from seqloom.tracking.registry.versions import Reference, Version, fetch_model, list_versions
+from seqloom.tracking.client.store import connect
+from seqloom.tracking.registry.versions import Reference, fetch_model, list_versions
 from seqloom.tracking.runs import training_run as runs
 from seqloom.tracking.runs.page import VIEW_TAG, view_columns
 from seqloom.translation.texts import TextTranslator
-from tests.workspaces import give_registered, give_store, made_pairs, write_results
-
-MODEL = Reference("seqloom-en-de")
-DE, FR = Direction("en", "de"), Direction("en", "fr")
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    give_store(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def registered_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with one registered version, made before a test replaces any function."""
-    folder = tmp_path_factory.mktemp("registered")
-    give_registered(folder)
-    return folder
-
-
-@pytest.fixture
-def version_1(registered_once: Path, workspace: Path) -> Params:
-    """The params of the workspace, in which version 1 is registered."""
-    shutil.copytree(registered_once, workspace, dirs_exist_ok=True)
-    return load_params(workspace / "params.yaml")
-
-
-@pytest.fixture
-def skilled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Versions whose translations match their made-up BLEU: that share of the test segments is correct."""
-
-    def load(folder: Path, device: str) -> Any:
-        skill = float((folder / "skill").read_text())
-        answers = {pair.source: pair.target for way in (DE, FR) for pair in made_pairs([way])}
-
-        def write(sources: Sequence[str], *_: object) -> list[str]:
-            chosen = [fraction_of(source, "skill") < skill for source in sources]
-            return [answers[each] if right else each[::-1] for each, right in zip(sources, chosen, strict=True)]
-
-        return SimpleNamespace(translate=write, size=1000)
-
-    monkeypatch.setattr(LoadedVersion, "load", load)
-
-
-def registered(workspace: Path) -> dict[str, Version]:
-    return {version.version: version for version in list_versions(connect(workspace, create=False), MODEL)}
-
-
-def logged_runs(store: Store) -> list[Any]:
-    experiment = store.client.get_experiment_by_name("seqloom")
-    return [] if experiment is None else list(store.client.search_runs([experiment.experiment_id]))
+from tests.stages.registering import MODEL, logged_runs, registered
+from tests.workspaces import give_store, write_results
 
 
 def test_a_result_becomes_a_run_and_a_version(workspace: Path) -> None:
@@ -210,6 +145,7 @@ def test_an_export_is_part_of_the_version_and_is_served_if_ctranslate2_is_there(
     assert "{name}" in slow.predict([text])[0]
 
 
+@pytest.mark.usefixtures("untried")
 def test_an_export_that_loses_too_much_makes_no_champion(workspace: Path) -> None:
     params = write_results(workspace, bleu=12.5)
     export_candidate(bleu=11.0)
@@ -221,19 +157,6 @@ def test_an_export_that_loses_too_much_makes_no_champion(workspace: Path) -> Non
     )
 
 
-@pytest.mark.usefixtures("skilled")
-def test_a_summary_is_judged_by_rouge(workspace: Path) -> None:
-    changes: dict[str, Any] = {"task": "summarization", "languages": {"source": "en", "target": "en"}}
-    run(write_results(workspace, **changes), ignore)
-    reports: list[Progress] = []
-    run(write_results(workspace, bleu=50.0, seed=2, **changes), reports.append)
-    assert "champion: ROUGE-L" in reports[-1].note
-    assert json.loads(places.REGISTRATION.read_text())["rougeL"] == 60.0
-    found = list_versions(connect(workspace, create=False), Reference("seqloom-summarization-en"))
-    assert [(version.rouge_l, version.ter) for version in found] == [((60, 59, 61), None), ((22.5, 21.5, 23.5), None)]
-    assert [version.aliases for version in found] == [("candidate", "champion"), ()]
-
-
 def test_the_second_time_nothing_is_new(workspace: Path, version_1: Params) -> None:
     before, first = places.REGISTRATION.read_bytes(), registered(workspace)
     run(version_1, ignore)
@@ -242,6 +165,7 @@ def test_the_second_time_nothing_is_new(workspace: Path, version_1: Params) -> N
     assert places.REGISTRATION.read_bytes() == before
 
 
+@pytest.mark.usefixtures("untried")
 def test_an_empty_store_gets_the_same_registration(workspace: Path, version_1: Params) -> None:
     before = places.REGISTRATION.read_bytes()
     elsewhere = workspace / "clone"
@@ -257,252 +181,7 @@ def test_an_empty_store_gets_the_same_registration(workspace: Path, version_1: P
         assert [version.aliases for version in registered(elsewhere).values()] == [("candidate", "champion")]
 
 
-@pytest.mark.parametrize(
-    ("bleu", "champion", "why"),
-    [(60.0, "2", "BLEU "), (12.5, "1", "(required: better at p < 0.05)"), (5.0, "1", "chrF ")],
-)
-@pytest.mark.usefixtures("skilled")
-def test_only_a_better_model_is_champion(
-    workspace: Path, version_1: Params, bleu: float, champion: str, why: str
-) -> None:
-    reports: list[Progress] = []
-    run(write_results(workspace, bleu=bleu, seed=2), reports.append)
-    aliases = {alias: number for number, version in registered(workspace).items() for alias in version.aliases}
-    assert aliases == {"candidate": "2", "champion": champion}
-    assert why in reports[-1].note
-    assert why in (registered(workspace)["2"].verdict or "")
-
-    verdict = json.loads((places.GATE / "verdict.json").read_text())
-    assert (verdict["version"], verdict["champion"], verdict["promoted"]) == ("2", "1", champion == "2")
-    store = connect(workspace, create=False)
-    version = store.client.get_model_version("seqloom-en-de", "2")
-    scores, gate = version.description.split("\n\n")
-    assert scores.startswith(f"BLEU {bleu}")
-    assert gate.startswith(f"The gate: {'' if champion == '2' else 'not '}promoted. ")
-    assert why in gate
-    assert version.tags["gate.champion"] == "1"
-    assert {f"gate.{rule['name'].replace(' ', '_')}" for rule in verdict["rules"]} <= version.tags.keys()
-    assert read_artifact(store, version.run_id, "gate/verdict.md") == (places.GATE / "verdict.md").read_bytes()
-    moves = history(store, "seqloom-en-de")
-    assert [(move.version, move.before, move.how) for move in moves] == [
-        ("1", None, "gate"), *([("2", "1", "gate")] if champion == "2" else [])
-    ]  # fmt: skip
-
-
-@pytest.mark.usefixtures("skilled")
-def test_a_verdict_is_final_and_changed_bounds_are_reported(
-    workspace: Path, version_1: Params, caplog: pytest.LogCaptureFixture
-) -> None:
-    params = write_results(workspace, bleu=5.0, seed=2)
-    run(params, ignore)
-    run(params, ignore)
-    assert "judged once" not in caplog.text
-    lenient = params.model_copy(update={"gate": params.gate.model_copy(update={"max_chrf_drop": 9.0, "p": 0.5})})
-    run(lenient, ignore)
-    assert registered(workspace)["1"].aliases == ("champion",)
-    (message,) = [record.message for record in caplog.records if "judged once" in record.message]
-    assert message.startswith(
-        "version 2 was refused under other settings (gate.p was 0.05, is 0.5; gate.max_chrf_drop was 0.0, is 9.0)"
-    )
-
-
-@pytest.mark.usefixtures("skilled")
-def test_what_the_champion_was_trained_on_is_left_out(workspace: Path) -> None:
-    params = write_results(workspace)
-    pairs = made_pairs(params.languages.directions)
-    teach(pairs[:2])
-    run(params, ignore)
-    params = write_results(workspace, bleu=60.0, seed=2)
-    run(params, ignore)
-    rules = {rule["name"]: rule for rule in json.loads((places.GATE / "verdict.json").read_text())["rules"]}
-    assert rules["share of test segments left out"]["challenger"] == pytest.approx(2 / 60)
-
-    teach(pairs[:20])
-    run(write_results(workspace, bleu=61.0, seed=3), ignore)  # its training data was whole again
-    assert registered(workspace)["3"].aliases == ("candidate",)
-
-
-@pytest.mark.usefixtures("skilled")
-def test_a_test_set_that_favours_the_champion_decides_nothing(workspace: Path) -> None:
-    params = write_results(workspace)
-    teach(made_pairs(params.languages.directions)[:20])
-    run(params, ignore)
-    reports: list[Progress] = []
-    run(write_results(workspace, bleu=90.0, seed=2), reports.append)
-    assert "20 of 60 test segments are in the training data of the champion, version 1" in reports[-1].note
-    assert registered(workspace)["1"].aliases == ("champion",)
-
-
-@pytest.mark.usefixtures("skilled")
-def test_a_version_that_was_trained_on_the_test_set_is_refused(workspace: Path, version_1: Params) -> None:
-    params = write_results(workspace, bleu=90.0, seed=2)
-    teach(made_pairs(params.languages.directions)[:1])
-    reports: list[Progress] = []
-    run(params, reports.append)
-    assert "1 segments of the test split are also in the training data of the new version" in reports[-1].note
-    assert registered(workspace)["1"].aliases == ("champion",)
-
-
-def teach(pairs: Sequence[Pair]) -> None:
-    """Put pairs into the training split."""
-    before = list(read_split(places.CORPUS / "train.tsv"))
-    (places.CORPUS / "train.tsv").unlink()
-    with SplitWriter(places.CORPUS / "train.tsv") as file:
-        for pair in [*before, *pairs]:
-            file.write(pair)
-
-
-def _spoil_numbers(folder: Path) -> None:
-    tensors = load_file(folder / "model.safetensors")
-    save_file({name: tensor * float("nan") for name, tensor in tensors.items()}, folder / "model.safetensors")
-
-
-def _spoil_tokenizer(folder: Path) -> None:
-    path = folder / "model.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"source_vocab_size": 3}))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (_spoil_numbers, "NaN"),
-        (_spoil_tokenizer, "they have 3 and 30 entries"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), "model.safetensors"),
-    ],
-)
-def test_a_broken_version_is_refused_by_name(
-    workspace: Path, version_1: Params, spoil: Callable[[Path], object], message: str
-) -> None:
-    params = write_results(workspace, bleu=90.0, seed=2)
-    spoil(places.CANDIDATE)
-    reports: list[Progress] = []
-    run(params, reports.append)
-    assert "version 2, not champion: the new version is broken: " in reports[-1].note
-    assert message in reports[-1].note
-    assert registered(workspace)["1"].aliases == ("champion",)
-
-
-def test_a_version_with_too_many_empty_translations_is_broken(workspace: Path) -> None:
-    params = write_results(workspace)
-    strict = params.model_copy(update={"gate": params.gate.model_copy(update={"max_empty": 0.0})})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LoadedVersion, "translate", lambda self, sources, *_: ["", *sources[1:]])
-        reports: list[Progress] = []
-        run(strict, reports.append)
-    assert "the new version is broken: empty share 0.01667 (required: at most 0)" in reports[-1].note
-    assert registered(workspace)["1"].aliases == ("candidate",)
-
-
-@pytest.mark.usefixtures("skilled")
-def test_of_two_challengers_the_second_is_compared_with_the_first(
-    workspace: Path, version_1: Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compare, met = judging._compare, []
-
-    def interrupted(store: Store, version: Any, before: str, *rest: Any) -> Any:
-        met.append(before)
-        verdict = compare(store, version, before, *rest)
-        if len(met) == 1:  # another machine finishes in the meantime
-            store.client.copy_model_version("models:/seqloom-en-de/1", "seqloom-en-de")
-            store.client.set_registered_model_alias("seqloom-en-de", "champion", "3")
-        return verdict
-
-    monkeypatch.setattr(judging, "_compare", interrupted)
-    run(write_results(workspace, bleu=60.0, seed=2), ignore)
-    assert met == ["1", "3"]
-
-
-@pytest.mark.usefixtures("skilled")
-def test_an_earlier_result_is_candidate_again_without_a_new_version(workspace: Path, version_1: Params) -> None:
-    run(write_results(workspace, bleu=60.0, seed=2), ignore)
-    run(write_results(workspace), ignore)
-    found = registered(workspace)
-    assert {number: version.aliases for number, version in found.items()} == {"1": ("candidate",), "2": ("champion",)}
-
-
-@pytest.mark.usefixtures("skilled")
-def test_a_champion_that_a_person_chose_stays(workspace: Path, version_1: Params) -> None:
-    params = write_results(workspace, bleu=60.0, seed=2)
-    run(params, ignore)
-    connect(workspace, create=False).client.set_registered_model_alias("seqloom-en-de", "champion", "1")
-    reports: list[Progress] = []
-    run(params, reports.append)
-    assert registered(workspace)["1"].aliases == ("champion",)
-    assert reports[-1].note == "seqloom-en-de version 2, not champion: version 1 has replaced it since"
-
-
-@pytest.mark.parametrize(
-    ("module", "call"),
-    [
-        (runs, "_log_model"),
-        (runs, "_log_facts"),
-        (runs, "_now"),
-        (registry, "_make_model"),
-        (register_model, "settle"),
-        (judging, "_judge"),
-        (judging, "log_verdict"),
-        (judging, "set_champion"),
-        (register_model, "write_json"),
-    ],
-)
-def test_a_killed_run_is_completed_by_the_next_one(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, module: Any, call: str
-) -> None:
-    params = write_results(workspace)
-    with monkeypatch.context() as patch:
-        patch.setattr(module, call, _killed)
-        with pytest.raises(KeyboardInterrupt):
-            run(params, ignore)
-    assert not places.REGISTRATION.exists()
-    run(params, ignore)
-    assert [version.aliases for version in registered(workspace).values()] == [("candidate", "champion")]
-    statuses = sorted(each.info.status for each in logged_runs(connect(workspace, create=False)))
-    assert statuses in (["FINISHED"], ["FINISHED", "KILLED"])
-
-
-@pytest.mark.slow
-def test_a_kill_between_the_model_and_its_alias_leaves_no_second_version(workspace: Path) -> None:
-    params = write_results(workspace)
-    code = """
-import os, signal
-from seqloom.params import load_params
-from seqloom.stages import register_model
-register_model.set_candidate = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
-register_model.run(load_params(), lambda progress: None)
-"""
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
-    assert [version.aliases for version in registered(workspace).values()] == [()]
-    run(params, ignore)
-    assert [version.aliases for version in registered(workspace).values()] == [("candidate", "champion")]
-    assert [each.info.status for each in logged_runs(connect(workspace, create=False))] == ["FINISHED"]
-
-
-def test_a_clock_that_was_set_back_changes_no_order(
-    workspace: Path, version_1: Params, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = time.time()
-    with monkeypatch.context() as patch:
-        patch.setattr("time.time", lambda: now - 90_000)
-        run(write_results(workspace, bleu=60.0, seed=2), ignore)
-    found = list_versions(connect(workspace, create=False), MODEL)
-    assert [version.version for version in found] == ["2", "1"]
-    assert [version.aliases for version in found if "candidate" in version.aliases] == [found[0].aliases]
-    assert [move.version for move in history(connect(workspace, create=False), "seqloom-en-de")][:1] == ["1"]
-    run(write_results(workspace), ignore)  # the first result again is found, not registered again
-    assert len(registered(workspace)) == 2
-
-
-def test_a_run_that_a_power_cut_left_open_is_closed(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    params = write_results(workspace)
-    with monkeypatch.context() as patch:
-        patch.setattr(runs, "_log_facts", _killed)
-        patch.setattr("mlflow.MlflowClient.set_terminated", lambda *_: None)
-        with pytest.raises(KeyboardInterrupt):
-            run(params, ignore)
-    run(params, ignore)
-    assert sorted(each.info.status for each in logged_runs(connect(workspace, create=False))) == ["FINISHED", "KILLED"]
-
-
+@pytest.mark.usefixtures("untried")
 def test_the_files_of_a_moved_folder_are_registered_anew(workspace: Path, version_1: Params) -> None:
     shutil.rmtree(workspace / "mlartifacts")
     with pytest.raises(RegistryError, match="make run"):
@@ -517,6 +196,7 @@ def test_the_files_of_a_moved_folder_are_registered_anew(workspace: Path, versio
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("untried")
 def test_a_label_is_put_on_what_is_registered(workspace: Path, version_1: Params) -> None:
     run(version_1.model_copy(update={"register_": version_1.register_.model_copy(update={"label": "night"})}), ignore)
     store = connect(workspace, create=False)
@@ -570,7 +250,3 @@ def test_a_result_that_is_missing_is_named(workspace: Path, spoil: Callable[[], 
         run(params, ignore)
     assert not places.REGISTRATION.exists()
     assert registered(workspace) == {}
-
-
-def _killed(*_: object, **__: object) -> None:
-    raise KeyboardInterrupt

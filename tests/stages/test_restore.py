@@ -7,8 +7,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from dvc.cli import main
 
 from tests.commands import dvc
+from tests.forked import Forked
 
 STAGE = """
     import os, signal, sys
@@ -61,22 +63,23 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def repro() -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "dvc", "repro"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
+def repro() -> tuple[int | None, str]:
+    """Run `dvc repro`; return its status and what was written to standard error."""
+    process = Forked(lambda: sys.exit(main(["repro"])))
+    _, errors = process.communicate()
+    return process.returncode, errors
 
 
 def test_a_failing_stage_restores_the_results_of_the_last_run(clone: Path) -> None:
     for mode, message in (("terminated", "toy was interrupted"), ("half", "a defect")):
         (clone / "mode").write_text(mode, encoding="utf-8")
-        failed = repro()
-        assert failed.returncode
-        assert message in failed.stderr
+        status, errors = repro()
+        assert status
+        assert message in errors
         assert (clone / "metrics/toy.json").read_text(encoding="utf-8") == '{"mode": "first"}'
         assert (clone / "toy.csv").read_text(encoding="utf-8") == "step\n1\n"
-        assert "`dvc checkout folder` restores the results of the last run there" in failed.stderr
+        assert "`dvc checkout folder` restores the results of the last run there" in errors
     shutil.rmtree(clone / ".dvc" / "cache")  # as in a fresh clone
     (clone / "mode").write_text("terminated", encoding="utf-8")
-    assert "checkout" not in repro().stderr
+    assert "checkout" not in repro()[1]
     assert (clone / "metrics/toy.json").read_text(encoding="utf-8") == '{"mode": "first"}'

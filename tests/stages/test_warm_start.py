@@ -36,6 +36,7 @@ TINY: dict[str, Any] = {
         "average": 1, "checkpoint_every": 4, "tokens_per_batch": 128, "validation_segments": 4,
     },
 }  # fmt: skip
+STILL = {"lr": 1e-12, "max_steps": 4}  # one validation of the weights at the start
 SIZES = {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
 WORDS = ["turn on the light", "hello there", "good night", "the door is open", "who is here", "come in"]
 
@@ -93,12 +94,12 @@ def test_training_starts_at_the_loss_where_the_version_ended(workplace: Path) ->
     with SplitWriter(places.CORPUS / "train.tsv") as writer:
         for text in WORDS[:3] * 6:
             writer.write(Pair(text, text.upper(), "en-de", "toy", ""))
-    warm = write_params(VERSION, train={"lr": 1e-12})
+    warm = write_params(VERSION, train=STILL)
     train_tokenizer.run(warm, ignore)
     assert (places.TOKENIZER / "joint.model").read_bytes() == vocabulary
     train_model.run(warm, ignore)
     assert validations()[0][1] == pytest.approx(ended, rel=1e-4)
-    cold_begin = write_params(train={"lr": 1e-12})
+    cold_begin = write_params(train=STILL)
     train_model.run(cold_begin, ignore)
     assert validations()[0][1] > ended + 0.1
 
@@ -114,11 +115,11 @@ def test_a_pretrained_network_starts_from_a_version_of_itself(workplace: Path) -
     best = json.loads(places.TRAINING_METRICS.read_text())["best_step"]
     ended = dict(validations())
     lay_start()
-    warm = write_params(VERSION, model=family, train={"lr": 1e-12})
+    warm = write_params(VERSION, model=family, train=STILL)
     train_tokenizer.run(warm, ignore)
     train_model.run(warm, ignore)
     assert validations()[0][1] == pytest.approx(ended[best], rel=1e-4)
-    train_model.run(write_params(model=family, train={"lr": 1e-12}), ignore)
+    train_model.run(write_params(model=family, train=STILL), ignore)
     assert validations()[0][1] > ended[best] + 0.1
 
 

@@ -15,7 +15,7 @@ from seqloom.training.engine import InterruptError
 from seqloom.training.processes import joined
 from seqloom.training.sharding import wholes
 from tests.records import train_settings
-from tests.training.test_engine import Run
+from tests.training.runs import Run
 
 
 def run_rank(rank: int, size: int, port: int, folder: Path, settings: dict[str, Any], what: str) -> None:

@@ -1,118 +1,31 @@
 import math
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from seqloom.batching.batches import Batch, BatchOrder, Pair, ProcessShare, in_order
-from seqloom.batching.store import TokenStore, TokenWriter
+from seqloom.batching.batches import Batch
+from seqloom.batching.store import TokenStore
 from seqloom.errors import TrainingError
-from seqloom.models.catalogue import build_model, weights
+from seqloom.models.catalogue import weights
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import SIDES, Side
-from seqloom.training.checkpoint import Checkpoints
-from seqloom.training.device import Placement
-from seqloom.training.engine import Engine, InterruptError, TrainingResult
-from seqloom.training.job import Data, Freezing, Hooks, Job
+from seqloom.training import engine
+from seqloom.training.engine import Engine
 from seqloom.training.loss import Loss
-from seqloom.training.processes import ALONE, Processes
 from seqloom.training.reports import Listeners, Report, SkippedReport, StepReport, ValidationReport, WarningReport
 from seqloom.training.settings import TrainSettings
-from tests.records import model_settings
-
-VOCABULARY = 24
-CPU = Placement(torch.device("cpu"), "fp32")
-FAMILIES: dict[str, dict[str, Any]] = {
-    "transformer": {"width": 16, "feed_forward": 32, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
-    "lstm": {"embedding": 12, "hidden": 16, "layers": 1},
-    "attention_lstm": {"embedding": 12, "hidden": 16, "encoder_layers": 1, "decoder_layers": 1},
-}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> TokenStore:
-    """60 pairs of one direction and 20 of another."""
-    generator = torch.Generator().manual_seed(5)
-    with TokenWriter(tmp_path / "tokens", VOCABULARY, VOCABULARY, directions=("en-de", "en-fr")) as writer:
-        for number in range(80):
-            length = int(torch.randint(1, 9, (1,), generator=generator))
-            ids = torch.randint(4, VOCABULARY, (length,), generator=generator).tolist()
-            writer.add(ids, ids[::-1], direction=int(number >= 60))
-    return TokenStore.open(tmp_path / "tokens")
-
-
-def stutter(seed: int, pairs: list[Pair]) -> list[Pair]:
-    """A substitute for subword sampling that repeats some ids."""
-    draw = random.Random(seed)
-    return [([i for i in s for _ in range(draw.choice((1, 1, 2)))], t) for s, t in pairs]
-
-
-class Run:
-    """Makes engines on the same data; the negative validation loss replaces BLEU."""
-
-    def __init__(self, store: TokenStore, settings: TrainSettings, folder: Path) -> None:
-        self.store, self.settings, self.folder = store, settings, folder
-        self.reports: list[Report] = []
-
-    def engine(
-        self,
-        folder: str = "run",
-        *,
-        stop_at: int | None = None,
-        family: str = "transformer",
-        dropout: float = 0.1,
-        ties: str = "all",
-        frozen_steps: int = 0,
-        frozen_sides: Sequence[Side] = SIDES,
-        trained: Callable[[str], bool] = lambda name: True,
-        processes: Processes = ALONE,
-        placement: Placement = CPU,
-        **change: Any,
-    ) -> Engine:
-        settings = self.settings.model_copy(update=change)
-        torch.manual_seed(settings.seed)
-        architecture = model_settings(family, dropout, ties, **FAMILIES[family]).architecture
-        model = build_model(architecture, VOCABULARY, VOCABULARY)
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(trained(name))
-        order = BatchOrder(
-            self.store,
-            int(settings.tokens_per_batch) * processes.size,
-            settings.seed,
-            temperature=settings.direction_temperature,
-            resample=stutter if settings.subword_sampling else None,
-            share=ProcessShare(processes.rank, processes.size),
-        )
-        data = Data(order, list(in_order(self.store, int(settings.tokens_per_batch))))
-        hooks = Hooks(
-            quality=lambda _: -engine.validation_loss(),
-            should_stop=lambda: engine.state.step == stop_at,
-            listeners=[self.reports.append],
-        )
-        checkpoints = Checkpoints(self.folder / folder, keep=settings.keep_checkpoints)
-        engine = Engine(
-            Job(model, data, settings, placement, checkpoints, hooks, Freezing(frozen_steps, frozen_sides), processes)
-        )
-        return engine
-
-    def train(self, folder: str = "run", **change: Any) -> tuple[TrainingResult, dict[str, torch.Tensor]]:
-        engine = self.engine(folder, **change)
-        result = engine.run()
-        return result, {name: tensor.clone() for name, tensor in weights(engine.model).items()}
+from tests.training.runs import FAMILIES, RECIPES, Run, same
 
 
 @pytest.fixture
 def run(store: TokenStore, train_settings: TrainSettings, tmp_path: Path) -> Run:
     return Run(store, train_settings, tmp_path)
-
-
-def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_the_loss_falls_and_all_reports_are_sent(run: Run) -> None:
@@ -133,40 +46,6 @@ def test_the_same_inputs_give_the_same_weights(run: Run) -> None:
     assert not same(first[1], run.train("c", seed=2)[1])
 
 
-RECIPES: dict[str, dict[str, Any]] = {
-    "accumulate": {"accumulate": 3},
-    "muon": {"optimizer": "muon"},
-    "r_drop": {"r_drop": 5.0},
-    "ema": {"ema_decay": 0.9},
-    "word_dropout": {"word_dropout": 0.2},
-    "subword_sampling": {"subword_sampling": 0.1},
-    "temperature": {"direction_temperature": 5.0},
-    "frozen": {"frozen_steps": 9},
-    "all of them": {
-        "accumulate": 2, "optimizer": "muon", "r_drop": 5.0, "ema_decay": 0.9, "word_dropout": 0.2,
-        "subword_sampling": 0.1, "direction_temperature": 5.0, "frozen_steps": 9,
-    },
-    "lstm": {"family": "lstm"},
-    "attention_lstm": {"family": "attention_lstm"},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("stop_at", "change"),
-    [(stop_at, {}) for stop_at in (1, 4, 6, 13, 23)]
-    + [pytest.param(13, change, id=name) for name, change in RECIPES.items()]
-    + [pytest.param(5, RECIPES[name], id=f"{name}, early") for name in ("ema", "frozen", "all of them")],
-)
-def test_an_interrupted_run_ends_with_the_same_weights(run: Run, stop_at: int, change: dict[str, Any]) -> None:
-    undisturbed = run.train("a", **change)
-    with pytest.raises(InterruptError):
-        run.engine("b", stop_at=stop_at, **change).run()
-    torch.manual_seed(999)  # must not matter
-    resumed = run.train("b", **change)
-    assert same(undisturbed[1], resumed[1])
-    assert undisturbed[0] == resumed[0]
-
-
 def test_every_recipe_changes_the_weights(run: Run) -> None:
     def after_three_updates(**change: Any) -> dict[str, torch.Tensor]:
         engine = run.engine(**change)
@@ -177,40 +56,6 @@ def test_every_recipe_changes_the_weights(run: Run) -> None:
     plain = after_three_updates()
     for name, change in RECIPES.items():
         assert "family" in change or not same(plain, after_three_updates(**change)), name
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("when", [3, 12, 24])
-def test_a_killed_run_ends_with_the_same_weights(run: Run, moment: str, when: int) -> None:
-    class Killed(BaseException):
-        pass
-
-    undisturbed = run.train("a")
-    engine = run.engine("b")
-    original: Callable[..., None] = engine._validate if when != 3 else engine._update
-
-    def killed() -> None:
-        at_moment = engine.state.step == (when if when != 3 else when - 1)
-        if at_moment and moment == "before":
-            raise Killed
-        original()
-        if at_moment:
-            raise Killed
-
-    setattr(engine, original.__name__, killed)
-    with pytest.raises(Killed):
-        engine.run()
-    resumed = run.train("b")
-    assert same(undisturbed[1], resumed[1])
-    assert undisturbed[0] == resumed[0]
-
-
-def test_a_finished_run_makes_no_more_updates(run: Run) -> None:
-    first = run.train()
-    run.reports.clear()
-    second = run.train()
-    assert not any(isinstance(report, StepReport) for report in run.reports)
-    assert same(first[1], second[1])
 
 
 def test_accumulated_batches_give_the_update_of_one_large_batch(run: Run) -> None:
@@ -298,18 +143,6 @@ def spoil(engine: Engine, when: Callable[[int], bool], by: float) -> None:
     engine.objective.forward = forward  # type: ignore[method-assign]
 
 
-def test_after_a_damaged_newest_checkpoint_the_result_is_the_same(run: Run, tmp_path: Path) -> None:
-    undisturbed = run.train("a")
-    with pytest.raises(InterruptError):
-        run.engine("b", stop_at=9).run()
-    (tmp_path / "b" / "step-00000009" / "model.safetensors").write_bytes(b"rubbish")
-    run.reports.clear()
-    resumed = run.train("b")
-    assert same(undisturbed[1], resumed[1])
-    (warning,) = [report for report in run.reports if isinstance(report, WarningReport)]
-    assert "step-00000009 is skipped: " in warning.message
-
-
 def test_r_drop_equals_the_plain_loss_only_without_dropout(run: Run) -> None:
     for dropout in (0.0, 0.3):
         engine = run.engine(f"{dropout}", dropout=dropout, r_drop=5.0)
@@ -389,17 +222,6 @@ def test_only_the_chosen_table_is_frozen(run: Run, side: Side) -> None:
     assert [name for name in SIDES if torch.equal(tables[name], before[name])] == [side]
 
 
-def test_untrained_parameters_do_not_change_and_a_resumed_run_ends_the_same(run: Run) -> None:
-    change: dict[str, Any] = {"optimizer": "muon", "ema_decay": 0.9, "trained": lambda name: "encoder" not in name}
-    before = {name: tensor.clone() for name, tensor in weights(run.engine("x", **change).model).items()}
-    undisturbed = run.train("a", **change)
-    for name, tensor in undisturbed[1].items():
-        assert torch.equal(tensor, before[name]) == ("encoder" in name)
-    with pytest.raises(InterruptError):
-        run.engine("b", stop_at=13, **change).run()
-    assert same(undisturbed[1], run.train("b", **change)[1])
-
-
 def test_one_early_warning_of_a_growing_loss_names_the_checkpoint_from_before(run: Run) -> None:
     engine = run.engine(lr=3.0, clip_norm=None, max_steps=60, warmup_steps=20, report_every=2)
     engine.run()
@@ -410,20 +232,9 @@ def test_one_early_warning_of_a_growing_loss_names_the_checkpoint_from_before(ru
     assert "train.lr" in warning.message
 
 
-def test_a_plateau_lowers_the_rate_also_in_a_resumed_run(run: Run) -> None:
-    change: dict[str, Any] = {
-        "schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 1, "lr": 0.2, "warmup_steps": 2,
-        "validate_every": 4,
-    }  # fmt: skip
-    undisturbed = run.train("a", **change)
-    rates = [row.lr for row in undisturbed[0].history if row.lr is not None]
-    assert rates[-1] < rates[0] == 0.2
-    with pytest.raises(InterruptError):
-        run.engine("b", stop_at=18, **change).run()
-    assert run.train("b", **change)[0] == undisturbed[0]
-
-
-def test_with_only_a_time_limit_the_rate_decays_to_the_end(run: Run) -> None:
+def test_with_only_a_time_limit_the_rate_decays_to_the_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = count()
+    monkeypatch.setattr(engine, "time", SimpleNamespace(monotonic=lambda: next(calls) / 30))  # three calls an update
     result, _ = run.train(max_steps=None, max_minutes=0.05, schedule="linear", lr=1e-3, validate_every=1000)
     assert result.reason == "max_minutes (0.05) reached"
     rates = [row.lr for row in result.history if row.lr is not None]

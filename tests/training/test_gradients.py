@@ -17,9 +17,7 @@ from seqloom.training.gradients import portions
 from seqloom.training.loss import Loss
 from seqloom.training.reports import SkippedReport, SplitReport, StepReport
 from seqloom.training.settings import TrainSettings
-from tests.training.test_engine import Run, run, store
-
-__all__ = ["run", "store"]  # fixtures
+from tests.training.runs import Run
 
 
 def hold_at_most(engine: Engine, pairs: int, error: Exception) -> None:

@@ -1,6 +1,6 @@
 """Several processes train the same model as one process.
 
-tests/stages/test_train_model.py starts them with torch's launcher, as on a machine with several GPUs.
+tests/stages/test_train_model_process.py starts them with torch's launcher, as on a machine with several GPUs.
 """
 
 import multiprocessing
@@ -17,9 +17,7 @@ from seqloom.batching.store import TokenStore
 from seqloom.models.catalogue import weights
 from tests import records
 from tests.training.distributed_worker import run_rank
-from tests.training.test_engine import Run, store
-
-__all__ = ["store"]  # a fixture
+from tests.training.runs import Run
 
 pytestmark = pytest.mark.slow
 

@@ -94,9 +94,9 @@ def test_the_models_own_limit_bounds_the_longest_source(scripted):
 
 
 def test_memory_is_linear_in_the_length_of_a_line(scripted):
-    sentences = [f"Turn on light number {number} of the house. " for number in range(2000)]
+    sentences = [f"Turn on light number {number} of the house. " for number in range(1000)]
     translator = TextTranslator(scripted())
-    short, long = ("".join(sentences[:count]) for count in (500, 2000))
+    short, long = ("".join(sentences[:count]) for count in (250, 1000))
     peaks = [peak_memory(lambda text=text: translator.translate([text])) for text in (short, long)]
     assert peaks[1] < 6 * peaks[0]
 
