@@ -14,6 +14,7 @@ from seqloom.corpus.splits import Split, read_split
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.progress import ignore
+from tests.examples import examples
 from tests.memory import peak_memory
 
 WORDS = ["the", "red", "blue", "door", "window", "opens", "slowly", "quickly", "house", "garden", "light", "garage"]
@@ -119,7 +120,7 @@ def splits_of(splits):
     return {(pair.source, pair.target, pair.group): split for split, pairs in splits.items() for pair in pairs}
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     old=raw_pairs, new=raw_pairs, by=st.sampled_from(["group", "pair"]), apart=st.sampled_from(["source", "both"]),
     mode=st.sampled_from(["no", "pair", "source"]), front=st.booleans(),
@@ -220,7 +221,7 @@ multi = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(items=multi, by=st.sampled_from(["group", "pair"]), apart=st.sampled_from(["source", "both"]))
 def test_no_text_of_a_language_is_in_two_splits_of_any_directions(prepare_settings, tmp_path_factory, items, by, apart):
     folder, directions = tmp_path_factory.mktemp("splits"), [EN_DE, DE_EN, EN_FR]
