@@ -13,6 +13,7 @@ from hypothesis import settings
 from tests.examples import DEEP, QUICK
 from tests.no_network.sitecustomize import NO_NETWORK  # which refuses connections that leave this machine
 from tests.templates import VARIABLE as TEMPLATES
+from tests.templates import end_servers
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -31,6 +32,8 @@ TEMPORARY = [tempfile.mkdtemp(prefix="seqloom-prefect-")]
 if TEMPLATES not in os.environ:  # else this is a worker process, and they are shared
     os.environ[TEMPLATES] = tempfile.mkdtemp(prefix="seqloom-templates-")
     TEMPORARY.append(os.environ[TEMPLATES])
+
+gc.disable()  # until the test modules are imported: importing makes many objects and no garbage
 
 # Prefect and others read these when they are imported, so set them before any test module is imported.
 os.environ.update(
@@ -56,7 +59,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_unconfigure() -> None:
-    """Remove the temporary folders."""
+    """End the servers and remove the temporary folders."""
+    if os.environ[TEMPLATES] in TEMPORARY:
+        end_servers()
     for folder in TEMPORARY:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -77,6 +82,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Exempt the imported modules from garbage collection; they stay until the process ends."""
+    gc.enable()
     gc.freeze()
 
 

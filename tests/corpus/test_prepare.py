@@ -357,7 +357,7 @@ def test_texts_left_out_are_counted_and_shown(prepare_settings, tmp_path):
 def test_memory_holds_keys_not_texts(prepare_settings, tmp_path, monkeypatch):
     # Doubling the pairs adds an index entry for each, but not their texts, about 1,300 bytes a pair here. The shares
     # are small because the sample limits what is compared for leakage.
-    settings = prepare_settings(valid=0.02, test=0.02, sample=5, drop_duplicates="source", apart="both")
+    settings = prepare_settings(valid=0.04, test=0.04, sample=5, drop_duplicates="source", apart="both")
     monkeypatch.setattr(statistics, "_SAMPLE", 5)
     statistics._recogniser()  # loads its model, once
     sizes = {}
@@ -367,6 +367,6 @@ def test_memory_holds_keys_not_texts(prepare_settings, tmp_path, monkeypatch):
         run(generated(pairs, 100, length=105), settings, folder)
         sizes[pairs] = sum(path.stat().st_size for path in folder.iterdir())
 
-    few, many = peak_memory(lambda: write(400)), peak_memory(lambda: write(800))
-    assert sizes[800] - sizes[400] > 450_000
-    assert many - few < 60_000
+    few, many = peak_memory(lambda: write(125), tries=2), peak_memory(lambda: write(250), tries=2)
+    assert sizes[250] - sizes[125] > 150_000
+    assert many - few < 40_000

@@ -251,7 +251,7 @@ def test_a_large_file_is_read_in_constant_memory():
         pieces = FORMATS["tmx"].read(opened("tmx", content), Options(EN_DE))
         assert sum(1 for piece in pieces if isinstance(piece, Unit)) == count
 
-    assert peak(1_500) < peak(500) + 100_000
+    assert peak(600) < peak(200) + 40_000
 
 
 characters = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff") | st.sampled_from(
