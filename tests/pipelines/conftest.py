@@ -17,7 +17,7 @@ from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from pipelines.supervision import logged_command
-from tests.pipelines import forked_dvc
+from tests import forked_dvc
 from tests.templates import give_prefect_database, leave_running, template
 
 MakeRepository = Callable[[str], Path]

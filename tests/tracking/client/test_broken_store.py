@@ -108,32 +108,42 @@ def test_a_stopped_process_keeps_the_lock_and_continues_later(
 MOUNTED = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
 
 BROKEN_DISK = """
-import subprocess
+import os, subprocess
 from pathlib import Path
 from seqloom.errors import RegistryError
 from seqloom.tracking.client.store import connect, exclusive, experiment_id
-store = connect(Path.cwd(), create=True)
-print(len(store.client.search_experiments()))
-for attempt in (lambda: experiment_id(store, "new"), lambda: exclusive(store).__enter__()):
+
+def read_only():
+    store = connect(Path.cwd(), create=True)
+    print(len(store.client.search_experiments()))
+    for attempt in (lambda: experiment_id(store, "new"), lambda: exclusive(store).__enter__()):
+        try:
+            attempt()
+        except RegistryError as error:
+            print(error)
+
+def full():
+    store = connect(Path.cwd(), create=True)
+    with Path("filler").open("wb", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(bytes(4096))
+        except OSError:
+            pass
     try:
-        attempt()
+        for number in range(1000):
+            experiment_id(store, f"new {number} {'x' * 200}")
     except RegistryError as error:
         print(error)
-subprocess.run(["mount", "-o", "remount,rw", Path.cwd()], check=True)
-store = connect(Path.cwd(), create=True)
-with Path("filler").open("wb", buffering=0) as filler:
-    try:
-        while True:
-            filler.write(bytes(4096))
-    except OSError:
-        pass
-try:
-    for number in range(1000):
-        experiment_id(store, f"new {number} {'x' * 200}")
-except RegistryError as error:
-    print(error)
-Path("filler").unlink()
-print(experiment_id(store, "new") != "0")
+    Path("filler").unlink()
+    print(experiment_id(store, "new") != "0")
+
+if not os.fork():  # MLflow is imported once for both
+    read_only()
+else:
+    os.wait()
+    subprocess.run(["mount", "-o", "remount,rw", Path.cwd()], check=True)
+    full()
 """
 
 

@@ -211,6 +211,7 @@ def unpacked_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_a_clean_process_with_the_wheel_translates_and_reads_the_files_of_a_copy(
     workspace: Path, expected: list[str], unpacked_wheel: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,6 @@
-"""Stands in for `subprocess` in pipelines.supervision.logged_command: commands of DVC are forked from the test.
+"""Stands in for `subprocess` in modules that start DVC: its commands are forked from the test.
 
-They have DVC's modules already; a new interpreter imports them for most of the processor time of a stage.
+They have DVC's modules already; a new interpreter imports them for most of the processor time of a small stage.
 """
 
 import gc
@@ -11,28 +11,50 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any, NoReturn
 
 from dvc.cli import main
 
 DEVNULL = subprocess.DEVNULL
+TimeoutExpired = subprocess.TimeoutExpired
 
 
 def Popen(command: Sequence[str], **options: Any) -> Any:  # noqa: N802
     """Start a command; if it is one of DVC, in a fork of this process."""
-    if [*command[:3]] == [sys.executable, "-m", "dvc"]:
-        return ForkedDvc([*command[3:]], options["cwd"], options["env"], options["stdout"])
-    return subprocess.Popen(command, **options)
+    if not _is_dvc(command):
+        return subprocess.Popen(command, **options)
+    return ForkedDvc([*command[3:]], options["cwd"], options["env"], options["stdout"], options["stderr"])
+
+
+def run(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[Any]:
+    """Run a command; if it is one of DVC, in a fork of this process."""
+    if not _is_dvc(command):
+        return subprocess.run(command, **options)
+    with TemporaryFile() as output, TemporaryFile() as errors:
+        process = ForkedDvc([*command[3:]], options["cwd"], options["env"], output, errors)
+        process.wait()
+        texts = []
+        for file in (output, errors):
+            file.seek(0)
+            texts.append(file.read().decode() if options.get("text") else file.read())
+    return subprocess.CompletedProcess(command, process.returncode or 0, *texts)
+
+
+def _is_dvc(command: Sequence[str]) -> bool:
+    return [*command[:3]] == [sys.executable, "-m", "dvc"]
 
 
 class ForkedDvc:
     """A command of DVC in a session of its own; it has the part of `subprocess.Popen` that run_logged uses."""
 
-    def __init__(self, words: list[str], root: Path, environment: Mapping[str, str], output: IO[bytes]) -> None:
+    def __init__(
+        self, words: list[str], root: Path, environment: Mapping[str, str], output: IO[bytes], errors: IO[bytes]
+    ) -> None:
         self.returncode: int | None = None
         self.pid = os.fork()
         if not self.pid:
-            _run(words, root, environment, output)
+            _be_dvc(words, root, environment, (output.fileno(), errors.fileno()))
 
     def poll(self) -> int | None:
         """Return the exit status if the process has ended."""
@@ -50,15 +72,15 @@ class ForkedDvc:
         return self.returncode
 
 
-def _run(words: list[str], root: Path, environment: Mapping[str, str], output: IO[bytes]) -> NoReturn:
+def _be_dvc(words: list[str], root: Path, environment: Mapping[str, str], files: tuple[int, int]) -> NoReturn:
     """Run DVC in the forked process as a new interpreter would, and exit."""
     status = 1
     try:
         gc.disable()
         os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        for descriptor, file in enumerate((os.open(os.devnull, os.O_RDONLY), output.fileno(), output.fileno())):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for descriptor, file in enumerate((os.open(os.devnull, os.O_RDONLY), *files)):
             os.dup2(file, descriptor)
         sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode, buffering=1) for number, mode in enumerate("rww"))
         os.environ.clear()
