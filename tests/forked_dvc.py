@@ -4,6 +4,7 @@ They have DVC's modules already; a new interpreter imports them for most of the 
 """
 
 import gc
+import logging
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any, NoReturn
 
 from dvc.cli import main
+from dvc.logger import setup
 
 DEVNULL = subprocess.DEVNULL
 TimeoutExpired = subprocess.TimeoutExpired
@@ -87,6 +89,9 @@ def _be_dvc(words: list[str], root: Path, environment: Mapping[str, str], files:
         os.environ.update(environment)
         os.chdir(root)
         sys.argv = ["dvc", *words]
+        for name in ("dvc", "dvc_objects", "dvc_data"):  # they log to the standard streams of the test
+            logging.getLogger(name).handlers.clear()
+        setup()
         status = main(words)
     except BaseException:
         traceback.print_exc()
