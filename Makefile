@@ -37,7 +37,7 @@ test: .venv/.test ## run every test except the drills
 	@$(PYTEST) -m 'not drill'
 
 drills: .venv/.test ## run the drills: whole flows in a fresh clone, and recovery after flows, schedules and training runs are killed
-	@$(PYTEST) -m drill
+	@$(PYTEST) -m 'drill or hypothesis' --hypothesis-profile deep
 
 check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check .

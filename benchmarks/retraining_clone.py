@@ -50,7 +50,9 @@ PARAMS: dict[str, Any] = {
         "validation_segments": 60, "average": 2,
     },
     "search": {"beam": 1},
-    "gate": {"max_bucket_drop": None, "max_export_drop": 5.0, "max_slowdown": 5.0, "max_shared": 0.2},
+    "export": {"precision": "float32"},  # int8 loses too much of so small a network
+    "evaluate": {"bootstrap": 200},
+    "gate": {"max_bucket_drop": None, "max_slowdown": 5.0, "max_shared": 0.2},
 }  # fmt: skip
 
 

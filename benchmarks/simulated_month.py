@@ -129,7 +129,7 @@ def simulate(folder: Path, days: list[Day], seed: int) -> dict[str, Any]:
     began = time.monotonic()
     draw = random.Random(seed)
     clone_folder = folder / "clone"
-    clone_folder.mkdir(parents=True)
+    clone_folder.mkdir(parents=True, exist_ok=True)
     with server(clone_folder) as api:
         clone = Clone(clone_folder, api)
         clone.prepare()

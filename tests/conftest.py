@@ -8,9 +8,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+from tests.examples import DEEP, QUICK
 from tests.no_network.sitecustomize import NO_NETWORK  # which refuses connections that leave this machine
 from tests.templates import VARIABLE as TEMPLATES
+from tests.templates import end_servers
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -30,6 +33,8 @@ if TEMPLATES not in os.environ:  # else this is a worker process, and they are s
     os.environ[TEMPLATES] = tempfile.mkdtemp(prefix="seqloom-templates-")
     TEMPORARY.append(os.environ[TEMPLATES])
 
+gc.disable()  # until the test modules are imported: importing makes many objects and no garbage
+
 # Prefect and others read these when they are imported, so set them before any test module is imported.
 os.environ.update(
     DO_NOT_TRACK="true",
@@ -43,13 +48,20 @@ os.environ.update(
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# `make test` tries a fifth of the examples of each property, `make drills` all (pytest --hypothesis-profile deep).
+settings.register_profile(DEEP, max_examples=100)
+settings.register_profile(QUICK, max_examples=20)
+settings.load_profile(QUICK)
+
 # Background jobs of a shell ignore SIGINT and pass that on, but some tests interrupt the processes they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
-    """Remove the temporary folders."""
+    """End the servers and remove the temporary folders."""
+    if os.environ[TEMPLATES] in TEMPORARY:
+        end_servers()
     for folder in TEMPORARY:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -70,6 +82,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Exempt the imported modules from garbage collection; they stay until the process ends."""
+    gc.enable()
     gc.freeze()
 
 

@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from seqloom.evaluation.cards import segment_table
+from seqloom.evaluation.scores import Scores
 from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Segments
 from seqloom.evaluation.settings import Task
@@ -41,10 +43,8 @@ def log_run(
     """
     task: Task = changes.get("task", "translation")
     directions = [Direction("en", target) for target in changes.get("targets", ["de"])]
-    ways = [directions[row % len(directions)] for row in range(len(references))]
-    segments = Segments([f"text {row}" for row in range(len(references))], list(references), list(hypotheses), ways)
-    settings = evaluate_settings(bootstrap=200, seed=changes.get("seed", 1))
-    scores = score(segments, task=task, settings=settings)
+    seed = changes.get("seed", 1)
+    segments, scores = _scored(tuple(hypotheses), tuple(references), tuple(directions), task, seed)
     evaluation = scores.metrics()
     if "signature" in changes:
         evaluation["bleu"] = scores.scores["bleu"]._replace(signature=changes["signature"])._asdict()
@@ -54,7 +54,7 @@ def log_run(
     tags |= {"cost.joules.cpu": "7200", "speed.segments_per_s": "45.0"}
     run_id = str(store.client.create_run(home, run_name=name, tags=tags).info.run_id)
     params = {"task": task, "languages": {"source": "en", "target": [each.target for each in directions]}}
-    params |= {"evaluate": {"bootstrap": 200, "seed": settings.seed}}
+    params |= {"evaluate": {"bootstrap": 200, "seed": seed}}
     if len(directions) == 1:
         params["languages"] = {"source": "en", "target": directions[0].target}
     logged = [mlflow.entities.Param(param, str(value)) for param, value in flatten(params).items()]
@@ -66,6 +66,16 @@ def log_run(
         store.client.log_text(run_id, segment_table(segments, scores), "report/hypotheses.tsv")
     store.client.set_terminated(run_id)
     return run_id
+
+
+@lru_cache(maxsize=64)  # many tests log the same texts, and scoring them takes longer than that
+def _scored(
+    hypotheses: tuple[str, ...], references: tuple[str, ...], directions: tuple[Direction, ...], task: Task, seed: int
+) -> tuple[Segments, Scores]:
+    """Return the segments and their scores; the directions alternate."""
+    ways = [directions[row % len(directions)] for row in range(len(references))]
+    segments = Segments([f"text {row}" for row in range(len(references))], list(references), list(hypotheses), ways)
+    return segments, score(segments, task=task, settings=evaluate_settings(bootstrap=200, seed=seed))
 
 
 def register(store: Store, run_id: str, *, champion: bool = False, model: str = MODEL) -> str:

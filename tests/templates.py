@@ -1,11 +1,13 @@
-"""Folders that take seconds to make, made once for all worker processes of a test session and copied from then on."""
+"""Folders and servers that take seconds to make, made once for all worker processes of a test session."""
 
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 VARIABLE = "TEST_TEMPLATES"  # names the folder that holds them; tests/conftest.py makes one for the session
@@ -23,6 +25,19 @@ def template(name: str, make: Callable[[Path], None]) -> Path:
             make(unfinished)
             unfinished.rename(folder)
     return folder
+
+
+def leave_running(server: int, folder: Path) -> Path:
+    """Let the server of the template `folder` run until the session ends; return its folder in /proc."""
+    (folder / "process").write_text(str(server), encoding="utf-8")
+    return Path("/proc") / str(server)
+
+
+def end_servers() -> None:
+    """Kill the servers that are running; tests/conftest.py calls this when the session ends."""
+    for note in Path(os.environ[VARIABLE]).glob("*/process"):
+        with suppress(ProcessLookupError):
+            os.kill(int(note.read_text(encoding="utf-8")), signal.SIGKILL)
 
 
 def give_prefect_database(home: Path) -> None:

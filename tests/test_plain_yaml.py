@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from seqloom.errors import ParamsError, SeqloomError
 from seqloom.params import load_params, parse_params
 from seqloom.plain_yaml import LARGEST, read, read_text
+from tests.examples import examples
 from tests.memory import peak_memory
 
 TEXT = (Path(__file__).parent / "whole_params.yaml").read_text(encoding="utf-8")
@@ -142,7 +143,7 @@ ODD = st.sampled_from(
 YAMLISH = st.lists(ODD, max_size=30).map(lambda parts: "".join(parts).encode())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.one_of(st.binary(max_size=200), SPLICED, YAMLISH))
 @example(b"")
 @example(b"\xef\xbb\xbf")

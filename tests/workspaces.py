@@ -104,6 +104,13 @@ def _register(folder: Path) -> None:
         register_model.run(write_results(folder), ignore)
 
 
+def spoil(root: Path) -> None:
+    """Make every read of this clone's model files fail."""
+    for path in (root / "mlartifacts").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"\0")
+
+
 @contextmanager
 def _working_in(folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:

@@ -17,7 +17,8 @@ def test_the_page_is_current(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_every_setting_has_a_row_with_a_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(REPOSITORY)
-    rows = [line for line in reference.settings_page().splitlines() if line.startswith("| `")]
+    page = reference.settings_page()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert not [row for row in rows if row.endswith("|  |")]
 
     def leaves(record: object) -> int:
@@ -27,6 +28,4 @@ def test_every_setting_has_a_row_with_a_meaning(monkeypatch: pytest.MonkeyPatch)
 
     settings = load_params().model_dump(mode="json")
     assert len([row for row in rows if row]) >= leaves(settings)
-    assert all(
-        f"## `{field.alias or name}`" in reference.settings_page() for name, field in Params.model_fields.items()
-    )
+    assert all(f"## `{field.alias or name}`" in page for name, field in Params.model_fields.items())

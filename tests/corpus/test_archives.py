@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from seqloom.corpus.members import open_members
 from seqloom.corpus.sources.archives import Limits, unpack
 from seqloom.errors import ArchiveError
+from tests.examples import examples
 from tests.memory import peak_memory
 
 LIMITS = Limits(bytes=10_000_000)
@@ -349,7 +350,7 @@ def test_a_member_that_begins_before_the_zip_is_corrupt(tmp_path):
         members.read("a")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0, 2000), st.binary(min_size=1, max_size=8)), max_size=6))
 def test_damaged_archives_raise_only_archive_errors(tmp_path_factory, seed, cuts):
     content = bytearray(seed)

@@ -21,6 +21,7 @@ from seqloom.corpus.watching.status import ResponseCache
 from seqloom.corpus.watching.url import check_url
 from seqloom.errors import OfflineError, SourceError
 from seqloom.progress import ignore
+from tests.examples import examples
 
 HASTE = RetryPolicy(timeout=2.0, attempts=3, pause=0.0)
 BODY = b"one\teins\n" * 1000
@@ -305,7 +306,7 @@ def test_an_invalid_host_is_an_error(downloads: DownloadCache, into: Path) -> No
         fetch_url("c", source("http://a..b/x"), into, downloads, ignore, HASTE)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.binary(max_size=300),

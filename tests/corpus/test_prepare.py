@@ -14,6 +14,7 @@ from seqloom.corpus.splits import Split, read_split
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.progress import ignore
+from tests.examples import examples
 from tests.memory import peak_memory
 
 WORDS = ["the", "red", "blue", "door", "window", "opens", "slowly", "quickly", "house", "garden", "light", "garage"]
@@ -119,7 +120,7 @@ def splits_of(splits):
     return {(pair.source, pair.target, pair.group): split for split, pairs in splits.items() for pair in pairs}
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     old=raw_pairs, new=raw_pairs, by=st.sampled_from(["group", "pair"]), apart=st.sampled_from(["source", "both"]),
     mode=st.sampled_from(["no", "pair", "source"]), front=st.booleans(),
@@ -220,7 +221,7 @@ multi = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(items=multi, by=st.sampled_from(["group", "pair"]), apart=st.sampled_from(["source", "both"]))
 def test_no_text_of_a_language_is_in_two_splits_of_any_directions(prepare_settings, tmp_path_factory, items, by, apart):
     folder, directions = tmp_path_factory.mktemp("splits"), [EN_DE, DE_EN, EN_FR]
@@ -356,7 +357,7 @@ def test_texts_left_out_are_counted_and_shown(prepare_settings, tmp_path):
 def test_memory_holds_keys_not_texts(prepare_settings, tmp_path, monkeypatch):
     # Doubling the pairs adds an index entry for each, but not their texts, about 1,300 bytes a pair here. The shares
     # are small because the sample limits what is compared for leakage.
-    settings = prepare_settings(valid=0.02, test=0.02, sample=5, drop_duplicates="source", apart="both")
+    settings = prepare_settings(valid=0.04, test=0.04, sample=5, drop_duplicates="source", apart="both")
     monkeypatch.setattr(statistics, "_SAMPLE", 5)
     statistics._recogniser()  # loads its model, once
     sizes = {}
@@ -366,6 +367,6 @@ def test_memory_holds_keys_not_texts(prepare_settings, tmp_path, monkeypatch):
         run(generated(pairs, 100, length=105), settings, folder)
         sizes[pairs] = sum(path.stat().st_size for path in folder.iterdir())
 
-    few, many = peak_memory(lambda: write(400)), peak_memory(lambda: write(800))
-    assert sizes[800] - sizes[400] > 450_000
-    assert many - few < 60_000
+    few, many = peak_memory(lambda: write(125), tries=2), peak_memory(lambda: write(250), tries=2)
+    assert sizes[250] - sizes[125] > 150_000
+    assert many - few < 40_000

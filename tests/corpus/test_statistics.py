@@ -10,6 +10,7 @@ from seqloom.corpus.splits import Pair, SplitWriter
 from seqloom.corpus.statistics import measure
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
+from tests.examples import examples
 
 EN_DE = Direction("en", "de")
 ENGLISH = "Please close the windows of the kitchen before you leave the house"
@@ -38,7 +39,7 @@ def test_lengths_are_measured_in_words_and_characters(tmp_path):
     assert found["language"] == {}  # no text is long enough
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=1))
 def test_a_quantile_is_not_exceeded_by_its_share_of_texts(lengths):
     from collections import Counter

@@ -17,6 +17,7 @@ from seqloom.formats.catalogue import FORMATS
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.pieces import Unit
 from tests.documents.fakes import DOCUMENTS, LOUD, OPTIONS, loud, text, translated
+from tests.examples import examples
 
 BILINGUAL = [name for name in DOCUMENTS if FORMATS[format_for(name)].bilingual]
 
@@ -88,7 +89,7 @@ HOSTILE = st.lists(
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(said=HOSTILE, again=HOSTILE)
 def test_hostile_translations_are_escaped_or_left_out(name: str, said: str, again: str) -> None:
     say = iter([said, again] * 20)

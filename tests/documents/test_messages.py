@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from seqloom.documents.messages import MessageError, parse_message
 from tests.documents.fakes import loud
+from tests.examples import examples
 
 
 def written(text: str) -> str:
@@ -78,7 +79,7 @@ def test_a_lost_argument_is_refused(translation: str) -> None:
         parse_message("{n, plural, other {x {a}}}").written([translation])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(alphabet="{}'#|ab ", max_size=12))
 def test_any_translation_is_written_so_that_it_reads_back(said: str) -> None:
     message = parse_message("{n, plural, one {x} other {# y}}")

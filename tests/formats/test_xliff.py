@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from seqloom.errors import FormatError
 from seqloom.formats.pieces import Remark
 from seqloom.languages import Direction
+from tests.examples import examples
 from tests.formats.marked import pairs, read, skips, translated, units
 
 
@@ -361,7 +362,7 @@ texts = st.text(
 ).filter(str.strip)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 @given(documents, st.data())
 def test_random_documents_are_lossless_and_accept_any_translation(trans_units, data):
     content = xliff(*trans_units)

@@ -7,18 +7,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pipelines import cli_client
 from pipelines import sweep as sweep_module
+from pipelines.errors import CommandError
 from pipelines.sweep import sweep
 from pipelines.sweeping import outbox as outbox_module
 from pipelines.sweeping.space import Sweep
 from pipelines.sweeping.study import Study, Trial
 from tests.commands import dvc, seqloom
+from tests.pipelines.test_retrain import Answer
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -79,8 +84,21 @@ def clone(make_repository: Callable[[str], Path], monkeypatch: pytest.MonkeyPatc
     (folder / "given").write_text("1", encoding="utf-8")
     (folder / "train.py").write_text(TRAIN, encoding="utf-8")
     monkeypatch.setenv("RUNS", str(folder / "scratch" / "runs"))
+    monkeypatch.setattr(cli_client, "Call", run_here)
     (folder / "scratch").mkdir()
     return folder
+
+
+def run_here(root: Path, module: str, *arguments: str) -> Answer:
+    """Run a command of seqloom in the process of the test; test_cli_client.py has tests of the real `Call`."""
+    assert module == "seqloom.cli"
+    with redirect_stdout(StringIO()) as output, redirect_stderr(StringIO()) as errors:
+        try:
+            seqloom(root, *arguments)
+        except SystemExit as end:
+            if end.code:
+                return Answer("", CommandError(errors.getvalue().partition("error: ")[2].strip(), int(end.code)))
+    return Answer(output.getvalue())
 
 
 @pytest.fixture

@@ -4,13 +4,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
 
+from pipelines import train as train_module
 from pipelines.errors import StageError
+from pipelines.supervision.processes import process_marks
 from pipelines.train import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -83,12 +87,45 @@ def test_after_a_failure_the_next_run_continues_at_that_stage(line: Path) -> Non
     assert runs(line) == ["second", "third"]
 
 
-def start(root: Path, code: str, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", code]
-    return subprocess.Popen(
-        command, cwd=root, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+@pytest.fixture
+def command(line: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], tuple[object, str]]]:
+    """Run `python -m pipelines train` in the process of the test; return its exit status and its output."""
+
+    def run() -> tuple[object, str]:
+        with StringIO() as output:
+            with redirect_stdout(output), redirect_stderr(output), pytest.raises(SystemExit) as left:
+                train_module.main([])
+            return left.value.code, output.getvalue()
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(train_module, "ROOT", line)
+    for name in process_marks(line):  # which the command sets
+        monkeypatch.setenv(name, "")
+    yield run
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def test_the_last_line_is_the_error_of_the_stage(line: Path, command: Callable[[], tuple[object, str]]) -> None:
+    (line / "dvc.yaml").write_text(LINE.replace("cp given", "echo 'error: cut' >&2; exit 1; cp"), encoding="utf-8")
+    status, output = command()
+    assert status == 1
+    assert output.splitlines()[-1] == "error: first: cut"
+    assert "Traceback" not in output
+
+
+def test_wrong_params_stop_the_flow_before_any_other_stage(
+    line: Path, command: Callable[[], tuple[object, str]]
+) -> None:
+    (line / "params.yaml").write_text("train: 1\n", encoding="utf-8")
+    checked = f"  check_params:\n    cmd: {sys.executable} -m seqloom.stages check_params\n    outs: [data/checked]\n"
+    dag = LINE.replace("deps: [given]", "deps: [given, data/checked]") + checked + "    deps: [params.yaml]\n"
+    (line / "dvc.yaml").write_text(dag, encoding="utf-8")
+    status, output = command()
+    assert status == 1
+    assert "error: params.yaml: line 1: train: " in output
+    assert "Traceback" not in output
+    assert runs(line) == []
 
 
 MAIN = """
@@ -97,26 +134,12 @@ import pipelines.train; pipelines.train.main(sys.argv[1:])
 """
 
 
-def test_the_last_line_is_the_error_of_the_stage(line: Path, prefect_server: str) -> None:
-    (line / "dvc.yaml").write_text(LINE.replace("cp given", "echo 'error: cut' >&2; exit 1; cp"), encoding="utf-8")
-    process = start(line, MAIN, PREFECT_API_URL=prefect_server)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert output.splitlines()[-1] == "error: first: cut"
-    assert "Traceback" not in output
-
-
-def test_wrong_params_stop_the_flow_before_any_other_stage(line: Path, prefect_server: str) -> None:
-    (line / "params.yaml").write_text("train: 1\n", encoding="utf-8")
-    checked = f"  check_params:\n    cmd: {sys.executable} -m seqloom.stages check_params\n    outs: [data/checked]\n"
-    dag = LINE.replace("deps: [given]", "deps: [given, data/checked]") + checked + "    deps: [params.yaml]\n"
-    (line / "dvc.yaml").write_text(dag, encoding="utf-8")
-    process = start(line, MAIN, PREFECT_API_URL=prefect_server)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert "error: params.yaml: line 1: train: " in output
-    assert "Traceback" not in output
-    assert runs(line) == []
+def start(root: Path, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", MAIN]
+    return subprocess.Popen(
+        command, cwd=root, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -125,7 +148,7 @@ def test_an_interrupt_stops_the_stage_and_leaves_no_process(
 ) -> None:
     patient = "echo $$; trap 'echo asked > asked; exit 1' INT; while true; do sleep 0.1; done"
     (line / "dvc.yaml").write_text(LINE.replace("cp given", f"{patient}; cp"), encoding="utf-8")
-    process = start(line, MAIN, PREFECT_API_URL=prefect_server)
+    process = start(line, PREFECT_API_URL=prefect_server)
     assert process.stdout is not None
     pid = next(int(text) for text in process.stdout if text.strip().isdigit())
     process.send_signal(number)

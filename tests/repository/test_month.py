@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.simulated_month import SHORT, simulate
+from tests.templates import give_prefect_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
 
 def test_each_day_ends_in_its_state_and_the_run_after_a_kill_completes_it(tmp_path: Path) -> None:
+    give_prefect_database(tmp_path / "month" / "clone" / ".prefect")
     figures = simulate(tmp_path / "month", SHORT, seed=1)
     del figures["seconds"]  # depends on the machine
     assert figures == {

@@ -19,6 +19,7 @@ import pytest
 
 from tests.commands import seqloom
 from tests.small_clone import README, ROOT, STAGES, Clone, clone_path, use_own_pairs
+from tests.templates import give_prefect_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.drill]
 
@@ -38,6 +39,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     folder.mkdir()
     clone = Clone(folder)
     use_own_pairs(clone)
+    give_prefect_database(folder / ".prefect")
     clone.commit("Use my own pairs")
     return clone
 

@@ -9,6 +9,7 @@ from seqloom.errors import BusyError, ModelError
 from seqloom.serving.access import hash_key
 from seqloom.serving.app import create_app
 from seqloom.serving.settings import ServingSettings
+from tests.examples import examples
 from tests.serving.services import EN_DE, FakeService, failing
 
 VERSION = "seqloom-en-de/3"
@@ -240,7 +241,9 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 FIELDS = ["q", "source", "target", "format", "alternatives", "api_key", "s"]
-HOSTILE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+HOSTILE = settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @HOSTILE

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from seqloom.serving.app import create_app
 from seqloom.serving.settings import ServingSettings
+from tests.examples import examples
 from tests.serving.services import FakeService
 
 with warnings.catch_warnings():
@@ -37,7 +38,7 @@ def test_no_generated_request_is_an_error_of_the_server(operations):
     statuses = set()
 
     @settings(
-        max_examples=100,
+        max_examples=examples(100),
         deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

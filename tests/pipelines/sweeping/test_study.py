@@ -32,20 +32,25 @@ def finish(study: Study, until: Callable[[Trial], bool] = lambda trial: False) -
     return study.trials()
 
 
-def test_params_yaml_comes_first_and_the_same_seed_suggests_the_same(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir(), (tmp_path / "c").mkdir()
-    trials = finish(Study(tmp_path / "a", a_sweep(), BASE))
-    assert trials[0].point == BASE
-    assert len(trials) == 8
-    assert finish(Study(tmp_path / "b", a_sweep(), BASE)) == trials
-    assert finish(Study(tmp_path / "c", a_sweep(seed=1), BASE)) != trials
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Trial]:
+    """The trials of a sweep that is not killed."""
+    return finish(Study(tmp_path_factory.mktemp("undisturbed"), a_sweep(), BASE))
+
+
+def test_params_yaml_comes_first_and_the_same_seed_suggests_the_same(tmp_path: Path, undisturbed: list[Trial]) -> None:
+    (tmp_path / "b").mkdir(), (tmp_path / "c").mkdir()
+    assert undisturbed[0].point == BASE
+    assert len(undisturbed) == 8
+    assert finish(Study(tmp_path / "b", a_sweep(), BASE)) == undisturbed
+    assert finish(Study(tmp_path / "c", a_sweep(seed=1), BASE)) != undisturbed
 
 
 @pytest.mark.parametrize("where", [1, 2, 8])
-def test_after_a_kill_the_same_trial_is_suggested_again_and_then_the_same_ones(tmp_path: Path, where: int) -> None:
-    (tmp_path / "undisturbed").mkdir()
-    undisturbed = finish(Study(tmp_path / "undisturbed", a_sweep(), BASE))
-    for _ in range(3):  # and is killed there again
+def test_after_a_kill_the_same_trial_is_suggested_again_and_then_the_same_ones(
+    tmp_path: Path, undisturbed: list[Trial], where: int
+) -> None:
+    for _ in range(2):  # and is killed there again
         assert finish(Study(tmp_path, a_sweep(), BASE), lambda trial: trial.number == where) == undisturbed[: where - 1]
     assert finish(Study(tmp_path, a_sweep(), BASE)) == undisturbed
 

@@ -1,18 +1,23 @@
 """A locked, read-only or damaged database or a full disk gives one line with a remedy and no traceback."""
 
+import multiprocessing
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
 from seqloom.errors import RegistryError, SilentError
-from seqloom.tracking.client.store import connect, experiment_id
+from seqloom.tracking.client.store import connect, exclusive, experiment_id
 from tests.workspaces import give_store
+
+FORK = multiprocessing.get_context("fork")  # a new interpreter would import MLflow for seconds
 
 
 @pytest.fixture
@@ -58,67 +63,87 @@ def test_a_locked_database_is_a_temporary_error(root: Path) -> None:
     assert experiment_id(store, "new")
 
 
-HOLD = """
-import os, signal, sys
-from pathlib import Path
-from seqloom.tracking.client.store import connect, exclusive
-with exclusive(connect(Path.cwd(), create=False)):
-    print("held", flush=True)
-    os.kill(os.getpid(), signal.SIGSTOP)
-print("free", flush=True)
-"""
+def hold(root: Path, lines: Connection, then: signal.Signals) -> None:
+    with exclusive(connect(root, create=False)):
+        lines.send("held")
+        os.kill(os.getpid(), then)
+    lines.send("free")
+
+
+@pytest.fixture
+def start(root: Path) -> Iterator[Callable[[signal.Signals], tuple[BaseProcess, Connection]]]:
+    """Start a process that holds the lock of the store and sends itself a signal meanwhile."""
+    started: list[BaseProcess] = []
+
+    def start(then: signal.Signals) -> tuple[BaseProcess, Connection]:
+        ours, theirs = FORK.Pipe(duplex=False)
+        started.append(FORK.Process(target=hold, args=(root, theirs, then)))
+        started[-1].start()
+        return started[-1], ours
+
+    yield start
+    for process in started:
+        process.kill()  # one that is stopped too
 
 
 @pytest.mark.slow
-def test_a_stopped_process_keeps_the_lock_and_continues_later(root: Path) -> None:
-    command = [sys.executable, "-c", HOLD]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
-        assert first.stdout is not None
-        assert first.stdout.readline() == "held\n"
-        with subprocess.Popen(
-            [*command[:2], HOLD.replace("SIGSTOP", "SIGCONT")], stdout=subprocess.PIPE, text=True
-        ) as second:
-            time.sleep(1)
-            assert second.poll() is None
-            first.send_signal(signal.SIGCONT)
-            assert second.communicate(timeout=120)[0] == "held\nfree\n"
-        assert first.communicate(timeout=60)[0] == "free\n"
-    assert (first.returncode, second.returncode) == (0, 0)
+def test_a_stopped_process_keeps_the_lock_and_continues_later(
+    start: Callable[[signal.Signals], tuple[BaseProcess, Connection]],
+) -> None:
+    first, of_first = start(signal.SIGSTOP)
+    assert of_first.recv() == "held"
+    second, of_second = start(signal.SIGCONT)
+    assert not of_second.poll(1)
+    assert second.is_alive()
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGCONT)
+    assert of_second.poll(120)
+    assert [of_second.recv(), of_second.recv()] == ["held", "free"]
+    assert of_first.recv() == "free"
+    for process in (first, second):
+        process.join(60)
+    assert (first.exitcode, second.exitcode) == (0, 0)
 
 
 MOUNTED = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
 
-READ_ONLY = """
+BROKEN_DISK = """
+import os, subprocess
 from pathlib import Path
 from seqloom.errors import RegistryError
 from seqloom.tracking.client.store import connect, exclusive, experiment_id
-store = connect(Path.cwd(), create=True)
-print(len(store.client.search_experiments()))
-for attempt in (lambda: experiment_id(store, "new"), lambda: exclusive(store).__enter__()):
+
+def read_only():
+    store = connect(Path.cwd(), create=True)
+    print(len(store.client.search_experiments()))
+    for attempt in (lambda: experiment_id(store, "new"), lambda: exclusive(store).__enter__()):
+        try:
+            attempt()
+        except RegistryError as error:
+            print(error)
+
+def full():
+    store = connect(Path.cwd(), create=True)
+    with Path("filler").open("wb", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(bytes(4096))
+        except OSError:
+            pass
     try:
-        attempt()
+        for number in range(1000):
+            experiment_id(store, f"new {number} {'x' * 200}")
     except RegistryError as error:
         print(error)
-"""
+    Path("filler").unlink()
+    print(experiment_id(store, "new") != "0")
 
-FULL = """
-from pathlib import Path
-from seqloom.errors import RegistryError
-from seqloom.tracking.client.store import connect, experiment_id
-store = connect(Path.cwd(), create=True)
-with Path("filler").open("wb", buffering=0) as filler:
-    try:
-        while True:
-            filler.write(bytes(4096))
-    except OSError:
-        pass
-try:
-    for number in range(1000):
-        experiment_id(store, f"new {number} {'x' * 200}")
-except RegistryError as error:
-    print(error)
-Path("filler").unlink()
-print(experiment_id(store, "new") != "0")
+if not os.fork():  # MLflow is imported once for both
+    read_only()
+else:
+    os.wait()
+    subprocess.run(["mount", "-o", "remount,rw", Path.cwd()], check=True)
+    full()
 """
 
 
@@ -138,15 +163,10 @@ def on_a_disk(root: Path, then: str, program: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_read_only_database_can_be_read_but_not_written(root: Path) -> None:
-    count, written, locked = on_a_disk(root, 'mount -o remount,ro "$0"', READ_ONLY)
+def test_a_read_only_database_and_a_full_disk_are_reported_and_work_continues_once_there_is_space(root: Path) -> None:
+    count, written, locked, full, after = on_a_disk(root, 'mount -o remount,ro "$0"', BROKEN_DISK)
     assert count == "1"
     assert "mlflow.db: it is read-only; make the file and its folder writable for this user, and run" in written
     assert "mlflow.db.lock: cannot be written (Read-only file system): make the folder writable" in locked
-
-
-@pytest.mark.slow
-def test_a_full_disk_is_reported_and_work_continues_once_there_is_space(root: Path) -> None:
-    full, after = on_a_disk(root, "true", FULL)
     assert full.endswith("mlflow.db: no space is left on its disk; make room, and run again")
     assert after == "True"

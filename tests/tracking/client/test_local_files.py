@@ -3,8 +3,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -19,7 +17,8 @@ from seqloom.tracking.client.library import MlflowClient, mlflow
 from seqloom.tracking.client.local_files import LocalFiles, make_relative
 from seqloom.tracking.client.store import connect, experiment_id
 from seqloom.tracking.registry.versions import Reference, fetch_model, list_versions
-from tests.workspaces import give_store, write_results
+from tests.templates import VARIABLE as TEMPLATES
+from tests.workspaces import give_registered, give_store, spoil
 
 URI = "models:/seqloom-en-de@champion"
 TEXTS = ["Turn on the light", "Hello {name}"]
@@ -37,14 +36,12 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Params]:
-    """A clone in which all stages have run."""
+    """A clone in which all stages have run, although in another folder."""
     root = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        give_store(root)
-        params = write_results(root)
-        register_model.run(params, ignore)
+        params = give_registered(root)
     return root, params
 
 
@@ -72,13 +69,6 @@ def locations(root: Path) -> Iterator[str]:
     with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as store:
         for table, column in LOCATIONS:
             yield from (location for (location,) in store.execute(f"SELECT {column} FROM {table}"))
-
-
-def spoil(root: Path) -> None:
-    """Make every read of this clone's model files fail."""
-    for path in (root / "mlartifacts").rglob("*"):
-        if path.is_file():
-            path.write_bytes(b"\0")
 
 
 @pytest.fixture(params=["moved", "copied", "copied, original deleted"])
@@ -136,38 +126,15 @@ def test_a_moved_or_copied_clone_uses_its_own_files(
     assert original.exists() == (request.node.callspec.params["away"] == "copied")
 
 
-PLAIN = """
-import json, sys, mlflow
-print(json.dumps(mlflow.pyfunc.load_model(sys.argv[1]).predict(json.loads(sys.argv[2]))))
-"""
-
-
-@pytest.mark.slow
-def test_mlflow_without_seqloom_code_reads_the_files_of_the_copy(
-    finished: tuple[Path, Params], expected: list[str], tmp_path: Path
-) -> None:
-    original, copy = tmp_path / "original", tmp_path / "a copy"
-    shutil.copytree(finished[0], original)
-    shutil.copytree(original, copy)
-    spoil(original)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
-    environment["MLFLOW_TRACKING_URI"] = "sqlite:///mlflow.db"
-    done = subprocess.run(
-        [sys.executable, "-c", PLAIN, URI, json.dumps(TEXTS)],
-        cwd=copy, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == expected
-
-
 def test_a_registration_writes_no_absolute_path(finished: tuple[Path, Params]) -> None:
     root, _ = finished
+    registered_in = os.environ[TEMPLATES].encode()
     assert sorted(set(locations(root)))[0].startswith("file:ml")
-    assert str(root).encode() not in (root / "mlflow.db").read_bytes()
+    assert registered_in not in (root / "mlflow.db").read_bytes()
     for path in (root / "mlartifacts").rglob("*"):
         if path.is_file():
             content = path.read_bytes()
-            assert str(root).encode() not in content, path
+            assert registered_in not in content, path
             assert path.name != "MLmodel" or b": /" not in content
 
 

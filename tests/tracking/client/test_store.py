@@ -20,6 +20,8 @@ from seqloom.tracking.client.store import (
 )
 from tests.workspaces import give_store
 
+FORK = multiprocessing.get_context("fork")  # a new interpreter would import MLflow for seconds
+
 
 @pytest.fixture(autouse=True)
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,9 +54,7 @@ def _open(root: Path) -> str:
 
 @pytest.mark.slow
 def test_processes_that_create_the_store_at_the_same_time_share_it(tmp_path: Path) -> None:
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload([__name__])  # imports MLflow once for all of them
-    with processes.Pool(3) as pool:
+    with FORK.Pool(3) as pool:
         ids = pool.map(_open, [tmp_path] * 3, chunksize=1)
     assert len(set(ids)) == 1
     with sqlite3.connect(tmp_path / "mlflow.db") as database:

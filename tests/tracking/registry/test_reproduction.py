@@ -8,8 +8,10 @@ import yaml
 
 from seqloom.errors import ReproductionError
 from seqloom.tracking.client.store import Store, connect, experiment_id
+from seqloom.tracking.registry import reproduction
 from seqloom.tracking.registry.lineage import Lineage, read_lineage
 from seqloom.tracking.registry.reproduction import reproduce
+from tests import forked_dvc
 from tests.commands import dvc
 from tests.workspaces import give_store
 
@@ -67,6 +69,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.chdir(root)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    monkeypatch.setattr(reproduction, "subprocess", forked_dvc)
     monkeypatch.setenv("PATH", f"{Path(__file__).parents[3] / '.venv' / 'bin'}", prepend=":")
     give_store(root)
     return connect(root, create=False)

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -22,7 +23,7 @@ from seqloom.tracking.client.store import connect
 from seqloom.tracking.registry.versions import Reference, fetch_model
 from seqloom.translation.texts import TextTranslator
 from tests.no_network.sitecustomize import NO_NETWORK
-from tests.workspaces import REPOSITORY, give_registered
+from tests.workspaces import REPOSITORY, give_registered, spoil
 
 URI = "models:/seqloom-en-de@champion"
 TEXTS = ["Turn on the light", "", "Hello {name}, the light is on in the kitchen"]
@@ -185,10 +186,13 @@ class Forbidden:
         if name.partition(".")[0] in ("dvc", "prefect", "polib", "matplotlib", "rich"):
             raise ImportError(name)
 sys.meta_path.insert(0, Forbidden())
-import json, mlflow, pandas, seqloom
+import json, mlflow, pandas
+texts, elsewhere = json.loads(sys.argv[1]), sys.argv[2]
+of_copy = mlflow.pyfunc.load_model("models:/seqloom-en-de@champion").predict(texts)
+mlflow.set_tracking_uri(elsewhere)
+import seqloom
 model = mlflow.pyfunc.load_model("models:/seqloom-en-de@champion")
-texts = json.loads(sys.argv[1])
-print(json.dumps([seqloom.__file__, model.predict(texts), model.predict(pandas.DataFrame({"source": texts}))]))
+print(json.dumps([seqloom.__file__, of_copy, model.predict(texts), model.predict(pandas.DataFrame({"source": texts}))]))
 """
 
 
@@ -207,19 +211,24 @@ def unpacked_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_clean_process_with_the_wheel_translates(
+@pytest.mark.drill
+def test_a_clean_process_with_the_wheel_translates_and_reads_the_files_of_a_copy(
     workspace: Path, expected: list[str], unpacked_wheel: Path, tmp_path: Path
 ) -> None:
+    original, copy = tmp_path / "original", tmp_path / "a copy"
+    shutil.copytree(workspace, original)
+    shutil.copytree(original, copy)
+    spoil(original)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")} | {
         "PYTHONPATH": f"{NO_NETWORK}{os.pathsep}{unpacked_wheel}",
-        "MLFLOW_TRACKING_URI": f"sqlite:///{workspace}/mlflow.db",
+        "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     }
     done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, json.dumps(TEXTS)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        [sys.executable, "-c", ELSEWHERE, json.dumps(TEXTS), f"sqlite:///{workspace}/mlflow.db"],
+        cwd=copy, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    package, of_list, of_frame = json.loads(done.stdout.splitlines()[-1])
+    package, of_copy, of_list, of_frame = json.loads(done.stdout.splitlines()[-1])
     assert Path(package).is_relative_to(unpacked_wheel)
-    assert of_list == of_frame == expected
+    assert of_copy == of_list == of_frame == expected
