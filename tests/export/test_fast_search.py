@@ -7,6 +7,8 @@ import pytest
 
 from benchmarks.placeholder_guarantee import generate, is_exact
 from seqloom.decoding.length_penalty import average, wu
+from seqloom.decoding.methods import METHODS
+from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.translator import Translation, Translator
 from seqloom.export.fast_search import FastSearch, Tally
 from seqloom.export.folder import find_export, write_export
@@ -118,3 +120,43 @@ def test_attention_is_that_of_torch(model_folder: Path) -> None:
     theirs = load_translator(model_folder, "cpu")
     assert theirs.engine is not None
     assert (theirs.attention("the door", "die").weights == ours.attention("the door", "die").weights).all()
+
+
+def test_what_is_left_to_torch_is_searched_together_at_the_end(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, theirs, fast = translators(model_folder, beam=3, batch_tokens=30)
+    texts = [*PLAIN, LEARNT[0][0]] * 3
+    expected = theirs.translate(texts)
+    monkeypatch.setattr("seqloom.export.fast_search.accepted", lambda written, *_: [False] * len(written))
+    searched: list[tuple[list[int], bool]] = []
+    beam = METHODS["beam"]
+
+    def recorded(model: Any, batch: Any, settings: SearchSettings, *rest: Any) -> Any:
+        searched.append((batch.lengths.tolist(), settings.early_stopping))
+        return beam(model, batch, settings, *rest)
+
+    monkeypatch.setitem(METHODS, "beam", recorded)
+    fast.batches, fast.tally = 1000, Tally()
+    assert theirs.translate(texts) == expected
+    assert fast.tally == Tally(0, len(texts))
+    lengths = [length for each, _ in searched for length in each]
+    assert lengths == sorted(lengths, reverse=True)  # of all texts, which are divided only to fit into a batch
+    assert all(len(each) == 1 or len(each) * each[0] <= 10 for each, _ in searched)
+    assert all(stops_early for _, stops_early in searched)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_results_do_not_depend_on_how_a_call_is_divided(
+    threads: int, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, theirs, fast = translators(model_folder, beam=3)
+    texts = [*PLAIN, *[source for source, _ in LEARNT]] * 2
+    expected = [each[0].ids for each in theirs.hypotheses(texts)]
+    export = find_export(model_folder, "float32")
+    assert export is not None
+    monkeypatch.setattr("seqloom.export.fast_search._LEAST_PART", 1)
+    other = FastSearch.load(export, threads)
+    again = Translator(theirs.model, theirs.tokenizer, theirs.search, theirs.languages, "cpu", other)
+    assert [each[0].ids for each in again.hypotheses(texts)] == expected
+    assert other.tally == fast.tally

@@ -4,7 +4,7 @@ They work on ids. Only minimum Bayes risk compares texts, for which the caller p
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -106,6 +106,12 @@ def generate(model: Model, batch: Batch, settings: SearchSettings, n_best: int, 
     return [[hypothesis(*each) for each in targets] for targets in found]
 
 
+class Engine(Method, Protocol):
+    """A method that takes the place of those in `METHODS`, and divides its batches itself."""
+
+    batches: int  # how many times the tokens of a usual batch it is given at once
+
+
 METHODS: dict[str, Method] = {"beam": beam, "sampling": sampling, "mbr": minimum_bayes_risk, "generate": generate}
 
 
@@ -118,6 +124,16 @@ def width(settings: SearchSettings, n_best: int) -> int:
     if n_best > most:
         raise ParamsError(f"{n_best} translations per text are requested, but search.{name} is {most}")
     return most
+
+
+def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Yield batches of indices of non-empty texts, longest first; rows times the longest length fit into `budget`."""
+    order = sorted((i for i, length in enumerate(lengths) if length), key=lambda i: (-lengths[i], i))
+    first = 0
+    while first < len(order):
+        rows = max(1, budget // lengths[order[first]])
+        yield order[first : first + rows]
+        first += rows
 
 
 def _key(ids: Sequence[int]) -> int:

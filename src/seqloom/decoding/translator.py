@@ -8,7 +8,7 @@ cut.
 
 from bisect import bisect
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import accumulate
@@ -22,7 +22,7 @@ from seqloom.decoding.chunking import Chunk
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.ensemble import Ensemble
 from seqloom.decoding.hypotheses import Hypothesis
-from seqloom.decoding.methods import METHODS, Batch, Method, Model, width
+from seqloom.decoding.methods import METHODS, Batch, Engine, Model, batches, width
 from seqloom.decoding.model_folder import Languages, check_same_tokenizer, read_folder
 from seqloom.decoding.placeholder_repair import Locator, Part
 from seqloom.decoding.placeholders import Target, TextPlan, assemble
@@ -84,7 +84,7 @@ class Translator:
         search: SearchSettings,
         languages: Languages | Direction,
         device: torch.device | str = "auto",
-        engine: Method | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.device = pick_device(device)
         self.engine = engine
@@ -158,6 +158,8 @@ class Translator:
         """
         self._check(language)
         budget = self.search.batch_tokens // width(self.search, n_best)
+        if self.engine is not None:
+            budget *= self.engine.batches
         if prefixes is None:
             prefixes = [""] * len(texts)
         plans = [
@@ -175,7 +177,7 @@ class Translator:
         found: list[list[_Found]] = [[] if source.ids else nothing for source in sources]
         done = len(texts) - len(left)
         listen(Progress("translate", done, len(texts), "sentences"))
-        for batch in _batches([len(each.ids) for each in sources], budget):
+        for batch in batches([len(each.ids) for each in sources], budget):
             for index, hypotheses in zip(batch, self._decode([sources[i] for i in batch], n_best), strict=True):
                 found[index] = hypotheses
                 left[owner[index]] -= 1
@@ -355,13 +357,3 @@ def pick_device(device: torch.device | str) -> torch.device:
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ModelError(f"device {str(device)!r} does not exist: torch finds no GPU; use auto or cpu")
     return place
-
-
-def _batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Yield batches of indices of non-empty texts, longest first; rows times the longest length fit into `budget`."""
-    order = sorted((i for i, length in enumerate(lengths) if length), key=lambda i: (-lengths[i], i))
-    first = 0
-    while first < len(order):
-        rows = max(1, budget // lengths[order[first]])
-        yield order[first : first + rows]
-        first += rows

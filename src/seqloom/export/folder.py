@@ -105,7 +105,9 @@ def find_export(model_folder: Path, precision: Precision | None = None) -> Expor
 
 
 def open_export(export: Export, threads: int) -> Any:
-    """Return a `ctranslate2.Translator` of an export that computes with `threads` threads on the CPU.
+    """Return a `ctranslate2.Translator` of an export that searches `threads` batches at a time, each on a core.
+
+    Small matrices take more CPU time if several cores share each of them.
 
     Raises:
         ModelError: a file is missing or damaged, or CTranslate2 is not installed.
@@ -113,7 +115,9 @@ def open_export(export: Export, threads: int) -> Any:
     library = ctranslate2()
     kind = "float32" if export.precision == "float32" else "int8_float32"
     try:
-        return library.Translator(str(export.folder), device="cpu", compute_type=kind, intra_threads=threads)
+        return library.Translator(
+            str(export.folder), device="cpu", compute_type=kind, inter_threads=threads, intra_threads=1
+        )
     except (RuntimeError, ValueError) as error:
         raise ModelError(
             f"{export.folder}: CTranslate2 cannot read it: {' '.join(str(error).split())[:200]}"
