@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from seqloom.errors import DirectionError, SeqloomError
 from seqloom.languages import Direction
-from seqloom.serving.service import Answer, Detected, Drift, Limits, Query, Seen, Served
+from seqloom.serving.service import Answer, Detected, Drift, Limits, Picture, Query, Seen, Served
 from seqloom.translation.results import Result
 
 EN_DE, DE_EN = Direction("en", "de"), Direction("de", "en")
@@ -42,7 +42,7 @@ class FakeService:
         target.append("</s>")
         last = len(source) - 1
         rows = [[float(at == min(row, last)) for at in range(len(source))] for row in range(len(target))]
-        return Seen(source, target, rows, self.version)
+        return Seen(Picture(source, target, rows), self.version)
 
     async def translate(self, query: Query) -> Answer:
         await asyncio.sleep(0)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Self
 
 from seqloom.decoding.settings import SearchSettings
-from seqloom.decoding.translator import Attention
 from seqloom.errors import ModelError, RequestError, TooLongError
 from seqloom.languages import Direction
 from seqloom.serving.masking import mask
+from seqloom.serving.service import Picture
 from seqloom.translation.results import Result
 from seqloom.translation.texts import TextTranslator
 
@@ -43,7 +43,7 @@ class Engine:
             for each, results in zip(masked, found, strict=True)
         ]
 
-    def attention(self, text: str, translation: str, direction: Direction) -> Attention:
+    def attention(self, text: str, translation: str, direction: Direction) -> Picture:
         """Return the attention of torch's model to `text` while it writes `translation`.
 
         Raises:
@@ -56,9 +56,10 @@ class Engine:
         if (pieces := max(len(source.ids), len(target))) > MOST_PIECES:
             raise TooLongError(f"attention is shown for up to {MOST_PIECES} pieces; this sentence has {pieces}")
         try:
-            return translator.attention(text, target, language)
+            seen = translator.attention(text, target, language)
         except ModelError as error:
             raise RequestError(str(error)) from error
+        return Picture(seen.source, seen.target, seen.weights.tolist())
 
     def check(self, direction: Direction, results: Sequence[Sequence[Result]]) -> None:
         """Check the translations of `trials`. Raises `ModelError` if the model does not work."""

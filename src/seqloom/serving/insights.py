@@ -52,8 +52,8 @@ def interface(context: Context) -> Interface:
         direction = find_direction(context.service.directions(), asked.source, asked.target)
         query = Query((asked.text,), direction, client=client, version=asked.version)
         seen = await context.service.attention(query, asked.translation)
-        rows = [[round(share, 4) for share in row] for row in seen.weights]
-        content = {"source": seen.source, "target": seen.target, "weights": rows, "version": seen.version}
+        rows = [[round(share, 4) for share in row] for row in seen.picture.weights]
+        content = seen.picture._asdict() | {"weights": rows, "version": seen.version}
         return JSONResponse(content, headers={VERSION_HEADER: seen.version})
 
     return Interface("seqloom", ("/seqloom/",), router, error_response)

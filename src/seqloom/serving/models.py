@@ -114,10 +114,10 @@ class Models:
             raise BusyError("other pictures of attention are being made", 1.0)
         self._drawing += 1
         try:
-            seen = await asyncio.to_thread(loaded.engine.attention, text, translation, query.direction)
+            picture = await asyncio.to_thread(loaded.engine.attention, text, translation, query.direction)
         finally:
             self._drawing -= 1
-        return Seen(seen.source, seen.target, seen.weights.tolist(), loaded.release.label)
+        return Seen(picture, loaded.release.label)
 
     def _counted(self, name: str, answer: Answer) -> Answer:
         self._metrics.flags(name, (found[0] for found in answer.results))

@@ -55,12 +55,18 @@ class Drift(NamedTuple):
     drifted: bool  # one was above the bound for long enough
 
 
-class Seen(NamedTuple):
+class Picture(NamedTuple):
     """The attention of each piece of a translation to each piece of its text."""
 
     source: list[str]  # S pieces, as the model reads them; a space is U+2581
     target: list[str]  # T pieces, ending with the end of the text
     weights: list[list[float]]  # T rows of S shares; each row sums to one
+
+
+class Seen(NamedTuple):
+    """A picture, and the version whose attention it is."""
+
+    picture: Picture
     version: str  # as in `Answer`
 
 
