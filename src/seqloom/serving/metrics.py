@@ -66,6 +66,7 @@ class Metrics:
             "seqloom_model_info", "1 for each version served.", ["model", "version"], registry=self.registry
         )
         self._swaps = Counter("seqloom_swaps", "Changes of the version served.", ["model"], registry=self.registry)
+        self._lost = Counter("seqloom_workers_lost", "Processes that were replaced.", ["model"], registry=self.registry)
         self._alarms = Gauge(
             "seqloom_alarm", "1 while something needs attention.", ["model", "kind"], registry=self.registry
         )
@@ -131,6 +132,10 @@ class Metrics:
     def alarm(self, model: str, kind: str, *, on: bool) -> None:
         """Raise or end an alarm of one of `ALARM_KINDS`."""
         self._alarms.labels(model, kind).set(on)
+
+    def worker_lost(self, model: str) -> None:
+        """Count a process that had ended, and was replaced."""
+        self._lost.labels(model).inc()
 
     def companion_failed(self, model: str, version: str, role: str) -> None:
         """Count a request that a canary or a shadow did not answer."""

@@ -29,7 +29,8 @@ class Found(NamedTuple):
 Begin = Callable[[str, str | None, bool], Callable[[], Found]]
 """Begin to look for a version of a model, by default the champion; what is returned waits for it, and returns it.
 
-The third argument asks for a low priority. Waiting raises `RegistryError` if there is no such version, its files are gone, or the registry does not answer.
+The third argument asks for a low priority. Waiting raises `RegistryError` if there is no such version, its files are
+gone, or the registry does not answer.
 """
 
 

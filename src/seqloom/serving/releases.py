@@ -62,13 +62,20 @@ class RegisteredSource:
     `role` is added to the name, to tell a second version of a model from the first.
     """
 
-    def __init__(self, name: str, pin: str | None = None, role: str = "", begin: Begin = begin) -> None:
+    def __init__(
+        self,
+        name: str,
+        pin: str | None = None,
+        role: str = "",
+        begin: Begin = begin,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = f"{name} {role}".strip()
         self._model, self._pin, self._begin = name, pin, begin
         self._first: Callable[[], Found] | None = begin(name, pin, False)
         self._fresh: Found | None = None  # found, and not fetched yet
         self._uri, self._number = "", ""
-        self._asked = time.monotonic()
+        self._clock, self._asked = clock, clock()
 
     def current(self) -> str:
         """Return the label of the champion, or of the pinned version."""
@@ -90,10 +97,12 @@ class RegisteredSource:
         if can_be_asked(self._uri):
             number = champion_number(self._uri, self._model)
             if number is None:
-                raise RegistryError(f"no version of {self._model} is the champion any more; `seqloom promote` names one")
+                raise RegistryError(
+                    f"no version of {self._model} is the champion any more; `seqloom promote` names one"
+                )
             return number
-        if time.monotonic() >= self._asked + _SELDOM:
-            self._asked = time.monotonic()
+        if self._clock() >= self._asked + _SELDOM:
+            self._asked = self._clock()
             self._fresh = self._begin(self._model, None, True)()
             self._number = self._fresh.number
         return self._number

@@ -6,10 +6,10 @@ connections and answers the requests that it has.
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
@@ -21,13 +21,13 @@ from seqloom.errors import ParamsError
 from seqloom.serving.app import create_app
 from seqloom.serving.batcher import Bounds
 from seqloom.serving.companion import Companion, Role
-from seqloom.serving.engine import Engine
+from seqloom.serving.engine_pool import EnginePool, Workers
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.models import Models
 from seqloom.serving.releases import ModelSource
 from seqloom.serving.service import Limits, Served
 from seqloom.serving.settings import ServingSettings
-from seqloom.serving.slot import Slot
+from seqloom.serving.slot import AnyEngine, Load, Slot
 
 Ready = Callable[[str, Sequence[Served]], None]
 """Called with the URL and the models when the server listens."""
@@ -53,14 +53,31 @@ class Serving(NamedTuple):
 def make_models(serving: Serving, settings: ServingSettings, metrics: Metrics) -> Models:
     """Return the service; start it in the event loop."""
     bounds = Bounds(settings.batch_characters, settings.queue_characters, settings.wait_ms / 1000)
-    load: Callable[[Path], Engine] = partial(Engine.load, device=serving.device)
-    slots = [Slot(source, bounds, metrics, load) for source in serving.sources]
+    slots = [
+        Slot(source, bounds, metrics, _loader(source.name, serving.device, settings.workers, metrics))
+        for source in serving.sources
+    ]
     limits = Limits(settings.characters, settings.texts, settings.alternatives)
     companion = None
     if (second := serving.second) is not None:
+        load = _loader(second.source.name, serving.device, min(1, settings.workers), metrics)
         slot = Slot(second.source, bounds, metrics, load)
         companion = Companion(second.model, slot, second.role, second.share, metrics)
     return Models(slots, limits, metrics, settings.poll_seconds, companion)
+
+
+def _loader(name: str, device: str, workers: int, metrics: Metrics) -> Load:
+    """Return what loads a version of the model called `name`: into this process, or into worker processes."""
+    if not workers:
+        from seqloom.serving.engine import Engine  # imports torch, which workers would import, too
+
+        return lambda folder, background: Engine.load(folder, background, device)
+    cores = int(os.environ.get("OMP_NUM_THREADS", "0")) or max(1, len(os.sched_getaffinity(0)) // workers)
+
+    def load(folder: Path, background: bool) -> AnyEngine:
+        return EnginePool(folder, Workers(workers, cores), background, lambda: metrics.worker_lost(name))
+
+    return load
 
 
 def serve(serving: Serving, settings: ServingSettings, ready: Ready) -> None:
@@ -90,6 +107,7 @@ async def _serve(serving: Serving, settings: ServingSettings, listener: socket.s
         create_app(models, settings, metrics, lifespan),
         access_log=False,  # it would log addresses and queries; `guard` logs requests
         log_config=None,
+        ws="none",  # no route is a web socket
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=settings.drain_seconds,
