@@ -98,5 +98,5 @@ def test_errors_of_the_model_are_raised_here(pool: EnginePool) -> None:
 
 @pytest.mark.slow
 def test_a_folder_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="languages.json is missing"):
+    with pytest.raises(ModelError, match=r"languages\.json is missing"):
         EnginePool(tmp_path, Workers(1, 1), False, Lost())

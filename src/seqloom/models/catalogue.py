@@ -39,6 +39,7 @@ _PICKLES = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"}
 # Raised for a file that is not safetensors, or has tensors of a type that torch does not support.
 _UNREADABLE = (OSError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
 
+
 class _Planning(TorchFunctionMode):
     """Draws no normal numbers: on the device meta, that would import torch's compiler (85 MB, and 2.5 s)."""
 

@@ -6,8 +6,10 @@ connections and answers the requests that it has.
 
 import asyncio
 import errno
+import logging
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -28,6 +30,8 @@ from seqloom.serving.releases import ModelSource
 from seqloom.serving.service import Limits, Served
 from seqloom.serving.settings import ServingSettings
 from seqloom.serving.slot import AnyEngine, Load, Slot
+
+_logger = logging.getLogger(__name__)
 
 Ready = Callable[[str, Sequence[Served]], None]
 """Called with the URL and the models when the server listens."""
@@ -101,7 +105,9 @@ async def _serve(serving: Serving, settings: ServingSettings, listener: socket.s
         yield
         await models.close()  # not after `serve`: uvicorn raises the signal again before it returns
 
+    start = time.monotonic()
     await models.start()
+    _logger.info("ready in %.1f s", time.monotonic() - start)
     listener.listen(1024)
     config = uvicorn.Config(
         create_app(models, settings, metrics, lifespan),

@@ -64,8 +64,9 @@ def test_a_database_has_the_number(database: str) -> None:
     assert champion_number(database, "unknown") is None
 
 
-def test_any_database_of_sqlalchemy_is_asked_in_the_same_way(database: str) -> None:
-    assert champion_number(database.replace("sqlite:", "sqlite+pysqlite:"), NAME) == "3"
+def test_any_database_of_sqlalchemy_is_asked_in_the_same_way(database: str, tmp_path: Path) -> None:
+    file = Path(database.removeprefix("sqlite:///")).rename(tmp_path / "plain.db")
+    assert champion_number(f"sqlite+pysqlite:///{file}", NAME) == "3"
     with pytest.raises(SilentError, match="the database does not answer"):
         champion_number("sqlite+pysqlite:////nowhere/x.db", NAME)
 
@@ -88,14 +89,14 @@ def test_a_server_has_the_number(place: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_server_that_has_no_such_model_or_refuses(place: str) -> None:
     assert champion_number(f"http://{place}/gone", NAME) is None
-    with pytest.raises(RegistryError, match="^the server answers with status 403$"):
+    with pytest.raises(RegistryError, match=r"^the server answers with status 403$"):
         champion_number(f"http://me:secret@{place}/refused", NAME)
 
 
 def test_a_server_that_does_not_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    with pytest.raises(SilentError, match="^the server does not answer: .*refused"):
+    with pytest.raises(SilentError, match=r"^the server does not answer: .*refused"):
         champion_number(f"http://127.0.0.1:{port}", NAME)
 
 
