@@ -18,7 +18,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.serving import Client, server
+from benchmarks.serving_load import Client, server, translate_body
 
 
 class Answered(NamedTuple):
@@ -35,7 +35,7 @@ class Load:
         self.answered: list[Answered] = []
         self.failed: Counter[str] = Counter()
         self.stop = False
-        self._clients = [Client(port, direction) for _ in range(clients)]
+        self._clients = [Client(port, translate_body(*direction)) for _ in range(clients)]
         self._texts = cycle(texts)
 
     async def run(self) -> None:
@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("serve", nargs="*", help="options of `seqloom serve`, after --")
     options = parser.parse_args()
     texts = [line.split("\t")[0] for line in options.texts.read_text(encoding="utf-8").splitlines()[1:]]
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +88,8 @@ def main() -> None:
         shutil.copy(options.clone / "mlflow.db", root)
         shutil.copytree(options.clone / "mlartifacts", root / "mlartifacts")
         store, numbers = two_versions(root, options.model)
-        with server(["--model", options.model], root) as (port, _):
+        with server(["--model", options.model, *options.serve], root) as running:
+            port = running.port
             source, target = options.model.removeprefix("seqloom-").split("-")
             load = Load(port, (source, target), texts, options.clients)
             thread = threading.Thread(target=asyncio.run, args=(load.run(),))

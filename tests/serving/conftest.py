@@ -3,8 +3,9 @@
 import asyncio
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +15,18 @@ import uvicorn
 from seqloom.serving.app import create_app
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.models import Models
+from seqloom.serving.registry_process import Found, find
 from seqloom.serving.releases import RegisteredSource
 from seqloom.serving.server import Serving, listening_socket, make_models
 from seqloom.serving.settings import ServingSettings
 from tests.workspaces import give_registered
 
 MODEL = "seqloom-en-de"
+
+
+def begin(model: str, number: str | None, background: bool) -> Callable[[], Found]:
+    """Look in the registry in this process, which has imported MLflow anyway."""
+    return partial(find, model, number)
 
 
 class Running(NamedTuple):
@@ -62,7 +69,7 @@ def running(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ready, started = threading.Event(), []
 
     async def run() -> None:
-        models = make_models(Serving([RegisteredSource(MODEL)], "cpu"), settings, metrics)
+        models = make_models(Serving([RegisteredSource(MODEL, begin=begin)], "cpu"), settings, metrics)
 
         @asynccontextmanager
         async def lifespan(app):

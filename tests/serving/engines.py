@@ -34,13 +34,17 @@ class FakeSource:
 class FakeEngine:
     """Adds the name of its folder to each text; a folder whose name holds `broken` cannot be loaded."""
 
+    lanes = 1
     trials = ("trial",)
 
-    def __init__(self, folder: Path, directions: tuple[Direction, ...] = (Direction("en", "de"),)) -> None:
+    def __init__(
+        self, folder: Path, background: bool = False, directions: tuple[Direction, ...] = (Direction("en", "de"),)
+    ) -> None:
         if "broken" in str(folder):
             raise OSError("a file is missing")
-        self.folder, self.directions = folder, directions
+        self.folder, self.background, self.directions = folder, background, directions
         self.seen: list[str] = []
+        self.closed = False
 
     def translate(self, texts, direction, n_best):
         self.seen += texts
@@ -51,3 +55,6 @@ class FakeEngine:
     def check(self, direction, results):
         if "silent" in str(self.folder):
             raise ModelError("the model says nothing")
+
+    def close(self):
+        self.closed = True

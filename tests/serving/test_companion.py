@@ -85,7 +85,7 @@ def test_a_shadow_writes_its_report(tmp_path):
 
 
 def test_equal_translations_are_not_different():
-    pair = Pair(Role.SHADOW, 1.0, load=lambda folder: FakeEngine(f"{NAME}/1"))
+    pair = Pair(Role.SHADOW, 1.0, load=lambda *how: FakeEngine(f"{NAME}/1"))
     pair.versions(1)
     assert pair.value("seqloom_shadow_different_total") == 0
     assert pair.value("seqloom_shadow_chrf_sum") == 100
@@ -99,7 +99,7 @@ def test_requests_are_not_repeated_if_the_shadow_is_too_slow(monkeypatch):
 
 
 def test_other_directions_are_left_to_the_model():
-    pair = Pair(Role.CANARY, 1.0, load=lambda folder: FakeEngine(folder, (Direction("en", "fr"),)))
+    pair = Pair(Role.CANARY, 1.0, load=lambda *how: FakeEngine(*how, (Direction("en", "fr"),)))
     assert pair.versions(1) == [f"{NAME}/1"]
 
 

@@ -18,7 +18,7 @@ def models(*directions):
     """Return a service with a model for each direction."""
     metrics = Metrics()
     slots = [
-        Slot(FakeSource(str(each), f"{each}/1"), BOUNDS, metrics, lambda folder, each=each: FakeEngine(folder, (each,)))
+        Slot(FakeSource(str(each), f"{each}/1"), BOUNDS, metrics, lambda *how, each=each: FakeEngine(*how, (each,)))
         for each in directions
     ]
     return Models(slots, LIMITS, metrics)
@@ -72,7 +72,7 @@ def test_queries_beyond_the_limits_are_refused(query, message):
 
 def test_two_models_of_one_direction_are_refused():
     service = models(EN_DE, EN_FR)
-    service._slots[1]._load = lambda folder: FakeEngine(folder, (EN_DE,))
+    service._slots[1]._load = lambda *how: FakeEngine(*how, (EN_DE,))
     with pytest.raises(ParamsError, match="en-de and en-fr both translate en-de"):
         answer(service)
 

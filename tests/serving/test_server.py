@@ -98,15 +98,19 @@ def test_a_version_whose_files_are_gone_leaves_the_champion(running: Running) ->
 
 
 @pytest.mark.slow
-def test_the_command_serves_until_it_is_told_to_end(registry: Path) -> None:
-    folder = next((registry / "mlartifacts").rglob("artifacts/artifacts/model"))
-    line = [sys.executable, "-m", "seqloom.cli", "serve", "--folder", str(folder), "--port", "0", "--device", "cpu"]
+def test_the_command_serves_with_workers_until_it_is_told_to_end(registry: Path) -> None:
+    line = [sys.executable, "-m", "seqloom.cli", "serve", "--model", MODEL, "--port", "0", "--workers", "1"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(line, **pipes) as process:
-        assert process.stdout.readline() == "model: en-de\n"
-        assert process.stdout.readline().startswith("Serving at http://127.0.0.1:")
+    with subprocess.Popen(line, cwd=registry, **pipes) as process:
+        assert process.stdout.readline() == f"{MODEL}/1: en-de\n"
+        url = process.stdout.readline().removeprefix("Serving at ").partition(";")[0]
         log = iter(process.stderr.readline, "")
-        assert "model serves" in next(log)
+        assert f"{MODEL}/1 serves" in next(log)
+        answer = httpx.post(f"{url}/translate", data={"q": "Turn on", "source": "en", "target": "de"})
+        assert answer.json()["version"] == f"{MODEL}/1"
+        libraries = Path(f"/proc/{process.pid}/maps").read_text()
+        assert "libtorch" not in libraries
+        assert "/mlflow/" not in libraries
         process.terminate()
         rest = "".join(log)
         assert process.wait(60) == -signal.SIGTERM

@@ -51,6 +51,7 @@ _OPTIONS: tuple[tuple[str, str, type[str] | type[int] | type[float], str], ...] 
     ("--queue", "queue_characters", int, "characters that may wait; beyond, status 429 (default: 400000)"),
     ("--drift-bound", "drift_bound", float, "population stability index above which texts drift (default: 0.25)"),
     ("--drift-minutes", "drift_minutes", float, "minutes of drift until it is announced (default: 60)"),
+    ("--workers", "workers", int, "processes that translate with each model on the CPU (default: the server itself)"),
     ("--drain", "drain_seconds", int, "seconds that requests may take to end after SIGTERM (default: 30)"),
 )
 
@@ -175,6 +176,8 @@ def _serving(options: argparse.Namespace) -> "Serving":
         raise ParamsError("--pin needs exactly one registered model")
     if options.pin is not None and not (options.pin.isascii() and options.pin.isdigit()):
         raise ParamsError(f"--pin {options.pin}: is not the number of a version; `seqloom info` lists them")
+    if options.workers and options.device not in ("auto", "cpu"):
+        raise ParamsError(f"--workers translate on the CPU, not on --device {options.device}; leave one of them out")
     role, chosen = (Role.CANARY, options.canary) if options.canary else (Role.SHADOW, options.shadow)
     if options.canary and options.shadow:
         raise ParamsError("--canary and --shadow exclude each other; start a server for each")

@@ -32,12 +32,15 @@ def load_translator(
     """
     translator = Translator.load(folder, device, search, others)
     if engine != "torch":
-        translator.engine = _fast_search(folder, translator.device, len(others), required=engine == "ctranslate2")
+        translator.engine = fast_search(folder, translator.device, len(others), required=engine == "ctranslate2")
     return translator
 
 
-def _fast_search(folder: Path, device: torch.device, others: int, *, required: bool) -> FastSearch | None:
-    """Return the search of the folder's export; None if it cannot be used, unless it is `required`."""
+def fast_search(folder: Path, device: torch.device, others: int = 0, *, required: bool = False) -> FastSearch | None:
+    """Return the search of the folder's export for a model with `others` beside it in an ensemble.
+
+    It is None if the export cannot be used, unless it is `required`. Raises `ModelError` as `load_translator` does.
+    """
     if others or device.type != "cpu":
         fault = f"engine ctranslate2 searches with one model on the CPU, but the device is {device}"
         fault = "engine ctranslate2 searches with one model, not with an ensemble" if others else fault

@@ -1,8 +1,8 @@
-"""Translates texts of many requests together, in one worker thread.
+"""Translates texts of many requests together, in one or several worker threads.
 
-While the worker translates a batch, texts of new requests wait; the next batch takes one text of each client in turn
-until it is full. So a client with a thousand texts does not delay one with a single text by more than a batch. If the
-worker is idle, the first text waits a few milliseconds for others.
+While the workers translate, texts of new requests wait; the next batch takes one text of each client in turn until it
+is full. So a client with a thousand texts does not delay one with a single text by more than a batch. If a
+worker is idle, the first text waits a few milliseconds for others. Workers that are idle share what waits.
 
 All state belongs to the event loop, so there are no locks. Nothing here knows models or HTTP.
 """
@@ -89,7 +89,7 @@ class _Item:
 
 
 class Batcher:
-    """Queues queries, and translates them in batches. Create it within a running event loop.
+    """Queues queries, and translates up to `lanes` batches at a time. Create it within a running event loop.
 
     `pause` and `clock` are those of the event loop; tests replace them.
     """
@@ -101,6 +101,7 @@ class Batcher:
         report: Callable[[BatchReport], None] = lambda report: None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        lanes: int = 1,
     ) -> None:
         self._translate, self._bounds, self._report = translate, bounds, report
         self._pause, self._clock = pause, clock
@@ -109,8 +110,10 @@ class Batcher:
         self._rate = 0.0  # characters per second
         self._arrived, self._full = asyncio.Event(), asyncio.Event()
         self._closing = False
-        self._thread = ThreadPoolExecutor(1, "translate")
-        self._worker = asyncio.get_running_loop().create_task(self._work())
+        self._idle = lanes
+        self._threads = ThreadPoolExecutor(lanes, "translate")
+        loop = asyncio.get_running_loop()
+        self._workers = [loop.create_task(self._work()) for _ in range(lanes)]
 
     @property
     def queued(self) -> int:
@@ -145,17 +148,17 @@ class Batcher:
                 self._drop(request)
 
     async def run(self, texts: Sequence[str], direction: Direction) -> list[list[Result]]:
-        """Translate texts in the worker thread without queueing them, as a trial."""
+        """Translate texts in a worker thread without queueing them, as a trial."""
         call = partial(self._translate, texts, direction, 1)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     async def close(self) -> None:
-        """Translate what waits, then end the worker. `translate` must not be called any more."""
+        """Translate what waits, then end the workers. `translate` must not be called any more."""
         self._closing = True
         self._arrived.set()
         self._full.set()
-        await self._worker
-        self._thread.shutdown(wait=False)
+        await asyncio.gather(*self._workers)
+        self._threads.shutdown(wait=False)
 
     def _check(self, client: str, cost: int) -> None:
         limit = self._bounds.queue_characters
@@ -189,11 +192,14 @@ class Batcher:
                 await self._arrived.wait()
                 await self._gather()
             elif batch := self._next_batch():
+                self._idle -= 1
                 try:
                     await self._run(batch)
                 except Exception as error:  # a bug; other requests must not hang
                     for item in batch:
                         item.request.fail(error)
+                finally:
+                    self._idle += 1
 
     async def _gather(self) -> None:
         """Wait a moment for more texts, but not if a batch is full."""
@@ -206,9 +212,9 @@ class Batcher:
             each.cancel()
 
     def _next_batch(self) -> list[_Item]:
-        """Take texts off the queue, one of each client in turn."""
+        """Take texts off the queue, one of each client in turn: the share of one idle worker, at most a full batch."""
         batch: list[_Item] = []
-        left = self._bounds.batch_characters
+        left = min(self._bounds.batch_characters, -(-self.queued // max(1, self._idle)))
         while self._waiting:
             client, line = next(iter(self._waiting.items()))
             if batch and line[0].cost > left:
@@ -238,7 +244,7 @@ class Batcher:
         direction, n_best = items[0].kind
         call = partial(self._translate, [item.text for item in items], direction, n_best)
         try:
-            results = await asyncio.get_running_loop().run_in_executor(self._thread, call)
+            results = await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except Exception as error:
             if len(items) == 1:
                 items[0].request.fail(error)

@@ -1,34 +1,59 @@
 """A model as the server uses it: loaded from its folder, tried, and called from one thread."""
 
-import math
+import os
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ModelError, RequestError, TooLongError
+from seqloom.export.loading import fast_search
 from seqloom.languages import Direction
 from seqloom.serving.masking import mask
 from seqloom.serving.service import Picture
+from seqloom.serving.trials import LOW_PRIORITY, TRIALS, check_trials
 from seqloom.translation.results import Result
 from seqloom.translation.texts import TextTranslator
 
 MOST_PIECES = 100
 """Pieces of a text, and of its translation, whose attention is returned."""
-_TRIALS = ("OK", "The file {name} was not found.", "3 of 12", "Settings were saved. You can close this window now.")
 
 
 class Engine:
     """Translates texts with a model folder."""
 
-    def __init__(self, translator: TextTranslator) -> None:
-        self._translator = translator
+    lanes = 1
+    trials = TRIALS
+
+    def __init__(self, translator: TextTranslator, folder: Path) -> None:
+        self._translator, self._folder = translator, folder
         self.directions: tuple[Direction, ...] = tuple(translator.languages.directions)
 
     @classmethod
-    def load(cls, folder: Path, device: str = "auto") -> Self:
-        """Load a model folder. Raises `ModelError` or `TokenizerError` if it cannot be loaded."""
-        return cls(TextTranslator.load(folder, device, engine="auto"))
+    def load(cls, folder: Path, background: bool = False, device: str = "auto") -> Self:
+        """Load a model folder, most of it in a thread of low priority if `background`.
+
+        Raises:
+            ModelError: it cannot be loaded.
+            TokenizerError: its tokenizer cannot be loaded.
+        """
+        # The threads of CTranslate2 would inherit the low priority, so they are not started there.
+        with ThreadPoolExecutor(1, initializer=yield_to_others if background else None) as thread:
+            engine = thread.submit(cls.on_torch, folder, device).result()
+        engine.accelerate()
+        return engine
+
+    @classmethod
+    def on_torch(cls, folder: Path, device: str = "auto") -> Self:
+        """Load a model folder without its export. For the errors see `load`."""
+        return cls(TextTranslator.load(folder, device), folder)
+
+    def accelerate(self) -> None:
+        """Search with the folder's export, if it has one that can be used. Raises `ModelError` if it is damaged."""
+        translator = self._translator.translator
+        translator.engine = fast_search(self._folder, translator.device)
 
     def translate(self, texts: Sequence[str], direction: Direction, n_best: int) -> list[list[Result]]:
         """Return for each text up to `n_best` distinct translations, best first.
@@ -63,16 +88,15 @@ class Engine:
 
     def check(self, direction: Direction, results: Sequence[Sequence[Result]]) -> None:
         """Check the translations of `trials`. Raises `ModelError` if the model does not work."""
-        best = [found[0] for found in results]
-        if not any(result.text.strip() for result in best):
-            raise ModelError(f"{direction}: the model translates {len(best)} texts on trial into nothing")
-        if not all(math.isfinite(result.score) for result in best):
-            raise ModelError(f"{direction}: the model's probabilities are not numbers")
+        check_trials(direction, results)
 
-    @property
-    def trials(self) -> tuple[str, ...]:
-        """Texts that a new version must translate before it is used. They also warm it up."""
-        return _TRIALS
+    def close(self) -> None:
+        """Do nothing: the memory is freed with the object."""
+
+
+def yield_to_others() -> None:
+    """Give this thread a low priority for good; on Linux, each thread has its own."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
 
 
 def _wide(search: SearchSettings, n_best: int) -> SearchSettings:

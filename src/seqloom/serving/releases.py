@@ -3,11 +3,17 @@
 A source is asked again every few seconds which release is current. Its methods block, so they run in a thread.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from seqloom.errors import ParamsError
+from seqloom.errors import ParamsError, RegistryError
+from seqloom.serving.registry_process import Begin, Found, begin
+from seqloom.tracking.registry.champion_number import can_be_asked, champion_number
+
+_SELDOM = 60.0
+"""Seconds between two questions if each takes a process."""
 
 
 class Release(NamedTuple):
@@ -50,37 +56,56 @@ class FolderSource:
 
 
 class RegisteredSource:
-    """A registered model: its champion, or the version numbered `pin`. Connects to the registry when it is created.
+    """A registered model: its champion, or the version numbered `pin`.
 
+    The first answer of the registry is awaited in `current`, so that the server can import what it needs meanwhile.
     `role` is added to the name, to tell a second version of a model from the first.
-
-    Raises:
-        RegistryError: the registry does not answer.
     """
 
-    def __init__(self, name: str, pin: str | None = None, role: str = "") -> None:
-        from seqloom.tracking.client.store import connect
-
+    def __init__(
+        self,
+        name: str,
+        pin: str | None = None,
+        role: str = "",
+        begin: Begin = begin,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = f"{name} {role}".strip()
-        self._model, self._pin = name, pin
-        self._store = connect(Path.cwd(), create=False)
+        self._model, self._pin, self._begin = name, pin, begin
+        self._first: Callable[[], Found] | None = begin(name, pin, False)
+        self._fresh: Found | None = None  # found, and not fetched yet
+        self._uri, self._number = "", ""
+        self._clock, self._asked = clock, clock()
 
     def current(self) -> str:
         """Return the label of the champion, or of the pinned version."""
-        from seqloom.tracking.registry.champion import current_champion
-        from seqloom.tracking.registry.versions import Reference, get_version
-
-        number = self._pin or current_champion(self._store, self._model)
-        if number is None:  # raises, and lists the versions
-            number = get_version(self._store, Reference(self._model, alias="champion")).version
-        return f"{self._model}/{number}"
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._fresh = first()
+            self._uri, self._number = self._fresh.uri, self._fresh.number
+            return self._label(self._number)
+        return self._label(self._pin or self._champion())
 
     def fetch(self, label: str) -> tuple[Release, Path]:
         """Return a version with its scores, and its folder; from a server it is downloaded first."""
-        from seqloom.tracking.registry.versions import Reference, fetch_model, get_version
+        found, self._fresh = self._fresh, None
+        if found is None or self._label(found.number) != label:
+            found = self._begin(self._model, label.rpartition("/")[2], True)()
+        return Release(label, found.scores), Path(found.folder)
 
-        wanted = Reference(self._model, number=label.rpartition("/")[2])
-        version = get_version(self._store, wanted)
-        scores = {"bleu": version.bleu, "chrf": version.chrf, "ter": version.ter, "rougeL": version.rouge_l}
-        known = {name: interval.score for name, interval in scores.items() if interval is not None}
-        return Release(label, known), fetch_model(self._store, wanted)
+    def _champion(self) -> str:
+        if can_be_asked(self._uri):
+            number = champion_number(self._uri, self._model)
+            if number is None:
+                raise RegistryError(
+                    f"no version of {self._model} is the champion any more; `seqloom promote` names one"
+                )
+            return number
+        if self._clock() >= self._asked + _SELDOM:
+            self._asked = self._clock()
+            self._fresh = self._begin(self._model, None, True)()
+            self._number = self._fresh.number
+        return self._number
+
+    def _label(self, number: str) -> str:
+        return f"{self._model}/{number}"

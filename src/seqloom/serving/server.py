@@ -6,11 +6,12 @@ connections and answers the requests that it has.
 
 import asyncio
 import errno
+import logging
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from seqloom.serving.app import create_app
 from seqloom.serving.batcher import Bounds
 from seqloom.serving.companion import Companion, Role
 from seqloom.serving.drift import DriftBound, DriftWatch
-from seqloom.serving.engine import Engine
+from seqloom.serving.engine_pool import EnginePool, Workers
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.models import Models
 from seqloom.serving.prefect_events import PrefectEvents
@@ -32,7 +33,9 @@ from seqloom.serving.releases import ModelSource
 from seqloom.serving.service import Limits, Served
 from seqloom.serving.settings import ServingSettings
 from seqloom.serving.shadow_report import ShadowReport
-from seqloom.serving.slot import Slot
+from seqloom.serving.slot import AnyEngine, Load, Slot
+
+_logger = logging.getLogger(__name__)
 
 Ready = Callable[[str, Sequence[Served]], None]
 """Called with the URL and the models when the server listens."""
@@ -58,11 +61,14 @@ class Serving(NamedTuple):
 def make_models(serving: Serving, settings: ServingSettings, metrics: Metrics) -> Models:
     """Return the service; start it in the event loop."""
     bounds = Bounds(settings.batch_characters, settings.queue_characters, settings.wait_ms / 1000)
-    load: Callable[[Path], Engine] = partial(Engine.load, device=serving.device)
-    slots = [Slot(source, bounds, metrics, load) for source in serving.sources]
+    slots = [
+        Slot(source, bounds, metrics, _loader(source.name, serving.device, settings.workers, metrics))
+        for source in serving.sources
+    ]
     limits = Limits(settings.characters, settings.texts, settings.alternatives)
     companion = None
     if (second := serving.second) is not None:
+        load = _loader(second.source.name, serving.device, min(1, settings.workers), metrics)
         slot = Slot(second.source, bounds, metrics, load)
         report = ShadowReport(SHADOW) if second.role is Role.SHADOW else None
         companion = Companion(second.model, slot, second.role, second.share, metrics, report)
@@ -73,6 +79,20 @@ def _drift_watch(settings: ServingSettings, metrics: Metrics) -> DriftWatch:
     """Return the watch for drift. Raises `ParamsError` if the URL for events is wrong."""
     announce = None if settings.events is None else PrefectEvents(settings.events, os.environ)
     return DriftWatch(metrics, DriftBound(settings.drift_bound, settings.drift_minutes * 60), announce)
+
+
+def _loader(name: str, device: str, workers: int, metrics: Metrics) -> Load:
+    """Return what loads a version of the model called `name`: into this process, or into worker processes."""
+    if not workers:
+        from seqloom.serving.engine import Engine  # imports torch, which workers would import, too
+
+        return lambda folder, background: Engine.load(folder, background, device)
+    cores = int(os.environ.get("OMP_NUM_THREADS", "0")) or max(1, len(os.sched_getaffinity(0)) // workers)
+
+    def load(folder: Path, background: bool) -> AnyEngine:
+        return EnginePool(folder, Workers(workers, cores), background, lambda: metrics.worker_lost(name))
+
+    return load
 
 
 def serve(serving: Serving, settings: ServingSettings, ready: Ready) -> None:
@@ -96,12 +116,15 @@ async def _serve(serving: Serving, settings: ServingSettings, listener: socket.s
         yield
         await models.close()  # not after `serve`: uvicorn raises the signal again before it returns
 
+    start = time.monotonic()
     await models.start()
+    _logger.info("ready in %.1f s", time.monotonic() - start)
     listener.listen(1024)
     config = uvicorn.Config(
         create_app(models, settings, metrics, lifespan),
         access_log=False,  # it would log addresses and queries; `guard` logs requests
         log_config=None,
+        ws="none",  # no route is a web socket
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=settings.drain_seconds,

@@ -31,6 +31,8 @@ class ServingSettings(Settings):
     batch_characters: Count = 4_000  # texts that are translated together
     queue_characters: Count = 400_000  # waiting texts; beyond, requests get status 429
 
+    workers: int = Field(default=0, ge=0)  # processes that translate with each model; 0: this one
+
     poll_seconds: float = Field(default=2.0, gt=0)  # how often the registry is asked for its champion
     drain_seconds: Count = 30  # how long requests may take to end after SIGTERM
 

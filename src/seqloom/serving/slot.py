@@ -8,22 +8,56 @@ loaded, or fails its trial, leaves the old one serving and raises an alarm; it i
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from seqloom.errors import RegistryError
+from seqloom.languages import Direction
 from seqloom.serving.batcher import Batcher, BatchReport, Bounds
-from seqloom.serving.engine import Engine
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.releases import ModelSource, Release
-from seqloom.serving.service import Served
+from seqloom.serving.service import Picture, Served
+from seqloom.translation.results import Result
 
 RETRY = 60.0
 """Seconds until a version that could not be used is tried again."""
 
 _logger = logging.getLogger(__name__)
+
+
+class AnyEngine(Protocol):
+    """A model that translates: in this process (`engine.Engine`), or in several (`engine_pool.EnginePool`)."""
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The directions that it translates in."""
+
+    @property
+    def lanes(self) -> int:
+        """How many threads may call `translate` at the same time."""
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """Texts that a new version must translate before it is used."""
+
+    def translate(self, texts: Sequence[str], direction: Direction, n_best: int) -> list[list[Result]]:
+        """Return for each text up to `n_best` distinct translations, best first."""
+
+    def check(self, direction: Direction, results: Sequence[Sequence[Result]]) -> None:
+        """Check the translations of `trials`. Raises `ModelError` if the model does not work."""
+
+    def attention(self, text: str, translation: str, direction: Direction) -> Picture:
+        """Return the attention to `text` while `translation` is written; for the errors see `Service.attention`."""
+
+    def close(self) -> None:
+        """End its processes, if any. No thread may be in `translate`."""
+
+
+Load = Callable[[Path, bool], AnyEngine]
+"""Load a model folder, with low priority if the second argument is true."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +66,7 @@ class Loaded:
 
     name: str
     release: Release
-    engine: Engine
+    engine: AnyEngine
     batcher: Batcher
     since: str
     folder: Path
@@ -41,6 +75,11 @@ class Loaded:
     def served(self) -> Served:
         """What is known about it."""
         return Served(self.name, self.release.label, self.engine.directions, self.release.scores, self.since)
+
+    async def close(self) -> None:
+        """Translate what waits, and end."""
+        await self.batcher.close()
+        await asyncio.to_thread(self.engine.close)
 
 
 class Slot:
@@ -51,7 +90,7 @@ class Slot:
         source: ModelSource,
         bounds: Bounds,
         metrics: Metrics,
-        load: Callable[[Path], Engine] = Engine.load,
+        load: Load,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.source, self._bounds, self._metrics = source, bounds, metrics
@@ -102,7 +141,7 @@ class Slot:
     async def close(self) -> None:
         """Translate what waits, and end."""
         if self._loaded is not None:
-            await self._loaded.batcher.close()
+            await self._loaded.close()
         await asyncio.gather(*self._ending)
 
     async def _replace(self, label: str) -> None:
@@ -117,23 +156,26 @@ class Slot:
         self._refused = ""
         old = self.loaded
         self._use(new)
-        ending = asyncio.get_running_loop().create_task(old.batcher.close())
+        ending = asyncio.get_running_loop().create_task(old.close())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
     async def _prepare(self, label: str) -> Loaded:
         """Load a version and try it. Raises whatever goes wrong."""
         release, folder = await asyncio.to_thread(self.source.fetch, label)
-        engine = await asyncio.to_thread(self._load, folder)
-        batcher = Batcher(engine.translate, self._bounds, self._report)
+        engine = await asyncio.to_thread(self._load, folder, self._loaded is not None)
+        batcher = Batcher(engine.translate, self._bounds, self._report, lanes=engine.lanes)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        new = Loaded(self.name, release, engine, batcher, now, folder)
         try:
             for direction in engine.directions:
-                engine.check(direction, await batcher.run(engine.trials, direction))
+                # One at a time, so that the version that serves is never disturbed for long.
+                found = [(await batcher.run([text], direction))[0] for text in engine.trials]
+                engine.check(direction, found)
         except BaseException:
-            await batcher.close()
+            await new.close()
             raise
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return Loaded(self.name, release, engine, batcher, now, folder)
+        return new
 
     def _use(self, new: Loaded) -> None:
         before = None if self._loaded is None else self._loaded.release.label
