@@ -89,9 +89,8 @@ def test_dvc_yaml_lists_exactly_the_code_that_a_stage_needs(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_places_that_a_stage_names_are_its_deps_or_its_outs(stage: str) -> None:
     paths = place_paths()
-    named = {
-        paths[name] for file in own(stage) for name in places_named(file) - {"SCRATCH", "GATE", "SHADOW", "HYPOTHESES"}
-    }
+    unlisted = {"SCRATCH", "GATE", "SHADOW", "HYPOTHESES"}
+    named = {paths[name] for file in own(stage) for name in places_named(file) - unlisted}
     data = {path for path in listed(stage, "deps", "outs", "metrics", "plots") if not path.startswith("src/")}
     # The files in data/local are named in params.yaml, which check_params reads in full; others only depend on it.
     unnamed = {paths["LOCAL"], "params.yaml", *listed("check_params", "outs")}
