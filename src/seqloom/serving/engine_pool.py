@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from seqloom import errors
 from seqloom.errors import ModelError
 from seqloom.languages import Direction
 from seqloom.serving.channel import Message, ask, receive
@@ -85,16 +86,14 @@ class EnginePool:
         """Return for each text up to `n_best` distinct translations, best first.
 
         Raises:
-            ModelError: the model cannot translate, or two workers ended at it.
+            ModelError: two workers ended at these texts.
+            SeqloomError: what the model raised.
         """
-        request = {"texts": list(texts), "direction": list(direction), "n_best": n_best}
-        for _ in range(_ATTEMPTS):
-            with self._borrowed() as (worker, broken):
-                try:
-                    return _results(ask(worker.channel, request))
-                except OSError:
-                    broken.set()
-        raise ModelError(f"a process that translates ended {_ATTEMPTS} times at the same {len(texts)} texts")
+        answer = self._answer({"texts": list(texts), "direction": list(direction), "n_best": n_best})
+        return [
+            [Result(text, tuple(map(Flag, flags)), *rest) for text, flags, *rest in found]
+            for found in answer["results"]
+        ]
 
     def check(self, direction: Direction, results: Sequence[Sequence[Result]]) -> None:
         """Check the translations of `trials`. Raises `ModelError` if the model does not work."""
@@ -105,6 +104,18 @@ class EnginePool:
         while not self._free.empty():
             self._free.get().channel.close()
         self._host.close()
+
+    def _answer(self, request: Message) -> Message:
+        """Return the answer of a worker. Raises what the model raised."""
+        for _ in range(_ATTEMPTS):
+            with self._borrowed() as (worker, broken):
+                try:
+                    answer = ask(worker.channel, request)
+                except OSError:
+                    broken.set()
+                else:
+                    return _checked(answer)
+        raise ModelError(f"a process that translates ended {_ATTEMPTS} times at the same request")
 
     @contextmanager
     def _borrowed(self) -> Iterator[tuple[_Worker, threading.Event]]:
@@ -168,9 +179,8 @@ def _has_ended(worker: _Worker) -> bool:
         return True
 
 
-def _results(answer: Message) -> list[list[Result]]:
-    if "error" in answer:
-        raise (RuntimeError if "bug" in answer else ModelError)(answer["error"])
-    return [
-        [Result(text, tuple(map(Flag, flags)), *rest) for text, flags, *rest in found] for found in answer["results"]
-    ]
+def _checked(answer: Message) -> Message:
+    if "error" not in answer:
+        return answer
+    kind = getattr(errors, answer["kind"], RuntimeError)  # of another kind is only a bug
+    raise kind(answer["error"])

@@ -112,10 +112,9 @@ def _answer(engine: "Engine", request: Message) -> Message:
     try:
         results = engine.translate(request["texts"], Direction(*request["direction"]), request["n_best"])
         return {"results": results}
-    except SeqloomError as error:
-        return {"error": str(error)}
     except Exception as error:
-        return {"error": repr(error), "bug": True}
+        message = str(error) if isinstance(error, SeqloomError) else repr(error)
+        return {"error": message, "kind": type(error).__name__}
 
 
 if __name__ == "__main__":
