@@ -40,6 +40,8 @@ def pool(registry: Path, lost: Lost) -> Iterator[EnginePool]:
     host = pool._host.process
     pool.close()
     assert host.returncode == 0
+    with pytest.raises(ModelError, match="was replaced"):
+        pool.translate(TEXTS, EN_DE, 1)
 
 
 def translated(pool: EnginePool) -> list[list[str]]:

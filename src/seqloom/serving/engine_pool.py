@@ -66,13 +66,14 @@ class EnginePool:
             ModelError: it cannot be loaded.
         """
         self._folder, self._workers, self._lost = folder, workers, lost
-        self._forking = threading.Lock()
+        self._started, self._forking = 0, threading.Lock()
         self._host = self._start(background)
         self.lanes, self.directions = workers.processes, self._host.directions
-        self._free: queue.Queue[_Worker] = queue.Queue()
+        self._free: queue.Queue[_Worker | None] = queue.Queue()  # None: closed
         try:
             for _ in range(workers.processes):
                 self._free.put(self._fork())
+                self._started += 1
         except ModelError:
             self.close()
             raise
@@ -80,7 +81,7 @@ class EnginePool:
     @property
     def processes(self) -> list[int]:
         """The process ids of the workers that are idle now."""
-        return [each.number for each in list(self._free.queue)]
+        return [each.number for each in list(self._free.queue) if each is not None]
 
     def translate(self, texts: Sequence[str], direction: Direction, n_best: int) -> list[list[Result]]:
         """Return for each text up to `n_best` distinct translations, best first.
@@ -100,9 +101,11 @@ class EnginePool:
         check_trials(direction, results)
 
     def close(self) -> None:
-        """End all processes; no thread may be in `translate`."""
-        while not self._free.empty():
-            self._free.get().channel.close()
+        """Wait for calls in progress, and end all processes; later calls raise `ModelError`."""
+        for _ in range(self._started):
+            if (worker := self._free.get()) is not None:
+                worker.channel.close()
+        self._free.put(None)
         self._host.close()
 
     def _answer(self, request: Message) -> Message:
@@ -121,6 +124,9 @@ class EnginePool:
     def _borrowed(self) -> Iterator[tuple[_Worker, threading.Event]]:
         """Take a worker, and give it back; another one if it has ended before, or is `broken` then."""
         worker, broken = self._free.get(), threading.Event()
+        if worker is None:
+            self._free.put(None)  # for others that wait
+            raise ModelError("this version was replaced by another one; try again")
         try:
             if _has_ended(worker):
                 worker = self._replaced(worker)
