@@ -35,7 +35,7 @@ def lost() -> Lost:
 @pytest.fixture(scope="module")
 def pool(registry: Path, lost: Lost) -> Iterator[EnginePool]:
     folder = next((registry / "mlartifacts").rglob("artifacts/artifacts/model"))
-    pool = EnginePool(folder, Workers(2, 1), True, lost)
+    pool = EnginePool(folder, Workers(2, 1), False, lost)
     yield pool
     host = pool._host.process
     pool.close()
