@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import socket
 import subprocess
@@ -91,7 +92,8 @@ def running(line: Sequence[str], sign: str, root: Path | None = None) -> Iterato
     """Run a server until the block ends; it is ready when it has written `sign`, whose group is the port."""
     start = time.monotonic()
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(line, text=True, cwd=root, **streams) as process:  # type: ignore[call-overload]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # MLflow calls uvicorn
+    with subprocess.Popen(line, text=True, cwd=root, env=os.environ | {"PATH": path}, **streams) as process:  # type: ignore[call-overload]
         log: list[str] = []
         try:
             for said in process.stdout:

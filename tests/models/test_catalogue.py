@@ -2,6 +2,7 @@ import json
 import os
 import pickle
 import resource
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ def architecture() -> Architecture:
 def model(architecture: Architecture) -> Seq2Seq:
     torch.manual_seed(1)
     return build_model(architecture, 20, 20).eval()
+
+
+def test_loading_does_not_import_the_compiler_of_torch(
+    model: Seq2Seq, architecture: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_model(model, architecture, tmp_path)
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # an import of it fails
+    load_model(tmp_path)
 
 
 @pytest.mark.parametrize("ties", ["all", "target", "none"])

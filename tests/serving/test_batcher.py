@@ -307,3 +307,39 @@ def test_a_translator_that_returns_too_little_fails_only_its_batch():
         return texts_of(found)
 
     assert asyncio.run(scenario()) == [["x"]]
+
+
+def test_workers_that_are_idle_share_what_waits():
+    translator = Translator()
+
+    async def scenario():
+        batcher = Batcher(translator, BOUNDS._replace(batch_characters=100), lanes=2)
+        found = await batcher.translate(query("a", "b", "c", "d"))
+        await batcher.close()
+        return texts_of(found)
+
+    assert asyncio.run(scenario()) == [["A"], ["B"], ["C"], ["D"]]
+    assert sorted(translator.batches) == [["a", "b"], ["c", "d"]]
+
+
+def test_a_worker_that_is_busy_leaves_the_batch_to_another():
+    proceed, started = threading.Event(), threading.Event()
+
+    def translate(texts, direction, n_best):
+        if "slow" in texts:
+            started.set()
+            assert proceed.wait(10)
+        return [[Result(text.upper())] for text in texts]
+
+    async def scenario():
+        batcher = Batcher(translate, BOUNDS, lanes=2)
+        slow = asyncio.create_task(batcher.translate(query("slow")))
+        await asyncio.to_thread(started.wait, 10)
+        others = [texts_of(await batcher.translate(query(text))) for text in "abc"]
+        waited = slow.done()
+        proceed.set()
+        others.append(texts_of(await slow))
+        await batcher.close()
+        return others, waited
+
+    assert asyncio.run(scenario()) == ([[["A"]], [["B"]], [["C"]], [["SLOW"]]], False)

@@ -35,11 +35,13 @@ def lost() -> Lost:
 @pytest.fixture(scope="module")
 def pool(registry: Path, lost: Lost) -> Iterator[EnginePool]:
     folder = next((registry / "mlartifacts").rglob("artifacts/artifacts/model"))
-    pool = EnginePool(folder, Workers(2, 1), True, lost)
+    pool = EnginePool(folder, Workers(2, 1), False, lost)
     yield pool
     host = pool._host.process
     pool.close()
     assert host.returncode == 0
+    with pytest.raises(ModelError, match="was replaced"):
+        pool.translate(TEXTS, EN_DE, 1)
 
 
 def translated(pool: EnginePool) -> list[list[str]]:

@@ -60,7 +60,7 @@ def test_the_champion_is_replaced_while_requests_run(running: Running) -> None:
     stop = threading.Event()
 
     def ask() -> None:
-        with httpx.Client(base_url=running.url) as client:
+        with httpx.Client(base_url=running.url, timeout=60) as client:
             while not stop.is_set():
                 answer = client.post("/translate", data={"q": "Turn on", "source": "en", "target": "de"})
                 found.append((answer.status_code, answer.headers["x-model-version"]))
@@ -72,7 +72,7 @@ def test_the_champion_is_replaced_while_requests_run(running: Running) -> None:
         set_champion(connect(running.root, create=False), MODEL, "2", "promote", "a test")
         running.refresh()
         before = len(found)
-        while len(found) < before + 10:
+        while len(found) < before + 10 and all(thread.is_alive() for thread in threads):
             stop.wait(0.01)
     finally:
         stop.set()

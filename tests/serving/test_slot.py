@@ -51,6 +51,8 @@ def test_a_new_version_is_tried_and_then_serves():
     assert slot.loaded.engine.seen == ["trial", "x"]
     assert slot.loaded.served.scores == {"bleu": 30.0}
     assert first.batcher.queued == 0
+    assert (first.engine.background, slot.loaded.engine.background) == (False, True)
+    assert first.engine.closed
     assert value(slot, "seqloom_swaps_total") == 1
     assert value(slot, "seqloom_model_info", version=f"{NAME}/2") == 1
     assert value(slot, "seqloom_model_info", version=f"{NAME}/1") is None

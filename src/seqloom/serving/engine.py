@@ -1,9 +1,6 @@
 """A model as the server uses it: loaded from its folder, tried, and called from one thread."""
 
-import os
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -13,7 +10,7 @@ from seqloom.export.loading import fast_search
 from seqloom.languages import Direction
 from seqloom.serving.masking import mask
 from seqloom.serving.service import Picture
-from seqloom.serving.trials import LOW_PRIORITY, TRIALS, check_trials
+from seqloom.serving.trials import TRIALS, check_trials
 from seqloom.translation.results import Result
 from seqloom.translation.texts import TextTranslator
 
@@ -32,16 +29,14 @@ class Engine:
         self.directions: tuple[Direction, ...] = tuple(translator.languages.directions)
 
     @classmethod
-    def load(cls, folder: Path, background: bool = False, device: str = "auto") -> Self:
-        """Load a model folder, most of it in a thread of low priority if `background`.
+    def load(cls, folder: Path, device: str = "auto") -> Self:
+        """Load a model folder.
 
         Raises:
             ModelError: it cannot be loaded.
             TokenizerError: its tokenizer cannot be loaded.
         """
-        # The threads of CTranslate2 would inherit the low priority, so they are not started there.
-        with ThreadPoolExecutor(1, initializer=yield_to_others if background else None) as thread:
-            engine = thread.submit(cls.on_torch, folder, device).result()
+        engine = cls.on_torch(folder, device)
         engine.accelerate()
         return engine
 
@@ -92,11 +87,6 @@ class Engine:
 
     def close(self) -> None:
         """Do nothing: the memory is freed with the object."""
-
-
-def yield_to_others() -> None:
-    """Give this thread a low priority for good; on Linux, each thread has its own."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
 
 
 def _wide(search: SearchSettings, n_best: int) -> SearchSettings:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from seqloom.errors import ModelError, RequestError, TooLongError
+from seqloom import errors
+from seqloom.errors import ModelError
 from seqloom.languages import Direction
 from seqloom.serving.channel import Message, ask, receive
 from seqloom.serving.service import Picture
@@ -23,7 +24,6 @@ from seqloom.serving.trials import TRIALS, check_trials
 from seqloom.translation.results import Flag, Result
 
 _ATTEMPTS = 2  # at texts whose worker ends
-_ERRORS = {each.__name__: each for each in (RequestError, TooLongError)}  # others become `ModelError`
 _NUMBER = 20  # bytes of a process id
 
 
@@ -67,13 +67,14 @@ class EnginePool:
             ModelError: it cannot be loaded.
         """
         self._folder, self._workers, self._lost = folder, workers, lost
-        self._forking = threading.Lock()
+        self._started, self._forking = 0, threading.Lock()
         self._host = self._start(background)
         self.lanes, self.directions = workers.processes, self._host.directions
-        self._free: queue.Queue[_Worker] = queue.Queue()
+        self._free: queue.Queue[_Worker | None] = queue.Queue()  # None: closed
         try:
             for _ in range(workers.processes):
                 self._free.put(self._fork())
+                self._started += 1
         except ModelError:
             self.close()
             raise
@@ -81,15 +82,16 @@ class EnginePool:
     @property
     def processes(self) -> list[int]:
         """The process ids of the workers that are idle now."""
-        return [each.number for each in list(self._free.queue)]
+        return [each.number for each in list(self._free.queue) if each is not None]
 
     def translate(self, texts: Sequence[str], direction: Direction, n_best: int) -> list[list[Result]]:
         """Return for each text up to `n_best` distinct translations, best first.
 
         Raises:
-            ModelError: the model cannot translate, or two workers ended at it.
+            ModelError: two workers ended at these texts.
+            SeqloomError: what the model raised.
         """
-        answer = self._ask({"texts": list(texts), "direction": list(direction), "n_best": n_best})
+        answer = self._answer({"texts": list(texts), "direction": list(direction), "n_best": n_best})
         return [
             [Result(text, tuple(map(Flag, flags)), *rest) for text, flags, *rest in found]
             for found in answer["results"]
@@ -103,36 +105,39 @@ class EnginePool:
             RequestError: the model has no attention, or the text is empty.
             TooLongError: one of them has too many pieces.
         """
-        return Picture(*self._ask({"text": text, "translation": translation, "direction": list(direction)})["picture"])
+        return Picture(*self._answer({"text": text, "translation": translation, "direction": list(direction)})["picture"])
 
     def check(self, direction: Direction, results: Sequence[Sequence[Result]]) -> None:
         """Check the translations of `trials`. Raises `ModelError` if the model does not work."""
         check_trials(direction, results)
 
     def close(self) -> None:
-        """End all processes; no thread may be in `translate`."""
-        while not self._free.empty():
-            self._free.get().channel.close()
+        """Wait for calls in progress, and end all processes; later calls raise `ModelError`."""
+        for _ in range(self._started):
+            if (worker := self._free.get()) is not None:
+                worker.channel.close()
+        self._free.put(None)
         self._host.close()
 
-    def _ask(self, request: Message) -> Message:
-        """Return a worker's answer. Raises the error that it reports, or `ModelError` if two workers ended."""
+    def _answer(self, request: Message) -> Message:
+        """Return the answer of a worker. Raises what the model raised."""
         for _ in range(_ATTEMPTS):
             with self._borrowed() as (worker, broken):
                 try:
                     answer = ask(worker.channel, request)
                 except OSError:
                     broken.set()
-                    continue
-            if "error" in answer:
-                raise (RuntimeError if "bug" in answer else _ERRORS.get(answer["type"], ModelError))(answer["error"])
-            return answer
+                else:
+                    return _checked(answer)
         raise ModelError(f"a process that translates ended {_ATTEMPTS} times at the same request")
 
     @contextmanager
     def _borrowed(self) -> Iterator[tuple[_Worker, threading.Event]]:
         """Take a worker, and give it back; another one if it has ended before, or is `broken` then."""
         worker, broken = self._free.get(), threading.Event()
+        if worker is None:
+            self._free.put(None)  # for others that wait
+            raise ModelError("this version was replaced by another one; try again")
         try:
             if _has_ended(worker):
                 worker = self._replaced(worker)
@@ -189,3 +194,10 @@ def _has_ended(worker: _Worker) -> bool:
         return False
     except OSError:
         return True
+
+
+def _checked(answer: Message) -> Message:
+    if "error" not in answer:
+        return answer
+    kind = getattr(errors, answer["kind"], RuntimeError)  # of another kind is only a bug
+    raise kind(answer["error"])

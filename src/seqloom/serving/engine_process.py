@@ -114,10 +114,9 @@ def _answer(engine: "Engine", request: Message) -> Message:
         if "translation" in request:
             return {"picture": engine.attention(request["text"], request["translation"], direction)}
         return {"results": engine.translate(request["texts"], direction, request["n_best"])}
-    except SeqloomError as error:
-        return {"error": str(error), "type": type(error).__name__}
     except Exception as error:
-        return {"error": repr(error), "bug": True}
+        message = str(error) if isinstance(error, SeqloomError) else repr(error)
+        return {"error": message, "kind": type(error).__name__}
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqloom.errors import RegistryError, SeqloomError, SilentError
-
-_LOW_PRIORITY = 10  # added to the niceness of a process that works while requests are answered
+from seqloom.serving.trials import LOW_PRIORITY
 
 
 class Found(NamedTuple):
@@ -70,7 +69,7 @@ def main() -> None:
     """Print what is found, or why nothing is."""
     model, number, background = sys.argv[1:]
     if background:
-        os.nice(_LOW_PRIORITY)
+        os.nice(LOW_PRIORITY)
     answer: dict[str, Any]
     try:
         answer = find(model, number or None)._asdict()

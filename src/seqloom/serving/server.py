@@ -86,8 +86,9 @@ def _loader(name: str, device: str, workers: int, metrics: Metrics) -> Load:
     if not workers:
         from seqloom.serving.engine import Engine  # imports torch, which workers would import, too
 
-        return lambda folder, background: Engine.load(folder, background, device)
-    cores = int(os.environ.get("OMP_NUM_THREADS", "0")) or max(1, len(os.sched_getaffinity(0)) // workers)
+        return lambda folder, background: Engine.load(folder, device)
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    cores = int(given) if given.isdigit() else max(1, len(os.sched_getaffinity(0)) // workers)
 
     def load(folder: Path, background: bool) -> AnyEngine:
         return EnginePool(folder, Workers(workers, cores), background, lambda: metrics.worker_lost(name))

@@ -57,7 +57,7 @@ class AnyEngine(Protocol):
 
 
 Load = Callable[[Path, bool], AnyEngine]
-"""Load a model folder, with low priority if the second argument is true."""
+"""Load a model folder; if the second argument is true and the engine has its own processes, with low priority."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,11 @@ from seqloom.translation.results import Result
 
 TRIALS = ("OK", "The file {name} was not found.", "3 of 12", "Settings were saved. You can close this window now.")
 """Texts that a new version must translate before it is used. They also warm it up."""
-LOW_PRIORITY = 10
-"""The niceness of loading a version while another one serves."""
+LOW_PRIORITY = 5  # a third of the time of others on a busy core
+"""The niceness of a process that loads a version while another one serves.
+
+A thread of the server must not have it: it would hold the interpreter's lock for longer, and so delay all others.
+"""
 
 
 def check_trials(direction: Direction, results: Sequence[Sequence[Result]]) -> None:
