@@ -128,3 +128,28 @@ def test_a_character_begins_only_if_it_fits(room: int) -> None:
 def test_non_leading_bytes_begin_no_character() -> None:
     non_leading = {index - FIRST for index in Utf8Constraint(range(FIRST, FIRST + 256)).non_leading}
     assert non_leading == {byte for byte in range(256) if not begins_a_character(bytes([byte]))}
+
+
+@pytest.mark.parametrize("broken", [b"\xe2\xc0", b"\xe2\x7f", b"\xf0\x90\xc0", b"\xf0\x90\x7f", b"\xf0\xc0\x90"])
+def test_a_byte_beside_those_that_continue_a_character_breaks_it(broken: bytes) -> None:
+    assert allowed_after(broken) == allowed_after(b"")
+
+
+def test_ids_far_from_the_bytes_are_no_bytes() -> None:
+    ids = torch.tensor([[280], [557], [2000], [0], [300 + 0xE2]])
+    unfinished = Utf8Constraint(range(300, 556)).unfinished(torch.zeros(5, 2001), ids)
+    assert unfinished is not None
+    assert unfinished.rows.tolist() == [4]
+
+
+def test_all_tensors_are_created_on_the_device_of_the_ids() -> None:
+    constraint = Utf8Constraint(range(FIRST, FIRST + 256))
+    ids = torch.tensor([[FIRST + byte for byte in written] for written in (b"a\xc3a", b"a\xe2\x82", b"\xf0\x90\x80")])
+    values = torch.zeros(3, VOCABULARY)
+    expected = constraint.unfinished(values, ids)
+    assert expected is not None
+    with torch.device("meta"):  # where a tensor that is created without a device would be
+        found = constraint.unfinished(values, ids)
+    assert found is not None
+    assert found.rows.tolist() == expected.rows.tolist() == [1, 2]
+    assert torch.equal(found.following, expected.following)
