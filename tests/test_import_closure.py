@@ -51,3 +51,9 @@ def test_a_relative_import_is_an_error(package: Path) -> None:
 
 def test_the_installed_package_is_read_by_default() -> None:
     assert closure("seqloom.languages") == {"seqloom.languages": PACKAGE / "languages.py"}
+
+
+@pytest.mark.parametrize("name", ["a_library", "zlibrary"])  # before and after "seqloom"
+def test_a_library_beside_the_package_is_not_followed(package: Path, name: str) -> None:
+    (package.parent / f"{name}.py").write_text("import seqloom.core.idle")
+    assert closure(name, package) == {}

@@ -382,3 +382,8 @@ def test_an_epoch_is_computed_once(write_store, some_pairs):
 def test_a_share_of_a_process_that_does_not_exist_is_refused(write_store, some_pairs, share):
     with pytest.raises(AssertionError):
         BatchOrder(write_store(some_pairs[:20]), 128, 1, share=share)
+
+
+def test_any_temperature_above_1_has_an_effect(two_directions):
+    plain = BatchOrder(two_directions, 128, 1)
+    assert digest(BatchOrder(two_directions, 128, 1, temperature=1.5).epoch(0)) != digest(plain.epoch(0))

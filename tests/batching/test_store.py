@@ -221,3 +221,29 @@ def test_counts_do_not_depend_on_the_block_size(tmp_path, monkeypatch):
         assert found.sum() == len(ids)
         assert all(found[index] == ids.count(index) for index in set(ids))
     assert [len(found) for found in counts] == [store.source_vocab_size, store.target_vocab_size]
+
+
+def test_each_side_has_its_own_vocabulary(tmp_path):
+    with TokenWriter(tmp_path / "store", 10, 20) as writer:
+        writer.add([9], [19])
+    store = TokenStore.open(tmp_path / "store")
+    assert (store.source_vocab_size, store.target_vocab_size) == (10, 20)
+    with (
+        pytest.raises(FormatError, match="source id 19 is outside the vocabulary of 10"),
+        TokenWriter(tmp_path / "other", 10, 20) as writer,
+    ):
+        writer.add([19], [9])
+
+
+def test_two_directions_are_stored(tmp_path):
+    with TokenWriter(tmp_path / "store", 10, 10, directions=("en-de", "en-fr")) as writer:
+        for number in (1, 0, 1):
+            writer.add([1], [2], direction=number)
+    assert TokenStore.open(tmp_path / "store").direction_numbers.tolist() == [1, 0, 1]
+
+
+def test_a_store_of_a_later_format_is_rejected(tmp_path):
+    meta = written(tmp_path / "store", [([1], [2])]) / "meta.json"
+    meta.write_text(meta.read_text().replace('"format": 2', '"format": 3'))
+    with pytest.raises(CorpusError, match="not a token store of format 2"):
+        TokenStore.open(tmp_path / "store")

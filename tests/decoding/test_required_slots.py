@@ -279,3 +279,9 @@ def test_required_slots_count_placeholders_and_pair_tags() -> None:
     assert required == RequiredSlots((2, 1, 1, 1, 1), (-1, 4, 3, -1, -1))
     assert required.total == 6
     assert RequiredSlots.of([], ()) == RequiredSlots()
+
+
+def test_a_closed_pair_is_opened_again_before_it_is_closed_again() -> None:
+    twice = ((2, 1), (2, -1))
+    assert allowed_slots([0, 1], twice) == {0, -2}
+    assert allowed_slots([0, 1, 0], twice) == {1, -2}

@@ -128,3 +128,48 @@ def test_a_character_begins_only_if_it_fits(room: int) -> None:
 def test_non_leading_bytes_begin_no_character() -> None:
     non_leading = {index - FIRST for index in Utf8Constraint(range(FIRST, FIRST + 256)).non_leading}
     assert non_leading == {byte for byte in range(256) if not begins_a_character(bytes([byte]))}
+
+
+@pytest.mark.parametrize("broken", [b"\xe2\xc0", b"\xe2\x7f", b"\xf0\x90\xc0", b"\xf0\x90\x7f", b"\xf0\xc0\x90"])
+def test_a_byte_beside_those_that_continue_a_character_breaks_it(broken: bytes) -> None:
+    assert allowed_after(broken) == allowed_after(b"")
+
+
+def test_ids_far_from_the_bytes_are_no_bytes() -> None:
+    ids = torch.tensor([[280], [557], [2000], [0], [300 + 0xE2]])
+    unfinished = Utf8Constraint(range(300, 556)).unfinished(torch.zeros(5, 2001), ids)
+    assert unfinished is not None
+    assert unfinished.rows.tolist() == [4]
+
+
+def test_all_tensors_are_created_on_the_device_of_the_ids() -> None:
+    constraint = Utf8Constraint(range(FIRST, FIRST + 256))
+    ids = torch.tensor([[FIRST + byte for byte in written] for written in (b"a\xc3a", b"a\xe2\x82", b"\xf0\x90\x80")])
+    values = torch.zeros(3, VOCABULARY)
+    expected = constraint.unfinished(values, ids)
+    assert expected is not None
+    with torch.device("meta"):  # where a tensor that is created without a device would be
+        found = constraint.unfinished(values, ids)
+    assert found is not None
+    assert found.rows.tolist() == expected.rows.tolist() == [1, 2]
+    assert torch.equal(found.following, expected.following)
+
+
+def test_the_byte_after_every_first_and_second_one_agrees_with_pythons_decoder() -> None:
+    begun = [bytes([lead]) for lead in range(0xC2, 0xF5) if begins_a_character(bytes([lead]))]
+    two = [bytes([*lead, second]) for lead in begun for second in range(0x80, 0xC0)]
+    begun += [each for each in two if begins_a_character(each) and not _is_whole(each)]
+    assert len(begun) > 1000
+    ids = torch.tensor([[FIRST + byte for byte in (b"a" + written)[-2:]] for written in begun])
+    found = Utf8Constraint(range(FIRST, FIRST + 256)).unfinished(torch.zeros(len(begun), VOCABULARY), ids)
+    assert found is not None
+    assert found.rows.tolist() == list(range(len(begun)))
+    for written, row in zip(begun, (found.following > -torch.inf).tolist(), strict=True):
+        allowed = {byte for byte, may in enumerate(row) if may}
+        assert allowed == {byte for byte in range(0x7F, 0xC1) if begins_a_character(bytes([*written, byte]))}, written
+
+
+def test_a_character_fits_into_exactly_as_many_ids_as_it_has_bytes() -> None:
+    left = rules([4, 3, 2]).apply(torch.zeros(3, VOCABULARY), torch.zeros(3, 0, dtype=torch.int64))
+    fits = [[bool(row[FIRST + lead] > -torch.inf) for lead in (0xC3, 0xE2, 0xF0)] for row in left]
+    assert fits == [[True, True, True], [True, True, False], [True, False, False]]

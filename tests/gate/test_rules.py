@@ -294,3 +294,8 @@ def test_a_rule_is_explained_with_what_it_has() -> None:
     assert (
         explain_rule(Rule("empty share", False, 0.5, None, "at most 0.1")) == "empty share 0.5 (required: at most 0.1)"
     )
+
+
+def test_an_export_may_lose_exactly_its_bound() -> None:
+    (found,) = export_rule("bleu", 28.5, 30.0, gate(max_export_drop=1.5))
+    assert found.ok

@@ -97,3 +97,10 @@ def test_what_could_not_be_flushed_takes_no_space(tmp_path: Path, monkeypatch: p
     with pytest.raises(CheckpointError, match=rf"the {kind} of step 1 cannot be written \(.*No space left on device"):
         checkpoints.wait()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_snapshot_that_was_deleted_is_an_error(tmp_path: Path) -> None:
+    checkpoints = written(tmp_path)
+    (tmp_path / "weights-00000001.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"is missing or damaged .*; run again: training resumes from the last"):
+        checkpoints.snapshot(1)

@@ -90,7 +90,7 @@ def cut_batches(widths: NDArray[Any], tokens_per_batch: int) -> Rows:
     cuts = [0]
     while cuts[-1] < len(widths):
         start = cuts[-1]
-        most = max(1, tokens_per_batch // int(widths[start]))  # upper bound: no later pair is narrower
+        most = tokens_per_batch // int(widths[start])  # upper bound: no later pair is narrower
         padded = widths[start : start + most].astype(np.int64)
         padded *= np.arange(1, len(padded) + 1)
         cuts.append(start + max(1, int(np.searchsorted(padded, tokens_per_batch, side="right"))))

@@ -114,8 +114,8 @@ class SlotConstraint:
         depth = (opens.long() - closes.gather(1, slots).long()).cumsum(dim=1)
         # The last opening tag at the final depth is still open; all opened after it are closed.
         at = torch.arange(slots.shape[1], device=slots.device)
-        innermost = torch.where(opens & (depth == depth[:, -1:]), at, -1).amax(dim=1, keepdim=True)
-        top = torch.where(depth[:, -1:] > 0, opening.gather(1, innermost.clamp(min=0)), width)
+        innermost = torch.where(opens & (depth == depth[:, -1:]), at, 0).amax(dim=1, keepdim=True)
+        top = torch.where(depth[:, -1:] > 0, opening.gather(1, innermost), width)
         return ~closes[:, :width] | (torch.arange(width, device=slots.device) == top)
 
     def enforce(self, log_probabilities: Tensor, ids: Tensor, missing: MissingSlots, room: Tensor, eos: int) -> None:

@@ -33,7 +33,7 @@ def top_continuations(values: Tensor, count: int, before: Tensor) -> Ranked:
     values lie in the `count` groups with the largest maxima, and only those groups are ranked.
     """
     sources, beams, width = values.shape
-    groups = 1 << (max(1, count * width // beams).bit_length() // 2)  # about the square root, which minimises the work
+    groups = 1 << ((count * width // beams).bit_length() // 2)  # about the square root, which minimises the work
     if values.device.type != "cpu" or width < 16 * groups or beams * groups < count:
         best, token = values.topk(min(count, width), dim=2)
         sums = (best.double() + before.unsqueeze(2)).flatten(1)
