@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, required=True, help="source and target in columns, with a header")
     parser.add_argument("--teacher-beam", type=int, default=5)
     parser.add_argument("--student-beam", type=int, default=1)
-    parser.add_argument("--chunk", type=int, default=200, help="texts that a translator gets in a turn")
+    parser.add_argument("--chunk", type=int, default=640, help="texts that a translator gets in a turn")
     parser.add_argument("--threads", type=int, default=2)
     print(json.dumps(measure(parser.parse_args())), flush=True)
 

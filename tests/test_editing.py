@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from seqloom.editing import Change, change, keep_corpora, parse_value, whole
+from seqloom.editing import Change, change, keep_corpora, parse_value, put_corpora_first, whole
 from seqloom.errors import ParamsError
 from seqloom.params import parse_params
 
@@ -109,3 +109,20 @@ def test_keeping_unknown_corpora_is_an_error() -> None:
         keep_corpora(TWO, ["x", "mine", "y"])
     with pytest.raises(ParamsError, match="corpora"):
         keep_corpora(TWO, [])
+
+
+def test_corpora_are_put_before_all_others_or_replaced_where_they_are() -> None:
+    new = {name: {"kind": "file", "path": f"data/local/{name}.tsv", "format": "tsv"} for name in ("a", "b")}
+    text, changes = put_corpora_first(TWO, new)
+    assert list(parse_params(text).corpora) == ["a", "b", "mine", "home_assistant"]
+    assert [change.before for change in changes] == [None, None]
+    assert set(TWO.splitlines()) <= set(text.splitlines())  # comments included
+    again, changes = put_corpora_first(text, {"b": new["b"] | {"split": "train"}})
+    assert list(parse_params(again).corpora) == ["a", "b", "mine", "home_assistant"]
+    assert parse_params(again).corpora["b"].split == "train"
+    assert changes[0].before is not None
+
+
+def test_a_corpus_that_is_not_valid_is_an_error() -> None:
+    with pytest.raises(ParamsError, match=r"after the change: .*corpora\.a"):
+        put_corpora_first(TWO, {"a": {"kind": "file", "path": "data/local/a.tsv", "format": "doc"}})

@@ -26,7 +26,7 @@ def test_every_shipped_preset_is_valid_and_has_a_description(preset: Preset) -> 
     assert len(preset.purpose) > 20
 
 
-@pytest.mark.parametrize("other", ["small_data", "finetune"])
+@pytest.mark.parametrize("other", ["small_data", "finetune", "student"])
 def test_presets_can_be_combined(other: str) -> None:
     text = merge(merge(TEXT, find("multi30k", ROOT / "presets")), find(other, ROOT / "presets"))
     assert list(parse_params(text).corpora) == ["train", "valid", "test"]

@@ -38,12 +38,9 @@ def spread(there: int, wanted: int) -> list[int]:
 
 def _silence(layer: nn.Module) -> None:
     """Let every sublayer return zeros."""
-    for module in layer.modules():
-        if isinstance(module, Attention | GatedFeedForward):
-            last = module.output
-        elif isinstance(module, FeedForward):
-            last = module[-1]
-        else:
-            continue
-        for parameter in last.parameters():
+    modules = list(layer.modules())
+    outputs: list[nn.Module] = [each.output for each in modules if isinstance(each, Attention | GatedFeedForward)]
+    outputs += [each[-1] for each in modules if isinstance(each, FeedForward)]
+    for output in outputs:
+        for parameter in output.parameters():
             nn.init.zeros_(parameter)
