@@ -33,11 +33,13 @@ prefect: .venv/.run ## Prefect's own commands, on the server of make schedule: m
 # More workers than cores: many tests wait for processes that they started.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: .venv/.test ## run every test except the drills
+test: .venv/.test ## run every test except the drills; property tests try a fifth of their examples
 	@$(PYTEST) -m 'not drill'
 
-drills: .venv/.test ## run the drills: whole flows in a fresh clone, and recovery after flows, schedules and training runs are killed
-	@$(PYTEST) -m 'drill or hypothesis' --hypothesis-profile deep
+# Only the files that have such tests are imported.
+drills: .venv/.test ## run the drills: whole flows in a fresh clone, recovery from kills, and the property tests with all examples
+	@$(PYTEST) -m 'drill or hypothesis' --hypothesis-profile deep \
+		$$(grep -rlE --include='test_*.py' 'mark\.drill|^from hypothesis import' tests)
 
 check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check .
