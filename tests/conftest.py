@@ -66,10 +66,13 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+# Those with a Prefect server are not side by side: two of them would wait for the same server to start.
 LONGEST = [
     "repository/test_walkthrough.py", "repository/test_month.py", "services/test_backends.py",
-    "pipelines/test_retrain.py", "stages/test_register_model.py", "pipelines/test_schedule.py",
-    "pipelines/test_sweep.py", "pipelines/test_train.py",
+    "pipelines/test_retrain.py", "learning/test_learning.py", "training/test_processes.py",
+    "stages/test_register_model.py", "stages/test_train_model.py", "models/test_contract.py", "pipelines/test_sweep.py",
+    "pipelines/test_train.py", "training/test_engine.py", "decoding/test_placeholder_guarantee.py",
+    "corpus/test_prepare.py", "gate/test_rules.py",
 ]  # fmt: skip
 
 
