@@ -33,13 +33,13 @@ prefect: .venv/.run ## Prefect's own commands, on the server of make schedule: m
 # More workers than cores: many tests wait for processes that they started.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: .venv/.test ## run every test except the drills; property tests try a fifth of their examples
+test: .venv/.test ## run every test except the drills
 	@$(PYTEST) -m 'not drill'
 
-# Only the files that have such tests are imported.
-drills: .venv/.test ## run the drills: whole flows in a fresh clone, recovery from kills, and the property tests with all examples
-	@$(PYTEST) -m 'drill or hypothesis' --hypothesis-profile deep \
-		$$(grep -rlE --include='test_*.py' 'mark\.drill|^from hypothesis import' tests)
+drills: export PROPERTIES = all
+drills: .venv/.test ## run the drills: whole flows in a fresh clone, recovery after kills, and all examples of the property tests
+	@$(PYTEST) -m 'drill or hypothesis' \
+		$$(grep -rlE --include='test_*.py' 'mark\.drill|^from hypothesis import' tests) # imports no other files
 
 check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check .
