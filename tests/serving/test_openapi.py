@@ -34,6 +34,7 @@ def test_the_document_has_every_protocol(operations):
 
 
 @pytest.mark.slow
+@pytest.mark.hypothesis
 def test_no_generated_request_is_an_error_of_the_server(operations):
     statuses = set()
 
