@@ -36,8 +36,10 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 test: .venv/.test ## run every test except the drills
 	@$(PYTEST) -m 'not drill'
 
-drills: .venv/.test ## run the drills: whole flows in a fresh clone, and recovery after flows, schedules and training runs are killed
-	@$(PYTEST) -m 'drill or hypothesis' --hypothesis-profile deep
+drills: export PROPERTIES = all
+drills: .venv/.test ## run the drills: whole flows in a fresh clone, recovery after kills, and all examples of the property tests
+	@$(PYTEST) -m 'drill or hypothesis' \
+		$$(grep -rlE --include='test_*.py' 'mark\.drill|^from hypothesis import' tests) # imports no other files
 
 check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check .

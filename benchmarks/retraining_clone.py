@@ -162,10 +162,14 @@ class Clone(Workspace):
         return next((str(out["md5"]) for out in outs if out["path"] == "models/candidate"), None)
 
     def versions(self) -> list[dict[str, Any]]:
-        """Return the registered versions."""
-        output = self.call(sys.executable, "-m", "seqloom.cli", "info", "--json")
-        found: list[dict[str, Any]] = json.loads(output)["versions"]
-        return found
+        """Return the number and the aliases of each registered version, from MLflow's database, in milliseconds."""
+        with contextlib.closing(sqlite3.connect(self.folder / "mlflow.db")) as store:
+            numbers = store.execute("select version from model_versions where current_stage != 'Deleted_Internal'")
+            aliases = store.execute("select version, alias from registered_model_aliases").fetchall()
+            return [
+                {"version": str(number), "aliases": [alias for version, alias in aliases if version == number]}
+                for (number,) in numbers.fetchall()
+            ]
 
     def runs(self) -> list[dict[str, Any]]:
         """Return the flow runs of the server, the latest first."""

@@ -8,9 +8,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
-from tests.examples import DEEP, QUICK
+from tests.examples import choose
 from tests.no_network.sitecustomize import NO_NETWORK  # which refuses connections that leave this machine
 from tests.templates import VARIABLE as TEMPLATES
 from tests.templates import end_servers
@@ -48,10 +47,7 @@ os.environ.update(
 )
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# `make test` tries a fifth of the examples of each property, `make drills` all (pytest --hypothesis-profile deep).
-settings.register_profile(DEEP, max_examples=100)
-settings.register_profile(QUICK, max_examples=20)
-settings.load_profile(QUICK)
+choose()  # how many examples property tests try
 
 # Background jobs of a shell ignore SIGINT and pass that on, but some tests interrupt the processes they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -66,10 +62,13 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+# Those with a Prefect server are not side by side: two of them would wait for the same server to start.
 LONGEST = [
     "repository/test_walkthrough.py", "repository/test_month.py", "services/test_backends.py",
-    "pipelines/test_retrain.py", "stages/test_register_model.py", "pipelines/test_schedule.py",
-    "pipelines/test_sweep.py", "pipelines/test_train.py",
+    "pipelines/test_retrain.py", "learning/test_learning.py", "training/test_processes.py",
+    "stages/test_register_model.py", "stages/test_train_model.py", "models/test_contract.py", "pipelines/test_sweep.py",
+    "pipelines/test_train.py", "training/test_engine.py", "decoding/test_placeholder_guarantee.py",
+    "corpus/test_prepare.py", "gate/test_rules.py",
 ]  # fmt: skip
 
 

@@ -1,10 +1,18 @@
 """How many examples the property tests try: all in the drills, a fifth in `make test`."""
 
+import os
+
 from hypothesis import settings
 
-QUICK, DEEP = "quick", "deep"  # profiles of Hypothesis, which tests/conftest.py registers
+ALL = os.environ.get("PROPERTIES") == "all"  # set by `make drills`
 
 
 def examples(number: int) -> int:
     """Return `max_examples` for a property that needs another number than 100 in the drills."""
-    return number if settings.get_current_profile_name() == DEEP else max(1, number // 5)
+    return number if ALL else max(1, number // 5)
+
+
+def choose() -> None:
+    """Set how many examples properties without a number of their own try; tests/conftest.py calls this."""
+    settings.register_profile("properties", max_examples=examples(100), deadline=None)  # a busy machine is slow
+    settings.load_profile("properties")

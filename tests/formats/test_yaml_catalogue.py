@@ -1,6 +1,6 @@
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seqloom.errors import FormatError
@@ -155,6 +155,7 @@ def test_aliases_are_not_expanded():
     | st.text(st.sampled_from("a \n:-#'\"|>%{[&*!?,\t0"), max_size=12),
     st.sampled_from(list(texts("yaml_catalogue", SAMPLE))),
 )
+@example("a\tb", "/menu/flow/l/0")
 def test_any_translation_survives_a_round_trip(translation, key):
     after = assert_puts("yaml_catalogue", SAMPLE, key, translation)
     yaml.safe_load(after.decode())

@@ -54,6 +54,7 @@ def test_a_format_and_a_gate_rule_take_few_lines(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.drill
 def test_the_diffs_apply_and_their_tests_pass(tmp_path: Path) -> None:
     for name in COPIED:
         if (ROOT / name).is_dir():

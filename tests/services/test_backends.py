@@ -97,6 +97,7 @@ def test_a_database_that_never_answers_is_reported_in_seconds(tmp_path: Path) ->
     assert "s3cret" not in done.stderr
 
 
+@pytest.mark.drill
 def test_dvc_keeps_data_in_s3_and_finds_it_there_from_another_clone(workspace: Path, s3: str) -> None:
     dvc = [sys.executable, "-m", "dvc"]
 

@@ -11,16 +11,16 @@ from seqloom.serving.settings import ServingSettings
 from tests.examples import examples
 from tests.serving.services import FakeService
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import schemathesis
-
 LANGUAGES = {"source": "en", "target": "de", "source_lang": "EN", "target_lang": "DE"}
 FORMS = (["error"], ["message"], ["error_code", "message"])  # of LibreTranslate and the page, DeepL, MLflow
 
 
 @pytest.fixture(scope="module")
 def operations():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import schemathesis  # every worker process imports this file; schemathesis takes a second
+
     app = create_app(FakeService(), ServingSettings(allowed_hosts=("*",)))
     schema = schemathesis.openapi.from_asgi("/spec", app)
     return {f"{each.ok().method.upper()} {each.ok().path}": each.ok() for each in schema.get_all_operations()}
@@ -34,6 +34,7 @@ def test_the_document_has_every_protocol(operations):
 
 
 @pytest.mark.slow
+@pytest.mark.hypothesis
 def test_no_generated_request_is_an_error_of_the_server(operations):
     statuses = set()
 

@@ -176,7 +176,7 @@ def _put(translation: str, raw: str, style: str | None) -> str:
     candidate = None
     if len(translation) > _MOST_CHECKED:
         pass
-    elif not style and _FIRST_OF_PLAIN.match(translation):
+    elif not style and "\t" not in translation and _FIRST_OF_PLAIN.match(translation):  # PyYAML reads no plain tabs
         candidate = translation
     elif style == "'":
         candidate = "'" + translation.replace("'", "''") + "'"
