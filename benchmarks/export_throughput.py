@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True, help="a model folder")
     parser.add_argument("--pairs", type=Path, required=True, help="source and target in columns, with a header")
     parser.add_argument("--beam", type=int, default=5)
-    parser.add_argument("--chunk", type=int, default=200, help="sentences that an engine translates in a turn")
+    parser.add_argument("--chunk", type=int, default=650, help="sentences that an engine translates in a turn")
     parser.add_argument("--every", type=int, default=1, help="take every n-th pair (default: 1, all)")
     parser.add_argument("--threads", type=int, default=2)
     print(json.dumps(measure(parser.parse_args())), flush=True)

@@ -35,3 +35,10 @@ def teach(pairs: Sequence[Pair]) -> None:
 
 def interrupt(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
+
+
+def export_candidate(bleu: float) -> None:
+    """Write what export_model would, with a made-up score of the export."""
+    write_export(places.CANDIDATE, SPECIAL_IDS, "int8", places.EXPORT / "int8")
+    quality = {"int8": {"scores": {"bleu": bleu, "chrf": 40.0}, "placeholders": 1.0}}
+    places.EXPORT_METRICS.write_text(json.dumps({"exported": True, "reason": None, "quality": quality}))

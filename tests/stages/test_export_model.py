@@ -14,6 +14,7 @@ from seqloom.corpus.splits import Pair, SplitWriter
 from seqloom.errors import EvaluationError
 from seqloom.export import proof
 from seqloom.export.folder import read_export
+from seqloom.export.settings import TRANSLATIONS
 from seqloom.files import hashes_of, sha256_of
 from seqloom.models.catalogue import build_model, save_model
 from seqloom.params import Params
@@ -73,6 +74,9 @@ def test_a_transformer_is_exported_proven_and_scored(workplace: Path) -> None:
         assert found["quality"][precision]["placeholders"] == 1.0
         export = read_export(places.EXPORT / precision)
         assert export.weights == sha256_of(places.CANDIDATE / "model.safetensors")
+        translations = json.loads((places.EXPORT / TRANSLATIONS).read_text(encoding="utf-8"))[precision]
+        assert len(translations) == len(LEARNT)
+        assert translations[0] == LEARNT[0][1]
     assert said[-1].done == said[-1].total
     facts = export_facts(found)
     assert facts["greedy translations that are torch's"] == f"{len(LEARNT)} of {len(LEARNT)}"

@@ -23,7 +23,7 @@ from seqloom.tracking.registry.versions import Reference, fetch_model, list_vers
 from seqloom.tracking.runs import training_run as runs
 from seqloom.tracking.runs.page import VIEW_TAG, view_columns
 from seqloom.translation.texts import TextTranslator
-from tests.stages.registering import MODEL, logged_runs, registered
+from tests.stages.registering import MODEL, export_candidate, logged_runs, registered
 from tests.workspaces import give_store, write_results
 
 
@@ -112,13 +112,6 @@ def test_several_directions_are_one_model_with_scores_of_each(workspace: Path) -
         model.predict(["Turn on the light"], params={"language": "es"})
 
 
-def export_candidate(bleu: float) -> None:
-    """Write what export_model would, with a made-up score of the export."""
-    write_export(places.CANDIDATE, SPECIAL_IDS, "int8", places.EXPORT / "int8")
-    quality = {"int8": {"scores": {"bleu": bleu, "chrf": 40.0}, "placeholders": 1.0}}
-    places.EXPORT_METRICS.write_text(json.dumps({"exported": True, "reason": None, "quality": quality}))
-
-
 def test_an_export_is_part_of_the_version_and_is_served_if_ctranslate2_is_there(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,18 +136,6 @@ def test_an_export_is_part_of_the_version_and_is_served_if_ctranslate2_is_there(
     slow = mlflow.pyfunc.load_model("models:/seqloom-en-de@champion")
     assert slow.unwrap_python_model()._translator.translator.engine is None
     assert "{name}" in slow.predict([text])[0]
-
-
-@pytest.mark.usefixtures("untried")
-def test_an_export_that_loses_too_much_makes_no_champion(workspace: Path) -> None:
-    params = write_results(workspace, bleu=12.5)
-    export_candidate(bleu=11.0)
-    run(params, ignore)
-    version = registered(workspace)["1"]
-    assert "champion" not in version.aliases
-    assert (
-        version.verdict == "the export is too inexact: BLEU of the export 11 (required: at most 1 below 12.5 of torch)"
-    )
 
 
 def test_the_second_time_nothing_is_new(workspace: Path, version_1: Params) -> None:

@@ -60,7 +60,7 @@ class FastSearch:
     Calls from several threads are safe.
     """
 
-    batches = 8
+    batches = 16
     """How many times the tokens of a usual batch are searched in a call, so that those left to torch share a batch."""
 
     def __init__(self, engine: Any, export: Export, threads: int) -> None:

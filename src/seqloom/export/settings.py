@@ -6,6 +6,7 @@ from seqloom.settings import Settings
 
 Precision = Literal["float32", "int8"]
 EXPORTS = "ctranslate2"  # the folder of the exports, in a model folder
+TRANSLATIONS = "translations.json"  # of the test split, by precision; next to the exports in models/export
 PRECISIONS: tuple[Precision, Precision] = ("float32", "int8")
 
 # auto: the export, if the folder has a valid one, CTranslate2 is installed and the device is the CPU; else torch

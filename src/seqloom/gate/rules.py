@@ -74,11 +74,17 @@ def empty_rule(hypotheses: Sequence[str], settings: GateSettings) -> Rule:
     return Rule("empty share", share <= settings.max_empty, share, None, f"at most {settings.max_empty:g}")
 
 
-def export_rule(metric: str, exported: float, torch: float, settings: GateSettings) -> Iterator[Rule]:
-    """Yield the rule that limits what the new version's export may lose to the new version on torch."""
-    if (most := settings.max_export_drop) is not None:
-        name = f"{TITLES[metric]} of the export"
-        yield Rule(name, exported >= torch - most, exported, None, f"at most {most:g} below {torch:.4g} of torch")
+def export_rule(metric: str, exported: float, torch: float, p: float | None, settings: GateSettings) -> Rule:
+    """Return the rule that limits what the new version's export may lose to the new version on torch.
+
+    A larger loss is refused only if it is significant; otherwise the bound says so. `p` is its significance, or None
+    if the loss is within the limit, `settings.max_export_drop`, which must be set.
+    """
+    most, name = settings.max_export_drop, f"{TITLES[metric]} of the export"
+    bound = f"at most {most:g} below {torch:.4g} of torch"
+    if p is None or p < settings.p:
+        return Rule(name, p is None, exported, None, bound, p)
+    return Rule(name, True, exported, None, f"not {bound}, but the loss is not significant", p)
 
 
 def _leading(name: str, found: Difference, settings: GateSettings) -> Rule:

@@ -19,7 +19,9 @@ class GateSettings(Settings):
     max_chrf_drop: Points | None = 0.0  # points of chrF that may be lost
     max_placeholder_drop: Share | None = 0.0  # share of the segments that keep all placeholders that may be lost
     max_direction_drop: Points | None = 1.0  # points of the leading score that any direction of several may lose
-    max_export_drop: Points | None = 1.0  # points of the leading score that the new version's export may lose to torch
+    # points of the leading score that the new version's export may lose to torch; a larger loss that is not significant
+    # (see p) is only remarked on
+    max_export_drop: Points | None = 1.0
     max_bucket_drop: Points | None = 3.0  # points of the leading score that any bucket of source lengths may lose
     min_bucket_segments: Annotated[int, Field(ge=1, le=10**9)] = 100  # smaller buckets are not compared
     max_empty: Share = 0.02  # largest share of segments for which the new version writes nothing

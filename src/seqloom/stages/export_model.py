@@ -1,7 +1,7 @@
 """export_model: convert models/candidate for CTranslate2, prove that the result is the same network, and score it.
 
-models/export has a folder for each precision. It is empty if the model is kept on torch, or if an export failed its
-proof; metrics/export.json then has the reason.
+models/export has a folder for each precision, and their translations of the test split, which the gate resamples. It
+is empty if the model is kept on torch, or if an export failed its proof; metrics/export.json then has the reason.
 """
 
 import logging
@@ -19,7 +19,7 @@ from seqloom.evaluation.segments import Segments
 from seqloom.export.fast_search import FastSearch
 from seqloom.export.folder import Export, write_export
 from seqloom.export.proof import Example, Proof, Quality, compare_greedy, compare_log_probabilities, some
-from seqloom.export.settings import PRECISIONS
+from seqloom.export.settings import PRECISIONS, TRANSLATIONS
 from seqloom.export.specification import check_exportable
 from seqloom.files import write_json
 from seqloom.languages import Direction
@@ -79,24 +79,28 @@ def _export(params: Params, translator: Translator, listen: Listener) -> dict[st
             shutil.rmtree(export.folder)
         return proof.record()
     quality: dict[str, Quality] = {}
+    translations: dict[str, Sequence[str]] = {}
     for done, export in enumerate(exports, 1):
         listen(Progress("prove", done, 1 + len(exports), "steps", f"scoring {export.precision}"))
-        quality[export.precision] = _quality(params, translator, export, pairs, directions)
+        segments, search = _translate(translator, export, pairs, directions)
+        scores = score(segments, task=params.task, settings=params.evaluate)
+        quality[export.precision] = Quality.of(scores, search)
+        translations[export.precision] = segments.hypotheses
+    write_json(places.EXPORT / TRANSLATIONS, translations)
     listen(Progress("prove", 1 + len(exports), 1 + len(exports), "steps", f"gap {gaps.largest:.1g}"))
     return proof._replace(quality=quality).record()
 
 
-def _quality(
-    params: Params, translator: Translator, export: Export, pairs: Sequence[Pair], directions: Sequence[Direction]
-) -> Quality:
-    """Translate the test split with an export, as it will be served, and score it."""
+def _translate(
+    translator: Translator, export: Export, pairs: Sequence[Pair], directions: Sequence[Direction]
+) -> tuple[Segments, FastSearch]:
+    """Translate the test split with an export, as it will be served; return also the search, which counted."""
     search = FastSearch.load(export)
     fast = Translator(translator.model, translator.tokenizer, translator.search, translator.languages, "cpu", search)
     texts = TextTranslator(fast, read_longest_source(places.CANDIDATE))
     sources = [pair.source for pair in pairs]
     found = [each.text for each in translate_each(texts, sources, directions)]
-    segments = Segments(sources, [pair.target for pair in pairs], found, directions, translator.tokenizer.forms)
-    return Quality.of(score(segments, task=params.task, settings=params.evaluate), search)
+    return Segments(sources, [pair.target for pair in pairs], found, directions, translator.tokenizer.forms), search
 
 
 def _directions(pairs: Sequence[Pair], translator: Translator) -> list[Direction]:

@@ -7,7 +7,7 @@ promotion instead of judging again. A person may move the alias at any time, and
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +20,12 @@ from seqloom.files import write_text
 from seqloom.gate.overlap import TrainingTexts
 from seqloom.gate.performance import EvaluationSet, LoadedVersion, Performance, speeds
 from seqloom.gate.report import markdown
-from seqloom.gate.rules import Rule, Verdict, empty_rule, explain_rule, export_rule, judge
+from seqloom.gate.rules import Rule, Verdict, empty_rule, explain_rule, judge
 from seqloom.gate.settings import GateSettings
 from seqloom.gate.shadow import explain_shadow, read_comparisons
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
-from seqloom.stages.registration.results import export_score, read_results
+from seqloom.stages.registration.export_loss import export_rules
 from seqloom.tracking.client.names import PROMOTED, VERDICT
 from seqloom.tracking.client.run_data import read_artifact
 from seqloom.tracking.client.store import Store
@@ -107,9 +107,11 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
     not_empty = empty_rule(written, params.gate)
     if not not_empty.ok:
         return Verdict(False, f"the new version is broken: {explain_rule(not_empty)}", (not_empty,))
-    own = (not_empty, *_export_rule(params))
+    own = (not_empty, *export_rules(params))
     if not own[-1].ok:
         return Verdict(False, f"the export is too inexact: {explain_rule(own[-1])}", own)
+    if own[-1].p is not None:
+        _LOG.warning("%s: look at its translations, or use a larger test split", explain_rule(own[-1]))
     if before is None:
         return Verdict(True, "the first champion", own)
     if before == str(version.version):
@@ -136,12 +138,6 @@ def _compare(store: Store, version: Any, before: str | None, params: Params, lis
     ours = _performance(fresh, [written[row] for row in rows], challenger, params)
     verdict = judge(ours, _performance(fresh, theirs, champion.loaded, params), speed, params.gate, params.evaluate)
     return verdict._replace(rules=(*verdict.rules, *own[1:], rule))
-
-
-def _export_rule(params: Params) -> Iterator[Rule]:
-    results = read_results()
-    if (scores := export_score(results, params.export.precision)) is not None:
-        yield from export_rule(results.leading, scores.export, scores.torch, params.gate)
 
 
 def _champion(store: Store, name: str, number: str, device: str) -> _Champion:
