@@ -36,8 +36,9 @@ PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 test: .venv/.test ## run every test except the drills
 	@$(PYTEST) -m 'not drill'
 
-drills: .venv/.test ## run the drills: whole flows in a fresh clone, and recovery after flows, schedules and training runs are killed
-	@$(PYTEST) -m drill
+drills: export PROPERTIES = all
+drills: .venv/.test ## run the drills: whole flows in a fresh clone, recovery after kills, and all examples of the property tests
+	@$(PYTEST) -m 'drill or property'
 
 check: .venv/.test ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check .
