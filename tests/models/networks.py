@@ -54,6 +54,7 @@ SYMBOLS = {
 PRETRAINED = [name for name, (family, _) in NETWORKS.items() if family == "pretrained"]
 TRAINABLE = [name for name, (family, _) in NETWORKS.items() if family != "pretrained"]
 ATTENTIVE = [name for name, (family, _) in NETWORKS.items() if family != "lstm"]
+TIED = [(name, ties) for ties in ("all", "target", "none") for name in NETWORKS if name in TRAINABLE or ties == "none"]
 
 
 def make(name: str, folders: dict[str, Path], *, ties: str = "none", dropout: float = 0.0) -> Seq2Seq:
