@@ -83,7 +83,8 @@ def _build(name: str, ties: str, dropout: float) -> tuple[Seq2Seq, Tensor]:
 @cache
 def _read(folder: Path, dropout: float) -> Seq2Seq:
     architecture = PretrainedArchitecture(name="pretrained", dropout=dropout)
-    return build_model(architecture, VOCABULARY, VOCABULARY, folder).eval()
+    with torch.random.fork_rng(devices=[]):  # the first reading leaves the generator as it is, like the others
+        return build_model(architecture, VOCABULARY, VOCABULARY, folder).eval()
 
 
 def random_ids(*size: int) -> Tensor:
