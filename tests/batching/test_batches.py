@@ -13,6 +13,7 @@ from seqloom.batching import batches as module
 from seqloom.batching.batches import Batch, BatchOrder, ProcessShare, in_order, make_batch
 from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.symbols import SPECIAL_IDS, Symbols
+from tests.examples import examples
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=80)
 
@@ -75,7 +76,7 @@ def test_an_epoch_contains_every_pair_exactly_once(write_store, some_pairs):
         assert [some_pairs[number] for number in numbers] == seen
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(lengths=LENGTHS, budget=st.integers(1, 120), epoch=st.integers(0, 3))
 def test_only_a_batch_of_a_single_pair_may_exceed_the_budget(lengths, budget, epoch, tmp_path_factory):
     folder = tmp_path_factory.mktemp("any") / "store"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from seqloom.batching import store as module
 from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.errors import CorpusError, FormatError
+from tests.examples import examples
 
 SEGMENT = st.lists(st.integers(0, 70_000), min_size=1, max_size=9)
 
@@ -20,7 +21,7 @@ def written(folder: Path, pairs, size=100) -> Path:
     return folder
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(pairs=st.lists(st.tuples(SEGMENT, SEGMENT), min_size=1, max_size=12))
 def test_a_written_store_reads_back_the_same_pairs(pairs, tmp_path_factory):
     folder = written(tmp_path_factory.mktemp("any") / "store", pairs, size=70_001)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.decoding.beam_search import beam_search
@@ -27,9 +27,10 @@ from tests.decoding.oracles import (
     scored,
     textbook,
 )
+from tests.examples import examples
 from tests.records import search_settings
 
-fast = settings(deadline=None, max_examples=40)
+fast = settings(max_examples=examples(40), deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 alphas = st.sampled_from([0.0, 0.6, 1.0, 2.5])
 sharpnesses = st.sampled_from([0.3, 1.0, 4.0])

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.decoding.constraints import Constraints
@@ -12,11 +12,12 @@ from seqloom.decoding.required_slots import RequiredSlots
 from seqloom.symbols import SPECIAL_IDS, Symbols
 from seqloom.tokenization.tokenizer import NonTextIds
 from tests.decoding.oracles import BOS, EOS, PAD, Rules, continuations
+from tests.examples import examples
 
 VOCABULARY = 8
 LETTERS = [1, 4, 5, 6, 7]
 letters = st.lists(st.sampled_from(LETTERS), max_size=3)
-fast = settings(deadline=None, max_examples=150)
+fast = settings(max_examples=examples(150), deadline=None)
 
 
 def build(rules, ngram=0):

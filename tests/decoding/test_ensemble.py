@@ -12,6 +12,7 @@ from seqloom.decoding.ensemble import Ensemble, EnsembleState, mean_of_probabili
 from seqloom.errors import ModelError
 from seqloom.models.catalogue import build_model
 from seqloom.symbols import SPECIAL_IDS
+from tests.examples import examples
 from tests.records import model_settings, search_settings
 
 
@@ -23,7 +24,7 @@ def state_of(models, sources):
     return EnsembleState(tuple(model.start(sources) for model in models))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), count=st.integers(1, 4), sharpness=st.sampled_from([1.0, 20.0]))
 def test_probabilities_are_the_mean_of_the_members(table_model, seed, count, sharpness):
     models = [table_model(seed + (member << 32), 12, sharpness) for member in range(count)]

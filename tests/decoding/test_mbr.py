@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics import CHRF
 
 from seqloom.decoding.mbr import chrf, rank
+from tests.examples import examples
 
 words = st.sampled_from(["a", "the", "light", "Licht", "größer", "on", "off", "x", "!", "日本", "light."])
 sentences = st.one_of(st.lists(words, max_size=8).map(" ".join), st.text(max_size=12))
-fast = settings(deadline=None, max_examples=60)
+fast = settings(max_examples=examples(60), deadline=None)
 
 
 def sacrebleus(hypothesis, reference):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from seqloom.decoding.placeholder_repair import Part, complete, find, nest, repair, space, tidy
 from seqloom.text import FORMS, STANDARD_FORMS, Forms
 from seqloom.tokenization.tags import NO_PARTNER, partners
+from tests.examples import examples
 
 EVERY = Forms(list(FORMS))
 placeholders = st.sampled_from(
@@ -21,7 +22,7 @@ def guarded(parts: list[Part], wanted: list[str], forms: Forms = STANDARD_FORMS)
     return repair(parts, wanted, wanted, forms)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(st.one_of(scraps.map(lambda t: (t, False)), placeholders.map(lambda t: (t, True))), max_size=8))
 def test_a_repaired_text_has_exactly_its_placeholders(parts: list[Part]) -> None:
     wanted = [text for text, is_placeholder in parts if is_placeholder]
@@ -32,7 +33,7 @@ def test_a_repaired_text_has_exactly_its_placeholders(parts: list[Part]) -> None
     assert text == text.strip()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(scraps, max_size=6))
 def test_text_that_looks_like_a_placeholder_is_removed(texts: list[str]) -> None:
     text, kept = guarded([(each, False) for each in texts], [], EVERY)

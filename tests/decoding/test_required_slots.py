@@ -28,9 +28,10 @@ from tests.decoding.oracles import (
     run_greedy,
     textbook,
 )
+from tests.examples import examples
 from tests.records import search_settings
 
-fast = settings(deadline=None, max_examples=60)
+fast = settings(max_examples=examples(60), deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 sharpnesses = st.sampled_from([0.3, 1.0, 4.0, 12.0])
 SLOTS = 6
@@ -163,7 +164,7 @@ def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
     assert [each.score for each in found] == pytest.approx([each.score for each in expected], abs=1e-5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=examples(30), deadline=None)
 @given(seed=seeds, sharpness=sharpnesses, data=st.data())
 def test_a_huge_beam_equals_exhaustive_search(table_model: Any, seed: int, sharpness: float, data: Any) -> None:
     slots = data.draw(due(2).filter(lambda each: sum(count for count, _ in each) <= 3))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.decoding.constraints import Constraints
@@ -13,9 +13,10 @@ from seqloom.decoding.sampling import draw, sample
 from seqloom.errors import EvaluationError
 from seqloom.symbols import SPECIAL_IDS
 from tests.decoding.oracles import BOS, EOS, PAD, Rules, constraints, continuations, log_probability
+from tests.examples import examples
 from tests.records import search_settings
 
-fast = settings(deadline=None, max_examples=30)
+fast = settings(max_examples=examples(30), deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqloom.decoding.topk import largest, top_continuations
+from tests.examples import examples
 
 
 def assert_stand_there(values, where, expected):
@@ -16,7 +17,7 @@ def assert_stand_there(values, where, expected):
         assert len(set(real)) == len(real)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 4), width=st.integers(1, 5000), count=st.integers(1, 40),
     masked=st.sampled_from([0.0, 0.5, 0.999]),
@@ -31,7 +32,7 @@ def test_largest_equals_a_full_sort(seed, rows, width, count, masked):
     assert_stand_there(values, where, expected)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1), sources=st.integers(1, 3), beams=st.integers(1, 6), width=st.integers(1, 3000),
     count=st.integers(1, 20), masked=st.sampled_from([0.0, 0.5, 0.999]),

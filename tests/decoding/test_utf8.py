@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.decoding.beam_search import beam_search
@@ -14,12 +14,13 @@ from seqloom.decoding.sampling import sample
 from seqloom.decoding.utf8 import Utf8Constraint
 from seqloom.symbols import SPECIAL_IDS
 from seqloom.tokenization.tokenizer import NonTextIds
+from tests.examples import examples
 from tests.records import search_settings
 
 FIRST = 6
 LETTERS = {4: "a", 5: "b"}
 VOCABULARY = FIRST + 256
-fast = settings(deadline=None, max_examples=60)
+fast = settings(max_examples=examples(60), deadline=None)
 
 
 def spoken(ids: list[int]) -> bytes:

@@ -7,6 +7,7 @@ import pytest
 from seqloom.evaluation.scores import DirectionScores, LengthScore, Score
 from seqloom.evaluation.scoring import score
 from seqloom.evaluation.segments import Placeholders, Segments
+from seqloom.evaluation.settings import METRICS
 from seqloom.evaluation.significance import Difference
 from seqloom.gate import rules
 from seqloom.gate.performance import Performance
@@ -79,7 +80,8 @@ def test_an_equal_version_is_not_promoted() -> None:
     assert found.rules[0].p == 1
 
 
-def test_a_version_that_is_better_by_chance_is_rarely_promoted() -> None:
+def test_a_version_that_is_better_by_chance_is_rarely_promoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METRICS, "translation", ("bleu", "chrf"))  # TER takes most of the time, and decides nothing
     equal = [performance(0.3, seed) for seed in range(100, 124)]
     pairs = [*zip(equal[::2], equal[1::2], strict=True), *zip(equal[1::2], equal[::2], strict=True)]
     better = [verdict(*pair).rules[0] for pair in pairs]

@@ -54,6 +54,7 @@ SYMBOLS = {
 PRETRAINED = [name for name, (family, _) in NETWORKS.items() if family == "pretrained"]
 TRAINABLE = [name for name, (family, _) in NETWORKS.items() if family != "pretrained"]
 ATTENTIVE = [name for name, (family, _) in NETWORKS.items() if family != "lstm"]
+TIED = [(name, ties) for ties in ("all", "target", "none") for name in NETWORKS if name in TRAINABLE or ties == "none"]
 
 
 def make(name: str, folders: dict[str, Path], *, ties: str = "none", dropout: float = 0.0) -> Seq2Seq:
@@ -82,7 +83,8 @@ def _build(name: str, ties: str, dropout: float) -> tuple[Seq2Seq, Tensor]:
 @cache
 def _read(folder: Path, dropout: float) -> Seq2Seq:
     architecture = PretrainedArchitecture(name="pretrained", dropout=dropout)
-    return build_model(architecture, VOCABULARY, VOCABULARY, folder).eval()
+    with torch.random.fork_rng(devices=[]):  # the first reading leaves the generator as it is, like the others
+        return build_model(architecture, VOCABULARY, VOCABULARY, folder).eval()
 
 
 def random_ids(*size: int) -> Tensor:

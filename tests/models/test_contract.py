@@ -11,7 +11,7 @@ from seqloom.errors import ModelError
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.models.settings import Family
 from seqloom.training.loss import fused_cross_entropy
-from tests.models.networks import ATTENTIVE, NETWORKS, TRAINABLE, VOCABULARY, make, random_ids
+from tests.models.networks import ATTENTIVE, NETWORKS, TIED, TRAINABLE, VOCABULARY, make, random_ids
 
 LENGTHS = torch.tensor([7, 2, 5, 1])
 
@@ -95,7 +95,7 @@ def test_the_order_of_the_source_matters(model: Seq2Seq) -> None:
     assert (ahead - back).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("ties", ["all", "target", "none"])
+@pytest.mark.parametrize(("name", "ties"), TIED)
 def test_every_trainable_weight_has_a_gradient(name: str, ties: str, folders: dict[str, Path]) -> None:
     """Distributed training would wait forever for a missing one."""
     model = make(name, folders, ties=ties, dropout=0.1).train()

@@ -10,7 +10,7 @@ from seqloom.corpus.keys import fraction_of
 from seqloom.gate.performance import LoadedVersion
 from seqloom.params import Params, load_params
 from tests.stages.registering import DE, FR
-from tests.stages.toy_training import give_toy_project
+from tests.stages.toy_training import give_toy_project, give_trained_project
 from tests.workspaces import give_registered, give_store, made_pairs
 
 
@@ -20,6 +20,13 @@ def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     give_toy_project(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def trained_project(toy_project: Path) -> Path:
+    """Such a folder on which train_model has run."""
+    give_trained_project(toy_project)
+    return toy_project
 
 
 @pytest.fixture

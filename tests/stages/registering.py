@@ -1,12 +1,15 @@
 """What tests of register_model look at and replace."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from seqloom import places
 from seqloom.corpus.splits import Pair, SplitWriter, read_split
+from seqloom.export.folder import write_export
 from seqloom.languages import Direction
+from seqloom.symbols import SPECIAL_IDS
 from seqloom.tracking.client.store import Store, connect
 from seqloom.tracking.registry.versions import Reference, Version, list_versions
 

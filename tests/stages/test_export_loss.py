@@ -7,7 +7,6 @@ import pytest
 from seqloom import places
 from seqloom.corpus.splits import read_split
 from seqloom.errors import RegistryError
-from seqloom.export.folder import write_export
 from seqloom.export.settings import TRANSLATIONS
 from seqloom.progress import ignore
 from seqloom.stages.register_model import run

@@ -10,13 +10,11 @@ from seqloom import places
 from seqloom.errors import RegistryError, SeqloomError
 from seqloom.export import loading
 from seqloom.export.fast_search import FastSearch
-from seqloom.export.folder import write_export
 from seqloom.params import Params
 from seqloom.progress import Progress, ignore
 from seqloom.stages import register_model
 from seqloom.stages.register_model import run
 from seqloom.stages.registration.results import read_results
-from seqloom.symbols import SPECIAL_IDS
 from seqloom.tracking.client.library import mlflow
 from seqloom.tracking.client.store import connect
 from seqloom.tracking.registry.versions import Reference, fetch_model, list_versions

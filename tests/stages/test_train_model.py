@@ -51,8 +51,7 @@ def test_writes_a_model_folder_that_translates_and_a_learning_curve(toy_project:
     assert any("tokens/s" in progress.note for progress in heard)
 
 
-def test_the_same_inputs_give_the_same_bytes(toy_project: Path) -> None:
-    train_model.run(load_params(), ignore)
+def test_the_same_inputs_give_the_same_bytes(trained_project: Path) -> None:
     first = outputs()
     assert len(first) == 8
     start_afresh()
@@ -61,8 +60,7 @@ def test_the_same_inputs_give_the_same_bytes(toy_project: Path) -> None:
     assert outputs() == first
 
 
-def test_other_params_start_a_new_run_and_the_old_ones_find_their_checkpoint(toy_project: Path) -> None:
-    train_model.run(load_params(), ignore)
+def test_other_params_start_a_new_run_and_the_old_ones_find_their_checkpoint(trained_project: Path) -> None:
     first = outputs()
     train_model.run(change_params(lr=0.01), ignore)
     assert outputs() != first

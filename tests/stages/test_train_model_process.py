@@ -22,7 +22,7 @@ from seqloom.stages import train_model
 from seqloom.stages.__main__ import main
 from seqloom.training import profiler
 from tests.forked import Forked, forked_stage
-from tests.stages.toy_training import WEIGHTS, change_params, outputs, start_afresh
+from tests.stages.toy_training import WEIGHTS, change_params, give_trained_project, outputs, start_afresh
 
 
 def stage_of(package: Path) -> None:
@@ -111,8 +111,7 @@ def test_a_paused_process_ends_the_same(toy_project: Path) -> None:
     _, errors = stopped.communicate()
     assert stopped.returncode == 0, errors
     found = outputs()
-    start_afresh()
-    train_model.run(load_params(), ignore)
+    give_trained_project(toy_project)
     assert outputs() == found
 
 

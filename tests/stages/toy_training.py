@@ -13,7 +13,7 @@ from seqloom import places
 from seqloom.corpus.splits import Pair, Split, SplitWriter
 from seqloom.params import Params, load_params
 from seqloom.progress import Progress, ignore
-from seqloom.stages import train_tokenizer
+from seqloom.stages import train_model, train_tokenizer
 from tests.records import merge, tree
 from tests.templates import template
 
@@ -47,6 +47,17 @@ def kill(progress: Progress) -> None:
 def give_toy_project(root: Path) -> None:
     """Put params.yaml, a corpus, its tokenizer and its tokens into `root`."""
     shutil.copytree(template("toy_training", _make), root, dirs_exist_ok=True)
+
+
+def give_trained_project(root: Path) -> None:
+    """Put such a project into `root` on which train_model has run: outputs and checkpoints."""
+    shutil.copytree(template("toy_trained", _train), root, dirs_exist_ok=True)
+
+
+def _train(root: Path) -> None:
+    give_toy_project(root)
+    with chdir(root):
+        train_model.run(load_params(), ignore)
 
 
 def _make(root: Path) -> None:

@@ -13,6 +13,7 @@ from seqloom.symbols import SPECIAL_IDS
 from seqloom.text import normalise
 from seqloom.tokenization.slots import slot_symbols
 from seqloom.tokenization.tokenizer import Encoded
+from tests.examples import examples
 
 WRITTEN = [
     "a {name} b",
@@ -96,7 +97,7 @@ def test_joint_sides_share_ids_and_separate_ones_do_not(trained):
     )  # English has no ü: two bytes
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(max_size=40)
     | st.text(alphabet="ab ▁▅{}<>s/%\u2047\uf8ff\u0301٣🙂é0x", max_size=20)
@@ -111,7 +112,7 @@ def test_byte_fallback_restores_any_text_normalised(trained, text):
         assert tokenizer.decode(ids, slots) == normalise(text)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.lists(st.sampled_from(KNOWN), max_size=40).map("".join))
 def test_known_characters_are_restored_without_byte_fallback(trained, text):
     for kind in ({"byte_fallback": False, "vocab_size": 68}, {"name": "characters"}):
@@ -128,7 +129,7 @@ def test_an_unknown_character_is_unk_and_visible(trained, kind):
     assert tokenizer.decode(ids, slots) == "the \N{REPLACEMENT CHARACTER} lamp"
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(st.integers(0, 319), max_size=20))
 def test_any_ids_decode_to_normalised_text(trained, ids):
     text = trained().decode(ids, ["{name}"])
@@ -185,7 +186,7 @@ def test_an_invalid_language_is_rejected_naming_the_valid_ones(trained, language
 # --- subword regularisation
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.lists(st.sampled_from([*KNOWN, "lamp", "字", "▁", "{b}"]), min_size=1, max_size=30).map("".join),
     alpha=st.sampled_from([0.1, 0.5]),

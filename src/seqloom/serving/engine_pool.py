@@ -105,7 +105,9 @@ class EnginePool:
             RequestError: the model has no attention, or the text is empty.
             TooLongError: one of them has too many pieces.
         """
-        return Picture(*self._answer({"text": text, "translation": translation, "direction": list(direction)})["picture"])
+        return Picture(
+            *self._answer({"text": text, "translation": translation, "direction": list(direction)})["picture"]
+        )
 
     def check(self, direction: Direction, results: Sequence[Sequence[Result]]) -> None:
         """Check the translations of `trials`. Raises `ModelError` if the model does not work."""
