@@ -104,3 +104,29 @@ def test_a_snapshot_that_was_deleted_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "weights-00000001.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"is missing or damaged .*; run again: training resumes from the last"):
         checkpoints.snapshot(1)
+
+
+def test_a_snapshot_of_the_same_step_that_the_checkpoint_does_not_need_is_removed(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.write_snapshot(3, weights(3))
+    checkpoints.write(3, Checkpoint(weights(3), {}, {}, {}, {"step": 3}))
+    checkpoints.wait()
+    assert [file.name for file in tmp_path.iterdir()] == ["step-00000003"]
+
+
+def test_the_newest_checkpoint_lists_the_snapshots(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    for step in (1, 2, 3):
+        checkpoints.write_snapshot(step, weights(step))
+        checkpoints.write(step, Checkpoint(weights(step), {}, {}, {}, {"step": step, "snapshots": [step]}))
+    checkpoints.wait()
+    assert Checkpoints(tmp_path, keep=3).snapshot(3)["w"].tolist() == [3, 3, 3]
+
+
+def test_a_write_leaves_no_file_open(tmp_path: Path) -> None:
+    checkpoints = written(tmp_path)
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for step in (3, 4, 5):
+        checkpoints.write(step, Checkpoint(weights(step), {}, {}, {}, {"step": step}))
+    checkpoints.wait()
+    assert len([*Path("/proc/self/fd").iterdir()]) == before
