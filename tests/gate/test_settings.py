@@ -39,10 +39,10 @@ def test_values_beyond_the_bounds_are_refused(name: str, value: Any) -> None:
 
 
 def test_only_the_significance_level_has_no_default() -> None:
-    assert GateSettings.model_validate({"p": 0.05}).model_dump() == {
+    assert GateSettings.model_validate({"p": 0.05}).model_dump().items() >= {
         "p": 0.05, "max_chrf_drop": 0.0, "max_placeholder_drop": 0.0, "max_direction_drop": 1.0,
         "max_export_drop": 1.0, "max_bucket_drop": 3.0, "min_bucket_segments": 100, "max_empty": 0.02,
         "max_slowdown": 1.5, "max_growth": 2.0, "max_shared": 0.05,
-    }  # fmt: skip
+    }.items()  # fmt: skip
     with pytest.raises(ValidationError, match="p"):
         GateSettings.model_validate({})
