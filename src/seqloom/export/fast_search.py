@@ -32,6 +32,7 @@ again. `early_stopping` has no effect, since CTranslate2 always ends early.
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -136,7 +137,7 @@ class FastSearch:
         limits = batch.constraints.max_lengths.tolist()
         tokens = sum(lengths[source] for source in sources)
         budget = min(settings.batch_tokens // settings.beam, max(_LEAST_PART, tokens // (_PARTS * self.threads)))
-        pending = {}
+        pending: dict[int, Any] = {}
         for part in batches([lengths[source] for source in sources], budget):
             rows = [sources[index] for index in part]
             longest = max(limits[row] for row in rows) + 1  # with EOS
@@ -180,7 +181,11 @@ def _on_torch(
     for part in batches([lengths[source] for source in sources], settings.batch_tokens // width(settings, n_best)):
         rows = torch.tensor([sources[index] for index in part], device=batch.lengths.device)
         few = Batch(batch.source[rows, : lengths[rows[0]]], batch.lengths[rows], batch.constraints.select(rows))
-        found = METHODS[settings.method](
-            model, few, settings, n_best, lambda index, ids, rows=rows: write(int(rows[index]), ids)
-        )
+        write_row = partial(_write_row, write, rows.tolist())
+        found = METHODS[settings.method](model, few, settings, n_best, write_row)
         yield from zip(rows.tolist(), found, strict=True)
+
+
+def _write_row(write: Write, rows: Sequence[int], index: int, ids: Sequence[int]) -> str:
+    """Return the text of target ids for the source that is at `index` among `rows`."""
+    return write(rows[index], ids)
