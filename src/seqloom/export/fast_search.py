@@ -137,7 +137,7 @@ class FastSearch:
         limits = batch.constraints.max_lengths.tolist()
         tokens = sum(lengths[source] for source in sources)
         budget = min(settings.batch_tokens // settings.beam, max(_LEAST_PART, tokens // (_PARTS * self.threads)))
-        pending: dict[int, Any] = {}  # results that are being computed
+        pending: dict[int, Any] = {}
         for part in batches([lengths[source] for source in sources], budget):
             rows = [sources[index] for index in part]
             longest = max(limits[row] for row in rows) + 1  # with EOS
@@ -181,10 +181,11 @@ def _on_torch(
     for part in batches([lengths[source] for source in sources], settings.batch_tokens // width(settings, n_best)):
         rows = torch.tensor([sources[index] for index in part], device=batch.lengths.device)
         few = Batch(batch.source[rows, : lengths[rows[0]]], batch.lengths[rows], batch.constraints.select(rows))
-        write_own = partial(_write_row, write, rows.tolist())
-        found = METHODS[settings.method](model, few, settings, n_best, write_own)
+        write_row = partial(_write_row, write, rows.tolist())
+        found = METHODS[settings.method](model, few, settings, n_best, write_row)
         yield from zip(rows.tolist(), found, strict=True)
 
 
-def _write_row(write: Write, rows: Sequence[int], row: int, ids: Sequence[int]) -> str:
-    return write(rows[row], ids)
+def _write_row(write: Write, rows: Sequence[int], index: int, ids: Sequence[int]) -> str:
+    """Return the text of target ids for the source that is at `index` among `rows`."""
+    return write(rows[index], ids)
