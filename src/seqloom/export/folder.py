@@ -19,6 +19,7 @@ from seqloom.symbols import Symbols
 
 WEIGHTS = "model.safetensors"
 _FORMAT = 1
+_MOST_SIDE_BY_SIDE = 4
 _DESCRIPTION = "export.json"
 
 
@@ -105,18 +106,21 @@ def find_export(model_folder: Path, precision: Precision | None = None) -> Expor
 
 
 def open_export(export: Export, threads: int) -> Any:
-    """Return a `ctranslate2.Translator` of an export that searches `threads` batches at a time, each on a core.
+    """Return a `ctranslate2.Translator` of an export that searches up to four batches at a time, on `threads` cores.
 
-    Small matrices take more CPU time if several cores share each of them.
+    Small matrices take more CPU time if several cores share each of them, but a single sentence has one batch only, and
+    must not be left to one core of many.
 
     Raises:
         ModelError: a file is missing or damaged, or CTranslate2 is not installed.
     """
     library = ctranslate2()
     kind = "float32" if export.precision == "float32" else "int8_float32"
+    side_by_side = min(threads, _MOST_SIDE_BY_SIDE)
+    each = threads // side_by_side
     try:
         return library.Translator(
-            str(export.folder), device="cpu", compute_type=kind, inter_threads=threads, intra_threads=1
+            str(export.folder), device="cpu", compute_type=kind, inter_threads=side_by_side, intra_threads=each
         )
     except (RuntimeError, ValueError) as error:
         raise ModelError(
