@@ -37,6 +37,13 @@ def test_an_export_that_loses_too_much_makes_no_champion(workspace: Path) -> Non
     )
 
 
+def test_a_loss_of_exactly_the_bound_is_allowed(workspace: Path) -> None:
+    params = write_results(workspace, bleu=12.5)
+    export_candidate(bleu=11.5)
+    (rule,) = export_rules(params)  # without any translations, which would be resampled for a larger loss
+    assert rule.ok
+
+
 def test_a_loss_of_the_export_by_chance_is_only_remarked_on(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
     params = write_results(workspace, bleu=12.5)
     export_candidate(bleu=11.0)

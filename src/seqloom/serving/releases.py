@@ -30,6 +30,9 @@ class ModelSource(Protocol):
     def name(self) -> str:
         """The registered name, or the folder's."""
 
+    def prepare(self) -> None:
+        """Begin to look for the release, without waiting."""
+
     def current(self) -> str:
         """Return the label of the release to serve. Raises `RegistryError` if there is none, or no answer."""
 
@@ -46,6 +49,9 @@ class FolderSource:
         self._folder = folder
         self.name = folder.resolve().name
 
+    def prepare(self) -> None:
+        """Do nothing: the folder is there."""
+
     def current(self) -> str:
         """Return the folder's name."""
         return self.name
@@ -58,7 +64,7 @@ class FolderSource:
 class RegisteredSource:
     """A registered model: its champion, or the version numbered `pin`.
 
-    The first answer of the registry is awaited in `current`, so that the server can import what it needs meanwhile.
+    After `prepare`, the registry is read while the server imports what it needs; `current` waits for the answer.
     `role` is added to the name, to tell a second version of a model from the first.
     """
 
@@ -72,15 +78,19 @@ class RegisteredSource:
     ) -> None:
         self.name = f"{name} {role}".strip()
         self._model, self._pin, self._begin = name, pin, begin
-        self._first: Callable[[], Found] | None = begin(name, pin, False)
+        self._first: Callable[[], Found] | None = None  # what is awaited
         self._fresh: Found | None = None  # found, and not fetched yet
         self._uri, self._number = "", ""
         self._clock, self._asked = clock, clock()
 
+    def prepare(self) -> None:
+        """Begin to read the registry."""
+        self._first = self._begin(self._model, self._pin, False)
+
     def current(self) -> str:
         """Return the label of the champion, or of the pinned version."""
-        if self._first is not None:
-            first, self._first = self._first, None
+        if not self._number:
+            first, self._first = self._first or self._begin(self._model, self._pin, False), None
             self._fresh = first()
             self._uri, self._number = self._fresh.uri, self._fresh.number
             return self._label(self._number)

@@ -60,6 +60,9 @@ class Serving(NamedTuple):
 
 def make_models(serving: Serving, settings: ServingSettings, metrics: Metrics) -> Models:
     """Return the service; start it in the event loop."""
+    second = serving.second
+    for source in [*serving.sources, *([] if second is None else [second.source])]:
+        source.prepare()
     bounds = Bounds(settings.batch_characters, settings.queue_characters, settings.wait_ms / 1000)
     slots = [
         Slot(source, bounds, metrics, _loader(source.name, serving.device, settings.workers, metrics))
@@ -67,7 +70,7 @@ def make_models(serving: Serving, settings: ServingSettings, metrics: Metrics) -
     ]
     limits = Limits(settings.characters, settings.texts, settings.alternatives)
     companion = None
-    if (second := serving.second) is not None:
+    if second is not None:
         load = _loader(second.source.name, serving.device, min(1, settings.workers), metrics)
         slot = Slot(second.source, bounds, metrics, load)
         report = ShadowReport(SHADOW) if second.role is Role.SHADOW else None

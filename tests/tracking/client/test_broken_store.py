@@ -68,6 +68,7 @@ def hold(root: Path, lines: Connection, then: signal.Signals) -> None:
         lines.send("held")
         os.kill(os.getpid(), then)
     lines.send("free")
+    os._exit(0)  # threads and exit handlers belong to the process that was forked
 
 
 @pytest.fixture
