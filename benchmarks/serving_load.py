@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -103,11 +103,15 @@ def running(line: Sequence[str], sign: str, root: Path | None = None) -> Iterato
             else:
                 raise SystemExit(f"the server did not start: {' '.join(line)}\n{''.join(log[-5:])}")
             ready = time.monotonic() - start
-            reading = threading.Thread(target=lambda: log.extend(process.stdout), daemon=True)
-            reading.start()
+            threading.Thread(target=_read, args=(process.stdout, log), daemon=True).start()
             yield Running(int(found[1]), process.pid, ready, log)
         finally:
             process.terminate()
+
+
+def _read(output: Iterator[str], log: list[str]) -> None:
+    with suppress(ValueError):  # closed while a process that the server started still holds the other end
+        log.extend(output)
 
 
 class Memory(NamedTuple):
