@@ -91,9 +91,10 @@ def mlflow_server(model: Path) -> Iterator[Running]:
 def running(line: Sequence[str], sign: str, root: Path | None = None) -> Iterator[Running]:
     """Run a server until the block ends; it is ready when it has written `sign`, whose group is the port."""
     start = time.monotonic()
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])  # MLflow calls uvicorn
-    with subprocess.Popen(line, text=True, cwd=root, env=os.environ | {"PATH": path}, **streams) as process:  # type: ignore[call-overload]
+    environment, pipe = os.environ | {"PATH": path}, subprocess.PIPE
+    with subprocess.Popen(line, text=True, cwd=root, env=environment, stdout=pipe, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
         log: list[str] = []
         try:
             for said in process.stdout:

@@ -13,6 +13,6 @@ def examples(number: int) -> int:
 
 
 def choose() -> None:
-    """Set how many examples properties without a number of their own try; tests/conftest.py calls this."""
+    """Set the number of examples of property tests that name none; tests/conftest.py calls this."""
     settings.register_profile("properties", max_examples=examples(100), deadline=None)  # a busy machine is slow
     settings.load_profile("properties")

@@ -30,7 +30,7 @@ class Forked:
             self.pid = os.fork()
         if not self.pid:
             os.environ.update(environment or {})
-            _exit_after(call, write, self._errors.fileno())
+            exit_after(call, write, self._errors.fileno())
         os.close(write)
         self.stdout = os.fdopen(read, encoding="utf-8")
         self.returncode: int | None = None
@@ -59,7 +59,7 @@ def forked_stage(*arguments: str) -> Forked:
     return Forked(lambda: main([*arguments]))
 
 
-def _exit_after(call: Callable[[], object], output: int, errors: int) -> NoReturn:
+def exit_after(call: Callable[[], object], output: int, errors: int) -> NoReturn:
     """Call a function in the forked process, and exit with the status of an interpreter."""
     status = 1
     try:
@@ -80,4 +80,4 @@ def _exit_after(call: Callable[[], object], output: int, errors: int) -> NoRetur
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status)  # not `sys.exit`, which would go on with the rest of the tests
+        os._exit(status)  # `sys.exit` would go on with the tests in this process

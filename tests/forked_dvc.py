@@ -6,10 +6,8 @@ They have DVC's modules already; a new interpreter imports them for most of the 
 import gc
 import logging
 import os
-import signal
 import subprocess
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -17,6 +15,8 @@ from typing import IO, Any, NoReturn
 
 from dvc.cli import main
 from dvc.logger import setup
+
+from tests.forked import exit_after
 
 DEVNULL = subprocess.DEVNULL
 TimeoutExpired = subprocess.TimeoutExpired
@@ -76,15 +76,10 @@ class ForkedDvc:
 
 def _be_dvc(words: list[str], root: Path, environment: Mapping[str, str], files: tuple[int, int]) -> NoReturn:
     """Run DVC in the forked process as a new interpreter would, and exit."""
-    status = 1
-    try:
+
+    def run() -> NoReturn:
         gc.disable()
         os.setsid()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for descriptor, file in enumerate((os.open(os.devnull, os.O_RDONLY), *files)):
-            os.dup2(file, descriptor)
-        sys.stdin, sys.stdout, sys.stderr = (os.fdopen(number, mode, buffering=1) for number, mode in enumerate("rww"))
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(root)
@@ -92,10 +87,6 @@ def _be_dvc(words: list[str], root: Path, environment: Mapping[str, str], files:
         for name in ("dvc", "dvc_objects", "dvc_data"):  # they log to the standard streams of the test
             logging.getLogger(name).handlers.clear()
         setup()
-        status = main(words)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)  # not `sys.exit`, which would go on with the rest of the tests
+        sys.exit(main(words))
+
+    exit_after(run, *files)

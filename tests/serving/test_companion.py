@@ -12,6 +12,7 @@ from seqloom.serving.models import Models
 from seqloom.serving.service import Limits, Query
 from seqloom.serving.shadow_report import ShadowReport
 from seqloom.serving.slot import Slot
+from seqloom.serving.trials import TRIALS
 from tests.serving.engines import BOUNDS, FakeEngine, FakeSource
 
 NAME = "seqloom-en-de"
@@ -57,7 +58,7 @@ def test_a_small_share_is_exact():
 def test_a_canary_that_fails_leaves_the_request_to_the_other_version(caplog):
     class Failing(FakeEngine):
         def translate(self, texts, direction, n_best):
-            if "trial" not in texts:
+            if texts[0] not in TRIALS:
                 raise RuntimeError("boom")
             return super().translate(texts, direction, n_best)
 

@@ -11,6 +11,7 @@ from seqloom.languages import Direction
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.service import Query
 from seqloom.serving.slot import RETRY, Slot
+from seqloom.serving.trials import TRIALS
 from tests.serving.engines import BOUNDS, FakeEngine, FakeSource
 
 NAME = "seqloom-en-de"
@@ -48,7 +49,7 @@ def test_a_new_version_is_tried_and_then_serves():
 
     slot, first, before, after = asyncio.run(scenario())
     assert (before, after) == (f"x {NAME}/1", f"x {NAME}/2")
-    assert slot.loaded.engine.seen == ["trial", "x"]
+    assert slot.loaded.engine.seen == [*TRIALS, "x"]
     assert slot.loaded.served.scores == {"bleu": 30.0}
     assert first.batcher.queued == 0
     assert (first.engine.background, slot.loaded.engine.background) == (False, True)

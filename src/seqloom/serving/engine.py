@@ -10,7 +10,6 @@ from seqloom.export.loading import fast_search
 from seqloom.languages import Direction
 from seqloom.serving.masking import mask
 from seqloom.serving.service import Picture
-from seqloom.serving.trials import TRIALS, check_trials
 from seqloom.translation.results import Result
 from seqloom.translation.texts import TextTranslator
 
@@ -22,7 +21,6 @@ class Engine:
     """Translates texts with a model folder."""
 
     lanes = 1
-    trials = TRIALS
 
     def __init__(self, translator: TextTranslator, folder: Path) -> None:
         self._translator, self._folder = translator, folder
@@ -80,10 +78,6 @@ class Engine:
         except ModelError as error:
             raise RequestError(str(error)) from error
         return Picture(seen.source, seen.target, seen.weights.tolist())
-
-    def check(self, direction: Direction, results: Sequence[Sequence[Result]]) -> None:
-        """Check the translations of `trials`. Raises `ModelError` if the model does not work."""
-        check_trials(direction, results)
 
     def close(self) -> None:
         """Do nothing: the memory is freed with the object."""

@@ -20,7 +20,6 @@ from seqloom.errors import ModelError
 from seqloom.languages import Direction
 from seqloom.serving.channel import Message, ask, receive
 from seqloom.serving.service import Picture
-from seqloom.serving.trials import TRIALS, check_trials
 from seqloom.translation.results import Flag, Result
 
 _ATTEMPTS = 2  # at texts whose worker ends
@@ -57,8 +56,6 @@ class _Worker(NamedTuple):
 
 class EnginePool:
     """Translates with processes; as many threads may call `translate` at the same time as there are processes."""
-
-    trials = TRIALS
 
     def __init__(self, folder: Path, workers: Workers, background: bool, lost: Callable[[], None]) -> None:
         """Load the model in a folder, with low priority if `background`. `lost` is called when a worker has ended.
@@ -108,10 +105,6 @@ class EnginePool:
         return Picture(
             *self._answer({"text": text, "translation": translation, "direction": list(direction)})["picture"]
         )
-
-    def check(self, direction: Direction, results: Sequence[Sequence[Result]]) -> None:
-        """Check the translations of `trials`. Raises `ModelError` if the model does not work."""
-        check_trials(direction, results)
 
     def close(self) -> None:
         """Wait for calls in progress, and end all processes; later calls raise `ModelError`."""

@@ -69,7 +69,7 @@ class Metrics:
             "seqloom_model_info", "1 for each version served.", ["model", "version"], registry=self.registry
         )
         self._swaps = Counter("seqloom_swaps", "Changes of the version served.", ["model"], registry=self.registry)
-        self._lost = Counter("seqloom_workers_lost", "Processes that were replaced.", ["model"], registry=self.registry)
+        self._lost = Counter("seqloom_workers_lost", "Workers that were replaced.", ["model"], registry=self.registry)
         self._alarms = Gauge(
             "seqloom_alarm", "1 while something needs attention.", ["model", "kind"], registry=self.registry
         )
@@ -152,7 +152,7 @@ class Metrics:
         self._drift_texts.labels(model).set(texts)
 
     def worker_lost(self, model: str) -> None:
-        """Count a process that had ended, and was replaced."""
+        """Count a worker process that ended and was replaced."""
         self._lost.labels(model).inc()
 
     def companion_failed(self, model: str, version: str, role: str) -> None:

@@ -52,7 +52,7 @@ class Drift(NamedTuple):
     version: str  # as in `Answer`
     texts: int  # that were compared
     indices: Mapping[str, float]  # population stability index by feature; empty until there are enough texts
-    drifted: bool  # one was above the bound for long enough
+    drifted: bool  # an index was above the bound for long enough
 
 
 class Picture(NamedTuple):

@@ -20,6 +20,7 @@ from seqloom.serving.batcher import Batcher, BatchReport, Bounds
 from seqloom.serving.metrics import Metrics
 from seqloom.serving.releases import ModelSource, Release
 from seqloom.serving.service import Picture, Served
+from seqloom.serving.trials import TRIALS, check_trials
 from seqloom.translation.results import Result
 
 RETRY = 60.0
@@ -39,15 +40,8 @@ class AnyEngine(Protocol):
     def lanes(self) -> int:
         """How many threads may call `translate` at the same time."""
 
-    @property
-    def trials(self) -> tuple[str, ...]:
-        """Texts that a new version must translate before it is used."""
-
     def translate(self, texts: Sequence[str], direction: Direction, n_best: int) -> list[list[Result]]:
         """Return for each text up to `n_best` distinct translations, best first."""
-
-    def check(self, direction: Direction, results: Sequence[Sequence[Result]]) -> None:
-        """Check the translations of `trials`. Raises `ModelError` if the model does not work."""
 
     def attention(self, text: str, translation: str, direction: Direction) -> Picture:
         """Return the attention to `text` while `translation` is written; for the errors see `Service.attention`."""
@@ -170,8 +164,8 @@ class Slot:
         try:
             for direction in engine.directions:
                 # One at a time, so that the version that serves is never disturbed for long.
-                found = [(await batcher.run([text], direction))[0] for text in engine.trials]
-                engine.check(direction, found)
+                found = [(await batcher.run([text], direction))[0] for text in TRIALS]
+                check_trials(direction, found)
         except BaseException:
             await new.close()
             raise
