@@ -39,16 +39,26 @@ VOCABULARY = FIRST_SLOT + SLOTS + 4
 
 
 @st.composite
-def due(draw: Any, most: int = 3) -> tuple[tuple[int, int], ...]:
-    """Slots 0 and 1 are unpaired; slot 4 closes 2 and 3, or 5 closes 3, or none of them is paired."""
-    alone = [(draw(st.integers(0, most)), -1) for _ in range(2)]
-    opening = [draw(st.integers(0, most - 1)) for _ in range(2)]
+def due(draw: Any, most: int = 3, total: int = 99) -> tuple[tuple[int, int], ...]:
+    """Slots 0 and 1 are unpaired; slot 4 closes 2 and 3, or 5 closes 3, or none of them is paired.
+
+    No slot is due more than `most` times, and all of them together at most `total` times.
+    """
+
+    def some(largest: int, each: int = 1) -> int:
+        nonlocal total
+        drawn: int = draw(st.integers(0, min(largest, total // each)))
+        total -= drawn * each
+        return drawn
+
+    alone = [(some(most), -1) for _ in range(2)]
     first, second = draw(st.sampled_from([(4, 4), (4, 5), (-1, -1)]))
+    opening = [some(most - 1, each=1 if closer < 0 else 2) for closer in (first, second)]
     closing = [
         sum(count for count, closer in zip(opening, (first, second), strict=True) if closer == slot) for slot in (4, 5)
     ]
     if first < 0:
-        closing[0] = draw(st.integers(0, most))
+        closing[0] = some(most)
     return (*alone, (opening[0], first), (opening[1], second), *((count, -1) for count in closing))
 
 
@@ -167,7 +177,7 @@ def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
 @settings(max_examples=examples(30), deadline=None)
 @given(seed=seeds, sharpness=sharpnesses, data=st.data())
 def test_a_huge_beam_equals_exhaustive_search(table_model: Any, seed: int, sharpness: float, data: Any) -> None:
-    slots = data.draw(due(2).filter(lambda each: sum(count for count, _ in each) <= 3))
+    slots = data.draw(due(2, total=3))
     total = sum(count for count, _ in slots)
     ours = Rules(total + data.draw(st.integers(0, 3 - total)), 0, 0, (), slots)
     model = table_model(seed, FIRST_SLOT + SLOTS + 1, sharpness)

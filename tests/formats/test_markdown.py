@@ -1,7 +1,8 @@
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.examples import containing
 from tests.formats.rewriting import skips, texts, units, written
 
 SAMPLE = """---
@@ -152,17 +153,16 @@ def test_line_ends_and_a_byte_order_mark_are_preserved():
     assert b"Ein\\\r\n> Zitat" in written("markdown", content, {"4": "Ein\nZitat"})
 
 
-alphabet = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.text(
-    st.sampled_from("ab \n*_`[]()<>#-+=|~!&;.1\\:"), max_size=14
+translations = st.one_of(
+    containing(st.characters(exclude_categories=["Cs"]), st.characters(categories=["L", "Nd"]), 20),
+    containing(st.sampled_from("ab \n*_`[]()<>#-+=|~!&;.1\\:"), st.sampled_from("ab1"), 7),
 )
 
 
-@given(alphabet, st.sampled_from(list(texts("markdown", SAMPLE))))
+@given(translations, st.sampled_from(list(texts("markdown", SAMPLE))))
 @example("a\n", "2")
 @example("a\n\n- b", "5")
-@example("!", "13")
 def test_any_translation_survives_a_round_trip(translation, key):
-    assume(any(map(str.isalnum, translation)))
     before = texts("markdown", SAMPLE)
     after = texts("markdown", written("markdown", SAMPLE, {key: translation}))
     assert {each: text for each, text in after.items() if each != key} == {

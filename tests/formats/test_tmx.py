@@ -1,13 +1,14 @@
 import gzip
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqloom.errors import FormatError
 from seqloom.formats.catalogue import FORMATS
 from seqloom.formats.pieces import Options, Skip, Unit
 from seqloom.languages import Direction
+from tests.examples import containing
 from tests.formats.marked import EN_DE, opened, pairs, read, skips, translated, units
 from tests.memory import peak_memory
 
@@ -257,7 +258,8 @@ def test_a_large_file_is_read_in_constant_memory():
 characters = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff") | st.sampled_from(
     list("\n\t\r\x85\u2028<>&;'\"]{}%s")
 )
-texts = st.text(characters, min_size=1).filter(str.strip)
+visible = st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"], exclude_characters="\ufffe\uffff")
+texts = containing(characters, visible)
 
 
 @settings(deadline=None)
@@ -284,15 +286,15 @@ segments = st.lists(
                 "<bpt i='3'/><bpt i='4'/>d<ept i='3'/><ept i='4'/>",
             ),
         ]
-    )
+    ),
+    # TMX wants each `i` once in a segment; codes that share one and cross cannot be told apart.
+    unique_by=lambda piece: piece if "<bpt" in piece else object(),
 )
 
 
 @settings(deadline=None)
 @given(segments, segments)
 def test_writing_the_same_target_changes_no_text(source, target):
-    # TMX wants each `i` once in a segment; codes that share one and cross cannot be told apart.
-    assume(all(each.count(sample) <= 1 for each in (source, target) for sample in each if "<bpt" in sample))
     content = tmx({"en": f"a{''.join(source)}", "de": f"b{''.join(target)}"})
     (unit,) = units("tmx", content)
     assert unit.target is not None

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqloom.translation.segmenting import WINDOW, Segment, split_clauses, split_text
+from tests.examples import VISIBLE
 
 PIECES = [
     "One. ",
@@ -42,7 +43,7 @@ def test_joining_segments_gives_the_text(text, language):
     assert all(segment.text for segment in segments[1:])
 
 
-@given(texts.filter(str.strip), st.integers(1, 20))
+@given(st.tuples(texts, VISIBLE, texts).map("".join), st.integers(1, 20))
 def test_joining_clauses_gives_the_sentence_and_none_is_too_long(text, most):
     text = text.strip()
     segments = split_clauses(text, most, len)
