@@ -13,6 +13,7 @@ traceback.
     ├── FormatError          a line or entry of a corpus file cannot be read
     ├── DocumentError        a document cannot be translated, or not be written
     ├── CorpusError          the corpus as a whole cannot be used (empty after cleaning, leaking)
+    ├── ShardError           a folder of shards is broken, or work on some of its shards failed
     ├── TokenizerError       a tokenizer cannot be trained, stored or loaded
     ├── ModelError           a model cannot be built, stored or loaded
     ├── TrainingError        training cannot start, continue or finish
@@ -65,6 +66,10 @@ class DocumentError(SeqloomError):
 
 class CorpusError(SeqloomError):
     """The corpus as a whole cannot be used."""
+
+
+class ShardError(SeqloomError):
+    """A folder of shards cannot be read, or work on some shards failed."""
 
 
 class TokenizerError(SeqloomError):
