@@ -58,4 +58,4 @@ def _items(params: Params, corpus: str, source: Source) -> Iterator[CorpusItem]:
             if isinstance(found, CorpusRemark):
                 _logger.warning(found.message)
             else:
-                yield CorpusItem(corpus, direction, split, found)
+                yield CorpusItem(direction, split, found)
