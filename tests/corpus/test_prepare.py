@@ -477,27 +477,29 @@ def test_after_an_interruption_only_unfinished_work_is_repeated(prepare_settings
 
 
 def test_corpora_that_are_read_are_not_read_again(tmp_path):
-    items, directions = mixed()
-    read = []
+    read, texts = [], [RawPair(f"{number:09}", f"{number:010}", "") for number in range(6)]  # 20 bytes each
 
-    def corpora(other=""):
-        for each in corpora_of(items):
-            identity = each.identity + (other if each.name == "d" else "")
-            yield RawCorpus(each.name, identity, lambda each=each: (read.append(each.name), each.read())[1])
+    def corpus(name, pairs, identity="1"):
+        def items():
+            read.append(name)
+            return iter([package.CorpusItem(EN_DE, None, pair) for pair in pairs])
 
-    def chunks(*corpora):
+        return RawCorpus(name, f"{name} {identity}", items)
+
+    def chunks(changed=""):
         read.clear()
-        return [(each.path.name, each.identity) for each in raw_chunks(corpora, directions, tmp_path / "raw", 3000)]
+        corpora = [corpus("c", texts), corpus("d", texts[:1], changed), corpus("e", texts[1:5])]
+        return [(each.path.name, each.identity) for each in raw_chunks(corpora, [EN_DE], tmp_path / "raw", 80)]
 
-    first = chunks(*corpora())
+    first = chunks()
     assert read == ["c", "d", "e"]
-    assert chunks(*corpora()) == first
+    assert [name for name, _ in first] == [f"{number:05}.arrow" for number in range(4)]  # 4, 2, 1 and 4 texts
+    assert chunks() == first
     assert read == []
-    (tmp_path / "raw" / first[-1][0]).unlink()
-    assert chunks(*corpora()) == first
-    assert "c" not in read
-    assert read[-1] == "e"
-    assert chunks(*corpora("changed")) == first
+    (tmp_path / "raw" / "00003.arrow").unlink()
+    assert chunks() == first
+    assert read == ["e"]
+    assert chunks("changed") == first
     assert read == ["d", "e"]
 
 
