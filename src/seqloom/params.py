@@ -18,10 +18,13 @@ from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ParamsError
 from seqloom.evaluation.settings import EvaluateSettings, Task
 from seqloom.export.settings import ExportSettings
+from seqloom.filtering.settings import ScoreSettings
 from seqloom.gate.settings import GateSettings
 from seqloom.models.settings import ModelSettings
 from seqloom.plain_yaml import read, read_text
 from seqloom.settings import Faults, Settings, check
+from seqloom.synthesis.plan import check_synthesis
+from seqloom.synthesis.settings import SynthesisSettings
 from seqloom.text import FORMS, STANDARD, Forms, check_pattern
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tracking.client.settings import RegisterSettings
@@ -75,7 +78,10 @@ class Params(Settings):
     languages: Languages
     corpora: dict[Name, Source] = Field(min_length=1, max_length=1000)
     placeholders: PlaceholderSettings = Field(default_factory=PlaceholderSettings)
+    # Synthetic training pairs by name; see docs/SYNTHETIC.md.
+    translate_corpus: dict[Name, SynthesisSettings] = Field(default={}, max_length=100)
     prepare: PrepareSettings
+    score_corpus: ScoreSettings = Field(default_factory=ScoreSettings)
     tokenizer: TokenizerSettings
     model: ModelSettings
     train: TrainSettings
@@ -117,6 +123,11 @@ class Params(Settings):
     def _corpora_for_the_languages(self) -> Faults:
         for field, message in check_corpora(self.corpora, self.languages):
             yield f"corpora.{field}", message
+
+    @check
+    def _synthetic_corpora(self) -> Faults:
+        for field, message in check_synthesis(self.translate_corpus, self.languages, self.corpora, {}):
+            yield f"translate_corpus.{field}", message
 
     @check
     def _room_for_languages(self) -> Faults:

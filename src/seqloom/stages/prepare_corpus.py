@@ -1,19 +1,21 @@
-"""prepare_corpus: write three splits from data/raw, their counts, and a page with examples of excluded pairs."""
+"""prepare_corpus: write three splits from data/raw and data/synthetic, their counts, and a page of left-out pairs."""
 
 import json
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from seqloom.corpus.members import open_members
 from seqloom.corpus.prepare import CorpusItem, prepare
-from seqloom.corpus.reading import CorpusRemark, read_corpus
+from seqloom.corpus.reading import CorpusRemark, RawPair, read_corpus
 from seqloom.corpus.splits import Split
 from seqloom.files import write_text
 from seqloom.params import Params
-from seqloom.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, RAW
+from seqloom.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, RAW, SYNTHETIC
 from seqloom.progress import Listener
+from seqloom.synthesis.pairs import read_synthetic
 
 _logger = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ def run(params: Params, listen: Listener) -> None:
 
 
 def _items(params: Params) -> Iterator[CorpusItem]:
+    """Yield the pairs of all corpora, then the synthetic ones, so that of duplicates the others are kept."""
     for corpus, source in params.corpora.items():
         split = None if source.split is None else Split[source.split]
         with open_members(corpus, RAW / corpus) as members:
@@ -48,3 +51,8 @@ def _items(params: Params) -> Iterator[CorpusItem]:
                     _logger.warning(found.message)
                 else:
                     yield CorpusItem(corpus, direction, split, found)
+    forms = params.placeholders.build()
+    for made in read_synthetic(SYNTHETIC):
+        change = partial(made.alteration, forms=forms)
+        for source_text, target_text in made.pairs():
+            yield CorpusItem(made.name, made.direction, Split.train, RawPair(source_text, target_text, ""), change)
