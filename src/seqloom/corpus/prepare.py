@@ -5,7 +5,7 @@ Only keys are held in memory, never the texts of the corpus.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from seqloom.corpus.leakage import Leakage, measure_leakage
 from seqloom.corpus.reading import LeftOut, RawPair
 from seqloom.corpus.settings import PrepareSettings
 from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split
-from seqloom.corpus.splitting import KEPT, REASONS, USUAL, TextIndex, pivots, split_of
+from seqloom.corpus.splitting import KEPT, REASONS, TextIndex, pivots, split_of
 from seqloom.corpus.statistics import Statistics, measure
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
@@ -29,17 +29,12 @@ _HELD_OUT = (Split.valid, Split.test)
 
 
 class CorpusItem(NamedTuple):
-    """A pair as read, with its corpus and direction; `split` is the split that the corpus provides, if any.
-
-    `synthetic` is for pairs of translate_corpus, whose split is train: it changes the source after cleaning. They are
-    cleaned and compared as they are before, and dropped if one of their texts is in valid or test.
-    """
+    """A pair as read, with its corpus and direction; `split` is the split that the corpus provides, if any."""
 
     corpus: str
     direction: Direction
     split: Split | None
     pair: RawPair | LeftOut
-    synthetic: Callable[[str], str] | None = None
 
 
 class Counts:
@@ -49,7 +44,7 @@ class Counts:
         self.raw: Counter[str] = Counter()
         self.left_out: dict[str, Counter[str]] = {}  # texts that did not become pairs, by corpus and reason
         self.examples = Examples()
-        self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *REASONS[:USUAL]], 0))
+        self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *REASONS[:-1]], 0))
         self.directions: dict[str, Counter[Split]] = {each: Counter(dict.fromkeys(Split, 0)) for each in directions}
         self.groups: dict[Split, set[str]] = {split: set() for split in Split}
         self.leakage: dict[Split, Leakage] = {}
@@ -115,13 +110,12 @@ def prepare(
     counts = Counts((rule.name for rule in cleaner.rules), map(str, directions))
     passing = folder / "clean.tsv"
     with SplitWriter(passing) as writer:
-        for direction, given, pair, change in _cleaned(items, cleaner, counts, listen):
+        for direction, given, pair in _cleaned(items, cleaner, counts, listen):
             split = given if given is not None else split_of(pair[deciding[direction]], pair.group, settings.split)
             source, target = languages_of(direction)
             keys = key_of(pair.source, source), key_of(pair.target, target)
-            synthetic = change is not None
-            index.add(split, *keys, direction=numbers[direction], given=given is not None, synthetic=synthetic)
-            writer.write(pair if change is None else pair._replace(source=change(pair.source)))
+            index.add(split, *keys, direction=numbers[direction], given=given is not None)
+            writer.write(pair)
     _distribute(passing, index, settings, folder, counts, listen)
     passing.unlink()
     _check_sizes(counts)
@@ -136,9 +130,9 @@ def prepare(
 
 def _cleaned(
     items: Iterable[CorpusItem], cleaner: Cleaner, counts: Counts, listen: Listener
-) -> Iterator[tuple[Direction, Split | None, Pair, Callable[[str], str] | None]]:
+) -> Iterator[tuple[Direction, Split | None, Pair]]:
     read, kept = 0, 0
-    for corpus, direction, split, raw, synthetic in items:
+    for corpus, direction, split, raw in items:
         if isinstance(raw, LeftOut):
             counts.left_out.setdefault(corpus, Counter())[raw.reason] += 1
             counts.examples.add(corpus, raw.reason, Example(raw.place, raw.text, ""))
@@ -150,7 +144,7 @@ def _cleaned(
         if cleaned.dropped is None:
             kept += 1
             pair = Pair(cleaned.source, cleaned.target, str(direction), corpus, normalise(raw.group))
-            yield direction, split, pair, synthetic
+            yield direction, split, pair
         else:
             counts.dropped[cleaned.dropped] += 1
             counts.examples.add(corpus, cleaned.dropped, Example(raw.group, raw.source, raw.target))

@@ -11,8 +11,7 @@ Two guarantees hold for any corpus:
   both sides of training.
 
 A test split that a corpus provides is a benchmark and stays complete: texts in it are dropped from all other splits. A
-valid split that a corpus provides loses only texts of that test split, and training loses the texts of both. Synthetic
-pairs belong to training, and are dropped if one of their texts is in valid or test, so that these never change.
+valid split that a corpus provides loses only texts of that test split, and training loses the texts of both.
 
 The second guarantee requires all texts to be known before the first test pair is written, so a `TextIndex` is built
 first. It takes 19 bytes per pair, two 64-bit keys, a rank and a direction, and contains no text.
@@ -33,17 +32,13 @@ from seqloom.corpus.splits import Split
 from seqloom.languages import Direction
 
 # Names of the reasons to drop a pair, as in the metrics; `drop_reasons` returns indices into them, or KEPT.
-REASONS = (
-    "source_in_earlier_split", "target_in_earlier_split", "duplicate", "text_of_given_split",
-    "synthetic_in_valid_or_test",
-)  # fmt: skip
-USUAL = 3  # the others are counted only if they occur
+REASONS = ("source_in_earlier_split", "target_in_earlier_split", "duplicate", "text_of_given_split")
 KEPT = -1
-_SOURCE, _TARGET, _DUPLICATE, _GIVEN, _SYNTHETIC = range(len(REASONS))
+_SOURCE, _TARGET, _DUPLICATE, _GIVEN = range(len(REASONS))
 
-# A pair yields to pairs of lower rank in other splits. Splits provided by a corpus come first, synthetic pairs last.
-_GIVEN_TEST, _GIVEN_VALID, _TRAIN, _VALID, _TEST, _MADE = range(6)
-_SPLITS = np.array([Split.test, Split.valid, Split.train, Split.valid, Split.test, Split.train], np.int8)
+# A pair yields to pairs of lower rank in other splits. Splits provided by a corpus come first.
+_GIVEN_TEST, _GIVEN_VALID, _TRAIN, _VALID, _TEST = range(5)
+_SPLITS = np.array([Split.test, Split.valid, Split.train, Split.valid, Split.test], np.int8)
 _RANKS = {Split.train: _TRAIN, Split.valid: _VALID, Split.test: _TEST}
 _GIVEN_RANKS = {Split.train: _TRAIN, Split.valid: _GIVEN_VALID, Split.test: _GIVEN_TEST}
 
@@ -77,21 +72,9 @@ class TextIndex:
         self._ranks, self._directions = array("b"), array("H")
         self._keys = array("Q"), array("Q")
 
-    def add(
-        self,
-        split: Split,
-        source: int,
-        target: int,
-        direction: int = 0,
-        *,
-        given: bool = False,
-        synthetic: bool = False,
-    ) -> None:
-        """Append a pair by the keys of its texts (`keys.key_of`).
-
-        `given` if the corpus provided the split; `synthetic` if a model wrote one of the texts (its split is train).
-        """
-        self._ranks.append(_MADE if synthetic else (_GIVEN_RANKS if given else _RANKS)[split])
+    def add(self, split: Split, source: int, target: int, direction: int = 0, *, given: bool = False) -> None:
+        """Append a pair by the keys of its texts (`keys.key_of`); `given` if the corpus provided the split."""
+        self._ranks.append((_GIVEN_RANKS if given else _RANKS)[split])
         self._directions.append(direction)
         for keys, key in zip(self._keys, (source, target), strict=True):
             keys.append(key)
@@ -113,7 +96,7 @@ class TextIndex:
         """
         ranks = np.frombuffer(self._ranks, np.int8)
         reasons = np.full(len(ranks), KEPT, np.int8)
-        for rank in (_GIVEN_VALID, _TRAIN, _VALID, _TEST, _MADE):
+        for rank in (_GIVEN_VALID, _TRAIN, _VALID, _TEST):
             self._drop_shared(reasons, ranks, rank, (0,) if apart == "source" else (0, 1))
         if duplicates != "no":
             self._drop_duplicates(reasons, ranks, whole=duplicates == "pair")
@@ -124,10 +107,10 @@ class TextIndex:
         above = np.flatnonzero((ranks < rank) & (_SPLITS[ranks] != _SPLITS[rank]))
         if not len(above):
             return
-        mine, theirs = ((0, 1), apart) if _SPLITS[rank] == Split.train else (apart, (0, 1))
+        mine, theirs = ((0, 1), apart) if rank == _TRAIN else (apart, (0, 1))
         here = np.flatnonzero(ranks == rank)
         for side in mine:
-            reason = _GIVEN if rank <= _TRAIN else _SYNTHETIC if rank == _MADE else (_SOURCE, _TARGET)[side]
+            reason = _GIVEN if rank <= _TRAIN else (_SOURCE, _TARGET)[side]
             for other in theirs:
                 here = here[reasons[here] == KEPT]
                 reasons[here[np.isin(self._side(side)[here], self._side(other)[above])]] = reason
