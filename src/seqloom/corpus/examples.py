@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter, defaultdict
 from heapq import heappush, heapreplace
 from html import escape
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seqloom.pages.frame import document, row, table
 
@@ -34,12 +34,26 @@ class Examples:
         """Count an example, and keep it if its hash is among the smallest."""
         self.counts[corpus][reason] += 1
         digest = hashlib.blake2b("\0".join(example).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        rank = -int.from_bytes(digest, "big")  # the heap's first entry is the one to replace
-        heap = self._kept[corpus, reason]
+        self._offer((corpus, reason), -int.from_bytes(digest, "big"), example)
+
+    def _offer(self, kind: tuple[str, str], rank: int, example: Example) -> None:
+        heap = self._kept[kind]  # its first entry is the one to replace
         full = len(heap) >= KEPT_EXAMPLES
         if (full and rank <= heap[0][0]) or any(rank == kept for kept, _ in heap):
             return
         (heapreplace if full else heappush)(heap, (rank, Example(*map(_shown, example))))
+
+    def part(self) -> dict[str, Any]:
+        """Return the counts and examples as plain data, for `add_part`."""
+        kept = [[*kind, rank, *example] for kind, heap in self._kept.items() for rank, example in heap]
+        return {"counts": self.counts, "kept": kept}
+
+    def add_part(self, part: dict[str, Any]) -> None:
+        """Add the counts and examples of a part of the corpora."""
+        for corpus, reasons in part["counts"].items():
+            self.counts[corpus].update(reasons)
+        for corpus, reason, rank, *example in part["kept"]:
+            self._offer((corpus, reason), rank, Example(*example))
 
     def of(self, corpus: str, reason: str) -> list[Example]:
         """Return the examples for a reason, ordered by hash."""

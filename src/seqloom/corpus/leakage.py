@@ -1,37 +1,46 @@
-"""Leakage: what valid and test share with training, measured on the written files.
+"""Leakage: what valid and test share with training, measured on the written pairs.
 
 Measured for valid and for test:
 
 - `sources` and `targets`: the number of segments whose source or target text also occurs in training, on either side,
   in the same language. Digits and placeholders are masked.
-- `near_copies`: how many segments of a sample have a near-copy in training: a source whose set of character 5-grams
-  (masked, lower case) has a Jaccard similarity of at least `near_copy` with theirs. The count is exact, using prefix
-  filtering: a text that shares a fraction t of its n grams with another shares k of its n - ceil(t n) + k rarest grams
-  (S. Chaudhuri, V. Ganti, R. Kaushik: A primitive operator for similarity joins in data cleaning, ICDE 2006). Only
-  the first 1,000 characters of a text are compared.
+- `near_copies`: how many segments have a near-copy in training, that is, a text whose grams are similar to those of
+  their source. All near-copies are found (`near_copies`) if neither split has more than `leakage_sample` segments, and
+  at least 99.5% of them (`minhash`) in larger splits.
 
-Training is streamed; memory holds the keys of valid and test, and the grams of the sample.
+Parts of training are compared by different workers. The index of valid and test is files, so no worker holds more than
+it needs.
 """
 
-import heapq
-import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+import json
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from seqloom.corpus.keys import fraction_of, key_of, languages_of, mask
-from seqloom.corpus.splits import Split, read_split
+import numpy as np
+from numpy.typing import NDArray
+
+from seqloom.corpus.keys import key_of, languages_of
+from seqloom.corpus.minhash import MinHashIndex, bands_for, write_index
+from seqloom.corpus.near_copies import NearCopies
+from seqloom.corpus.preparing.pair_files import read_pairs
+from seqloom.corpus.splits import Pair, Split, read_split
+from seqloom.files import sha256_of, write_json
 from seqloom.languages import Direction
+from seqloom.sharding.step import Function
 
-_GRAM = 5
-_HEAD = 1000  # characters; each takes about a hundred bytes of memory
-_REPORT_EVERY = 1000  # pairs
+HELD_OUT = (Split.valid, Split.test)
+FOUND = "found.json"
+_SIDES = ("source", "target")
+_BATCH = 4096  # pairs
 
 
 class Leakage(NamedTuple):
-    """What a split shares with training, in segments; `near_copies` counts those of a sample of `compared` segments."""
+    """What a split shares with training, in segments; `near_copies` counts those of the `compared` segments."""
 
     segments: int
     sources: int
@@ -41,117 +50,158 @@ class Leakage(NamedTuple):
 
     @property
     def share(self) -> float:
-        """The share of near-copies in the sample."""
+        """The share of near-copies."""
         return self.near_copies / self.compared if self.compared else 0.0
 
 
-def measure_leakage(
-    folder: Path,
-    directions: Sequence[Direction],
-    near_copy: float,
-    sample: int,
-    report: Callable[[int], None] = lambda done: None,
-) -> dict[Split, Leakage]:
-    """Compare valid and test with training.
+class Index(NamedTuple):
+    """The index of valid and test in a folder: the number of segments of each, and how near-copies are found."""
+
+    folder: Path
+    segments: tuple[int, int]
+    exact: bool
+
+    def keys(self, split: Split, side: str) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """Return the distinct keys of the texts of a side, sorted, and how often each occurs."""
+        keys, counts = (np.load(self.folder / f"{split.name}.{side}.{name}.npy") for name in ("keys", "counts"))
+        return keys, counts
+
+    def near_copies(self, similarity: float) -> NearCopies | MinHashIndex:
+        """Open the index of the sources of valid, followed by those of test."""
+        if self.exact:
+            return NearCopies(_sources(self.folder), similarity)
+        return MinHashIndex(self.folder, similarity)
+
+
+def write_held_out(
+    folder: Path, held_out: Mapping[Split, Path], directions: Sequence[Direction], near_copy: float, most: int
+) -> Index:
+    """Index valid and test.
 
     Args:
-        folder: contains train.tsv, valid.tsv and test.tsv.
+        folder: where the index is written; must exist.
+        held_out: the files of the two splits.
         directions: the directions of the pairs.
         near_copy: the least similarity, in (0, 1], of near-copies.
-        sample: segments per split to compare for near-copies, at most; the choice depends only on the texts.
-        report: called with the number of training pairs read.
+        most: segments per split, at most, for which all near-copies are found.
     """
     languages = {str(direction): languages_of(direction) for direction in directions}
-    read = {source for source, _ in languages.values()}
-    held_out = {
-        split: _HeldOut(folder / split.file_name, languages, near_copy, sample) for split in (Split.valid, Split.test)
-    }
-    for number, pair in enumerate(read_split(folder / Split.train.file_name), 1):
-        for text, language in zip(pair[:2], languages[pair.direction], strict=True):
-            key, grams = key_of(text, language), grams_of(text) if language in read else None
-            for one in held_out.values():
-                one.compare(key, grams)
-        if number % _REPORT_EVERY == 0:
-            report(number)
-    return {split: one.leakage() for split, one in held_out.items()}
+    segments = [_write_keys(folder, split, path, languages) for split, path in held_out.items()]
+    index = Index(folder, (segments[0], segments[1]), max(segments) <= most)
+    sources = (pair.source for path in held_out.values() for pair in read_split(path))
+    if index.exact:
+        write_json(folder / "sources.json", list(sources))
+    else:
+        write_index(folder, sources, bands_for(near_copy))
+    return index
 
 
-def grams_of(text: str) -> frozenset[str]:
-    """Return the character 5-grams of a text, masked and in lower case; a shorter text is its own only gram."""
-    text = mask(text[:_HEAD]).casefold()
-    return frozenset(text[start : start + _GRAM] for start in range(max(1, len(text) - _GRAM + 1)))
+def _write_keys(folder: Path, split: Split, path: Path, languages: Mapping[str, tuple[str, str]]) -> int:
+    """Write the distinct keys of a split and how often each occurs, and return the number of segments."""
+    keys = array("Q"), array("Q")
+    for pair in read_split(path):
+        for found, text, language in zip(keys, pair[:2], languages[pair.direction], strict=True):
+            found.append(key_of(text, language))
+    for side, found in zip(_SIDES, keys, strict=True):
+        distinct, counts = np.unique(np.frombuffer(found, np.uint64), return_counts=True)
+        np.save(folder / f"{split.name}.{side}.keys.npy", distinct)
+        np.save(folder / f"{split.name}.{side}.counts.npy", counts)
+    return len(keys[0])
 
 
-class _HeldOut:
-    """A split, indexed for comparison with training."""
+def _sources(folder: Path) -> list[str]:
+    return list(json.loads((folder / "sources.json").read_text(encoding="utf-8")))
 
-    def __init__(self, path: Path, languages: dict[str, tuple[str, str]], near_copy: float, sample: int) -> None:
-        self._sources = Counter(key_of(pair.source, languages[pair.direction][0]) for pair in read_split(path))
-        self._targets = Counter(key_of(pair.target, languages[pair.direction][1]) for pair in read_split(path))
-        chosen = heapq.nsmallest(sample, (pair.source for pair in read_split(path)), key=_draw)
-        self._near = NearCopies(chosen, near_copy)
-        self._shared_sources: set[int] = set()
-        self._shared_targets: set[int] = set()
 
-    def compare(self, key: int, grams: frozenset[str] | None) -> None:
-        """Record matches with a training text; `grams` are None if its language is never a source."""
-        if key in self._sources:
-            self._shared_sources.add(key)
-        if key in self._targets:
-            self._shared_targets.add(key)
-        if grams is not None:
-            self._near.compare(grams)
+@dataclasses.dataclass(frozen=True)
+class CompareTraining:
+    """Compares a part of the training split with the index of valid and test."""
 
-    def leakage(self) -> Leakage:
-        return Leakage(
-            segments=self._sources.total(),
-            sources=sum(self._sources[key] for key in self._shared_sources),
-            targets=sum(self._targets[key] for key in self._shared_targets),
-            compared=self._near.compared,
-            near_copies=len(self._near.found),
+    folder: str  # of the index
+    segments: tuple[int, int]
+    exact: bool
+    held_out: tuple[str, ...]  # SHA-256 of the files of valid and test
+    directions: tuple[Direction, ...]
+    near_copy: float
+
+    name = "check leakage"
+
+    @classmethod
+    def of(
+        cls, index: Index, held_out: Mapping[Split, Path], directions: Sequence[Direction], near_copy: float
+    ) -> "CompareTraining":
+        """Return the step for an index of these files."""
+        hashes = tuple(map(sha256_of, held_out.values()))
+        return cls(str(index.folder), index.segments, index.exact, hashes, tuple(directions), near_copy)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what is compared, and how."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "folder"}
+
+    def start(self) -> Function:
+        """Open the index, and return the function for a part of training."""
+        index = Index(Path(self.folder), self.segments, self.exact)
+        return _Comparison(index, self.directions, self.near_copy).compare
+
+
+class _Comparison:
+    """The index as a worker holds it."""
+
+    def __init__(self, index: Index, directions: Sequence[Direction], near_copy: float) -> None:
+        self._near = index.near_copies(near_copy)
+        self._languages = {str(direction): languages_of(direction) for direction in directions}
+        self._read = {source for source, _ in self._languages.values()}
+        self._keys = [index.keys(split, side)[0] for split in HELD_OUT for side in _SIDES]
+
+    def compare(self, path: Path, folder: Path) -> int:
+        """Write which keys and near-copies of valid and test are in a file of pairs; return the number of pairs."""
+        shared = [np.zeros(len(keys), np.bool_) for keys in self._keys]
+        near = self._near
+        near.forget()  # what was found in other parts, so that the result does not depend on them
+        rows = 0
+        for pairs in _batches(read_pairs(path)):
+            rows += len(pairs)
+            texts = list(chain.from_iterable(map(self._texts, pairs)))
+            keys = np.array([key_of(text, language) for text, language in texts], np.uint64)
+            for known, seen in zip(self._keys, shared, strict=True):
+                if len(known):
+                    places = np.searchsorted(known, keys).clip(max=len(known) - 1)
+                    seen[places[known[places] == keys]] = True
+            near.compare_all(text for text, language in texts if language in self._read)
+        found = {"shared": [np.flatnonzero(seen).tolist() for seen in shared], "near": sorted(near.found)}
+        write_json(folder / FOUND, found)
+        return rows
+
+    def _texts(self, pair: Pair) -> Iterator[tuple[str, str]]:
+        return zip(pair[:2], self._languages[pair.direction], strict=True)
+
+
+def combine(index: Index, folders: Sequence[Path]) -> dict[Split, Leakage]:
+    """Return the leakage that the results of `CompareTraining` for all parts of training amount to."""
+    shared: list[set[int]] = [set() for _ in range(4)]
+    near: set[int] = set()
+    for folder in folders:
+        found = json.loads((folder / FOUND).read_text(encoding="utf-8"))
+        for seen, more in zip(shared, found["shared"], strict=True):
+            seen.update(more)
+        near.update(found["near"])
+    valid = index.segments[0]
+    copies = Counter(Split.valid if number < valid else Split.test for number in near)
+    leakage = {}
+    for split, segments, sides in zip(HELD_OUT, index.segments, (shared[:2], shared[2:]), strict=True):
+        sources, targets = (
+            int(index.keys(split, side)[1][sorted(each)].sum()) for side, each in zip(_SIDES, sides, strict=True)
         )
+        leakage[split] = Leakage(segments, sources, targets, segments, copies[split])
+    return leakage
 
 
-def _draw(text: str) -> tuple[float, str]:
-    return fraction_of(text, "leakage"), text
-
-
-class NearCopies:
-    """Texts indexed by their rarest grams; `found` contains the positions of those that have a near-copy."""
-
-    def __init__(self, texts: Iterable[str], similarity: float) -> None:
-        self._similarity = similarity
-        self._grams = [grams_of(text) for text in texts]
-        self._frequency = Counter(gram for grams in self._grams for gram in grams)
-        self._postings: defaultdict[str, list[int]] = defaultdict(list)
-        for position, grams in enumerate(self._grams):
-            for gram in self._rarest(grams, len(grams)):
-                self._postings[gram].append(position)
-        self.compared = len(self._grams)
-        self.found: set[int] = set()
-
-    def compare(self, grams: frozenset[str]) -> None:
-        """Record which texts are similar to the text with these grams."""
-        known = [gram for gram in grams if gram in self._frequency]
-        if len(known) < self._similarity * len(grams):  # only known grams can be shared
-            return
-        rarest = self._rarest(known, len(grams))
-        hits = Counter(chain.from_iterable(self._postings.get(gram, ()) for gram in rarest))
-        ours = self._least(len(grams))
-        for position, count in hits.items():
-            theirs = self._grams[position]
-            if position in self.found or count < min(ours, self._least(len(theirs))):
-                continue
-            shared = len(grams & theirs)
-            if shared >= self._similarity * (len(grams) + len(theirs) - shared):
-                self.found.add(position)
-
-    def _rarest(self, known: Iterable[str], size: int) -> list[str]:
-        """Return the rarest grams of a text of `size` grams, ignoring grams that are not in the index."""
-        known = sorted(known, key=lambda gram: (self._frequency[gram], gram))
-        length = size - math.ceil(self._similarity * size) + self._least(size)
-        return known[: max(0, length - (size - len(known)))]
-
-    def _least(self, size: int) -> int:
-        """Return how many of its rarest grams a text must share; more than one rules out most long texts early."""
-        return min(1 + size // 20, math.ceil(self._similarity * size))
+def _batches(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
+    batch: list[Pair] = []
+    for pair in pairs:
+        batch.append(pair)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

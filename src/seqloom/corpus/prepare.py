@@ -1,178 +1,198 @@
 """From raw pairs to three splits: clean, split, remove overlaps and duplicates, check.
 
-This takes two passes with a temporary file in between, because overlaps can be found only after all pairs were read.
-Only keys are held in memory, never the texts of the corpus.
+Each step is a map over shards (`seqloom.sharding`), so a corpus of any size is prepared in bounded memory by as many
+workers as there are, and after an interruption only the shards that were being worked on are repeated:
+
+1. `raw_chunks` reads the corpora in order into chunks, while `Clean` cleans the chunks before. It writes the cleaned
+   pairs, and tables of the keys of their texts.
+2. `FindShared` finds texts that are in several splits, each worker for a range of keys.
+3. `FindDropped` adds the duplicates among the pairs that are left, also by ranges of keys.
+4. `Write` writes the kept pairs, and counts them and the others, each worker for a range of the corpus.
+5. `CompareTraining` compares the parts of the training split with valid and test.
+
+The files depend on none of this: not on the workers, the chunks, the ranges or interruptions. A small corpus is a
+single chunk and a single range, and no process is started for it.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from hashlib import sha256
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from seqloom.corpus.cleaning import Cleaner, untouched
-from seqloom.corpus.examples import Example, Examples
-from seqloom.corpus.keys import key_of, languages_of
-from seqloom.corpus.leakage import Leakage, measure_leakage
-from seqloom.corpus.reading import LeftOut, RawPair
+import numpy as np
+
+from seqloom.corpus.leakage import CompareTraining, combine, write_held_out
+from seqloom.corpus.preparing.clean import COUNTS, ROWS, Clean
+from seqloom.corpus.preparing.counts import Counts
+from seqloom.corpus.preparing.decide import FindDropped, FindShared
+from seqloom.corpus.preparing.items import CorpusItem, RawCorpus
+from seqloom.corpus.preparing.means import Means
+from seqloom.corpus.preparing.raw_chunks import raw_chunks
+from seqloom.corpus.preparing.write import GROUP_TABLE, Write, plan
 from seqloom.corpus.settings import PrepareSettings
-from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split
-from seqloom.corpus.splitting import KEPT, REASONS, TextIndex, pivots, split_of
-from seqloom.corpus.statistics import Statistics, measure
+from seqloom.corpus.splits import HEADER, Split, write_shards_of
+from seqloom.corpus.statistics import Tally
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
-from seqloom.progress import Listener, Progress
-from seqloom.text import STANDARD_FORMS, Forms, normalise
+from seqloom.sharding.manifest import Shard, shard_name
+from seqloom.sharding.mapping import Result, map_shards
+from seqloom.sharding.step import Input, Step
+from seqloom.text import STANDARD_FORMS, Forms
 
-_REPORT_EVERY = 500  # pairs
+__all__ = ["CorpusItem", "Counts", "Means", "RawCorpus", "prepare"]
+
 _HELD_OUT = (Split.valid, Split.test)
 
 
-class CorpusItem(NamedTuple):
-    """A pair as read, with its corpus and direction; `split` is the split that the corpus provides, if any."""
-
-    corpus: str
-    direction: Direction
-    split: Split | None
-    pair: RawPair | LeftOut
-
-
-class Counts:
-    """Numbers of pairs read, dropped and kept."""
-
-    def __init__(self, rules: Iterable[str], directions: Iterable[str]) -> None:
-        self.raw: Counter[str] = Counter()
-        self.left_out: dict[str, Counter[str]] = {}  # texts that did not become pairs, by corpus and reason
-        self.examples = Examples()
-        self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *REASONS[:-1]], 0))
-        self.directions: dict[str, Counter[Split]] = {each: Counter(dict.fromkeys(Split, 0)) for each in directions}
-        self.groups: dict[Split, set[str]] = {split: set() for split in Split}
-        self.leakage: dict[Split, Leakage] = {}
-        self.statistics: Statistics | None = None
-
-    @property
-    def splits(self) -> Counter[Split]:
-        """Pairs in each split, over all directions."""
-        return Counter({split: sum(counts[split] for counts in self.directions.values()) for split in Split})
-
-    def record(self) -> dict[str, Any]:
-        """Return the counts as in metrics/corpus.json; several directions are also listed separately."""
-        each = {name: {s.name: counts[s] for s in Split} for name, counts in self.directions.items()}
-        return {
-            "raw": dict(self.raw),
-            **({"left_out": {name: dict(found) for name, found in self.left_out.items()}} if self.left_out else {}),
-            "dropped": dict(self.dropped),
-            "kept": self.splits.total(),
-            "splits": {split.name: self.splits[split] for split in Split},
-            **({"directions": each} if len(each) > 1 else {}),
-            "groups": {split.name: len(self.groups[split]) for split in Split},
-            "leakage": {
-                split.name: {**found._asdict(), "near_copy_share": round(found.share, 4)}
-                for split, found in self.leakage.items()
-            },
-            **(self.statistics.record() if self.statistics else {}),
-        }
-
-    def table(self) -> str:
-        """Return the counts as a plain-text table."""
-        rows = [*(f"{n:>12,}  {corpus} (raw)" for corpus, n in self.raw.items())]
-        rows += [f"{n:>12,}  {name}: {each}" for name, found in self.left_out.items() for each, n in found.items()]
-        rows += [f"{-n:>12,}  {rule}" for rule, n in self.dropped.items() if n]
-        rows += [f"{self.splits[split]:>12,}  {split.name}" for split in Split]
-        if len(self.directions) > 1:
-            rows += [f"{c[split]:>12,}  {split.name} {name}" for name, c in self.directions.items() for split in Split]
-        return "\n".join(rows)
-
-
 def prepare(
-    items: Iterable[CorpusItem],
+    corpora: Sequence[RawCorpus],
     directions: Sequence[Direction],
     settings: PrepareSettings,
     folder: Path,
-    listen: Listener,
+    means: Means,
     forms: Forms = STANDARD_FORMS,
 ) -> Counts:
-    """Write train.tsv, valid.tsv and test.tsv into an empty folder.
+    """Write the three splits into an empty folder.
 
     Args:
-        items: the pairs, in the order in which they are written.
+        corpora: the corpora, in the order in which their pairs are written.
         directions: the directions of the pairs; each must have pairs in every split.
         settings: cleaning, splitting and the limit on leakage.
-        folder: on success it contains only the three files.
-        listen: receives the progress of each pass.
+        folder: on success it contains train.tsv, valid.tsv and test.tsv. If the training split is larger than
+            `means.sizes.above`, it is a folder `train` of shards instead.
+        means: who works, and the folder of intermediate results, which stay there.
         forms: defines the placeholders for cleaning.
 
     Raises:
         CorpusError: a split is empty, or the share of test segments with near-copies in training exceeds `max_leakage`.
+        ShardError: a worker failed.
     """
-    cleaner, index, deciding = Cleaner(settings.clean, forms), TextIndex(), pivots(directions)
-    numbers = {direction: number for number, direction in enumerate(directions)}
-    counts = Counts((rule.name for rule in cleaner.rules), map(str, directions))
-    passing = folder / "clean.tsv"
-    with SplitWriter(passing) as writer:
-        for direction, given, pair in _cleaned(items, cleaner, counts, listen):
-            split = given if given is not None else split_of(pair[deciding[direction]], pair.group, settings.split)
-            source, target = languages_of(direction)
-            keys = key_of(pair.source, source), key_of(pair.target, target)
-            index.add(split, *keys, direction=numbers[direction], given=given is not None)
-            writer.write(pair)
-    _distribute(passing, index, settings, folder, counts, listen)
-    passing.unlink()
-    _check_sizes(counts)
-    _check_leakage(directions, settings, folder, counts, listen)
-    total = counts.splits[Split.train]
-    counts.statistics = measure(
-        folder, directions, lambda done: listen(Progress("describe pairs", done, total, "pairs"))
-    )
-    listen(Progress("describe pairs", total, total, "pairs"))
-    return counts
+    return _Preparation(directions, settings, folder, means).run(corpora, forms)
 
 
-def _cleaned(
-    items: Iterable[CorpusItem], cleaner: Cleaner, counts: Counts, listen: Listener
-) -> Iterator[tuple[Direction, Split | None, Pair]]:
-    read, kept = 0, 0
-    for corpus, direction, split, raw in items:
-        if isinstance(raw, LeftOut):
-            counts.left_out.setdefault(corpus, Counter())[raw.reason] += 1
-            counts.examples.add(corpus, raw.reason, Example(raw.place, raw.text, ""))
-            continue
-        read += 1
-        counts.raw[corpus] += 1
-        # A corpus's own valid and test splits are benchmarks: normalise them, never filter them.
-        cleaned = (untouched if split in _HELD_OUT else cleaner.clean)(raw.source, raw.target)
-        if cleaned.dropped is None:
-            kept += 1
-            pair = Pair(cleaned.source, cleaned.target, str(direction), corpus, normalise(raw.group))
-            yield direction, split, pair
-        else:
-            counts.dropped[cleaned.dropped] += 1
-            counts.examples.add(corpus, cleaned.dropped, Example(raw.group, raw.source, raw.target))
-        if read % _REPORT_EVERY == 0:
-            listen(Progress("clean pairs", read, None, "pairs", f"{kept:,} kept"))
-    listen(Progress("clean pairs", read, read, "pairs", f"{kept:,} kept"))
+class _Preparation:
+    def __init__(self, directions: Sequence[Direction], settings: PrepareSettings, folder: Path, means: Means) -> None:
+        self._directions, self._settings, self._folder, self._means = tuple(directions), settings, folder, means
+
+    def run(self, corpora: Sequence[RawCorpus], forms: Forms) -> Counts:
+        settings = self._settings
+        names = tuple(corpus.name for corpus in corpora)
+        changes = tuple(corpus.synthetic for corpus in corpora)
+        step = Clean(settings.clean, settings.split, forms, names, self._directions, changes)
+        chunks = self._clean(step, corpora)
+        counts = step.counts()
+        for result in chunks:
+            counts.add(_record(result.folder))
+        writing, parts = self._write(chunks, self._decide(chunks))
+        tally = self._count(counts, parts)
+        _check_sizes(counts)
+        self._assemble(writing, parts)
+        self._check_leakage(counts, writing, parts)
+        counts.statistics = tally.statistics()
+        return counts
+
+    def _clean(self, step: Clean, corpora: Sequence[RawCorpus]) -> list[Result]:
+        sizes, raw = self._means.sizes, self._means.scratch / "raw"
+        chunks = raw_chunks(corpora, self._directions, raw, sizes.chunk)
+        begun = list(islice(chunks, 2))
+        launcher = self._means.launcher_for(len(begun))
+        return map_shards(step, chain(begun, chunks), self._means.scratch / "clean", launcher, self._means.listen)
+
+    def _decide(self, chunks: Sequence[Result]) -> list[Result]:
+        """Find the pairs to drop."""
+        settings, identity = self._settings, _identity(chunks)
+        pairs = sum(len(np.load(each.folder / ROWS, mmap_mode="r")) for each in chunks)
+        count = max(1, -(-pairs // self._means.sizes.bucket))
+        folders = _folders(chunks)
+        shared = self._map(FindShared(folders, count, settings.split.apart), count, identity)
+        step = FindDropped(folders, _folders(shared), settings.clean.drop_duplicates)
+        return self._map(step, count, _identity(shared) + identity)
+
+    def _write(self, chunks: Sequence[Result], decisions: Sequence[Result]) -> tuple[Write, list[Result]]:
+        sizes, paths = self._means.sizes, ([each.folder for each in chunks], [each.folder for each in decisions])
+        planned = plan(*paths, sizes.chunk)
+        if sharded := planned.bytes > sizes.above:
+            planned = plan(*paths, sizes.shard)
+        step = Write(_folders(chunks), _folders(decisions), planned.bounds, self._directions, sharded)
+        return step, self._map(step, len(planned.bounds) - 1, _identity(chunks) + _identity(decisions))
+
+    def _count(self, counts: Counts, parts: Sequence[Result]) -> Tally:
+        tally = Tally(self._directions)
+        for part in parts:
+            record = _record(part.folder)
+            counts.add(record)
+            tally.add(record["tally"])
+        groups = np.unique(np.concatenate([np.load(part.folder / GROUP_TABLE) for part in parts]))
+        counts.groups.update({split: int((groups["split"] == split).sum()) for split in Split})
+        return tally
+
+    def _assemble(self, step: Write, parts: Sequence[Result]) -> None:
+        """Put the splits together."""
+        for split in _HELD_OUT if step.sharded else Split:
+            with (self._folder / split.file_name).open("xb") as file:
+                file.write(HEADER.encode())
+                for part in parts:
+                    with (part.folder / f"{split.name}.lines").open("rb") as lines:
+                        shutil.copyfileobj(lines, file, 1 << 20)
+        if step.sharded:
+            self._gather_shards(self._folder / Split.train.name, step, parts)
+
+    def _gather_shards(self, folder: Path, step: Write, parts: Sequence[Result]) -> None:
+        folder.mkdir()
+        shards: list[Shard] = []
+        for part in parts:
+            rows, size, digest = _record(part.folder)["train"]
+            if rows:
+                shards.append(Shard(shard_name(len(shards), "parquet"), rows, size, digest))
+                _link(part.folder / step.train_name(), folder / shards[-1].name)
+        write_shards_of(folder, shards)
+
+    def _check_leakage(self, counts: Counts, writing: Write, parts: Sequence[Result]) -> None:
+        settings = self._settings
+        held_out = {split: self._folder / split.file_name for split in _HELD_OUT}
+        index_folder = self._means.scratch / "held_out"
+        shutil.rmtree(index_folder, ignore_errors=True)
+        index_folder.mkdir(parents=True)
+        sample = settings.leakage_sample
+        index = write_held_out(index_folder, held_out, self._directions, settings.near_copy, sample)
+        step = CompareTraining.of(index, held_out, self._directions, settings.near_copy)
+        inputs = [Input(each.folder / writing.train_name(), each.fingerprint) for each in parts]
+        counts.leakage = combine(index, [each.folder for each in self._map_inputs(step, inputs)])
+        _check_share(counts, settings.max_leakage)
+
+    def _map(self, step: Step, count: int, identity: str) -> list[Result]:
+        """Apply a step to ranges, whose shards are named by their numbers."""
+        digest = sha256(identity.encode()).hexdigest()
+        return self._map_inputs(step, [Input(Path(str(number)), f"{digest} {number}") for number in range(count)])
+
+    def _map_inputs(self, step: Step, inputs: Sequence[Input]) -> list[Result]:
+        means = self._means
+        into = means.scratch / step.name.replace(" ", "_")
+        return map_shards(step, inputs, into, means.launcher_for(len(inputs)), means.listen, len(inputs))
 
 
-def _distribute(
-    passing: Path, index: TextIndex, settings: PrepareSettings, folder: Path, counts: Counts, listen: Listener
-) -> None:
-    reasons = index.drop_reasons(settings.split.apart, settings.clean.drop_duplicates)
-    total = len(reasons)
-    with ExitStack() as stack:
-        writers = {split: stack.enter_context(SplitWriter(folder / split.file_name)) for split in Split}
-        for position, pair in enumerate(read_split(passing)):
-            reason, split = reasons[position], index.split(position)
-            if reason == KEPT:
-                writers[split].write(pair)
-                counts.directions[pair.direction][split] += 1
-                if pair.group:
-                    counts.groups[split].add(pair.group)
-            else:
-                counts.dropped[REASONS[reason]] += 1
-                counts.examples.add(pair.corpus, REASONS[reason], Example(pair.group, pair.source, pair.target))
-            if position % _REPORT_EVERY == 0:
-                listen(Progress("split pairs", position, total, "pairs"))
-    listen(Progress("split pairs", total, total, "pairs"))
+def _record(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / COUNTS).read_text(encoding="utf-8")))
+
+
+def _folders(results: Sequence[Result]) -> tuple[str, ...]:
+    return tuple(str(result.folder) for result in results)
+
+
+def _identity(results: Sequence[Result]) -> str:
+    return " ".join(result.fingerprint for result in results)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Make a file appear at another place too, without a copy if both are on one file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _check_sizes(counts: Counts) -> None:
@@ -191,20 +211,11 @@ def _check_sizes(counts: Counts) -> None:
     raise CorpusError(f"{fault}{blame}\n{counts.table()}")
 
 
-def _check_leakage(
-    directions: Sequence[Direction], settings: PrepareSettings, folder: Path, counts: Counts, listen: Listener
-) -> None:
-    total = counts.splits[Split.train]
-
-    def report(done: int) -> None:
-        listen(Progress("check leakage", done, total, "pairs"))
-
-    counts.leakage = measure_leakage(folder, directions, settings.near_copy, settings.leakage_sample, report)
-    report(total)
+def _check_share(counts: Counts, most: float) -> None:
     found = counts.leakage[Split.test]
-    if found.share > settings.max_leakage:
+    if found.share > most:
         raise CorpusError(
             f"{found.near_copies:,} of {found.compared:,} test segments ({found.share:.1%}) have a near-copy in "
-            f"training, more than prepare.max_leakage allows ({settings.max_leakage:.1%}), so test scores would be "
+            f"training, more than prepare.max_leakage allows ({most:.1%}), so test scores would be "
             "too high. Keep related texts together (split.by: group), or raise the limit"
         )

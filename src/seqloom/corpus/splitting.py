@@ -11,15 +11,16 @@ Two guarantees hold for any corpus:
   both sides of training.
 
 A test split that a corpus provides is a benchmark and stays complete: texts in it are dropped from all other splits. A
-valid split that a corpus provides loses only texts of that test split, and training loses the texts of both.
+valid split that a corpus provides loses only texts of that test split, and training loses the texts of both. Synthetic
+pairs belong to training, and are dropped if one of their texts is in valid or test, so that these never change.
 
-The second guarantee requires all texts to be known before the first test pair is written, so a `TextIndex` is built
-first. It takes 19 bytes per pair, two 64-bit keys, a rank and a direction, and contains no text.
+The second guarantee needs only keys: whether a pair is dropped depends on which other ranks have its texts, for
+duplicates also on which pairs before it are kept. So both are decided range by range of keys, whatever the size of the
+corpus.
 """
 
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Literal
 
@@ -31,16 +32,24 @@ from seqloom.corpus.settings import SplitSettings
 from seqloom.corpus.splits import Split
 from seqloom.languages import Direction
 
-# Names of the reasons to drop a pair, as in the metrics; `drop_reasons` returns indices into them, or KEPT.
-REASONS = ("source_in_earlier_split", "target_in_earlier_split", "duplicate", "text_of_given_split")
-KEPT = -1
-_SOURCE, _TARGET, _DUPLICATE, _GIVEN = range(len(REASONS))
+Apart = Literal["source", "both"]
+Duplicates = Literal["pair", "source", "no"]
 
-# A pair yields to pairs of lower rank in other splits. Splits provided by a corpus come first.
-_GIVEN_TEST, _GIVEN_VALID, _TRAIN, _VALID, _TEST = range(5)
-_SPLITS = np.array([Split.test, Split.valid, Split.train, Split.valid, Split.test], np.int8)
+# Names of the reasons to drop a pair, as in the metrics; decisions are indices into them, or KEPT.
+REASONS = (
+    "source_in_earlier_split", "target_in_earlier_split", "duplicate", "text_of_given_split",
+    "synthetic_in_valid_or_test",
+)  # fmt: skip
+USUAL = 3  # the others are counted only if they occur
+KEPT = -1
+_SOURCE, _TARGET, _DUPLICATE, _GIVEN, _SYNTHETIC = range(len(REASONS))
+
+# A pair yields to pairs of lower rank in other splits. Splits provided by a corpus come first, synthetic pairs last.
+_GIVEN_TEST, _GIVEN_VALID, _TRAIN, _VALID, _TEST, SYNTHETIC_RANK = range(6)
+SPLIT_OF_RANK = np.array([Split.test, Split.valid, Split.train, Split.valid, Split.test, Split.train], np.int8)
 _RANKS = {Split.train: _TRAIN, Split.valid: _VALID, Split.test: _TEST}
 _GIVEN_RANKS = {Split.train: _TRAIN, Split.valid: _GIVEN_VALID, Split.test: _GIVEN_TEST}
+_WIDTH = len(SPLIT_OF_RANK)
 
 
 def split_of(text: str, group: str, settings: SplitSettings) -> Split:
@@ -51,6 +60,11 @@ def split_of(text: str, group: str, settings: SplitSettings) -> Split:
     if fraction < settings.test:
         return Split.test
     return Split.valid if fraction < settings.test + settings.valid else Split.train
+
+
+def rank_of(split: Split, *, given: bool) -> int:
+    """Return the rank of a pair; `given` if its corpus provides the split."""
+    return (_GIVEN_RANKS if given else _RANKS)[split]
 
 
 def pivots(directions: Sequence[Direction]) -> dict[Direction, int]:
@@ -65,67 +79,68 @@ def pivots(directions: Sequence[Direction]) -> dict[Direction, int]:
     return {each: int(ranking.index(each.target) < ranking.index(each.source)) for each in directions}
 
 
-class TextIndex:
-    """The ranks, directions and keys of all pairs, in order."""
+def shared_texts(
+    keys: NDArray[np.uint64], sides: NDArray[np.int8], ranks: NDArray[np.int8], apart: Apart
+) -> NDArray[np.int8]:
+    """Return, for each text, the reason to drop its pair because a pair before it in another split has it, or `KEPT`.
 
-    def __init__(self) -> None:
-        self._ranks, self._directions = array("b"), array("H")
-        self._keys = array("Q"), array("Q")
+    Args:
+        keys: (texts,) the key of each text; all texts with these keys must be given.
+        sides: (texts,) 0 for the source of a pair, 1 for the target.
+        ranks: (texts,) the rank of the pair.
+        apart: the sides of valid and test whose texts must not be in another split.
+    """
+    order = np.argsort(keys, kind="stable")
+    codes = (sides * np.int8(_WIDTH) + ranks)[order]
+    first = np.flatnonzero(np.diff(keys[order], prepend=~keys[order[:1]]))  # of the texts with the same key
+    seen = np.bitwise_or.reduceat(np.left_shift(1, codes, dtype=np.int16), first) if len(first) else first
+    shared = np.repeat(seen, np.diff(first, append=len(keys))) & _yields_to(apart)[codes] != 0
+    reasons = np.full(len(keys), KEPT, np.int8)
+    mine = codes % _WIDTH
+    found = np.where(mine == SYNTHETIC_RANK, _SYNTHETIC, np.where(mine <= _TRAIN, _GIVEN, codes // _WIDTH))
+    reasons[order[shared]] = found[shared]
+    return reasons
 
-    def add(self, split: Split, source: int, target: int, direction: int = 0, *, given: bool = False) -> None:
-        """Append a pair by the keys of its texts (`keys.key_of`); `given` if the corpus provided the split."""
-        self._ranks.append((_GIVEN_RANKS if given else _RANKS)[split])
-        self._directions.append(direction)
-        for keys, key in zip(self._keys, (source, target), strict=True):
-            keys.append(key)
 
-    def split(self, position: int) -> Split:
-        """Return the split of a pair."""
-        return Split(_SPLITS[self._ranks[position]])
-
-    def drop_reasons(
-        self, apart: Literal["source", "both"], duplicates: Literal["pair", "source", "no"]
-    ) -> NDArray[np.int8]:
-        """Return, for each pair, the index in `REASONS` of why it is dropped, or `KEPT`.
-
-        Args:
-            apart: the sides of valid and test whose texts must not be in another split.
-            duplicates: when two pairs of a direction are duplicates: if the keys of both sides are equal (`pair`), if
-                those of the source are (`source`), or never (`no`). The first pair that is not dropped for another
-                reason is kept.
-        """
-        ranks = np.frombuffer(self._ranks, np.int8)
-        reasons = np.full(len(ranks), KEPT, np.int8)
-        for rank in (_GIVEN_VALID, _TRAIN, _VALID, _TEST):
-            self._drop_shared(reasons, ranks, rank, (0,) if apart == "source" else (0, 1))
-        if duplicates != "no":
-            self._drop_duplicates(reasons, ranks, whole=duplicates == "pair")
-        return reasons
-
-    def _drop_shared(self, reasons: NDArray[np.int8], ranks: NDArray[np.int8], rank: int, apart: Iterable[int]) -> None:
-        """Drop the pairs of a rank that share a text with a pair of lower rank in another split."""
-        above = np.flatnonzero((ranks < rank) & (_SPLITS[ranks] != _SPLITS[rank]))
-        if not len(above):
-            return
-        mine, theirs = ((0, 1), apart) if rank == _TRAIN else (apart, (0, 1))
-        here = np.flatnonzero(ranks == rank)
+def _yields_to(apart: Apart) -> NDArray[np.int16]:
+    """(sides x ranks,) the texts to which a text of this side and rank yields, as bits of the same numbering."""
+    chosen = (0,) if apart == "source" else (0, 1)
+    found = np.zeros(2 * _WIDTH, np.int16)
+    for rank in range(_WIDTH):
+        above = [each for each in range(rank) if SPLIT_OF_RANK[each] != SPLIT_OF_RANK[rank]]
+        mine, theirs = ((0, 1), chosen) if SPLIT_OF_RANK[rank] == Split.train else (chosen, (0, 1))
         for side in mine:
-            reason = _GIVEN if rank <= _TRAIN else (_SOURCE, _TARGET)[side]
-            for other in theirs:
-                here = here[reasons[here] == KEPT]
-                reasons[here[np.isin(self._side(side)[here], self._side(other)[above])]] = reason
+            found[side * _WIDTH + rank] = sum(1 << (other * _WIDTH + each) for other in theirs for each in above)
+    return found
 
-    def _drop_duplicates(self, reasons: NDArray[np.int8], ranks: NDArray[np.int8], *, whole: bool) -> None:
-        # Multiplication by an odd number is invertible mod 2^64, so combined keys collide no more than others.
-        keys = self._side(0) ^ (self._side(1) * np.uint64(0x9E3779B97F4A7C15)) if whole else self._side(0)
-        directions = np.frombuffer(self._directions, np.uint16)
-        for direction in np.unique(directions):
-            kept = np.flatnonzero((reasons == KEPT) & (directions == direction))
-            kept = kept[np.argsort(ranks[kept] > _GIVEN_VALID, kind="stable")]  # provided pairs first: they are kept
-            _, first = np.unique(keys[kept], return_index=True)
-            again = np.delete(kept, first)
-            reasons[again[ranks[again] > _GIVEN_VALID]] = _DUPLICATE
 
-    def _side(self, side: int) -> NDArray[np.uint64]:
-        """(pairs,) the keys of one side."""
-        return np.frombuffer(self._keys[side], np.uint64)
+def duplicates(
+    keys: tuple[NDArray[np.uint64], NDArray[np.uint64]],
+    directions: NDArray[np.uint16],
+    ranks: NDArray[np.int8],
+    positions: NDArray[np.uint64],
+    mode: Duplicates,
+) -> NDArray[np.bool_]:
+    """Return which of some pairs are duplicates of others of their direction; the first one is not.
+
+    Pairs of valid and test splits that a corpus provides come first, and are never dropped.
+
+    Args:
+        keys: (pairs,) those of the sources and those of the targets; all pairs with these source keys must be given,
+            except those that are dropped for another reason.
+        directions: (pairs,) a number for each direction.
+        ranks: (pairs,) their ranks.
+        positions: (pairs,) numbers in the order of the corpus.
+        mode: what must be equal: both keys (`pair`), those of the sources (`source`), or nothing (`no`).
+    """
+    again = np.zeros(len(positions), np.bool_)
+    if mode == "no" or not len(positions):
+        return again
+    # Multiplication by an odd number is invertible mod 2^64, so combined keys collide no more than others.
+    whole = keys[0] ^ (keys[1] * np.uint64(0x9E3779B97F4A7C15)) if mode == "pair" else keys[0]
+    given = ranks <= _GIVEN_VALID
+    order = np.lexsort((positions, ~given, whole, directions))
+    same = np.zeros(len(order), np.bool_)  # as the pair before it
+    same[1:] = (np.diff(whole[order]) == 0) & (np.diff(directions[order]) == 0)
+    again[order] = same
+    return again & ~given

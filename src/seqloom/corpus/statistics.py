@@ -3,17 +3,23 @@
 Lengths cover every pair. Languages are recognised on a sample that depends only on the texts, not on their order.
 Only texts of at least 40 bytes (about six words), without placeholders, are used: the recogniser misclassifies one in
 five interface strings of one or two words, but only one in a hundred of these longer texts.
+
+Everything is counted in integers and in samples by hash, so statistics of parts of a corpus can be added in any order.
 """
 
 import hashlib
 import heapq
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqloom.corpus.splits import Split, read_split
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.text import PLACEHOLDER
@@ -21,7 +27,7 @@ from seqloom.text import PLACEHOLDER
 _SAMPLE = 2000  # texts per side
 _LEAST = 40  # bytes; shorter texts are not recognised reliably
 _HEAD = 300  # characters given to the recogniser
-_REPORT_EVERY = 1000  # pairs
+_SIDES = ("source", "target")
 
 
 class Lengths(NamedTuple):
@@ -57,48 +63,90 @@ class _Sample:
     """The texts with the smallest hashes, regardless of their order."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[int, str, str]] = []
+        self.kept: list[tuple[int, str, str]] = []
 
     def offer(self, text: str, language: str) -> None:
-        if len(text.encode()) < _LEAST:
-            return
-        key = -int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
-        if len(self._kept) < _SAMPLE:
-            heapq.heappush(self._kept, (key, text, language))
-        elif key > self._kept[0][0]:
-            heapq.heapreplace(self._kept, (key, text, language))
+        """Add a text if its hash is among the smallest."""
+        text = " ".join(PLACEHOLDER.sub(" ", text).split())[:_HEAD]
+        encoded = text.encode()
+        if len(encoded) >= _LEAST:
+            self.add((-int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest()), text, language))
+
+    def add(self, found: tuple[int, str, str]) -> None:
+        """Add an entry of another sample."""
+        if len(self.kept) < _SAMPLE:
+            heapq.heappush(self.kept, found)
+        elif found > self.kept[0]:
+            heapq.heapreplace(self.kept, found)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return ((text, language) for _, text, language in sorted(self._kept))
+        return ((text, language) for _, text, language in sorted(self.kept))
 
 
-def measure(
-    folder: Path, directions: Sequence[Direction], report: Callable[[int], None] = lambda done: None
-) -> Statistics:
-    """Return the statistics of the training split in a folder.
+class Tally:
+    """What the statistics are computed from; tallies of parts of a corpus can be added."""
 
-    Raises:
-        CorpusError: the language recogniser py3langid is not installed.
-    """
-    by_name = {str(direction): direction for direction in directions}
-    words: tuple[Counter[int], Counter[int]] = Counter(), Counter()
-    characters: tuple[Counter[int], Counter[int]] = Counter(), Counter()
-    samples, ratios, pairs = (_Sample(), _Sample()), 0.0, 0
-    for pairs, pair in enumerate(read_split(folder / Split.train.file_name), 1):
-        for side, text in enumerate((pair.source, pair.target)):
-            words[side][text.count(" ") + 1] += 1
-            characters[side][len(text)] += 1
-            samples[side].offer(" ".join(PLACEHOLDER.sub(" ", text).split())[:_HEAD], by_name[pair.direction][side])
-        ratios += len(pair.target) / len(pair.source)
-        if pairs % _REPORT_EVERY == 0:
-            report(pairs)
-    shares = {side: _recognised(sample) for side, sample in zip(("source", "target"), samples, strict=True)}
-    return Statistics(
-        {side: _lengths(counts) for side, counts in zip(("source", "target"), words, strict=True)},
-        {side: _lengths(counts) for side, counts in zip(("source", "target"), characters, strict=True)},
-        round(ratios / pairs, 4),
-        {side: share for side, share in shares.items() if share is not None},
-    )
+    def __init__(self, directions: Sequence[Direction]) -> None:
+        self._directions = {str(direction): direction for direction in directions}
+        self._words: tuple[Counter[int], Counter[int]] = Counter(), Counter()
+        self._characters: tuple[Counter[int], Counter[int]] = Counter(), Counter()
+        self._targets: Counter[int] = Counter()  # for each length of a source, the characters of all its targets
+        self._samples = (_Sample(), _Sample())
+
+    def count(self, pairs: pa.RecordBatch) -> None:
+        """Count pairs with the columns of `splits.Pair`."""
+        lengths = []
+        for side, name in enumerate(_SIDES):
+            texts = pairs.column(name)
+            lengths.append(pc.utf8_length(texts).to_numpy())
+            _count(self._words[side], pc.count_substring(texts, " ").to_numpy() + 1)
+            _count(self._characters[side], lengths[-1])
+            # What is offered is not longer than the text, so short ones need not be looked at.
+            long = pairs.filter(pc.greater_equal(pc.binary_length(texts), _LEAST))
+            directions = map(self._directions.__getitem__, long.column("direction").to_pylist())
+            for text, direction in zip(long.column(name).to_pylist(), directions, strict=True):
+                self._samples[side].offer(text, direction[side])
+        sources, where = np.unique(lengths[0], return_inverse=True)
+        sums = np.zeros(len(sources), np.int64)
+        np.add.at(sums, where, lengths[1])
+        self._targets.update(dict(zip(sources.tolist(), sums.tolist(), strict=True)))
+
+    def part(self) -> dict[str, Any]:
+        """Return the tally as plain data, for `add`."""
+        counters = (*self._words, *self._characters, self._targets)
+        return {
+            "counts": [list(each.items()) for each in counters],
+            "samples": [sample.kept for sample in self._samples],
+        }
+
+    def add(self, part: Mapping[str, Any]) -> None:
+        """Add the tally of a part of the corpus."""
+        counters = (*self._words, *self._characters, self._targets)
+        for counts, found in zip(counters, part["counts"], strict=True):
+            counts.update(dict(found))
+        for sample, kept in zip(self._samples, part["samples"], strict=True):
+            for key, text, language in kept:
+                sample.add((key, text, language))
+
+    def statistics(self) -> Statistics:
+        """Return the statistics of the pairs, of which there must be some.
+
+        Raises:
+            CorpusError: the language recogniser py3langid is not installed.
+        """
+        shares = {side: _recognised(sample) for side, sample in zip(_SIDES, self._samples, strict=True)}
+        ratios = math.fsum(total / length for length, total in self._targets.items())
+        return Statistics(
+            {side: _lengths(counts) for side, counts in zip(_SIDES, self._words, strict=True)},
+            {side: _lengths(counts) for side, counts in zip(_SIDES, self._characters, strict=True)},
+            round(ratios / self._words[0].total(), 4),
+            {side: share for side, share in shares.items() if share is not None},
+        )
+
+
+def _count(counts: Counter[int], lengths: NDArray[np.int32]) -> None:
+    found, times = np.unique(lengths, return_counts=True)
+    counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
 
 
 def _lengths(counts: Counter[int]) -> Lengths:

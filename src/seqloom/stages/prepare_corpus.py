@@ -1,21 +1,25 @@
 """prepare_corpus: write three splits from data/raw and data/synthetic, their counts, and a page of left-out pairs."""
 
+import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from seqloom.corpus.members import open_members
-from seqloom.corpus.prepare import CorpusItem, prepare
+from seqloom.corpus.prepare import CorpusItem, Means, RawCorpus, prepare
+from seqloom.corpus.preparing.means import Sizes, chunk_size
 from seqloom.corpus.reading import CorpusRemark, RawPair, read_corpus
+from seqloom.corpus.settings import Source
 from seqloom.corpus.splits import Split
-from seqloom.files import write_text
+from seqloom.files import hashes_of, replacing_folder, sha256_of, write_json, write_text
+from seqloom.import_closure import closure
 from seqloom.params import Params
-from seqloom.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, RAW, SYNTHETIC
+from seqloom.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, PREPARATION, RAW, SYNTHETIC
 from seqloom.progress import Listener
-from seqloom.synthesis.pairs import read_synthetic
+from seqloom.sharding.local import LocalLauncher
+from seqloom.synthesis.pairs import SyntheticCorpus, read_synthetic
 
 _logger = logging.getLogger(__name__)
 
@@ -23,36 +27,44 @@ _logger = logging.getLogger(__name__)
 def run(params: Params, listen: Listener) -> None:
     """Write the splits, the metrics and the page; on an error the splits and metrics stay as they were.
 
+    After an interruption, what is complete in the scratch folder is not done again.
+
     Raises:
         FormatError: a line or an entry of a corpus cannot be read.
         CorpusError: the remaining pairs do not suffice to train and test on; see `prepare`.
     """
-    CORPUS.mkdir(parents=True, exist_ok=True)
-    CORPUS_METRICS.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".part-", dir=CORPUS) as name:
-        new = Path(name)
+    means = Means(LocalLauncher(), PREPARATION, listen, Sizes(chunk=chunk_size(RAW)))
+    with replacing_folder(CORPUS) as new:
         forms = params.placeholders.build()
-        counts = prepare(_items(params), params.languages.directions, params.prepare, new, listen, forms)
-        for split in Split:
-            (new / split.file_name).replace(CORPUS / split.file_name)
-        metrics = new / CORPUS_METRICS.name
-        metrics.write_text(json.dumps(counts.record(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        metrics.replace(CORPUS_METRICS)
+        counts = prepare(_corpora(params), params.languages.directions, params.prepare, new, means, forms)
+    write_json(CORPUS_METRICS, counts.record())
     write_text(CORPUS_REPORT / "index.html", counts.examples.page())
+    shutil.rmtree(PREPARATION, ignore_errors=True)
 
 
-def _items(params: Params) -> Iterator[CorpusItem]:
-    """Yield the pairs of all corpora, then the synthetic ones, so that of duplicates the others are kept."""
-    for corpus, source in params.corpora.items():
-        split = None if source.split is None else Split[source.split]
-        with open_members(corpus, RAW / corpus) as members:
-            for direction, found in read_corpus(members, source, source.directions(params.languages)):
-                if isinstance(found, CorpusRemark):
-                    _logger.warning(found.message)
-                else:
-                    yield CorpusItem(corpus, direction, split, found)
-    forms = params.placeholders.build()
+def _corpora(params: Params) -> list[RawCorpus]:
+    code = {name: sha256_of(file) for name, file in closure(__name__).items()}
+    corpora = []
+    for name, source in params.corpora.items():
+        made_from = [code, hashes_of(RAW / name), source.model_dump(), params.languages.directions]
+        identity = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+        corpora.append(RawCorpus(name, identity, partial(_items, params, name, source)))
+    # Synthetic pairs come last, so that of duplicates the others are kept.
     for made in read_synthetic(SYNTHETIC):
-        change = partial(made.alteration, forms=forms)
-        for source_text, target_text in made.pairs():
-            yield CorpusItem(made.name, made.direction, Split.train, RawPair(source_text, target_text, ""), change)
+        corpora.append(RawCorpus(made.name, sha256_of(made.path), partial(_synthetic_items, made), made.alteration))
+    return corpora
+
+
+def _items(params: Params, corpus: str, source: Source) -> Iterator[CorpusItem]:
+    split = None if source.split is None else Split[source.split]
+    with open_members(corpus, RAW / corpus) as members:
+        for direction, found in read_corpus(members, source, source.directions(params.languages)):
+            if isinstance(found, CorpusRemark):
+                _logger.warning(found.message)
+            else:
+                yield CorpusItem(corpus, direction, split, found)
+
+
+def _synthetic_items(made: SyntheticCorpus) -> Iterator[CorpusItem]:
+    for source, target in made.pairs():
+        yield CorpusItem(made.name, made.direction, Split.train, RawPair(source, target, ""))

@@ -1,0 +1,43 @@
+"""How the work on a corpus is done: by whom, in which folder and in pieces of which size. No result depends on it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from seqloom.progress import Listener
+from seqloom.sharding.local import LocalLauncher
+from seqloom.sharding.mapping import Launcher
+
+_CHUNKS = 256
+_LARGEST_CHUNK = 128 * 10**6  # bytes; a worker holds the keys of its pairs, about 30 MB
+
+
+class Sizes(NamedTuple):
+    """Sizes in bytes of text or in pairs.
+
+    The training split is a folder of shards of `shard` bytes each if it has more than `above` bytes. These two are
+    settings, and decide the files that are written; the others decide only how much a worker does and holds at once.
+    """
+
+    above: int = 10**9
+    shard: int = 256 * 10**6
+    chunk: int = 16 * 10**6  # bytes of raw text that are cleaned at once
+    bucket: int = 2 * 10**6  # pairs whose keys are compared at once; each takes about 100 bytes of memory
+
+
+class Means(NamedTuple):
+    """Who works, where intermediate results are kept, and who is told of the progress."""
+
+    launcher: Launcher
+    scratch: Path
+    listen: Listener
+    sizes: Sizes = Sizes()
+
+    def launcher_for(self, inputs: int) -> Launcher:
+        """Return who works on this many inputs: a single one is done here, which saves the start of a process."""
+        return self.launcher if inputs > 1 else LocalLauncher(1)
+
+
+def chunk_size(folder: Path) -> int:
+    """Return how large chunks of the corpora in a folder should be, so that there are some hundreds or fewer."""
+    raw = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return min(max(raw // _CHUNKS, Sizes().chunk), _LARGEST_CHUNK)
