@@ -23,6 +23,7 @@ from seqloom.gate.settings import GateSettings
 from seqloom.models.settings import ModelSettings
 from seqloom.plain_yaml import read, read_text
 from seqloom.settings import Faults, Settings, check
+from seqloom.sharding.settings import ShardSettings, WorkerSettings
 from seqloom.synthesis.plan import check_synthesis
 from seqloom.synthesis.settings import SynthesisSettings
 from seqloom.text import FORMS, STANDARD, Forms, check_pattern
@@ -91,6 +92,8 @@ class Params(Settings):
     guard: GuardSettings
     gate: GateSettings
     register_: RegisterSettings = Field(alias="register")
+    shards: ShardSettings = Field(default_factory=ShardSettings)
+    workers: WorkerSettings = Field(default_factory=WorkerSettings)
 
     @check
     def _one_vocabulary(self) -> Faults:

@@ -121,7 +121,7 @@ def test_dvc_yaml_lists_exactly_the_params_that_a_stage_reads(stage: str) -> Non
         assert set(STAGES[stage]["params"]) == set(sections) - {"guard"}  # only a command reads it, between stages
         return
     watched = {tuple(name.split(".")) for name in STAGES[stage]["params"]}
-    read = {(fields.get(name[0], name[0]), *name[1:]) for name in used}
+    read = {(fields.get(name[0], name[0]), *name[1:]) for name in used if name[0] != "workers"}  # affect no result
     assert not {name for name in read if not any(name[: len(one)] == one for one in watched)}, "not watched"
     assert not {one for one in watched if not any(name[: len(one)] == one for name in read)}, "not read"
 

@@ -62,7 +62,6 @@ def score_pairs(
     by_role: dict[str, Numbers] = {}
     for role, model in models.items():
         step = CrossEntropyShard(model, tuple(directions), role == "backward", workshop.device)
-        step.start()  # a model that does not fit is an error before any worker starts
         began = time.perf_counter()
         results = map_shards(step, inputs, workshop.scratch / role, workshop.launcher, listen, len(inputs))
         took = time.perf_counter() - began

@@ -6,7 +6,6 @@ both folders are empty. Cross-entropies are kept in scratch/score_corpus by the 
 another threshold takes seconds.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,13 +42,13 @@ def _score(params: Params, folder: Path, report: Path, listen: Listener) -> None
     from seqloom.filtering.report import page
     from seqloom.filtering.scores import cuts, scores
     from seqloom.filtering.scoring import Workshop, score_pairs
-    from seqloom.sharding.local import LocalLauncher
+    from seqloom.sharding.launching import choose_launcher
     from seqloom.tracking.registry.pinned import pinned_folder
 
     settings = params.score_corpus
     models = {role: pinned_folder(model, f"score_corpus.{role}") for role, model in settings.models.items()}
     split = CORPUS / Split.train.file_name
-    work = Workshop(SCRATCH / "score_corpus", LocalLauncher(len(os.sched_getaffinity(0))), params.train.device)
+    work = Workshop(SCRATCH / "score_corpus", choose_launcher(params.workers), params.train.device)
     entropies = score_pairs(split, models, params.languages.directions, work, listen)
     found = scores(entropies.by_role, entropies.directions, centred=settings.centred)
     bounds = cuts(found, entropies.directions, settings)

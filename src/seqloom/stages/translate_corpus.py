@@ -5,7 +5,6 @@ are kept in scratch/translate_corpus by the hash of what they were made from, so
 corpus that has grown, only the shards that are missing are translated. Without names, data/synthetic is empty.
 """
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -32,19 +31,17 @@ def run(params: Params, listen: Listener) -> None:
     with replacing_folder(SYNTHETIC) as folder:
         if not params.translate_corpus:
             return
-        from seqloom.sharding.local import LocalLauncher
+        from seqloom.sharding.launching import choose_launcher
         from seqloom.synthesis.making import Workshop, make
         from seqloom.synthesis.plan import plans
         from seqloom.synthesis.texts import Selection
         from seqloom.tracking.registry.pinned import pinned_folder
 
-        workers = len(os.sched_getaffinity(0))
+        launcher = choose_launcher(params.workers)
         for plan in plans(params.translate_corpus, params.languages, {}):
             model = pinned_folder(plan.settings.model, f"translate_corpus.{plan.name}.model")
             selection = Selection(params.prepare, params.placeholders.build(), plan.settings.share)
-            work = Workshop(
-                SCRATCH / "translate_corpus" / plan.name, LocalLauncher(workers), workers, params.train.device
-            )
+            work = Workshop(SCRATCH / "translate_corpus" / plan.name, launcher, params.train.device)
             make(plan, model, _originals(plan, params, selection), selection, work, listen).write(folder)
 
 

@@ -15,30 +15,22 @@ _LARGE = 1_000_000
 
 
 class Cost(NamedTuple):
-    """The time that `texts` took or will take, in seconds, with a number of workers at work."""
+    """The time that some texts took, in seconds."""
 
     texts: int
     seconds: float
-    workers: int
 
-    @property
-    def rate(self) -> float:
-        """Texts per second of all workers."""
-        return self.texts / max(self.seconds, 1e-9)
+    def of(self, texts: int) -> str:
+        """Return the time that so many texts take at this rate, such as `12 min`."""
+        return _time(self.seconds / self.texts * texts)
 
     def shown(self) -> str:
-        """Return the rate, and time and worker hours per million texts."""
-        seconds = _LARGE / self.rate
-        hours = seconds * self.workers / 3600
-        return f"{self.rate:,.0f} texts/s; a million take {_time(seconds)}, {hours:,.1f} worker hours"
+        """Return the rate, and the time per million texts."""
+        return f"{self.texts / max(self.seconds, 1e-9):,.0f} texts/s; a million take {self.of(_LARGE)}"
 
 
-def estimate(step: TranslateShard, shards: Sequence[Path], texts: int, workers: int) -> Cost:
-    """Translate a sample, chosen by hash from all shards, and return what all texts will cost.
-
-    The time to load the model is not counted: each worker loads it once. With several workers, the rate of one is
-    multiplied, so that a machine whose memory is too slow for all of them is slower than estimated.
-    """
+def measure(step: TranslateShard, shards: Sequence[Path]) -> Cost:
+    """Translate a sample, chosen by hash from all shards, in this process, and return the time, without loading."""
     sample = nsmallest(SAMPLE, _every(shards), key=lambda row: blake2b(row[0].encode(), digest_size=8).digest())
     with tempfile.TemporaryDirectory() as name:
         shard = Path(name) / "sample.tsv"
@@ -49,7 +41,7 @@ def estimate(step: TranslateShard, shards: Sequence[Path], texts: int, workers: 
         began = time.perf_counter()
         translate(shard, Path(name))
         took = time.perf_counter() - began
-    return Cost(texts, took / len(sample) / workers * texts, workers)
+    return Cost(len(sample), took)
 
 
 def _every(shards: Sequence[Path]) -> Iterator[tuple[str, str]]:

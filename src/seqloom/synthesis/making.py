@@ -12,7 +12,7 @@ from seqloom.files import hashes_of, replacing_folder
 from seqloom.progress import Listener
 from seqloom.sharding.mapping import Launcher, Result, map_shards
 from seqloom.sharding.step import fingerprint_of, input_of, rows_of
-from seqloom.synthesis.cost import Cost, estimate
+from seqloom.synthesis.cost import Cost, measure
 from seqloom.synthesis.pairs import write_pairs, write_record
 from seqloom.synthesis.plan import Plan
 from seqloom.synthesis.texts import Original, Selection, write_shards
@@ -26,7 +26,6 @@ class Workshop(NamedTuple):
 
     scratch: Path  # files of earlier runs that still fit are kept
     launcher: Launcher
-    workers: int  # of the launcher, for the estimate of the time
     device: str
 
 
@@ -56,25 +55,23 @@ def make(
     settings = plan.settings
     step = TranslateShard(model, plan.decoded, settings.search, workshop.device, settings.n_best, settings.similarity)
     inputs, into = [input_of(shard) for shard in shards], workshop.scratch / "translations"
-    waiting = sum(
-        rows_of(into / f"{number:05}", fingerprint_of(step, each.identity)) is None
-        for number, each in enumerate(inputs)
-    )
+    waiting = [
+        shard
+        for number, (shard, each) in enumerate(zip(shards, inputs, strict=True))
+        if rows_of(into / f"{number:05}", fingerprint_of(step, each.identity)) is None
+    ]
+    texts = sum(len(read_rows(shard)) for shard in waiting)
     if waiting:
-        texts = sum(len(read_rows(shard)) for shard in shards)
-        expected = estimate(step, shards, texts, min(workshop.workers, waiting))
-        rest = expected.seconds * waiting / len(shards)
+        sample = measure(step, waiting)
         _logger.info(
-            f"{plan.name}: {texts:,} texts in {len(shards):,} shards, of which {waiting:,} are to be translated by "
-            f"{settings.model}; about {rest:,.0f} s at {expected.shown()}"
+            f"{plan.name}: {settings.model} is to translate {texts:,} texts in {len(waiting):,} of {len(shards):,} "
+            f"shards; they take one worker about {sample.of(texts)} at {sample.shown()}"
         )
     began = time.perf_counter()
     results = map_shards(step, inputs, into, workshop.launcher, listen, len(inputs))
-    took = time.perf_counter() - began
     if waiting:
-        done = sum(result.rows for result in results) * waiting // len(results)
-        cost = Cost(done, took, min(workshop.workers, waiting))
-        _logger.info(f"{plan.name}: translated {done:,} texts in {took:,.0f} s with loading: {cost.shown()}")
+        cost = Cost(texts, time.perf_counter() - began)
+        _logger.info(f"{plan.name}: all workers together took {cost.of(texts)}, with loading: {cost.shown()}")
     return Made(plan, model, shards, results, selection.counts)
 
 
