@@ -62,10 +62,10 @@ def _difference(one: Numbers, other: Numbers) -> Numbers:
 
 
 def cut(values: Numbers, directions: NDArray[np.str_], threshold: Threshold) -> Cut:
-    """Return which pairs a score leaves out. A share is that of each direction."""
+    """Return which pairs a score leaves out. A share is that of each direction; pairs without one are never left out."""
     least: dict[str, float] = {}
     below = np.zeros(len(values), np.bool_)
-    for direction in np.unique(directions):
+    for direction in np.unique(directions[directions != ""]):
         rows = np.flatnonzero(directions == direction)
         bound = threshold.least or 0.0
         if threshold.drop:

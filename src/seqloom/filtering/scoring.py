@@ -25,9 +25,10 @@ _logger = logging.getLogger(__name__)
 
 
 class Entropies(NamedTuple):
-    """The direction of each pair, (pairs,), and the cross-entropies (pairs,) by the role of the model."""
+    """Direction and corpus of each pair, (pairs,), and the cross-entropies (pairs,) by the role of the model."""
 
     directions: NDArray[np.str_]
+    corpora: NDArray[np.str_]
     by_role: dict[str, Numbers]
 
 
@@ -55,7 +56,7 @@ def score_pairs(
         ModelError: a model cannot be loaded, or does not translate in one of the directions.
         ShardError: some shards cannot be scored; the others stay done.
     """
-    named = np.array([pair.direction for pair in read_split(split)])
+    named = np.array([(pair.direction, pair.corpus) for pair in read_split(split)])
     with replacing_folder(workshop.scratch / "pairs") as folder:
         names = _write_shards(split, folder)
     inputs = [input_of(workshop.scratch / "pairs" / name) for name in names]
@@ -68,7 +69,7 @@ def score_pairs(
         found = [np.load(result.folder / ENTROPIES, allow_pickle=False) for result in results]
         by_role[role] = np.concatenate(found).astype(np.float64)
         _logger.info(f"{role}: {len(named):,} pairs in {took:,.0f} s, a million take {took / len(named) * 1e6:,.0f} s")
-    return Entropies(named, by_role)
+    return Entropies(named[:, 0], named[:, 1], by_role)
 
 
 def _write_shards(split: Path, folder: Path) -> list[str]:
