@@ -44,7 +44,7 @@ def test_the_lowest_pairs_are_left_out_of_the_tokens(project: Path) -> None:
     assert list(read_training(CORPUS, SCORES)) == kept
     shutil.rmtree("models/tokenizer")
     train_tokenizer.run(change_params(), ignore)
-    assert len(TokenStore(TOKENS / "train")) == len(kept)
+    assert len(TokenStore.open(TOKENS / "train")) == len(kept)
     assert json.loads((TOKENS / "counts.json").read_text())["train"]["left_out"] == len(rows)
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from seqloom.corpus.settings import Languages
 from seqloom.languages import Direction
+from seqloom.params import load_params
 from seqloom.synthesis.plan import check_synthesis, plans
 from seqloom.synthesis.settings import SynthesisSettings
-from seqloom.params import load_params
 from tests.records import PARAMS
 
 MODEL = "models:/seqloom-de-en/3"
@@ -57,7 +57,9 @@ def test_contradictions(field, changes, message):
     assert message in faults(**changes)[f"made.{field}"]
 
 
-@pytest.mark.parametrize("model", ["models:/m@champion", "models:/m", "/abs/folder", "data/local/../x", "models/candidate"])
+@pytest.mark.parametrize(
+    "model", ["models:/m@champion", "models:/m", "/abs/folder", "data/local/../x", "models/candidate"]
+)
 def test_a_model_that_may_change_unnoticed_is_refused(model):
     with pytest.raises(ValueError, match="must name a version by number"):
         synthesis(model=model)

@@ -6,6 +6,7 @@ both folders are empty. Cross-entropies are kept in scratch/score_corpus by the 
 another threshold takes seconds.
 """
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # a stage that is switched off imports nothing
     from seqloom.filtering.scores import Cut, Numbers
     from seqloom.filtering.scoring import Entropies
 
+_logger = logging.getLogger(__name__)
+
 
 def run(params: Params, listen: Listener) -> None:
     """Write data/scores and reports/scores.
@@ -32,6 +35,8 @@ def run(params: Params, listen: Listener) -> None:
     with replacing_folder(SCORES) as scores, replacing_folder(SCORES_REPORT) as report:
         if params.score_corpus.models:
             _score(params, scores, report, listen)
+        else:
+            _logger.info("switched off: score_corpus in params.yaml names no model")
 
 
 def _score(params: Params, folder: Path, report: Path, listen: Listener) -> None:

@@ -5,6 +5,7 @@ are kept in scratch/translate_corpus by the hash of what they were made from, so
 corpus that has grown, only the shards that are missing are translated. Without names, data/synthetic is empty.
 """
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:  # a stage that is switched off imports nothing
     from seqloom.synthesis.plan import Plan
     from seqloom.synthesis.texts import Original, Selection
 
+_logger = logging.getLogger(__name__)
+
 
 def run(params: Params, listen: Listener) -> None:
     """Write data/synthetic.
@@ -30,6 +33,7 @@ def run(params: Params, listen: Listener) -> None:
     """
     with replacing_folder(SYNTHETIC) as folder:
         if not params.translate_corpus:
+            _logger.info("switched off: translate_corpus in params.yaml names nothing")
             return
         from seqloom.sharding.launching import choose_launcher
         from seqloom.synthesis.making import Workshop, make
