@@ -44,7 +44,8 @@ def params(**made: object) -> Params:
 def test_switched_off_it_writes_an_empty_folder_without_torch(tmp_path: Path) -> None:
     shutil.copy(Path(__file__).parents[2] / "params.yaml", tmp_path)
     script = (
-        "import sys; from seqloom.params import load_params; from seqloom.stages import score_corpus, translate_corpus\n"
+        "import sys\n"
+        "from seqloom.params import load_params; from seqloom.stages import score_corpus, translate_corpus\n"
         "for stage in (translate_corpus, score_corpus): stage.run(load_params(), None)\n"
         "assert not {'torch', 'mlflow', 'sacrebleu'} & set(sys.modules), set(sys.modules)"
     )

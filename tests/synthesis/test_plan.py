@@ -2,6 +2,7 @@
 
 import pytest
 
+from seqloom.corpus.monolingual_settings import FileTexts
 from seqloom.corpus.settings import Languages
 from seqloom.languages import Direction
 from seqloom.params import load_params
@@ -12,7 +13,7 @@ from tests.records import PARAMS
 MODEL = "models:/seqloom-de-en/3"
 ONE = Languages(source="en", target="de")
 SEVERAL = Languages(source="en", target=["de", "fr"])
-MONOLINGUAL = {"news": "de"}
+MONOLINGUAL = {"news": FileTexts(kind="file", path="data/local/news.txt", format="text", language="de")}
 
 
 def synthesis(**changes):

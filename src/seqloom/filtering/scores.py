@@ -62,7 +62,7 @@ def _difference(one: Numbers, other: Numbers) -> Numbers:
 
 
 def cut(values: Numbers, directions: NDArray[np.str_], threshold: Threshold) -> Cut:
-    """Return which pairs a score leaves out. A share is that of each direction; pairs without one are never left out."""
+    """Return which pairs a score leaves out: a share of each direction, and never a pair without a direction."""
     least: dict[str, float] = {}
     below = np.zeros(len(values), np.bool_)
     for direction in np.unique(directions[directions != ""]):

@@ -42,7 +42,7 @@ def run(params: Params, listen: Listener) -> None:
         from seqloom.tracking.registry.pinned import pinned_folder
 
         launcher = choose_launcher(params.workers)
-        for plan in plans(params.translate_corpus, params.languages, {}):
+        for plan in plans(params.translate_corpus, params.languages, params.monolingual):
             model = pinned_folder(plan.settings.model, f"translate_corpus.{plan.name}.model")
             selection = Selection(params.prepare, params.placeholders.build(), plan.settings.share)
             work = Workshop(SCRATCH / "translate_corpus" / plan.name, launcher, params.train.device)
@@ -50,15 +50,20 @@ def run(params: Params, listen: Listener) -> None:
 
 
 def _originals(plan: "Plan", params: Params, selection: "Selection") -> "Iterator[Original]":
-    """Yield the texts of a parallel corpus."""
+    """Yield the texts of a corpus."""
     from seqloom.corpus.members import open_members
-    from seqloom.corpus.reading import RawPair, read_corpus
+    from seqloom.corpus.reading import RawPair, RawText, read_corpus, read_monolingual
     from seqloom.corpus.splits import Split
     from seqloom.corpus.splitting import pivots
 
-    source = params.corpora[plan.settings.corpus]
-    given = None if source.split is None else Split[source.split]
-    pivot = pivots(params.languages.directions)[plan.direction]
-    with open_members(plan.settings.corpus, RAW / plan.settings.corpus) as members:
-        pairs = (found for _, found in read_corpus(members, source, [plan.direction]) if isinstance(found, RawPair))
+    name = plan.settings.corpus
+    with open_members(name, RAW / name) as members:
+        if name in params.monolingual:
+            found = read_monolingual(members, params.monolingual[name])
+            yield from selection.monolingual(each.text for each in found if isinstance(each, RawText))
+            return
+        source = params.corpora[name]
+        given = None if source.split is None else Split[source.split]
+        pivot = pivots(params.languages.directions)[plan.direction]
+        pairs = (each for _, each in read_corpus(members, source, [plan.direction]) if isinstance(each, RawPair))
         yield from selection.parallel(pairs, plan.side, pivot, given)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from seqloom.corpus.settings import Languages, Source
+from seqloom.corpus.monolingual_settings import MonolingualSource
+from seqloom.corpus.settings import Languages
+from seqloom.corpus.source_settings import Source
 from seqloom.languages import Direction
 from seqloom.settings import Faults
 from seqloom.synthesis.settings import SynthesisSettings
@@ -31,9 +33,9 @@ def check_synthesis(
     synthesis: Mapping[str, SynthesisSettings],
     languages: Languages,
     corpora: Mapping[str, Source],
-    monolingual: Mapping[str, str],
+    monolingual: Mapping[str, MonolingualSource],
 ) -> Faults:
-    """Yield the faults of the section; `monolingual` has the language of each monolingual corpus by name."""
+    """Yield the faults of the section."""
     for name, settings in synthesis.items():
         if name in corpora or name in monolingual:
             yield name, "is also the name of a corpus; choose another name"
@@ -46,14 +48,14 @@ def check_synthesis(
 
 
 def plans(
-    synthesis: Mapping[str, SynthesisSettings], languages: Languages, monolingual: Mapping[str, str]
+    synthesis: Mapping[str, SynthesisSettings], languages: Languages, monolingual: Mapping[str, MonolingualSource]
 ) -> list[Plan]:
     """Return what to do, in the order of the settings, which must be valid."""
     return [_plan(name, settings, languages, monolingual) for name, settings in synthesis.items()]
 
 
 def _corpus_faults(
-    settings: SynthesisSettings, corpora: Mapping[str, Source], monolingual: Mapping[str, str]
+    settings: SynthesisSettings, corpora: Mapping[str, Source], monolingual: Mapping[str, MonolingualSource]
 ) -> Iterator[tuple[str, str]]:
     if settings.corpus not in corpora and settings.corpus not in monolingual:
         yield "corpus", f"is {settings.corpus!r}, which is no corpus; valid are {', '.join([*monolingual, *corpora])}"
@@ -64,7 +66,7 @@ def _corpus_faults(
 
 
 def _plan_faults(
-    name: str, settings: SynthesisSettings, languages: Languages, monolingual: Mapping[str, str]
+    name: str, settings: SynthesisSettings, languages: Languages, monolingual: Mapping[str, MonolingualSource]
 ) -> Iterator[tuple[str, str]]:
     try:
         side = _plan(name, settings, languages, monolingual).side
@@ -75,8 +77,10 @@ def _plan_faults(
         yield "noise", "is for back-translation: it changes synthetic sources, but here the targets are synthetic"
 
 
-def _plan(name: str, settings: SynthesisSettings, languages: Languages, monolingual: Mapping[str, str]) -> Plan:
-    language = monolingual.get(settings.corpus)
+def _plan(
+    name: str, settings: SynthesisSettings, languages: Languages, monolingual: Mapping[str, MonolingualSource]
+) -> Plan:
+    language = monolingual[settings.corpus].language if settings.corpus in monolingual else None
     wanted = None if settings.side is None else ("source", "target").index(settings.side)
     if settings.direction is None:
         directions = languages.directions

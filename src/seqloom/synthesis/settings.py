@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from seqloom.corpus.settings import CorpusDirection, Name
+from seqloom.corpus.settings import Name
+from seqloom.corpus.source_settings import CorpusDirection
 from seqloom.decoding.settings import SearchSettings
 from seqloom.settings import Faults, PinnedModel, Settings, check
 from seqloom.synthesis.noise import NoiseSettings
