@@ -95,7 +95,7 @@ def test_places_that_a_stage_names_are_its_deps_or_its_outs(stage: str) -> None:
     # The files in data/local are named in params.yaml, which check_params reads in full; others only depend on it.
     unnamed = {paths["LOCAL"], "params.yaml", *listed("check_params", "outs")}
     assert named - unnamed == data - unnamed
-    assert (paths["LOCAL"] in data) == stage.startswith(("check_", "download_"))
+    assert (paths["LOCAL"] in data) == stage.startswith(("check_", "download_", "translate_", "score_"))
     assert ("params.yaml" in data) == (stage == "check_params")
 
 
