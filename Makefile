@@ -12,6 +12,7 @@ export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export RAY_USAGE_STATS_ENABLED := 0
 export PREFECT_HOME ?= $(CURDIR)/.prefect
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -84,11 +85,11 @@ MOVABLE = $(BIN)/python deploy/relocatable.py .venv
 .venv/.test: .venv/.run
 	@cmp --silent $< $@ || { \
 		echo 'Installing what the tests and checks need into .venv' && \
-		$(INSTALL) --quiet --editable '.[pipeline,serve,hf,dev]' && $(MOVABLE); }
+		$(INSTALL) --quiet --editable '.[pipeline,serve,hf,ray,slurm,dev]' && $(MOVABLE); }
 	@cp $< $@
 
 services: .venv/.test ## install what the tests of PostgreSQL, S3 and the page need, which are skipped without it (Debian's PostgreSQL and Chromium, as root)
-	@$(INSTALL) --quiet --editable '.[pipeline,serve,hf,dev,postgres,s3,services]' && $(MOVABLE)
+	@$(INSTALL) --quiet --editable '.[pipeline,serve,hf,ray,slurm,dev,postgres,s3,services]' && $(MOVABLE)
 	@{ test -d /usr/lib/postgresql && command -v chromium >/dev/null; } || { apt-get $(HASTY) --quiet=2 update && \
 		DEBIAN_FRONTEND=noninteractive apt-get $(HASTY) --quiet=2 --yes --no-install-recommends install chromium postgresql >/dev/null; }
 

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from pipelines import committed
 from pipelines.dag import StageResult
 from seqloom.json_output import VersionRecord
-from seqloom.places import CORPUS_METRICS, EVALUATION_METRICS, HYPOTHESES
+from seqloom.places import CORPUS_METRICS, EVALUATION_METRICS, HYPOTHESES, SCORES, SYNTHETIC
 from seqloom.table import table
 
 QUANTILES = (0.75, 0.5, 0.25)  # of quality (chrF), at which test segments are shown
 _SAMPLE_WORDS = range(3, 13)
+_OPTIONAL = {"translate_corpus": SYNTHETIC, "score_corpus": SCORES}  # they leave their folder empty if they are off
 METRICS = {
     "rougeL": "ROUGE-L", "rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "bleu": "BLEU", "chrf": "chrF", "ter": "TER",
 }  # fmt: skip
@@ -77,7 +78,7 @@ Next
 
 
 def _rows(root: Path, results: Sequence[StageResult], registered: str | None) -> list[Row]:
-    return [*_results(root), *([Row("registered", registered)] if registered else []), *_minutes(results)]
+    return [*_results(root), *([Row("registered", registered)] if registered else []), *_minutes(root, results)]
 
 
 def _results(root: Path) -> Iterator[Row]:
@@ -97,8 +98,11 @@ def _results(root: Path) -> Iterator[Row]:
         yield Row("placeholders", f"{kept:.1%} of the test segments with placeholders keep all of them")
 
 
-def _minutes(results: Sequence[StageResult]) -> Iterator[Row]:
+def _minutes(root: Path, results: Sequence[StageResult]) -> Iterator[Row]:
     for stage, what, seconds in results:
+        if (written := _OPTIONAL.get(stage)) is not None and not any((root / written).glob("*")):
+            yield Row(stage, "switched off")
+            continue
         took = f"{seconds / 60:.1f} min"
         yield Row(stage, {"run": took, "restored": f"{took} (restored from the cache)"}.get(what, what))
 

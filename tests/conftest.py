@@ -40,6 +40,7 @@ os.environ.update(
     DVC_NO_ANALYTICS="1",
     MLFLOW_DISABLE_TELEMETRY="true",
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    RAY_USAGE_STATS_ENABLED="0",
     PREFECT_HOME=TEMPORARY[0],
     PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL",
     # Processes that tests start import this working tree, and cannot reach other machines either.

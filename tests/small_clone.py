@@ -34,8 +34,8 @@ SMALL: dict[str, Any] = {
     "evaluate": {"bootstrap": 100},
 }  # fmt: skip
 STAGES = [
-    "check_params", "download_corpus", "prepare_corpus", "download_pretrained", "train_tokenizer", "train_model",
-    "export_model", "evaluate_model", "register_model",
+    "check_params", "download_corpus", "translate_corpus", "prepare_corpus", "score_corpus", "download_pretrained",
+    "train_tokenizer", "train_model", "export_model", "evaluate_model", "register_model",
 ]  # fmt: skip
 
 

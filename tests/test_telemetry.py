@@ -12,6 +12,10 @@ from seqloom.telemetry import OFF
 def test_every_switch_is_set_to_the_same_value(root: Path, name: str) -> None:
     text = (root / name).read_text(encoding="utf-8")
     found = dict(
-        re.findall(r"^(?:export | +)([A-Z_]+(?:TRACK|ANALYTICS|TELEMETRY|ANALYTICS_ENABLED)) ?:?= ?(\w+)", text, re.M)
+        re.findall(
+            r"^(?:export | +)([A-Z_]+(?:TRACK|ANALYTICS|TELEMETRY|S_ENABLED)) ?:?= ?(\w+)",
+            text,
+            re.M,
+        )
     )
     assert found == OFF

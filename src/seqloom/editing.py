@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ruamel.yaml import YAML
 
 _NULL = "tag:yaml.org,2002:null"
-_OPEN = ("corpora",)  # sections in which names are chosen by the user, so any name can be added
+_OPEN = ("corpora", "monolingual")  # sections in which names are chosen by the user, so any name can be added
 
 
 class Change(NamedTuple):

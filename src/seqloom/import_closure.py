@@ -17,7 +17,8 @@ PACKAGE = Path(__file__).parent
 # defaults, in the settings modules of the rooms, which are not exempt. Moving a place also changes dvc.yaml.
 EXEMPT = frozenset({
     "seqloom.collector", "seqloom.errors", "seqloom.exits", "seqloom.params", "seqloom.places", "seqloom.plain_yaml",
-    "seqloom.printable", "seqloom.progress", "seqloom.settings", "seqloom.stages.console", "seqloom.telemetry",
+    "seqloom.printable", "seqloom.progress", "seqloom.settings", "seqloom.sharding.launching", "seqloom.sharding.local",
+    "seqloom.sharding.ray", "seqloom.sharding.slurm", "seqloom.stages.console", "seqloom.telemetry",
 })  # fmt: skip
 
 

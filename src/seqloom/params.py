@@ -13,15 +13,21 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from seqloom.corpus.settings import GuardSettings, Languages, Name, PrepareSettings, Source, check_corpora
+from seqloom.corpus.monolingual_settings import MonolingualSource, check_monolingual
+from seqloom.corpus.settings import GuardSettings, Languages, Name, PrepareSettings
+from seqloom.corpus.source_settings import Source, check_corpora
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ParamsError
 from seqloom.evaluation.settings import EvaluateSettings, Task
 from seqloom.export.settings import ExportSettings
+from seqloom.filtering.settings import ScoreSettings
 from seqloom.gate.settings import GateSettings
 from seqloom.models.settings import ModelSettings
 from seqloom.plain_yaml import read, read_text
 from seqloom.settings import Faults, Settings, check
+from seqloom.sharding.settings import ShardSettings, WorkerSettings
+from seqloom.synthesis.plan import check_synthesis
+from seqloom.synthesis.settings import SynthesisSettings
 from seqloom.text import FORMS, STANDARD, Forms, check_pattern
 from seqloom.tokenization.settings import TokenizerSettings
 from seqloom.tracking.client.settings import RegisterSettings
@@ -74,8 +80,12 @@ class Params(Settings):
     task: Task  # what the model is for; it determines the metrics
     languages: Languages
     corpora: dict[Name, Source] = Field(min_length=1, max_length=1000)
+    monolingual: dict[Name, MonolingualSource] = Field(default_factory=dict, max_length=1000)
     placeholders: PlaceholderSettings = Field(default_factory=PlaceholderSettings)
+    # Synthetic training pairs by name; see docs/SYNTHETIC.md.
+    translate_corpus: dict[Name, SynthesisSettings] = Field(default={}, max_length=100)
     prepare: PrepareSettings
+    score_corpus: ScoreSettings = Field(default_factory=ScoreSettings)
     tokenizer: TokenizerSettings
     model: ModelSettings
     train: TrainSettings
@@ -85,6 +95,8 @@ class Params(Settings):
     guard: GuardSettings
     gate: GateSettings
     register_: RegisterSettings = Field(alias="register")
+    shards: ShardSettings = Field(default_factory=ShardSettings)
+    workers: WorkerSettings = Field(default_factory=WorkerSettings)
 
     @check
     def _one_vocabulary(self) -> Faults:
@@ -117,6 +129,13 @@ class Params(Settings):
     def _corpora_for_the_languages(self) -> Faults:
         for field, message in check_corpora(self.corpora, self.languages):
             yield f"corpora.{field}", message
+        for field, message in check_monolingual(self.monolingual, self.corpora, self.languages):
+            yield f"monolingual.{field}", message
+
+    @check
+    def _synthetic_corpora(self) -> Faults:
+        for field, message in check_synthesis(self.translate_corpus, self.languages, self.corpora, self.monolingual):
+            yield f"translate_corpus.{field}", message
 
     @check
     def _room_for_languages(self) -> Faults:
@@ -139,6 +158,10 @@ class Params(Settings):
             yield "train.subword_sampling", "must be null: tokenizer.name 'characters' splits a word in only one way"
         elif self.tokenizer.algorithm == "bpe" and alpha >= 1:
             yield "train.subword_sampling", f"is {alpha:g}; for bpe, the share of merges to drop, it must be below 1"
+
+    def sources(self) -> dict[str, Source | MonolingualSource]:
+        """Return every source that download_corpus fetches, by the name of its folder in data/raw."""
+        return {**self.corpora, **self.monolingual}
 
     @property
     def _is_own(self) -> bool:
@@ -196,7 +219,7 @@ def _fault(tree: yaml.Node | None, content: Any, fault: Any) -> tuple[int, str]:
     path, line = [], 1
     node, value = tree, content
     location = list(fault["loc"])
-    if location[:1] == ["corpora"] and len(location) > 3:
+    if location[:1] in (["corpora"], ["monolingual"]) and len(location) > 3:
         del location[2]  # pydantic inserts the branch of the union, which is not in the file
     for part in location:
         if isinstance(node, yaml.MappingNode):
@@ -238,7 +261,7 @@ def _shown(value: Any) -> str:
 def settings_in(*section: str) -> dict[str, FieldInfo]:
     """Return the settings in a section, by their names in params.yaml; empty if it is not a section.
 
-    Without arguments, return the sections. The members of `corpora` are named by the user, so they are not listed.
+    Without arguments, return the sections. Members of `corpora` and `monolingual`, named by the user, are not listed.
     """
     record: Any = Params
     for part in section:

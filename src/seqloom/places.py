@@ -8,9 +8,12 @@ from pathlib import Path
 LOCAL = Path("data/local")  # the user's own files, read by download_corpus and download_pretrained
 CHECKED = Path("data/checked")  # empty; every stage depends on it, so that check_params runs first
 RAW = Path("data/raw")
+SYNTHETIC = Path("data/synthetic")  # empty if translate_corpus is switched off
 CORPUS = Path("data/corpus")
 CORPUS_METRICS = Path("metrics/corpus.json")
 CORPUS_REPORT = Path("reports/corpus")
+SCORES = Path("data/scores")  # empty if score_corpus is switched off
+SCORES_REPORT = Path("reports/scores")
 PRETRAINED = Path("models/pretrained")
 TOKENIZER = Path("models/tokenizer")
 TOKENS = Path("data/tokens")

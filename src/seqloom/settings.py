@@ -9,10 +9,20 @@ A rule that involves several fields is a method marked with `@check`. All errors
 of single fields, and those of every check whose fields are valid.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 Faults = Iterator[tuple[str, str]]
@@ -31,6 +41,21 @@ def check(method: Callable[[Any], Faults]) -> _Check:
     and what it yielded before counts.
     """
     return _Check(method)
+
+
+def _pinned(model: str) -> str:
+    """Reject models whose content may change without a change of params.yaml or data/local."""
+    path = PurePosixPath(model)
+    inside = not path.is_absolute() and ".." not in path.parts and path.parts[:2] == ("data", "local")
+    if not inside and not re.fullmatch(r"models:/[^/@'\"`]+/[1-9][0-9]*", model):
+        raise ValueError(
+            f"must name a version by number, models:/NAME/NUMBER, or a model folder below data/local; got {model!r}"
+        )
+    return model
+
+
+PinnedModel = Annotated[str, AfterValidator(_pinned)]
+"""A registered version by its number, or a model folder below data/local; never an alias, which may move."""
 
 
 class Settings(BaseModel):

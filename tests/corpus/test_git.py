@@ -3,14 +3,13 @@ import subprocess
 
 import pytest
 
-from seqloom.corpus.settings import GitSource
+from seqloom.corpus.source_settings import GitSource
 from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.git import fetch_git, newest
 from seqloom.errors import ArchiveError, OfflineError, SourceError
-from seqloom.languages import Direction
 from seqloom.progress import ignore
 
-EN_DE = [Direction("en", "de")]
+LANGUAGES = ["en", "de"]
 
 
 def git(folder, *arguments, inp=None):
@@ -51,14 +50,14 @@ def test_only_the_members_of_a_commit_are_fetched(repository, downloads, into):
     (repository / "text" / "de.txt").write_text("zwei\n")
     git(repository, "commit", "-q", "-a", "-m", "Go on")
     reports = []
-    fetch_git("c", source(repository, commit), EN_DE, into, downloads, reports.append)
+    fetch_git("c", source(repository, commit), LANGUAGES, into, downloads, reports.append)
     assert files(into) == {"text/en.txt": "one\n", "text/de.txt": "eins\n"}
     assert reports[-1].done == reports[-1].total == 9
 
 
 def test_without_members_every_file_except_links_is_fetched(repository, downloads, into):
     whole = source(repository, git(repository, "rev-parse", "HEAD"), None, format="tsv")
-    fetch_git("c", whole, EN_DE, into, downloads, ignore)
+    fetch_git("c", whole, LANGUAGES, into, downloads, ignore)
     assert set(files(into)) == {"text/en.txt", "text/de.txt", "text/fr.txt", "run.sh"}
     assert not any(path.is_symlink() for path in into.rglob("*"))
     assert not (into / "run.sh").stat().st_mode & 0o111
@@ -66,11 +65,11 @@ def test_without_members_every_file_except_links_is_fetched(repository, download
 
 def test_a_second_fetch_needs_no_repository(repository, downloads, into, tmp_path):
     wanted = source(repository, git(repository, "rev-parse", "HEAD"))
-    fetch_git("c", wanted, EN_DE, into, downloads, ignore)
+    fetch_git("c", wanted, LANGUAGES, into, downloads, ignore)
     repository.rename(tmp_path / "gone")
     again = tmp_path / "again"
     again.mkdir()
-    fetch_git("c", wanted, EN_DE, again, downloads, ignore)
+    fetch_git("c", wanted, LANGUAGES, again, downloads, ignore)
     assert files(again) == files(into)
 
 
@@ -79,7 +78,7 @@ def test_a_clone_in_the_mirror_replaces_the_repository(repository, into, tmp_pat
     mirror.mkdir()
     git(repository, "clone", "-q", "--bare", ".", str(mirror / "c.git"))
     wanted = source("https://repository.invalid/x", git(repository, "rev-parse", "HEAD"), branch="main")
-    fetch_git("c", wanted, EN_DE, into, DownloadCache(tmp_path / "d", mirror), ignore)
+    fetch_git("c", wanted, LANGUAGES, into, DownloadCache(tmp_path / "d", mirror), ignore)
     assert "text/de.txt" in files(into)
     assert newest("c", wanted, DownloadCache(tmp_path / "d", mirror)) == wanted.commit
 
@@ -100,7 +99,7 @@ def test_hooks_and_the_callers_repository_have_no_effect(repository, downloads, 
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     wanted = source(repository, subprocess.check_output(
         ["git", "--git-dir", str(repository / ".git"), "rev-parse", "HEAD"], text=True).strip())  # fmt: skip
-    fetch_git("c", wanted, EN_DE, into, downloads, ignore)
+    fetch_git("c", wanted, LANGUAGES, into, downloads, ignore)
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "elsewhere").exists()
 
@@ -113,7 +112,7 @@ def test_a_name_pointing_outside_the_folder_is_rejected(repository, downloads, i
     commit = git(repository, "commit-tree", outer, "-m", "Leave")
     git(repository, "branch", "out", commit)
     with pytest.raises(ArchiveError, match=r"'text/\.\.' points outside the target folder"):
-        fetch_git("c", source(repository, commit, None, format="tsv"), EN_DE, into, downloads, ignore)
+        fetch_git("c", source(repository, commit, None, format="tsv"), LANGUAGES, into, downloads, ignore)
     assert not files(into)
 
 
@@ -128,7 +127,7 @@ def test_a_name_pointing_outside_the_folder_is_rejected(repository, downloads, i
 def test_missing_repositories_commits_and_files_are_errors(repository, downloads, into, changes, message):
     wanted = source(**{"repository": repository, "commit": git(repository, "rev-parse", "HEAD"), **changes})
     with pytest.raises(SourceError, match=message):
-        fetch_git("c", wanted, EN_DE, into, downloads, ignore)
+        fetch_git("c", wanted, LANGUAGES, into, downloads, ignore)
     assert not files(into)
 
 
@@ -138,7 +137,7 @@ def test_the_error_for_an_unreachable_host_gives_a_remedy(downloads, into, monke
     wanted = source("http://127.0.0.1:9/x.git", "0" * 40, branch="main")
     for attempt in (
         lambda: newest("c", wanted, downloads),
-        lambda: fetch_git("c", wanted, EN_DE, into, downloads, ignore),
+        lambda: fetch_git("c", wanted, LANGUAGES, into, downloads, ignore),
     ):
         with pytest.raises(OfflineError, match=r"cannot be reached .*connect, or put a clone .*c\.git.*SEQLOOM_MIRROR"):
             attempt()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seqloom.corpus.settings import UrlSource
+from seqloom.corpus.source_settings import UrlSource
 from seqloom.corpus.sources import http_client
 from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.url import RetryPolicy, fetch_url

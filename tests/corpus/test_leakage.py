@@ -3,7 +3,6 @@ import random
 import pytest
 
 from seqloom.corpus.leakage import HELD_OUT, CompareTraining, combine, write_held_out
-from seqloom.corpus.near_copies import grams_of
 from seqloom.corpus.splits import Pair, Split, SplitWriter
 from seqloom.languages import Direction
 

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from seqloom.corpus.settings import PackageSource
+from seqloom.corpus.source_settings import PackageSource
 from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.package import fetch_package, is_wheel_of
 from seqloom.errors import HashError, OfflineError, SourceError

@@ -3,7 +3,7 @@
 import json
 
 from seqloom.corpus.reading import LeftOut, RawPair, read_corpus
-from seqloom.corpus.settings import FileSource
+from seqloom.corpus.source_settings import FileSource
 from seqloom.languages import Direction
 
 

@@ -4,7 +4,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from seqloom.corpus.reading import CorpusRemark, LeftOut, RawPair, read_corpus
-from seqloom.corpus.settings import Source
+from seqloom.corpus.source_settings import Source
 from seqloom.errors import FormatError
 from seqloom.languages import Direction
 

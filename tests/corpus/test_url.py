@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from seqloom.corpus.settings import UrlSource
+from seqloom.corpus.source_settings import UrlSource
 from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.http_client import file_name
 from seqloom.corpus.sources.url import RetryPolicy, fetch_url

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from seqloom.corpus.members import Members
 from seqloom.corpus.reading import LeftOut, RawPair, read_corpus
-from seqloom.corpus.settings import FileSource
+from seqloom.corpus.source_settings import FileSource
 from seqloom.errors import FormatError
 from seqloom.languages import Direction
 from tests.formats.marked import read, skips, translated, units

@@ -29,12 +29,12 @@ def test_the_dag_of_this_repository(root: Path) -> None:
     stages = read_stages(root)
     names = [stage.name for stage in stages]
     assert names == [
-        "check_params", "download_corpus", "prepare_corpus", "download_pretrained", "train_tokenizer", "train_model",
-        "export_model", "evaluate_model", "register_model",
+        "check_params", "download_corpus", "translate_corpus", "prepare_corpus", "score_corpus", "download_pretrained",
+        "train_tokenizer", "train_model", "export_model", "evaluate_model", "register_model",
     ]  # fmt: skip
     assert all(stage.timeout_minutes for stage in stages)
     assert [stage.name for stage in stages if stage.retries] == [
-        "download_corpus", "download_pretrained", "register_model"
+        "download_corpus", "translate_corpus", "score_corpus", "download_pretrained", "register_model"
     ]  # fmt: skip
     assert [stage.name for stage in stages if stage.journal] == ["train_model"]
     assert stages[-1].after == set(names[:-1])

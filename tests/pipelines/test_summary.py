@@ -65,6 +65,14 @@ def test_directions_and_other_metrics_have_their_rows(results: Path, monkeypatch
     ]
 
 
+def test_a_stage_that_is_switched_off_shows_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("data/synthetic", "data/scores"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "data/scores/scores.tsv").touch()
+    stages = [StageResult("translate_corpus", "run", 1.0), StageResult("score_corpus", "up to date", 0.0)]
+    assert [row["value"] for row in published(tmp_path, stages, None, monkeypatch)] == ["switched off", "up to date"]
+
+
 def test_a_dag_without_metrics_has_only_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert published(tmp_path, [StageResult("a", "run", 6.0)], None, monkeypatch) == [{"what": "a", "value": "0.1 min"}]
 

@@ -11,7 +11,7 @@ from seqloom.printable import printable
 
 if TYPE_CHECKING:
     from seqloom.corpus.reading import LeftOut
-    from seqloom.corpus.settings import FileSource
+    from seqloom.corpus.source_settings import FileSource
     from seqloom.languages import Direction
 
 NAME = "inspect"
@@ -118,7 +118,7 @@ def _report(name: str, direction: "Direction", options: argparse.Namespace) -> l
 def _settings(name: str, options: argparse.Namespace) -> "FileSource":
     from pydantic import ValidationError
 
-    from seqloom.corpus.settings import FileSource
+    from seqloom.corpus.source_settings import FileSource
     from seqloom.formats.catalogue import format_of
 
     format = options.format or format_of(name)

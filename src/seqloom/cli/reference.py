@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from seqloom.cli.main import build_parser
-from seqloom.corpus.settings import Source
+from seqloom.corpus.monolingual_settings import MonolingualSource
+from seqloom.corpus.source_settings import Source
 from seqloom.params import PARAMS_FILE, Params, load_params, settings_in
 from seqloom.plain_yaml import read_text
 from seqloom.settings import Settings
@@ -54,8 +55,8 @@ def settings_page() -> str:
     shipped = load_params(PARAMS_FILE).model_dump(mode="json", by_alias=True)
     lines = [_SETTINGS_INTRO]
     for name, field in settings_in().items():
-        if name == "corpora":
-            lines += _corpora()
+        if name in _SOURCES:
+            lines += _sources(name, *_SOURCES[name])
         elif _is_record(field.annotation):
             lines += _section(name, cast(type[Settings], field.annotation), shipped[name])
         else:
@@ -71,17 +72,26 @@ def _is_record(annotation: Any) -> bool:
     return inspect.isclass(annotation) and issubclass(annotation, Settings)
 
 
-def _corpora() -> Iterator[str]:
-    """Describe the settings that every kind of corpus has, then those of each kind."""
-    kinds: tuple[type[Settings], ...] = get_args(get_args(Source)[0])
+_SOURCES = {
+    "corpora": (Source, "A mapping from a name of your choice to a source of sentence pairs. All kinds have:"),
+    "monolingual": (
+        MonolingualSource,
+        "A mapping from a name of your choice to a source of texts in one language. All kinds have:",
+    ),
+}
+
+
+def _sources(section: str, union: Any, intro: str) -> Iterator[str]:
+    """Describe the settings that every kind of source has, then those of each kind."""
+    kinds: tuple[type[Settings], ...] = get_args(get_args(union)[0])
     shared = [name for name in kinds[0].model_fields if all(name in kind.model_fields for kind in kinds)]
     shared.remove("kind")
-    intro = "A mapping from a name of your choice to a source of sentence pairs. All kinds have:"
-    yield from ["## `corpora`", "", intro, ""]
+    yield from [f"## `{section}`", "", intro, ""]
     yield from [*_HEAD, *_rows(kinds[0], {}, set(shared)), ""]
     for kind in kinds:
         (named,) = get_args(kind.model_fields["kind"].annotation)
-        yield from [f"### `kind: {named}`", "", inspect.cleandoc(kind.__doc__ or ""), "", *_HEAD]
+        title = f"### `kind: {named}`" if section == "corpora" else f"### `{section}`, `kind: {named}`"
+        yield from [title, "", inspect.cleandoc(kind.__doc__ or ""), "", *_HEAD]
         yield from [*_rows(kind, {}, kind.model_fields.keys() - set(shared)), ""]
 
 

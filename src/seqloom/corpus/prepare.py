@@ -81,7 +81,8 @@ class _Preparation:
     def run(self, corpora: Sequence[RawCorpus], forms: Forms) -> Counts:
         settings = self._settings
         names = tuple(corpus.name for corpus in corpora)
-        step = Clean(settings.clean, settings.split, forms, names, self._directions)
+        changes = tuple(corpus.synthetic for corpus in corpora)
+        step = Clean(settings.clean, settings.split, forms, names, self._directions, changes)
         chunks = self._clean(step, corpora)
         counts = step.counts()
         for result in chunks:

@@ -1,15 +1,16 @@
-"""Reads the files of a corpus into raw pairs: matches files of two languages, and selects the texts to use.
+"""Reads the files of a corpus into raw pairs or texts: matches files of two languages, and selects what to use.
 
-Nothing is dropped silently: a text that does not become a pair is yielded as `LeftOut` with the reason.
+Nothing is dropped silently: a text that is not used is yielded as `LeftOut` with the reason.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import zip_longest
 from typing import NamedTuple
 
 from seqloom.corpus.members import MatchedFile, Members
-from seqloom.corpus.settings import Source
+from seqloom.corpus.monolingual_settings import TEXT, MonolingualSource
+from seqloom.corpus.source_settings import FileSettings, Source
 from seqloom.errors import FormatError
 from seqloom.formats.catalogue import FORMATS, Format
 from seqloom.formats.encoding import TextFile
@@ -33,8 +34,15 @@ class RawPair(NamedTuple):
     group: str
 
 
+class RawText(NamedTuple):
+    """A text of a monolingual corpus as it is in the file; `group` is the catalogue or document, or empty."""
+
+    text: str
+    group: str
+
+
 class LeftOut(NamedTuple):
-    """A text that does not become a pair, and why."""
+    """A text that does not become a pair, or is not used as a text of its own, and why."""
 
     reason: str
     place: str  # file and line
@@ -59,20 +67,50 @@ def read_corpus(members: Members, source: Source, directions: Sequence[Direction
     Raises:
         FormatError: a file is broken, a file's counterpart is missing, or no text exists in both languages.
     """
-    remarks: set[str] = set()
+    remarks = _Remarks(members.place)
     for direction in directions:
         for each in _read_direction(members, source, direction, only_direction=len(directions) == 1):
-            if isinstance(each, CorpusRemark):
-                known = each.message in remarks
-                remarks.add(each.message)
-                if known or len(remarks) > MOST_REMARKS:
-                    continue
-            yield direction, each
-    if len(remarks) > MOST_REMARKS:
-        yield (
-            directions[-1],
-            CorpusRemark(f"{members.place}: {len(remarks) - MOST_REMARKS:,} further remarks are not shown"),
-        )
+            if not isinstance(each, CorpusRemark) or remarks.is_shown(each):
+                yield direction, each
+    for rest in remarks.rest():
+        yield directions[-1], rest
+
+
+def read_monolingual(members: Members, source: MonolingualSource) -> Iterator[RawText | LeftOut | CorpusRemark]:
+    """Yield the texts of a monolingual corpus in file order, together with what is left out and remarks.
+
+    Remarks are limited as by `read_corpus`.
+
+    Raises:
+        FormatError: a file is broken, or no file matches `members` of the corpus.
+    """
+    remarks = _Remarks(members.place)
+    found = False
+    for each in _TextReader(members, source).texts():
+        found |= not isinstance(each, CorpusRemark)
+        if not isinstance(each, CorpusRemark) or remarks.is_shown(each):
+            yield each
+    yield from remarks.rest()
+    if not found:
+        yield CorpusRemark(f"{members.place}: the files contain no texts")
+
+
+class _Remarks:
+    """The remarks of a corpus: each is shown once, and only the first few are."""
+
+    def __init__(self, place: str) -> None:
+        self._place, self._seen = place, set[str]()
+
+    def is_shown(self, remark: CorpusRemark) -> bool:
+        """Count a remark, and return whether it is to be shown."""
+        known = remark.message in self._seen
+        self._seen.add(remark.message)
+        return not known and len(self._seen) <= MOST_REMARKS
+
+    def rest(self) -> Iterator[CorpusRemark]:
+        """Yield a remark with the number of those that were not shown, if there are any."""
+        if (hidden := len(self._seen) - MOST_REMARKS) > 0:
+            yield CorpusRemark(f"{self._place}: {hidden:,} further remarks are not shown")
 
 
 def _read_direction(members: Members, source: Source, direction: Direction, *, only_direction: bool) -> Iterator[Found]:
@@ -100,18 +138,12 @@ class _Reader:
         self._members, self._source, self._direction, self._format = members, source, direction, chosen
         self._accepted, self._only_direction = frozenset(source.accept), only_direction
         self._noticed: set[str] = set()  # declared languages with a remark
-        self._options = Options(
-            direction,
-            source.source_column,
-            source.target_column,
-            source.quoting or source.format == "csv",
-            source.header,
-            source.separator,
-        )
+        self._options = _options(source, direction, source.columns, source.column_names)
 
     def bilingual(self) -> Iterator[Found]:
         """Read files that contain both languages."""
-        for name, group in self._chosen():
+        pattern = self._source.pattern_of(self._direction)
+        for name, group in _chosen(self._members, pattern, self._direction.target):
             with self._pieces(name) as pieces:
                 for piece in pieces:
                     match piece:
@@ -125,9 +157,8 @@ class _Reader:
         if not self._only_direction and self._source.format == "xliff" and not unit.languages[1]:
             fault = "the target language is not declared, and the corpus is read in several: set its `direction`"
             raise FormatError(f"{self._members.place}: {place}: {fault}")
-        both = zip(unit.languages, self._direction, strict=True)
-        if not all(not given or matches(given, wanted) for given, wanted in both):
-            declared = " to ".join(each or "?" for each in unit.languages)
+        if not _has_languages(unit, self._direction):
+            declared = _declared(unit)
             self.languages[declared] = None
             yield LeftOut(OTHER_LANGUAGES, place, f"{declared}: {unit.source}")
             return
@@ -154,7 +185,7 @@ class _Reader:
 
     def monolingual(self) -> Iterator[Found]:
         """Read pairs of files, one file per language."""
-        members, pattern = self._members, self._source.pattern or ""
+        members, pattern = self._members, self._source.pattern_of(self._direction) or ""
         sources, targets = (members.matching(pattern, language) for language in self._direction)
         if not sources and not targets:
             raise FormatError(f"{members.place}: no file matches {pattern!r}; there are {', '.join(members.names[:5])}")
@@ -230,20 +261,82 @@ class _Reader:
             case Remark(line, message):
                 yield CorpusRemark(f"{self._members.place}: {name}: line {line}: {message}")
 
-    def _chosen(self) -> list[tuple[str, str]]:
-        members, pattern = self._members, self._source.pattern
-        if pattern is None:
-            return [(members.only(), "")]
-        files = members.matching(pattern, self._direction.target).values()
-        if not files:
-            raise FormatError(f"{members.place}: no file matches {pattern!r}; there are {', '.join(members.names[:5])}")
-        return [(file.name, file.group) for file in files]
+    def _pieces(self, name: str) -> AbstractContextManager[Iterator[Piece]]:
+        return _opened(self._members, name, self._source, self._format, self._options)
 
-    @contextmanager
-    def _pieces(self, name: str) -> Iterator[Iterator[Piece]]:
-        with self._members.open(name) as stream:
-            file = TextFile(stream, f"{self._members.place}: {name}", self._source.encoding, self._format.declared)
-            yield self._format.read(file, self._options)
+
+class _TextReader:
+    """State while reading a monolingual corpus."""
+
+    def __init__(self, members: Members, source: MonolingualSource) -> None:
+        self._members, self._source = members, source
+        self._format = FORMATS["moses" if source.format == TEXT else source.format]
+        self._accepted, self._pairs = frozenset(source.accept), source.direction is not None
+        column, name = source.column or 0, source.column or "text"
+        number, name = (column if isinstance(column, int) else 0), (name if isinstance(name, str) else "")
+        self._options = _options(source, source.pair_direction, (number, number), (name, name))
+
+    def texts(self) -> Iterator[RawText | LeftOut | CorpusRemark]:
+        """Read the files."""
+        for name, group in _chosen(self._members, self._source.pattern, self._source.language):
+            with _opened(self._members, name, self._source, self._format, self._options) as pieces:
+                for piece in pieces:
+                    place = f"{self._members.place}: {name}: line"
+                    match piece:
+                        case Unit():
+                            yield self._judge(piece, f"{name}: line {piece.line}", group)
+                        case Skip(_, reason, line, text):
+                            yield LeftOut(reason, f"{name}: line {line}", text)
+                        case Remark(line, message):
+                            yield CorpusRemark(f"{place} {line}: {message}")
+
+    def _judge(self, unit: Unit, place: str, group: str) -> RawText | LeftOut:
+        is_target = self._source.reads_target
+        if self._pairs and not _has_languages(unit, self._source.pair_direction):
+            return LeftOut(OTHER_LANGUAGES, place, f"{_declared(unit)}: {unit.source}")
+        text = (unit.target or "") if is_target else unit.source
+        # A flag is about the translation, so it does not matter for the source of a pair.
+        flags = unit.flags if is_target or not self._pairs else ()
+        refused = next((flag for flag in flags if flag not in self._accepted), None)
+        if not text.strip():
+            return LeftOut("not translated" if is_target else "blank line", place, unit.source)
+        if refused is not None:
+            return LeftOut(refused, place, text)
+        return RawText(text, group or unit.group)
+
+
+def _has_languages(unit: Unit, direction: Direction) -> bool:
+    """Return whether the file declares these languages for a unit, or none."""
+    return all(not given or matches(given, wanted) for given, wanted in zip(unit.languages, direction, strict=True))
+
+
+def _declared(unit: Unit) -> str:
+    return " to ".join(each or "?" for each in unit.languages)
+
+
+def _options(source: FileSettings, direction: Direction, columns: tuple[int, int], names: tuple[str, str]) -> Options:
+    quoting = source.quoting or source.format == "csv"
+    return Options(direction, *columns, quoting, source.header, source.separator, "", *names)
+
+
+def _chosen(members: Members, pattern: str | None, language: str) -> list[tuple[str, str]]:
+    """Return the files to read, each with its group."""
+    if pattern is None:
+        return [(members.only(), "")]
+    files = members.matching(pattern, language).values()
+    if not files:
+        raise FormatError(f"{members.place}: no file matches {pattern!r}; there are {', '.join(members.names[:5])}")
+    return [(file.name, file.group) for file in files]
+
+
+@contextmanager
+def _opened(
+    members: Members, name: str, source: FileSettings, chosen: Format, options: Options
+) -> Iterator[Iterator[Piece]]:
+    with members.open(name) as stream:
+        # A name, because a TextFile closes the stream when it is collected, which must not be before this block ends.
+        file = TextFile(stream, f"{members.place}: {name}", source.encoding, chosen.declared)
+        yield chosen.read(file, options)
 
 
 def _units(pieces: Iterator[Piece]) -> Iterator[Unit]:

@@ -19,7 +19,7 @@ from seqloom.documents.requests import Request, request_for
 from seqloom.documents.selection import Choice, choose, keep_earlier
 from seqloom.documents.verification import faulty
 from seqloom.errors import DocumentError
-from seqloom.formats.catalogue import FORMATS, format_of, translated
+from seqloom.formats.catalogue import FORMATS, document_suffixes, format_of, translated
 from seqloom.formats.encoding import TextFile
 from seqloom.formats.pieces import Flag, Options, Piece, Unit
 from seqloom.languages import Direction
@@ -100,14 +100,18 @@ def translate_document(content: bytes, name: str, translate: Translate, options:
 def format_for(name: str, format: str | None = None) -> str:
     """Return the format that is given, else the one that the name suggests. Raises `DocumentError` if there is none."""
     found = format or format_of(name)
+    writable = [each for each, known in FORMATS.items() if not known.read_only]
     if found is None:
-        suffixes = sorted(suffix for each in FORMATS.values() for suffix in each.suffixes)
         raise DocumentError(
-            f"{name}: the format cannot be told from the name; name it (valid are {', '.join(FORMATS)}), or rename the "
-            f"file; known suffixes are {' '.join(suffixes)}"
+            f"{name}: the format cannot be told from the name; name it (valid are {', '.join(writable)}), or rename "
+            f"the file; known suffixes are {' '.join(document_suffixes())}"
         )
     if found not in FORMATS:
-        raise DocumentError(f"{name}: {found!r} is not a format; valid are {', '.join(FORMATS)}")
+        raise DocumentError(f"{name}: {found!r} is not a format; valid are {', '.join(writable)}")
+    if found not in writable:
+        raise DocumentError(
+            f"{name}: translations cannot be written into {found}: convert the file, for example to TSV"
+        )
     return found
 
 

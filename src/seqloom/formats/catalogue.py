@@ -32,6 +32,7 @@ class Format(NamedTuple):
     ordered: bool = False  # texts of two files are paired by position; else by key
     complete: bool = False  # an untranslated text is an error; else it is only skipped
     writer: str | None = None  # None: use `pieces.write`
+    read_only: bool = False  # no translations can be written back
 
     @property
     def read(self) -> Callable[[TextFile, Options], Iterator[Piece]]:
@@ -62,6 +63,7 @@ FORMATS: dict[str, Format] = {
     "json_catalogue": Format("json_catalogue:read_json_catalogue", False, (".json",)),
     "markdown": Format("markdown:read_markdown", False, (".md", ".markdown"), ordered=True),
     "moses": Format("lines:read_text_lines", False, (".txt",), ordered=True),
+    "parquet": Format("parquet:read_parquet", True, (".parquet",), "parquet:declared", read_only=True),
     "properties": Format("properties:read_properties", False, (".properties",), "properties:declared"),
     "subrip": Format("subrip:read_subrip", False, (".srt",)),
     "tmx": Format("tmx:read_tmx", True, (".tmx",), "xml:declared_encoding"),
@@ -83,6 +85,11 @@ def translated(name: str, file: TextFile, options: Options, translations: Mappin
     if chosen.write is not None:
         return chosen.write(file, options, translations)
     return write(chosen.read(file, options), translations)
+
+
+def document_suffixes() -> list[str]:
+    """Return the suffixes of files that translations can be written into."""
+    return sorted({suffix for each in FORMATS.values() if not each.read_only for suffix in each.suffixes})
 
 
 def format_of(name: str) -> str | None:

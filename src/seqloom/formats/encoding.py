@@ -126,6 +126,14 @@ class TextFile:
                 raise FormatError(f"{self.where}: the file is larger than {LARGEST_CATALOGUE:,} characters")
         return "".join(parts)
 
+    def seekable(self) -> IO[bytes]:
+        """Return the bytes of the file as a stream that can be read at any position.
+
+        Raises:
+            FormatError: the file is compressed as a whole, or is read from something without positions.
+        """
+        return self._content.at_start()
+
     def encode(self, text: Iterable[str]) -> Iterator[bytes]:
         """Yield the bytes of a text in this file's encoding, starting with its byte order mark.
 
@@ -180,7 +188,8 @@ class _Content:
         self._where = where
         buffered = io.BufferedReader(cast(io.RawIOBase, stream), BLOCK)
         self._stream: IO[bytes] = cast(IO[bytes], buffered)
-        if buffered.peek(2)[:2] == b"\x1f\x8b":
+        self._compressed = buffered.peek(2)[:2] == b"\x1f\x8b"
+        if self._compressed:
             self._stream = cast(IO[bytes], gzip.GzipFile(fileobj=buffered))
         self._head = b""
 
@@ -188,6 +197,13 @@ class _Content:
         """Return the first bytes, at most `BLOCK`, without consuming them."""
         self._head = self._read(BLOCK)
         return self._head
+
+    def at_start(self) -> IO[bytes]:
+        """Return the stream, to be read from its first byte."""
+        if self._compressed or not self._stream.seekable():
+            raise FormatError(f"{self._where}: cannot be read while it is compressed: unpack it first")
+        self._stream.seek(0)
+        return self._stream
 
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes; empty only at the end."""

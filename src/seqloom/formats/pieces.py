@@ -92,6 +92,9 @@ class Options(NamedTuple):
     # Set to translate a file by machine: the name that marks the translations. Readers then also yield units for
     # missing targets that can be added, and declarations; their `put` marks the translation as the format allows.
     engine: str = ""
+    # Parquet: names of the columns; empty for the field of the language in the column `translation`.
+    source_name: str = ""
+    target_name: str = ""
 
 
 def write(pieces: Iterable[Piece], translations: Mapping[str, str]) -> Iterator[str]:

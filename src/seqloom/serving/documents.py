@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from seqloom.documents.document import DocumentOptions, format_for, translate_document
 from seqloom.errors import BusyError, RequestError, SeqloomError
-from seqloom.formats.catalogue import FORMATS
+from seqloom.formats.catalogue import document_suffixes
 from seqloom.languages import Direction
 from seqloom.serving.matching import find_detected, find_direction
 from seqloom.serving.service import Query, Service
@@ -71,7 +71,7 @@ class Job:
 
 def suffixes() -> list[str]:
     """Return the suffixes of names that are accepted."""
-    return sorted({suffix for each in FORMATS.values() for suffix in each.suffixes})
+    return document_suffixes()
 
 
 class Documents:

@@ -1,81 +1,137 @@
-"""The launcher `local`: worker processes on this machine."""
+"""The launcher `local`: worker processes on this machine.
+
+Each worker has its own pipe, so a worker that dies loses one task and no other worker is disturbed.
+"""
 
 import ctypes
 import multiprocessing
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
 
-from seqloom.sharding.step import Function, Outcome, Step, Task, perform
+from seqloom.sharding.step import Outcome, Step, Task, Worker
 
-_AHEAD = 1  # tasks beyond one per worker that are made before a worker is free
-
-_function: Function  # of this worker process
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of time per period
+# A worker uses one core. With more threads, sums of floating-point numbers would depend on the machine's cores.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 class LocalLauncher:
     """Runs workers as processes; with one, everything happens in this process."""
 
-    def __init__(self, workers: int | None = None, threads: int = 1) -> None:
-        """Set the number of workers (None: one per core) and the threads of each, which may affect decimals."""
-        self._workers = workers or len(os.sched_getaffinity(0))
-        self._threads = threads
+    def __init__(self, workers: int | None = None) -> None:
+        """Set the number of workers; None: one per core."""
+        self._workers = workers or cores()
 
     def run(self, step: Step, tasks: Iterator[Task]) -> Iterator[Outcome]:
         """Do the tasks; see `mapping.Launcher`."""
         if self._workers == 1:
-            return self._here(step, tasks)
+            worker = Worker(step)
+            return (worker.perform(task) for task in tasks)
         return self._in_processes(step, tasks)
 
-    def _here(self, step: Step, tasks: Iterator[Task]) -> Iterator[Outcome]:
-        function: Function | None = None
-        for task in tasks:
-            function = function or step.start()
-            yield perform(function, task)
-
     def _in_processes(self, step: Step, tasks: Iterator[Task]) -> Iterator[Outcome]:
-        """Start processes, and new ones if one of them dies: then the tasks that were being worked on are lost."""
-        more = True
-        while more:
-            with self._pool(step) as pool:
-                running: dict[Future[Outcome], Task] = {}
-                broken = False
-                while not broken:
-                    while more and len(running) < self._workers + _AHEAD:
-                        task = next(tasks, None)
-                        if task is None:
-                            more = False
-                        else:
-                            running[pool.submit(_perform, task)] = task
-                    if not running:
+        """Start processes when there is work for them, and end them all, whatever ends this generator."""
+        idle: list[_Process] = []
+        busy: list[_Process] = []
+        ahead: deque[Task] = deque(maxlen=1)  # made while the workers are busy, because making it may take time
+        try:
+            while True:
+                while len(busy) < self._workers:
+                    task = ahead.popleft() if ahead else next(tasks, None)
+                    if task is None:
                         break
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        task = running.pop(future)
-                        try:
-                            yield future.result()
-                        except BrokenProcessPool:
-                            broken = True
-                            yield Outcome(task, fault="its worker died, or another one with it; was memory short?")
-                for task in running.values():
-                    yield Outcome(task, fault="its worker was stopped because another one died")
+                    process = idle.pop() if idle else _Process(step)
+                    busy.append(process)
+                    process.give(task)
+                if not busy:
+                    return
+                if not ahead and len(busy) == self._workers:
+                    ahead.extend(task for task in [next(tasks, None)] if task)
+                ready = wait([process.connection for process in busy])
+                for process in [process for process in busy if process.connection in ready]:
+                    busy.remove(process)
+                    outcome = process.outcome()
+                    if process.alive:
+                        idle.append(process)
+                    yield outcome
+        finally:
+            for process in [*busy, *idle]:
+                process.end()
 
-    def _pool(self, step: Step) -> ProcessPoolExecutor:
+
+class _Process:
+    """A worker process, and the task that it works on."""
+
+    def __init__(self, step: Step) -> None:
         context = multiprocessing.get_context("spawn")  # a forked process would inherit torch's threads
-        return ProcessPoolExecutor(self._workers, context, _start, (step, self._threads))
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
+        self._process.start()
+        theirs.close()  # so that the death of the process ends the pipe
+        self._task: Task | None = None
+        self.alive = True
+        self._send(step)
+
+    def give(self, task: Task) -> None:
+        """Let the process begin a task."""
+        self._task = task
+        self._send(task)
+
+    def outcome(self) -> Outcome:
+        """Wait for what became of the task."""
+        assert self._task
+        with suppress(EOFError, OSError):
+            outcome: Outcome = self.connection.recv()
+            return outcome
+        self.end()
+        return Outcome(self._task, fault=f"its worker {_death(self._process.exitcode)}")
+
+    def end(self) -> None:
+        """Kill the process. The task that it works on leaves at most an unfinished folder."""
+        self.alive = False
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+
+    def _send(self, content: Any) -> None:
+        with suppress(BrokenPipeError):  # if the process is dead, `outcome` tells
+            self.connection.send(content)
 
 
-def _start(step: Step, threads: int) -> None:
-    """Prepare this worker process."""
-    global _function
+def _death(exit_code: int | None) -> str:
+    if exit_code == -signal.SIGKILL:
+        return "was killed; was memory short?"
+    if exit_code is not None and exit_code < 0:
+        return f"died of {signal.Signals(-exit_code).name}"
+    return f"ended with status {exit_code}"
+
+
+def _work(connection: Connection, parent: int) -> None:
+    """Do tasks until the pipe is closed."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with the parent
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with the parent, even within a task
+        if os.getppid() != parent:  # it died before that
+            return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the workers
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # before the step imports torch
-    _function = step.start()
+    os.environ.update(ONE_THREAD)
+    with suppress(EOFError):
+        worker = Worker(connection.recv())  # imports the step, perhaps torch with it, so the threads are set before
+        while True:
+            connection.send(worker.perform(connection.recv()))
 
 
-def _perform(task: Task) -> Outcome:
-    return perform(_function, task)
+def cores() -> int:
+    """Return the number of cores that this process may use, in a container that of its quota."""
+    allowed = len(os.sched_getaffinity(0))
+    with suppress(OSError, ValueError):
+        quota, period = _QUOTA.read_text(encoding="ascii").split()
+        if quota != "max":
+            return max(1, min(allowed, int(quota) // int(period)))
+    return allowed

@@ -100,11 +100,38 @@ def rows_of(folder: Path, fingerprint: str) -> int | None:
         return None
 
 
-def perform(function: Function, task: Task) -> Outcome:
-    """Do one task in this process, unless its result is there. Never raises for a fault of the task."""
+class Worker:
+    """Does tasks in this process; it starts the step before the first one that is not done yet."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+        self._function: Function | None = None
+        self._fault: tuple[str, bool] | None = None
+
+    def perform(self, task: Task) -> Outcome:
+        """Do a task, unless its result is there. Never raises for a fault of the task or of the step's start."""
+        if (rows := rows_of(task.folder, task.fingerprint)) is not None:
+            return Outcome(task, rows)
+        if self._function is None and self._fault is None:
+            try:
+                self._function = self._step.start()
+            except Exception as error:
+                self._fault = _told(error)
+        if self._function is None:
+            assert self._fault
+            return Outcome(task, 0, 0.0, *self._fault)
+        return _perform(self._function, task)
+
+
+def _told(error: Exception) -> tuple[str, bool]:
+    """Return the message of an error, and whether trying again is useless."""
+    if isinstance(error, SeqloomError):
+        return str(error), True
+    return f"{type(error).__name__}: {error}", False
+
+
+def _perform(function: Function, task: Task) -> Outcome:
     started = time.monotonic()
-    if (rows := rows_of(task.folder, task.fingerprint)) is not None:
-        return Outcome(task, rows)
     beside = task.folder.with_name(f".{task.folder.name}.{socket.gethostname()}-{os.getpid()}.part")
     try:
         shutil.rmtree(beside, ignore_errors=True)
@@ -112,10 +139,8 @@ def perform(function: Function, task: Task) -> Outcome:
         rows = function(task.input.path, beside)
         write_json(beside / _DONE, {"fingerprint": task.fingerprint, "rows": rows})
         _put_in_place(beside, task)
-    except SeqloomError as error:
-        return Outcome(task, fault=str(error), final=True)
     except Exception as error:
-        return Outcome(task, fault=f"{type(error).__name__}: {error}")
+        return Outcome(task, 0, 0.0, *_told(error))
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return Outcome(task, rows, time.monotonic() - started)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from seqloom.corpus.settings import FileSource
+from seqloom.corpus.source_settings import FilePlace
 from seqloom.corpus.sources.file import paths_of
 from seqloom.errors import ParamsError, SourceError, TrainingError
 from seqloom.files import write_text
@@ -34,10 +34,10 @@ def run(params: Params, listen: Listener) -> None:
 
 
 def _corpora(params: Params) -> Iterator[str]:
-    for name, corpus in params.corpora.items():
-        if isinstance(corpus, FileSource):
+    for name, corpus in params.sources().items():
+        if isinstance(corpus, FilePlace):
             try:
-                paths_of(name, corpus, corpus.directions(params.languages))
+                paths_of(name, corpus, corpus.languages(params.languages))
             except SourceError as error:
                 yield str(error)
 

@@ -1,4 +1,4 @@
-"""prepare_corpus: write three splits from data/raw, their counts, and a page with examples of excluded pairs."""
+"""prepare_corpus: write three splits from data/raw and data/synthetic, their counts, and a page of left-out pairs."""
 
 import hashlib
 import json
@@ -10,15 +10,16 @@ from functools import partial
 from seqloom.corpus.members import open_members
 from seqloom.corpus.prepare import CorpusItem, Means, RawCorpus, prepare
 from seqloom.corpus.preparing.means import Sizes, chunk_size
-from seqloom.corpus.reading import CorpusRemark, read_corpus
+from seqloom.corpus.reading import CorpusRemark, RawPair, read_corpus
 from seqloom.corpus.settings import Source
 from seqloom.corpus.splits import Split
 from seqloom.files import hashes_of, replacing_folder, sha256_of, write_json, write_text
 from seqloom.import_closure import closure
 from seqloom.params import Params
-from seqloom.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, PREPARATION, RAW
+from seqloom.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, PREPARATION, RAW, SYNTHETIC
 from seqloom.progress import Listener
-from seqloom.sharding.local import LocalLauncher
+from seqloom.sharding.launching import choose_launcher
+from seqloom.synthesis.pairs import SyntheticCorpus, read_synthetic
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ def run(params: Params, listen: Listener) -> None:
         FormatError: a line or an entry of a corpus cannot be read.
         CorpusError: the remaining pairs do not suffice to train and test on; see `prepare`.
     """
-    means = Means(LocalLauncher(), PREPARATION, listen, Sizes(chunk=chunk_size(RAW)))
+    sizes = Sizes(params.shards.above, params.shards.size, chunk_size(RAW))
+    means = Means(choose_launcher(params.workers), PREPARATION, listen, sizes)
     with replacing_folder(CORPUS) as new:
         forms = params.placeholders.build()
         counts = prepare(_corpora(params), params.languages.directions, params.prepare, new, means, forms)
@@ -48,6 +50,9 @@ def _corpora(params: Params) -> list[RawCorpus]:
         made_from = [code, hashes_of(RAW / name), source.model_dump(), params.languages.directions]
         identity = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
         corpora.append(RawCorpus(name, identity, partial(_items, params, name, source)))
+    # Synthetic pairs come last, so that of duplicates the others are kept.
+    for made in read_synthetic(SYNTHETIC):
+        corpora.append(RawCorpus(made.name, sha256_of(made.path), partial(_synthetic_items, made), made.alteration))
     return corpora
 
 
@@ -59,3 +64,8 @@ def _items(params: Params, corpus: str, source: Source) -> Iterator[CorpusItem]:
                 _logger.warning(found.message)
             else:
                 yield CorpusItem(direction, split, found)
+
+
+def _synthetic_items(made: SyntheticCorpus) -> Iterator[CorpusItem]:
+    for source, target in made.pairs():
+        yield CorpusItem(made.direction, Split.train, RawPair(source, target, ""))

@@ -58,10 +58,10 @@ def run(params: Params, listen: Listener) -> None:
 def identify(params: Params, results: Results) -> str:
     """Return the fingerprint of a version: its model, export, params, scores and MLflow's code to serve it.
 
-    It is the same on every machine. It leaves out experiment and label, unused model families, and the gate and guard
-    bounds.
+    It is the same on every machine. It leaves out experiment and label, workers, unused model families, and the gate
+    and guard bounds.
     """
-    settings = params.model_dump(mode="json", exclude={"register_", "gate", "guard"})
+    settings = params.model_dump(mode="json", exclude={"register_", "gate", "guard", "workers"})
     settings |= {"model": params.model.used(), "train": params.train.used()}
     facts = {
         "params": settings,

@@ -2,7 +2,7 @@
 
 The vocabulary is learnt from the training split only, or is that of a pretrained model or of `train.start`. Pairs with
 a side longer than `tokenizer.max_length` are left out of the token files; data/tokens/counts.json has their number and
-statistics of the tokens.
+statistics of the tokens. Pairs that score_corpus leaves out are not read at all.
 """
 
 from collections import Counter
@@ -13,7 +13,8 @@ from typing import Any
 
 from seqloom import places
 from seqloom.batching.store import TokenWriter
-from seqloom.corpus.splits import Split, read_split
+from seqloom.corpus.left_out import read_left_out, read_training
+from seqloom.corpus.splits import Pair, Split, read_split
 from seqloom.errors import CorpusError, TokenizerError
 from seqloom.files import read_object, write_json
 from seqloom.languages import Direction
@@ -45,10 +46,9 @@ def _tokenizer(params: Params, listen: Listener) -> Tokenizer:
         base = params.model.pretrained
         options = PretrainedOptions(base.source_language, base.target_language, base.prefix)
         return PretrainedTokenizer(places.PRETRAINED / "model", options, forms)
-    training = places.CORPUS / Split.train.file_name
 
     def texts() -> Iterator[tuple[str, str]]:
-        return ((pair.source, pair.target) for pair in read_split(training))
+        return ((pair.source, pair.target) for pair in _pairs(Split.train))
 
     languages = params.languages.target_languages
     return train_tokenizer(params.tokenizer, texts, params.train.seed, listen, languages, forms)
@@ -124,13 +124,14 @@ def encode_split(
         CorpusError: no pair is short enough, or a pair has a direction that params.yaml does not list.
     """
     path = places.CORPUS / split.file_name
-    total = _lines(path) - 1
+    left_out = len(read_left_out(places.SCORES)) if split is Split.train else 0
+    total = _lines(path) - 1 - left_out
     numbers = {str(direction): number for number, direction in enumerate(directions)}
     source_tally, target_tally = Tally(tokenizer.symbols.unk), Tally(tokenizer.symbols.unk)
     kept, long = Counter[str](), Counter[str]()
     sizes = tokenizer.source_vocab_size, tokenizer.target_vocab_size
     with TokenWriter(places.TOKENS / split.name, *sizes, tokenizer.symbols, list(numbers)) as writer:
-        for done, pair in enumerate(read_split(path)):
+        for done, pair in enumerate(_pairs(split)):
             if done % _REPORT_EVERY == 0:
                 listen(Progress(f"encode {split.name}", done, total, "pairs"))
             if (number := numbers.get(pair.direction)) is None:
@@ -157,12 +158,20 @@ def encode_split(
     counts: dict[str, Any] = {
         "pairs": writer.pairs,
         "too_long": too_long,
+        **({"left_out": left_out} if left_out else {}),
         "source": source_tally.figures(writer.pairs),
         "target": target_tally.figures(writer.pairs),
     }
     if len(directions) > 1:
         counts["directions"] = {name: {"pairs": kept[name], "too_long": long[name]} for name in numbers}
     return counts
+
+
+def _pairs(split: Split) -> Iterator[Pair]:
+    """Return the pairs of a split, without those that score_corpus leaves out of training."""
+    if split is Split.train:
+        return read_training(places.CORPUS, places.SCORES)
+    return read_split(places.CORPUS / split.file_name)
 
 
 def _lines(path: Path) -> int:

@@ -2,7 +2,7 @@ import zipfile
 
 import pytest
 
-from seqloom.corpus.settings import PackageSource
+from seqloom.corpus.source_settings import PackageSource
 from seqloom.corpus.watching.package import check_package, newest_allowed
 from seqloom.errors import OfflineError, SourceError
 

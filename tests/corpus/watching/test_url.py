@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from seqloom.corpus.settings import UrlSource
+from seqloom.corpus.source_settings import UrlSource
 from seqloom.corpus.watching.status import ResponseCache
 from seqloom.corpus.watching.url import check_url
 from seqloom.errors import OfflineError, SourceError

@@ -14,10 +14,11 @@ from seqloom.corpus.keys import key_of, languages_of
 from seqloom.corpus.preparing import tables
 from seqloom.corpus.preparing.batches import BatchWriter
 from seqloom.corpus.preparing.counts import Counts
+from seqloom.corpus.preparing.items import Change
 from seqloom.corpus.preparing.raw_chunks import RawRow, raw_rows, split_in
 from seqloom.corpus.settings import CleanSettings, SplitSettings
 from seqloom.corpus.splits import Pair, Split, line_of
-from seqloom.corpus.splitting import pivots, rank_of, split_of
+from seqloom.corpus.splitting import SYNTHETIC_RANK, pivots, rank_of, split_of
 from seqloom.files import write_json
 from seqloom.languages import Direction
 from seqloom.sharding.step import Function
@@ -44,6 +45,7 @@ class Clean:
     forms: Forms
     corpora: tuple[str, ...]
     directions: tuple[Direction, ...]
+    changes: tuple[Change | None, ...]  # of the sources of each corpus, if it is synthetic
 
     name = "clean pairs"
 
@@ -55,6 +57,7 @@ class Clean:
             "forms": [self.forms.names, self.forms.patterns],
             "corpora": self.corpora,
             "directions": self.directions,
+            "changes": [None if change is None else repr(change) for change in self.changes],
         }
 
     def start(self) -> Function:
@@ -101,19 +104,25 @@ class _Cleaning:
             self.counts.drop(corpus, cleaned.dropped, Example(group, source, target))
             return None
         pair = Pair(cleaned.source, cleaned.target, self._names[row.direction], corpus, normalise(group))
-        self._note(pair, row.direction, split)
-        return pair
+        change = self._step.changes[row.corpus]
+        written = pair if change is None else pair._replace(source=change(pair.source, self._step.forms))
+        self._note(pair, row.direction, self._rank(pair, row, split), len(line_of(written).encode()))
+        return written
 
     def _cleaned(self, source: str, target: str, split: Split | None) -> Cleaned:
         # A corpus's own valid and test splits are benchmarks: normalise them, never filter them.
         return (untouched if split in _HELD_OUT else self._cleaner.clean)(source, target)
 
-    def _note(self, pair: Pair, direction: int, given: Split | None) -> None:
-        pivot = pair[self._pivots[self._step.directions[direction]]]
+    def _rank(self, pair: Pair, row: RawRow, given: Split | None) -> int:
+        if self._step.changes[row.corpus] is not None:
+            return SYNTHETIC_RANK
+        pivot = pair[self._pivots[self._step.directions[row.direction]]]
         split = given if given is not None else split_of(pivot, pair.group, self._step.split)
+        return rank_of(split, given=given is not None)
+
+    def _note(self, pair: Pair, direction: int, rank: int, size: int) -> None:
         source, target = self._languages[direction]
-        keys = key_of(pair.source, source), key_of(pair.target, target)
-        self.index.add(*keys, direction, rank_of(split, given=given is not None), len(line_of(pair).encode()))
+        self.index.add(key_of(pair.source, source), key_of(pair.target, target), direction, rank, size)
 
 
 def _text(raw: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from seqloom.corpus.examples import Example, Examples
 from seqloom.corpus.leakage import Leakage
 from seqloom.corpus.splits import Split
-from seqloom.corpus.splitting import REASONS
+from seqloom.corpus.splitting import REASONS, USUAL
 from seqloom.corpus.statistics import Statistics
 
 
@@ -18,7 +18,7 @@ class Counts:
         self.raw: Counter[str] = Counter()
         self.left_out: dict[str, Counter[str]] = {}  # texts that did not become pairs, by corpus and reason
         self.examples = Examples()
-        self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *REASONS[:-1]], 0))
+        self.dropped: Counter[str] = Counter(dict.fromkeys([*rules, *REASONS[:USUAL]], 0))
         self.directions: dict[str, Counter[Split]] = {each: Counter(dict.fromkeys(Split, 0)) for each in directions}
         self.groups: Counter[Split] = Counter()
         self.leakage: dict[Split, Leakage] = {}

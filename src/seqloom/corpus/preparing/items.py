@@ -6,6 +6,10 @@ from typing import NamedTuple
 from seqloom.corpus.reading import LeftOut, RawPair
 from seqloom.corpus.splits import Split
 from seqloom.languages import Direction
+from seqloom.text import Forms
+
+Change = Callable[[str, Forms], str]
+"""Changes the source of a synthetic pair: picklable, and its `repr` says what it does."""
 
 
 class CorpusItem(NamedTuple):
@@ -17,8 +21,13 @@ class CorpusItem(NamedTuple):
 
 
 class RawCorpus(NamedTuple):
-    """A corpus to read. `identity` is a hash of everything that its items depend on."""
+    """A corpus to read. `identity` is a hash of everything that its items depend on.
+
+    `synthetic` is for pairs of which a model wrote one side, for training only. They are cleaned and compared with
+    others as they are, dropped if one of their texts is in valid or test, and their sources are changed at the end.
+    """
 
     name: str
     identity: str
     read: Callable[[], Iterator[CorpusItem]]
+    synthetic: Change | None = None

@@ -1,25 +1,23 @@
 """The source `file`: the user's own files, copied so that later stages read them like any other source."""
 
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from seqloom.corpus.settings import FileSource
+from seqloom.corpus.source_settings import FilePlace
 from seqloom.corpus.sources.download_cache import copy, copy_tree, mismatch
 from seqloom.errors import HashError, SourceError
 from seqloom.files import sha256_of
-from seqloom.languages import Direction
 from seqloom.progress import Listener
 
 
-def fetch_file(corpus: str, source: FileSource, directions: Sequence[Direction], into: Path, listen: Listener) -> None:
+def fetch_file(corpus: str, source: FilePlace, languages: Sequence[str], into: Path, listen: Listener) -> None:
     """Copy the file, the file of each language, or the folder, into the folder `into`.
 
     Raises:
         SourceError: a file is missing.
         HashError: a file does not match its pin in params.yaml.
     """
-    paths = paths_of(corpus, source, directions)
+    paths = paths_of(corpus, source, languages)
     for language, path in paths.items():
         _check(corpus, path, _pin(source, language))
         if path.is_dir():
@@ -28,10 +26,10 @@ def fetch_file(corpus: str, source: FileSource, directions: Sequence[Direction],
             copy(path, into / PurePosixPath(path).name, f"copy {corpus}", listen)
 
 
-def paths_of(corpus: str, source: FileSource, directions: Sequence[Direction]) -> dict[str | None, Path]:
+def paths_of(corpus: str, source: FilePlace, languages: Sequence[str]) -> dict[str | None, Path]:
     """Return the file or folder, by language if there is one per language. Raises `SourceError` if one is missing."""
-    languages = dict.fromkeys(chain.from_iterable(directions)) if "{lang}" in source.path else (None,)
-    paths = {language: Path(source.path.replace("{lang}", language or "")) for language in languages}
+    each = languages if "{lang}" in source.path else (None,)
+    paths = {language: Path(source.path.replace("{lang}", language or "")) for language in each}
     missing = [str(path) for path in paths.values() if not path.exists()]
     if missing:
         there = [str(path) for path in paths.values() if path.exists()]
@@ -43,7 +41,7 @@ def paths_of(corpus: str, source: FileSource, directions: Sequence[Direction]) -
     return paths
 
 
-def _pin(source: FileSource, language: str | None) -> str | None:
+def _pin(source: FilePlace, language: str | None) -> str | None:
     return source.sha256[language or ""] if isinstance(source.sha256, dict) else source.sha256
 
 

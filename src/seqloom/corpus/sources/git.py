@@ -10,16 +10,15 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import IO
 
 from seqloom.corpus.members import expand
-from seqloom.corpus.settings import GitSource
+from seqloom.corpus.monolingual_settings import GitTexts
+from seqloom.corpus.source_settings import GitPlace, GitSource
 from seqloom.corpus.sources.archives import safe_name
 from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache
 from seqloom.errors import OfflineError, SourceError
-from seqloom.languages import Direction
 from seqloom.progress import Listener, Progress
 
 _PATIENCE = 30.0  # seconds for a query
@@ -40,7 +39,12 @@ _FOREIGN = (
 
 
 def fetch_git(
-    corpus: str, source: GitSource, directions: Sequence[Direction], into: Path, cache: DownloadCache, listen: Listener
+    corpus: str,
+    source: GitSource | GitTexts,
+    languages: Sequence[str],
+    into: Path,
+    cache: DownloadCache,
+    listen: Listener,
 ) -> None:
     """Write the files of the commit that `members` selects (None: all) into the folder `into`.
 
@@ -53,14 +57,14 @@ def fetch_git(
     if not _has(store, source.commit):
         listen(Progress(f"fetch {corpus}", 0, None, "bytes", "git"))
         _fetch(corpus, source, _place(corpus, source, cache), store)
-    wanted = list(_listed(corpus, source, store, directions))
+    wanted = list(_listed(corpus, source, store, languages))
     total = sum(size for _, _, size in wanted)
     if total > source.max_bytes:
         raise SourceError(f"{corpus}: the files have {total:,} bytes, more than max_bytes ({source.max_bytes:,})")
     _write(corpus, wanted, store, into, listen)
 
 
-def newest(corpus: str, source: GitSource, cache: DownloadCache) -> str:
+def newest(corpus: str, source: GitPlace, cache: DownloadCache) -> str:
     """Return the branch's current commit, without fetching it.
 
     Raises:
@@ -77,11 +81,11 @@ def newest(corpus: str, source: GitSource, cache: DownloadCache) -> str:
     raise SourceError(f"{corpus}: {_hidden(place)} has no branch {source.branch!r}; see corpora.{corpus}.branch")
 
 
-def _store(source: GitSource, cache: DownloadCache) -> Path:
+def _store(source: GitPlace, cache: DownloadCache) -> Path:
     return cache.downloads / f"git-{hashlib.sha256(source.repository.encode()).hexdigest()[:16]}"
 
 
-def _place(corpus: str, source: GitSource, cache: DownloadCache) -> str:
+def _place(corpus: str, source: GitPlace, cache: DownloadCache) -> str:
     """The repository's address, or the user's offline copy of it."""
     if cache.mirror is not None and (copy := cache.mirror / f"{corpus}.git").is_dir():
         return str(copy.resolve())
@@ -95,7 +99,7 @@ def _has(store: Path, commit: str) -> bool:
     return not subprocess.run(command, env=_environment(), capture_output=True, check=False).returncode
 
 
-def _fetch(corpus: str, source: GitSource, place: str, store: Path) -> None:
+def _fetch(corpus: str, source: GitPlace, place: str, store: Path) -> None:
     kind = ["--object-format=sha256"] * (len(source.commit) == 64)
     _git(corpus, ["init", "--quiet", "--bare", "--template=", *kind, "--", str(store)])  # repairs an interrupted init
     fetch = ["--git-dir", str(store), "fetch", "--quiet", "--no-tags"]
@@ -111,14 +115,10 @@ def _fetch(corpus: str, source: GitSource, place: str, store: Path) -> None:
 
 
 def _listed(
-    corpus: str, source: GitSource, store: Path, directions: Sequence[Direction]
+    corpus: str, source: GitSource | GitTexts, store: Path, languages: Sequence[str]
 ) -> Iterator[tuple[str, str, int]]:
     """Yield the selected files: blob, name and size."""
-    patterns = (
-        [expand(source.members, each) for each in dict.fromkeys(chain.from_iterable(directions))]
-        if (source.members)
-        else []
-    )
+    patterns = [expand(source.members, each) for each in languages] if source.members else []
     listing = _git(corpus, ["--git-dir", str(store), "ls-tree", "-r", "-z", "--long", source.commit])
     found = False
     for entry in listing.split("\0")[:-1]:

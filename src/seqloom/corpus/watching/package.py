@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from seqloom.corpus.settings import PackageSource
+from seqloom.corpus.source_settings import PackagePlace
 from seqloom.corpus.sources.package import RETRIES, TIMEOUT, pip_error
 from seqloom.corpus.watching.status import SourceStatus
 from seqloom.errors import OfflineError, SourceError
@@ -14,7 +14,7 @@ _PATIENCE = 60.0
 _VERSIONS = re.compile(r"^Available versions: (.+)$", re.MULTILINE)
 
 
-def check_package(corpus: str, source: PackageSource, python: str = sys.executable) -> SourceStatus:
+def check_package(corpus: str, source: PackagePlace, python: str = sys.executable) -> SourceStatus:
     """Check whether the package index has a newer allowed version than the pinned one, ignoring pre-releases.
 
     `pins` lacks the sha256, which is known only after the wheel was fetched.
@@ -60,7 +60,7 @@ def _newer(found: str, known: str) -> bool:
         return found != known
 
 
-def _versions(corpus: str, source: PackageSource, python: str) -> list[str]:
+def _versions(corpus: str, source: PackagePlace, python: str) -> list[str]:
     command = [python, "-m", "pip", "index", "versions", "--no-input", "--disable-pip-version-check", "--no-color"]
     command += [f"--retries={RETRIES}", f"--timeout={TIMEOUT}", "--only-binary=:all:", "--ignore-requires-python"]
     try:

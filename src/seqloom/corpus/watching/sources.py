@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seqloom.corpus.settings import FileSource, GitSource, Languages, PackageSource, Source, UrlSource
+from seqloom.corpus.settings import Languages
+from seqloom.corpus.source_settings import FilePlace, GitPlace, PackagePlace, Source, UrlPlace
 from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.git import newest
 from seqloom.corpus.sources.package import fetch_newest
@@ -40,17 +41,17 @@ def _check(
     corpus: str, source: Source, languages: Languages, cache: DownloadCache, responses: ResponseCache, manifest: Path
 ) -> SourceStatus:
     match source:
-        case PackageSource():
+        case PackagePlace():
             return check_package(corpus, source)
-        case UrlSource():
+        case UrlPlace():
             return check_url(corpus, source, cache, responses)
-        case GitSource():
+        case GitPlace():
             return _check_git(corpus, source, cache)
-        case FileSource():
-            return check_file(corpus, source, source.directions(languages), manifest)
+        case FilePlace():
+            return check_file(corpus, source, source.languages(languages), manifest)
 
 
-def _check_git(corpus: str, source: GitSource, cache: DownloadCache) -> SourceStatus:
+def _check_git(corpus: str, source: GitPlace, cache: DownloadCache) -> SourceStatus:
     if source.branch is None:
         why = "pinned; to check for updates, set `branch` to the branch to follow"
         return SourceStatus(corpus, "git", False, source.commit, source.commit, why, {})
@@ -73,7 +74,7 @@ def new_pins(
         if each.pins:
             wanted[each.corpus] = dict(each.pins)
             source = corpora[each.corpus]
-            if isinstance(source, PackageSource):
+            if isinstance(source, PackagePlace):
                 version = each.pins["version"]
                 wanted[each.corpus]["sha256"] = fetch_newest(each.corpus, source, version, cache, listen)
     return wanted

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from seqloom.corpus.settings import UrlSource
+from seqloom.corpus.source_settings import UrlPlace
 from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache
 from seqloom.corpus.sources.http_client import (
     RETRYABLE,
@@ -41,7 +41,7 @@ _VALIDATORS = ("ETag", "Last-Modified")
 
 def check_url(
     corpus: str,
-    source: UrlSource,
+    source: UrlPlace,
     cache: DownloadCache,
     responses: ResponseCache,
     clock: Callable[[], float] = time.time,
@@ -81,7 +81,7 @@ def _same(headers: dict[str, Any], entry: dict[str, Any] | None, now: float) -> 
     return None
 
 
-def _headers(corpus: str, source: UrlSource) -> dict[str, Any]:
+def _headers(corpus: str, source: UrlPlace) -> dict[str, Any]:
     try:
         with _open(corpus, source, "HEAD") as response:
             return _relevant_headers(response)
@@ -90,7 +90,7 @@ def _headers(corpus: str, source: UrlSource) -> dict[str, Any]:
             return _relevant_headers(response)
 
 
-def _fetch(corpus: str, source: UrlSource, cache: DownloadCache) -> tuple[str, dict[str, Any]]:
+def _fetch(corpus: str, source: UrlPlace, cache: DownloadCache) -> tuple[str, dict[str, Any]]:
     """Fetch the file to where fetch_url looks for it; return its sha256 and the relevant headers."""
     cache.downloads.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".watch-", dir=cache.downloads) as name:
@@ -126,7 +126,7 @@ class _HeadRefusedError(Exception):
 
 
 @contextmanager
-def _open(corpus: str, source: UrlSource, method: str) -> Iterator[http.client.HTTPResponse]:
+def _open(corpus: str, source: UrlPlace, method: str) -> Iterator[http.client.HTTPResponse]:
     place = without_query(source.url)
     try:
         limits = TransferLimits(timeout=_TIMEOUT, until=time.monotonic() + _LONGEST)

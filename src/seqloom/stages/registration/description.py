@@ -38,7 +38,7 @@ def collect_run(params: Params, results: Results, identity: str) -> TrainingRun:
     if preset is not None:
         kind["model.preset"] = preset
     settings = flatten(
-        params.model_dump(mode="json", by_alias=True, exclude={"guard"}) | {"model": params.model.used()}
+        params.model_dump(mode="json", by_alias=True, exclude={"guard", "workers"}) | {"model": params.model.used()}
     )
     if params.train.tokens_per_batch == "auto":
         settings["train.tokens_per_batch"] = results.training["tokens_per_batch"]

@@ -1,0 +1,1 @@
+"""Quality of training pairs, scored by the team's own models, and which pairs are left out."""

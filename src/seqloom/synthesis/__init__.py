@@ -1,0 +1,1 @@
+"""Synthetic training pairs: texts of a corpus, translated by a registered version."""
