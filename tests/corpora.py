@@ -22,6 +22,8 @@ from seqloom.progress import Listener, ignore
 from seqloom.sharding.local import LocalLauncher
 from seqloom.text import normalise
 
+STANDARD = Sizes()
+
 
 class CorpusItem(NamedTuple):
     """An item with the name of its corpus."""
@@ -47,7 +49,7 @@ def prepare_items(
     settings: PrepareSettings,
     folder: Path,
     listen: Listener = ignore,
-    sizes: Sizes = Sizes(),
+    sizes: Sizes = STANDARD,
     workers: int = 1,
 ) -> Counts:
     """Write the splits of some items into a new folder."""
