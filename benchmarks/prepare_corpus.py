@@ -32,8 +32,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
+import yaml
 
-from benchmarks.workspace import ROOT, Workspace
+from benchmarks.workspace import ROOT
 
 OUTPUTS = ("data/corpus", "metrics", "reports")
 EVERY = 0.2  # seconds between two looks at the memory
@@ -73,7 +74,7 @@ def main() -> None:
     for pairs in options.pairs:
         with tempfile.TemporaryDirectory(dir=options.folder) as name:
             folder = Path(name)
-            configure(folder, shards)
+            configure(folder, options.code, shards)
             write_corpus(options.texts, folder / "data/raw/made", pairs)
             for workers in options.workers:
                 setting = Setting(options.code.resolve(), workers, shards)
@@ -83,13 +84,16 @@ def main() -> None:
                     print(json.dumps(measure(folder, setting, pairs)), flush=True)
 
 
-def configure(folder: Path, shards: dict[str, int] | None) -> None:
-    """Write params.yaml for a corpus in data/raw/made."""
-    changes: dict[str, Any] = {
-        "corpora": {"made": {"kind": "file", "path": "data/local/made.tsv", "format": "tsv"}},
-        "prepare": {"max_leakage": 1.0, "split": {"by": "pair", "valid": 0.002, "test": 0.002}},
-    }
-    Workspace(folder, 1).configure([], changes | ({"shards": shards} if shards else {}))
+def configure(folder: Path, code: Path, shards: dict[str, int] | None) -> None:
+    """Write the params.yaml of a checkout, changed for a corpus in data/raw/made."""
+    params: dict[str, Any] = yaml.safe_load((code / "params.yaml").read_text(encoding="utf-8"))
+    params["train"]["lr"] = float(params["train"]["lr"])  # YAML 1.1 reads 4e-3 as text
+    params["corpora"] = {"made": {"kind": "file", "path": "data/local/made.tsv", "format": "tsv"}}
+    params["prepare"]["max_leakage"] = 1.0
+    params["prepare"]["split"].update(by="pair", valid=0.002, test=0.002)
+    if shards is not None:
+        params["shards"] = shards
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
 def write_corpus(texts: Path, folder: Path, pairs: int) -> None:

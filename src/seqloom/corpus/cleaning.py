@@ -158,7 +158,7 @@ def is_longer(most: int, source: str, target: str) -> bool:
 
 def has_few_letters(forms: Forms, least: float, source: str, target: str) -> bool:
     """Return whether a text has a smaller share of letters, ignoring white space and placeholders."""
-    return _letter_share(forms, source) < least or _letter_share(forms, target) < least
+    return _has_few(forms, least, source) or _has_few(forms, least, target)
 
 
 def lengths_differ(most: float, source: str, target: str) -> bool:
@@ -190,12 +190,15 @@ def length(text: str) -> int:
     return len(text) + 2 * len(_IDEOGRAPH.findall(text)) + len(_SYLLABLE.findall(text))
 
 
-def _letter_share(forms: Forms, text: str) -> float:
-    """The share of letters and combining marks among visible characters outside placeholders; 0 if there are none."""
+def _has_few(forms: Forms, least: float, text: str) -> bool:
+    """Whether letters and combining marks are a smaller share of the visible characters outside placeholders.
+
+    The share is 0 if there are none. Marks are counted only if the letters are too few without them.
+    """
     visible = forms.regex.sub("", text).replace(" ", "")
     if not visible:
-        return 0.0
+        return least > 0
     letters = sum(map(str.isalpha, visible))
-    if not visible.isascii():
+    if letters / len(visible) < least and not visible.isascii():
         letters += sum(unicodedata.category(character)[0] == "M" for character in visible)
-    return letters / len(visible)
+    return letters / len(visible) < least
