@@ -32,7 +32,7 @@ class RealSteps:
         tokenizer = train_tokenizer(tokenizer_settings(vocab_size=64, name="characters"), lambda: PAIRS, 1, ignore)
         tokenizer.save(model / "tokenizer")
         torch.manual_seed(2)
-        architecture = model_settings(transformer=SMALL).architecture
+        architecture = model_settings(**SMALL).architecture
         network = build_model(architecture, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
         save_model(network, architecture, model)
         (model / "languages.json").write_text('{"source": "en", "target": "de"}')
