@@ -261,7 +261,7 @@ def _shown(value: Any) -> str:
 def settings_in(*section: str) -> dict[str, FieldInfo]:
     """Return the settings in a section, by their names in params.yaml; empty if it is not a section.
 
-    Without arguments, return the sections. Members of `corpora` and `monolingual`, named by the user, are not listed.
+    Without arguments, return the sections. Members of `corpora` and the like, named by the user, are not listed.
     """
     record: Any = Params
     for part in section:
