@@ -112,6 +112,18 @@ def test_scores_table_plot_and_report_are_written(workplace, params):
     assert {path for path in Path().rglob("*") if path.suffix == ".part"} == set()
 
 
+def test_a_large_test_split_is_translated_over_shards(workplace, params, monkeypatch):
+    run(params, ignore)
+    first = contents()
+    heard = []
+    monkeypatch.setattr("seqloom.stages.evaluate_model.SHARD", 5)
+    monkeypatch.setenv("SEQLOOM_WORKERS", "1")
+    run(changed(shards={"above": 10}), heard.append)
+    assert contents() == first  # so few sentences round alike in any batch
+    assert {progress.task for progress in heard} == {"translate", "score"}
+    assert not (places.SCRATCH / "evaluation").exists()
+
+
 def test_a_second_run_writes_the_same_bytes(workplace, params):
     run(params, ignore)
     first = contents()

@@ -6,6 +6,8 @@ cut: pairs that were too long to train on, hypotheses that reached the length li
 
 import csv
 import io
+import math
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,8 +28,11 @@ from seqloom.files import read_object, write_json, write_text
 from seqloom.languages import Direction
 from seqloom.params import Params
 from seqloom.progress import Listener
+from seqloom.sharding.launching import choose_launcher
+from seqloom.sharding.mapping import map_shards
 from seqloom.translation.directions import translate_each
 from seqloom.translation.results import Flag, Result
+from seqloom.translation.step import SHARD, Text, TranslateShard, read_results, write_texts
 from seqloom.translation.texts import TextTranslator
 
 _OF_SAMPLING = ("temperature", "top_k", "top_p", "seed")
@@ -37,6 +42,7 @@ _SEARCH = {
     "sampling": _OF_SAMPLING,
     "mbr": ("samples", *_OF_SAMPLING),
 }
+_WORK = places.SCRATCH / "evaluation"  # shards of a large test split; after an interruption, what is there is kept
 _LENGTHS = ("max_length_ratio", "max_length_extra")
 
 
@@ -55,7 +61,7 @@ def run(params: Params, listen: Listener) -> None:
     texts_translator = TextTranslator.load(places.CANDIDATE, params.train.device, params.search)
     translator = texts_translator.translator
     directions = _directions(pairs, translator)
-    found = translate_each(texts_translator, [pair.source for pair in pairs], directions, listen)
+    found = _translated(params, [pair.source for pair in pairs], directions, texts_translator, listen)
     cut = Cut(sum(each.cut for each in found), sum(each.source_cut for each in found))
     texts = [pair.source for pair in pairs], [pair.target for pair in pairs], [each.text for each in found]
     segments = Segments(*texts, directions, translator.tokenizer.forms)
@@ -77,6 +83,23 @@ def run(params: Params, listen: Listener) -> None:
     draw_attention(translator, segments, scores)
     write_text(places.LENGTHS_PLOT, length_table(scores))
     write_json(places.EVALUATION_METRICS, metrics)
+    shutil.rmtree(_WORK, ignore_errors=True)
+
+
+def _translated(
+    params: Params, sources: list[str], directions: list[Direction], translator: TextTranslator, listen: Listener
+) -> list[Result]:
+    """Return the translations: of a small test split from this process, of a large one from workers, over shards.
+
+    The two may differ in a few words, because other sentences share a batch and so the rounding.
+    """
+    if sum(len(source.encode()) for source in sources) <= params.shards.above:
+        return translate_each(translator, sources, directions, listen)
+    texts = write_texts(map(Text, sources, map(str, directions)), _WORK / "texts", SHARD)
+    step = TranslateShard(places.CANDIDATE, params.search, params.train.device)
+    total = math.ceil(len(sources) / SHARD)
+    results = map_shards(step, texts, _WORK / "translations", choose_launcher(params.workers), listen, total)
+    return [found for result in results for found in read_results(result.folder)]
 
 
 def flagged(results: Sequence[Result]) -> dict[str, int]:
