@@ -104,7 +104,7 @@ def _synthesis(section: str) -> Iterator[str]:
     yield from [f"## `{section}`", "", "A mapping from a name of your choice to the settings of synthetic pairs.", ""]
     yield from [inspect.cleandoc(SynthesisSettings.__doc__ or ""), "", *_HEAD]
     yield from [*_rows(SynthesisSettings, {}, SynthesisSettings.model_fields.keys() - {"noise"}), ""]
-    yield from _section(f"{section}.NAME.noise", NoiseSettings, {})
+    yield from _section(f"{section}.noise", NoiseSettings, {})
 
 
 def _section(title: str, record: type[Settings], values: Mapping[str, Any]) -> Iterator[str]:
