@@ -131,6 +131,11 @@ def measured(options: argparse.Namespace, pairs: Sequence[Pair]) -> dict[str, Nu
     return named
 
 
+def directions_of(pairs: Sequence[Pair]) -> NDArray[np.str_]:
+    """Return the direction of each pair, (pairs,)."""
+    return np.array([pair.direction for pair in pairs])
+
+
 def figures(kinds: NDArray[np.str_], values: Numbers, losses: Sequence[float]) -> dict[str, object]:
     """Return the share of each kind that is found at each loss of good pairs, and the AUC of each kind, in percent."""
     good = np.sort(values[kinds == GOOD])

@@ -31,7 +31,7 @@ class SynthesisSettings(Settings):
     similarity: Literal["chrf", "bleu"] = "chrf"  # sentence score that compares a translation with its reference
     # A rare character before each source of the pairs, so that the model can tell synthetic pairs from others (Caswell
     # et al. 2019); null: none. It needs no symbol in the vocabulary, because it becomes a piece of its own.
-    tag: Annotated[str, Field(pattern=r"^\S{1,8}$")] | None = None
+    tag: Annotated[str, Field(pattern=r"^[^\s<>{}%&\[\]]{1,8}$")] | None = None
     noise: NoiseSettings = Field(default_factory=NoiseSettings)
 
     @check
