@@ -33,5 +33,4 @@ GATE = Path("reports/gate")  # the last verdict, which depends on the registry a
 SHADOW = Path("reports/shadow")  # what shadows of `seqloom serve` translate differently
 LEADERBOARD = Path("reports/leaderboard")
 SCRATCH = Path("scratch")  # checkpoints and journals of runs, each by the fingerprint of its inputs
-PREPARATION = SCRATCH / "prepare_corpus"  # what prepare_corpus has done so far; removed when it is done
 LOGS = SCRATCH / "logs"  # one per stage, and those of Prefect, of pushes and of tracking
