@@ -8,9 +8,9 @@ import tarfile
 import pytest
 
 from seqloom.corpus.source_settings import UrlSource
+from seqloom.corpus.sources.download import RetryPolicy
 from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.http_client import file_name
-from seqloom.corpus.sources.download import RetryPolicy
 from seqloom.corpus.sources.url import fetch_url
 from seqloom.errors import HashError, OfflineError, SourceError
 from seqloom.progress import ignore

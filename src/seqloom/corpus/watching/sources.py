@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqloom.corpus.corpora_settings import Source
 from seqloom.corpus.settings import Languages
-from seqloom.corpus.source_settings import FilePlace, GitPlace, PackagePlace, Source, UrlPlace
+from seqloom.corpus.source_settings import FilePlace, GitPlace, PackagePlace, UrlPlace
 from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.git import newest
 from seqloom.corpus.sources.package import fetch_newest
