@@ -51,7 +51,8 @@ class Fetching:
                 file = text_file(corpus, source)
                 yield Job(corpus, file.url, partial(obtain_opus, corpus, source, file, cache))
             case MtdataSource():
-                yield self._job(entry_file(corpus, source, find_entry(corpus, source, cache)))
+                entry = find_entry(corpus, source, source.directions(self._all)[0], cache)
+                yield self._job(entry_file(corpus, source, entry))
             case HuggingFaceSource() | HuggingFaceTexts():
                 self._files = dataset_files(corpus, source, self._languages, cache)
                 yield from map(self._job, self._files.values())

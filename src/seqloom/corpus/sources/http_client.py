@@ -180,10 +180,10 @@ class _Redirects(urllib.request.BaseHandler):
             raise urllib.error.URLError(_BadRedirectError("it redirects from https to http"))
         if request.hops >= _MOST_REDIRECTS:
             raise urllib.error.URLError(_BadRedirectError(f"it redirects more than {_MOST_REDIRECTS} times"))
-        headers = dict(request.headers)
+        kept = dict(request.headers)
         if _origin(request.full_url) != _origin(target.geturl()):
-            headers.pop("Authorization", None)  # the other host must not get our token
-        further = _Request(target.geturl(), method=request.get_method(), headers=headers)
+            kept.pop("Authorization", None)  # the other host must not get our token
+        further = _Request(target.geturl(), method=request.get_method(), headers=kept)
         further.hops = request.hops + 1
         return self.parent.open(further, timeout=request.timeout)
 

@@ -33,26 +33,26 @@ class Entry(NamedTuple):
 
     url: str
     format: str  # moses, tmx or tsv
-    languages: tuple[str, str]  # as in the id, in the order of the columns or files
+    languages: tuple[str, str]  # in the order of the columns or files
     paths: tuple[str, ...]  # patterns of the files in an archive; empty for a single file
     columns: tuple[int, int]  # of a tsv
 
 
-def find_entry(corpus: str, source: MtdataSource, cache: DownloadCache) -> Entry:
-    """Return the data set's entry, from the lock file or else mtdata's index.
+def find_entry(corpus: str, source: MtdataSource, direction: Direction, cache: DownloadCache) -> Entry:
+    """Return the data set's entry, from the lock file or else mtdata's index; its languages as those of the direction.
 
     Raises:
-        SourceError: there is no index, it lacks the data set, or the data set has a format that is not supported.
+        SourceError: there is no index, it lacks the data set, or the data set has a format that is not supported, or
+            other languages.
     """
     name = f"mtdata:{source.dataset}"
-    record = cache.lock.looked_up(name) if cache.lock is not None else None
-    if record is None:
-        record = _search(corpus, source.dataset)
-        entry = _entry(corpus, source.dataset, record)
-        if cache.lock is not None:
-            cache.lock.record_lookup(name, record)
-        return entry
-    return _entry(corpus, source.dataset, record)
+    kept = cache.lock.looked_up(name) if cache.lock is not None else None
+    record = _search(corpus, source.dataset) if kept is None else kept
+    entry = _entry(corpus, source.dataset, record)
+    entry = entry._replace(languages=_order(corpus, source.dataset, entry, direction))
+    if kept is None and cache.lock is not None:
+        cache.lock.record_lookup(name, record)
+    return entry
 
 
 def entry_file(corpus: str, source: MtdataSource, entry: Entry) -> RemoteFile:
@@ -78,8 +78,7 @@ def fetch_mtdata(
         SourceError: the file cannot be found or downloaded, or has other languages.
         ArchiveError: see `archives.unpack`.
     """
-    entry = find_entry(corpus, source, cache)
-    order = _order(corpus, source.dataset, entry, direction)
+    entry = find_entry(corpus, source, direction, cache)
     found = obtain(corpus, entry_file(corpus, source, entry), cache, listen, policy)
     work = into / "unpacked"
     work.mkdir()
@@ -87,12 +86,12 @@ def fetch_mtdata(
     copy(found, copied, f"copy {corpus}", listen)
     unpack(copied, Limits(bytes=source.max_bytes), f"unpack {corpus}", listen)
     if entry.format == "moses":
-        for language, pattern in zip(order, entry.paths, strict=True):
+        for language, pattern in zip(entry.languages, entry.paths, strict=True):
             _only(corpus, work, pattern).rename(into / f"pairs.{language}")
     else:
         _only(corpus, work, entry.paths[0] if entry.paths else "**").rename(into / f"pairs.{entry.format}")
     remove(work)
-    columns = dict(zip(order, entry.columns, strict=True))
+    columns = dict(zip(entry.languages, entry.columns, strict=True))
     description = {"format": entry.format, "columns": columns, "url": http_client.without_query(entry.url)}
     (into / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
