@@ -13,9 +13,9 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from seqloom.corpus.corpora_settings import Source, check_corpora
 from seqloom.corpus.monolingual_settings import MonolingualSource, check_monolingual
-from seqloom.corpus.settings import GuardSettings, Languages, Name, PrepareSettings
-from seqloom.corpus.source_settings import Source, check_corpora
+from seqloom.corpus.settings import DownloadSettings, GuardSettings, Languages, Name, PrepareSettings
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ParamsError
 from seqloom.evaluation.settings import EvaluateSettings, Task
@@ -81,6 +81,7 @@ class Params(Settings):
     languages: Languages
     corpora: dict[Name, Source] = Field(min_length=1, max_length=1000)
     monolingual: dict[Name, MonolingualSource] = Field(default_factory=dict, max_length=1000)
+    download: DownloadSettings = Field(default_factory=DownloadSettings)
     placeholders: PlaceholderSettings = Field(default_factory=PlaceholderSettings)
     # Synthetic training pairs by name; see docs/SYNTHETIC.md.
     translate_corpus: dict[Name, SynthesisSettings] = Field(default={}, max_length=100)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from seqloom.cli.main import build_parser
+from seqloom.corpus.corpora_settings import Source
 from seqloom.corpus.monolingual_settings import MonolingualSource
-from seqloom.corpus.source_settings import Source
 from seqloom.params import PARAMS_FILE, Params, load_params, settings_in
 from seqloom.plain_yaml import read_text
 from seqloom.settings import Settings

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from seqloom.corpus.corpora_settings import Source
 from seqloom.corpus.monolingual_settings import MonolingualSource
 from seqloom.corpus.settings import Languages
-from seqloom.corpus.source_settings import Source
 from seqloom.languages import Direction
 from seqloom.settings import Faults
 from seqloom.synthesis.settings import SynthesisSettings
