@@ -174,14 +174,14 @@ def _settings(name: str, options: argparse.Namespace) -> "FileSource":
 
 
 def _text_settings(name: str, options: argparse.Namespace) -> "FileTexts":
-    from seqloom.corpus.monolingual_settings import TEXT, FileTexts
+    from seqloom.corpus.monolingual_settings import SIDED, TEXT, FileTexts
 
     given = {**_given(name, options, TEXT), "path": "data/local/f", "language": options.language}
-    given |= {"column": _column(options.column)}
-    if options.source and options.target:
-        given["direction"] = {"source": options.source, "target": options.target}
+    given |= {"column": _column(options.column), "members": name}
+    if given["format"] in SIDED:
+        given["direction"] = _direction(options)._asdict()
     source: FileTexts = _valid(FileTexts, given)
-    return source
+    return source.model_copy(update={"members": None})
 
 
 def _given(name: str, options: argparse.Namespace, plain: str | None = None) -> dict[str, Any]:
