@@ -320,3 +320,16 @@ def test_a_broken_lock_file_is_an_error(tmp_path, content):
     (tmp_path / "lock").write_text(content)
     with pytest.raises(SourceError, match="restore"):
         SourceLock(tmp_path / "lock")
+
+
+def test_the_size_of_a_file_is_known_before_its_download(site, cache):
+    site.files["/OPUS-Books/v1/moses/de-en.txt.zip"] = BOOKS
+    source = TypeAdapter(Source).validate_python(OPUS)
+    (job,) = Fetching("c", source, EN_DE, cache).jobs()
+    assert job.measure() == len(BOOKS)
+    assert site.methods == ["HEAD"]
+    job.run(ignore)
+    del site.files["/OPUS-Books/v1/moses/de-en.txt.zip"]
+    assert job.measure() == len(BOOKS)  # from the cache
+    (other,) = Fetching("c", source.model_copy(update={"release": "v2"}), EN_DE, cache).jobs()
+    assert other.measure() is None
