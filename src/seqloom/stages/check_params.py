@@ -67,6 +67,6 @@ def _gpus(params: Params) -> Iterator[str]:
     from seqloom.training.device import place  # torch takes seconds to import, and only these settings need it
 
     try:
-        place(settings, local_rank=processes - 1, processes=processes)
+        place(settings, local_rank=processes - 1, here=processes)
     except TrainingError as error:
         yield str(error)

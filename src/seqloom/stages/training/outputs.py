@@ -44,6 +44,8 @@ def write_metrics(result: TrainingResult, job: Job, coverage: Mapping[Side, Cove
         "device": job.placement.summary(),
         "fingerprint": fingerprint,
     }
+    if result.processes != [(0, job.processes.shares)]:
+        metrics["processes"] = result.processes  # another number of them than the settings name: not to the byte
     if coverage:
         metrics["embeddings"] = {side: found._asdict() for side, found in coverage.items()}
     write_json(places.TRAINING_METRICS, metrics)
