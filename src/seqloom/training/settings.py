@@ -38,7 +38,8 @@ class TrainSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)]  # seed of all random numbers in training
     start: str | None  # models:/NAME/NUMBER: the registered version whose weights and tokenizer training starts from
     device: Literal["auto", "cpu", "cuda"]  # auto: cuda if available
-    processes: _Few | Literal["auto"] = 1  # processes that train together on this machine; auto: one per GPU
+    # processes that train together; auto: one per GPU of this machine, or as many as a launcher starts
+    processes: _Few | Literal["auto"] = 1
     sharded: bool = False  # shard weights and optimizer state over the processes, for a model that does not fit one GPU
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 on a GPU that supports it, else fp32
     optimizer: Literal["adamw", "adam", "sgd", "muon"]  # see docs/MODELS.md
