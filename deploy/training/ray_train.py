@@ -1,10 +1,10 @@
 """Train on several machines of a Ray cluster, with Ray Train: a worker per process, restarted if one is lost.
 
-    python deploy/training/ray_train.py --workers 2                      # on this machine
-    RAY_ADDRESS=ray://head:10001 python deploy/training/ray_train.py --workers 16 --gpus
-    export SEQLOOM_TRAIN_LAUNCHER="python deploy/training/ray_train.py --workers 16 --gpus"    # for `dvc repro` and flows
+    python deploy/training/ray_train.py --workers 2                                  # on this machine
+    RAY_ADDRESS=auto python deploy/training/ray_train.py --workers 16 --gpus         # on a machine of the cluster
+    export SEQLOOM_TRAIN_LAUNCHER="python deploy/training/ray_train.py --workers 16 --gpus"
 
-Each worker runs `python -m seqloom.stages train_model` in this folder, which all machines must have mounted, with the
+The last line is for `dvc repro` and flows. Each worker runs `python -m seqloom.stages train_model` in this folder, which all machines must have mounted, with the
 variables that torchrun would set. Ray's own process group is not used: signals must reach the trainer's main thread.
 """
 

@@ -147,7 +147,11 @@ def strict(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-TEXT, COUNT, TEXTS = {"type": "string"}, {"type": "integer", "minimum": 1}, {"type": "array", "items": {"type": "string"}}
+TEXT, COUNT, TEXTS = (
+    {"type": "string"},
+    {"type": "integer", "minimum": 1},
+    {"type": "array", "items": {"type": "string"}},
+)
 ANY: dict[str, Any] = {"type": "object"}
 POD = strict(
     serviceAccountName=TEXT, terminationGracePeriodSeconds=COUNT, securityContext=ANY, volumes={"type": "array"},
@@ -291,7 +295,12 @@ def test_a_refused_a_deleted_and_a_forgotten_trainjob_are_errors(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
     assert submit.main() == 2
     errors = capsys.readouterr().err
-    for expected in ("job-x was deleted", "API server does not answer", "no rights", "not a pod with a service account"):
+    for expected in (
+        "job-x was deleted",
+        "API server does not answer",
+        "no rights",
+        "not a pod with a service account",
+    ):
         assert expected in errors
 
 
@@ -311,24 +320,22 @@ def test_the_end_of_the_stage_deletes_the_trainjob(api: type[FakeApi], monkeypat
 
 
 def test_the_pools_of_prefect_give_flows_the_launcher() -> None:
-    from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
+    from prefect.utilities.templating import apply_values
+    from prefect.workers.process import ProcessWorker
 
     launcher = {"SEQLOOM_TRAIN_LAUNCHER": "sh deploy/training/slurm/submit.sh"}
-    template = ProcessWorker.get_default_base_job_template()
-    import asyncio
-
-    found = asyncio.run(ProcessJobConfiguration.from_template_and_values(template, {"env": launcher}))
-    assert found.env == launcher
+    process = apply_values(ProcessWorker.get_default_base_job_template()["job_configuration"], {"env": launcher})
+    assert process["env"] == launcher
 
     template = json.loads((ROOT / "deploy" / "kubernetes" / "base-job-template.json").read_text(encoding="utf-8"))
     text = (ROOT / "docs" / "SCALE.md").read_text(encoding="utf-8")
     (variables,) = [line.strip() for line in text.splitlines() if line.strip().startswith('{"env"')]
     given = json.loads(variables)
-    assert set(given) <= set(template["variables"]["properties"])
-    accounts = [
-        each["metadata"]["name"]
-        for each in yaml.safe_load_all((TRAINING / "kubernetes" / "access.yaml").read_text(encoding="utf-8"))
-    ]
-    assert given["service_account_name"] in accounts
-    assert given["mount_token"] is True
+    pod = apply_values(template["job_configuration"], given)["job_manifest"]["spec"]["template"]["spec"]
+    access = (TRAINING / "kubernetes" / "access.yaml").read_text(encoding="utf-8")
+    assert pod["serviceAccountName"] in [each["metadata"]["name"] for each in yaml.safe_load_all(access)]
+    assert pod["automountServiceAccountToken"] is True
+    (container,) = pod["containers"]
+    assert container["env"] == given["env"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "0"
     assert (ROOT / given["env"]["SEQLOOM_TRAIN_LAUNCHER"].split()[1]).is_file()

@@ -2,8 +2,8 @@
 
     export SEQLOOM_TRAIN_LAUNCHER="python deploy/training/kubernetes/submit.py"
 
-With this, `dvc repro` and the flows in the pod train on several machines. The pod needs the service account of access.yaml
-and its token. SIGTERM deletes the job; its pods then have time for a checkpoint.
+With this, `dvc repro` and the flows in the pod train on several machines. The pod needs the service account of
+access.yaml and its token. SIGTERM deletes the job; its pods then have time for a checkpoint.
 """
 
 import json

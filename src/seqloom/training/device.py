@@ -62,7 +62,8 @@ def place(settings: TrainSettings, *, local_rank: int = 0, here: int = 1, proces
     if wanted != "cpu" and torch.cuda.is_available():
         if local_rank >= torch.cuda.device_count():
             raise TrainingError(
-                f"train.processes is {here}, but there are {torch.cuda.device_count()} GPUs here; use 'auto'"
+                f"train.processes is {here}, but there are {torch.cuda.device_count()} GPUs here; use 'auto', or train "
+                "on several machines (docs/SCALE.md)"
                 if processes is None
                 else f"{here} processes were started here, but there are {torch.cuda.device_count()} GPUs; start one "
                 "for each"

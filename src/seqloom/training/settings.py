@@ -7,6 +7,8 @@ from pydantic import Field, field_validator
 
 from seqloom.settings import Faults, Settings, check
 
+LAUNCHER = "SEQLOOM_TRAIN_LAUNCHER"  # the environment variable with a command that trains on other machines
+
 _Count = Annotated[int, Field(ge=1, le=10**9)]  # of steps, segments or validations
 _Few = Annotated[int, Field(ge=1, le=10_000)]  # of what each takes memory, disk or a process
 _Tokens = Annotated[int, Field(ge=1, le=100_000_000)]

@@ -17,9 +17,9 @@ import torch
 from seqloom import places
 from seqloom.errors import TrainingError
 from seqloom.training.engine import InterruptError
+from seqloom.training.settings import LAUNCHER
 
 GRACE = 90.0  # seconds for the last checkpoint before the launcher is killed
-COMMAND = "SEQLOOM_TRAIN_LAUNCHER"
 
 
 class LocalProcesses(NamedTuple):
@@ -54,23 +54,23 @@ def started_elsewhere(*, profile: bool) -> bool:
     Raises:
         TrainingError: it failed, or there are no results.
     """
-    command = os.environ.get(COMMAND, "").strip()
+    command = os.environ.get(LAUNCHER, "").strip()
     if not command:
         return False
     if profile:
-        raise TrainingError(f"--profile works only without {COMMAND}, in a process that trains; unset it")
+        raise TrainingError(f"--profile works only without {LAUNCHER}, in a process that trains; unset it")
     try:
         status = _wait_for(_start(shlex.split(command)))
     except (OSError, ValueError) as error:
-        raise TrainingError(f"{COMMAND}: {command!r} cannot be started: {error}") from error
+        raise TrainingError(f"{LAUNCHER}: {command!r} cannot be started: {error}") from error
     if status:
         raise TrainingError(
-            f"{COMMAND}: {command!r} exited with {status} (its output is above); run again to continue from the last "
+            f"{LAUNCHER}: {command!r} exited with {status} (its output is above); run again to continue from the last "
             "checkpoint"
         )
     if not (places.CANDIDATE.is_dir() and places.TRAINING_METRICS.is_file()):
         raise TrainingError(
-            f"{COMMAND}: {command!r} has ended, but {places.CANDIDATE} and {places.TRAINING_METRICS} are not here; "
+            f"{LAUNCHER}: {command!r} has ended, but {places.CANDIDATE} and {places.TRAINING_METRICS} are not here; "
             "the first process must train in this folder, on a file system that both machines share"
         )
     return True
