@@ -41,7 +41,7 @@ def slurm(tmp_path: Path) -> Path:
         "scontrol": 'case "$1" in show) printf "node-7\\nnode-8\\n";; esac',
         # Like SLURM's: runs the command, here once, and passes signals on.
         "srun": 'shift; exec "$@"',
-        "python": "trap 'echo checkpoint >>calls; exit 1' TERM; while [ -e running ]; do sleep 0.02; done; exit ${ENDS:-0}",
+        "python": "trap 'echo checkpoint >>calls; exit 1' TERM\nwhile [ -e running ]; do sleep 0.02; done\nexit ${ENDS:-0}",
     }
     (tmp_path / "bin").mkdir()
     for name, does in commands.items():
@@ -147,15 +147,11 @@ def strict(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-TEXT, COUNT, TEXTS = (
-    {"type": "string"},
-    {"type": "integer", "minimum": 1},
-    {"type": "array", "items": {"type": "string"}},
-)
+TEXT, COUNT, LIST = {"type": "string"}, {"type": "integer", "minimum": 1}, {"type": "array"}
 ANY: dict[str, Any] = {"type": "object"}
 POD = strict(
-    serviceAccountName=TEXT, terminationGracePeriodSeconds=COUNT, securityContext=ANY, volumes={"type": "array"},
-    containers={"type": "array", "items": strict(name=TEXT, env={"type": "array"}, securityContext=ANY, volumeMounts={"type": "array"})},
+    serviceAccountName=TEXT, terminationGracePeriodSeconds=COUNT, securityContext=ANY, volumes=LIST,
+    containers={"type": "array", "items": strict(name=TEXT, env=LIST, securityContext=ANY, volumeMounts=LIST)},
 )  # fmt: skip
 # Written from the documentation of Kubeflow Trainer 2.2: the fields that are used here, and no others.
 TRAINJOB = strict(
@@ -165,7 +161,7 @@ TRAINJOB = strict(
     spec=strict(
         runtimeRef=strict(apiGroup=TEXT, kind={"enum": ["ClusterTrainingRuntime", "TrainingRuntime"]}, name=TEXT),
         trainer=strict(
-            image=TEXT, command=TEXTS, numNodes=COUNT, numProcPerNode=COUNT, env={"type": "array"},
+            image=TEXT, command=LIST | {"items": TEXT}, numNodes=COUNT, numProcPerNode=COUNT, env=LIST,
             resourcesPerNode=strict(requests=ANY, limits=ANY),
         ),
         runtimePatches={"type": "array", "items": strict(

@@ -85,9 +85,9 @@ def test_a_run_goes_on_with_another_number_of_processes(store: TokenStore, tmp_p
 
 def test_more_processes_than_shares_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(TrainingError, match="processes is 2, but 4 processes were started; set it to 4 or more, or to"):
-        with joined(torch.device("cpu"), shares=2):
-            pass
+    message = "processes is 2, but 4 processes were started; set it to 4 or more, or to"
+    with pytest.raises(TrainingError, match=message), joined(torch.device("cpu"), shares=2):
+        pass
 
 
 def alone(store: TokenStore, folder: Path, **changes: Any) -> dict[str, torch.Tensor]:
