@@ -41,7 +41,8 @@ def slurm(tmp_path: Path) -> Path:
         "scontrol": 'case "$1" in show) printf "node-7\\nnode-8\\n";; esac',
         # Like SLURM's: runs the command, here once, and passes signals on.
         "srun": 'shift; exec "$@"',
-        "python": "trap 'echo checkpoint >>calls; exit 1' TERM\nwhile [ -e running ]; do sleep 0.02; done\nexit ${ENDS:-0}",
+        "python": "trap 'echo checkpoint >>calls; exit 1' TERM\nwhile [ -e running ]; do sleep 0.02; done\n"
+        "exit ${ENDS:-0}",
     }
     (tmp_path / "bin").mkdir()
     for name, does in commands.items():
