@@ -5,8 +5,8 @@
     export SEQLOOM_TRAIN_LAUNCHER="python deploy/training/ray_train.py --workers 16 --gpus"
 
 The last line is for `dvc repro` and flows. Each worker runs `python -m seqloom.stages train_model` in this folder,
-which all machines must have mounted, with the variables that torchrun would set. Ray's own process group is not used: signals
-must reach the trainer's main thread.
+which all machines must have mounted, with the variables that torchrun would set. Ray's own process group is not used:
+signals must reach the trainer's main thread.
 """
 
 import argparse

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
+LOGS = "logs"
 TRAINER = ["-m", "seqloom.stages", "train_model"]
 
 
@@ -16,20 +16,23 @@ class Started:
     """A torchrun and what it has written."""
 
     def __init__(self, command: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
-        self._written = tempfile.TemporaryFile()  # noqa: SIM115  # closed with this object
-        self._process = subprocess.Popen(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=self._written,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
+        logs = folder / LOGS
+        logs.mkdir(exist_ok=True)
+        self._log = logs / str(len([*logs.iterdir()]))
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
 
     def heard(self) -> str:
         """Return what it has written so far."""
-        return os.pread(self._written.fileno(), 1 << 20, 0).decode()
+        return self._log.read_text(encoding="utf-8", errors="replace")
 
     def ended(self, status: int | None = None, seconds: float = 240) -> str:
         """Wait until it ends, with this status if one is given; return what it wrote."""

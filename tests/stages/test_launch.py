@@ -54,7 +54,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 
 def test_a_training_elsewhere_is_waited_for_and_its_results_are_taken(elsewhere: Callable[[str], bool]) -> None:
     assert not elsewhere(" ")
-    Path("train.sh").write_text(f"mkdir -p {places.CANDIDATE} metrics\ntouch {places.TRAINING_METRICS} $1\n")
+    Path("train.sh").write_text(f'mkdir -p {places.CANDIDATE} metrics\ntouch {places.TRAINING_METRICS} "$1"\n')
     assert elsewhere("sh train.sh 'a file'")
     assert Path("a file").exists()
 
