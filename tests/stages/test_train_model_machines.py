@@ -86,6 +86,7 @@ class Hosts(NamedTuple):
         """Start one process of two in a namespace."""
         options = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=drill"]
         options += [f"--rdzv-endpoint={self.addresses[0]}:29477", f"--local-addr={self.addresses[number]}"]
+        options += [f"--rdzv-conf=is_host={int(number == 0)}"]  # both have the name of this machine
         before = ["ip", "netns", "exec", self.names[number]]
         return torchrun(folder, options, before=before, GLOO_SOCKET_IFNAME=self.names[number])
 
@@ -116,15 +117,18 @@ def hosts() -> Iterator[Hosts]:
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
-def test_two_machines_train_as_one_and_the_second_one_needs_only_the_data(
-    toy_project: Path, monkeypatch: pytest.MonkeyPatch, hosts: Hosts
-) -> None:
-    change_params(processes=2, **CHANGES)
+def another_machine(toy_project: Path) -> Path:
+    """Return a folder with what a machine needs that does not write."""
     second = toy_project / "another machine"
     for needed in (Path("params.yaml"), places.TOKENS, places.CORPUS / "valid.tsv", places.TOKENIZER):
         (second / needed).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if needed.is_dir() else shutil.copy)(needed, second / needed)
+    return second
 
+
+def test_a_machine_with_other_data_is_named(toy_project: Path, hosts: Hosts) -> None:
+    change_params(processes=2, **CHANGES)
+    second = another_machine(toy_project)
     ids = second / places.TOKENS / "train" / "source.ids.bin"
     usual = ids.read_bytes()
     ids.write_bytes(usual[2:4] + usual[:2] + usual[4:])
@@ -137,7 +141,13 @@ def test_two_machines_train_as_one_and_the_second_one_needs_only_the_data(
     assert "Traceback" not in heard.partition("error: rank 1")[0]
     assert not places.CANDIDATE.exists()
 
-    ids.write_bytes(usual)
+
+@pytest.mark.parametrize("sharded", [False, True])
+def test_two_machines_train_as_one_and_the_second_one_needs_only_the_data(
+    toy_project: Path, monkeypatch: pytest.MonkeyPatch, hosts: Hosts, sharded: bool
+) -> None:
+    change_params(processes=2, sharded=sharded, **CHANGES)
+    second = another_machine(toy_project)
     first, other = hosts.start(0, toy_project), hosts.start(1, second)
     assert "train  20/20 steps" in first.ended(0)
     assert "steps" not in other.ended(0)
