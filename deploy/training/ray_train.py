@@ -31,13 +31,13 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 TRAINER = ("-m", "seqloom.stages", "train_model")
 
 
-class _SharedDevices(Backend):  # type: ignore[misc]  # Ray's classes are untyped
+class _SharedDevices(Backend):
     """Every worker sees all GPUs that this run has on its machine, and takes the one of its LOCAL_RANK."""
 
     share_cuda_visible_devices = True
 
 
-class _Config(BackendConfig):  # type: ignore[misc]
+class _Config(BackendConfig):
     @property
     def backend_cls(self) -> type[Backend]:
         return _SharedDevices
@@ -62,11 +62,12 @@ def environment(master: tuple[str, int], threads: int) -> dict[str, str]:
 def work(config: dict[str, Any]) -> None:
     """Run the trainer of one worker; Ray calls this in a thread of each."""
     first = get_context().get_world_rank() == 0
-    master = broadcast_from_rank_zero((ray.util.get_node_ip_address(), _free_port()) if first else None)
+    address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    master = broadcast_from_rank_zero((address, _free_port()) if first else ("", 0))
     status = subprocess.run(
         [sys.executable, *config["trainer"]],
         cwd=config["folder"],
-        env=environment(tuple(master), config["threads"]),
+        env=environment(master, config["threads"]),
         stdin=subprocess.DEVNULL,
         preexec_fn=_end_with_worker if sys.platform == "linux" else None,
         check=False,
@@ -88,7 +89,7 @@ def _end_with_worker() -> None:
 def trainer(folder: Path, options: argparse.Namespace, command: Sequence[str] = TRAINER) -> DataParallelTrainer:
     """Return Ray's trainer; its `fit` trains."""
     fewest, _, most = options.workers.partition(":")
-    workers = (int(fewest), int(most)) if most else int(fewest)
+    workers: Any = (int(fewest), int(most)) if most else int(fewest)
     return DataParallelTrainer(
         work,
         train_loop_config={"folder": str(folder), "threads": options.threads, "trainer": list(command)},
