@@ -13,6 +13,7 @@ from pathlib import Path
 
 from seqloom import places
 from seqloom.decoding.translator import Translator
+from seqloom.models.catalogue import weights
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.params import Params
 from seqloom.progress import Listener, ignore
@@ -47,6 +48,7 @@ from seqloom.training.journal import Journal
 from seqloom.training.processes import Processes, joined
 from seqloom.training.profiler import Profiler
 from seqloom.training.reports import ReportListener
+from seqloom.training.sharding import wholes
 
 _LOG = logging.getLogger(__name__)
 
@@ -102,10 +104,11 @@ def train(params: Params, placement: Placement, processes: Processes, listen: Li
             processes,
         )
         result = Engine(job).run()
+        whole = wholes(weights(model))
 
     if processes.first:
         check_unchanged(identity, params, placement)
-        write_model(model, params, inputs.longest)
+        write_model(model, whole, params, inputs.longest)
         write_metrics(result, job, coverage, scratch.name)
         write_curve(result.history)
         (scratch / FINISHED).touch()
