@@ -91,7 +91,7 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
 def save_model(
     model: Seq2Seq, architecture: Architecture, folder: Path, whole: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Write the files of a model into `folder`, each atomically; `whole` are the weights if the model has only shards."""
+    """Write the files of a model into `folder`, each atomically; `whole` are its weights if it has only shards."""
     description = {
         "format": FORMAT,
         "architecture": architecture.model_dump(),
