@@ -9,7 +9,6 @@ LOCAL = Path("data/local")  # the user's own files, read by download_corpus and 
 CHECKED = Path("data/checked")  # empty; every stage depends on it, so that check_params runs first
 RAW = Path("data/raw")
 SYNTHETIC = Path("data/synthetic")  # empty if translate_corpus is switched off
-SOURCES_LOCK = Path("data/sources.lock.json")  # tracked by Git: hashes of downloads that params.yaml does not pin
 CORPUS = Path("data/corpus")
 CORPUS_METRICS = Path("metrics/corpus.json")
 CORPUS_REPORT = Path("reports/corpus")
