@@ -1,10 +1,12 @@
 """Registered versions with a few bytes instead of a model, made through MLflow's client in milliseconds each."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from seqloom.tracking.client.library import artifact_repository_registry
 from seqloom.tracking.client.names import FINGERPRINT, VERDICT
-from seqloom.tracking.client.store import Store, experiment_id, local_folder
+from seqloom.tracking.client.store import Store, experiment_id
 from seqloom.tracking.runs.training_run import TRAINING
 
 NAME = "seqloom-en-de"
@@ -32,12 +34,14 @@ def add_version(
 
 
 def write_files(store: Store, model: Any) -> None:
-    """Write the files of a logged model: on this machine, or through MLflow."""
-    folder = local_folder(store, model.artifact_location)
-    assert folder is not None
-    (folder / "artifacts" / "model").mkdir(parents=True)
-    (folder / "MLmodel").write_bytes(b"")
-    (folder / "artifacts" / "model" / "model.safetensors").write_bytes(b"w" * WEIGHTS)
+    """Write the files of a logged model, on this machine or in an object store."""
+    with tempfile.TemporaryDirectory() as name:
+        weights = Path(name) / "artifacts" / "model" / "model.safetensors"
+        weights.parent.mkdir(parents=True)
+        weights.write_bytes(b"w" * WEIGHTS)
+        (Path(name) / "MLmodel").write_bytes(b"")
+        repository = artifact_repository_registry.get_artifact_repository(model.artifact_location, store.uri)
+        repository.log_artifacts(name)
 
 
 def files_of(root: Path) -> list[str]:

@@ -149,7 +149,7 @@ def test_a_folder_of_shards_is_pushed_and_pulled_and_only_new_shards_travel(work
     assert len(set(keys()) - first) == 3  # the new shard, the manifest and the list
     shutil.rmtree(workspace / ".dvc" / "cache")
     shutil.rmtree(folder)
-    dvc("pull")
+    dvc("pull", "train")
     manifest = read_manifest(folder, "pull it again")
     assert [shard.sha256 for shard in manifest.shards] == [sha256_of(folder / shard.name) for shard in manifest.shards]
     assert manifest.rows == 40

@@ -13,7 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.services.conftest import BUCKET, Postgres, free_port
+from seqloom.retention.policy import Policy
+from seqloom.tracking.client.store import connect
+from seqloom.tracking.registry.champion import set_champion
+from seqloom.tracking.registry.removal import find_versions
+from seqloom.tracking.registry.versions import has_files, list_versions
+from tests.registered import WEIGHTS, add_version
+from tests.services.conftest import BINARIES, BUCKET, Postgres, free_port
 from tests.services.test_backends import keys
 from tests.small_clone import Clone, clone_environment, use_own_pairs
 
@@ -206,13 +212,11 @@ def test_two_people_and_a_schedule_share_data_registry_and_server(
         assert ben.type(look).startswith("nothing to remove\n")
         assert translate(url) == f"{NAME}/1"
     assert versions(ada).keys() == {"1", "2", "3"}
-    for words in (
-        ["translate", "--model", f"models:/{NAME}/{other}", "the light"],
-        ["promote", other, "--because", "x"],
-    ):
+    gone = f"models:/{NAME}/{other}"
+    for words in (["translate", "--model", gone, "the light"], ["promote", gone, "--because", "x"]):
         status, output = ben.run("seqloom.cli", *words)
         assert status == 1
-        assert f"seqloom reproduce models:/{NAME}/{other}" in output
+        assert f"seqloom reproduce {gone}" in output
 
 
 def translate(url: str) -> str:
@@ -221,6 +225,35 @@ def translate(url: str) -> str:
     request = urllib.request.Request(f"{url}/translate", data=body, headers={"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return str(json.load(answer)["version"])
+
+
+def test_files_in_s3_go_without_a_server_too_and_a_dump_of_the_database_restores_the_records(
+    postgres: Postgres, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres.query("postgres", "CREATE DATABASE direct")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.uri("direct"))
+    monkeypatch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", f"s3://{BUCKET}/mlflow")
+    store = connect(tmp_path, create=True)
+    for verdict in ("worse", "promoted: first", "worse"):
+        add_version(store, verdict)
+    set_champion(store, NAME, "2", "gate", "first")
+    assert len(keys()) == 6
+    (found,) = find_versions(store, Policy(keep=1, days=0), "").removals
+    assert (found.name, found.bytes) == (f"{NAME} version 1", WEIGHTS)
+    found.remove()
+    assert len(keys()) == 4
+    assert find_versions(store, Policy(keep=1, days=0), "").removals == []
+    assert has_files(store, store.client.get_model_version(NAME, "2"))
+    assert not has_files(store, store.client.get_model_version(NAME, "1"))
+
+    dump = postgres.dump("direct")
+    postgres.query("postgres", "CREATE DATABASE restored")
+    psql = [BINARIES[-1] / "psql", "--quiet", "--set=ON_ERROR_STOP=1", f"--dbname={postgres.uri('restored')}"]
+    subprocess.run(psql, input=dump, capture_output=True, text=True, check=True)
+    before = list_versions(store)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.uri("restored"))
+    assert list_versions(connect(tmp_path, create=False)) == before
 
 
 def test_a_database_of_an_older_mlflow_names_the_command_that_upgrades_it(postgres: Postgres, tmp_path: Path) -> None:
