@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import time
@@ -90,7 +91,8 @@ def test_the_training_that_the_present_inputs_would_resume_is_kept(
         folder = clone / "scratch" / name
         (folder / "step-00000300").mkdir(parents=True)
         (folder / "step-00000300" / "model.safetensors").write_bytes(b"w" * 700)
-        (folder / "identity.json").write_text("{}", encoding="utf-8")
+        identity = identify(params, place(params.train)) if name == mine else {}
+        (folder / "identity.json").write_text(json.dumps(identity), encoding="utf-8")
         for path in (*folder.rglob("*"), folder):
             os.utime(path, (time.time() - 99 * DAY,) * 2)
     shown = run(capsys, "--only", "trainings", "--kept")

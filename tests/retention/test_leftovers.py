@@ -1,16 +1,34 @@
+import hashlib
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from seqloom.progress import ignore
 from seqloom.retention import leftovers, removing
 from seqloom.retention.policy import DAY, Policy
-from seqloom.sharding.step import Input, Task, perform
+from seqloom.sharding.local import LocalLauncher
+from seqloom.sharding.mapping import map_shards
+from seqloom.sharding.step import Function, Input
 
 POLICY, ALL = Policy(days=10), Policy(days=0)
 PIN = "7ca5fbde9dea879ac7723949fc84347aac5182e6309c357b2e4973fd391b00f7"
+
+
+@dataclass(frozen=True)
+class Count:
+    """A step that writes nothing."""
+
+    name = "count"
+
+    def identity(self) -> dict[str, str]:
+        return {}
+
+    def start(self) -> Function:
+        return lambda shard, folder: 0
 
 
 def put(path: Path, days: float, size: int = 10) -> Path:
@@ -27,20 +45,24 @@ def test_downloads_that_a_pin_names_and_young_ones_are_kept(tmp_path: Path) -> N
     revision = put(tmp_path / "downloads" / "huggingface" / "snapshots" / ("b" * 40) / "w", 400)
     put(tmp_path / "downloads" / ("c" * 16) / "old.whl", 400, size=70)
     put(tmp_path / "downloads" / "git-0123456789abcdef" / "pack", 2)
-    for folder in (pinned.parent, revision.parents[2]):
+    address = "https://example.org/pairs.git"
+    repository = put(tmp_path / "downloads" / f"git-{hashlib.sha256(address.encode()).hexdigest()[:16]}" / "pack", 400)
+    for folder in (pinned.parent, revision.parents[2], repository.parent):
         os.utime(folder, (0, 0))
-    params = f"sha256: {PIN}\nrevision: {'b' * 40}"
+    params = f"sha256: {PIN}\nrevision: {'b' * 40}\nrepository: {address}\n"
     found = leftovers.find_downloads(tmp_path, POLICY, params)
     assert [(each.name, each.bytes) for each in found.removals] == [("c" * 16, 70)]
     found.removals[0].remove()
     assert pinned.exists()
     assert revision.exists()
+    assert repository.exists()
     assert leftovers.find_downloads(tmp_path, POLICY, params).removals == []
 
 
 def test_results_of_shards_are_found_wherever_a_stage_puts_them(tmp_path: Path) -> None:
-    task = Task(0, Input(tmp_path / "pairs.txt", "a"), tmp_path / "clean" / "pairs" / "00000", "f")
-    assert perform(lambda shard, folder: 2, task).fault == ""
+    shard = tmp_path / "pairs.txt"
+    shard.touch()
+    map_shards(Count(), [Input(shard, "a")], tmp_path / "clean" / "pairs", LocalLauncher(1), ignore)
     assert leftovers.find_shards(tmp_path, POLICY).removals == []
     (only,) = leftovers.find_shards(tmp_path, ALL).removals
     assert only.name == "clean/pairs"

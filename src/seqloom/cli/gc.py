@@ -2,11 +2,11 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqloom.errors import SeqloomError
 from seqloom.places import SCRATCH, TRAINING_METRICS
@@ -143,15 +143,15 @@ def _result() -> str | None:
         return None
 
 
-def _present_training() -> str | None:
-    """Return the name of the training that the present inputs would start or resume; None if they are incomplete."""
+def _present_training() -> "Mapping[str, Any] | None":
+    """Return the identity of the training that the present inputs would start; None if they are incomplete."""
     from seqloom.params import load_params
-    from seqloom.stages.training.identity import fingerprint, identify
+    from seqloom.stages.training.identity import identify
     from seqloom.training.device import place
 
     try:
         params = load_params()
-        return fingerprint(identify(params, place(params.train)))
+        return identify(params, place(params.train))
     except (OSError, SeqloomError):
         return None
 

@@ -3,6 +3,7 @@
 Their owners look for them by name and make them again if they are missing.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -21,10 +22,13 @@ _SWEEPS = "sweeps"  # a sweep continues from its folder, however old
 def find_downloads(scratch: Path, policy: Policy, params: str) -> Found:
     """Return the downloads that are older than the policy keeps and that no pin in params.yaml (`params`) names."""
     pins = {pin[:_PINNED] for pin in _HASH.findall(params)}
+    # The folder of a Git repository is named by the hash of its address.
+    pins |= {hashlib.sha256(word.strip("'\",").encode()).hexdigest()[:_PINNED] for word in params.split()}
     found = Found([], [])
     for path in _entries(scratch / "downloads"):
         days = days_since(last_change(path))
-        if path.name[:_PINNED] in pins or any(pin in name for name in _names(path) for pin in pins):
+        names = {path.name, path.name.removeprefix("git-"), *_names(path)}
+        if any(name[:_PINNED] in pins for name in names):
             found.kept.append(Kept(DOWNLOADS, path.name, "params.yaml pins it"))
         elif days < policy.days:
             found.kept.append(Kept(DOWNLOADS, path.name, f"last written {age(days)}"))

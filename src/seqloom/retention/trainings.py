@@ -1,13 +1,15 @@
 """Checkpoints and journals of training runs in scratch.
 
-A run could resume as long as it is unfinished and the clone still has its inputs: params, code, data, libraries and
-machine give the run's folder its name, so it is enough to compare names. Such a run is kept, however old it is.
+A run could resume as long as it is unfinished and the clone still has its inputs. Its identity.json has them: params,
+code and data are compared with those of the clone. The machine and its libraries are not, because gc may run on another
+machine than training. Such a run is kept, however old it is.
 """
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seqloom.retention.clone import is_locked
 from seqloom.retention.policy import Found, Kept, Policy, Removal, age, days_since, last_change, size_of
@@ -15,14 +17,15 @@ from seqloom.retention.removing import remove
 
 PLACE = "trainings"
 _IDENTITY, _FINISHED = "identity.json", "finished"  # written by train_model
+_OF_THE_MACHINE = ("machine", "libraries")
 _CHECKPOINTS = ("step-*", "weights-*.safetensors", "step.part", "step.old", "weights.part")
 
 
 class Known(NamedTuple):
-    """What is known about the trainings of a clone; names are those of folders in scratch."""
+    """What is known about the trainings of a clone."""
 
-    now: str | None  # what the present inputs would train or resume; None: unknown, as without data
-    result: str | None  # the training whose result is in models/candidate
+    now: Mapping[str, Any] | None  # the identity of what the present inputs would train; None: unknown, as without data
+    result: str | None  # the name of the training, and of its folder in scratch, whose result is in models/candidate
     sent: Callable[[Path], bool]  # whether MLflow has everything in the folder's journal
 
 
@@ -49,7 +52,7 @@ def _needed(folder: Path, rank: int | None, policy: Policy, known: Known) -> str
         return "its result is in models/candidate"
     if rank is None and known.now is None:
         return "it is unfinished, and this folder's inputs are incomplete, so it may be resumed"
-    if rank is None and folder.name == known.now:
+    if rank is None and _inputs(known.now) == _inputs(_identity(folder)):
         return "it is unfinished, and the present inputs resume it"
     if rank is not None and rank < policy.keep:
         return f"one of the newest {policy.keep} finished ones"
@@ -71,6 +74,20 @@ def _remove(folder: Path, paths: list[Path]) -> None:
     if not is_locked(folder / "lock"):  # else it was resumed meanwhile
         for path in paths:
             remove(path)
+
+
+def _identity(folder: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads((folder / _IDENTITY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _inputs(identity: Mapping[str, Any] | None) -> Any:
+    """Return the part of an identity that is the same on every machine, as JSON holds it."""
+    parts = {name: part for name, part in (identity or {}).items() if name not in _OF_THE_MACHINE}
+    return json.loads(json.dumps(parts))
 
 
 def _short(folder: Path) -> str:
