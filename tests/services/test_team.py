@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from seqloom.retention.policy import Policy
+from seqloom.tracking.client.library import MlflowClient
 from seqloom.tracking.client.store import connect
 from seqloom.tracking.registry.champion import set_champion
 from seqloom.tracking.registry.removal import find_versions
@@ -69,14 +70,21 @@ def mlflow_url(postgres: Postgres, s3: str, tmp_path: Path) -> Iterator[str]:
 
 
 class Member(Clone):
-    """A clone of the team's repository with data from the team's remote."""
+    """The clone of a member of the team: a copy of the working tree, or of the team's repository."""
 
-    def __init__(self, folder: Path, origin: Path, named: dict[str, str]) -> None:
-        folder.parent.mkdir()
-        subprocess.run(["git", "clone", "--quiet", str(origin), str(folder)], check=True)
-        self.folder = folder
-        self.environment = clone_environment(folder) | named
-        use_remote(self)
+    patience = PATIENCE
+
+    def __init__(self, folder: Path, named: dict[str, str], origin: Path | None = None) -> None:
+        folder.mkdir(parents=True)
+        if origin is None:
+            super().__init__(folder)
+        else:
+            git(folder, "clone", "--quiet", str(origin), ".")
+            self.folder, self.environment = folder, clone_environment(folder)
+        self.environment |= named
+
+    def use_remote(self) -> None:
+        self.type(f".venv/bin/dvc remote add --local --default storage s3://{BUCKET}/dvc")
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -88,10 +96,6 @@ class Member(Clone):
         process = self.start(*words)
         output, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, output
-
-
-def use_remote(clone: Clone) -> None:
-    clone.type(f".venv/bin/dvc remote add --local --default storage s3://{BUCKET}/dvc")
 
 
 def use_git_corpus(clone: Clone, repository: Path) -> None:
@@ -140,11 +144,9 @@ def test_two_people_and_a_schedule_share_data_registry_and_server(
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch", "main", str(origin))
 
     # Ada trains the first version, and pushes code, lock and data.
-    (tmp_path / "ada" / "seqloom").mkdir(parents=True)
-    ada = Clone(tmp_path / "ada" / "seqloom")
-    ada.environment |= named
+    ada = Member(tmp_path / "ada" / "seqloom", named)
     use_git_corpus(ada, pairs)
-    use_remote(ada)
+    ada.use_remote()
     screen = ada.type(".venv/bin/python -m pipelines train")
     assert f"{NAME} version 1" in screen
     ada.commit("The first version")
@@ -153,9 +155,10 @@ def test_two_people_and_a_schedule_share_data_registry_and_server(
     assert not (ada.folder / "mlflow.db").exists()
 
     # Ben and the nightly clone get the results without training, and there is nothing to do.
-    ben = Member(tmp_path / "ben" / "seqloom", origin, named)
-    nightly = Member(tmp_path / "nightly" / "seqloom", origin, named)
+    ben = Member(tmp_path / "ben" / "seqloom", named, origin)
+    nightly = Member(tmp_path / "nightly" / "seqloom", named, origin)
     for member in (ben, nightly):
+        member.use_remote()
         member.type(".venv/bin/dvc pull --quiet")
         assert (member.folder / "models" / "candidate" / "model.safetensors").exists()
     assert "up to date" in ben.type(".venv/bin/dvc status")
@@ -184,17 +187,18 @@ def test_two_people_and_a_schedule_share_data_registry_and_server(
     assert dict(states)["Busy"] == 1
     assert git(nightly.folder, "tag", "--list")  # of the version that the schedule made
 
-    # Ben promotes the last version; a server with nothing but the URL serves it, and follows a rollback.
-    (candidate,) = [number for number, aliases in versions(ben).items() if "candidate" in aliases]
-    (other,) = {"2", "3"} - {candidate}
-    ben.type(f".venv/bin/seqloom promote {candidate} --because 'better terms'")
+    # Ben promotes the newest version; a server with nothing but the URL serves it, and follows a rollback.
+    newest, other = "3", "2"
+    client = MlflowClient(mlflow_url, mlflow_url)
+    client.set_registered_model_alias(NAME, "candidate", newest)  # whichever of both flows came last
+    ben.type(f".venv/bin/seqloom promote {newest} --because 'better terms'")
     (tmp_path / "server").mkdir()
     port = free_port()
     command = [sys.executable, "-m", "seqloom.cli", "serve", "--model", NAME, "--port", str(port)]
     home = {"HOME": str(tmp_path / "server"), "XDG_CACHE_HOME": str(tmp_path / "server" / "cache")}
     url = f"http://127.0.0.1:{port}"
     with running(command, os.environ | named | home, tmp_path / "server", f"{url}/health"):
-        assert translate(url) == f"{NAME}/{candidate}"
+        assert translate(url) == f"{NAME}/{newest}"
         ada.type(".venv/bin/seqloom rollback --because 'the old terms were right'")
         end = time.monotonic() + PATIENCE
         while translate(url) != f"{NAME}/1":
