@@ -36,4 +36,5 @@ GATE = Path("reports/gate")  # the last verdict, which depends on the registry a
 SHADOW = Path("reports/shadow")  # what shadows of `seqloom serve` translate differently
 LEADERBOARD = Path("reports/leaderboard")
 SCRATCH = Path("scratch")  # checkpoints and journals of runs, each by the fingerprint of its inputs
+FLOW_LOCK = SCRATCH / "flow.lock"  # held by the flow that works in the clone, and by `seqloom gc`
 LOGS = SCRATCH / "logs"  # one per stage, and those of Prefect, of pushes and of tracking
