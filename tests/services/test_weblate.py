@@ -10,8 +10,8 @@ import pytest
 
 from seqloom.serving.releases import RegisteredSource
 from seqloom.serving.server import Serving
-from tests.serving.conftest import MODEL, begin, clone, registry, serving_at
 from tests.services.weblate_machinery import TEXTS
+from tests.serving.conftest import MODEL, begin, clone, registry, serving_at
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("weblate_machinery.py")

@@ -2,7 +2,7 @@
 
     .weblate/bin/python tests/services/weblate_machinery.py http://127.0.0.1:8080
 
-Prints JSON: for each class the languages that it found, and for each text what Weblate would show. Weblate (GPL) is a
+Writes JSON: for each class the languages that it found, and for each text what Weblate would show. Weblate (GPL) is a
 tool of this test only; nothing of it is part of seqloom. No database is used, and Weblate's libraries for drawing
 pictures are replaced by stubs, since they need a compiler.
 """
@@ -18,7 +18,7 @@ FLAGS = "python-format"
 
 
 def main(url: str) -> None:
-    """Set Weblate up, translate, and print."""
+    """Set Weblate up, translate, and write."""
     for name in ("cairo", "gi", "gi.repository"):
         sys.modules[name] = MagicMock()
     os.environ["DJANGO_SETTINGS_MODULE"] = "weblate.settings_example"
@@ -35,7 +35,7 @@ def main(url: str) -> None:
         "libretranslate": LibreTranslateTranslation({"url": url, "key": ""}),
         "deepl": DeepLTranslation({"url": f"{url}/v2/", "key": "any", "formality": "default"}),
     }
-    print(json.dumps({name: used(machine) for name, machine in machines.items()}))
+    sys.stdout.write(json.dumps({name: used(machine) for name, machine in machines.items()}))
 
 
 def used(machine: Any) -> dict[str, Any]:
