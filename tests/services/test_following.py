@@ -88,7 +88,7 @@ class Server:
 def store(
     request: pytest.FixtureRequest, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Database | Server]:
-    """A registry with one version, the champion, and another with the same files."""
+    """A registry with two versions; the first one is the champion."""
     root = tmp_path / "clone"
     root.mkdir()
     monkeypatch.chdir(root)
@@ -98,10 +98,9 @@ def store(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
         if request.param == "postgresql":
             monkeypatch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", database.artifacts)
-        register_model.run(write_results(root), ignore)
-        client = connect(root, create=False).client
-        first = client.get_model_version(MODEL, "1")
-        client.create_model_version(MODEL, source=first.source, run_id=first.run_id, model_id=first.model_id)
+        for seed in (16, 17):
+            register_model.run(write_results(root, seed=seed), ignore)
+        connect(root, create=False).client.set_registered_model_alias(MODEL, "champion", "1")
         yield store
     finally:
         store.close()

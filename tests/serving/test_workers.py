@@ -126,12 +126,13 @@ def test_a_shadow_follows_a_change_of_champion_whose_first_attempt_is_killed(clo
     serving = Serving([RegisteredSource(MODEL, begin=begin)], "cpu", second("2", Role.SHADOW, 1.0))
     with serving_at(clone, serving, workers=2) as running:
         asking = Asking(running.url)
+        pause = threading.Event()
         there = {each.pid for each in psutil.Process().children()}
 
         def kill() -> None:
             """Kill the process that loads the new version."""
             while not (new := {each.pid for each in psutil.Process().children()} - there):
-                pass
+                pause.wait(0.02)
             os.kill(new.pop(), signal.SIGKILL)
 
         with asking.running():
