@@ -71,5 +71,9 @@ def skilled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def untried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow loads no model that it logs to try its example: a quarter of the time of a registration."""
+    """MLflow neither tries the example of a model that it logs nor searches all installed packages.
+
+    The first is a quarter of the time of a registration, the second takes a process two seconds at its first one.
+    """
     monkeypatch.setattr("mlflow.models.utils._validate_serving_input", lambda **_: None)
+    monkeypatch.setattr("mlflow.utils.requirements_utils._MODULES_TO_PACKAGES", {})
