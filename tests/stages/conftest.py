@@ -15,6 +15,14 @@ from tests.workspaces import give_registered, give_store, made_pairs
 
 
 @pytest.fixture
+def empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with an empty data/local."""
+    monkeypatch.chdir(tmp_path)
+    Path("data/local").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.fixture
 def toy_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to train in, which is also the working folder; see `toy_training`."""
     monkeypatch.chdir(tmp_path)
