@@ -6,6 +6,7 @@
 import difflib
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -188,6 +189,11 @@ def _text(path: Path) -> str:
 
 def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
     """Read and validate params given as YAML text; errors refer to it as `name`. Raises `ParamsError`."""
+    return _parse_once(text, name)
+
+
+@lru_cache(maxsize=8)  # parsing takes a tenth of a second, and a process may read the same settings several times
+def _parse_once(text: str, name: str) -> Params:
     return _parse(Params, text, name)
 
 
