@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 
 from seqloom import distillation
-from seqloom.corpus.prepare import CorpusItem, prepare
 from seqloom.corpus.reading import RawPair
 from seqloom.corpus.settings import PrepareSettings
 from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split
 from seqloom.distillation import HELD_OUT, HeldOut, Taught, teach
 from seqloom.languages import Direction
-from seqloom.progress import ignore
 from seqloom.translation.results import Flag, Result
+from tests.corpora import CorpusItem, prepare_items
 from tests.records import prepare_settings
 
 EN_DE = Direction("en", "de")
@@ -126,6 +125,5 @@ def test_validation_and_test_stay_the_same_when_the_pairs_are_added_to_the_corpo
 
 
 def prepared(items: list[CorpusItem], settings: PrepareSettings, folder: Path) -> dict[Split, list[Pair]]:
-    folder.mkdir()
-    prepare(items, [EN_DE], settings, folder, ignore)
+    prepare_items(items, [EN_DE], settings, folder)
     return {split: list(read_split(folder / split.file_name)) for split in Split}

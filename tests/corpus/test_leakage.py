@@ -1,14 +1,13 @@
 import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from seqloom.corpus.leakage import NearCopies, grams_of, measure_leakage
+from seqloom.corpus.leakage import HELD_OUT, CompareTraining, combine, write_held_out
 from seqloom.corpus.splits import Pair, Split, SplitWriter
 from seqloom.languages import Direction
 
 EN_DE = [Direction("en", "de")]
+WORDS = ["lamp", "door", "window", "garden", "kitchen", "garage", "roof", "wall", "cellar", "stairs"]
 
 
 def write(folder, **splits):
@@ -18,9 +17,20 @@ def write(folder, **splits):
                 writer.write(Pair(source, target, *direction or ["en-de"], "c", ""))
 
 
-def similarity(one, other):
-    one, other = grams_of(one), grams_of(other)
-    return len(one & other) / len(one | other)
+def measure_leakage(folder, directions, near_copy, most, parts=1):
+    """What is found if training is compared in several parts."""
+    held_out = {split: folder / split.file_name for split in HELD_OUT}
+    (folder / "index").mkdir()
+    index = write_held_out(folder / "index", held_out, directions, near_copy, most)
+    compare = CompareTraining.of(index, held_out, directions, near_copy).start()
+    _, *lines = (folder / Split.train.file_name).read_text().splitlines(keepends=True)
+    results = [folder / f"part-{number}" for number in range(parts)]
+    for number, result in enumerate(results):
+        result.mkdir()
+        part = folder / f"{number}.lines"
+        part.write_text("".join(lines[number::parts]))
+        assert compare(part, result) == len(lines[number::parts])
+    return combine(index, results)
 
 
 def test_shared_texts_are_counted_after_masking(tmp_path):
@@ -61,65 +71,21 @@ def test_sources_and_summaries_in_one_language_are_not_compared(tmp_path):
     assert measure_leakage(tmp_path, [Direction("en", "en")], 0.8, 100)[Split.test] == (3, 0, 0, 3, 0)
 
 
-def test_only_the_beginning_of_a_long_text_is_compared():
-    long = "".join(chr(0x4E00 + n) for n in range(20_000))
-    assert len(grams_of(long)) < 1000
-    assert grams_of(long) == grams_of(long[:1000])
-
-
 def test_a_near_copy_is_counted_once(tmp_path):
     train = [(f"The door of the garage opens slowly{mark}", "x") for mark in ("!", "?", ".")]
     write(tmp_path, train=train, valid=[("v", "w")], test=[("The door of the garage opens slowly", "x")])
     assert measure_leakage(tmp_path, EN_DE, 0.8, 100)[Split.test].near_copies == 1
 
 
-def test_the_sample_is_limited_and_independent_of_the_order(tmp_path):
-    texts = [(f"text {word}", "x") for word in "abcdefghijklmnop"]
-    results = []
-    for name, order in (("a", texts), ("b", texts[::-1])):
+@pytest.mark.parametrize("most", [100, 1])
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_of_training_add_up(tmp_path, most, parts):
+    draw = random.Random(4)
+    train = [(" ".join(draw.choices(WORDS, k=12)), f"Ziel {word}") for word in WORDS]
+    near = [(f"{source}!", target) for source, target in train[:4]]
+    found = []
+    for name, count in (("whole", 1), ("parts", parts)):
         (tmp_path / name).mkdir()
-        write(tmp_path / name, train=texts[:8], valid=texts, test=order)
-        results.append(measure_leakage(tmp_path / name, EN_DE, 0.9, 5)[Split.test])
-    assert results[0] == results[1]
-    assert results[0].compared == 5
-    assert results[0].segments == 16
-
-
-words = st.lists(st.sampled_from(["lamp", "door", "lamps", "doors", "the", "a"]), min_size=1, max_size=6).map(" ".join)
-
-
-@settings(deadline=None)
-@given(
-    index=st.lists(words, unique=True, max_size=8),
-    stream=st.lists(words, max_size=8),
-    bound=st.sampled_from([0.02, 0.3, 0.5, 0.8, 1.0]),
-)
-def test_prefix_filtering_finds_the_same_as_comparing_all_pairs(index, stream, bound):
-    near = NearCopies(index, bound)
-    for text in stream:
-        near.compare(grams_of(text))
-    assert near.found == {n for n, one in enumerate(index) if any(similarity(one, other) >= bound for other in stream)}
-
-
-@pytest.mark.parametrize("length", [40, 90, 400])
-def test_prefix_filtering_is_exact_for_longer_texts(length):
-    draw = random.Random(3)
-    letters = "abcdefg hij"
-    index = ["".join(draw.choices(letters, k=length + n % 9)) for n in range(60)]
-    stream = []
-    for text in index[:30]:
-        changed = list(text)
-        for _ in range(draw.randrange(length // 10)):
-            changed[draw.randrange(len(text))] = draw.choice(letters)
-        stream.append("".join(changed))
-    near = NearCopies(index, 0.6)
-    for text in stream:
-        near.compare(grams_of(text))
-    expected = {n for n, one in enumerate(index) if any(similarity(one, other) >= 0.6 for other in stream)}
-    assert near.found == expected
-    assert 5 < len(expected) < 30
-
-
-@pytest.mark.parametrize(("text", "count"), [("", 1), ("abc", 1), ("abcde", 1), ("abcdef", 2)])
-def test_short_texts_have_one_gram(text, count):
-    assert len(grams_of(text)) == count
+        write(tmp_path / name, train=train, valid=near[:2], test=[*near[1:], ("something else", "etwas anderes")])
+        found.append(measure_leakage(tmp_path / name, EN_DE, 0.8, most, count))
+    assert found[0] == found[1] == {Split.valid: (2, 0, 2, 2, 2), Split.test: (4, 0, 3, 4, 3)}

@@ -7,20 +7,21 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 
+from seqloom.corpus.corpora_settings import Source
 from seqloom.corpus.members import open_members
 from seqloom.corpus.prepare import CorpusItem, Means, RawCorpus, prepare
 from seqloom.corpus.preparing.means import Sizes, chunk_size
 from seqloom.corpus.reading import CorpusRemark, RawPair, read_corpus
-from seqloom.corpus.settings import Source
 from seqloom.corpus.splits import Split
 from seqloom.files import hashes_of, replacing_folder, sha256_of, write_json, write_text
 from seqloom.import_closure import closure
 from seqloom.params import Params
-from seqloom.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, PREPARATION, RAW, SYNTHETIC
+from seqloom.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, RAW, SCRATCH, SYNTHETIC
 from seqloom.progress import Listener
-from seqloom.sharding.local import LocalLauncher
+from seqloom.sharding.launching import choose_launcher
 from seqloom.synthesis.pairs import SyntheticCorpus, read_synthetic
 
+_WORK = SCRATCH / "prepare_corpus"  # what is done so far; removed when everything is
 _logger = logging.getLogger(__name__)
 
 
@@ -33,13 +34,14 @@ def run(params: Params, listen: Listener) -> None:
         FormatError: a line or an entry of a corpus cannot be read.
         CorpusError: the remaining pairs do not suffice to train and test on; see `prepare`.
     """
-    means = Means(LocalLauncher(), PREPARATION, listen, Sizes(chunk=chunk_size(RAW)))
+    sizes = Sizes(params.shards.above, params.shards.size, chunk_size(RAW))
+    means = Means(choose_launcher(params.workers), _WORK, listen, sizes)
     with replacing_folder(CORPUS) as new:
         forms = params.placeholders.build()
         counts = prepare(_corpora(params), params.languages.directions, params.prepare, new, means, forms)
     write_json(CORPUS_METRICS, counts.record())
     write_text(CORPUS_REPORT / "index.html", counts.examples.page())
-    shutil.rmtree(PREPARATION, ignore_errors=True)
+    shutil.rmtree(_WORK, ignore_errors=True)
 
 
 def _corpora(params: Params) -> list[RawCorpus]:
@@ -62,9 +64,9 @@ def _items(params: Params, corpus: str, source: Source) -> Iterator[CorpusItem]:
             if isinstance(found, CorpusRemark):
                 _logger.warning(found.message)
             else:
-                yield CorpusItem(corpus, direction, split, found)
+                yield CorpusItem(direction, split, found)
 
 
 def _synthetic_items(made: SyntheticCorpus) -> Iterator[CorpusItem]:
     for source, target in made.pairs():
-        yield CorpusItem(made.name, made.direction, Split.train, RawPair(source, target, ""))
+        yield CorpusItem(made.direction, Split.train, RawPair(source, target, ""))

@@ -13,9 +13,8 @@ Change = Callable[[str, Forms], str]
 
 
 class CorpusItem(NamedTuple):
-    """A pair as read, with its corpus and direction; `split` is the split that the corpus provides, if any."""
+    """A pair as read, with its direction; `split` is the split that the corpus provides, if any."""
 
-    corpus: str
     direction: Direction
     split: Split | None
     pair: RawPair | LeftOut
