@@ -62,6 +62,8 @@ def clone_path(folder: Path) -> str:
 class Clone:
     """A Git repository with the working tree's tracked files, and a method to run commands in it."""
 
+    patience = 300.0  # seconds that a command may take
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -86,7 +88,8 @@ class Clone:
             module = {"dvc": ["-m", "dvc"], "seqloom": ["-m", "seqloom.cli"], "python": []}
             words = [sys.executable, *module[program], *words[1:]]
         done = subprocess.run(
-            words, cwd=self.folder, env=self.environment, input=given, capture_output=True, text=True, timeout=300,
+            words, cwd=self.folder, env=self.environment, input=given, capture_output=True, text=True,
+            timeout=self.patience,
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"

@@ -94,7 +94,7 @@ def test_an_invalid_preset_is_an_error(text: str, message: str) -> None:
 
 
 def test_an_unknown_preset_is_an_error_that_lists_the_presets(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match="no preset 'x'; valid are finetune, generation"):
+    with pytest.raises(ParamsError, match="no preset 'x'; valid are back_translation, filter_noise, finetune"):
         find("x", ROOT / "presets")
     with pytest.raises(ParamsError, match=r"no preset '\.\./params'"):
         find("../params", ROOT / "presets")

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from seqloom import places
 from seqloom.corpus.splits import Pair, SplitWriter
@@ -24,7 +23,7 @@ from seqloom.progress import ignore
 from seqloom.stages import register_model
 from seqloom.tokenization.catalogue import train_tokenizer
 from seqloom.tracking.client.store import connect
-from tests.records import tree
+from tests.records import tree, write_yaml
 from tests.templates import template
 
 REPOSITORY = Path(__file__).parents[1]
@@ -48,7 +47,7 @@ def write_results(
     settings["gate"] |= {"max_empty": 1.0}  # an untrained model may write only empty texts
     settings["search"] |= {"beam": 2, "length_penalty": 3.0, "max_length_ratio": 0.1, "max_length_extra": 4}
     settings |= changes
-    (root / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    (root / "params.yaml").write_text(write_yaml(settings), encoding="utf-8")
     params = load_params(root / "params.yaml")
     _model(root / places.CANDIDATE, params)
     _text(root / places.CANDIDATE / "skill", f"{bleu / 100}")

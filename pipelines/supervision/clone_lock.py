@@ -15,7 +15,7 @@ from typing import Any
 from pipelines.errors import BusyError
 from pipelines.supervision.processes import end_orphans
 from seqloom.files import replacing
-from seqloom.places import SCRATCH
+from seqloom.places import FLOW_LOCK
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def hold_clone(root: Path) -> Iterator[bool]:
     Raises:
         BusyError: another flow holds it.
     """
-    path = root / SCRATCH / "flow.lock"
+    path = root / FLOW_LOCK
     path.parent.mkdir(exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         try:

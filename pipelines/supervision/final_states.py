@@ -35,7 +35,7 @@ ADVICE = {
     "Refused": "look at the data; if it is right, run `python -m pipelines retrain --accept-data`",
     "Busy": "nothing: the other run does the work; if it hangs, cancel it in Prefect",
     "TimedOut": "find in its log where it hung; if it only needs longer, raise its timeout_minutes in dvc.yaml",
-    "DiskFull": "make room (`dvc gc --workspace` removes what no result here uses); the next run continues from there",
+    "DiskFull": "make room (`seqloom gc` shows what nothing needs); the next run continues from there",
     "Unreachable": "nothing if it passes: the next run tries again and continues from there",
     "NotPublished": "fix what the message says; the next run publishes what is missing, without training",
     "Failed": "fix what the message says; the next run continues from there and repeats nothing that is done",

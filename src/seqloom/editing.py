@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ruamel.yaml import YAML
 
 _NULL = "tag:yaml.org,2002:null"
-_OPEN = ("corpora", "monolingual")  # sections in which names are chosen by the user, so any name can be added
+# Sections in which names are chosen by the user, so any name can be added.
+_OPEN = ("corpora", "monolingual", "translate_corpus")
 
 
 class Change(NamedTuple):

@@ -21,6 +21,7 @@ traceback.
     ├── EvaluationError      a model cannot be scored
     ├── RegistryError        the tracking server or the model registry cannot do what was requested
     │   └── SilentError      ... because it does not answer
+    ├── LockedError          files cannot be removed, because another process uses them
     ├── ReproductionError    a registered model cannot be rebuilt, or the result differs
     └── ServingError         a request to `seqloom serve` is refused
         ├── RequestError     ... because a field is missing, of the wrong type or out of range
@@ -94,6 +95,10 @@ class EvaluationError(SeqloomError):
 
 class RegistryError(SeqloomError):
     """The tracking server or the model registry cannot do what was requested."""
+
+
+class LockedError(SeqloomError):
+    """Another process uses the files of the clone; a later attempt may succeed."""
 
 
 class ReproductionError(SeqloomError):

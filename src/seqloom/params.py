@@ -6,6 +6,7 @@
 import difflib
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,9 +14,9 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from seqloom.corpus.corpora_settings import Source, check_corpora
 from seqloom.corpus.monolingual_settings import MonolingualSource, check_monolingual
 from seqloom.corpus.settings import GuardSettings, Languages, Name, PrepareSettings
-from seqloom.corpus.source_settings import Source, check_corpora
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ParamsError
 from seqloom.evaluation.settings import EvaluateSettings, Task
@@ -159,10 +160,6 @@ class Params(Settings):
         elif self.tokenizer.algorithm == "bpe" and alpha >= 1:
             yield "train.subword_sampling", f"is {alpha:g}; for bpe, the share of merges to drop, it must be below 1"
 
-    def sources(self) -> dict[str, Source | MonolingualSource]:
-        """Return every source that download_corpus fetches, by the name of its folder in data/raw."""
-        return {**self.corpora, **self.monolingual}
-
     @property
     def _is_own(self) -> bool:
         """Whether seqloom builds the network and the vocabulary, rather than loading a pretrained model."""
@@ -192,6 +189,11 @@ def _text(path: Path) -> str:
 
 def parse_params(text: str, name: str = str(PARAMS_FILE)) -> Params:
     """Read and validate params given as YAML text; errors refer to it as `name`. Raises `ParamsError`."""
+    return _parse_once(text, name)
+
+
+@lru_cache(maxsize=8)  # parsing takes a tenth of a second, and a process may read the same settings several times
+def _parse_once(text: str, name: str) -> Params:
     return _parse(Params, text, name)
 
 
@@ -261,7 +263,7 @@ def _shown(value: Any) -> str:
 def settings_in(*section: str) -> dict[str, FieldInfo]:
     """Return the settings in a section, by their names in params.yaml; empty if it is not a section.
 
-    Without arguments, return the sections. Members of `corpora` and `monolingual`, named by the user, are not listed.
+    Without arguments, return the sections. Members of `corpora` and the like, named by the user, are not listed.
     """
     record: Any = Params
     for part in section:

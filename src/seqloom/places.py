@@ -28,9 +28,13 @@ EVALUATION_METRICS = Path("metrics/evaluation.json")
 LENGTHS_PLOT = Path("plots/lengths.csv")
 REGISTRATION = Path("metrics/registration.json")
 
+# Tracked by Git, not by DVC.
+SOURCES_LOCK = Path("data/sources.lock.json")  # hashes of downloads that params.yaml does not pin
+
 # Not tracked by DVC or Git, except the leaderboard, which a team may commit.
 GATE = Path("reports/gate")  # the last verdict, which depends on the registry and not only on data
 SHADOW = Path("reports/shadow")  # what shadows of `seqloom serve` translate differently
 LEADERBOARD = Path("reports/leaderboard")
 SCRATCH = Path("scratch")  # checkpoints and journals of runs, each by the fingerprint of its inputs
+FLOW_LOCK = SCRATCH / "flow.lock"  # held by the flow that works in the clone, and by `seqloom gc`
 LOGS = SCRATCH / "logs"  # one per stage, and those of Prefect, of pushes and of tracking

@@ -1,7 +1,8 @@
 """Presets: files with changed settings that are merged into params.yaml; its comments are kept.
 
 A preset is a YAML file in `presets/` whose first comment describes it. Sections are merged setting by setting, except
-`corpora`, which is replaced: merging would train on the corpora of both. The result is validated before it is written.
+`corpora` and the like, which are replaced: merging would train on the corpora of both. The result is validated before
+it is written.
 """
 
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -14,7 +15,7 @@ from seqloom.params import PARAMS_FILE, parse_params, settings_in
 from seqloom.plain_yaml import read_text
 
 FOLDER = Path("presets")
-_REPLACED = ("corpora",)
+_REPLACED = ("corpora", "monolingual", "translate_corpus")
 
 
 class Preset(NamedTuple):

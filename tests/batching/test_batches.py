@@ -303,7 +303,9 @@ def test_the_shares_of_all_processes_make_up_the_batch(two_directions, how, rank
         "temperature": {"temperature": 5.0, "resample": doubled},
     }[how]
     whole = BatchOrder(two_directions, 128, 1, **changes)
-    orders = [BatchOrder(two_directions, 128, 1, share=ProcessShare(rank, ranks), **changes) for rank in range(ranks)]
+    orders = [
+        BatchOrder(two_directions, 128, 1, share=ProcessShare(rank, ranks, ranks), **changes) for rank in range(ranks)
+    ]
     for number in (0, 1):
         epochs = [order.epoch(number) for order in orders]
         assert {len(epoch) for epoch in epochs} == {len(whole.epoch(number))}
@@ -321,9 +323,29 @@ def test_the_shares_of_all_processes_make_up_the_batch(two_directions, how, rank
                     assert share.source[0].tolist() == pairs[0][0]
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("how", [{}, {"temperature": 5.0, "resample": doubled}])
+def test_shares_and_their_order_do_not_depend_on_the_number_of_processes(two_directions, how, ranks):
+    each = [BatchOrder(two_directions, 128, 1, share=ProcessShare(number, 4, 4), **how).epoch(1) for number in range(4)]
+    for rank in range(ranks):
+        share = ProcessShare(rank, ranks, 4)
+        order = BatchOrder(two_directions, 128, 1, share=share, **how)
+        epoch = order.epoch(1)
+        assert (share.turns, list(share.own)) == (-(-4 // ranks), list(range(4))[rank::ranks])
+        assert len(epoch) == len(each[0]) * share.turns
+        assert order.batches == BatchOrder(two_directions, 128, 1, **how).batches
+        for number, batch in enumerate(epoch):
+            position, turn = divmod(number, share.turns)
+            if rank + turn * ranks < 4:
+                expected = each[rank + turn * ranks][position]
+                assert all(torch.equal(one, other) for one, other in zip(batch, expected, strict=True))
+            else:
+                assert batch.tokens == 0
+
+
 def test_shares_need_equal_work(write_store, some_pairs):
     store = write_store(some_pairs)
-    epochs = [BatchOrder(store, 1024, 1, share=ProcessShare(rank, 4)).epoch(0) for rank in range(4)]
+    epochs = [BatchOrder(store, 1024, 1, share=ProcessShare(rank, 4, 4)).epoch(0) for rank in range(4)]
     work = np.array([[batch.target_in.numel() + batch.source.numel() for batch in epoch] for epoch in epochs])
     assert np.median(work.max(0) / work.mean(0)) < 1.05  # the median, because the few longest pairs differ in length
     assert work.sum(1).max() / work.sum(1).mean() < 1.05
@@ -379,7 +401,7 @@ def test_an_epoch_is_computed_once(write_store, some_pairs):
     assert order.batches == len(epoch)
 
 
-@pytest.mark.parametrize("share", [ProcessShare(-1, 2), ProcessShare(2, 2)])
+@pytest.mark.parametrize("share", [ProcessShare(-1, 2, 2), ProcessShare(2, 2, 2), ProcessShare(0, 2, 1)])
 def test_a_share_of_a_process_that_does_not_exist_is_refused(write_store, some_pairs, share):
     with pytest.raises(AssertionError):
         BatchOrder(write_store(some_pairs[:20]), 128, 1, share=share)

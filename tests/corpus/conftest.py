@@ -21,7 +21,10 @@ class Site:
         self.files: dict[str, bytes] = {}
         self.etag: str | None = '"1"'
         self.faults: list[int | str] = []
+        self.redirects: dict[str, str] = {}
         self.ranges: list[str | None] = []
+        self.authorizations: list[str | None] = []
+        self.queries: list[str] = []
         self.methods: list[str] = []
         self.answers_head = True
         self.honours_ranges = True
@@ -50,8 +53,16 @@ class _Handler(BaseHTTPRequestHandler):
         site.methods.append("GET")
         wanted = self.headers.get("Range")
         site.ranges.append(wanted)
+        site.authorizations.append(self.headers.get("Authorization"))
         fault = site.faults.pop(0) if site.faults else None
-        path = self.path.partition("?")[0]
+        path, _, query = self.path.partition("?")
+        if query:
+            site.queries.append(query)
+        if path in site.redirects:
+            self.send_response(302)
+            self.send_header("Location", site.redirects[path])
+            self.end_headers()
+            return
         if isinstance(fault, int) or path not in site.files:
             self.send_response(fault if isinstance(fault, int) else 404)
             self.send_header("Retry-After", "0")

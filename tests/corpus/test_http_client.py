@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from seqloom.corpus.source_settings import UrlSource
 from seqloom.corpus.sources import http_client
+from seqloom.corpus.sources.download import RetryPolicy
 from seqloom.corpus.sources.download_cache import DownloadCache
-from seqloom.corpus.sources.url import RetryPolicy, fetch_url
+from seqloom.corpus.sources.url import fetch_url
 from seqloom.corpus.watching.status import ResponseCache
 from seqloom.corpus.watching.url import check_url
 from seqloom.errors import OfflineError, SourceError

@@ -5,9 +5,9 @@ import polib
 import pytest
 from pydantic import TypeAdapter
 
+from seqloom.corpus.corpora_settings import Source
 from seqloom.corpus.members import Members, expand, open_members
 from seqloom.corpus.reading import RawPair, read_corpus
-from seqloom.corpus.source_settings import Source
 from seqloom.errors import ArchiveError, CorpusError, FormatError
 from seqloom.languages import Direction
 

@@ -3,8 +3,8 @@ import gzip
 import pytest
 from pydantic import TypeAdapter
 
+from seqloom.corpus.corpora_settings import Source
 from seqloom.corpus.reading import CorpusRemark, LeftOut, RawPair, read_corpus
-from seqloom.corpus.source_settings import Source
 from seqloom.errors import FormatError
 from seqloom.languages import Direction
 

@@ -3,8 +3,8 @@ import re
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from seqloom.corpus.corpora_settings import Source, check_corpora
 from seqloom.corpus.settings import Languages
-from seqloom.corpus.source_settings import Source, check_corpora
 
 WHEEL = {"kind": "package", "package": "p", "version": "1", "sha256": "0" * 64}
 MINE = {"kind": "file", "path": "data/local/p.tsv"}

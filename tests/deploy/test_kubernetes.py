@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from seqloom.cli import serve
-from seqloom.serving import metrics
+from seqloom.serving import metrics, prefect_events
 from seqloom.serving.access import KEYS_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,6 +147,26 @@ def test_the_command_of_the_server_is_valid_and_admits_nobody_without_a_key() ->
     assert not options.no_keys
     (keys,) = [each for each in container["env"] if each["name"] == KEYS_VARIABLE]
     assert keys["valueFrom"]["secretKeyRef"] == {"name": "seqloom", "key": KEYS_VARIABLE}
+
+
+def test_the_server_may_connect_to_what_its_variables_name() -> None:
+    """Its variables are those of the command: MLflow's server, and for `--events` Prefect's API."""
+    (container,) = SERVER["Deployment"]["spec"]["template"]["spec"]["containers"]
+    config = next(each.values[0]["data"] for each in manifests() if each.values[0]["kind"] == "ConfigMap")
+    given = {each["name"]: each.get("value", "") for each in container["env"]} | config
+    named = [urlsplit(given[name]) for name in ("MLFLOW_TRACKING_URI", prefect_events.URL_VARIABLE)]
+    wanted = {(url.hostname.split(".")[1], url.port) for url in named if url.hostname}
+    (names, *others) = SERVER["NetworkPolicy"]["spec"]["egress"]
+    assert {(each["port"], each["protocol"]) for each in names["ports"]} == {(53, "UDP"), (53, "TCP")}
+    assert wanted == {
+        (place["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], port["port"])
+        for each in others
+        for place in each["to"]
+        for port in each["ports"]
+    }
+    secret = next(each["valueFrom"]["secretKeyRef"] for each in container["env"] if "AUTH" in each["name"])
+    assert secret == {"name": "seqloom", "key": "PREFECT_API_AUTH_STRING", "optional": True}
+    assert prefect_events._authorization({secret["key"]: "me:secret"})
 
 
 def test_commands_are_flows_and_services_of_this_repository() -> None:

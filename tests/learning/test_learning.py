@@ -60,8 +60,8 @@ CASES: dict[str, tuple[str, dict[str, Any], int]] = {
     "marian": ("marian", MARIAN, 300),
 }
 
-# One case of each family, with the updates in which it learns to reverse; the others are drills.
-FAMILIES = {"transformer": 170, "lstm": 160, "attention_lstm": 130, "t5": 240}
+# One case of each family of seqloom's own, with the updates in which it learns to reverse; the others are drills.
+FAMILIES = {"transformer": 170, "lstm": 160, "attention_lstm": 130}
 
 
 def network(family: str, section: dict[str, Any], folder: Path) -> Seq2Seq:
@@ -90,7 +90,7 @@ def translate(model: Seq2Seq, sources: list[list[int]], symbols: Symbols = SPECI
     [pytest.param(case, "reverse", steps, id=f"{case}-reverse") for case, steps in FAMILIES.items()]
     + [
         pytest.param(case, task, CASES[case][2], id=f"{case}-{task}", marks=pytest.mark.drill)
-        for task, cases in (("reverse", CASES.keys() - FAMILIES), ("copy", FAMILIES))
+        for task, cases in (("reverse", CASES.keys() - FAMILIES), ("copy", [*FAMILIES, "t5"]))
         for case in sorted(cases)
     ],
 )

@@ -1,6 +1,7 @@
 """A whole flow with records in PostgreSQL and files in S3, configured only by environment variables."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,8 @@ from urllib.parse import quote
 import pytest
 from dvc.repo import Repo
 
+from seqloom.files import sha256_of
+from seqloom.sharding.manifest import describe_shard, read_manifest, shard_name, write_manifest
 from tests.services.conftest import BUCKET, Postgres
 from tests.small_clone import STAGES, Clone, use_own_pairs
 
@@ -117,6 +120,39 @@ def test_dvc_keeps_data_in_s3_and_finds_it_there_from_another_clone(workspace: P
     assert (workspace / "prepared").read_text(encoding="utf-8") == "1"
     config = (workspace / ".dvc" / "config.local").read_text(encoding="utf-8")
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in config
+
+
+@pytest.mark.drill
+def test_a_folder_of_shards_is_pushed_and_pulled_and_only_new_shards_travel(workspace: Path, s3: str) -> None:
+    folder = workspace / "train"
+
+    def dvc(*arguments: str) -> None:
+        command = [sys.executable, "-m", "dvc", *arguments, "--quiet"]
+        subprocess.run(command, cwd=workspace, env=os.environ, capture_output=True, check=True)
+
+    def write(count: int) -> None:
+        folder.mkdir(exist_ok=True)
+        for number in range(count):
+            (folder / shard_name(number, "parquet")).write_bytes(random.Random(number).randbytes(300_000))
+        paths = [folder / shard_name(number, "parquet") for number in range(count)]
+        write_manifest(folder, ["source", "target"], [describe_shard(path, 10) for path in paths])
+
+    dvc("remote", "add", "--local", "--default", "storage", f"s3://{BUCKET}/dvc")
+    write(3)
+    dvc("add", "train")
+    dvc("push")
+    first = set(keys())
+    assert len(first) == 5  # three shards, the manifest, and DVC's list of the folder
+    write(4)
+    dvc("add", "train")
+    dvc("push")
+    assert len(set(keys()) - first) == 3  # the new shard, the manifest and the list
+    shutil.rmtree(workspace / ".dvc" / "cache")
+    shutil.rmtree(folder)
+    dvc("pull", "train")
+    manifest = read_manifest(folder, "pull it again")
+    assert [shard.sha256 for shard in manifest.shards] == [sha256_of(folder / shard.name) for shard in manifest.shards]
+    assert manifest.rows == 40
 
 
 def seqloom(

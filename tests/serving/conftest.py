@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -40,7 +40,7 @@ class Running(NamedTuple):
     def refresh(self) -> None:
         """Let every model look for a new champion now."""
         (slot,) = self.models._slots
-        asyncio.run_coroutine_threadsafe(slot.refresh(), self.loop).result(60)
+        asyncio.run_coroutine_threadsafe(slot.refresh(), self.loop).result(300)
 
 
 @pytest.fixture(scope="session")
@@ -59,17 +59,30 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def running(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    """A server of a copy of the registry."""
+def clone(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a copy of the registry."""
     root = tmp_path / "clone"
     shutil.copytree(registry, root)
     monkeypatch.chdir(root)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    settings, metrics = ServingSettings(port=0, poll_seconds=1000), Metrics()
+    return root
+
+
+@pytest.fixture
+def running(clone: Path) -> Iterator[Running]:
+    """A server that looks for a new champion when it is told to."""
+    with serving_at(clone, Serving([RegisteredSource(MODEL, begin=begin)], "cpu")) as running:
+        yield running
+
+
+@contextmanager
+def serving_at(root: Path, serving: Serving, workers: int = 0, poll_seconds: float = 1000) -> Iterator[Running]:
+    """Serve from a thread until the block ends. `root` is the working folder, with the registry."""
+    settings, metrics = ServingSettings(port=0, poll_seconds=poll_seconds, workers=workers), Metrics()
     ready, started = threading.Event(), []
 
     async def run() -> None:
-        models = make_models(Serving([RegisteredSource(MODEL, begin=begin)], "cpu"), settings, metrics)
+        models = make_models(serving, settings, metrics)
 
         @asynccontextmanager
         async def lifespan(app):
@@ -89,7 +102,9 @@ def running(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         thread.start()
         assert ready.wait(120)
         models, loop, server = started[0]
-        yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", root, models, loop)
-        server.should_exit = True
-        thread.join(60)
+        try:
+            yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", root, models, loop)
+        finally:
+            server.should_exit = True
+            thread.join(60)
         assert not thread.is_alive()

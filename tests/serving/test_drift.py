@@ -111,13 +111,25 @@ def test_another_version_begins_anew(folder):
     assert watched.value("seqloom_drift", feature="characters") is None
 
 
-def test_a_version_without_a_profile_is_not_watched(tmp_path, caplog):
+def test_a_version_without_a_profile_is_not_watched_and_says_so(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     watched = Watched(tmp_path)
     watched.send(USUAL, 3)
-    assert watched.watch.report() == []
+    (found,) = watched.watch.report()
+    assert (found.texts, found.indices, found.drifted) == (0, {}, False)
+    assert "has no profile of its training texts (training_profile.json)" in found.reason
     assert watched.value("seqloom_drift_texts") == 0
-    assert caplog.text.count("has no profile of its training texts") == 1
+    assert caplog.text.count(found.reason) == 1
+
+
+def test_a_profile_without_its_tokenizer_is_not_compared(folder, tmp_path, caplog):
+    (tmp_path / PROFILE).write_bytes((folder / PROFILE).read_bytes())
+    watched = Watched(tmp_path)
+    watched.send(USUAL, 2)
+    (found,) = watched.watch.report()
+    assert (found.texts, found.indices) == (0, {})
+    assert found.reason.startswith("drift is not measured: ")
+    assert caplog.text.count(found.reason) == 1
 
 
 def test_a_long_request_and_a_full_queue_are_sampled(folder, monkeypatch):

@@ -25,6 +25,7 @@ def test_drift_is_returned_with_its_bound():
                 "texts": 2000,
                 "indices": {"characters": 0.31, "pieces": 0.02},
                 "drifted": True,
+                "reason": "",
             }
         ],
     }

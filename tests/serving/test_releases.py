@@ -70,6 +70,18 @@ def test_a_registry_that_only_mlflow_can_ask_is_asked_seldom(registry, monkeypat
     assert registry.asked == [(None, False), (None, True)]
 
 
+def test_the_version_that_is_served_is_noted_once_a_day(registry):
+    now = [0.0]
+    source = RegisteredSource(NAME, begin=registry, clock=lambda: now[0])
+    source.fetch(source.current())
+    source.current()
+    registry.champion = "2"
+    now[0] = 24 * 3600.0
+    source.current()  # version 1 is served until version 2 is loaded
+    source.current()
+    assert registry.asked == [(None, False), ("1", True)]
+
+
 def test_a_folder_must_exist(tmp_path):
     assert FolderSource(tmp_path).fetch("x") == (Release("x"), tmp_path)
     with pytest.raises(ParamsError, match="is not a model folder"):

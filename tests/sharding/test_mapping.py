@@ -1,69 +1,18 @@
-import os
-import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from seqloom.errors import SeqloomError, ShardError
+from seqloom.errors import ShardError
 from seqloom.progress import Progress, ignore
 from seqloom.sharding.local import LocalLauncher
 from seqloom.sharding.mapping import map_shards
-from seqloom.sharding.step import Function, input_of
-
-
-@dataclass(frozen=True)
-class Upper:
-    """Writes the shard in upper case; `trouble` names what happens to a shard that contains "bad"."""
-
-    suffix: str = ""
-    trouble: str = ""
-    log: str = ""
-
-    name = "write in upper case"
-
-    def identity(self) -> dict[str, str]:
-        return {"suffix": self.suffix}
-
-    def start(self) -> Function:
-        return self._write
-
-    def _write(self, shard: Path, folder: Path) -> int:
-        lines = shard.read_text().splitlines()
-        if self.log:
-            with Path(self.log).open("a") as log:
-                log.write(f"{shard.name}\n")
-        if "bad" in lines:
-            match self.trouble:
-                case "wrong":
-                    raise SeqloomError(f"{shard}: line 1: is bad")
-                case "once":
-                    marker = Path(self.log + ".marker")
-                    if not marker.exists():
-                        marker.touch()
-                        raise OSError("the disk hiccupped")
-                case "dies once":
-                    marker = Path(self.log + ".marker")
-                    if not marker.exists():
-                        marker.touch()
-                        os.kill(os.getpid(), signal.SIGKILL)
-                case "always":
-                    raise ValueError("oops")
-        (folder / "out.txt").write_text("".join(f"{line.upper()}{self.suffix}\n" for line in lines))
-        return len(lines)
-
-
-@pytest.fixture
-def shards(tmp_path: Path) -> list[Path]:
-    paths = [tmp_path / f"in{number}.txt" for number in range(4)]
-    for number, path in enumerate(paths):
-        path.write_text(f"a{number}\nb\n" if number != 2 else "bad\n")
-    return paths
+from seqloom.sharding.step import input_of
+from tests.sharding.upper import Upper
 
 
 def worked_on(log: Path) -> list[str]:
-    names = log.read_text().splitlines() if log.exists() else []
+    names = [line.split()[0] for line in log.read_text().splitlines()] if log.exists() else []
     log.unlink(missing_ok=True)
     return sorted(names)
 

@@ -104,6 +104,11 @@ def test_requested_gpus_must_exist(
         assert message in line
 
 
+def test_gpus_of_other_machines_are_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQLOOM_TRAIN_LAUNCHER", "sbatch --wait train")
+    check_params.run(params(train={"device": "cuda", "processes": 16}), ignore)
+
+
 def test_heavy_libraries_are_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     for heavy in ("torch", "mlflow", "seqloom.training.device"):
         monkeypatch.setitem(sys.modules, heavy, None)  # importing it raises

@@ -1,4 +1,4 @@
-"""Copying from data/local, and fetching from a local server that imitates the hub."""
+"""Copying a pretrained model from data/local."""
 
 import hashlib
 import io
@@ -6,52 +6,22 @@ import json
 import os
 import pickle
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 
-from seqloom.errors import HashError, ModelError, OfflineError, ParamsError, SourceError
-from seqloom.params import Params, parse_params
-from seqloom.places import PRETRAINED, SCRATCH
-from seqloom.progress import Progress, ignore
+from seqloom.errors import ModelError, ParamsError, SourceError
+from seqloom.params import Params
+from seqloom.places import PRETRAINED
+from seqloom.progress import ignore
 from seqloom.stages import download_pretrained
-from tests.records import tree
+from tests.stages.pretrained_files import COMMIT, FILES, TAKEN, WEIGHTS, lying, params
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-WEIGHTS = {"shared.weight": torch.arange(6.0).view(3, 2), "lm_head.weight": torch.arange(6.0).view(3, 2)}
-FILES = {
-    "config.json": b'{"model_type": "t5"}',
-    "tokenizer.json": b"{}",
-    "spiece.model": b"pieces",
-    "model.safetensors": save(WEIGHTS),
-    "modeling_own.py": b"raise SystemExit('code of a stranger')",
-    "README.md": b"# A model",
-    "pytorch_model.bin": b"a pickle that nobody opens",
-    "flax_model.msgpack.index.json": b"{}",
-}
-TAKEN = ["config.json", "model.safetensors", "spiece.model", "tokenizer.json"]
-
-
-@pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    Path("data/local").mkdir(parents=True)
-    return tmp_path
-
-
-def params(name: str = "pretrained", **changes: Any) -> Params:
-    content = tree()
-    content["model"]["name"] = name
-    content["train"]["lr"] = float(content["train"]["lr"])
-    for section, change in changes.items():
-        content["model"][section].update(change)
-    return parse_params(json.dumps(content))
+pytestmark = pytest.mark.usefixtures("empty_project")
 
 
 def local_model(files: dict[str, bytes]) -> Params:
@@ -60,10 +30,6 @@ def local_model(files: dict[str, bytes]) -> Params:
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return params(pretrained={"source": "data/local/base"})
-
-
-def lying() -> list[str]:
-    return sorted(path.relative_to(PRETRAINED).as_posix() for path in PRETRAINED.rglob("*") if path.is_file())
 
 
 def test_without_anything_to_fetch_the_manifest_does_not_depend_on_data_local() -> None:
@@ -189,190 +155,3 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ModelError, match=r"transformers, which is not installed; pip install 'seqloom\[hf\]'"):
         download_pretrained.run(given, ignore)
-
-
-class Hub(ThreadingHTTPServer):
-    """Imitates the hub for one repository, `owner/model`, and records requests."""
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
-        self.files = files
-        self.asked: list[tuple[str, str | None]] = []
-        self.faults: dict[str, int] = {}  # status by path
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def listing(self) -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = [{"type": "directory", "path": "onnx", "oid": "0" * 40, "size": 0}]
-        for name, content in self.files.items():
-            entry: dict[str, Any] = {"type": "file", "path": name, "size": len(content), "oid": git_hash(content)}
-            if name.endswith((".safetensors", ".bin")):
-                entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
-            entries.append(entry)
-        return entries
-
-
-def git_hash(content: bytes) -> str:
-    return hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
-
-
-class _Answer(BaseHTTPRequestHandler):
-    server: Hub
-
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def _answer(self, body: bool) -> None:
-        path = self.path.partition("?")[0]
-        self.server.asked.append((f"{self.command} {path}", self.headers.get("Authorization")))
-        if path in self.server.faults:
-            return self._send(self.server.faults[path], b"{}", body)
-        if path == f"/api/models/owner/model/tree/{COMMIT}":
-            return self._send(200, json.dumps(self.server.listing()).encode(), body)
-        before, _, name = path.partition(f"/owner/model/resolve/{COMMIT}/")
-        if not before and name in self.server.files:
-            return self._send(200, self.server.files[name], body)
-        unknown = "RevisionNotFound" if path.startswith(("/api/models/owner/model/", "/owner/")) else "RepoNotFound"
-        return self._send(404, b"{}", body, {"X-Error-Code": unknown})
-
-    def _send(self, status: int, content: bytes, body: bool, more: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        headers = {"Content-Length": str(len(content)), "ETag": f'"{git_hash(content)}"', "X-Repo-Commit": COMMIT}
-        for name, value in {**headers, **(more or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if body:
-            self.wfile.write(content)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with Hub(dict(FILES)) as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def of_the_hub(revision: str = COMMIT, source: str = "owner/model") -> Params:
-    return params(pretrained={"source": source, "revision": revision})
-
-
-def test_a_commit_is_fetched_once_and_only_its_data(hub: Hub) -> None:
-    reports: list[Progress] = []
-    download_pretrained.run(of_the_hub(), reports.append)
-    assert lying() == sorted(["manifest.json", *(f"model/{name}" for name in TAKEN)])
-    for name in TAKEN:
-        assert (PRETRAINED / "model" / name).read_bytes() == FILES[name]
-    assert not [path for path, _ in hub.asked if path.endswith((".py", ".md", ".bin"))]
-    fetched = [report for report in reports if report.task == "download owner/model"]
-    assert fetched[-1].done == fetched[-1].total == sum(len(FILES[name]) for name in TAKEN)
-    hub.asked.clear()
-    (PRETRAINED / "manifest.json").unlink()
-    download_pretrained.run(of_the_hub(), ignore)
-    assert hub.asked == []
-    assert lying() == sorted(["manifest.json", *(f"model/{name}" for name in TAKEN)])
-
-
-def test_a_cache_that_was_moved_is_used(hub: Hub, tmp_path: Path) -> None:
-    download_pretrained.run(of_the_hub(), ignore)
-    cache = (SCRATCH / "downloads").rename(tmp_path / "kept")
-    hub.asked.clear()
-    SCRATCH.rename(tmp_path / "old")
-    SCRATCH.mkdir()
-    cache.rename(SCRATCH / "downloads")
-    download_pretrained.run(of_the_hub(), ignore)
-    assert hub.asked == []
-
-
-def test_a_cache_without_a_file_that_is_needed_now_is_not_used(hub: Hub) -> None:
-    usual = download_pretrained.choose
-
-    def fewer(names: Iterable[str]) -> list[str]:
-        return [name for name in usual(names) if name != "spiece.model"]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(download_pretrained, "choose", fewer)
-        download_pretrained.run(of_the_hub(), ignore)
-    assert "model/spiece.model" not in lying()
-    download_pretrained.run(of_the_hub(), ignore)
-    assert lying() == sorted(["manifest.json", *(f"model/{name}" for name in TAKEN)])
-
-
-def test_an_interrupted_download_resumes_with_the_same_file(hub: Hub) -> None:
-    def interrupt(report: Progress) -> None:
-        if report.done > len(FILES["config.json"]):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        download_pretrained.run(of_the_hub(), interrupt)
-    assert not list(PRETRAINED.iterdir())
-    hub.asked.clear()
-    download_pretrained.run(of_the_hub(), ignore)
-    fetched = [path for path, _ in hub.asked if path.startswith("GET /owner")]
-    assert f"GET /owner/model/resolve/{COMMIT}/config.json" not in fetched
-    assert f"GET /owner/model/resolve/{COMMIT}/spiece.model" in fetched
-
-
-@pytest.mark.parametrize(("status", "error"), [(503, OfflineError), (429, OfflineError), (403, SourceError)])
-def test_a_refusal_of_the_hub_is_an_expected_error(hub: Hub, status: int, error: type[SourceError]) -> None:
-    hub.faults[f"/api/models/owner/model/tree/{COMMIT}"] = status
-    with pytest.raises(error, match=str(status)) as raised:
-        download_pretrained.run(of_the_hub(), ignore)
-    assert type(raised.value) is error
-
-
-def test_a_damaged_file_is_found_and_fetched_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    right, whole = hub.listing(), hub.files["model.safetensors"]
-    monkeypatch.setattr(hub, "listing", lambda: right)
-    hub.files["model.safetensors"] = whole[:-1] + b"?"
-    with pytest.raises(HashError, match=r"model\.safetensors is damaged"):
-        download_pretrained.run(of_the_hub(), ignore)
-    hub.files["model.safetensors"] = whole
-    download_pretrained.run(of_the_hub(), ignore)
-    assert (PRETRAINED / "model" / "model.safetensors").read_bytes() == whole
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (("f" * 40, "owner/model"), "the hub has no commit ffff"),
-        ((COMMIT, "owner/other"), "no such model, or it is private"),
-    ],
-)
-def test_the_error_names_what_the_hub_does_not_have(hub: Hub, given: tuple[str, str], message: str) -> None:
-    with pytest.raises(SourceError, match=message) as raised:
-        download_pretrained.run(of_the_hub(*given), ignore)
-    assert not isinstance(raised.value, OfflineError)
-
-
-def test_a_token_of_the_environment_is_sent_and_not_stored(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    reports: list[Progress] = []
-    download_pretrained.run(of_the_hub(), reports.append)
-    assert {token for _, token in hub.asked} == {"Bearer hf_secret"}
-    kept = [path for root in (SCRATCH, PRETRAINED) for path in root.rglob("*") if path.is_file()]
-    assert not [path for path in kept if b"hf_secret" in path.read_bytes()]
-    assert "hf_secret" not in str(reports)
-
-
-def test_no_token_is_sent_without_the_variable(hub: Hub) -> None:
-    download_pretrained.run(of_the_hub(), ignore)
-    assert {token for _, token in hub.asked} == {None}
-
-
-def test_offline_the_error_says_where_to_put_the_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(OfflineError, match=r"put the model's folder below data/local .* data/local/model"):
-        download_pretrained.run(of_the_hub(), ignore)

@@ -2,17 +2,23 @@ import json
 import re
 import subprocess
 import sys
-from itertools import product
+from itertools import accumulate, pairwise, product
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from seqloom.batching.shards import unpacked
 from seqloom.batching.store import TokenStore
-from seqloom.corpus.splits import Pair, SplitWriter, read_split
+from seqloom.corpus.left_out import write_left_out
+from seqloom.corpus.splits import Pair, SplitWriter, read_split, write_shards_of
 from seqloom.errors import CorpusError, FormatError, TokenizerError
 from seqloom.params import Params, load_params
-from seqloom.places import CORPUS, TOKENIZER, TOKENS
-from seqloom.progress import ignore
+from seqloom.places import CORPUS, SCORES, TOKENIZER, TOKENS
+from seqloom.progress import Progress, ignore
+from seqloom.sharding.manifest import describe_shard, read_manifest, shard_name
 from seqloom.stages import train_tokenizer
 from seqloom.tokenization.catalogue import load_tokenizer
 
@@ -191,3 +197,44 @@ def test_the_module_runs_the_stage(project):
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: data/corpus/train.tsv does not exist")
     assert failed.stderr.count("\n") == 1
+
+
+def make_shards(name: str, *sizes: int) -> None:
+    """Replace the file of a split by shards with so many pairs, the last with all others."""
+    pairs, folder = list(read_split(CORPUS / f"{name}.tsv")), CORPUS / name
+    folder.mkdir()
+    starts = [0, *accumulate(sizes), len(pairs)]
+    entries = []
+    for number, (start, end) in enumerate(pairwise(starts)):
+        path = folder / shard_name(number, "parquet")
+        pq.write_table(pa.Table.from_pylist([pair._asdict() for pair in pairs[start:end]]), path)
+        entries.append(describe_shard(path, end - start))
+    write_shards_of(folder, entries)
+    (CORPUS / f"{name}.tsv").unlink()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_shards_are_encoded_as_the_file_of_the_same_pairs(project, monkeypatch, workers):
+    SCORES.mkdir(parents=True)
+    write_left_out(SCORES, np.array([3, 49, 52, 60]))
+    train_tokenizer.run(params(), ignore)
+    before, counts = outputs(), json.loads((TOKENS / "counts.json").read_text())
+    plain = {path.name: path.read_bytes() for path in (TOKENS / "train").iterdir()}
+    make_shards("train", 50, 1, 30)  # the second has only the long pair
+    monkeypatch.setenv("SEQLOOM_WORKERS", workers)
+    heard = []
+    train_tokenizer.run(params(), heard.append)
+    assert json.loads((TOKENS / "counts.json").read_text()) == counts
+    assert {name: content for name, content in outputs().items() if "/train/" not in name} == {
+        name: content for name, content in before.items() if "/train/" not in name
+    }
+    assert [shard.rows for shard in read_manifest(TOKENS / "train", "").shards] == [48, 28, 8]
+    assert {path.name: path.read_bytes() for path in unpacked(TOKENS / "train").iterdir()} == plain
+    assert Progress("encode", 4, 4, "shards").done in {each.done for each in heard if each.unit == "shards"}
+    assert not Path("scratch/encode/train").exists()
+
+
+def test_shards_without_a_short_pair_are_an_error(project):
+    make_shards("train", 50)
+    with pytest.raises(CorpusError, match=r"corpus/train: none of its pairs has at most 8 tokens"):
+        train_tokenizer.run(params(max_length=8), ignore)

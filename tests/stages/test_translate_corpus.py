@@ -13,7 +13,7 @@ from seqloom.params import Params, load_params
 from seqloom.places import CORPUS, RAW, SYNTHETIC
 from seqloom.progress import ignore
 from seqloom.stages import prepare_corpus, translate_corpus
-from seqloom.synthesis.translating import TranslateShard
+from seqloom.synthesis.translating import TranslateTexts
 from tests.stages.toy_training import change_params
 
 TAG = "\u21c4"
@@ -27,7 +27,7 @@ def project(trained_project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [f"{a}{b} {b}{c} {c}{a}\t{a}{c} {c}{b} {b}{a}" for a in "abcd" for b in "efgh" for c in "abef"]
     (RAW / "mine").mkdir(parents=True)
     (RAW / "mine" / "p.tsv").write_text("\n".join(rows) + "\n")
-    monkeypatch.setattr(TranslateShard, "_fault", lambda step, result: "")  # the model hardly learnt anything
+    monkeypatch.setattr(TranslateTexts, "_fault", lambda step, result: "")  # the model hardly learnt anything
     monkeypatch.setenv("SEQLOOM_WORKERS", "1")
     return trained_project
 

@@ -23,7 +23,7 @@ from seqloom.stages.training.starting_point import starting_point
 from seqloom.text import STANDARD
 from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.training.device import Placement
-from tests.records import tree
+from tests.records import tree, write_yaml
 from tests.tiny_pretrained import make_pretrained
 from tests.workspaces import give_store, write_results
 
@@ -55,7 +55,7 @@ def write_params(start: str | None = None, **changes: dict[str, Any]) -> Params:
     for section in ("tokenizer", "train", "languages"):
         content[section] |= TINY.get(section, {}) | changes.get(section, {})
     content["train"]["start"] = start
-    Path("params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    Path("params.yaml").write_text(write_yaml(content), encoding="utf-8")
     return load_params()
 
 
@@ -130,7 +130,7 @@ def test_a_registered_version_has_everything_that_training_needs(workplace: Path
     content = yaml.safe_load((workplace / "params.yaml").read_text())
     content["train"]["start"] = VERSION
     content["placeholders"] = {"forms": list(STANDARD), "patterns": []}  # of the version's tokenizer
-    params = parse_params(yaml.safe_dump(content))
+    params = parse_params(write_yaml(content))
     download_pretrained.run(params, ignore)
     start = places.PRETRAINED / "start"
     lying = {path.relative_to(start).as_posix() for path in start.rglob("*") if path.is_file()}
@@ -153,7 +153,7 @@ def test_a_registered_version_has_everything_that_training_needs(workplace: Path
     content["train"]["start"] = "models:/seqloom-en-de/7"
     before = (places.PRETRAINED / "manifest.json").read_bytes()
     with pytest.raises(RegistryError, match=r"train\.start: models:/seqloom-en-de/7 names no version; valid are"):
-        download_pretrained.run(parse_params(yaml.safe_dump(content)), ignore)
+        download_pretrained.run(parse_params(write_yaml(content)), ignore)
     assert (places.PRETRAINED / "manifest.json").read_bytes() == before
 
 

@@ -7,14 +7,12 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seqloom import places
 from seqloom.corpus.splits import Pair, Split, SplitWriter
 from seqloom.params import Params, load_params
 from seqloom.progress import Progress, ignore
 from seqloom.stages import train_model, train_tokenizer
-from tests.records import merge, tree
+from tests.records import merge, tree, write_yaml
 from tests.templates import template
 
 CHANGES: dict[str, Any] = {
@@ -87,7 +85,7 @@ def change_params(*, sections: dict[str, Any] | None = None, **train: object) ->
     for changes in (CHANGES, sections or {}, {"train": train}):
         merge(content, changes)
     content["train"]["lr"] = float(content["train"]["lr"])
-    Path("params.yaml").write_text(yaml.safe_dump(content))
+    Path("params.yaml").write_text(write_yaml(content))
     return load_params()
 
 

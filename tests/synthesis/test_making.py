@@ -18,7 +18,7 @@ from seqloom.synthesis.pairs import read_synthetic
 from seqloom.synthesis.plan import plans
 from seqloom.synthesis.settings import SynthesisSettings
 from seqloom.synthesis.texts import Selection
-from seqloom.synthesis.translating import TranslateShard
+from seqloom.synthesis.translating import TranslateTexts
 from seqloom.text import STANDARD_FORMS
 from tests.records import prepare_settings
 
@@ -41,7 +41,7 @@ def selection(share=1.0):
 def run(tmp_path, model, monkeypatch):
     """Returns a function that translates `PAIRS` and returns the pairs and the record."""
     monkeypatch.setattr(texts, "SHARD", 5)
-    monkeypatch.setattr(TranslateShard, "_fault", lambda step, result: "")  # random weights translate badly
+    monkeypatch.setattr(TranslateTexts, "_fault", lambda step, result: "")  # random weights translate badly
 
     def run(**changes):
         plan, chosen = plan_of(**changes), selection()
@@ -69,7 +69,7 @@ def test_the_pairs_of_the_training_split_are_translated(run):
 
 def test_what_is_translated_is_not_translated_again(run, monkeypatch):
     first, _ = run(tag="\u21c4")
-    monkeypatch.setattr(TranslateShard, "start", None)
+    monkeypatch.setattr(TranslateTexts, "start", None)
     assert run(noise={})[0] == first  # neither a tag nor noise changes the translations
 
 
@@ -78,7 +78,7 @@ def test_of_several_translations_the_most_similar_is_taken(run):
 
 
 def test_a_model_of_another_direction_is_named(tmp_path, model):
-    step = TranslateShard(model, Direction("de", "en"), SEARCH)
+    step = TranslateTexts(model, Direction("de", "en"), SEARCH)
     with pytest.raises(Exception, match="does not translate de-en, only en-de"):
         step.start()
 

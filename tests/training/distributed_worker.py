@@ -18,7 +18,9 @@ from tests.records import train_settings
 from tests.training.runs import Run
 
 
-def run_rank(rank: int, size: int, port: int, folder: Path, settings: dict[str, Any], what: str) -> None:
+def run_rank(
+    rank: int, size: int, port: int, folder: Path, settings: dict[str, Any], what: str = "", dropout: float = 0.0
+) -> None:
     """Train as the process `rank` of `size` on the token store `folder`/tokens.
 
     The first process writes the final weights to `folder`/weights.safetensors. If `what` is "die", the second process
@@ -30,9 +32,9 @@ def run_rank(rank: int, size: int, port: int, folder: Path, settings: dict[str, 
     }  # fmt: skip
     torch.set_num_threads(1)
     train = train_settings(**settings)
-    with joined(torch.device("cpu"), sharded=train.sharded) as processes:
+    with joined(torch.device("cpu"), sharded=train.sharded, shares=int(train.processes)) as processes:
         run = Run(TokenStore.open(folder / "tokens"), train, folder)
-        engine = run.engine("together", dropout=0.0, processes=processes)
+        engine = run.engine("together", dropout=dropout, processes=processes)
 
         def should_stop() -> bool:
             if what == "die" and rank == 1 and engine.state.step == 5:

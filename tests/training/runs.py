@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from seqloom.batching.batches import BatchOrder, Pair, ProcessShare, in_order
+from seqloom.batching.batches import BatchOrder, Pair, in_order
 from seqloom.batching.store import TokenStore, TokenWriter
 from seqloom.models.catalogue import build_model, weights
 from seqloom.models.settings import SIDES, Side
@@ -16,7 +16,7 @@ from seqloom.training.device import Placement
 from seqloom.training.engine import Engine, TrainingResult
 from seqloom.training.job import Data, Freezing, Hooks, Job
 from seqloom.training.processes import ALONE, Processes
-from seqloom.training.reports import Report
+from seqloom.training.reports import Report, WarningReport
 from seqloom.training.settings import TrainSettings
 from tests.records import model_settings
 
@@ -99,11 +99,11 @@ class Run:
             parameter.requires_grad_(trained(name))
         order = BatchOrder(
             self.store,
-            int(settings.tokens_per_batch) * processes.size,
+            int(settings.tokens_per_batch) * processes.shares,
             settings.seed,
             temperature=settings.direction_temperature,
             resample=stutter if settings.subword_sampling else None,
-            share=ProcessShare(processes.rank, processes.size),
+            share=processes.share,
         )
         data = Data(order, list(in_order(self.store, int(settings.tokens_per_batch)))[:VALIDATED])
         hooks = Hooks(
@@ -121,6 +121,10 @@ class Run:
         engine = self.engine(folder, **change)
         result = engine.run()
         return result, {name: tensor.clone() for name, tensor in weights(engine.model).items()}
+
+    def warnings(self) -> list[str]:
+        """Return the messages of all warnings so far."""
+        return [report.message for report in self.reports if isinstance(report, WarningReport)]
 
     def undisturbed(self, **change: Any) -> tuple[TrainingResult, dict[str, torch.Tensor]]:
         """Return what `train` returns for a run that was never stopped; it is trained once for all tests."""

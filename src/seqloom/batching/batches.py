@@ -53,13 +53,29 @@ class Batch(NamedTuple):
 
 
 class ProcessShare(NamedTuple):
-    """The part of every batch that one of `ranks` processes reads: pairs `rank`, `rank` + `ranks`, ..."""
+    """The part of every batch that process `rank` of `ranks` reads.
+
+    A batch consists of `shares` shares; share i has the pairs i, i + `shares`, ... A process reads the shares `rank`,
+    `rank` + `ranks`, ... in `turns` turns. In its last turn it may have no share left; then it gets an empty one, so
+    that all processes have the same number of turns.
+    """
 
     rank: int
     ranks: int
+    shares: int
+
+    @property
+    def turns(self) -> int:
+        """The number of shares that this process reads of each batch, empty ones included."""
+        return -(-self.shares // self.ranks)
+
+    @property
+    def own(self) -> range:
+        """The shares that this process reads, without empty ones."""
+        return range(self.rank, self.shares, self.ranks)
 
 
-WHOLE = ProcessShare(0, 1)
+WHOLE = ProcessShare(0, 1, 1)
 
 
 class PairLengths:
@@ -138,10 +154,11 @@ class BatchOrder:
     anew, seeded by (seed, epoch, position, index in the batch). No segment grows beyond `GROWTH` times its length
     (rounded up), which bounds the memory of a batch.
 
-    With several processes, each reads its `share` of the same batches: the numbers of pairs differ by at most one, and
-    the lengths are alike. Together, the shares are the batch that a single process would read. If a batch has fewer
-    pairs than there are processes, each process without a pair gets the first one with `target_lengths` of 0, which
-    adds nothing to the loss.
+    With several processes, each reads its `share` of the same batches: the numbers of pairs of two shares differ by at
+    most one, and the lengths are alike. Together, the shares are the batch that a single process would read, whatever
+    the number of processes. A process with several turns gets one share after the other, so its epochs have
+    `share.turns` times as many positions. An empty share is the first pair of the batch with `target_lengths` of 0,
+    which adds nothing to the loss; so is a share of a batch with fewer pairs than shares.
     """
 
     def __init__(
@@ -154,13 +171,13 @@ class BatchOrder:
         resample: Resample | None = None,
         share: ProcessShare = WHOLE,
     ) -> None:
-        assert 0 <= share.rank < share.ranks
+        assert 0 <= share.rank < share.ranks <= share.shares
         self.symbols = store.symbols
         self._store = store
         self._tokens_per_batch = tokens_per_batch
         self._seed = seed
         self._resample = resample
-        self._share = share
+        self.share = share
         self._sampler = None
         if temperature > 1 and store.direction_numbers is not None:
             self._sampler = TemperatureSampler(store.direction_numbers, temperature, seed)
@@ -180,14 +197,15 @@ class BatchOrder:
             cuts = self._cuts
             if self._sampler is not None:
                 cuts = cut_batches(self._lengths.widths[rows], self._tokens_per_batch)
-            order = random.permutation(len(cuts) - 1)
+            order = random.permutation(len(cuts) - 1).repeat(self.share.turns)
             self._last = last = number, Epoch(rows, cuts, order, partial(self._made, number))
         return last[1]
 
     def _made(self, epoch: int, position: int, rows: Rows) -> Batch:
-        """Return this process's share of the batch that consists of `rows`."""
-        rank, ranks = self._share
-        numbers = np.arange(len(rows))[rank::ranks]
+        """Return a share of the batch that consists of `rows`; `position` counts the turns."""
+        position, turn = divmod(position, self.share.turns)
+        share = self.share.rank + turn * self.share.ranks
+        numbers = np.arange(len(rows))[share :: self.share.shares] if share < self.share.shares else np.arange(0)
         if not len(numbers):
             batch = self._batch(epoch, position, rows, np.arange(1))
             return batch._replace(target_lengths=torch.zeros_like(batch.target_lengths))

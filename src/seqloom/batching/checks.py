@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqloom.batching.store import SIDES, TokenColumn, TokenStore, pair_error
+from seqloom.batching.shards import SIDES
+from seqloom.batching.store import TokenColumn, TokenStore, pair_error
 from seqloom.errors import CorpusError
 
 _CHECKED = 1 << 20  # ids per block, which fits into a processor's cache

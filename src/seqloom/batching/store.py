@@ -5,6 +5,8 @@ vocabulary fits, else int32), and `<side>.offsets.bin` the start of each segment
 are several directions, `directions.bin` holds the index of each pair's direction (uint16). `meta.json` holds the names
 of the directions and the sizes of all files. Numbers are little-endian. An open store needs no memory beyond the
 operating system's page cache; opening reads every offset once.
+
+The store of a large corpus has compressed shards in place of these files, which are unpacked first: see `shards`.
 """
 
 import json
@@ -18,12 +20,10 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from seqloom.batching.shards import DIRECTIONS, FORMAT, META, SIDES, Vocabularies, unpacked
 from seqloom.errors import CorpusError, FormatError
 from seqloom.symbols import SPECIAL_IDS, Symbols
 
-FORMAT = 2
-SIDES = ("source", "target")
-DIRECTIONS = "directions.bin"
 _FLUSH = 1 << 14  # pairs that a writer buffers
 _COUNTED = 1 << 20  # ids or offsets per block, to bound memory
 
@@ -72,22 +72,22 @@ class TokenStore:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Open the store in `folder`.
+        """Open the store in `folder`; shards are unpacked first, once on each machine.
 
         Raises:
             CorpusError: the store is missing, has another format, or its files do not match meta.json.
+            ShardError: a shard is missing or damaged.
         """
         meta = _read_meta(folder)
+        files = unpacked(folder)
         try:
             pairs, kind = int(meta["pairs"]), np.dtype(str(meta["dtype"]))
-            sides = [_open_column(folder, side, pairs, kind, meta[side]) for side in SIDES]
+            sides = [_open_column(files, side, pairs, kind, meta[side]) for side in SIDES]
             directions = [str(name) for name in meta["directions"]]
-            numbers = _map(folder / DIRECTIONS, np.dtype("<u2"), pairs) if len(directions) > 1 else None
+            numbers = _map(files / DIRECTIONS, np.dtype("<u2"), pairs) if len(directions) > 1 else None
             return cls(folder, sides[0], sides[1], Symbols(**meta["symbols"]), directions, numbers)
         except (KeyError, TypeError, ValueError) as error:
-            raise CorpusError(
-                f"{folder / 'meta.json'}: does not describe a token store ({error!r}); {_REMEDY}"
-            ) from error
+            raise CorpusError(f"{folder / META}: does not describe a token store ({error!r}); {_REMEDY}") from error
 
     def __len__(self) -> int:
         return len(self.columns[0].offsets) - 1
@@ -133,14 +133,14 @@ class TokenWriter:
         directions: Sequence[str] = ("",),
     ) -> None:
         assert 1 <= len(directions) <= 1 << 16
-        self._directions = list(directions)
+        self._vocabularies = Vocabularies(source_vocab_size, target_vocab_size, symbols, list(directions))
         self._numbers: list[int] = []  # directions of the buffered pairs
         self.symbols = symbols
         self.folder = folder
         self.pairs = 0
         self._beside = folder.with_name(folder.name + ".part")
         self._vocab_sizes = source_vocab_size, target_vocab_size
-        self._kind = np.dtype("<u2" if max(self._vocab_sizes) <= 1 << 16 else "<i4")
+        self._kind = self._vocabularies.kind
         self._tokens = [0, 0]
         self._held: tuple[list[Sequence[int]], list[Sequence[int]]] = [], []
 
@@ -154,7 +154,7 @@ class TokenWriter:
         )
         for file in self._offsets:
             file.write(bytes(8))  # the first segment starts at 0
-        if len(self._directions) > 1:
+        if len(self._vocabularies.directions) > 1:
             self._direction_file = self._files.enter_context((self._beside / DIRECTIONS).open("wb"))
         return self
 
@@ -170,7 +170,7 @@ class TokenWriter:
             raise FormatError(
                 f"{self.folder}: pair {self.pairs}: the {side} is empty; each side needs at least one token"
             )
-        assert 0 <= direction < len(self._directions)
+        assert 0 <= direction < len(self._vocabularies.directions)
         for held, ids in zip(self._held, (source, target), strict=True):
             held.append(ids)
         self._numbers.append(direction)
@@ -191,12 +191,8 @@ class TokenWriter:
     def _put_in_place(self) -> None:
         if not self.pairs:
             raise CorpusError(f"{self.folder}: no pair was written; a token store needs at least one")
-        meta: dict[str, Any] = {"format": FORMAT, "pairs": self.pairs, "dtype": self._kind.str}
-        meta["symbols"] = self.symbols._asdict()
-        meta["directions"] = self._directions
-        for side, size, tokens in zip(SIDES, self._vocab_sizes, self._tokens, strict=True):
-            meta[side] = {"vocab_size": size, "tokens": tokens}
-        (self._beside / "meta.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+        meta = self._vocabularies.meta(self.pairs, self._tokens)
+        (self._beside / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
         shutil.rmtree(self.folder, ignore_errors=True)
         self._beside.rename(self.folder)
 
@@ -218,7 +214,7 @@ class TokenWriter:
             self._offsets[side].write((ends + self._tokens[side]).astype("<u8").data)
             self._tokens[side] += len(ids)
             held.clear()
-        if len(self._directions) > 1:
+        if len(self._vocabularies.directions) > 1:
             self._direction_file.write(np.array(self._numbers, "<u2").data)
         self._numbers.clear()
 
@@ -235,7 +231,7 @@ def pair_error(folder: Path, number: int, what: str) -> CorpusError:
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
-    path = folder / "meta.json"
+    path = folder / META
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

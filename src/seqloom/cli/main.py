@@ -14,6 +14,7 @@ from seqloom import __version__, exits
 from seqloom.cli import (
     compare,
     distill,
+    gc,
     guard,
     history,
     info,
@@ -32,7 +33,7 @@ from seqloom.cli import (
     watch,
 )
 from seqloom.cli import set as set_
-from seqloom.errors import OfflineError, SeqloomError, SilentError
+from seqloom.errors import LockedError, OfflineError, SeqloomError, SilentError
 from seqloom.printable import printable
 
 _DESCRIPTION = "Translate with models trained by seqloom, manage their versions, and change what is trained."
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         options.command(options)
         sys.stdout.flush()
-    except (OfflineError, SilentError) as error:
+    except (LockedError, OfflineError, SilentError) as error:
         _fail(options, str(error), exits.TRY_LATER)
     except SeqloomError as error:
         _fail(options, str(error))
@@ -99,6 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
         compare,
         ui,
         leaderboard,
+        gc,
     ):
         command = commands.add_parser(
             module.NAME,

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from seqloom.cli.main import build_parser
+from seqloom.corpus.corpora_settings import Source
 from seqloom.corpus.monolingual_settings import MonolingualSource
-from seqloom.corpus.source_settings import Source
 from seqloom.params import PARAMS_FILE, Params, load_params, settings_in
 from seqloom.plain_yaml import read_text
 from seqloom.settings import Settings
+from seqloom.synthesis.noise import NoiseSettings
+from seqloom.synthesis.settings import SynthesisSettings
 
 WIDTH = 100  # columns of the help texts; argparse would otherwise use those of the terminal
 _SETTINGS_INTRO = """\
@@ -57,6 +59,8 @@ def settings_page() -> str:
     for name, field in settings_in().items():
         if name in _SOURCES:
             lines += _sources(name, *_SOURCES[name])
+        elif name == "translate_corpus":
+            lines += _synthesis(name)
         elif _is_record(field.annotation):
             lines += _section(name, cast(type[Settings], field.annotation), shipped[name])
         else:
@@ -93,6 +97,14 @@ def _sources(section: str, union: Any, intro: str) -> Iterator[str]:
         title = f"### `kind: {named}`" if section == "corpora" else f"### `{section}`, `kind: {named}`"
         yield from [title, "", inspect.cleandoc(kind.__doc__ or ""), "", *_HEAD]
         yield from [*_rows(kind, {}, kind.model_fields.keys() - set(shared)), ""]
+
+
+def _synthesis(section: str) -> Iterator[str]:
+    """Describe the settings of each synthetic corpus."""
+    yield from [f"## `{section}`", "", "A mapping from a name of your choice to the settings of synthetic pairs.", ""]
+    yield from [inspect.cleandoc(SynthesisSettings.__doc__ or ""), "", *_HEAD]
+    yield from [*_rows(SynthesisSettings, {}, SynthesisSettings.model_fields.keys() - {"noise"}), ""]
+    yield from _section(f"{section}.noise", NoiseSettings, {})
 
 
 def _section(title: str, record: type[Settings], values: Mapping[str, Any]) -> Iterator[str]:
@@ -146,8 +158,8 @@ def _values(kind: Mapping[str, Any], records: Mapping[str, Any]) -> str:
             return f"list of {len(kind['prefixItems'])}: {_values(kind['prefixItems'][0], records)}"
         case "array":
             return f"list of: {_values(kind['items'], records)}"
-        case "object" if kind.get("additionalProperties"):
-            return f"mapping from language to: {_values(kind['additionalProperties'], records)}"
+        case "object" if found := [*kind.get("patternProperties", {}).values(), kind.get("additionalProperties")][0]:
+            return f"mapping from language to: {_values(found, records)}"
         case "object":
             return f"record of {', '.join(f'`{name}`' for name in kind['properties'])}"
     return "text"

@@ -19,9 +19,9 @@ NAME = "watch"
 HELP = "check whether the sources in params.yaml have new data"
 DESCRIPTION = """\
 Check whether each source in params.yaml has new data, without downloading it: a URL by its HTTP headers, files by their
-hashes, a package by the newest version that its `watch` allows, a Git repository by the commit of its `branch`. The
-exit status is 0 whether or not there are new data, 75 if a source cannot be reached (a later attempt may succeed), and
-1 for any other error.
+hashes, a package by the newest version that its `watch` allows, a Git repository or a data set on the Hugging Face Hub
+by the commit of its `branch`, a corpus of OPUS by the newest release in its catalogue. The exit status is 0 whether or
+not there are new data, 75 if a source cannot be reached (a later attempt may succeed), and 1 for any other error.
 """
 EPILOG = None
 
@@ -51,17 +51,22 @@ def run(options: argparse.Namespace) -> None:
     params = load_params(PARAMS)
     mirror = os.environ.get(MIRROR_VARIABLE)
     cache = DownloadCache(SCRATCH / "downloads", Path(mirror).expanduser() if mirror else None)
+    sources = {**params.corpora, **params.monolingual}
     statuses, faults = check_sources(
-        params.corpora, params.languages, cache, ResponseCache(SCRATCH / "watch.json"), RAW / "manifest.json"
+        sources, params.languages, cache, ResponseCache(SCRATCH / "watch.json"), RAW / "manifest.json"
     )
     pinned: dict[str, dict[str, object]] = {}
     if options.pin and not faults:
         try:
-            pinned = new_pins(statuses, params.corpora, cache, ignore)
+            pinned = new_pins(statuses, sources, cache, ignore)
         except SourceError as fault:
             faults.append(fault)
     if pinned:
-        wanted = {f"corpora.{corpus}.{key}": value for corpus, pin in pinned.items() for key, value in pin.items()}
+        wanted = {
+            f"{'corpora' if corpus in params.corpora else 'monolingual'}.{corpus}.{key}": value
+            for corpus, pin in pinned.items()
+            for key, value in pin.items()
+        }
         write_text(PARAMS, change(PARAMS.read_text(encoding="utf-8"), wanted).text)
     if options.json:
         changed = any(each.changed for each in statuses)

@@ -1,6 +1,6 @@
 """The pairs of training that score_corpus leaves out, by their positions in the training split."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,15 @@ def read_left_out(folder: Path) -> NDArray[np.int64]:
 
 def read_training(corpus: Path, scores: Path) -> Iterator[Pair]:
     """Yield the pairs of the training split in data/corpus, except those that data/scores leaves out."""
-    left_out = iter(read_left_out(scores).tolist())
-    following = next(left_out, None)
-    for row, pair in enumerate(read_split(corpus / Split.train.file_name)):
+    return without(read_split(corpus / Split.train.file_name), read_left_out(scores))
+
+
+def without(pairs: Iterable[Pair], left_out: NDArray[np.int64], first: int = 0) -> Iterator[Pair]:
+    """Yield pairs of the training split, of which the first is at position `first`, except those that are left out."""
+    positions = iter(left_out[np.searchsorted(left_out, first) :].tolist())
+    following = next(positions, None)
+    for row, pair in enumerate(pairs, first):
         if row == following:
-            following = next(left_out, None)
+            following = next(positions, None)
         else:
             yield pair

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from seqloom.corpus.settings import Language, Languages
+from seqloom.corpus.catalogue_settings import HuggingFacePlace, OpusPlace
+from seqloom.corpus.settings import Language, Languages, Sha256
 from seqloom.corpus.source_settings import (
     Column,
     CorpusDirection,
@@ -23,7 +24,7 @@ from seqloom.languages import Direction
 from seqloom.settings import Faults, check
 
 TEXT = "text"  # one text per line
-_TABLES = ("tsv", "csv", "parquet")  # formats whose texts are a column
+SIDED = ("tmx", "xliff", "gettext")  # formats with pairs, of which one side is read
 _NAMES = [TEXT, *FORMATS]
 
 
@@ -65,11 +66,10 @@ class TextSettings(FileSettings):
 
     @check
     def _side(self) -> Faults:
-        bilingual = self.format in FORMATS and FORMATS[self.format].bilingual and self.format not in _TABLES
-        if bilingual and self.direction is None:
+        if self.format in SIDED and self.direction is None:
             yield "direction", f"is required for {self.format}: the source and the target of its pairs"
-        elif not bilingual and self.direction is not None:
-            yield "direction", f"is only for tmx, xliff and gettext; format is {self.format}"
+        elif self.format not in SIDED and self.direction is not None:
+            yield "direction", f"is only for {', '.join(SIDED)}; format is {self.format}"
         if self.direction is not None and self.language not in (self.direction.source, self.direction.target):
             yield "direction", f"must have language ({self.language}) on one of its sides"
 
@@ -100,7 +100,32 @@ class GitTexts(GitPlace, TextSettings):
     """Files of a Git repository at one commit, as in `corpora`."""
 
 
-MonolingualSource = Annotated[PackageTexts | UrlTexts | FileTexts | GitTexts, Field(discriminator="kind")]
+class OpusTexts(OpusPlace, TextSettings):
+    """The texts of one language of an OPUS corpus, one per line."""
+
+    # SHA-256 of the download; null: the hash of the first download is recorded in data/sources.lock.json
+    sha256: Sha256 | None = None
+
+    @check
+    def _one_file(self) -> Faults:
+        if self.format != TEXT:
+            yield "format", f"must be text, as OPUS's monolingual files are; is {self.format}"
+        if self.members is not None:
+            yield "members", "must be left out: OPUS has one file per language"
+
+
+class HuggingFaceTexts(HuggingFacePlace, TextSettings):
+    """Files of a data set on the Hugging Face Hub at one commit, as in `corpora`."""
+
+    @check
+    def _needs_members(self) -> Faults:
+        if self.members is None:
+            yield "members", "is required: the files of the data set, such as data/train-*.parquet"
+
+
+MonolingualSource = Annotated[
+    PackageTexts | UrlTexts | FileTexts | GitTexts | OpusTexts | HuggingFaceTexts, Field(discriminator="kind")
+]
 
 
 def check_monolingual(

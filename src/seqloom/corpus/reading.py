@@ -8,9 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 from itertools import zip_longest
 from typing import NamedTuple
 
+from seqloom.corpus.catalogue_settings import MtdataSource
+from seqloom.corpus.corpora_settings import Source
 from seqloom.corpus.members import MatchedFile, Members
 from seqloom.corpus.monolingual_settings import TEXT, MonolingualSource
-from seqloom.corpus.source_settings import FileSettings, Source
+from seqloom.corpus.source_settings import FileSettings
+from seqloom.corpus.sources.mtdata import DESCRIPTION, as_described
 from seqloom.errors import FormatError
 from seqloom.formats.catalogue import FORMATS, Format
 from seqloom.formats.encoding import TextFile
@@ -68,6 +71,8 @@ def read_corpus(members: Members, source: Source, directions: Sequence[Direction
         FormatError: a file is broken, a file's counterpart is missing, or no text exists in both languages.
     """
     remarks = _Remarks(members.place)
+    if isinstance(source, MtdataSource):
+        source = as_described(source, members.read(DESCRIPTION), directions[0], members.place)
     for direction in directions:
         for each in _read_direction(members, source, direction, only_direction=len(directions) == 1):
             if not isinstance(each, CorpusRemark) or remarks.is_shown(each):

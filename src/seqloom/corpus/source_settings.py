@@ -5,7 +5,7 @@ what they contain. So every kind of place can hold pairs or texts in one languag
 """
 
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
@@ -24,7 +24,6 @@ MaxBytes = Annotated[int, Field(ge=1, le=10**15)]
 # password or another host.
 _HOST = r"(\[[0-9A-Fa-f:.]+\]|\w[\w.-]*)(:[0-9]{1,5})?"
 _USER = r"\w[\w.+-]*@"
-_SHOWN = 20  # directions listed in a message
 _WILD_CARDS = 8  # per pattern: with more, matching a long name can take minutes
 # A column of a table by its number, or of a Parquet file by its name; a dot leads into a column of records.
 Column = (
@@ -260,25 +259,6 @@ class FileSource(FilePlace, PairSettings):
 
 class GitSource(GitPlace, PairSettings):
     """Files of a Git repository at one commit. Nothing in it is run; links and submodules are ignored."""
-
-
-Source = Annotated[PackageSource | UrlSource | FileSource | GitSource, Field(discriminator="kind")]
-
-
-def check_corpora(corpora: Mapping[str, Source], languages: Languages) -> Faults:
-    """Yield faults of corpora whose direction is missing or not in `languages`, or that lack a language's sha256."""
-    every = languages.directions
-    known = set(every)
-    shown = [f"{{source: {one.source}, target: {one.target}}}" for one in every[:_SHOWN]]
-    valid = ", ".join([*shown, f"{len(every) - _SHOWN:,} more"] if len(every) > _SHOWN else shown)
-    for name, corpus in corpora.items():
-        if corpus.direction is None and not corpus.has_all_directions(languages):
-            yield name, f"the format {corpus.format} has one direction: set direction to one of {valid}"
-        if corpus.direction is not None:
-            (direction,) = corpus.directions(languages)
-            if direction not in known:
-                yield f"{name}.direction", f"is {direction}, which is not in languages; valid are {valid}"
-        yield from pin_faults(name, corpus, corpus.languages(languages))
 
 
 def pin_faults(name: str, source: Settings, languages: Sequence[str]) -> Faults:

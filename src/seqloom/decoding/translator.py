@@ -88,7 +88,9 @@ class Translator:
     ) -> None:
         self.device = pick_device(device)
         self.engine = engine
-        self.model = model.to(self.device).eval()
+        if any(each.device != self.device for each in model.parameters()):  # a sharded model is there, and cannot move
+            model.to(self.device)
+        self.model = model.eval()
         self.tokenizer = tokenizer
         self.search = search
         if isinstance(languages, Direction):

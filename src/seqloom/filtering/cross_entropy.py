@@ -18,6 +18,7 @@ from seqloom.errors import ModelError
 from seqloom.files import hashes_of
 from seqloom.languages import Direction
 from seqloom.sharding.step import Function
+from seqloom.sharding.threads import one_thread
 
 if TYPE_CHECKING:
     from seqloom.decoding.translator import Translator
@@ -72,7 +73,9 @@ class CrossEntropyShard:
         def score(shard: Path, folder: Path) -> int:
             pairs = list(read_split(shard))
             encoded = [self._encode(translator, pair, by_name[pair.direction]) for pair in pairs]
-            np.save(folder / ENTROPIES, cross_entropies(translator, encoded), allow_pickle=False)
+            with one_thread():
+                found = cross_entropies(translator, encoded)
+            np.save(folder / ENTROPIES, found, allow_pickle=False)
             return len(pairs)
 
         return score

@@ -6,6 +6,7 @@ and loading runs none.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,10 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
-def save_model(model: Seq2Seq, architecture: Architecture, folder: Path) -> None:
-    """Write the files of a model into `folder`, each atomically."""
+def save_model(
+    model: Seq2Seq, architecture: Architecture, folder: Path, whole: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write the files of a model into `folder`, each atomically; `whole` are its weights if it has only shards."""
     description = {
         "format": FORMAT,
         "architecture": architecture.model_dump(),
@@ -96,7 +99,8 @@ def save_model(model: Seq2Seq, architecture: Architecture, folder: Path) -> None
         "target_vocab_size": model.target_vocab_size,
     }
     with replacing(folder / "model.safetensors") as beside:
-        save_file({name: tensor.cpu().contiguous() for name, tensor in weights(model).items()}, beside)
+        tensors = weights(model) if whole is None else whole
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, beside)
     texts = {"model.json": (json.dumps(description, indent=2) + "\n").encode()}
     if isinstance(model, Pretrained):
         texts |= model.files

@@ -29,6 +29,10 @@ MOST_WAITING = 16
 """Requests that wait to be counted; more are left out."""
 RETRY = 60.0
 """Seconds until an announcement that failed is tried again."""
+NO_PROFILE = (
+    f"drift is not measured, because the model folder has no profile of its training texts ({PROFILE}); versions that "
+    "are registered have one"
+)
 
 _logger = logging.getLogger(__name__)
 
@@ -77,8 +81,8 @@ class DriftWatch:
         self._thread.submit(self._count, model, version, folder, chosen, direction).add_done_callback(self._counted)
 
     def report(self) -> list[Drift]:
-        """Return what is known about each model whose version has a profile of its training texts, by name."""
-        return [window.report() for _, window in sorted(self._windows.items()) if window.reference is not None]
+        """Return what is known about each model, by name."""
+        return [window.report() for _, window in sorted(self._windows.items())]
 
     def close(self) -> None:
         """Drop what waits, and end."""
@@ -138,14 +142,16 @@ class _Window:
         self._kept: deque[Features] = deque()
         self._profile = Profile()
         self._extractor: Extractor | None = None
+        self.reason = ""
         if self.reference is None:
-            _logger.info("%s: has no profile of its training texts, so drift is not measured", version)
+            self.reason = NO_PROFILE
+            _logger.info("%s: %s", version, self.reason)
             return
         try:
             self._extractor = Extractor(load_tokenizer(folder / "tokenizer"), recogniser())
         except SeqloomError as error:
-            self.reference = None
-            _logger.error("%s: drift is not measured: %s", version, error)
+            self.reference, self.reason = None, f"drift is not measured: {error}"
+            _logger.error("%s: %s", version, self.reason)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -164,4 +170,4 @@ class _Window:
 
     def report(self) -> Drift:
         """Return what is known."""
-        return Drift(self.model, self.version, len(self), dict(self.indices), self.drifted)
+        return Drift(self.model, self.version, len(self), dict(self.indices), self.drifted, self.reason)

@@ -1,4 +1,4 @@
-"""A model as the server uses it: loaded from its folder, tried, and called from one thread."""
+"""A model as the server uses it: loaded from its folder, and called from worker threads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +19,6 @@ MOST_PIECES = 100
 
 class Engine:
     """Translates texts with a model folder."""
-
-    lanes = 1
 
     def __init__(self, translator: TextTranslator, folder: Path) -> None:
         self._translator, self._folder = translator, folder
@@ -47,6 +45,14 @@ class Engine:
         """Search with the folder's export, if it has one that can be used. Raises `ModelError` if it is damaged."""
         translator = self._translator.translator
         translator.engine = fast_search(self._folder, translator.device)
+
+    @property
+    def lanes(self) -> int:
+        """How many threads may call `translate` at the same time.
+
+        With an export two: CTranslate2 searches for one of them while Python prepares or completes texts of the other.
+        """
+        return 1 if self._translator.translator.engine is None else 2
 
     def translate(self, texts: Sequence[str], direction: Direction, n_best: int) -> list[list[Result]]:
         """Return for each text up to `n_best` distinct translations, best first.

@@ -148,17 +148,22 @@ class EnginePool:
         return self._fork()
 
     def _fork(self) -> _Worker:
-        with self._forking:
-            try:
-                worker = self._forked()
-            except OSError:
-                self._host.close()
-                self._host = self._start(background=False)
-                worker = self._forked()
-        answer = receive(worker.channel)
-        if answer is None or "error" in answer:
-            raise ModelError((answer or {}).get("error", "the process that translates ended while it warmed up"))
-        return worker
+        """Return a new worker that has warmed up. Raises `ModelError` if it cannot, or is killed again and again."""
+        for _ in range(_ATTEMPTS):
+            with self._forking:
+                try:
+                    worker = self._forked()
+                except OSError:
+                    self._host.close()
+                    self._host = self._start(background=False)
+                    worker = self._forked()
+            answer = receive(worker.channel)
+            if answer is not None and "error" not in answer:
+                return worker
+            worker.channel.close()
+            if answer is not None:
+                raise ModelError(answer["error"])
+        raise ModelError(f"a process that translates ended {_ATTEMPTS} times while it warmed up")
 
     def _forked(self) -> _Worker:
         self._host.control.sendall(b"\0\0\0\2{}")

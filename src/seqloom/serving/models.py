@@ -50,6 +50,8 @@ class Models:
             await slot.start()
         self._check_directions()
         await asyncio.to_thread(self.detect, "warm")  # loads the model of the recogniser
+        for slot in self._slots:
+            self._observe(slot, (), slot.loaded.engine.directions[0])  # so that its drift is reported before a request
         loop = asyncio.get_running_loop()
         self._watching = [loop.create_task(slot.watch(self._poll)) for slot in self._slots]
 
@@ -85,9 +87,8 @@ class Models:
         """Translate; see `Service.translate`."""
         self._check(query)
         slot = self._slot(query.direction) if not query.version else self._slot_of_version(query)
-        if self._drift is not None and not query.version:
-            loaded = slot.loaded
-            self._drift.observe(slot.name, loaded.release.label, loaded.folder, query.texts, query.direction)
+        if not query.version:
+            self._observe(slot, query.texts, query.direction)
         chosen = None if query.version else self._chosen(slot, query)
         if chosen is not None and chosen.role is Role.CANARY:
             release = chosen.slot.loaded.release
@@ -118,6 +119,10 @@ class Models:
         finally:
             self._drawing -= 1
         return Seen(picture, loaded.release.label)
+
+    def _observe(self, slot: Slot, texts: Sequence[str], direction: Direction) -> None:
+        if self._drift is not None:
+            self._drift.observe(slot.name, slot.loaded.release.label, slot.loaded.folder, texts, direction)
 
     def _counted(self, name: str, answer: Answer) -> Answer:
         self._metrics.flags(name, (found[0] for found in answer.results))

@@ -6,9 +6,11 @@ error.
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,8 +55,12 @@ def begin(model: str, number: str | None, background: bool) -> Callable[[], Foun
 
 
 def find(model: str, number: str | None) -> Found:
-    """Return a version with its files, which are downloaded from a server. For the errors see `Begin`."""
+    """Return a version with its files, which are downloaded from a server, and record that it is served.
+
+    For the errors see `Begin`.
+    """
     from seqloom.tracking.client.store import connect
+    from seqloom.tracking.registry.needed import note_served
     from seqloom.tracking.registry.versions import Reference, fetch_model, get_version
 
     store = connect(Path.cwd(), create=False)
@@ -62,6 +68,8 @@ def find(model: str, number: str | None) -> Found:
     scores = {"bleu": version.bleu, "chrf": version.chrf, "ter": version.ter, "rougeL": version.rouge_l}
     known = {name: interval.score for name, interval in scores.items() if interval is not None}
     folder = fetch_model(store, Reference(model, number=version.version))
+    with suppress(RegistryError):  # a registry that may only be read can be served, too
+        note_served(store, model, version.version, socket.gethostname())
     return Found(version.version, known, str(folder), store.uri)
 
 

@@ -5,6 +5,7 @@ A source is asked again every few seconds which release is current. Its methods 
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -14,6 +15,9 @@ from seqloom.tracking.registry.champion_number import can_be_asked, champion_num
 
 _SELDOM = 60.0
 """Seconds between two questions if each takes a process."""
+
+_DAILY = 24 * 3600.0
+"""Seconds between two records of the version that is served, without which `seqloom gc` may remove it."""
 
 
 class Release(NamedTuple):
@@ -80,8 +84,8 @@ class RegisteredSource:
         self._model, self._pin, self._begin = name, pin, begin
         self._first: Callable[[], Found] | None = None  # what is awaited
         self._fresh: Found | None = None  # found, and not fetched yet
-        self._uri, self._number = "", ""
-        self._clock, self._asked = clock, clock()
+        self._uri, self._number, self._serving = "", "", ""
+        self._clock, self._asked, self._noted = clock, clock(), clock()
 
     def prepare(self) -> None:
         """Begin to read the registry."""
@@ -94,6 +98,10 @@ class RegisteredSource:
             self._fresh = first()
             self._uri, self._number = self._fresh.uri, self._fresh.number
             return self._label(self._number)
+        if self._serving and self._clock() >= self._noted + _DAILY:
+            self._noted = self._clock()
+            with suppress(RegistryError):
+                self._begin(self._model, self._serving, True)()
         return self._label(self._pin or self._champion())
 
     def fetch(self, label: str) -> tuple[Release, Path]:
@@ -101,6 +109,7 @@ class RegisteredSource:
         found, self._fresh = self._fresh, None
         if found is None or self._label(found.number) != label:
             found = self._begin(self._model, label.rpartition("/")[2], True)()
+        self._serving = found.number
         return Release(label, found.scores), Path(found.folder)
 
     def _champion(self) -> str:

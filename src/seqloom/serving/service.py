@@ -53,6 +53,7 @@ class Drift(NamedTuple):
     texts: int  # that were compared
     indices: Mapping[str, float]  # population stability index by feature; empty until there are enough texts
     drifted: bool  # an index was above the bound for long enough
+    reason: str = ""  # why nothing is compared; empty if it is
 
 
 class Picture(NamedTuple):
@@ -95,7 +96,7 @@ class Service(Protocol):
         """Return every served language, source or target, most likely first; never empty."""
 
     def drift(self) -> list[Drift]:
-        """Return the drift of each model whose version has a profile of its training texts, sorted by name."""
+        """Return the drift of each model, sorted by name."""
 
     async def attention(self, query: Query, translation: str) -> Seen:
         """Return how a model attends to the only text of a query while it writes that translation.

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from collections import deque
@@ -184,15 +185,15 @@ def _first_line(error: Exception) -> str:
 
 
 def _address(settings: WorkerSettings) -> str | None:
-    return None if settings.ray.address == "local" else settings.ray.address
+    """Return the address of a cluster that is there, or None. RAY_ADDRESS is set inside a cluster, as by KubeRay."""
+    return settings.ray.address or os.environ.get("RAY_ADDRESS") or None
 
 
 def _library(*, local: bool) -> Any:
     telemetry.switch_off()
-    for name, value in _QUIET.items() | (_LOOPBACK.items() if local else set()):
+    private = _LOOPBACK | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}  # inherited by the processes of the cluster
+    for name, value in (_QUIET | (private if local and "ray" not in sys.modules else {})).items():
         os.environ.setdefault(name, value)
-    if local:
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # inherited by the processes of the cluster
     try:
         return import_module("ray")
     except ModuleNotFoundError as error:

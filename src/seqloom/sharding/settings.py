@@ -29,8 +29,8 @@ class ShardSettings(Settings):
 class RaySettings(Settings):
     """The launcher `ray`."""
 
-    # null: a cluster on this machine, which ends with the work; auto: the cluster of this machine or of RAY_ADDRESS; or
-    # ray://HOST:10001
+    # auto: the cluster that runs on this machine; HOST:PORT or ray://HOST:10001: another; null: that of the environment
+    # variable RAY_ADDRESS, else one on this machine that ends with the work
     address: str | None = None
 
 
@@ -49,7 +49,7 @@ class WorkerSettings(Settings):
     The environment variables SEQLOOM_LAUNCHER and SEQLOOM_WORKERS override `launcher` and `count`.
     """
 
-    launcher: LauncherName = "local"  # local: processes of this machine; see docs/SCALE.md
+    launcher: LauncherName = "local"  # local: processes of this machine; see docs/LAUNCHERS.md
     count: Count | None = None  # workers; null: local and ray, as many as there are cores for; slurm, 8 jobs
     cpus: Annotated[int, Field(ge=1, le=1024)] = 1  # cores of each worker; local: only to choose their number
     gpus: Annotated[int, Field(ge=0, le=64)] = 0  # ray and slurm: GPUs of each worker

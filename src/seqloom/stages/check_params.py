@@ -7,6 +7,7 @@ other stage depends on data/checked. The content of that file never changes, so 
 download_pretrained checks that the version in `train.start` exists, which needs the registry.
 """
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ from seqloom.huggingface import EXTRA
 from seqloom.params import Params
 from seqloom.places import CHECKED
 from seqloom.progress import Listener
+from seqloom.training.settings import LAUNCHER
 
 
 def run(params: Params, listen: Listener) -> None:
@@ -34,7 +36,7 @@ def run(params: Params, listen: Listener) -> None:
 
 
 def _corpora(params: Params) -> Iterator[str]:
-    for name, corpus in params.sources().items():
+    for name, corpus in {**params.corpora, **params.monolingual}.items():
         if isinstance(corpus, FilePlace):
             try:
                 paths_of(name, corpus, corpus.languages(params.languages))
@@ -64,9 +66,11 @@ def _gpus(params: Params) -> Iterator[str]:
     processes = settings.processes if isinstance(settings.processes, int) else 1
     if settings.device == "cpu" or (settings.device == "auto" and processes == 1):
         return
+    if os.environ.get(LAUNCHER):
+        return  # the GPUs are elsewhere
     from seqloom.training.device import place  # torch takes seconds to import, and only these settings need it
 
     try:
-        place(settings, local_rank=processes - 1, processes=processes)
+        place(settings, local_rank=processes - 1, here=processes)
     except TrainingError as error:
         yield str(error)

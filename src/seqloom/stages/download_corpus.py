@@ -1,7 +1,7 @@
 """download_corpus: fetch every corpus of params.yaml into data/raw, unchanged, with a manifest of the files.
 
-Downloads are kept in scratch/downloads, because DVC empties data/raw before the stage runs, and an interrupted download
-must be able to resume.
+All files are first downloaded into scratch/downloads, several at once, because DVC empties data/raw before the stage
+runs, and an interrupted download must be able to resume. Then data/raw is filled from there.
 """
 
 import json
@@ -10,18 +10,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from seqloom.corpus.monolingual_settings import GitTexts, MonolingualSource
-from seqloom.corpus.source_settings import FilePlace, GitSource, PackagePlace, Source, UrlPlace
+from seqloom.corpus.corpora_settings import Source
+from seqloom.corpus.monolingual_settings import MonolingualSource
 from seqloom.corpus.sources.archives import safe_name
 from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache, remove
-from seqloom.corpus.sources.file import fetch_file
-from seqloom.corpus.sources.git import fetch_git
-from seqloom.corpus.sources.package import fetch_package
-from seqloom.corpus.sources.url import fetch_url
+from seqloom.corpus.sources.fetching import Fetching
+from seqloom.corpus.sources.lock import SourceLock
+from seqloom.corpus.sources.parallel import parallel_downloads, run_jobs
 from seqloom.errors import SourceError
 from seqloom.files import sha256_of
 from seqloom.params import Params
-from seqloom.places import RAW, SCRATCH
+from seqloom.places import RAW, SCRATCH, SOURCES_LOCK
 from seqloom.progress import Listener
 
 _MANIFEST = "manifest.json"
@@ -31,17 +30,27 @@ def run(params: Params, listen: Listener) -> None:
     """Fetch the corpora; data/raw changes only after all of them are fetched and verified.
 
     Raises:
-        SourceError: a corpus cannot be fetched; the subclass says why.
+        SourceError: a corpus cannot be fetched; the subclass says why. Files of others stay in the cache.
     """
-    mirror = os.environ.get(MIRROR_VARIABLE)
+    sources: dict[str, Source | MonolingualSource] = {**params.corpora, **params.monolingual}
     RAW.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".part-", dir=RAW) as name:
-        new = Path(name)
-        for corpus, source in params.sources().items():
-            kept = (RAW / corpus,)
-            cache = DownloadCache(SCRATCH / "downloads", Path(mirror).expanduser() if mirror else None, kept)
-            _fetch(corpus, source, source.languages(params.languages), new / corpus, cache, listen)
-        manifest = {corpus: _entry(source, new, corpus) for corpus, source in sorted(params.sources().items())}
+    given = os.environ.get(MIRROR_VARIABLE)
+    mirror, lock = Path(given).expanduser() if given else None, SourceLock(SOURCES_LOCK)
+    corpora = {
+        name: Fetching(
+            name, source, params.languages, DownloadCache(SCRATCH / "downloads", mirror, (RAW / name,), lock)
+        )
+        for name, source in sources.items()
+    }
+    run_jobs([job for each in corpora.values() for job in each.jobs()], parallel_downloads(), listen)
+    with TemporaryDirectory(prefix=".part-", dir=RAW) as part:
+        new = Path(part)
+        for name, each in corpora.items():
+            (new / name).mkdir()
+            each.fill(new / name, listen)
+            if not any(path.is_file() for path in (new / name).rglob("*")):
+                raise SourceError(f"{name}: fetched no file; check it in params.yaml")
+        manifest = {name: _entry(source, new, name) for name, source in sorted(sources.items())}
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         (new / _MANIFEST).write_text(text, encoding="utf-8")
         for old in RAW.iterdir():
@@ -49,28 +58,6 @@ def run(params: Params, listen: Listener) -> None:
                 remove(old)
         for path in sorted(new.iterdir()):
             path.replace(RAW / path.name)
-
-
-def _fetch(
-    corpus: str,
-    source: Source | MonolingualSource,
-    languages: list[str],
-    into: Path,
-    cache: DownloadCache,
-    listen: Listener,
-) -> None:
-    into.mkdir()
-    match source:
-        case PackagePlace():
-            fetch_package(corpus, source, into, cache, listen)
-        case UrlPlace():
-            fetch_url(corpus, source, into, cache, listen)
-        case FilePlace():
-            fetch_file(corpus, source, languages, into, listen)
-        case GitSource() | GitTexts():
-            fetch_git(corpus, source, languages, into, cache, listen)
-    if not any(path.is_file() for path in into.rglob("*")):
-        raise SourceError(f"{corpus}: fetched no file; check corpora.{corpus} in params.yaml")
 
 
 def _entry(source: Source | MonolingualSource, folder: Path, corpus: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 
+from seqloom.corpus.corpora_settings import Source
 from seqloom.corpus.members import open_members
 from seqloom.corpus.prepare import CorpusItem, Means, RawCorpus, prepare
 from seqloom.corpus.preparing.means import Sizes, chunk_size
 from seqloom.corpus.reading import CorpusRemark, RawPair, read_corpus
-from seqloom.corpus.source_settings import Source
 from seqloom.corpus.splits import Split
 from seqloom.files import hashes_of, replacing_folder, sha256_of, write_json, write_text
 from seqloom.import_closure import closure

@@ -7,30 +7,35 @@ the beginning; if there is an unfinished run, the differences are logged. Durati
 """
 
 import logging
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import torch
-
 from seqloom import places
 from seqloom.decoding.translator import Translator
+from seqloom.models.catalogue import weights
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.params import Params
 from seqloom.progress import Listener, ignore
 from seqloom.stages.training import preflight
+from seqloom.stages.training.agreement import load_alike
 from seqloom.stages.training.identity import (
     FINISHED,
     Identity,
     check_unchanged,
     differences,
     fingerprint,
-    identify,
     write_identity,
 )
-from seqloom.stages.training.inputs import Inputs, load_inputs, make_data
-from seqloom.stages.training.launch import launch, launched, stop_requests
+from seqloom.stages.training.inputs import Inputs, make_data
+from seqloom.stages.training.launch import (
+    automatic_processes,
+    launch,
+    launched,
+    local_processes,
+    started_elsewhere,
+    stop_requests,
+)
 from seqloom.stages.training.outputs import write_curve, write_metrics, write_model
 from seqloom.stages.training.starting_point import starting_point
 from seqloom.stages.training.validation import SAMPLES_FILE, Samples, search_settings, validation_bleu
@@ -43,6 +48,7 @@ from seqloom.training.journal import Journal
 from seqloom.training.processes import Processes, joined
 from seqloom.training.profiler import Profiler
 from seqloom.training.reports import ReportListener
+from seqloom.training.sharding import wholes
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,23 +59,23 @@ def run(params: Params, listen: Listener, *, profile: bool = False) -> None:
     With `profile`, some updates are profiled; the results are in `scratch/<fingerprint>/profile`.
     """
     settings = params.train
-    processes = settings.processes if isinstance(settings.processes, int) else max(1, torch.cuda.device_count())
-    if processes > 1 and not launched():
-        launch(processes, ["train_model", *["--profile"] * profile])
+    if not launched() and started_elsewhere(profile=profile):
+        return
+    shares = settings.processes if isinstance(settings.processes, int) else automatic_processes()
+    if shares > 1 and not launched():
+        launch(shares, ["train_model", *["--profile"] * profile])
         return
     manage_memory()
-    placement = place(
-        settings, local_rank=int(os.environ.get("LOCAL_RANK", "0")), processes=int(os.environ.get("WORLD_SIZE", "1"))
-    )
-    with joined(placement.device, sharded=settings.sharded) as together:
+    here = local_processes()
+    placement = place(settings, local_rank=here.rank, here=here.size, processes=shares)
+    with joined(placement.device, sharded=settings.sharded, shares=shares) as together:
         train(params, placement, together, listen if together.first else ignore, profile=profile)
 
 
 def train(params: Params, placement: Placement, processes: Processes, listen: Listener, *, profile: bool) -> None:
     """Load, assemble, run, write. Each process does this, but only the first one writes."""
     be_deterministic(params.train.seed)
-    inputs = load_inputs(params)
-    identity = identify(params, placement)
+    inputs, identity = load_alike(params, placement, processes)
     scratch = places.SCRATCH / fingerprint(identity)
     checkpoints = Checkpoints(scratch, keep=params.train.keep_checkpoints)
     samples = Samples(scratch / SAMPLES_FILE)
@@ -86,7 +92,6 @@ def train(params: Params, placement: Placement, processes: Processes, listen: Li
         if profile:
             listeners.append(stack.enter_context(Profiler(scratch / "profile")))
         settings = preflight.with_batch_size(params.train, model, inputs.training, placement, processes, scratch)
-        torch.manual_seed(settings.seed + processes.rank)  # for different dropout in each process
         should_stop = stack.enter_context(stop_requests(insist=processes.size == 1))
         job = Job(
             model,
@@ -99,10 +104,11 @@ def train(params: Params, placement: Placement, processes: Processes, listen: Li
             processes,
         )
         result = Engine(job).run()
+        whole = wholes(weights(model))
 
     if processes.first:
         check_unchanged(identity, params, placement)
-        write_model(model, params, inputs.longest)
+        write_model(model, whole, params, inputs.longest)
         write_metrics(result, job, coverage, scratch.name)
         write_curve(result.history)
         (scratch / FINISHED).touch()

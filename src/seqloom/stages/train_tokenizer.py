@@ -5,21 +5,20 @@ a side longer than `tokenizer.max_length` are left out of the token files; data/
 statistics of the tokens. Pairs that score_corpus leaves out are not read at all.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from seqloom import places
 from seqloom.batching.store import TokenWriter
 from seqloom.corpus.left_out import read_left_out, read_training
-from seqloom.corpus.splits import Pair, Split, read_split
+from seqloom.corpus.splits import Pair, Split, read_split, shard_folder
 from seqloom.errors import CorpusError, TokenizerError
 from seqloom.files import read_object, write_json
-from seqloom.languages import Direction
 from seqloom.params import Params
 from seqloom.progress import Listener, Progress
+from seqloom.sharding.launching import choose_launcher
+from seqloom.stages.encoding.encoder import Counts, Encoder
+from seqloom.stages.encoding.shards import EncodeShard, encode_shards, vocabularies_of
 from seqloom.tokenization.catalogue import load_tokenizer, train_tokenizer
 from seqloom.tokenization.pretrained import PretrainedOptions, PretrainedTokenizer
 from seqloom.tokenization.tokenizer import Tokenizer
@@ -31,10 +30,7 @@ def run(params: Params, listen: Listener) -> None:
     """Train the tokenizer and write models/tokenizer and data/tokens."""
     tokenizer = _tokenizer(params, listen)
     tokenizer.save(places.TOKENIZER)
-    counts = {
-        split.name: encode_split(split, tokenizer, params.languages.directions, params.tokenizer.max_length, listen)
-        for split in (Split.train, Split.valid)
-    }
+    counts = {split.name: encode_split(split, tokenizer, params, listen) for split in (Split.train, Split.valid)}
     write_json(places.TOKENS / "counts.json", counts)
 
 
@@ -93,78 +89,44 @@ def _differing_forms(params: Params, tokenizer: Tokenizer) -> list[tuple[str, ob
     ]
 
 
-@dataclass
-class Tally:
-    """Counts of the tokens of one side, without pairs that are left out."""
-
-    unk: int
-    tokens: int = 0
-    unknown: int = 0
-
-    def add(self, ids: list[int]) -> None:
-        """Add a segment."""
-        self.tokens += len(ids)
-        self.unknown += ids.count(self.unk)
-
-    def figures(self, pairs: int) -> dict[str, float]:
-        """Return the number of tokens, tokens per segment, and the share of unknown tokens, rounded."""
-        return {
-            "tokens": self.tokens,
-            "tokens_per_segment": round(self.tokens / pairs, 3),
-            "unknown_share": round(self.unknown / self.tokens, 6),
-        }
-
-
-def encode_split(
-    split: Split, tokenizer: Tokenizer, directions: Sequence[Direction], max_length: int, listen: Listener
-) -> dict[str, object]:
+def encode_split(split: Split, tokenizer: Tokenizer, params: Params, listen: Listener) -> dict[str, object]:
     """Write a split as token ids and return its counts, also by direction if there are several.
+
+    A split that is a folder of shards is encoded by workers, as a folder of shards.
 
     Raises:
         CorpusError: no pair is short enough, or a pair has a direction that params.yaml does not list.
+        ShardError: some shards could not be encoded.
     """
-    path = places.CORPUS / split.file_name
+    directions, max_length = params.languages.directions, params.tokenizer.max_length
+    path, into = places.CORPUS / split.file_name, places.TOKENS / split.name
     left_out = len(read_left_out(places.SCORES)) if split is Split.train else 0
-    total = _lines(path) - 1 - left_out
-    numbers = {str(direction): number for number, direction in enumerate(directions)}
-    source_tally, target_tally = Tally(tokenizer.symbols.unk), Tally(tokenizer.symbols.unk)
-    kept, long = Counter[str](), Counter[str]()
-    sizes = tokenizer.source_vocab_size, tokenizer.target_vocab_size
-    with TokenWriter(places.TOKENS / split.name, *sizes, tokenizer.symbols, list(numbers)) as writer:
-        for done, pair in enumerate(_pairs(split)):
-            if done % _REPORT_EVERY == 0:
-                listen(Progress(f"encode {split.name}", done, total, "pairs"))
-            if (number := numbers.get(pair.direction)) is None:
+    if (folder := shard_folder(path)) is not None:
+        scores = places.SCORES if left_out else None
+        step = EncodeShard(places.TOKENIZER, tuple(directions), max_length, scores)
+        counts = encode_shards(folder, into, step, choose_launcher(params.workers), listen)
+    else:
+        counts = Counts()
+        total, encoder = _lines(path) - 1 - left_out, Encoder(tokenizer, directions, max_length)
+        with TokenWriter(into, *vocabularies_of(encoder, directions)) as writer:
+            pairs = _reported(_pairs(split), f"encode {split.name}", total, listen)
+            for source, target, direction in encoder.encode(pairs, counts, path):
+                writer.add(source, target, direction)
+            if not writer.pairs:
                 raise CorpusError(
-                    f"{path}: has {pair.direction}, which is not a direction of languages; run prepare_corpus again"
+                    f"{path}: none of its {total} pairs has at most {max_length} tokens on both sides; raise "
+                    "tokenizer.max_length, or check what prepare_corpus kept (metrics/corpus.json)"
                 )
-            language = directions[number].target
-            source, slots = tokenizer.encode_source(pair.source, language)
-            target = tokenizer.encode_target(pair.target, slots, language)
-            if len(source) <= max_length and len(target) <= max_length:
-                writer.add(source, target, number)
-                source_tally.add(source)
-                target_tally.add(target)
-                kept[pair.direction] += 1
-            else:
-                long[pair.direction] += 1
-        if not writer.pairs:
-            raise CorpusError(
-                f"{path}: none of its {total} pairs has at most {max_length} tokens on both sides; raise "
-                "tokenizer.max_length, or check what prepare_corpus kept (metrics/corpus.json)"
-            )
-    too_long = long.total()
-    listen(Progress(f"encode {split.name}", total, total, "pairs", f"{too_long:,} too long" if too_long else ""))
-    counts: dict[str, Any] = {
-        "pairs": writer.pairs,
-        "too_long": too_long,
-        **({"left_out": left_out} if left_out else {}),
-        "source": source_tally.figures(writer.pairs),
-        "target": target_tally.figures(writer.pairs),
-    }
-    if len(directions) > 1:
-        counts["directions"] = {name: {"pairs": kept[name], "too_long": long[name]} for name in numbers}
-    return counts
+        too_long = counts.too_long.total()
+        listen(Progress(f"encode {split.name}", total, total, "pairs", f"{too_long:,} too long" if too_long else ""))
+    return counts.record(list(map(str, directions)), left_out)
+
+
+def _reported(pairs: Iterator[Pair], task: str, total: int, listen: Listener) -> Iterator[Pair]:
+    for done, pair in enumerate(pairs):
+        if done % _REPORT_EVERY == 0:
+            listen(Progress(task, done, total, "pairs"))
+        yield pair
 
 
 def _pairs(split: Split) -> Iterator[Pair]:

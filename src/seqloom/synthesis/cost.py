@@ -8,7 +8,7 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import NamedTuple
 
-from seqloom.synthesis.translating import TranslateShard, read_rows, write_rows
+from seqloom.synthesis.translating import TranslateTexts, read_rows, write_rows
 
 SAMPLE = 256  # texts that are timed
 _LARGE = 1_000_000
@@ -29,7 +29,7 @@ class Cost(NamedTuple):
         return f"{self.texts / max(self.seconds, 1e-9):,.0f} texts/s; a million take {self.of(_LARGE)}"
 
 
-def measure(step: TranslateShard, shards: Sequence[Path]) -> Cost:
+def measure(step: TranslateTexts, shards: Sequence[Path]) -> Cost:
     """Translate a sample, chosen by hash from all shards, in this process, and return the time, without loading."""
     sample = nsmallest(SAMPLE, _every(shards), key=lambda row: blake2b(row[0].encode(), digest_size=8).digest())
     with tempfile.TemporaryDirectory() as name:

@@ -16,7 +16,7 @@ from seqloom.synthesis.cost import Cost, measure
 from seqloom.synthesis.pairs import write_pairs, write_record
 from seqloom.synthesis.plan import Plan
 from seqloom.synthesis.texts import Original, Selection, write_shards
-from seqloom.synthesis.translating import TRANSLATIONS, TranslateShard, read_rows
+from seqloom.synthesis.translating import TRANSLATIONS, TranslateTexts, read_rows
 
 _logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def make(
     if not shards:
         raise CorpusError(f"translate_corpus.{plan.name}: no text is left to translate: {shown(selection.counts)}")
     settings = plan.settings
-    step = TranslateShard(model, plan.decoded, settings.search, workshop.device, settings.n_best, settings.similarity)
+    step = TranslateTexts(model, plan.decoded, settings.search, workshop.device, settings.n_best, settings.similarity)
     inputs, into = [input_of(shard) for shard in shards], workshop.scratch / "translations"
     waiting = [
         shard

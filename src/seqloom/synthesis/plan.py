@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from seqloom.corpus.corpora_settings import Source
 from seqloom.corpus.monolingual_settings import MonolingualSource
 from seqloom.corpus.settings import Languages
-from seqloom.corpus.source_settings import Source
 from seqloom.languages import Direction
 from seqloom.settings import Faults
 from seqloom.synthesis.settings import SynthesisSettings
+
+Monolingual = Mapping[str, MonolingualSource]
 
 
 class Plan(NamedTuple):
@@ -33,7 +35,7 @@ def check_synthesis(
     synthesis: Mapping[str, SynthesisSettings],
     languages: Languages,
     corpora: Mapping[str, Source],
-    monolingual: Mapping[str, MonolingualSource],
+    monolingual: Monolingual,
 ) -> Faults:
     """Yield the faults of the section."""
     for name, settings in synthesis.items():
@@ -47,15 +49,13 @@ def check_synthesis(
                 yield f"{name}.{field}", message
 
 
-def plans(
-    synthesis: Mapping[str, SynthesisSettings], languages: Languages, monolingual: Mapping[str, MonolingualSource]
-) -> list[Plan]:
+def plans(synthesis: Mapping[str, SynthesisSettings], languages: Languages, monolingual: Monolingual) -> list[Plan]:
     """Return what to do, in the order of the settings, which must be valid."""
     return [_plan(name, settings, languages, monolingual) for name, settings in synthesis.items()]
 
 
 def _corpus_faults(
-    settings: SynthesisSettings, corpora: Mapping[str, Source], monolingual: Mapping[str, MonolingualSource]
+    settings: SynthesisSettings, corpora: Mapping[str, Source], monolingual: Monolingual
 ) -> Iterator[tuple[str, str]]:
     if settings.corpus not in corpora and settings.corpus not in monolingual:
         yield "corpus", f"is {settings.corpus!r}, which is no corpus; valid are {', '.join([*monolingual, *corpora])}"
@@ -66,7 +66,7 @@ def _corpus_faults(
 
 
 def _plan_faults(
-    name: str, settings: SynthesisSettings, languages: Languages, monolingual: Mapping[str, MonolingualSource]
+    name: str, settings: SynthesisSettings, languages: Languages, monolingual: Monolingual
 ) -> Iterator[tuple[str, str]]:
     try:
         side = _plan(name, settings, languages, monolingual).side
@@ -77,9 +77,7 @@ def _plan_faults(
         yield "noise", "is for back-translation: it changes synthetic sources, but here the targets are synthetic"
 
 
-def _plan(
-    name: str, settings: SynthesisSettings, languages: Languages, monolingual: Mapping[str, MonolingualSource]
-) -> Plan:
+def _plan(name: str, settings: SynthesisSettings, languages: Languages, monolingual: Monolingual) -> Plan:
     language = monolingual[settings.corpus].language if settings.corpus in monolingual else None
     wanted = None if settings.side is None else ("source", "target").index(settings.side)
     if settings.direction is None:

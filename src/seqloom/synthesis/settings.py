@@ -25,13 +25,13 @@ class SynthesisSettings(Settings):
     share: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the texts that are translated, chosen by a hash
     # Sampling suits back-translation of large corpora, beam search small ones (Edunov et al. 2018, sections 5.1, 5.4).
     search: SearchSettings = SearchSettings(method="beam", beam=4, length_penalty=1.0)
-    # Of so many translations, the one most similar to the reference is taken (Kim and Rush 2016, section 3.3: sequence-
-    # level interpolation); above 1, `corpus` must be parallel.
+    # Of so many translations, the one most similar to the reference is taken (Kim and Rush 2016, section 3.3, call it
+    # interpolation); above 1, `corpus` must be parallel.
     n_best: Annotated[int, Field(ge=1, le=256)] = 1
     similarity: Literal["chrf", "bleu"] = "chrf"  # sentence score that compares a translation with its reference
     # A rare character before each source of the pairs, so that the model can tell synthetic pairs from others (Caswell
     # et al. 2019); null: none. It needs no symbol in the vocabulary, because it becomes a piece of its own.
-    tag: Annotated[str, Field(pattern=r"^\S{1,8}$")] | None = None
+    tag: Annotated[str, Field(pattern=r"^[^\s<>{}%&\[\]]{1,8}$")] | None = None
     noise: NoiseSettings = Field(default_factory=NoiseSettings)
 
     @check

@@ -15,6 +15,7 @@ from seqloom.errors import ModelError
 from seqloom.files import hashes_of
 from seqloom.languages import Direction
 from seqloom.sharding.step import Function
+from seqloom.sharding.threads import one_thread
 from seqloom.synthesis.choosing import Similarity, most_similar, similarity
 from seqloom.translation.results import Flag, Result
 
@@ -24,7 +25,7 @@ _EMPTY = "empty"
 
 
 @dataclass(frozen=True)
-class TranslateShard:
+class TranslateTexts:
     """Translates texts in a direction; of `n_best` translations, the one most similar to the reference is taken."""
 
     model: Path
@@ -57,14 +58,16 @@ class TranslateShard:
         """
         from seqloom.translation.texts import TextTranslator  # imports torch
 
-        translator = TextTranslator.load(self.model, self.device, self.search, engine="auto")
+        with one_thread():
+            translator = TextTranslator.load(self.model, self.device, self.search, engine="auto")
         if self.direction not in (known := translator.languages.directions):
             raise ModelError(f"{self.model}: does not translate {self.direction}, only {', '.join(map(str, known))}")
         score = similarity(self.similarity)
 
         def translate(shard: Path, folder: Path) -> int:
             rows = read_rows(shard)
-            found = translator.hypotheses([text for text, _ in rows], self.n_best, language=self.direction.target)
+            with one_thread():
+                found = translator.hypotheses([text for text, _ in rows], self.n_best, language=self.direction.target)
             lines = []
             for (_, reference), results in zip(rows, found, strict=True):
                 # In a file of pairs, a line break or tab, which a copied tag may hold, would end the text.

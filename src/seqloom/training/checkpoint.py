@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +47,24 @@ class Checkpoint(NamedTuple):
     optimizer: dict[str, Tensor]
     generators: dict[str, Tensor]
     state: dict[str, Any]
+
+    def packed(self) -> dict[str, Tensor]:
+        """Return everything as tensors by name, which can be sent to other processes."""
+        state = torch.frombuffer(bytearray(json.dumps(self.state).encode()), dtype=torch.uint8)
+        tensors = self._asdict() | {"state": {"": state}}
+        return {f"{field}.{name}": tensor for field, each in tensors.items() for name, tensor in each.items()}
+
+    @classmethod
+    def unpacked(cls, tensors: Mapping[str, Tensor]) -> "Checkpoint | None":
+        """Return what `packed` packed; None if there is nothing."""
+        if not tensors:
+            return None
+        fields: dict[str, dict[str, Tensor]] = {field: {} for field in cls._fields}
+        for name, tensor in tensors.items():
+            field, _, own = name.partition(".")
+            fields[field][own] = tensor
+        state = json.loads(bytes(fields.pop("state")[""].numpy()))
+        return cls(**fields, state=state)
 
 
 class DamagedCheckpoint(NamedTuple):

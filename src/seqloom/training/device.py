@@ -20,7 +20,8 @@ class Placement(NamedTuple):
 
     device: torch.device
     precision: Precision
-    processes: int = 1
+    processes: int = 1  # that the settings ask for
+    here: int = 1  # processes of the run on this machine
 
     @property
     def first_loss_scale(self) -> float:
@@ -36,7 +37,7 @@ class Placement(NamedTuple):
         """Return the UUIDs of the GPUs of this machine that the run uses."""
         if self.device.type != "cuda":
             return []
-        each = range(min(self.processes, torch.cuda.device_count())) if self.processes > 1 else [self.device.index or 0]
+        each = range(min(self.here, torch.cuda.device_count())) if self.here > 1 else [self.device.index or 0]
         return [str(torch.cuda.get_device_properties(index).uuid) for index in each]
 
     def summary(self) -> str:
@@ -46,8 +47,10 @@ class Placement(NamedTuple):
         return f"{self.device.type} ({name}), {self.precision}{together}, torch {torch.__version__}"
 
 
-def place(settings: TrainSettings, *, local_rank: int = 0, processes: int = 1) -> Placement:
-    """Return the device of process `local_rank` on this machine, and the precision.
+def place(settings: TrainSettings, *, local_rank: int = 0, here: int = 1, processes: int | None = None) -> Placement:
+    """Return the device and precision of process `local_rank` of those `here`, on this machine.
+
+    `processes` are all that the settings ask for, by default those here.
 
     Raises:
         TrainingError: this machine does not have the requested device.
@@ -59,7 +62,11 @@ def place(settings: TrainSettings, *, local_rank: int = 0, processes: int = 1) -
     if wanted != "cpu" and torch.cuda.is_available():
         if local_rank >= torch.cuda.device_count():
             raise TrainingError(
-                f"train.processes is {processes}, but there are {torch.cuda.device_count()} GPUs here; use 'auto'"
+                f"train.processes is {here}, but there are {torch.cuda.device_count()} GPUs here; use 'auto', or train "
+                "on several machines (docs/SCALE.md)"
+                if processes is None
+                else f"{here} processes were started here, but there are {torch.cuda.device_count()} GPUs; start one "
+                "for each"
             )
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
@@ -67,7 +74,7 @@ def place(settings: TrainSettings, *, local_rank: int = 0, processes: int = 1) -
     if precision == "auto":
         # On a CPU without bf16 instructions autocast to bf16 takes three times as long as fp32.
         precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-    return Placement(device, precision, processes)
+    return Placement(device, precision, processes or here, here)
 
 
 def be_deterministic(seed: int) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from seqloom.batching.batches import Batch
 from seqloom.batching.prefetch import Prefetcher
@@ -22,7 +23,7 @@ from seqloom.files import replacing
 from seqloom.models.catalogue import weights
 from seqloom.training.averaging import MovingAverage, Snapshots, load_into
 from seqloom.training.checkpoint import Checkpoint
-from seqloom.training.gradients import Gradients, random_state, restore_random_state
+from seqloom.training.gradients import Gradients
 from seqloom.training.job import Job
 from seqloom.training.objective import Objective
 from seqloom.training.optimizer import build_optimizers, optimizer_state, restore_optimizer_state
@@ -53,6 +54,7 @@ class TrainingResult(NamedTuple):
     final_bleu: float  # of the final weights, on the same validation segments
     skipped: int
     history: list[HistoryRow]
+    processes: list[tuple[int, int]]  # as in `RunState`
 
 
 class InterruptError(Exception):
@@ -89,6 +91,7 @@ class Engine:
             clip_norm=settings.clip_norm,
             split=lambda parts: self.listen(SplitReport(self.state.step + 1, parts)),
         )
+        self.gradients.streams.seed(settings.seed)
         # Read from the model only now: sharding in `Gradients` replaces its parameters.
         self.frozen = [getattr(model, f"{side}_embedding").weight for side in job.freezing.sides]
         self.optimizers = build_optimizers(model, settings)
@@ -144,7 +147,9 @@ class Engine:
         """Make one optimiser step from `accumulate` batches, with the gradient of one large batch."""
         started = time.monotonic()
         state, epoch, epochs = self.state, self.state.epoch, self._epochs()
-        batches = [self._next_batch() for _ in range(self.settings.accumulate)]
+        turns = self.training.share.turns
+        batches = [self._next_batch() for _ in range(self.settings.accumulate * turns)]
+        state.position //= turns
         gradient = self.gradients.of(batches, state.loss_scale, self.frozen if state.step < self.frozen_steps else ())
         state.step += 1
         state.lr = learning_rate(self.settings, state.step, state.minutes, state.lr_factor, epochs)
@@ -170,7 +175,8 @@ class Engine:
         state = self.state
         if self._prefetcher is None:
             pinned = self.placement.device.type == "cuda"
-            self._prefetcher = Prefetcher(self.training, state.epoch, state.position, pin=pinned)
+            position = state.position * self.training.share.turns
+            self._prefetcher = Prefetcher(self.training, state.epoch, position, pin=pinned)
         batch, state.epoch, state.position = next(self._prefetcher)
         return batch
 
@@ -249,27 +255,26 @@ class Engine:
     def _finish(self, reason: str) -> TrainingResult:
         """Put the averaged weights into the model, or the best ones if they score higher."""
         state = self.state
-        self.processes.wait()  # until the first one has written the snapshots that all read
         steps = self.snapshots.up_to(state.best_step, state.snapshots)
-        load_into(self.model, self.snapshots.mean(steps))
+        self._load_mean(steps)
         bleu = state.best_bleu
         if len(steps) > 1:
             with gathered(self.objective):
                 (bleu,) = self.processes.largest([self._quality()])
         if bleu < state.best_bleu:
             steps, bleu = [state.best_step], state.best_bleu
-            load_into(self.model, self.snapshots.mean(steps))
+            self._load_mean(steps)
         self.model.eval()
         return TrainingResult(
-            reason, state.step, state.best_step, state.best_bleu, steps, bleu, state.skipped, list(state.history)
-        )
+            reason, state.step, state.best_step, state.best_bleu, steps, bleu, state.skipped, list(state.history),
+            state.processes,
+        )  # fmt: skip
+
+    def _load_mean(self, steps: list[int]) -> None:
+        load_into(self.model, self.processes.from_first(lambda: self.snapshots.mean(steps)))
 
     def _checkpoint(self) -> None:
-        generators = {
-            f"{kind}.{rank}": state
-            for kind, own in random_state(self.placement.device).items()
-            for rank, state in enumerate(self.processes.gather(own))
-        }
+        generators = self.gradients.streams.named(self.processes.gather)
         average = {} if self.moving is None else wholes(self.moving.tensors)
         checkpoint = Checkpoint(
             wholes(weights(self.model)), average, optimizer_state(self.optimizers), generators, asdict(self.state)
@@ -279,23 +284,32 @@ class Engine:
         self.listen(CheckpointReport(self.state.step, resumed=False))
 
     def _resume(self) -> None:
-        checkpoint = self.checkpoints.newest(
-            lambda broken: self.listen(WarningReport(0, f"{broken.folder} is skipped: {broken.reason}"))
-        )
+        checkpoint = Checkpoint.unpacked(self.processes.from_first(self._newest))
         if checkpoint is None:
+            self._note_processes()
             return
         load_into(self.model, checkpoint.weights)
         if self.moving is not None:
             self.moving.restore(checkpoint.average)
         restore_optimizer_state(self.optimizers, checkpoint.optimizer)
-        kinds = random_state(self.placement.device)
-        own = {kind: checkpoint.generators[f"{kind}.{self.processes.rank}"] for kind in kinds}
-        restore_random_state(own, self.placement.device)
+        self.gradients.streams.restore_named(checkpoint.generators)
         self.state = RunState(**checkpoint.state)
         self.state.history = [HistoryRow(*row) for row in self.state.history]
+        self.state.processes = [(step, count) for step, count in self.state.processes]
         for row in self.state.history:
             self._diverges(row)  # the warnings were reported before the interruption
         self.listen(CheckpointReport(self.state.step, resumed=True))
+        self._note_processes()
+
+    def _note_processes(self) -> None:
+        if message := self.state.note_processes(self.processes.size, self.processes.shares):
+            self.listen(WarningReport(self.state.step, message))
+
+    def _newest(self) -> dict[str, Tensor]:
+        checkpoint = self.checkpoints.newest(
+            lambda broken: self.listen(WarningReport(0, f"{broken.folder} is skipped: {broken.reason}"))
+        )
+        return {} if checkpoint is None else checkpoint.packed()
 
 
 def _save_batches(batches: Sequence[Batch], file: Path) -> Path:

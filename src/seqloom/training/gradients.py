@@ -16,6 +16,7 @@ from seqloom.batching.batches import Batch
 from seqloom.errors import TrainingError
 from seqloom.training.device import Placement
 from seqloom.training.processes import Processes, without_sync
+from seqloom.training.randomness import Streams
 from seqloom.training.sharding import whole
 
 
@@ -33,7 +34,10 @@ class Gradient(NamedTuple):
 
 
 class Gradients:
-    """Computes gradients of an objective. `split` is called with the number of parts if a batch exceeds memory."""
+    """Computes gradients of an objective, with the random numbers of `streams`.
+
+    `split` is called with the number of parts if a batch exceeds memory.
+    """
 
     def __init__(
         self,
@@ -48,12 +52,14 @@ class Gradients:
         self._whole = processes.wrap(objective)
         self._parameters = [each for each in objective.parameters() if each.requires_grad]
         self._placement, self._processes = placement, processes
+        self.streams = Streams(placement.device, processes.share)
         self._clip_norm = clip_norm
         self._split = split
 
     def of(self, batches: Sequence[Batch], scale: float, frozen: Sequence[nn.Parameter] = ()) -> Gradient:
         """Compute the gradient of the mean loss over all tokens of all batches, with the loss multiplied by `scale`.
 
+        `batches` are the shares of this process, for each whole batch one for every turn.
         Parameters in `frozen` get no gradient, and therefore no update, decay or optimiser state.
 
         Raises:
@@ -74,7 +80,7 @@ class Gradients:
 
     def _backward_in_parts(self, batches: Sequence[Batch], scale: float) -> tuple[float, float]:
         """Run the backward pass; each time memory does not suffice, repeat it in twice as many parts."""
-        generators = random_state(self._placement.device)
+        generators = self.streams.states()
         parts = 1
         while True:
             try:
@@ -94,17 +100,18 @@ class Gradients:
             # Outside the except block, because the traceback references the tensors that did not fit.
             for parameter in self._parameters:
                 parameter.grad = None
-            restore_random_state(generators, self._placement.device)
+            self.streams.restore(generators)
             if self._placement.device.type == "cuda":
                 torch.cuda.empty_cache()
             self._split(parts)
 
     def _backward(self, batches: Sequence[Batch], parts: int, scale: float) -> tuple[float, float]:
         """Add gradients to the parameters; return the summed loss and the number of tokens of this process."""
-        pieces = [piece for batch in batches for piece in portions(batch, parts)]
+        pieces = [(number, piece) for number, batch in enumerate(batches) for piece in portions(batch, parts)]
         summed: list[Tensor] = []
-        for number, piece in enumerate(pieces, start=1):
-            with without_sync(self._whole, number < len(pieces)):
+        for count, (number, piece) in enumerate(pieces, start=1):
+            self.streams.use(number % self._processes.share.turns)
+            with without_sync(self._whole, count < len(pieces)):
                 with self._placement.autocast():
                     loss = self._whole(piece).smoothed
                 torch.autograd.backward(loss * scale)
@@ -125,21 +132,6 @@ def portions(batch: Batch, parts: int) -> Iterator[Batch]:
             target_in=piece.target_in[:, :target],
             target_out=piece.target_out[:, :target],
         )
-
-
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """Return the states of the generators that training draws from, by kind of device."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def restore_random_state(states: dict[str, Tensor], device: torch.device) -> None:
-    """Restore what `random_state` returned."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def _out_of_memory(error: Exception) -> bool:

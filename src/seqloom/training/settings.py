@@ -7,6 +7,8 @@ from pydantic import Field, field_validator
 
 from seqloom.settings import Faults, Settings, check
 
+LAUNCHER = "SEQLOOM_TRAIN_LAUNCHER"  # the environment variable with a command that trains on other machines
+
 _Count = Annotated[int, Field(ge=1, le=10**9)]  # of steps, segments or validations
 _Few = Annotated[int, Field(ge=1, le=10_000)]  # of what each takes memory, disk or a process
 _Tokens = Annotated[int, Field(ge=1, le=100_000_000)]
@@ -38,7 +40,8 @@ class TrainSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**32)]  # seed of all random numbers in training
     start: str | None  # models:/NAME/NUMBER: the registered version whose weights and tokenizer training starts from
     device: Literal["auto", "cpu", "cuda"]  # auto: cuda if available
-    processes: _Few | Literal["auto"] = 1  # processes that train together on this machine; auto: one per GPU
+    # processes that train together; auto: one per GPU of this machine, or as many as a launcher starts
+    processes: _Few | Literal["auto"] = 1
     sharded: bool = False  # shard weights and optimizer state over the processes, for a model that does not fit one GPU
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: bf16 on a GPU that supports it, else fp32
     optimizer: Literal["adamw", "adam", "sgd", "muon"]  # see docs/MODELS.md

@@ -45,6 +45,7 @@ class RunState:
     scaled_updates: int = 0  # updates since the scale was changed
     history: list[HistoryRow] = field(default_factory=list)
     snapshots: list[int] = field(default_factory=list)  # steps whose weights are kept for averaging
+    processes: list[tuple[int, int]] = field(default_factory=list)  # from which step on how many processes trained
     # Sums since the last report: smoothed loss, tokens, gradient norm, updates.
     loss_sum: float = 0.0
     token_sum: int = 0
@@ -58,6 +59,23 @@ class RunState:
         self.token_sum += tokens
         self.norm_sum += norm
         self.updates += 1
+
+    def note_processes(self, count: int, shares: int) -> str | None:
+        """Note how many processes train from here on; return a message if that is another number than expected.
+
+        Expected are as many as before, and at first one for each of the `shares` of a batch.
+        """
+        before = self.processes[-1][1] if self.processes else shares
+        if self.processes and before == count:
+            return None
+        expected = f"{before} trained until here" if self.processes else f"train.processes is {shares}"
+        self.processes = [*(each for each in self.processes if each[0] < self.step), (self.step, count)]
+        if before == count:
+            return None
+        return (
+            f"{count} {'process trains' if count == 1 else 'processes train'} from here on, while {expected}; the "
+            "batches stay the same, so the result is equal up to rounding, not to the byte"
+        )
 
     def note_report(self) -> HistoryRow | None:
         """Append the means since the last report to the history and return that row, or None without any update."""

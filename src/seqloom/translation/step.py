@@ -6,7 +6,6 @@ the worker.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -19,6 +18,7 @@ from seqloom.export.settings import Engine
 from seqloom.files import hashes_of, replacing
 from seqloom.sharding.manifest import shard_name
 from seqloom.sharding.step import Function, Input, input_of
+from seqloom.sharding.threads import one_thread
 from seqloom.translation.results import Flag, Result
 
 SHARD = 4096  # texts of a shard: a minute or more of a core, and few enough files for ten million texts
@@ -106,19 +106,6 @@ class TranslateShard:
             return len(found)
 
         return translate
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch, and an export that is loaded here, use one thread: the order of sums depends on the number."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _schema() -> Any:

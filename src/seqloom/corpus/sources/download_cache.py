@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from seqloom.corpus.sources.lock import SourceLock
 from seqloom.errors import HashError, SourceError
 from seqloom.files import sha256_of
 from seqloom.progress import Listener, Progress
@@ -17,12 +18,13 @@ class DownloadCache(NamedTuple):
     """The folders of this machine that may already contain the files to fetch.
 
     `downloads` is seqloom's cache, which may be deleted at any time; `mirror` is a folder that the user fills for
-    offline work, or None. `kept` are further folders to search.
+    offline work, or None. `kept` are further folders to search. `lock` has the hashes of files without a pin.
     """
 
     downloads: Path
     mirror: Path | None
     kept: tuple[Path, ...] = ()
+    lock: SourceLock | None = None
 
     def folder_of(self, sha256: str) -> Path:
         """Return the folder for the download of the file with this sha256."""
@@ -42,11 +44,22 @@ class DownloadCache(NamedTuple):
             wrong = path
         if wrong is not None:
             raise HashError(
-                f"{corpus}: {wrong} does not match its pin in params.yaml ({mismatch(wrong, sha256)}); "
+                f"{corpus}: {wrong} does not match its pin ({mismatch(wrong, sha256)}); "
                 f"it is incomplete or from another release: replace it, or remove it from {MIRROR_VARIABLE}"
             )
         places = (self.folder_of(sha256), *self.kept)
         return next((path for path in _named(places, wanted) if sha256_of(path) == sha256), None)
+
+    def find_named(self, corpus: str, name: str, sha256: str | None) -> Path | None:
+        """Return a file with this name and sha256 (None: any, but only from the mirror), or None.
+
+        Raises:
+            HashError: the mirror has files with this name, but none with this sha256.
+            SourceError: the mirror is not a folder.
+        """
+        if sha256 is None:
+            return next(iter(_named(self._mirrors(corpus), lambda found: found == name)), None)
+        return self.find(corpus, sha256, lambda found: found == name)
 
     def _mirrors(self, corpus: str) -> tuple[Path, ...]:
         if self.mirror is None:

@@ -53,15 +53,21 @@ def fetch_git(
         SourceError: the repository, commit or members do not exist, or git is not installed.
         ArchiveError: a name points outside the folder.
     """
-    store = _store(source, cache)
-    if not _has(store, source.commit):
-        listen(Progress(f"fetch {corpus}", 0, None, "bytes", "git"))
-        _fetch(corpus, source, _place(corpus, source, cache), store)
+    store = obtain_commit(corpus, source, cache, listen)
     wanted = list(_listed(corpus, source, store, languages))
     total = sum(size for _, _, size in wanted)
     if total > source.max_bytes:
         raise SourceError(f"{corpus}: the files have {total:,} bytes, more than max_bytes ({source.max_bytes:,})")
     _write(corpus, wanted, store, into, listen)
+
+
+def obtain_commit(corpus: str, source: GitPlace, cache: DownloadCache, listen: Listener) -> Path:
+    """Return the folder of the cache with the commit, fetching it if needed. Raises `SourceError` as `fetch_git`."""
+    store = _store(source, cache)
+    if not _has(store, source.commit):
+        listen(Progress(f"fetch {corpus}", 0, None, "bytes", "git"))
+        _fetch(corpus, source, _place(corpus, source, cache), store)
+    return store
 
 
 def newest(corpus: str, source: GitPlace, cache: DownloadCache) -> str:

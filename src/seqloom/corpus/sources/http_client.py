@@ -60,6 +60,9 @@ class UntrustedError(Exception):
     """The certificate is not trusted, a redirect is not allowed, or the address is invalid."""
 
 
+ERRORS = (RefusedError, InterruptedTransferError, UnreachableError, UntrustedError)
+
+
 def open_url(url: str, method: str, headers: dict[str, str], limits: TransferLimits) -> http.client.HTTPResponse:
     """Send a request and return the response, which the caller closes; read its body with `read_block`.
 
@@ -180,11 +183,19 @@ class _Redirects(urllib.request.BaseHandler):
             raise urllib.error.URLError(_BadRedirectError("it redirects from https to http"))
         if request.hops >= _MOST_REDIRECTS:
             raise urllib.error.URLError(_BadRedirectError(f"it redirects more than {_MOST_REDIRECTS} times"))
-        further = _Request(target.geturl(), method=request.get_method(), headers=dict(request.headers))
+        kept = dict(request.headers)
+        if _origin(request.full_url) != _origin(target.geturl()):
+            kept.pop("Authorization", None)  # the other host must not get our token
+        further = _Request(target.geturl(), method=request.get_method(), headers=kept)
         further.hops = request.hops + 1
         return self.parent.open(further, timeout=request.timeout)
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
 
 
 class _PacedReader(io.RawIOBase):

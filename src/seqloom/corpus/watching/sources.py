@@ -4,17 +4,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqloom.corpus.catalogue_settings import HuggingFaceSource, MtdataSource, OpusSource
+from seqloom.corpus.corpora_settings import Source
+from seqloom.corpus.monolingual_settings import HuggingFaceTexts, MonolingualSource, OpusTexts
 from seqloom.corpus.settings import Languages
-from seqloom.corpus.source_settings import FilePlace, GitPlace, PackagePlace, Source, UrlPlace
+from seqloom.corpus.source_settings import FilePlace, GitPlace, PackagePlace, UrlPlace
 from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.git import newest
 from seqloom.corpus.sources.package import fetch_newest
+from seqloom.corpus.watching.catalogues import check_dataset, check_mtdata, check_opus
 from seqloom.corpus.watching.file import check_file
 from seqloom.corpus.watching.package import check_package
 from seqloom.corpus.watching.status import ResponseCache, SourceStatus
 from seqloom.corpus.watching.url import check_url
 from seqloom.errors import SourceError
 from seqloom.progress import Listener
+
+AnySource = Source | MonolingualSource
 
 
 class CheckResults(NamedTuple):
@@ -25,7 +31,11 @@ class CheckResults(NamedTuple):
 
 
 def check_sources(
-    corpora: Mapping[str, Source], languages: Languages, cache: DownloadCache, responses: ResponseCache, manifest: Path
+    corpora: Mapping[str, AnySource],
+    languages: Languages,
+    cache: DownloadCache,
+    responses: ResponseCache,
+    manifest: Path,
 ) -> CheckResults:
     """Check every source; an error does not keep the others from being checked."""
     results = CheckResults([], [])
@@ -38,7 +48,7 @@ def check_sources(
 
 
 def _check(
-    corpus: str, source: Source, languages: Languages, cache: DownloadCache, responses: ResponseCache, manifest: Path
+    corpus: str, source: AnySource, languages: Languages, cache: DownloadCache, responses: ResponseCache, manifest: Path
 ) -> SourceStatus:
     match source:
         case PackagePlace():
@@ -49,6 +59,12 @@ def _check(
             return _check_git(corpus, source, cache)
         case FilePlace():
             return check_file(corpus, source, source.languages(languages), manifest)
+        case OpusSource() | OpusTexts():
+            return check_opus(corpus, source, languages)
+        case HuggingFaceSource() | HuggingFaceTexts():
+            return check_dataset(corpus, source)
+        case MtdataSource():
+            return check_mtdata(corpus, source)
 
 
 def _check_git(corpus: str, source: GitPlace, cache: DownloadCache) -> SourceStatus:
@@ -62,7 +78,7 @@ def _check_git(corpus: str, source: GitPlace, cache: DownloadCache) -> SourceSta
 
 
 def new_pins(
-    statuses: list[SourceStatus], corpora: Mapping[str, Source], cache: DownloadCache, listen: Listener
+    statuses: list[SourceStatus], corpora: Mapping[str, AnySource], cache: DownloadCache, listen: Listener
 ) -> dict[str, dict[str, Any]]:
     """Return the settings, by corpus, that update to what was found; wheels are downloaded for their sha256.
 

@@ -30,6 +30,7 @@ function model(served, drift) {
 }
 
 function driftFacts(drift) {
+  if (drift.reason) return [["Drift", drift.reason]];
   const indices = Object.entries(drift.indices).map(([name, value]) => [FEATURES[name] || name, value.toFixed(2)]);
   return [["Texts compared", drift.texts.toLocaleString("en")], ...indices];
 }
@@ -39,7 +40,7 @@ export async function loadModels() {
     const [{ served }, drift] = await Promise.all([call("/page/served"), call("/seqloom/drift")]);
     state.served = served;
     byId("models-status").textContent = served.length ? "" : "No model is served yet.";
-    byId("drift-hint").hidden = drift.models.length === 0;
+    byId("drift-hint").hidden = drift.models.every((each) => each.reason);
     byId("drift-bound").textContent = drift.bound;
     const driftOf = (each) => drift.models.find((found) => found.version === each.version);
     byId("served").replaceChildren(...served.map((each) => model(each, driftOf(each))));

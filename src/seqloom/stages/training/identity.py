@@ -115,15 +115,21 @@ def check_unchanged(identity: Identity, params: Params, placement: Placement) ->
 
 def _differences(*, theirs: Identity, mine: Identity) -> list[str]:
     """Return the differences of two identities as text."""
-    mine, theirs = _shown(mine), _shown(theirs)
-    different = [name for name in mine | theirs if theirs.get(name) != mine.get(name)]
-    hashed = [name.partition(".")[2] for name in different if name.startswith(("code.", "data."))]
-    values = [name for name in different if not name.startswith(("code.", "data."))]
-    found = [f"{name} was {theirs.get(name, 'not there')}, is {mine.get(name, 'not there')}" for name in values]
+    values, hashed = compare(theirs, mine)
+    found = [f"{name} was {old}, is {new}" for name, old, new in values]
     found += [f"{name} changed" for name in hashed[:MOST_NAMED]]
     if len(hashed) > MOST_NAMED:
         found.append(f"{len(hashed) - MOST_NAMED} more files changed")
     return found
+
+
+def compare(one: Identity, other: Identity) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """Return the values that differ in two identities, each as name, one and the other, and the files that differ."""
+    first, second = _shown(one), _shown(other)
+    different = [name for name in second | first if first.get(name) != second.get(name)]
+    hashed = [name.partition(".")[2] for name in different if name.startswith(("code.", "data."))]
+    values = [name for name in different if not name.startswith(("code.", "data."))]
+    return [(name, first.get(name, "not there"), second.get(name, "not there")) for name in values], hashed
 
 
 def _shown(tree: Mapping[str, Any]) -> dict[str, str]:

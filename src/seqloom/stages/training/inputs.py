@@ -4,7 +4,7 @@ from random import Random
 from typing import NamedTuple
 
 from seqloom import places
-from seqloom.batching.batches import BatchOrder, Pair, ProcessShare, Resample, in_order
+from seqloom.batching.batches import BatchOrder, Pair, Resample, in_order
 from seqloom.batching.store import TokenStore
 from seqloom.corpus import splits
 from seqloom.decoding.model_folder import Languages
@@ -34,15 +34,18 @@ class Inputs(NamedTuple):
         return {"source": int(self.training.source_lengths.max()), "target": int(self.training.target_lengths.max())}
 
 
-def load_inputs(params: Params) -> Inputs:
+def load_inputs(params: Params, *, check: bool = True) -> Inputs:
     """Read the tokenizer, the token ids and the validation text.
+
+    To `check` every id of the tokens, all of them are read; otherwise only their lengths.
 
     Raises:
         CorpusError: the token ids were not made by this tokenizer, or a direction has no validation text.
     """
     tokenizer = load_tokenizer(places.TOKENIZER)
     training, validation = (TokenStore.open(places.TOKENS / name) for name in ("train", "valid"))
-    preflight.check([training, validation], tokenizer)
+    if check:
+        preflight.check([training, validation], tokenizer)
     segments = validation_segments(params.languages.directions, params.train.validation_segments)
     languages = Languages(tuple(params.languages.sources), tuple(params.languages.targets))
     return Inputs(tokenizer, languages, training, validation, segments)
@@ -53,11 +56,11 @@ def make_data(inputs: Inputs, settings: TrainSettings, processes: Processes) -> 
     tokenizer, tokens_per_batch = inputs.tokenizer, int(settings.tokens_per_batch)
     order = BatchOrder(
         inputs.training,
-        tokens_per_batch * processes.size,
+        tokens_per_batch * processes.shares,
         settings.seed,
         temperature=settings.direction_temperature,
         resample=None if settings.subword_sampling is None else resampling(tokenizer, settings.subword_sampling),
-        share=ProcessShare(processes.rank, processes.size),
+        share=processes.share,
     )
     markers = [
         *(tokenizer.encode_source("a", language).ids[0] for language in tokenizer.languages),

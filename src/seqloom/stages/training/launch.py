@@ -1,7 +1,8 @@
-"""The processes of a training run: started by torch's launcher (`torchrun`), stopped by signals."""
+"""The processes of a training run: started by a launcher, on this machine or elsewhere, and stopped by signals."""
 
 import ctypes
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -9,16 +10,70 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import NamedTuple
 
+import torch
+
+from seqloom import places
 from seqloom.errors import TrainingError
 from seqloom.training.engine import InterruptError
+from seqloom.training.settings import LAUNCHER
 
 GRACE = 90.0  # seconds for the last checkpoint before the launcher is killed
+
+
+class LocalProcesses(NamedTuple):
+    """This process among those of the run on this machine."""
+
+    rank: int
+    size: int
 
 
 def launched() -> bool:
     """Return whether a launcher started this process."""
     return "WORLD_SIZE" in os.environ
+
+
+def local_processes() -> LocalProcesses:
+    """Return which of the processes on this machine this is, as the launcher says; without one it is the only one."""
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    return LocalProcesses(rank, int(os.environ.get("LOCAL_WORLD_SIZE", rank + 1)))
+
+
+def automatic_processes() -> int:
+    """Return the number of processes for `auto`: those that a launcher started, else one for each GPU here."""
+    return int(os.environ["WORLD_SIZE"]) if launched() else max(1, torch.cuda.device_count())
+
+
+def started_elsewhere(*, profile: bool) -> bool:
+    """Run the command in SEQLOOM_TRAIN_LAUNCHER, which trains on other machines; return whether there is one.
+
+    The command starts `python -m seqloom.stages train_model` in several processes, waits for them, and leaves the
+    results of the first one in this folder. If this process ends, the command gets SIGTERM.
+
+    Raises:
+        TrainingError: it failed, or there are no results.
+    """
+    command = os.environ.get(LAUNCHER, "").strip()
+    if not command:
+        return False
+    if profile:
+        raise TrainingError(f"--profile works only without {LAUNCHER}, in a process that trains; unset it")
+    try:
+        status = _wait_for(_start(shlex.split(command)))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{LAUNCHER}: {command!r} cannot be started: {error}") from error
+    if status:
+        raise TrainingError(
+            f"{LAUNCHER}: {command!r} exited with {status} (its output is above); run again to continue from the last "
+            "checkpoint"
+        )
+    if not (places.CANDIDATE.is_dir() and places.TRAINING_METRICS.is_file()):
+        raise TrainingError(
+            f"{LAUNCHER}: {command!r} has ended, but {places.CANDIDATE} and {places.TRAINING_METRICS} are not here; "
+            "the first process must train in this folder, on a file system that both machines share"
+        )
+    return True
 
 
 def launch(processes: int, arguments: Sequence[str]) -> None:
@@ -29,20 +84,21 @@ def launch(processes: int, arguments: Sequence[str]) -> None:
     Raises:
         TrainingError: one of them failed, with the reason on stderr; the others were stopped.
     """
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs:  # the launcher does not remove its logs
-        status = _wait_for(_start(processes, arguments, logs))
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", f"--log-dir={logs}"]
+        command = [sys.executable, *launcher, "-m", "seqloom.stages", *arguments]
+        status = _wait_for(_start(command, OMP_NUM_THREADS=threads))
     if status:
         raise TrainingError(
             f"one of {processes} processes failed (above); run again to continue from the last checkpoint"
         )
 
 
-def _start(processes: int, arguments: Sequence[str], logs: str) -> subprocess.Popen[bytes]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", f"--log-dir={logs}"]
-    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
+def _start(command: Sequence[str], **environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, *launcher, "-m", "seqloom.stages", *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": threads},
+        command,
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         # Ctrl-C on a terminal reaches the whole process group. Only this process should get it; it stops the others.
         start_new_session=True,

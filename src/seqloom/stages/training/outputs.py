@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from seqloom import places
 from seqloom.decoding.model_folder import LENGTHS_FILE
 from seqloom.files import write_json, write_text
@@ -19,11 +21,11 @@ from seqloom.training.job import Job
 from seqloom.training.state import HistoryRow
 
 
-def write_model(model: Seq2Seq, params: Params, longest: Mapping[str, int]) -> None:
-    """Write models/candidate: weights, tokenizer, languages, and the lengths that the model was trained on."""
+def write_model(model: Seq2Seq, whole: Mapping[str, Tensor], params: Params, longest: Mapping[str, int]) -> None:
+    """Write models/candidate: the `whole` weights, tokenizer, languages, and the lengths it was trained on."""
     folder = places.CANDIDATE
     shutil.rmtree(folder, ignore_errors=True)
-    save_model(model, params.model.architecture, folder)
+    save_model(model, params.model.architecture, folder, whole)
     shutil.copytree(places.TOKENIZER, folder / "tokenizer")
     (folder / "languages.json").write_text(params.languages.model_dump_json(indent=2) + "\n", encoding="utf-8")
     write_json(folder / LENGTHS_FILE, longest)
@@ -44,6 +46,8 @@ def write_metrics(result: TrainingResult, job: Job, coverage: Mapping[Side, Cove
         "device": job.placement.summary(),
         "fingerprint": fingerprint,
     }
+    if result.processes != [(0, job.processes.shares)]:
+        metrics["processes"] = result.processes  # another number of them than the settings name: not to the byte
     if coverage:
         metrics["embeddings"] = {side: found._asdict() for side, found in coverage.items()}
     write_json(places.TRAINING_METRICS, metrics)

@@ -68,11 +68,12 @@ def with_batch_size(
     if settings.tokens_per_batch != "auto":
         return settings
     file = scratch / "tokens_per_batch"
-    if file.exists():
-        found = int(file.read_text())
-    else:
+    # The first process decides: on other machines there may be no file.
+    found = int(processes.largest([int(file.read_text()) if processes.first and file.exists() else 0])[0])
+    if not found:
         found = -int(processes.largest([-tokens_that_fit(model, training, settings, placement)])[0])
         if processes.first:
             file.write_text(f"{found}\n")
-    _LOG.info("train.tokens_per_batch: auto is %d here", found)
+    if processes.first:
+        _LOG.info("train.tokens_per_batch: auto is %d here", found)
     return settings.model_copy(update={"tokens_per_batch": found})

@@ -47,4 +47,4 @@ for _name in ("mlflow", "alembic"):
 # This logger also logs the traceback of errors that MLflow raises.
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
-__all__ = ["MlflowClient", "MlflowException", "mlflow"]
+__all__ = ["MlflowClient", "MlflowException", "artifact_repository_registry", "mlflow"]

@@ -7,6 +7,8 @@ VERDICT = "seqloom.verdict"  # tag of versions: the gate's verdict and its reaso
 PROMOTED = "promoted: "  # prefix of the verdict of a version that became champion
 SPEED = "speed.segments_per_s"  # tag of runs: decoding speed on the test split, measured by the gate
 MOVE = "seqloom.move."  # prefix of tags of registered models: the numbered moves of the alias champion
+REMOVED = "seqloom.removed"  # tag of logged models and versions: when `seqloom gc` removed their files
+SERVED = "seqloom.served"  # tag of versions: when a server last said that it serves this one, and its host
 CANDIDATE, CHAMPION = "candidate", "champion"  # aliases
 ARTIFACT = "model"  # the artifact of a logged model that holds the model folder
 

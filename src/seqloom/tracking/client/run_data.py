@@ -12,6 +12,7 @@ from seqloom.tracking.client.library import MlflowException, mlflow
 from seqloom.tracking.client.store import Store, registry_errors
 
 METRICS_AT_ONCE = 1000
+_PAGE = 100
 _PARAMS_AT_ONCE, _TAGS_AT_ONCE = 100, 100
 _Item = TypeVar("_Item")
 
@@ -64,3 +65,14 @@ def batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     """Yield the items in order, at most `size` at a time."""
     for first in range(0, len(items), size):
         yield items[first : first + size]
+
+
+def search_all(search: Any, condition: str = "") -> list[Any]:
+    """Return everything that a search of MLflow's client finds, page by page."""
+    found: list[Any] = []
+    token = None
+    while True:
+        page = search(condition or None, max_results=_PAGE, page_token=token)
+        found.extend(page)
+        if not (token := page.token):
+            return found

@@ -25,6 +25,7 @@ from seqloom.files import replacing
 from seqloom.tracking.client.library import MlflowClient, MlflowException, mlflow
 from seqloom.tracking.client.local_files import ARTIFACTS as ARTIFACTS  # only after library, which imports MLflow
 from seqloom.tracking.client.local_files import SQLITE, make_relative
+from seqloom.tracking.client.schema import explain_schema
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # `mlflow server` reads it, too; for stores that are databases
@@ -250,6 +251,8 @@ def _kind(error: Exception) -> type[RegistryError]:
 
 def _explain(message: str, uri: str) -> str:
     reason = _first_line(message)
+    if (other := explain_schema(message, without_password(uri))) is not None:
+        return other
     if any(sign in message for sign in _NO_ANSWER):
         reason = "it does not answer"
     if uri.startswith(SQLITE) and (known := next((_SQLITE[sign] for sign in _SQLITE if sign in message), None)):

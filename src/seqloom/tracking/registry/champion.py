@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from seqloom.errors import RegistryError
 from seqloom.tracking.client.names import CHAMPION, MOVE
 from seqloom.tracking.client.store import Store, registry_errors
-from seqloom.tracking.registry.versions import has_files
+from seqloom.tracking.registry.versions import has_files, removed
 
 How = Literal["gate", "promote", "rollback"]
 
@@ -45,8 +45,9 @@ def set_champion(store: Store, name: str, number: str, how: How, because: str) -
         RegistryError: the version does not exist, its files are gone, or the registry refuses.
     """
     with registry_errors(store):
-        if not has_files(store, store.client.get_model_version(name, number)):
-            raise RegistryError(f"the files of {name} version {number} are gone; it cannot be the champion")
+        version = store.client.get_model_version(name, number)
+        if not has_files(store, version):
+            raise RegistryError(_gone(name, number))
         before = current_champion(store, name)
         moves = history(store, name)
         last = moves[-1] if moves else None
@@ -58,6 +59,9 @@ def set_champion(store: Store, name: str, number: str, how: How, because: str) -
             moves.append(last)
             _write(store, name, len(moves), last)
         store.client.set_registered_model_alias(name, CHAMPION, number)
+        if removed(store, version) is not None:  # `seqloom gc` on another machine, at the same moment
+            _undo(store, name, before)
+            raise RegistryError(_gone(name, number))
         _write(store, name, len(moves), last._replace(made=True))
         return last._replace(made=True)
 
@@ -72,6 +76,11 @@ def history(store: Store, name: str) -> list[Move]:
 
 def previous_champion(moves: Iterable[Move], champion: str | None) -> str | None:
     """Return the version to roll back to: the previous champion, ignoring moves that were rolled back, or None."""
+    return next(iter(earlier_champions(moves, champion)), None)
+
+
+def earlier_champions(moves: Iterable[Move], champion: str | None) -> list[str]:
+    """Return the versions that one rollback after another goes back to, the previous champion first."""
     champions: list[str] = []
     for move in moves:
         if move.how == "rollback" and move.version in champions:
@@ -82,7 +91,21 @@ def previous_champion(moves: Iterable[Move], champion: str | None) -> str | None
             champions.append(move.version)
     while champions and champions[-1] == champion:
         champions.pop()
-    return champions[-1] if champions else None
+    return list(dict.fromkeys(reversed(champions)))
+
+
+def _gone(name: str, number: str) -> str:
+    return (
+        f"the files of {name} version {number} are gone; it cannot be the champion. `seqloom reproduce "
+        f"models:/{name}/{number}` trains it again, into a folder"
+    )
+
+
+def _undo(store: Store, name: str, before: str | None) -> None:
+    if before is None:
+        store.client.delete_registered_model_alias(name, CHAMPION)
+    else:
+        store.client.set_registered_model_alias(name, CHAMPION, before)
 
 
 def _write(store: Store, name: str, number: int, move: Move) -> None:

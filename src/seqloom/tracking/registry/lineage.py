@@ -54,8 +54,8 @@ def read_lineage(store: Store, name: str) -> Lineage:
     """
     version, run = find(store, name)
     tags, run_id = run.data.tags, str(run.info.run_id)
-    stages = _stages(read_artifact(store, run_id, LOCK))
-    made = {str(out["path"]): _hash(out) for stage in stages for out in stage.get("outs", [])}
+    lock = read_artifact(store, run_id, LOCK)
+    made, stages = recorded_outs(lock), _stages(lock)
     read = {str(dep["path"]): _hash(dep) for stage in stages for dep in stage.get("deps", [])}
     return Lineage(
         named=name,
@@ -95,6 +95,11 @@ def find(store: Store, name: str) -> tuple[Version | None, Any]:
                 raise
     fault = "its run was deleted" if version else "is not a run"
     raise RegistryError(f"{name}: {fault} in {store.shown}; valid are run ids, models:/NAME@ALIAS, models:/NAME/NUMBER")
+
+
+def recorded_outs(lock: bytes | None) -> dict[str, str]:
+    """Return DVC's hash of each output in a dvc.lock, by path."""
+    return {str(out["path"]): _hash(out) for stage in _stages(lock) for out in stage.get("outs", [])}
 
 
 class Baseline(NamedTuple):

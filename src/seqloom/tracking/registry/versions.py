@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 from seqloom.errors import RegistryError
 from seqloom.tracking.client.library import mlflow
-from seqloom.tracking.client.names import ARTIFACT, FINGERPRINT, VERDICT
+from seqloom.tracking.client.names import ARTIFACT, FINGERPRINT, REMOVED, VERDICT
+from seqloom.tracking.client.run_data import search_all
 from seqloom.tracking.client.store import Store, holds_model, local_folder, registry_errors
 
 _REFERENCE = re.compile(r"models:/(?P<name>[^/@'\"`]+)(?:@(?P<alias>[^/@]+)|/(?P<number>[1-9][0-9]*))?")
-_PAGE = 100
+_LOGGED = re.compile(r"(?:models:/|.*/models/)(m-[^/@]+)(?:/artifacts)?")  # the URI or the location of a logged model
 
 
 class Reference(NamedTuple):
@@ -74,10 +75,12 @@ def list_versions(store: Store, wanted: Reference | None = None) -> list[Version
     """
     with registry_errors(store):
         condition = "" if wanted is None else f"name = '{wanted.name}'"
-        models = {model.name: dict(model.aliases) for model in _all(store.client.search_registered_models, condition)}
+        models = {
+            model.name: dict(model.aliases) for model in search_all(store.client.search_registered_models, condition)
+        }
         found = [
             _version(each, [alias for alias, number in models[each.name].items() if str(number) == str(each.version)])
-            for each in _all(store.client.search_model_versions, condition)
+            for each in search_all(store.client.search_model_versions, condition)
             if each.name in models
         ]
     if wanted is not None and wanted.alias is not None:
@@ -104,6 +107,8 @@ def fetch_model(store: Store, wanted: Reference) -> Path:
     found = get_version(store, wanted)
     with registry_errors(store):
         version = store.client.get_model_version(found.name, found.version)
+        if (when := removed(store, version)) is not None:
+            raise RegistryError(_gone(found, when))
         place = location(store, version) or _downloaded(store, version)
     folder: Path = place / "artifacts" / ARTIFACT
     if not folder.is_dir() and holds_model(place):
@@ -120,9 +125,31 @@ def fetch_model(store: Store, wanted: Reference) -> Path:
 
 
 def has_files(store: Store, version: Any) -> bool:
-    """Return whether the files of a version exist. Files on a server are assumed to exist."""
+    """Return whether the files of a version exist. Files on a server exist unless `seqloom gc` removed them."""
     place = location(store, version)
-    return place is None or holds_model(place)
+    return (place is None or holds_model(place)) and removed(store, version) is None
+
+
+def removed(store: Store, version: Any) -> str | None:
+    """Return when `seqloom gc` removed the files of a version, or None. Versions may share files."""
+    model_id = model_of(store, version)
+    return None if model_id is None else (store.client.get_logged_model(model_id).tags or {}).get(REMOVED)
+
+
+def model_of(store: Store, version: Any) -> str | None:
+    """Return the id of the logged model whose files a version has; a copied version has those of the original."""
+    uri = version.source
+    if not _LOGGED.fullmatch(uri):
+        uri = store.client.get_model_version_download_uri(version.name, version.version)
+    return match[1] if (match := _LOGGED.fullmatch(uri)) else None
+
+
+def _gone(found: Version, when: str) -> str:
+    uri = f"models:/{found.name}/{found.version}"
+    return (
+        f"the files of {found.name} version {found.version} were removed by `seqloom gc` on {when[:10]}; its records "
+        f"are kept, and `seqloom reproduce {uri}` trains it again, into a folder"
+    )
 
 
 def location(store: Store, version: Any) -> Path | None:
@@ -133,10 +160,15 @@ def location(store: Store, version: Any) -> Path | None:
     return local_folder(store, uri)
 
 
+def model_cache(store: Store) -> Path:
+    """Return the folder of this user's copies of versions of the store, `NAME/NUMBER-TIMESTAMP` each."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "seqloom" / "models" / hashlib.sha256(store.uri.encode()).hexdigest()[:16]
+
+
 def _downloaded(store: Store, version: Any) -> Path:
     """Return a copy of a version's files in the user's cache. Versions never change, so it stays valid."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqloom" / "models"
-    shelf: Path = cache / hashlib.sha256(store.uri.encode()).hexdigest()[:16] / version.name
+    shelf: Path = model_cache(store) / version.name
     place = shelf / f"{version.version}-{version.creation_timestamp}"
     if place.is_dir():
         return place
@@ -151,16 +183,6 @@ def _downloaded(store: Store, version: Any) -> Path:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return place
-
-
-def _all(search: Any, condition: str) -> list[Any]:
-    found: list[Any] = []
-    token = None
-    while True:
-        page = search(condition or None, max_results=_PAGE, page_token=token)
-        found.extend(page)
-        if not (token := page.token):
-            return found
 
 
 def _version(entity: Any, aliases: list[str]) -> Version:

@@ -18,7 +18,7 @@ from seqloom import __version__
 from seqloom.evaluation.settings import Task
 from seqloom.export.settings import EXPORTS
 from seqloom.tracking.client.library import mlflow
-from seqloom.tracking.client.names import ARTIFACT, FINGERPRINT
+from seqloom.tracking.client.names import ARTIFACT, FINGERPRINT, REMOVED
 from seqloom.tracking.client.run_data import log_metrics, log_params, log_tags, logged_steps
 from seqloom.tracking.client.store import Store, experiment_id, holds_model, local_folder, registry_errors
 from seqloom.tracking.runs.curves import Point
@@ -144,8 +144,9 @@ def _finished(store: Store, home: str, fingerprint: str) -> Logged | None:
 
 
 def _has_files(store: Store, model_id: str) -> bool:
-    folder = local_folder(store, store.client.get_logged_model(model_id).artifact_location)
-    return folder is None or holds_model(folder)
+    model = store.client.get_logged_model(model_id)
+    folder = local_folder(store, model.artifact_location)
+    return REMOVED not in (model.tags or {}) and (folder is None or holds_model(folder))
 
 
 @contextmanager

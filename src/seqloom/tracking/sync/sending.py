@@ -5,20 +5,23 @@
 the store; the next `seqloom sync` sends the rest.
 """
 
+import json
 import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seqloom.errors import RegistryError
 from seqloom.tracking.client.names import FINGERPRINT
+from seqloom.tracking.client.run_data import search_all
 from seqloom.tracking.client.store import Store, experiment_id, registry_errors
 from seqloom.tracking.runs.training_run import TRAINING
 from seqloom.tracking.sync.journal_reader import JOURNAL, JournalReader
-from seqloom.tracking.sync.training_sync import PLACE, TrainingSync, place_tag, sync_lock
+from seqloom.tracking.sync.training_sync import PLACE, POSITION, TrainingSync, place_tag, sync_lock
 
 _LONGEST = 60.0  # seconds between two attempts to reach the store
 _STALE = 24 * 3600.0  # seconds; a journal that is unchanged for longer is not checked
@@ -27,6 +30,25 @@ _STALE = 24 * 3600.0  # seconds; a journal that is unchanged for longer is not c
 def trainings(scratch: Path) -> list[Path]:
     """Return the folders of trainings, ordered by the last change of their journals."""
     return [file.parent for file in sorted(scratch.glob(f"*/{JOURNAL}"), key=os.path.getmtime)]
+
+
+def registered_trainings(store: Store) -> set[str]:
+    """Return the names of the trainings whose runs register_model has completed. Raises `RegistryError`."""
+    with registry_errors(store):
+        homes = [each.experiment_id for each in search_all(store.client.search_experiments)]
+        search = partial(store.client.search_runs, homes)
+        runs = search_all(search, f"attributes.status = 'FINISHED' and tags.`{TRAINING}` LIKE '%'")
+    return {run.data.tags[TRAINING] for run in runs if FINGERPRINT in run.data.tags}
+
+
+def was_sent(folder: Path) -> bool:
+    """Return whether the run of a training was sent and closed, and its journal has not changed since."""
+    try:
+        position = json.loads((folder / POSITION).read_text(encoding="utf-8"))
+        newer = (folder / JOURNAL).stat().st_mtime > (folder / POSITION).stat().st_mtime
+        return bool(position.get("closed")) and not newer
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def send_all(store: Store, experiment: str, scratch: Path, report: Callable[[str], None]) -> None:
