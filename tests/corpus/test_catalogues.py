@@ -267,7 +267,7 @@ def test_a_data_set_of_mtdata_is_fetched_and_read_in_our_direction(site, fetch, 
 
 def test_two_files_in_an_archive_of_mtdata_are_found_by_their_patterns(site, fetch, tmp_path):
     site.files["/e.zip"] = packed({"training/e.de": "eins\n", "training/e.en": "one\n", "training/e.fr": "un\n"})
-    paths = ["training/*.de", "training/*.en"]
+    paths = ["*.de", "training/*.en"]
     index(tmp_path, url=f"{site.url}/e.zip", ext="zip", in_ext="txt", in_paths=paths, is_archive=True)
     assert pairs(fetch(MTDATA), MTDATA) == [("one", "eins")]
 
@@ -333,3 +333,9 @@ def test_the_size_of_a_file_is_known_before_its_download(site, cache):
     assert job.measure() == len(BOOKS)  # from the cache
     (other,) = Fetching("c", source.model_copy(update={"release": "v2"}), EN_DE, cache).jobs()
     assert other.measure() is None
+
+
+def test_messages_name_the_section_of_a_monolingual_corpus(fetch):
+    missing = {"kind": "file", "path": "data/local/absent.txt", "language": "de"}
+    with pytest.raises(SourceError, match=r"see monolingual\.c\.path"):
+        fetch(missing, MonolingualSource)
