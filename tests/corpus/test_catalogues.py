@@ -18,6 +18,7 @@ from seqloom.corpus.reading import RawPair, RawText, read_corpus, read_monolingu
 from seqloom.corpus.settings import Languages
 from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.fetching import Fetching
+from seqloom.corpus.sources.json_client import get_json
 from seqloom.corpus.sources.lock import SourceLock
 from seqloom.errors import ArchiveError, HashError, SourceError
 from seqloom.languages import Direction
@@ -232,6 +233,14 @@ def test_no_token_is_sent_without_encryption(site, fetch, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("HF_ENDPOINT", "http://mirror.example")
     assert _endpoint() == ("http://mirror.example", "")
+
+
+def test_a_server_cannot_ask_for_variables_of_the_environment(site, monkeypatch):
+    monkeypatch.setenv("SEQLOOM_SECRET", "secret")
+    site.files["/list"], site.link = b"[]", f'<{site.url}/list?x=${{SEQLOOM_SECRET}}>; rel="next"'
+    answer = get_json("c", f"{site.url}/list")
+    get_json("c", answer.next_page)
+    assert site.queries == ["x=%24{SEQLOOM_SECRET}"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from seqloom.corpus.sources import http_client
 from seqloom.corpus.sources.archives import Limits, safe_name, unpack
 from seqloom.corpus.sources.download import RETRY_POLICY, RemoteFile, RetryPolicy, obtain
 from seqloom.corpus.sources.download_cache import DownloadCache, copy, remove
+from seqloom.corpus.sources.json_client import literal
 from seqloom.errors import FormatError, SourceError
 from seqloom.formats.language_tags import matches
 from seqloom.languages import Direction
@@ -161,7 +162,7 @@ def _entry(corpus: str, dataset: str, record: Any) -> Entry:
     for path in paths:
         safe_name(corpus, path)
     *_, left, right = dataset.split("-")
-    return Entry(url, format, (left, right), paths, (first, second))
+    return Entry(literal(url), format, (left, right), paths, (first, second))
 
 
 def _order(corpus: str, dataset: str, entry: Entry, direction: Direction) -> tuple[str, str]:
