@@ -120,3 +120,10 @@ def test_a_bad_number_of_downloads_is_an_error(monkeypatch, given):
     monkeypatch.setenv("SEQLOOM_DOWNLOADS", given)
     with pytest.raises(SourceError, match="from 1 to 64"):
         parallel_downloads()
+
+
+def test_a_file_that_was_in_the_cache_counts_as_done(tmp_path):
+    (tmp_path / "f").write_bytes(b"x" * 7)
+    reports = []
+    run_jobs([job("a", lambda listen: tmp_path / "f"), job("b", downloading(10))], 2, reports.append)
+    assert (reports[-1].done, reports[-1].total) == (17, 17)

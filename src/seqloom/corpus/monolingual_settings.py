@@ -46,6 +46,11 @@ class TextSettings(FileSettings):
     direction: CorpusDirection | None = None
 
     @property
+    def section(self) -> str:
+        """The section of params.yaml."""
+        return "monolingual"
+
+    @property
     def pair_direction(self) -> Direction:
         """The direction in which files with pairs are read; the language with itself if they have one language."""
         one = self.direction

@@ -86,8 +86,6 @@ def obtain(
     found = cache.find_named(corpus, file.name, pinned.sha256)
     if found is None:
         found = _Download(corpus, pinned, cache, listen, policy).finish()
-    else:
-        listen(Progress(f"download {corpus}", found.stat().st_size, found.stat().st_size, "bytes"))
     if pinned.sha256 is None and cache.lock is not None:
         cache.lock.record_file(file.address, sha256_of(found), found.stat().st_size)
     return found

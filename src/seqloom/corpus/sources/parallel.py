@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from seqloom.errors import OfflineError, SourceError
@@ -25,7 +26,7 @@ class Job(NamedTuple):
 
     corpus: str
     key: str
-    run: Callable[[Listener], object]
+    run: Callable[[Listener], object]  # may return the path of the file in the cache
     size: int | None = None  # bytes, if known
     measure: Callable[[], int | None] | None = None  # asks for the size; only called if some jobs have to wait
 
@@ -125,11 +126,14 @@ class _Board:
             self._totals[number] = size
 
     def _download(self, number: int) -> None:
+        found: object = None
         try:
-            self._jobs[number].run(self._listener(number))
+            found = self._jobs[number].run(self._listener(number))
         except SourceError as error:
             self.errors[number] = error
         with self._guard:
+            if isinstance(found, Path) and found.is_file():  # it may have been there, so that nothing was reported
+                self._done[number] = found.stat().st_size
             self._finished += 1
             self._totals[number] = self._done.get(number, 0)
 
