@@ -23,7 +23,7 @@ from pipelines.environment import environment
 from pipelines.errors import PublishError
 from pipelines.supervision.logged_command import run_logged
 from seqloom.files import sha256_of, write_text
-from seqloom.places import LOGS, SCRATCH
+from seqloom.places import LOGS, SCRATCH, SOURCES_LOCK
 
 Commit = Literal["no", "branch", "tag", "here"]
 BRANCH = "retrained"
@@ -136,11 +136,13 @@ def _tree(root: Path) -> str:
 
 
 def _result_files(root: Path) -> list[str]:
-    """Return the files for Git: params.yaml, dvc.lock, and the metrics and plots that DVC does not cache."""
+    """Return the files for Git: params.yaml, the two lock files, and the metrics and plots that DVC does not cache."""
     with Repo(str(root)) as repo:
         outs: list[Any] = [out for stage in repo.index.stages for out in stage.outs if not out.use_cache]
         small = [Path(out.fs_path).relative_to(root.resolve()).as_posix() for out in outs]
-    return [name for name in ("params.yaml", "dvc.lock", *sorted(small)) if (root / name).exists()]
+    return [
+        name for name in ("params.yaml", "dvc.lock", SOURCES_LOCK.as_posix(), *sorted(small)) if (root / name).exists()
+    ]
 
 
 def _find(root: Path, target: str) -> str | None:

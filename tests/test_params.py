@@ -38,7 +38,7 @@ def test_the_params_of_the_repository_fit_on_a_page() -> None:
         ("  preset: tiny", "  preset: huge", "model.lstm.preset", "'tiny', 'small', 'base' or 'big', got 'huge'"),
         ("  seed: 1\n", "  seed: one\n", "train.seed", "valid integer, got 'one'"),
         ("  dropout:", "  dropout: 1.5 #", "model.dropout", "less than 1, got 1.5"),
-        ("format: json_catalogue", "format: xml", "corpora.home_assistant.format", "'moses', 'properties'"),
+        ("format: json_catalogue", "format: xml", "corpora.home_assistant.format", "'moses', 'parquet'"),
         ("    package: homeassistant", "    pakage: x", "corpora.home_assistant.pakage", "is not a setting"),
         ("kind: package", "kind: ftp", "corpora.home_assistant", "'package', 'url', 'file'"),
         ("forms: [platform,", "forms: [plat,", "placeholders.forms", "'plat' is not a form of placeholder; valid are"),

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from seqloom.corpus.corpora_settings import Source, check_corpora
 from seqloom.corpus.monolingual_settings import MonolingualSource, check_monolingual
-from seqloom.corpus.settings import DownloadSettings, GuardSettings, Languages, Name, PrepareSettings
+from seqloom.corpus.settings import GuardSettings, Languages, Name, PrepareSettings
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ParamsError
 from seqloom.evaluation.settings import EvaluateSettings, Task
@@ -81,7 +81,6 @@ class Params(Settings):
     languages: Languages
     corpora: dict[Name, Source] = Field(min_length=1, max_length=1000)
     monolingual: dict[Name, MonolingualSource] = Field(default_factory=dict, max_length=1000)
-    download: DownloadSettings = Field(default_factory=DownloadSettings)
     placeholders: PlaceholderSettings = Field(default_factory=PlaceholderSettings)
     # Synthetic training pairs by name; see docs/SYNTHETIC.md.
     translate_corpus: dict[Name, SynthesisSettings] = Field(default={}, max_length=100)
@@ -159,10 +158,6 @@ class Params(Settings):
             yield "train.subword_sampling", "must be null: tokenizer.name 'characters' splits a word in only one way"
         elif self.tokenizer.algorithm == "bpe" and alpha >= 1:
             yield "train.subword_sampling", f"is {alpha:g}; for bpe, the share of merges to drop, it must be below 1"
-
-    def sources(self) -> dict[str, Source | MonolingualSource]:
-        """Return every source that download_corpus fetches, by the name of its folder in data/raw."""
-        return {**self.corpora, **self.monolingual}
 
     @property
     def _is_own(self) -> bool:

@@ -8,8 +8,11 @@ from pathlib import Path
 LOCAL = Path("data/local")  # the user's own files, read by download_corpus and download_pretrained
 CHECKED = Path("data/checked")  # empty; every stage depends on it, so that check_params runs first
 RAW = Path("data/raw")
+<<<<<<< HEAD
 SYNTHETIC = Path("data/synthetic")  # empty if translate_corpus is switched off
 SOURCES_LOCK = Path("data/sources.lock.json")  # tracked by Git: hashes of downloads that params.yaml does not pin
+=======
+>>>>>>> e16
 CORPUS = Path("data/corpus")
 CORPUS_METRICS = Path("metrics/corpus.json")
 CORPUS_REPORT = Path("reports/corpus")
@@ -28,6 +31,9 @@ HYPOTHESES = REPORT / "hypotheses.tsv"
 EVALUATION_METRICS = Path("metrics/evaluation.json")
 LENGTHS_PLOT = Path("plots/lengths.csv")
 REGISTRATION = Path("metrics/registration.json")
+
+# Tracked by Git, not by DVC.
+SOURCES_LOCK = Path("data/sources.lock.json")  # hashes of downloads that params.yaml does not pin
 
 # Not tracked by DVC or Git, except the leaderboard, which a team may commit.
 GATE = Path("reports/gate")  # the last verdict, which depends on the registry and not only on data

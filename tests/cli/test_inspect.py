@@ -77,3 +77,33 @@ def test_an_invalid_option_is_an_error_with_the_valid_values(
     message = fails("inspect", "--source", "en", "--target", "de", option, "klingon", "p.tsv")
     assert "klingon" in message
     assert valid in message
+
+
+TMX = '<tmx version="1.4"><header/><body><tu><tuv xml:lang="en"><seg>one</seg></tuv><tuv xml:lang="de"><seg>eins</seg>'
+TMX += "</tuv></tu></body></tmx>"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "arguments", "read", "texts"),
+    [
+        ("n.txt", "eins\n\nzwei\n", [], "text, de", ["eins", "zwei"]),
+        ("news.2020", "eins\n", [], "text, de", ["eins"]),
+        ("p.tsv", "one\teins\n", ["--column", "1"], "tsv, de", ["eins"]),
+        ("m.tmx", TMX, [], "tmx, de", ["eins"]),
+        ("m.po", 'msgid "one"\nmsgstr "eins"\n', [], "gettext, de", ["eins"]),
+    ],
+)
+def test_texts_in_one_language_are_shown(folder: Path, capsys, name, content, arguments, read, texts) -> None:
+    (folder / name).write_text(content, encoding="utf-8")
+    lines = inspected(capsys, "--language", "de", *arguments, name).splitlines()
+    assert lines[:3] == [name, f"  read as    {read}", f"  texts      {len(texts)}"]
+    assert [line.strip() for line in lines[-len(texts) :]] == texts
+
+
+def test_the_columns_of_a_parquet_file_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"s": ["one"], "t": ["eins"]}), folder / "p.parquet")
+    output = inspected(capsys, "--source-column", "s", "--target-column", "t", "p.parquet")
+    assert output.splitlines()[2:] == ["  pairs      1", "    one", "      -> eins"]

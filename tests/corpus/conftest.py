@@ -25,6 +25,7 @@ class Site:
         self.ranges: list[str | None] = []
         self.authorizations: list[str | None] = []
         self.queries: list[str] = []
+        self.link = ""
         self.methods: list[str] = []
         self.answers_head = True
         self.honours_ranges = True
@@ -82,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(200)
         if site.etag:
             self.send_header("ETag", site.etag)
+        if site.link:
+            self.send_header("Link", site.link)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
         rest = content[start:]

@@ -18,6 +18,7 @@ from seqloom.corpus.reading import RawPair, RawText, read_corpus, read_monolingu
 from seqloom.corpus.settings import Languages
 from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.fetching import Fetching
+from seqloom.corpus.sources.json_client import get_json
 from seqloom.corpus.sources.lock import SourceLock
 from seqloom.errors import ArchiveError, HashError, SourceError
 from seqloom.languages import Direction
@@ -234,6 +235,14 @@ def test_no_token_is_sent_without_encryption(site, fetch, monkeypatch):
     assert _endpoint() == ("http://mirror.example", "")
 
 
+def test_a_server_cannot_ask_for_variables_of_the_environment(site, monkeypatch):
+    monkeypatch.setenv("SEQLOOM_SECRET", "secret")
+    site.files["/list"], site.link = b"[]", f'<{site.url}/list?x=${{SEQLOOM_SECRET}}>; rel="next"'
+    answer = get_json("c", f"{site.url}/list")
+    get_json("c", answer.next_page)
+    assert site.queries == ["x=%24{SEQLOOM_SECRET}"]
+
+
 @pytest.mark.parametrize(
     ("listed", "fault"),
     [
@@ -267,7 +276,7 @@ def test_a_data_set_of_mtdata_is_fetched_and_read_in_our_direction(site, fetch, 
 
 def test_two_files_in_an_archive_of_mtdata_are_found_by_their_patterns(site, fetch, tmp_path):
     site.files["/e.zip"] = packed({"training/e.de": "eins\n", "training/e.en": "one\n", "training/e.fr": "un\n"})
-    paths = ["training/*.de", "training/*.en"]
+    paths = ["*.de", "training/*.en"]
     index(tmp_path, url=f"{site.url}/e.zip", ext="zip", in_ext="txt", in_paths=paths, is_archive=True)
     assert pairs(fetch(MTDATA), MTDATA) == [("one", "eins")]
 
@@ -320,3 +329,22 @@ def test_a_broken_lock_file_is_an_error(tmp_path, content):
     (tmp_path / "lock").write_text(content)
     with pytest.raises(SourceError, match="restore"):
         SourceLock(tmp_path / "lock")
+
+
+def test_the_size_of_a_file_is_known_before_its_download(site, cache):
+    site.files["/OPUS-Books/v1/moses/de-en.txt.zip"] = BOOKS
+    source = TypeAdapter(Source).validate_python(OPUS)
+    (job,) = Fetching("c", source, EN_DE, cache).jobs()
+    assert job.measure() == len(BOOKS)
+    assert site.methods == ["HEAD"]
+    job.run(ignore)
+    del site.files["/OPUS-Books/v1/moses/de-en.txt.zip"]
+    assert job.measure() == len(BOOKS)  # from the cache
+    (other,) = Fetching("c", source.model_copy(update={"release": "v2"}), EN_DE, cache).jobs()
+    assert other.measure() is None
+
+
+def test_messages_name_the_section_of_a_monolingual_corpus(fetch):
+    missing = {"kind": "file", "path": "data/local/absent.txt", "language": "de"}
+    with pytest.raises(SourceError, match=r"see monolingual\.c\.path"):
+        fetch(missing, MonolingualSource)

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from seqloom.corpus.sources.parallel import Job, run_jobs
+from seqloom.corpus.sources.parallel import Job, parallel_downloads, run_jobs
 from seqloom.errors import HashError, OfflineError, SourceError
 from seqloom.progress import Progress, ignore
 
@@ -103,3 +103,27 @@ def test_an_interruption_stops_the_downloads():
         run_jobs([job("a", run), job("b", run)], 2, interrupt)
     assert stopped.is_set()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("download-")]
+
+
+def test_files_that_have_to_wait_are_measured_so_that_the_total_is_known():
+    reports = []
+    jobs = [Job(name, name, downloading(10), None, lambda: 10) for name in "abc"]
+    run_jobs(jobs, 1, lambda report: reports.append(report))
+    assert reports[-1].total == 30
+    measured = []
+    run_jobs([Job(name, name, downloading(10), None, lambda: measured.append(1)) for name in "ab"], 2, ignore)
+    assert not measured
+
+
+@pytest.mark.parametrize("given", ["0", "65", "many", "-1", "9" * 5000])
+def test_a_bad_number_of_downloads_is_an_error(monkeypatch, given):
+    monkeypatch.setenv("SEQLOOM_DOWNLOADS", given)
+    with pytest.raises(SourceError, match="from 1 to 64"):
+        parallel_downloads()
+
+
+def test_a_file_that_was_in_the_cache_counts_as_done(tmp_path):
+    (tmp_path / "f").write_bytes(b"x" * 7)
+    reports = []
+    run_jobs([job("a", lambda listen: tmp_path / "f"), job("b", downloading(10))], 2, reports.append)
+    assert (reports[-1].done, reports[-1].total) == (17, 17)

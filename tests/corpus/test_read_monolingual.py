@@ -77,7 +77,7 @@ def test_files_without_texts_give_a_remark(members):
     ("more", "fault"),
     [
         ({"format": "tmx"}, "is required for tmx"),
-        ({"direction": {"source": "en", "target": "de"}}, "is only for tmx, xliff and gettext"),
+        ({"direction": {"source": "en", "target": "de"}}, "is only for tmx, xliff, gettext"),
         ({"format": "tmx", "direction": {"source": "en", "target": "fr"}}, r"must have language \(de\)"),
         ({"format": "tsv", "column": "text"}, "give a number"),
         ({"format": "parquet", "column": 1}, "have names"),

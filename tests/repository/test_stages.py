@@ -89,7 +89,7 @@ def test_dvc_yaml_lists_exactly_the_code_that_a_stage_needs(stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_places_that_a_stage_names_are_its_deps_or_its_outs(stage: str) -> None:
     paths = place_paths()
-    unlisted = {"SCRATCH", "GATE", "SHADOW", "HYPOTHESES"}
+    unlisted = {"SCRATCH", "SOURCES_LOCK", "GATE", "SHADOW", "HYPOTHESES"}
     named = {paths[name] for file in own(stage) for name in places_named(file) - unlisted}
     data = {path for path in listed(stage, "deps", "outs", "metrics", "plots") if not path.startswith("src/")}
     # The files in data/local are named in params.yaml, which check_params reads in full; others only depend on it.
@@ -129,7 +129,7 @@ def test_dvc_yaml_lists_exactly_the_params_that_a_stage_reads(stage: str) -> Non
 def test_each_place_is_written_by_exactly_one_stage() -> None:
     written = [path for stage in STAGES for path in listed(stage, "outs", "metrics", "plots")]
     paths = place_paths()
-    others = {"LOCAL", "HYPOTHESES", "GATE", "SHADOW", "LEADERBOARD", "SCRATCH", "LOGS"}
+    others = {"LOCAL", "SOURCES_LOCK", "HYPOTHESES", "GATE", "SHADOW", "LEADERBOARD", "SCRATCH", "LOGS"}
     assert sorted(written) == sorted(path for name, path in paths.items() if name not in others)
 
 

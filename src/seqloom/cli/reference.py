@@ -158,8 +158,8 @@ def _values(kind: Mapping[str, Any], records: Mapping[str, Any]) -> str:
             return f"list of {len(kind['prefixItems'])}: {_values(kind['prefixItems'][0], records)}"
         case "array":
             return f"list of: {_values(kind['items'], records)}"
-        case "object" if kind.get("additionalProperties"):
-            return f"mapping from language to: {_values(kind['additionalProperties'], records)}"
+        case "object" if found := [*kind.get("patternProperties", {}).values(), kind.get("additionalProperties")][0]:
+            return f"mapping from language to: {_values(found, records)}"
         case "object":
             return f"record of {', '.join(f'`{name}`' for name in kind['properties'])}"
     return "text"

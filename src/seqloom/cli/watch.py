@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     params = load_params(PARAMS)
     mirror = os.environ.get(MIRROR_VARIABLE)
     cache = DownloadCache(SCRATCH / "downloads", Path(mirror).expanduser() if mirror else None)
-    sources = params.sources()
+    sources = {**params.corpora, **params.monolingual}
     statuses, faults = check_sources(
         sources, params.languages, cache, ResponseCache(SCRATCH / "watch.json"), RAW / "manifest.json"
     )

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from seqloom.corpus.settings import Language, Languages, Sha256
-from seqloom.corpus.source_settings import MaxBytes, PairSettings
+from seqloom.corpus.source_settings import MaxBytes, PairSettings, SectionSettings
 from seqloom.languages import Direction
-from seqloom.settings import Faults, Settings, check
+from seqloom.settings import Faults, check
 
 _Part = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)]
 _Repository = Annotated[
@@ -22,7 +22,7 @@ def pair_name(direction: Direction) -> str:
     return "-".join(sorted(direction))
 
 
-class OpusPlace(Settings):
+class OpusPlace(SectionSettings):
     """A corpus of OPUS (opus.nlpl.eu)."""
 
     kind: Literal["opus"]  # a corpus of OPUS
@@ -67,7 +67,7 @@ class OpusSource(OpusPlace, PairSettings):
             yield "members", "must be left out: the names of OPUS's files are known"
 
 
-class MtdataPlace(Settings):
+class MtdataPlace(SectionSettings):
     """A data set of mtdata's catalogue."""
 
     kind: Literal["mtdata"]  # a data set of mtdata's catalogue
@@ -100,7 +100,7 @@ class MtdataSource(MtdataPlace, PairSettings):
             yield "members", "must be left out: mtdata names the files"
 
 
-class HuggingFacePlace(Settings):
+class HuggingFacePlace(SectionSettings):
     """Files of a data set on the Hugging Face Hub."""
 
     kind: Literal["huggingface"]  # a data set on the Hugging Face Hub

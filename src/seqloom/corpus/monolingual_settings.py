@@ -24,7 +24,7 @@ from seqloom.languages import Direction
 from seqloom.settings import Faults, check
 
 TEXT = "text"  # one text per line
-_TABLES = ("tsv", "csv", "parquet")  # formats whose texts are a column
+SIDED = ("tmx", "xliff", "gettext")  # formats with pairs, of which one side is read
 _NAMES = [TEXT, *FORMATS]
 
 
@@ -44,6 +44,11 @@ class TextSettings(FileSettings):
     column: Column | None = None
     # Required for TMX, XLIFF and gettext: the languages of the pairs, of which the side in `language` is read.
     direction: CorpusDirection | None = None
+
+    @property
+    def section(self) -> str:
+        """The section of params.yaml."""
+        return "monolingual"
 
     @property
     def pair_direction(self) -> Direction:
@@ -66,11 +71,10 @@ class TextSettings(FileSettings):
 
     @check
     def _side(self) -> Faults:
-        bilingual = self.format in FORMATS and FORMATS[self.format].bilingual and self.format not in _TABLES
-        if bilingual and self.direction is None:
+        if self.format in SIDED and self.direction is None:
             yield "direction", f"is required for {self.format}: the source and the target of its pairs"
-        elif not bilingual and self.direction is not None:
-            yield "direction", f"is only for tmx, xliff and gettext; format is {self.format}"
+        elif self.format not in SIDED and self.direction is not None:
+            yield "direction", f"is only for {', '.join(SIDED)}; format is {self.format}"
         if self.direction is not None and self.language not in (self.direction.source, self.direction.target):
             yield "direction", f"must have language ({self.language}) on one of its sides"
 

@@ -56,12 +56,6 @@ class Languages(Settings):
                 yield side, f"lists a language twice: {', '.join(languages)}"
 
 
-class DownloadSettings(Settings):
-    """How corpora are downloaded. This section changes no result, so no stage runs again because of it."""
-
-    parallel: Annotated[int, Field(ge=1, le=64)] = 4  # files at once
-
-
 class CleanSettings(Settings):
     """Cleaning rules. A rule is off if its value is null or false; dropped pairs are counted per rule."""
 

@@ -66,7 +66,16 @@ def column_faults(field: str, format: str, column: int | str | None) -> Faults:
         yield field, f"is {column}; the columns of a Parquet file have names: give one, such as text or translation.en"
 
 
-class FileSettings(Settings):
+class SectionSettings(Settings):
+    """Settings of a source, whose messages name the section that it is in."""
+
+    @property
+    def section(self) -> str:
+        """The section of params.yaml."""
+        return "corpora"
+
+
+class FileSettings(SectionSettings):
     """How the files of a source are read."""
 
     format: str  # file format; see docs/FILES.md
@@ -165,7 +174,7 @@ class PairSettings(FileSettings):
             yield "members", "is required for gettext, for example */locale/{lang}/LC_MESSAGES/{group}.mo"
 
 
-class PackagePlace(Settings):
+class PackagePlace(SectionSettings):
     """A wheel on a package index."""
 
     kind: Literal["package"]  # a wheel
@@ -184,7 +193,7 @@ class PackagePlace(Settings):
             yield "watch", f"is not a valid version specifier: {self.watch!r}; write for example '>=2026,<2027'"
 
 
-class UrlPlace(Settings):
+class UrlPlace(SectionSettings):
     """A file or archive at an http(s) address."""
 
     kind: Literal["url"]  # a file or archive behind http(s)
@@ -195,7 +204,7 @@ class UrlPlace(Settings):
     max_bytes: MaxBytes = 20_000_000_000  # of the download, and of its unpacked contents
 
 
-class FilePlace(Settings):
+class FilePlace(SectionSettings):
     """Files on this machine."""
 
     kind: Literal["file"]  # files on this machine
@@ -217,7 +226,7 @@ class FilePlace(Settings):
             yield "sha256", "is given by language, but path has no {lang}: write the sha256 of the single file"
 
 
-class GitPlace(Settings):
+class GitPlace(SectionSettings):
     """Files of a Git repository at one commit."""
 
     kind: Literal["git"]  # files of a Git repository

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pyarrow import parquet
 
 _MAGIC = b"PAR1"
-_BATCH = 2_000  # rows
+_BATCH = 256  # rows; many of the longest texts fit into the memory
+_LARGEST_BATCH = 1 << 29  # bytes
 _BUFFER = 1 << 20  # bytes; without a buffer, whole columns of a row group are read
 _SHOWN = 10  # columns named in a message
 _RECORDS = "translation"  # the column that data sets for translation have by convention
@@ -60,6 +61,8 @@ def read_parquet(file: TextFile, options: Options) -> Iterator[Piece]:
 def _units(table: "parquet.ParquetFile", names: list[str], where: str) -> Iterator[Unit]:
     number = 0
     for batch in table.iter_batches(_BATCH, columns=list(dict.fromkeys(names))):
+        if batch.nbytes > _LARGEST_BATCH:  # before each text becomes an object
+            raise FormatError(f"{where}: rows from {number + 1} on are larger than {_LARGEST_BATCH:,} bytes together")
         sources, targets = (_texts(batch, name) for name in names)
         for source, target in zip(sources, targets, strict=True):
             number += 1

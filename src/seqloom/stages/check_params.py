@@ -34,7 +34,7 @@ def run(params: Params, listen: Listener) -> None:
 
 
 def _corpora(params: Params) -> Iterator[str]:
-    for name, corpus in params.sources().items():
+    for name, corpus in {**params.corpora, **params.monolingual}.items():
         if isinstance(corpus, FilePlace):
             try:
                 paths_of(name, corpus, corpus.languages(params.languages))

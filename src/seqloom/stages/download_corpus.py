@@ -16,7 +16,7 @@ from seqloom.corpus.sources.archives import safe_name
 from seqloom.corpus.sources.download_cache import MIRROR_VARIABLE, DownloadCache, remove
 from seqloom.corpus.sources.fetching import Fetching
 from seqloom.corpus.sources.lock import SourceLock
-from seqloom.corpus.sources.parallel import run_jobs
+from seqloom.corpus.sources.parallel import parallel_downloads, run_jobs
 from seqloom.errors import SourceError
 from seqloom.files import sha256_of
 from seqloom.params import Params
@@ -32,6 +32,7 @@ def run(params: Params, listen: Listener) -> None:
     Raises:
         SourceError: a corpus cannot be fetched; the subclass says why. Files of others stay in the cache.
     """
+    sources: dict[str, Source | MonolingualSource] = {**params.corpora, **params.monolingual}
     RAW.mkdir(parents=True, exist_ok=True)
     given = os.environ.get(MIRROR_VARIABLE)
     mirror, lock = Path(given).expanduser() if given else None, SourceLock(SOURCES_LOCK)
@@ -39,9 +40,9 @@ def run(params: Params, listen: Listener) -> None:
         name: Fetching(
             name, source, params.languages, DownloadCache(SCRATCH / "downloads", mirror, (RAW / name,), lock)
         )
-        for name, source in params.sources().items()
+        for name, source in sources.items()
     }
-    run_jobs([job for each in corpora.values() for job in each.jobs()], params.download.parallel, listen)
+    run_jobs([job for each in corpora.values() for job in each.jobs()], parallel_downloads(), listen)
     with TemporaryDirectory(prefix=".part-", dir=RAW) as part:
         new = Path(part)
         for name, each in corpora.items():
@@ -49,7 +50,7 @@ def run(params: Params, listen: Listener) -> None:
             each.fill(new / name, listen)
             if not any(path.is_file() for path in (new / name).rglob("*")):
                 raise SourceError(f"{name}: fetched no file; check it in params.yaml")
-        manifest = {name: _entry(source, new, name) for name, source in sorted(params.sources().items())}
+        manifest = {name: _entry(source, new, name) for name, source in sorted(sources.items())}
         text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
         (new / _MANIFEST).write_text(text, encoding="utf-8")
         for old in RAW.iterdir():

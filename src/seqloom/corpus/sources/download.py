@@ -20,6 +20,7 @@ from seqloom.files import sha256_of
 from seqloom.progress import Listener, Progress
 
 _BLOCK = 1 << 18
+_HEAD_TIMEOUT = 10.0  # seconds
 _FIRST_BYTE = re.compile(r"bytes ([0-9]{1,18})-")
 
 
@@ -81,15 +82,33 @@ def obtain(
         SourceError: the server refuses the request, sends more than `max_bytes`, redirects to an unsafe address, keeps
             interrupting the transfer or is too slow.
     """
-    lock = cache.lock
-    recorded = lock.sha256_of(file.address) if lock is not None and file.sha256 is None else None
-    pinned = file._replace(sha256=file.sha256 or recorded)
+    pinned = _pinned(file, cache)
     found = cache.find_named(corpus, file.name, pinned.sha256)
     if found is None:
         found = _Download(corpus, pinned, cache, listen, policy).finish()
-    if pinned.sha256 is None and lock is not None:
-        lock.record_file(file.address, sha256_of(found), found.stat().st_size)
+    if pinned.sha256 is None and cache.lock is not None:
+        cache.lock.record_file(file.address, sha256_of(found), found.stat().st_size)
     return found
+
+
+def size_of(file: RemoteFile, cache: DownloadCache) -> int | None:
+    """Return the size of a file for reports of progress, from the cache or by HEAD; None if it cannot be told."""
+    pinned = _pinned(file, cache)
+    if pinned.sha256 is not None and (kept := cache.folder_of(pinned.sha256) / file.name).is_file():
+        return kept.stat().st_size
+    headers = {"Authorization": file.authorization} if file.authorization else {}
+    try:
+        with http_client.open_url(file.url, "HEAD", headers, http_client.TransferLimits(_HEAD_TIMEOUT)) as response:
+            return http_client.number(response.headers.get("Content-Length"))
+    except http_client.ERRORS:
+        return None  # the download itself reports what is wrong
+
+
+def _pinned(file: RemoteFile, cache: DownloadCache) -> RemoteFile:
+    """Return the file with the hash of the lock file, if params.yaml does not pin it."""
+    if file.sha256 is not None or cache.lock is None:
+        return file
+    return file._replace(sha256=cache.lock.sha256_of(file.address))
 
 
 class _Download:

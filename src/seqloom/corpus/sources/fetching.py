@@ -1,6 +1,6 @@
 """Fetches one corpus, whatever its kind: jobs that bring its files into the cache, and then filling its folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from seqloom.corpus.corpora_settings import Source
 from seqloom.corpus.monolingual_settings import GitTexts, HuggingFaceTexts, MonolingualSource, OpusTexts
 from seqloom.corpus.settings import Languages
 from seqloom.corpus.source_settings import FilePlace, GitSource, PackagePlace, UrlPlace
-from seqloom.corpus.sources.download import RemoteFile, obtain
+from seqloom.corpus.sources.download import RemoteFile, obtain, size_of
 from seqloom.corpus.sources.download_cache import DownloadCache
 from seqloom.corpus.sources.file import fetch_file
 from seqloom.corpus.sources.git import fetch_git, obtain_commit
@@ -46,10 +46,10 @@ class Fetching:
                 yield self._job(remote_file(corpus, source))
             case OpusSource():
                 for file in pair_files(corpus, source, source.directions(self._all)).values():
-                    yield Job(corpus, file.url, partial(obtain_opus, corpus, source, file, cache))
+                    yield self._job(file, partial(obtain_opus, corpus, source, file, cache))
             case OpusTexts():
                 file = text_file(corpus, source)
-                yield Job(corpus, file.url, partial(obtain_opus, corpus, source, file, cache))
+                yield self._job(file, partial(obtain_opus, corpus, source, file, cache))
             case MtdataSource():
                 entry = find_entry(corpus, source, source.directions(self._all)[0], cache)
                 yield self._job(entry_file(corpus, source, entry))
@@ -80,5 +80,6 @@ class Fetching:
             case HuggingFaceSource() | HuggingFaceTexts():
                 fetch_dataset(corpus, source, self._files, into, cache, listen)
 
-    def _job(self, file: RemoteFile) -> Job:
-        return Job(self._corpus, file.url, lambda listen: obtain(self._corpus, file, self._cache, listen), file.size)
+    def _job(self, file: RemoteFile, run: Callable[[Listener], object] | None = None) -> Job:
+        measure = partial(size_of, file, self._cache) if file.size is None else None
+        return Job(self._corpus, file.url, run or partial(obtain, self._corpus, file, self._cache), file.size, measure)

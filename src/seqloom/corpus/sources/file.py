@@ -34,10 +34,12 @@ def paths_of(corpus: str, source: FilePlace, languages: Sequence[str]) -> dict[s
     if missing:
         there = [str(path) for path in paths.values() if path.exists()]
         beside = f" (the other one, {there[0]}, exists)" if there else ""
-        raise SourceError(f"{corpus}: file not found: {' and '.join(missing)}{beside}; see corpora.{corpus}.path")
+        raise SourceError(
+            f"{corpus}: file not found: {' and '.join(missing)}{beside}; see {source.section}.{corpus}.path"
+        )
     for path in paths.values():
         if not (path.is_file() or path.is_dir()):  # a device or pipe could be read endlessly
-            raise SourceError(f"{corpus}: {path} is neither a file nor a folder; see corpora.{corpus}.path")
+            raise SourceError(f"{corpus}: {path} is neither a file nor a folder; see {source.section}.{corpus}.path")
     return paths
 
 

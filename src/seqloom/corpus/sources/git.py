@@ -84,7 +84,9 @@ def newest(corpus: str, source: GitPlace, cache: DownloadCache) -> str:
         commit, _, name = line.partition("\t")
         if name == reference:
             return commit
-    raise SourceError(f"{corpus}: {_hidden(place)} has no branch {source.branch!r}; see corpora.{corpus}.branch")
+    raise SourceError(
+        f"{corpus}: {_hidden(place)} has no branch {source.branch!r}; see {source.section}.{corpus}.branch"
+    )
 
 
 def _store(source: GitPlace, cache: DownloadCache) -> Path:
@@ -117,7 +119,9 @@ def _fetch(corpus: str, source: GitPlace, place: str, store: Path) -> None:
     except SourceError:  # some servers do not serve single commits
         _git(corpus, [*fetch, "--", place, "+refs/heads/*:refs/seqloom/*"], patience=_FETCH_PATIENCE)
     if not _has(store, source.commit):
-        raise SourceError(f"{corpus}: {_hidden(place)} has no commit {source.commit}; see corpora.{corpus}.commit")
+        raise SourceError(
+            f"{corpus}: {_hidden(place)} has no commit {source.commit}; see {source.section}.{corpus}.commit"
+        )
 
 
 def _listed(

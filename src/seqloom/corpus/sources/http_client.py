@@ -60,6 +60,9 @@ class UntrustedError(Exception):
     """The certificate is not trusted, a redirect is not allowed, or the address is invalid."""
 
 
+ERRORS = (RefusedError, InterruptedTransferError, UnreachableError, UntrustedError)
+
+
 def open_url(url: str, method: str, headers: dict[str, str], limits: TransferLimits) -> http.client.HTTPResponse:
     """Send a request and return the response, which the caller closes; read its body with `read_block`.
 

@@ -14,6 +14,11 @@ _BLOCK = 1 << 16
 _NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="next"')
 
 
+def literal(url: str) -> str:
+    """Escape what `open_url` would fill in from the environment; a server must not be able to ask for it."""
+    return url.replace("${", "%24{")
+
+
 class Answer(NamedTuple):
     """The content of an answer, and the address of its next page or None."""
 
@@ -47,6 +52,6 @@ def get_json(corpus: str, url: str, authorization: str = "") -> Answer:
     except (http_client.UnreachableError, http_client.InterruptedTransferError) as error:
         raise OfflineError(f"{place} cannot be reached ({error}); try again online") from error
     try:
-        return Answer(json.loads(content), link[1] if link else None)
+        return Answer(json.loads(content), literal(link[1]) if link else None)
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{place}: the answer is not JSON") from error

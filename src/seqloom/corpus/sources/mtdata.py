@@ -8,15 +8,16 @@ What the index says about a data set is kept in the lock file, so only whoever a
 import json
 import os
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqloom.corpus.catalogue_settings import MtdataSource
-from seqloom.corpus.members import expand
 from seqloom.corpus.sources import http_client
 from seqloom.corpus.sources.archives import Limits, safe_name, unpack
 from seqloom.corpus.sources.download import RETRY_POLICY, RemoteFile, RetryPolicy, obtain
 from seqloom.corpus.sources.download_cache import DownloadCache, copy, remove
+from seqloom.corpus.sources.json_client import literal
 from seqloom.errors import FormatError, SourceError
 from seqloom.formats.language_tags import matches
 from seqloom.languages import Direction
@@ -161,7 +162,7 @@ def _entry(corpus: str, dataset: str, record: Any) -> Entry:
     for path in paths:
         safe_name(corpus, path)
     *_, left, right = dataset.split("-")
-    return Entry(url, format, (left, right), paths, (first, second))
+    return Entry(literal(url), format, (left, right), paths, (first, second))
 
 
 def _order(corpus: str, dataset: str, entry: Entry, direction: Direction) -> tuple[str, str]:
@@ -174,9 +175,8 @@ def _order(corpus: str, dataset: str, entry: Entry, direction: Direction) -> tup
 
 
 def _only(corpus: str, folder: Path, pattern: str) -> Path:
-    expression = expand(pattern, "")
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    found = [name for name in names if expression.fullmatch(name)]
+    found = [name for name in names if fnmatchcase(name, pattern)]  # as mtdata does: * also matches a slash
     if len(found) != 1:
         raise SourceError(f"{corpus}: {len(found)} files match {pattern!r} of mtdata's index; there are {names[:5]}")
     return folder / found[0]

@@ -4,15 +4,19 @@ The files end up in the cache; their order, and how many are downloaded at once,
 does not stop the others.
 """
 
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from seqloom.errors import OfflineError, SourceError
 from seqloom.progress import Listener, Progress
 
+PARALLEL_VARIABLE, _PARALLEL, _MOST_PARALLEL = "SEQLOOM_DOWNLOADS", 4, 64
 _REPORT_EVERY = 0.2  # seconds
 _GRACE = 5.0  # seconds in which interrupted downloads may end; then the process ends them
 
@@ -22,12 +26,21 @@ class Job(NamedTuple):
 
     corpus: str
     key: str
-    run: Callable[[Listener], object]
+    run: Callable[[Listener], object]  # may return the path of the file in the cache
     size: int | None = None  # bytes, if known
+    measure: Callable[[], int | None] | None = None  # asks for the size; only called if some jobs have to wait
 
 
 class _StoppedError(Exception):
     """The download was stopped because the stage ends."""
+
+
+def parallel_downloads() -> int:
+    """Return how many downloads run at once on this machine. Raises `SourceError` if the variable is not valid."""
+    given = os.environ.get(PARALLEL_VARIABLE) or str(_PARALLEL)
+    if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= _MOST_PARALLEL):
+        raise SourceError(f"{PARALLEL_VARIABLE} is {given[:20]!r}; set it to a whole number from 1 to {_MOST_PARALLEL}")
+    return int(given)
 
 
 def run_jobs(jobs: Sequence[Job], parallel: int, listen: Listener) -> None:
@@ -41,7 +54,7 @@ def run_jobs(jobs: Sequence[Job], parallel: int, listen: Listener) -> None:
     if len(distinct) == 1:
         distinct[0].run(listen)
         return
-    board = _Board(distinct)
+    board = _Board(distinct, parallel)
     threads = [
         threading.Thread(target=board.work, name=f"download-{number}", daemon=True)
         for number in range(min(parallel, len(distinct)))
@@ -77,14 +90,17 @@ def _raise(errors: Sequence[SourceError]) -> None:
 class _Board:
     """The state of all jobs, shared by the threads."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], parallel: int) -> None:
         self.errors: dict[int, SourceError] = {}  # by number of the job
         self.fault: Exception | None = None  # any other exception, which is a bug or a fault of the machine
         self.changed = threading.Event()
         self._jobs = jobs
-        self._waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        for number, job in enumerate(jobs):
+            if job.measure is not None and parallel < len(jobs):
+                self._waiting.put(partial(self._measure, number, job.measure))
         for number in range(len(jobs)):
-            self._waiting.put(number)
+            self._waiting.put(partial(self._download, number))
         self._stopped = threading.Event()
         self._done: dict[int, int] = {}  # bytes
         self._totals: dict[int, int | None] = {number: job.size for number, job in enumerate(jobs)}
@@ -96,22 +112,30 @@ class _Board:
         """Do jobs until none is waiting; run by each thread."""
         while not self._stopped.is_set():
             try:
-                number = self._waiting.get_nowait()
-            except queue.Empty:
+                self._waiting.get_nowait()()
+            except (queue.Empty, _StoppedError):
                 return
-            try:
-                self._jobs[number].run(self._listener(number))
-            except _StoppedError:
-                return
-            except SourceError as error:
-                self.errors[number] = error
             except Exception as error:
                 self.fault = self.fault or error
                 self.stop()
-            with self._guard:
-                self._finished += 1
-                self._totals[number] = self._done.get(number, 0)
             self.changed.set()
+
+    def _measure(self, number: int, measure: Callable[[], int | None]) -> None:
+        size = measure()
+        with self._guard:
+            self._totals[number] = size
+
+    def _download(self, number: int) -> None:
+        found: object = None
+        try:
+            found = self._jobs[number].run(self._listener(number))
+        except SourceError as error:
+            self.errors[number] = error
+        with self._guard:
+            if isinstance(found, Path) and found.is_file():  # it may have been there, so that nothing was reported
+                self._done[number] = found.stat().st_size
+            self._finished += 1
+            self._totals[number] = self._done.get(number, 0)
 
     def stop(self) -> None:
         """Make every job end at its next report."""

@@ -33,4 +33,4 @@ def fetch_url(
 def remote_file(corpus: str, source: UrlPlace) -> RemoteFile:
     """Return what to download."""
     name = http_client.file_name(source.url)
-    return RemoteFile(source.url, name, source.sha256, source.max_bytes, f"corpora.{corpus}.url")
+    return RemoteFile(source.url, name, source.sha256, source.max_bytes, f"{source.section}.{corpus}.url")

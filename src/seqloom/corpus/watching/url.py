@@ -136,9 +136,9 @@ def _open(corpus: str, source: UrlPlace, method: str) -> Iterator[http.client.HT
         if method == "HEAD" and error.status in _HEAD_REFUSED:
             raise _HeadRefusedError from error
         kind = OfflineError if error.status in RETRYABLE else SourceError
-        raise kind(f"{corpus}: {place}: {error}; see corpora.{corpus}.url") from error
+        raise kind(f"{corpus}: {place}: {error}; see {source.section}.{corpus}.url") from error
     except UntrustedError as error:
-        raise SourceError(f"{corpus}: {place}: {error}; see corpora.{corpus}.url") from error
+        raise SourceError(f"{corpus}: {place}: {error}; see {source.section}.{corpus}.url") from error
     except UnreachableError as error:
         raise OfflineError(f"{corpus}: {place} cannot be reached ({error}); {_WAY_ON}") from error
     except InterruptedTransferError as error:
