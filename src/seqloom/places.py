@@ -8,11 +8,7 @@ from pathlib import Path
 LOCAL = Path("data/local")  # the user's own files, read by download_corpus and download_pretrained
 CHECKED = Path("data/checked")  # empty; every stage depends on it, so that check_params runs first
 RAW = Path("data/raw")
-<<<<<<< HEAD
 SYNTHETIC = Path("data/synthetic")  # empty if translate_corpus is switched off
-SOURCES_LOCK = Path("data/sources.lock.json")  # tracked by Git: hashes of downloads that params.yaml does not pin
-=======
->>>>>>> e16
 CORPUS = Path("data/corpus")
 CORPUS_METRICS = Path("metrics/corpus.json")
 CORPUS_REPORT = Path("reports/corpus")
