@@ -119,7 +119,10 @@ def _batch(translator: "Translator", pairs: Sequence[_Encoded]) -> NDArray[np.fl
     """Return the cross-entropies (B,) of a batch."""
     import torch
 
-    symbols, device = translator.tokenizer.symbols, translator.device
+    from seqloom.models.seq2seq import Seq2Seq
+
+    model, symbols, device = translator.model, translator.tokenizer.symbols, translator.device
+    assert isinstance(model, Seq2Seq)  # no ensemble
 
     def padded(rows: Sequence[Sequence[int]]) -> torch.Tensor:
         longest = max(map(len, rows))
@@ -127,7 +130,7 @@ def _batch(translator: "Translator", pairs: Sequence[_Encoded]) -> NDArray[np.fl
 
     lengths_B = torch.tensor([len(pair.target) + 1 for pair in pairs])
     with torch.inference_mode():
-        hidden = translator.model(
+        hidden = model(
             padded([pair.source for pair in pairs]).to(device),
             torch.tensor([len(pair.source) for pair in pairs]).to(device),
             padded([[symbols.bos, *pair.target] for pair in pairs]).to(device),
@@ -136,7 +139,7 @@ def _batch(translator: "Translator", pairs: Sequence[_Encoded]) -> NDArray[np.fl
         real = torch.arange(labels.shape[1]) < lengths_B[:, None]
         hidden_MD, label_M = hidden[real.to(device)], labels[real].to(device)
         nll = [
-            -translator.model.log_probabilities(hidden_MD[start : start + _ROWS])
+            -model.log_probabilities(hidden_MD[start : start + _ROWS])
             .gather(1, label_M[start : start + _ROWS, None])
             .squeeze(1)
             for start in range(0, len(label_M), _ROWS)
