@@ -26,10 +26,10 @@ def test_two_workers_of_ray_train_and_a_flow_takes_their_results(
     command = [sys.executable, str(ROOT / "deploy" / "training" / "ray_train.py"), "--workers", "2"]
     done = subprocess.run(
         [sys.executable, "-m", "seqloom.stages", "train_model"],
-        env={**os.environ, "SEQLOOM_TRAIN_LAUNCHER": " ".join(command), "RAY_TMPDIR": "/dev/shm"},
+        env={**os.environ, "SEQLOOM_TRAIN_LAUNCHER": " ".join(command), "RAY_raylet_start_wait_time_s": "200"},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
