@@ -1,35 +1,66 @@
-"""Ray Train starts the stage in two workers, and replaces a worker that is lost."""
+"""Ray Train starts the stage in workers with the variables of torchrun."""
 
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from seqloom import places
 from tests.stages.toy_training import change_params, give_toy_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.drill]
-
 ROOT = Path(__file__).resolve().parents[2]
 
+pytest.importorskip("ray", reason="needs the extra [ray]")
 
-def test_two_workers_of_ray_train_and_a_flow_takes_their_results(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("ray", reason="needs the extra [ray]")
+
+@pytest.fixture
+def ray_train(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the launcher with a made-up place in a cluster: the second process of the second machine."""
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    from deploy.training import ray_train
+
+    place = {"world_rank": 3, "world_size": 4, "local_rank": 1, "local_world_size": 2}
+    context = SimpleNamespace(**{f"get_{name}": lambda value=value: value for name, value in place.items()})
+    monkeypatch.setattr(ray_train, "get_context", lambda: context)
+    monkeypatch.setattr(ray_train, "broadcast_from_rank_zero", lambda own: ("10.0.0.7", 4321))
+    return ray_train
+
+
+def test_a_worker_runs_the_trainer_with_its_place_and_fails_with_it(ray_train: Any, tmp_path: Path) -> None:
+    (tmp_path / "trainer.py").write_text(
+        "import json, os, pathlib, sys\n"
+        "pathlib.Path('seen').write_text(json.dumps(dict(os.environ)))\n"
+        "sys.exit(int(sys.argv[1]))\n"
+    )
+    ray_train.work({"folder": str(tmp_path), "threads": 3, "trainer": ["trainer.py", "0"]})
+    seen = json.loads((tmp_path / "seen").read_text())
+    expected = {
+        "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "10.0.0.7",
+        "MASTER_PORT": "4321", "OMP_NUM_THREADS": "3",
+    }  # fmt: skip
+    assert expected.items() <= seen.items()
+    with pytest.raises(RuntimeError, match="the trainer of rank 3 exited with 7"):
+        ray_train.work({"folder": str(tmp_path), "threads": 3, "trainer": ["trainer.py", "7"]})
+
+
+@pytest.mark.slow
+@pytest.mark.drill
+def test_two_workers_train_and_the_stage_takes_their_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     give_toy_project(tmp_path)
     change_params(processes=2)
     command = [sys.executable, str(ROOT / "deploy" / "training" / "ray_train.py"), "--workers", "2"]
     done = subprocess.run(
         [sys.executable, "-m", "seqloom.stages", "train_model"],
-        env={**os.environ, "SEQLOOM_TRAIN_LAUNCHER": " ".join(command), "RAY_TMPDIR": "/dev/shm"},
+        env={**os.environ, "SEQLOOM_TRAIN_LAUNCHER": " ".join(command), "RAY_raylet_start_wait_time_s": "200"},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
