@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,43 +30,62 @@ PATIENCE = 1200  # seconds; two flows at once on a busy machine
 
 
 @contextmanager
-def running(command: list[str], environment: dict[str, str], folder: Path, url: str) -> Iterator[Path]:
-    """Run a server until the block ends, and wait until `url` answers; yield its log."""
-    log = folder / "server.log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out
-        )
+def running(command: list[str], environment: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends; its output is in server.log."""
+    folder.mkdir()
+    with (folder / "server.log").open("wb") as out:
+        line = [sys.executable, "-m", *command]
+        server = subprocess.Popen(line, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     try:
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except OSError:
-                assert time.monotonic() < end, log.read_text(encoding="utf-8")
-                assert server.poll() is None, log.read_text(encoding="utf-8")
-                time.sleep(0.2)
-        yield log
+        yield server
     finally:
         server.terminate()
-        server.wait(60)
+        server.wait(PATIENCE)
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait until a server answers."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            log = (folder / "server.log").read_text(encoding="utf-8")
+            assert time.monotonic() < end, log
+            assert server.poll() is None, log
+            time.sleep(0.2)
 
 
 @pytest.fixture
-def mlflow_url(postgres: Postgres, s3: str, tmp_path: Path) -> Iterator[str]:
-    """The URL of an MLflow server: records in PostgreSQL, files in S3, and only the server has their passwords."""
-    postgres.query("postgres", "CREATE DATABASE team")
-    (tmp_path / "mlflow").mkdir()
-    port = free_port()
-    environment = os.environ | {
-        "MLFLOW_BACKEND_STORE_URI": postgres.uri("team"),
-        "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/mlflow",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-    }
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    with running(command, environment, tmp_path / "mlflow", f"http://127.0.0.1:{port}/health"):
-        yield f"http://127.0.0.1:{port}"
+def team(postgres: Postgres, s3: str, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The URLs of an MLflow server and a Prefect server on PostgreSQL and S3, as variables of the environment."""
+    mlflow, prefect = free_port(), free_port()
+    for database in ("team_mlflow", "team_prefect"):
+        postgres.query("postgres", f"CREATE DATABASE {database}")
+    with ExitStack() as stack:
+        environment = os.environ | {
+            "MLFLOW_BACKEND_STORE_URI": postgres.uri("team_mlflow"),
+            "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/mlflow",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "PREFECT_API_DATABASE_CONNECTION_URL": postgres.uri("team_prefect", "postgresql+asyncpg"),
+            "PREFECT_HOME": str(tmp_path / "prefect"),
+        }
+        at = ["--host", "127.0.0.1", "--port"]
+        commands = {
+            f"http://127.0.0.1:{mlflow}/health": ["mlflow", "server", "--workers", "1", *at, str(mlflow)],
+            f"http://127.0.0.1:{prefect}/api/health": ["prefect", "server", "start", "--no-ui", *at, str(prefect)],
+        }
+        started = [  # both at once
+            (url, stack.enter_context(running(command, environment, tmp_path / command[0])), tmp_path / command[0])
+            for url, command in commands.items()
+        ]
+        for each in started:
+            wait_for(*each)
+        yield {
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow}",
+            "PREFECT_API_URL": f"http://127.0.0.1:{prefect}/api",
+        }
 
 
 class Member(Clone):
@@ -137,14 +156,13 @@ def versions(member: Clone) -> dict[str, list[str]]:
 
 @pytest.mark.drill
 def test_two_people_and_a_schedule_share_data_registry_and_server(
-    tmp_path: Path, postgres: Postgres, prefect_on_postgres: tuple[str, Path], mlflow_url: str
+    tmp_path: Path, postgres: Postgres, team: dict[str, str]
 ) -> None:
-    named = {"MLFLOW_TRACKING_URI": mlflow_url, "PREFECT_API_URL": prefect_on_postgres[0]}
     origin, pairs = tmp_path / "origin.git", tmp_path / "pairs"
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch", "main", str(origin))
 
     # Ada trains the first version, and pushes code, lock and data.
-    ada = Member(tmp_path / "ada" / "seqloom", named)
+    ada = Member(tmp_path / "ada" / "seqloom", team)
     use_git_corpus(ada, pairs)
     ada.use_remote()
     screen = ada.type(".venv/bin/python -m pipelines train")
@@ -155,8 +173,8 @@ def test_two_people_and_a_schedule_share_data_registry_and_server(
     assert not (ada.folder / "mlflow.db").exists()
 
     # Ben and the nightly clone get the results without training, and there is nothing to do.
-    ben = Member(tmp_path / "ben" / "seqloom", named, origin)
-    nightly = Member(tmp_path / "nightly" / "seqloom", named, origin)
+    ben = Member(tmp_path / "ben" / "seqloom", team, origin)
+    nightly = Member(tmp_path / "nightly" / "seqloom", team, origin)
     for member in (ben, nightly):
         member.use_remote()
         member.type(".venv/bin/dvc pull --quiet")
@@ -183,21 +201,21 @@ def test_two_people_and_a_schedule_share_data_registry_and_server(
         assert flow.returncode == 0, output
     assert versions(ada).keys() == {"1", "2", "3"}
     assert len(weights()) == 3
-    states = postgres.query("prefect", "SELECT state_name, count(*) FROM flow_run GROUP BY 1")
+    states = postgres.query("team_prefect", "SELECT state_name, count(*) FROM flow_run GROUP BY 1")
     assert dict(states)["Busy"] == 1
     assert git(nightly.folder, "tag", "--list")  # of the version that the schedule made
 
     # Ben promotes the newest version; a server with nothing but the URL serves it, and follows a rollback.
     newest, other = "3", "2"
-    client = MlflowClient(mlflow_url, mlflow_url)
+    client = MlflowClient(team["MLFLOW_TRACKING_URI"], team["MLFLOW_TRACKING_URI"])
     client.set_registered_model_alias(NAME, "candidate", newest)  # whichever of both flows came last
     ben.type(f".venv/bin/seqloom promote {newest} --because 'better terms'")
-    (tmp_path / "server").mkdir()
-    port = free_port()
-    command = [sys.executable, "-m", "seqloom.cli", "serve", "--model", NAME, "--port", str(port)]
-    home = {"HOME": str(tmp_path / "server"), "XDG_CACHE_HOME": str(tmp_path / "server" / "cache")}
+    port, home = free_port(), tmp_path / "server"
+    command = ["seqloom.cli", "serve", "--model", NAME, "--port", str(port)]
+    environment = os.environ | team | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
     url = f"http://127.0.0.1:{port}"
-    with running(command, os.environ | named | home, tmp_path / "server", f"{url}/health"):
+    with running(command, environment, home) as server:
+        wait_for(f"{url}/health", server, home)
         assert translate(url) == f"{NAME}/{newest}"
         ada.type(".venv/bin/seqloom rollback --because 'the old terms were right'")
         end = time.monotonic() + PATIENCE

@@ -85,7 +85,7 @@ def _row(version: "Version") -> tuple[str, ...]:
     return (
         version.name,
         version.version,
-        ", ".join(version.aliases) or "-",
+        ", ".join(version.aliases) or ("files removed" if version.removed else "-"),
         *(_score(score) for score in (version.bleu, version.chrf, version.ter, version.rouge_l)),
         "-" if version.pairs is None else f"{version.pairs:,}",
         version.corpora or "-",

@@ -25,7 +25,7 @@ from seqloom.files import replacing
 from seqloom.tracking.client.library import MlflowClient, MlflowException, mlflow
 from seqloom.tracking.client.local_files import ARTIFACTS as ARTIFACTS  # only after library, which imports MLflow
 from seqloom.tracking.client.local_files import SQLITE, make_relative
-from seqloom.tracking.client.schema import explain_schema
+from seqloom.tracking.client.schema import explain_schema, other_schema
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 ARTIFACTS_VARIABLE = "MLFLOW_DEFAULT_ARTIFACT_ROOT"  # `mlflow server` reads it, too; for stores that are databases
@@ -231,7 +231,9 @@ def _connected_client(uri: str) -> MlflowClient:
         if dialect in _PORTS and parts.hostname:
             socket.create_connection((parts.hostname, parts.port or _PORTS[dialect]), timeout=_PATIENCE).close()
             # Fail fast: MLflow retries a refused login ten times.
-            create_engine(uri, poolclass=NullPool).connect().close()
+            with create_engine(uri, poolclass=NullPool).connect() as database:
+                if (other := other_schema(database, without_password(uri))) is not None:
+                    raise RegistryError(f"the tracking store {without_password(uri)} cannot be used: {other}")
         client = MlflowClient(uri, uri)
         client.search_experiments(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:

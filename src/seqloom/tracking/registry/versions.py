@@ -59,6 +59,7 @@ class Version(NamedTuple):
     task: str | None
     family: str | None  # model.name
     rouge_l: Interval | None
+    removed: str | None = None  # when `seqloom gc` removed its files, ISO 8601
 
 
 def parse_reference(uri: str) -> Reference:
@@ -206,6 +207,7 @@ def _version(entity: Any, aliases: list[str]) -> Version:
         task=tags.get("task"),
         family=tags.get("model.name"),
         rouge_l=_interval(tags, "rougeL"),
+        removed=tags.get(REMOVED),
     )
 
 
