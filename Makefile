@@ -93,6 +93,13 @@ services: .venv/.test ## install what the tests of PostgreSQL, S3 and the page n
 	@{ test -d /usr/lib/postgresql && command -v chromium >/dev/null; } || { apt-get $(HASTY) --quiet=2 update && \
 		DEBIAN_FRONTEND=noninteractive apt-get $(HASTY) --quiet=2 --yes --no-install-recommends install chromium postgresql >/dev/null; }
 
+# Weblate's own classes for tests/services/test_weblate.py. It is GPL, so it has an environment of its own.
+.weblate: tests/services/weblate.txt
+	@$(PYTHON) -m venv $@
+	@$@/bin/python -m pip install --quiet --no-deps weblate==5.14.3
+	@$@/bin/python -m pip install --quiet --prefer-binary --requirement $<
+	@touch $@
+
 # Fail soon if no Debian mirror answers.
 HASTY := -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
 

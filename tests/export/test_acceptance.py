@@ -1,5 +1,6 @@
 """What our own search writes passes, and each way of breaking a rule does not."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.required_slots import RequiredSlots
+from seqloom.export import acceptance
 from seqloom.export.acceptance import Written, accepted
 from seqloom.symbols import SPECIAL_IDS
 from seqloom.tokenization.tokenizer import NonTextIds
@@ -71,6 +73,25 @@ def test_lengths_prefixes_and_repeats_are_kept() -> None:
     assert passes(rules(NONE, least=2, most=3), [4], [4, 5], [4, 5, 6], [4, 5, 6, 7]) == [False, True, True, False]
     assert passes(rules(NONE, prefixes=[[6, 7]]), [6, 7, 8], [6, 8], [6]) == [True, False, False]
     assert passes(rules(NONE, no_repeat_ngram=2), [4, 5, 4], [4, 5, 4, 5]) == [True, False]
+
+
+@pytest.mark.parametrize("most", [6, 7, 8, 12])
+def test_positions_that_are_left_out_would_pass(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pick = random.Random(most)
+    choices = [*SLOTS, 4, 4, 5, 6, SPECIAL_IDS.unk]
+    constraints = rules(BOLD, NONE, RequiredSlots((2, 1), (-1, -1)), most=most)
+    drawn = [[pick.choice(choices) for _ in range(pick.randrange(1, 8))] for _ in range(300)]
+    right = [pick.sample([10, 4, 11, 12, 5], 5) for _ in range(100)]
+    written = [Written(pick.randrange(3), ids) for ids in drawn + right]
+    found = accepted(written, constraints, VOCABULARY)
+    assert any(found)
+    assert not all(found)
+    monkeypatch.setattr(acceptance._PlainRule, "doubts", lambda self, each: range(len(each.ids) + 1))
+    fitting = [least <= most for least in (len(each.ids) for each in written)]
+    replayed = accepted(written, constraints, VOCABULARY)
+    assert [a for a, fits in zip(found, fitting, strict=True) if fits] == [
+        a for a, fits in zip(replayed, fitting, strict=True) if fits
+    ]
 
 
 def test_a_check_leaves_no_trace_in_the_constraints() -> None:

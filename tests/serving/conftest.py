@@ -40,7 +40,7 @@ class Running(NamedTuple):
     def refresh(self) -> None:
         """Let every model look for a new champion now."""
         (slot,) = self.models._slots
-        asyncio.run_coroutine_threadsafe(slot.refresh(), self.loop).result(300)
+        asyncio.run_coroutine_threadsafe(slot.refresh(), self.loop).result(600)
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +100,7 @@ def serving_at(root: Path, serving: Serving, workers: int = 0, poll_seconds: flo
     with listening_socket("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=asyncio.run, args=(run(),))
         thread.start()
-        assert ready.wait(120)
+        assert ready.wait(600)
         models, loop, server = started[0]
         try:
             yield Running(f"http://127.0.0.1:{listener.getsockname()[1]}", root, models, loop)

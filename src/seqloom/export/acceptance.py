@@ -1,11 +1,12 @@
 """Check finished hypotheses of a search without constraints against the constraints of ours.
 
-A hypothesis passes if `Constraints.apply` would have allowed each of its tokens and its end. So the rules exist only
-once, and what passes here obeys them as strictly as what our own search finds. The best path of a greedy search without
-constraints that passes is the best path with them: what they remove was not the best token anywhere.
+A hypothesis passes if `Constraints.apply` would have allowed each of its tokens and its end; only positions that no
+rule can concern are left out. So the rules exist only once, and what passes here obeys them as strictly as what our own
+search finds. The best path of a greedy search without constraints that passes is the best path with them: what they
+remove was not the best token anywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -25,16 +26,17 @@ class Written(NamedTuple):
 def accepted(written: Sequence[Written], constraints: Constraints, vocabulary: int) -> list[bool]:
     """Return for each hypothesis whether it obeys the constraints; `vocabulary` is the number of target ids."""
     plain = _PlainRule(constraints)
-    results = [plain.accepts(each) for each in written]
-    doubtful = [index for index, result in enumerate(results) if result is None]
-    replayed = _replay([written[index] for index in doubtful], constraints, vocabulary) if doubtful else []
+    doubts = [plain.doubts(each) for each in written]
+    passes = [found is not None for found in doubts]
+    doubtful = {index: found for index, found in enumerate(doubts) if found}
+    replayed = _replay([written[index] for index in doubtful], list(doubtful.values()), constraints, vocabulary)
     for index, result in zip(doubtful, replayed, strict=True):
-        results[index] = result
-    return [bool(result) for result in results]
+        passes[index] = result
+    return passes
 
 
 class _PlainRule:
-    """Decides most hypotheses from their length and ids, which is much faster than to replay them."""
+    """Decides about most hypotheses and positions from lengths and ids, which is much faster than to replay them."""
 
     def __init__(self, constraints: Constraints) -> None:
         symbols = constraints.symbols
@@ -47,34 +49,44 @@ class _PlainRule:
         if constraints.prefixes.shape[1]:
             forced = (constraints.prefixes >= 0).any(dim=1).tolist()
             self._needs_replay = [a or b for a, b in zip(self._needs_replay, forced, strict=True)]
-        if constraints.slots is not None:
-            slots = constraints.slots.counts.sum(dim=1).tolist()
-            self._needs_replay = [a or b > 0 for a, b in zip(self._needs_replay, slots, strict=True)]
+        self._slots = [0] * len(self._most) if constraints.slots is None else constraints.slots.counts.sum(1).tolist()
 
-    def accepts(self, each: Written) -> bool | None:
-        """Return whether the hypothesis obeys the constraints, or None if that takes a replay."""
+    def doubts(self, each: Written) -> Collection[int] | None:
+        """Return the positions of tokens that may break a rule, or None if one certainly does.
+
+        Other tokens than slots may only be refused if the slots that are still missing fill the room that is left.
+        """
         source, ids = each
-        if not self._least[source] <= len(ids) <= self._most[source]:
-            return False
-        if self._needs_replay[source] or any(id_ in self._bytes for id_ in ids):
+        slots, most = self._slots[source], self._most[source]
+        if not self._least[source] <= len(ids) <= most:
             return None
-        return self._never.isdisjoint(ids)
+        if self._needs_replay[source] or any(id_ in self._bytes for id_ in ids) or (slots and len(ids) + slots > most):
+            return range(len(ids) + 1)
+        special = [position for position, id_ in enumerate(ids) if id_ in self._never]
+        if not slots:
+            return None if special else ()
+        return [*special, len(ids)]
 
 
-def _replay(written: Sequence[Written], constraints: Constraints, vocabulary: int) -> list[bool]:
-    """Apply the constraints before each token of each hypothesis, as a search does."""
+def _replay(
+    written: Sequence[Written], positions: Sequence[Collection[int]], constraints: Constraints, vocabulary: int
+) -> list[bool]:
+    """Apply the constraints before the tokens of each hypothesis that are at its positions, as a search does."""
+    if not written:
+        return []
     if constraints.slots is not None:  # what is forced here was not forced in the search that wrote the hypotheses
         constraints = replace(constraints, slots=replace(constraints.slots, forced=set()))
-    lengths = torch.tensor([len(each.ids) for each in written])
+    longest = max(len(each.ids) for each in written)
     sources = torch.tensor([each.source for each in written])
-    ids = torch.full((len(written), int(lengths.max()) + 1), constraints.symbols.eos)
+    ids = torch.full((len(written), longest + 1), constraints.symbols.eos)
     for row, each in zip(ids, written, strict=True):
         row[: len(each.ids)] = torch.tensor(each.ids, dtype=torch.int64)
     passes = torch.ones(len(written), dtype=torch.bool)
-    for position in range(ids.shape[1]):
-        rows = ((lengths >= position) & passes).nonzero().squeeze(1)
+    for position in sorted(set().union(*positions)):
+        here = torch.tensor([position in each for each in positions])
+        rows = (here & passes).nonzero().squeeze(1)
         if not len(rows):
-            break
+            continue
         passes[rows] = _allowed(constraints.select(sources[rows]), ids[rows], position, vocabulary)
     return [bool(each) for each in passes.tolist()]
 

@@ -23,8 +23,8 @@ from seqloom.serving.page import routes
 from seqloom.serving.service import Service
 from seqloom.serving.settings import ServingSettings
 
-# One module for each protocol; each has `interface(context) -> Interface`. FastAPI tries every route in this order, which
-# takes a fifth of a request to the last one; so the most common request, /translate, comes first.
+# One module for each protocol; each has `interface(context) -> Interface`. FastAPI tries the routes in this order; for
+# the last ones that takes a fifth of a request's time, so the most common request, /translate, comes first.
 _PROTOCOLS = (
     libretranslate.interface, deepl.interface, scoring.interface, insights.interface, routes.interface,
 )  # fmt: skip
