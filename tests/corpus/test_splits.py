@@ -1,9 +1,12 @@
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split
-from seqloom.errors import FormatError
+from seqloom.corpus.preparing.pair_files import Shard
+from seqloom.corpus.splits import Pair, Split, SplitWriter, read_split, write_shards_of
+from seqloom.errors import FormatError, ShardError
+from seqloom.sharding.manifest import describe_shard
 
 HEADER = "source\ttarget\tdirection\tcorpus\tgroup\n"
 fields = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n\r"), max_size=8)
@@ -50,3 +53,36 @@ def test_the_error_for_a_missing_file_names_the_stage_to_run(tmp_path):
 
 def test_file_names_of_splits():
     assert [split.file_name for split in Split] == ["train.tsv", "valid.tsv", "test.tsv"]
+
+
+@pytest.fixture
+def shards(tmp_path):
+    """A split of two shards, and its pairs."""
+    pairs = [Pair(f"source {number}", f"target {number}", "en-de", "c", "") for number in range(5)]
+    entries = []
+    for number, part in enumerate((pairs[:3], pairs[3:])):
+        path = tmp_path / "train" / f"{number:05}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        with Shard(path) as file:
+            file.write(pa.record_batch(list(map(pa.array, zip(*part, strict=True))), list(Pair._fields)))
+        entries.append(describe_shard(path, len(part)))
+    write_shards_of(tmp_path / "train", entries)
+    return pairs
+
+
+def test_shards_are_read_in_the_place_of_a_file(tmp_path, shards):
+    assert list(read_split(tmp_path / "train.tsv")) == list(read_split(tmp_path / "train")) == shards
+    with SplitWriter(tmp_path / "train.tsv") as writer:
+        writer.write(shards[0])
+    assert list(read_split(tmp_path / "train.tsv")) == shards[:1]
+
+
+def test_errors_for_broken_shards_name_the_shard(tmp_path, shards):
+    path = tmp_path / "train" / "00001.parquet"
+    content = path.read_bytes()
+    path.write_bytes(b"x" * len(content))
+    with pytest.raises(FormatError, match=r"00001\.parquet: is not a shard of pairs: .*run the stage prepare_corpus"):
+        list(read_split(tmp_path / "train.tsv"))
+    path.unlink()
+    with pytest.raises(ShardError, match=r"00001\.parquet: is missing; run the stage prepare_corpus"):
+        list(read_split(tmp_path / "train.tsv"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from seqloom.corpus.splits import read_split
+from seqloom.corpus.splits import read_shards_of, read_split
 from seqloom.errors import ArchiveError, CorpusError, FormatError
 from seqloom.params import load_params
 from seqloom.places import CORPUS, CORPUS_METRICS, CORPUS_REPORT, RAW
@@ -108,6 +108,24 @@ def test_a_second_run_gives_the_same_bytes(project):
     ]
     prepare_corpus.run(params(), ignore)
     assert contents() == before
+
+
+def with_shards(given, **shards):
+    return given.model_copy(update={"shards": given.shards.model_copy(update=shards)})
+
+
+def test_a_large_training_split_is_a_folder_of_shards(project):
+    prepare_corpus.run(params(), ignore)
+    train, before = list(read_split(CORPUS / "train.tsv")), contents()
+    prepare_corpus.run(with_shards(params(), above=1000, size=2000), ignore)
+    assert sorted(path.name for path in CORPUS.iterdir()) == ["test.tsv", "train", "valid.tsv"]
+    manifest = read_shards_of(CORPUS / "train")
+    assert len(manifest.shards) > 1
+    assert manifest.rows == len(train)
+    assert list(read_split(CORPUS / "train.tsv")) == train
+    prepare_corpus.run(params(), ignore)
+    assert contents() == before
+    assert not Path("scratch/prepare_corpus").exists()
 
 
 @pytest.mark.parametrize(

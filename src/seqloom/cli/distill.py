@@ -49,16 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Write the teacher's pairs, and add them to params.yaml."""
     from seqloom import places
+    from seqloom.corpus.splits import shard_folder
     from seqloom.editing import put_corpora_first
     from seqloom.files import replacing_folder, sha256_of, write_json, write_text
     from seqloom.params import load_params
     from seqloom.plain_yaml import read_text
+    from seqloom.sharding.manifest import MANIFEST
 
     params = load_params(PARAMS)
     splits = [places.CORPUS / f"{name}.tsv" for name in ("train", "valid", "test")]
     for path in splits:
-        if not path.is_file():
+        if not path.is_file() and shard_folder(path) is None:
             raise SeqloomError(f"{path} does not exist: `dvc repro prepare_corpus` writes it")
+    shards = shard_folder(splits[0])
     teacher = loading.load(options)
     directions = _directions(params, teacher.translator)
     folder = places.LOCAL / "distilled" / re.sub(r"[^\w.-]+", "-", teacher.name.replace("models:/", ""))
@@ -70,7 +73,7 @@ def run(options: argparse.Namespace) -> None:
             "teacher": teacher.name,
             "weights_sha256": [sha256_of(each / "model.safetensors") for each in teacher.folders],
             "search": teacher.translator.search.model_dump(mode="json"),
-            "train_sha256": sha256_of(splits[0]),
+            "train_sha256": sha256_of(splits[0] if shards is None else shards / MANIFEST),
             "pairs": dict(counts),
         }
         write_json(beside / "teacher.json", record)

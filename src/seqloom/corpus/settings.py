@@ -105,7 +105,8 @@ class PrepareSettings(Settings):
     # similarity, from 0 to 1, from which two segments are near-copies
     near_copy: Annotated[float, Field(gt=0, le=1)] = 0.8
     max_leakage: Share  # the stage fails if a larger share of test segments has near-copies in training
-    leakage_sample: _Count = 5000  # the largest number of segments to compare per split
+    # the largest number of segments per split for which all near-copies are found; of larger ones, 99.5% or more are
+    leakage_sample: _Count = 5000
 
 
 class GuardSettings(Settings):

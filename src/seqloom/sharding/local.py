@@ -19,7 +19,7 @@ from seqloom.sharding.step import Outcome, Step, Task, Worker
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of time per period
 # A worker uses one core. With more threads, sums of floating-point numbers would depend on the machine's cores.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
 
 
 class LocalLauncher:

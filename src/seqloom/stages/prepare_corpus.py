@@ -35,7 +35,7 @@ def run(params: Params, listen: Listener) -> None:
         CorpusError: the remaining pairs do not suffice to train and test on; see `prepare`.
     """
     sizes = Sizes(params.shards.above, params.shards.size, chunk_size(RAW))
-    means = Means(choose_launcher(params.workers), _WORK, listen, sizes)
+    means = Means(choose_launcher(params.workers), _WORK.absolute(), listen, sizes)
     with replacing_folder(CORPUS) as new:
         forms = params.placeholders.build()
         counts = prepare(_corpora(params), params.languages.directions, params.prepare, new, means, forms)
