@@ -17,12 +17,12 @@ from seqloom.sharding.mapping import map_shards
 from seqloom.sharding.step import Function, Input, input_of
 from tests.forked import Forked
 
-SHARDS, KILLS = 12, 4
+SHARDS, KILLS = 8, 3
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Writes a chain of hashes, in two files, which takes about a tenth of a second."""
+    """Writes a chain of hashes, in two files, which takes some hundredths of a second."""
 
     name = "hash"
 
@@ -34,10 +34,10 @@ class Chain:
             link = shard.read_bytes()
             for name in ("first", "second"):
                 with (folder / name).open("wb") as file:
-                    for _ in range(40_000):
+                    for _ in range(20_000):
                         link = hashlib.sha256(link).digest()
                         file.write(link)
-            return 80_000
+            return 40_000
 
         return write
 

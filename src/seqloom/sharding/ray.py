@@ -29,7 +29,11 @@ from seqloom.sharding.step import Outcome, Step, Task, Worker
 EXTRA = "pip install 'seqloom[ray]'"
 # Read when ray is imported: by default it listens on all interfaces and stores a token in the home folder.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
-_QUIET = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # else each import warns of a future default
+_QUIET = {
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else each import warns of a future default
+    "RAY_DASHBOARD_STARTUP_TIMEOUT_S": "300",
+}
+_ATTEMPTS = 3  # to start a cluster: Ray gives its processes 30 seconds, too few on a busy machine
 _MEMORY = 100 << 20  # bytes of Ray's object store, which is not used: shards are files
 _PATIENCE = 1800  # seconds until some worker has started: a cluster may have to add machines first
 _LOOK = 1.0  # seconds between looks at the cluster's workers
@@ -214,7 +218,11 @@ def _connect(ray: Any, settings: WorkerSettings) -> None:
         atexit.register(ray.shutdown)  # runs before that
         quiet |= {"include_dashboard": False, "object_store_memory": _MEMORY, "_temp_dir": own}
         quiet["num_cpus"] = settings.count * settings.cpus if settings.count else cores()
-    try:
-        ray.init(address or "local", **quiet)
-    except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
-        raise ShardError(f"workers.ray.address: {address or 'null'}: {_first_line(error)}") from error
+    for left in range(_ATTEMPTS if address is None else 1, 0, -1):
+        try:
+            ray.init(address or "local", **quiet)
+            return
+        except Exception as error:  # Ray raises `Exception` itself if its processes do not start
+            ray.shutdown()
+            if left == 1:
+                raise ShardError(f"workers.ray.address: {address or 'null'}: {_first_line(error)}") from error
