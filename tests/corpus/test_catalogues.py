@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 from pydantic import TypeAdapter, ValidationError
 
-from seqloom.corpus.corpora_settings import Source
+from seqloom.corpus.corpora_settings import Source, check_corpora
 from seqloom.corpus.members import open_members
 from seqloom.corpus.monolingual_settings import MonolingualSource
 from seqloom.corpus.reading import RawPair, RawText, read_corpus, read_monolingual
@@ -348,3 +348,59 @@ def test_messages_name_the_section_of_a_monolingual_corpus(fetch):
     missing = {"kind": "file", "path": "data/local/absent.txt", "language": "de"}
     with pytest.raises(SourceError, match=r"see monolingual\.c\.path"):
         fetch(missing, MonolingualSource)
+
+
+LARGE = packed({"Books.de-en.de": "eins\n" * 200_000, "Books.de-en.en": "".join(f"{n}\n" for n in range(200_000))})
+
+
+def interrupted(cache):
+    def interrupt(progress):
+        raise KeyboardInterrupt
+
+    (job,) = Fetching("c", TypeAdapter(Source).validate_python(OPUS), EN_DE, cache).jobs()
+    with pytest.raises(KeyboardInterrupt):
+        job.run(interrupt)
+
+
+def test_a_download_without_a_pin_is_resumed_if_the_server_names_the_version(site, fetch, cache):
+    site.files["/OPUS-Books/v1/moses/de-en.txt.zip"] = LARGE
+    interrupted(cache)
+    fetch(OPUS)
+    assert [asked is None for asked in site.ranges] == [True, False]
+    assert cache.lock.sha256_of(f"{OBJECTS}/moses/de-en.txt.zip") == hashlib.sha256(LARGE).hexdigest()
+
+
+@pytest.mark.parametrize("change", ["no version", "another version"])
+def test_a_download_without_a_pin_never_joins_parts_of_two_versions(site, fetch, cache, change):
+    site.files["/OPUS-Books/v1/moses/de-en.txt.zip"] = LARGE
+    site.etag = None if change == "no version" else '"1"'
+    interrupted(cache)
+    site.etag = None if change == "no version" else '"2"'
+    site.files["/OPUS-Books/v1/moses/de-en.txt.zip"] = BOOKS
+    assert names(fetch(OPUS))[:2] == ["de-en.de", "de-en.en"]
+    assert cache.lock.sha256_of(f"{OBJECTS}/moses/de-en.txt.zip") == hashlib.sha256(BOOKS).hexdigest()
+
+
+def test_a_list_of_files_that_continues_on_another_host_is_refused(site, fetch):
+    hub_files(site)
+    site.link = '<http://elsewhere.example/next>; rel="next"'
+    with pytest.raises(SourceError, match="on another host"):
+        fetch(HUB)
+
+
+def test_two_corpora_share_what_the_lock_file_knows(site, fetch, cache):
+    site.files["/OPUS-Books/v1/moses/de-en.txt.zip"] = BOOKS
+    fetch(OPUS, name="a")
+    again = SourceLock(cache.lock.file)
+    assert again.sha256_of(f"{OBJECTS}/moses/de-en.txt.zip") == hashlib.sha256(BOOKS).hexdigest()
+    requests = len(site.ranges)
+    fetch(OPUS, name="b")
+    assert len(site.ranges) == requests
+
+
+def test_several_pairs_need_several_pins():
+    several = Languages.model_validate({"source": "en", "target": ["de", "fr"]})
+    source = TypeAdapter(Source).validate_python({**OPUS, "sha256": "0" * 64})
+    assert list(check_corpora({"c": source}, EN_DE)) == []
+    ((field, fault),) = check_corpora({"c": source}, several)
+    assert (field, fault) == ("c.sha256", "each pair of languages needs its own: {de-en, en-fr: ...}")

@@ -43,7 +43,7 @@ def test_the_files_of_both_languages_are_copied(into, tmp_path):
     assert sorted(path.name for path in into.iterdir()) == ["p.de", "p.en"]
 
 
-def test_every_language_of_every_direction_is_copied_once(into, tmp_path):
+def test_the_file_of_every_language_is_copied(into, tmp_path):
     for language in ("en", "de", "fr", "es"):
         (tmp_path / f"data/local/p.{language}").write_text(language)
     languages = ["en", "de", "fr"]

@@ -157,3 +157,17 @@ def test_many_languages_are_checked_quickly():
     faults = list(check_corpora(corpora, many))
     assert len(faults) == 20
     assert faults[0][1].endswith("{source: aa, target: be}, 65,260 more")
+
+
+def test_the_languages_of_several_directions_are_listed_once():
+    several = Languages.model_validate({"source": ["en", "de"], "target": ["de", "fr"]})
+    assert read({**MINE, "format": "tsv"}).languages(several) == ["en", "de", "fr"]
+
+
+@pytest.mark.parametrize(
+    ("more", "every"),
+    [({}, True), ({"source_column": "en", "target_column": "de"}, False)],
+)
+def test_a_parquet_file_has_all_directions_if_they_are_fields_of_one_column(more, every):
+    several = Languages.model_validate({"source": "en", "target": ["de", "fr"]})
+    assert read({**MINE, "format": "parquet", **more}).has_all_directions(several) == every

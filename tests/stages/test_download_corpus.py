@@ -1,8 +1,13 @@
+import gzip
 import hashlib
+import io
 import json
 import os
+import shutil
 import subprocess
+import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -129,3 +134,83 @@ def test_a_git_repository_is_fetched(project):
     download_corpus.run(params(theirs={**source, "format": "moses", "members": "p.{lang}"}), ignore)
     assert lying() == ["manifest.json", "theirs/p.de", "theirs/p.en"]
     assert json.loads((RAW / "manifest.json").read_text())["theirs"]["kind"] == "git"
+
+
+@pytest.fixture
+def opus(project, monkeypatch):
+    """A server on loopback with files of OPUS, by path."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    files = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            content = files.get(self.path)
+            self.send_response(404 if content is None else 200)
+            self.end_headers()
+            self.wfile.write(content or b"")
+
+        def do_HEAD(self):
+            self.do_GET()
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    monkeypatch.setenv("SEQLOOM_OPUS", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv("SEQLOOM_OPUS_API", f"http://127.0.0.1:{server.server_port}/api")
+    yield files
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def packed():
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for language in ("de", "en"):
+            archive.writestr(f"x.de-en.{language}", "x\n")
+    return stream.getvalue()
+
+
+def corpus(name, **more):
+    return {"kind": "opus", "corpus": name, "release": "v1", **more}
+
+
+def test_monolingual_corpora_are_fetched_too(project, opus):
+    opus["/OPUS-A/v1/mono/de.txt.gz"] = gzip.compress(b"eins\n")
+    given = params(words=wheel(project)).model_dump(by_alias=True, mode="python")
+    given["monolingual"] = {"texts": corpus("A", language="de")}
+    download_corpus.run(load_params(PARAMS).__class__.model_validate(given), ignore)
+    assert lying() == ["manifest.json", "texts/de.txt.gz", f"words/{WHEEL}"]
+
+
+def test_the_number_of_downloads_changes_no_byte_and_the_total_is_that_of_all(project, opus, monkeypatch):
+    for name in "abcd":
+        opus[f"/OPUS-{name}/v1/moses/de-en.txt.zip"] = packed()
+    written = []
+    for parallel in ("1", "4"):
+        monkeypatch.setenv("SEQLOOM_DOWNLOADS", parallel)
+        reports = []
+        download_corpus.run(params(**{name: corpus(name) for name in "abcd"}), reports.append)
+        (last,) = [report for report in reports if report.task == "download"][-1:]
+        assert (last.done, last.total, last.note) == (4 * len(packed()), 4 * len(packed()), "4 of 4 files")
+        written.append(((RAW / "manifest.json").read_bytes(), Path("data/sources.lock.json").read_bytes()))
+        shutil.rmtree("scratch")
+        shutil.rmtree(RAW)
+    assert written[0] == written[1]
+
+
+def test_an_error_of_one_corpus_keeps_the_files_of_the_others_in_the_cache(project, opus):
+    for name in "ab":
+        opus[f"/OPUS-{name}/v1/moses/de-en.txt.zip"] = packed()
+    corpora = {"bad": corpus("missing"), "a": corpus("a"), "b": corpus("b")}
+    with pytest.raises(SourceError, match=r"^bad: .*OPUS-missing.*status 404"):
+        download_corpus.run(params(**corpora), ignore)
+    assert len(list(Path("scratch/downloads").rglob("*.zip"))) == 2
+    assert list(RAW.iterdir()) == []
+    opus.clear()
+    download_corpus.run(params(a=corpora["a"], b=corpora["b"]), ignore)
+    assert lying() == ["a/de-en.de", "a/de-en.en", "b/de-en.de", "b/de-en.en", "manifest.json"]

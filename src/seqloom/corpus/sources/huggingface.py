@@ -15,7 +15,7 @@ from seqloom.corpus.catalogue_settings import HuggingFaceSource
 from seqloom.corpus.members import expand
 from seqloom.corpus.monolingual_settings import HuggingFaceTexts
 from seqloom.corpus.sources.archives import safe_name
-from seqloom.corpus.sources.download import RETRY_POLICY, RemoteFile, RetryPolicy, obtain
+from seqloom.corpus.sources.download import RemoteFile, obtain
 from seqloom.corpus.sources.download_cache import DownloadCache, copy
 from seqloom.corpus.sources.json_client import get_json
 from seqloom.errors import SourceError
@@ -63,11 +63,10 @@ def fetch_dataset(
     into: Path,
     cache: DownloadCache,
     listen: Listener,
-    policy: RetryPolicy = RETRY_POLICY,
 ) -> None:
     """Put the files into the folder `into`, with their paths in the data set. Raises `SourceError`."""
     for path, file in files.items():
-        found = obtain(corpus, file, cache, listen, policy)
+        found = obtain(corpus, file, cache, listen)
         target = into / safe_name(corpus, path)
         target.parent.mkdir(parents=True, exist_ok=True)
         copy(found, target, f"copy {corpus}", listen)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from seqloom.corpus.catalogue_settings import MtdataSource
 from seqloom.corpus.sources import http_client
 from seqloom.corpus.sources.archives import Limits, safe_name, unpack
-from seqloom.corpus.sources.download import RETRY_POLICY, RemoteFile, RetryPolicy, obtain
+from seqloom.corpus.sources.download import RemoteFile, obtain
 from seqloom.corpus.sources.download_cache import DownloadCache, copy, remove
 from seqloom.corpus.sources.json_client import literal
 from seqloom.errors import FormatError, SourceError
@@ -71,7 +71,6 @@ def fetch_mtdata(
     into: Path,
     cache: DownloadCache,
     listen: Listener,
-    policy: RetryPolicy = RETRY_POLICY,
 ) -> None:
     """Put the texts of the direction's languages into the folder `into`, with a description for `as_described`.
 
@@ -80,7 +79,7 @@ def fetch_mtdata(
         ArchiveError: see `archives.unpack`.
     """
     entry = find_entry(corpus, source, direction, cache)
-    found = obtain(corpus, entry_file(corpus, source, entry), cache, listen, policy)
+    found = obtain(corpus, entry_file(corpus, source, entry), cache, listen)
     work = into / "unpacked"
     work.mkdir()
     copied = work / found.name

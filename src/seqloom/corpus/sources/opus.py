@@ -12,7 +12,7 @@ from pathlib import Path
 from seqloom.corpus.catalogue_settings import OpusPlace, OpusSource, pair_name
 from seqloom.corpus.monolingual_settings import OpusTexts
 from seqloom.corpus.sources.archives import Limits, unpack
-from seqloom.corpus.sources.download import RETRY_POLICY, RemoteFile, RetryPolicy, obtain
+from seqloom.corpus.sources.download import RemoteFile, obtain
 from seqloom.corpus.sources.download_cache import DownloadCache, copy, remove
 from seqloom.corpus.sources.json_client import get_json
 from seqloom.errors import ArchiveError, OfflineError, SourceError
@@ -53,7 +53,6 @@ def fetch_opus(
     into: Path,
     cache: DownloadCache,
     listen: Listener,
-    policy: RetryPolicy = RETRY_POLICY,
 ) -> None:
     """Put the texts of each pair of languages into the folder `into`, as PAIR.LANGUAGE or PAIR.tmx.
 
@@ -64,7 +63,7 @@ def fetch_opus(
     files = pair_files(corpus, source, directions)
     for direction in {pair_name(each): each for each in directions}.values():
         pair = pair_name(direction)
-        found = obtain_opus(corpus, source, files[pair], cache, listen, policy)
+        found = obtain_opus(corpus, source, files[pair], cache, listen)
         folder = into / pair
         folder.mkdir()
         copied = folder / found.name
@@ -83,10 +82,9 @@ def fetch_opus_texts(
     into: Path,
     cache: DownloadCache,
     listen: Listener,
-    policy: RetryPolicy = RETRY_POLICY,
 ) -> None:
     """Put the texts of the language into the folder `into`. Raises `SourceError` as `fetch_opus` does."""
-    found = obtain_opus(corpus, source, text_file(corpus, source), cache, listen, policy)
+    found = obtain_opus(corpus, source, text_file(corpus, source), cache, listen)
     copy(found, into / f"{source.language}.txt.gz", f"copy {corpus}", listen)
 
 
@@ -96,11 +94,10 @@ def obtain_opus(
     file: RemoteFile,
     cache: DownloadCache,
     listen: Listener,
-    policy: RetryPolicy = RETRY_POLICY,
 ) -> Path:
     """Return a file in the cache; if OPUS does not have it, the error lists the releases that it has."""
     try:
-        return obtain(corpus, file, cache, listen, policy)
+        return obtain(corpus, file, cache, listen)
     except OfflineError:
         raise
     except SourceError as error:
