@@ -53,7 +53,9 @@ def make(
     if not shards:
         raise CorpusError(f"translate_corpus.{plan.name}: no text is left to translate: {shown(selection.counts)}")
     settings = plan.settings
-    step = TranslateTexts(model, plan.decoded, settings.search, workshop.device, settings.n_best, settings.similarity)
+    confident = plan.side == 0 and settings.search.method != "sampling"
+    choice = settings.n_best, settings.similarity, confident
+    step = TranslateTexts(model, plan.decoded, settings.search, workshop.device, *choice)
     inputs, into = [input_of(shard) for shard in shards], workshop.scratch / "translations"
     waiting = [
         shard

@@ -26,7 +26,10 @@ _EMPTY = "empty"
 
 @dataclass(frozen=True)
 class TranslateTexts:
-    """Translates texts in a direction; of `n_best` translations, the one most similar to the reference is taken."""
+    """Translates texts in a direction; of `n_best` translations, the one most similar to the reference is taken.
+
+    If `confident`, translations of low probability are not used. Samples, and sources that a model writes, may be.
+    """
 
     model: Path
     direction: Direction
@@ -34,6 +37,7 @@ class TranslateTexts:
     device: str = "cpu"
     n_best: int = 1
     similarity: Similarity = "chrf"
+    confident: bool = True
 
     @property
     def name(self) -> str:
@@ -48,7 +52,13 @@ class TranslateTexts:
         """Return everything that the translations depend on, with the hashes of the model's files."""
         choice = {"n_best": self.n_best, "similarity": self.similarity if self.n_best > 1 else None}
         search = self.search.model_dump(mode="json")
-        return {"model": self._hashes, "language": self.direction.target, "search": search, **choice}
+        return {
+            "model": self._hashes,
+            "language": self.direction.target,
+            "search": search,
+            "confident": self.confident,
+            **choice,
+        }
 
     def start(self) -> Function:
         """Load the model.
@@ -80,10 +90,10 @@ class TranslateTexts:
         return translate
 
     def _fault(self, result: Result) -> str:
-        """Return why the translation must not be used. A sample is not judged by its probability."""
+        """Return why the translation must not be used; empty if it may."""
         if not result.text.strip():
             return _EMPTY
-        faults = _FAULTS if self.search.method == "sampling" else (*_FAULTS, Flag.LOW_CONFIDENCE)
+        faults = (*_FAULTS, Flag.LOW_CONFIDENCE) if self.confident else _FAULTS
         return next((flag.value for flag in faults if flag in result.flags), "")
 
 
