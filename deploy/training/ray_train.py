@@ -12,6 +12,7 @@ signals must reach the trainer's main thread.
 import argparse
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,7 +21,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is imported
+# Read when Ray is imported. A cluster on this machine alone listens on loopback, and needs a token.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.update(
+    {} if "RAY_ADDRESS" in os.environ else {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)
+    }
+)  # fmt: skip
 
 import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
@@ -117,9 +124,7 @@ def main(arguments: Sequence[str]) -> int:
         ray.init()
     else:
         workers = int(options.workers.rpartition(":")[2])
-        ray.init(
-            address="local", num_cpus=workers * options.threads, include_dashboard=False, _node_ip_address="127.0.0.1"
-        )
+        ray.init(address="local", num_cpus=workers * options.threads, include_dashboard=False)
     try:
         trainer(Path.cwd(), options).fit()
     except ray.train.TrainingFailedError as error:
