@@ -35,6 +35,8 @@ from ray.train.backend import Backend, BackendConfig
 from ray.train.collective import broadcast_from_rank_zero
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+ATTEMPTS = 3  # to start a cluster: Ray gives its processes 15 to 30 seconds, too few on a busy machine
+TRY_LATER = 75  # as seqloom.exits.TRY_LATER
 TRAINER = ("-m", "seqloom.stages", "train_model")
 
 
@@ -112,6 +114,23 @@ def trainer(folder: Path, options: argparse.Namespace, command: Sequence[str] = 
     )
 
 
+def connect(cores: int) -> str:
+    """Connect to the cluster at RAY_ADDRESS, or start one on this machine; return why neither is possible, else ""."""
+    there = "RAY_ADDRESS" in os.environ
+    fault = ""
+    for _ in range(1 if there else ATTEMPTS):
+        try:
+            if there:
+                ray.init()
+            else:
+                ray.init(address="local", num_cpus=cores, include_dashboard=False)
+            return ""
+        except Exception as error:  # Ray raises `Exception` itself if its processes do not start
+            ray.shutdown()
+            fault = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return fault
+
+
 def main(arguments: Sequence[str]) -> int:
     """Train and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -120,11 +139,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--threads", type=int, default=1, help="CPU cores and threads of each worker (default: 1)")
     parser.add_argument("--restarts", type=int, default=3, help="how often a lost worker is replaced (default: 3)")
     options = parser.parse_args(arguments)
-    if "RAY_ADDRESS" in os.environ:
-        ray.init()
-    else:
-        workers = int(options.workers.rpartition(":")[2])
-        ray.init(address="local", num_cpus=workers * options.threads, include_dashboard=False)
+    workers = int(options.workers.rpartition(":")[2])
+    if fault := connect(workers * options.threads):
+        print(f"error: there is no Ray cluster: {fault}", file=sys.stderr)
+        return TRY_LATER
     try:
         trainer(Path.cwd(), options).fit()
     except ray.train.TrainingFailedError as error:
