@@ -12,6 +12,7 @@ signals must reach the trainer's main thread.
 import argparse
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,7 +21,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is imported
+# Read when Ray is imported. A cluster on this machine alone listens on loopback, and needs a token.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.update(
+    {} if "RAY_ADDRESS" in os.environ else {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)
+    }
+)  # fmt: skip
 
 import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
@@ -28,6 +35,8 @@ from ray.train.backend import Backend, BackendConfig
 from ray.train.collective import broadcast_from_rank_zero
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
+ATTEMPTS = 3  # to start a cluster: Ray gives its processes 15 to 30 seconds, too few on a busy machine
+TRY_LATER = 75  # as seqloom.exits.TRY_LATER
 TRAINER = ("-m", "seqloom.stages", "train_model")
 
 
@@ -105,6 +114,23 @@ def trainer(folder: Path, options: argparse.Namespace, command: Sequence[str] = 
     )
 
 
+def connect(cores: int) -> str:
+    """Connect to the cluster at RAY_ADDRESS, or start one on this machine; return why neither is possible, else ""."""
+    there = "RAY_ADDRESS" in os.environ
+    fault = ""
+    for _ in range(1 if there else ATTEMPTS):
+        try:
+            if there:
+                ray.init()
+            else:
+                ray.init(address="local", num_cpus=cores, include_dashboard=False)
+            return ""
+        except Exception as error:  # Ray raises `Exception` itself if its processes do not start
+            ray.shutdown()
+            fault = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return fault
+
+
 def main(arguments: Sequence[str]) -> int:
     """Train and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -113,13 +139,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--threads", type=int, default=1, help="CPU cores and threads of each worker (default: 1)")
     parser.add_argument("--restarts", type=int, default=3, help="how often a lost worker is replaced (default: 3)")
     options = parser.parse_args(arguments)
-    if "RAY_ADDRESS" in os.environ:
-        ray.init()
-    else:
-        workers = int(options.workers.rpartition(":")[2])
-        ray.init(
-            address="local", num_cpus=workers * options.threads, include_dashboard=False, _node_ip_address="127.0.0.1"
-        )
+    workers = int(options.workers.rpartition(":")[2])
+    if fault := connect(workers * options.threads):
+        print(f"error: there is no Ray cluster: {fault}", file=sys.stderr)
+        return TRY_LATER
     try:
         trainer(Path.cwd(), options).fit()
     except ray.train.TrainingFailedError as error:

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from seqloom import places
+from seqloom import exits, places
 from tests.stages.toy_training import change_params, give_toy_project
 
 ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.slow  # importing Ray takes seconds
 
 pytest.importorskip("ray", reason="needs the extra [ray]")
 
@@ -48,7 +50,22 @@ def test_a_worker_runs_the_trainer_with_its_place_and_fails_with_it(ray_train: A
         ray_train.work({"folder": str(tmp_path), "threads": 3, "trainer": ["trainer.py", "7"]})
 
 
-@pytest.mark.slow
+def test_a_cluster_that_does_not_start_is_tried_again_and_told(
+    ray_train: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried: list[dict[str, Any]] = []
+
+    def start(**options: Any) -> None:
+        tried.append(options)
+        raise Exception("The current node timed out\nduring startup")
+
+    monkeypatch.setattr(ray_train.ray, "init", start)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert ray_train.main(["--workers", "1:3", "--threads", "2"]) == exits.TRY_LATER
+    assert tried == [{"address": "local", "num_cpus": 6, "include_dashboard": False}] * ray_train.ATTEMPTS
+    assert capsys.readouterr().err == "error: there is no Ray cluster: The current node timed out\n"
+
+
 @pytest.mark.drill
 def test_two_workers_train_and_the_stage_takes_their_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
