@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.retraining_clone import Clone, Memory, server
 
-DAYS = ("grow", "trifle", "grow", "trifle", "grow")
+DAYS = ("grow", "trifle", "grow", "trifle")
 POLICY = ("--keep", "1", "--days", "0", "--dvc")
 PLACES: Mapping[str, tuple[str, ...]] = {
     "MLflow: model files": ("mlartifacts/models",),

@@ -134,7 +134,7 @@ def prefect_on_postgres(postgres: Postgres, tmp_path_factory: pytest.TempPathFac
         server = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
     url = f"http://127.0.0.1:{port}/api"
     try:
-        end = time.monotonic() + 180
+        end = time.monotonic() + 900
         while True:
             try:
                 urllib.request.urlopen(f"{url}/health", timeout=5).close()
@@ -170,6 +170,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             monkeypatch.setenv(name, value)
         import boto3
 
+        urllib.request.urlopen(urllib.request.Request(f"{url}/moto-api/reset", method="POST"), timeout=60).close()
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         yield url
     finally:

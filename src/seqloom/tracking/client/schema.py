@@ -6,6 +6,7 @@ team who have the older version. So a database server is asked before MLflow is.
 
 import re
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
@@ -22,12 +23,13 @@ def other_schema(database: Connection, uri: str) -> str | None:
         database: an open connection.
         uri: the database, without a password.
     """
-    from mlflow.store.db.utils import _get_latest_schema_revision  # only after library, which imports MLflow
+    from mlflow.store.db import utils  # only after library, which imports MLflow
 
+    migrations: Any = utils
     if not inspect(database).has_table(_TABLE):
         return None
     found = database.execute(text(f"SELECT version_num FROM {_TABLE}")).scalar()
-    expected = str(_get_latest_schema_revision())
+    expected = str(migrations._get_latest_schema_revision())
     return None if found is None or str(found) == expected else _explain(str(found), expected, uri)
 
 
