@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.workspace import ROOT
-from seqloom.batching.store import FORMAT, TokenWriter
+from seqloom.batching.store import TokenWriter
 from seqloom.params import load_params
 from seqloom.progress import ignore
 from seqloom.tokenization.catalogue import train_tokenizer
