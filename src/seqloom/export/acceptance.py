@@ -82,7 +82,7 @@ def _replay(
     for row, each in zip(ids, written, strict=True):
         row[: len(each.ids)] = torch.tensor(each.ids, dtype=torch.int64)
     passes = torch.ones(len(written), dtype=torch.bool)
-    for position in sorted(set().union(*positions)):
+    for position in sorted({position for each in positions for position in each}):
         here = torch.tensor([position in each for each in positions])
         rows = (here & passes).nonzero().squeeze(1)
         if not len(rows):
