@@ -36,7 +36,8 @@ from benchmarks.workspace import ROOT
 from seqloom.batching.batches import BatchOrder, in_order
 from seqloom.batching.checks import check_store
 from seqloom.batching.prefetch import Prefetcher
-from seqloom.batching.store import FORMAT, SIDES, TokenStore
+from seqloom.batching.shards import FORMAT, SIDES
+from seqloom.batching.store import TokenStore
 from seqloom.models.catalogue import build_model
 from seqloom.models.settings import ModelSettings
 from seqloom.params import load_params

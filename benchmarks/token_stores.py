@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.workspace import ROOT
+from seqloom.batching.shards import FORMAT
 from seqloom.batching.store import TokenWriter
 from seqloom.params import load_params
 from seqloom.progress import ignore
