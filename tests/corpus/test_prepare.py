@@ -359,7 +359,7 @@ def test_texts_left_out_are_counted_and_shown(prepare_settings, tmp_path):
 
 
 def test_memory_holds_keys_not_texts(prepare_settings, tmp_path, monkeypatch):
-    # Doubling the pairs doubles the chunks, but not what is held at once. A pair has about 1,300 bytes here.
+    # Three times as many pairs take three times as many chunks, but what is held at once stays. A pair has 1,300 bytes.
     settings = prepare_settings(valid=0.04, test=0.04, sample=5, drop_duplicates="source", apart="both")
     monkeypatch.setattr(statistics, "_SAMPLE", 5)
     for module, name in ((batches, "ROWS"), (leakage, "_BATCH"), (minhash, "_BATCH")):
@@ -374,7 +374,7 @@ def test_memory_holds_keys_not_texts(prepare_settings, tmp_path, monkeypatch):
 
     few, many = peak_memory(lambda: write(125), tries=2), peak_memory(lambda: write(375), tries=2)
     assert sizes[375] - sizes[125] > 300_000
-    assert many - few < 100_000
+    assert many - few < 200_000
 
 
 def run_lazily(pairs, settings, folder):

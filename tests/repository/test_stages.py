@@ -129,7 +129,7 @@ def test_dvc_yaml_lists_exactly_the_params_that_a_stage_reads(stage: str) -> Non
 def test_each_place_is_written_by_exactly_one_stage() -> None:
     written = [path for stage in STAGES for path in listed(stage, "outs", "metrics", "plots")]
     paths = place_paths()
-    others = {"LOCAL", "SOURCES_LOCK", "HYPOTHESES", "GATE", "SHADOW", "LEADERBOARD", "SCRATCH", "LOGS"}
+    others = {"LOCAL", "SOURCES_LOCK", "HYPOTHESES", "GATE", "SHADOW", "LEADERBOARD", "SCRATCH", "LOGS", "FLOW_LOCK"}
     assert sorted(written) == sorted(path for name, path in paths.items() if name not in others)
 
 

@@ -37,7 +37,8 @@ class Asking:
 
     def wait_for(self, answers: int) -> None:
         """Wait until there are this many more answers."""
-        for _ in range(answers):
+        wanted = len(self.found) + answers  # the semaphore also has those given since the last call
+        while len(self.found) < wanted:
             assert self._more.acquire(timeout=300)
 
     def ask(self) -> None:

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from rensa import RMinHash
 
+from seqloom.arrow import pa
 from seqloom.corpus.near_copies import GRAM, comparable, grams_of, similar
 
 RECALL = 0.995  # at the similarity that is sought; above it, more
@@ -55,6 +54,8 @@ def bands_for(similarity: float) -> Bands:
 
 def band_keys(texts: Sequence[str], bands: Bands) -> NDArray[np.uint64]:
     """Return (texts, bands) keys; two texts agree in a band if their keys in it are equal."""
+    from rensa import RMinHash
+
     hashes, starts = _gram_hashes(texts)
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, starts, bands.number * bands.rows, _SEED)
     rows = np.array(matrix.to_rows(), np.uint64).reshape(len(texts), bands.number, bands.rows)

@@ -16,10 +16,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from seqloom.arrow import pa, pc
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.text import PLACEHOLDER
@@ -93,7 +92,7 @@ class Tally:
         self._targets: Counter[int] = Counter()  # for each length of a source, the characters of all its targets
         self._samples = (_Sample(), _Sample())
 
-    def count(self, pairs: pa.RecordBatch) -> None:
+    def count(self, pairs: "pa.RecordBatch") -> None:
         """Count pairs with the columns of `splits.Pair`."""
         lengths = []
         for side, name in enumerate(_SIDES):

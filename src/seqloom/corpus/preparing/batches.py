@@ -1,12 +1,13 @@
 """Temporary files of texts: Arrow batches, compressed with zstd, whose rows are found by their number."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import pyarrow as pa
+
+from seqloom.arrow import pa
 
 ROWS = 8192  # of a batch, at most
 BYTES = 1 << 22  # of the texts of a batch, about
@@ -17,17 +18,17 @@ class Batch(NamedTuple):
     """Rows of a file; `first` is the number of the first one."""
 
     first: int
-    rows: pa.RecordBatch
+    rows: "pa.RecordBatch"
 
 
 class BatchWriter:
-    """Context manager that writes a file of batches. A batch has the columns of the schema in order."""
+    """Context manager that writes a file of batches. `columns` maps the columns, in order, to Arrow types."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path, self._schema = path, schema
+    def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
+        self._path, self._schema = path, pa.schema(list(columns.items()))
         options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
         self._sink = pa.OSFile(str(path), "wb")
-        self._writer = pa.ipc.new_file(self._sink, schema, options=options)
+        self._writer = pa.ipc.new_file(self._sink, self._schema, options=options)
         self._starts = [0]
 
     @property

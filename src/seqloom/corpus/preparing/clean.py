@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from seqloom.corpus.cleaning import Cleaned, Cleaner, untouched
 from seqloom.corpus.examples import Example
@@ -25,7 +24,7 @@ from seqloom.sharding.step import Function
 from seqloom.text import Forms, normalise
 
 PAIRS = "pairs.arrow"  # the cleaned pairs
-SCHEMA = pa.schema([(name, pa.string()) for name in Pair._fields])
+_COLUMNS = dict.fromkeys(Pair._fields, "string")
 ROWS = "rows.npy"  # for each of them, its bytes as a line and its rank
 SOURCES = "sources.npy"  # their keys, sorted by that of the source
 TARGETS = "targets.npy"  # the same, sorted by that of the target
@@ -71,7 +70,7 @@ class Clean:
 
     def _clean(self, chunk: Path, folder: Path) -> int:
         cleaning = _Cleaning(self)
-        with BatchWriter(folder / PAIRS, SCHEMA) as writer:
+        with BatchWriter(folder / PAIRS, _COLUMNS) as writer:
             for rows in raw_rows(chunk):
                 cleaned = [pair for row in rows if (pair := cleaning.clean(row)) is not None]
                 writer.write(list(zip(*cleaned, strict=True)) or [()])

@@ -8,21 +8,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
+from seqloom.arrow import pa, pc, pq
 from seqloom.corpus.splits import Pair, read_shard
 
 _GROUP = 1 << 16  # pairs of a row group
-_SCHEMA = pa.schema([(name, pa.string()) for name in Pair._fields])
 _REPETITIVE = ["direction", "corpus", "group"]
 
 
 class PairFile(Protocol):
     """A file of pairs that is being written."""
 
-    def write(self, pairs: pa.RecordBatch) -> None:
+    def write(self, pairs: "pa.RecordBatch") -> None:
         """Append pairs with the columns of `Pair`."""
 
     def __enter__(self) -> Self: ...
@@ -38,7 +34,7 @@ class Lines:
     def __init__(self, path: Path) -> None:
         self._file: IO[bytes] = path.open("xb")
 
-    def write(self, pairs: pa.RecordBatch) -> None:
+    def write(self, pairs: "pa.RecordBatch") -> None:
         """Append pairs; their texts must be normalised."""
         if not pairs.num_rows:
             return
@@ -58,13 +54,14 @@ class Shard:
     """Context manager that writes pairs as a Parquet shard, compressed with zstd."""
 
     def __init__(self, path: Path) -> None:
+        self._schema = pa.schema([(name, pa.string()) for name in Pair._fields])
         self._writer = pq.ParquetWriter(
-            str(path), _SCHEMA, compression="zstd", use_dictionary=_REPETITIVE, write_statistics=False
+            str(path), self._schema, compression="zstd", use_dictionary=_REPETITIVE, write_statistics=False
         )
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0
 
-    def write(self, pairs: pa.RecordBatch) -> None:
+    def write(self, pairs: "pa.RecordBatch") -> None:
         """Append pairs."""
         self._waiting.append(pairs)
         self._rows += pairs.num_rows
@@ -72,7 +69,7 @@ class Shard:
             self._flush(_GROUP)
 
     def _flush(self, rows: int) -> None:
-        table = pa.Table.from_batches(self._waiting, _SCHEMA)
+        table = pa.Table.from_batches(self._waiting, self._schema)
         self._writer.write_table(table.slice(0, rows).combine_chunks(), row_group_size=_GROUP)
         self._waiting, self._rows = table.slice(rows).to_batches(), self._rows - rows
 

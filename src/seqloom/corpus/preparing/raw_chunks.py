@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-
 from seqloom.corpus.preparing import batches
 from seqloom.corpus.preparing.batches import BatchWriter
 from seqloom.corpus.preparing.items import CorpusItem, RawCorpus
@@ -23,14 +21,14 @@ from seqloom.sharding.step import Input
 _READ = "read.json"
 # Texts are bytes because raw ones may contain lone surrogates, which UTF-8 does not allow. `split` is -1 if the corpus
 # provides none. `reason` is null for pairs; for a text left out, `source` is the text and `group` its place.
-SCHEMA = pa.schema([
-    ("corpus", pa.int32()), ("direction", pa.int32()), ("split", pa.int8()), ("reason", pa.string()),
-    ("source", pa.binary()), ("target", pa.binary()), ("group", pa.binary()),
-])  # fmt: skip
+_COLUMNS = {
+    "corpus": "int32", "direction": "int32", "split": "int8", "reason": "string",
+    "source": "binary", "target": "binary", "group": "binary",
+}  # fmt: skip
 
 
 class RawRow(NamedTuple):
-    """A row of a chunk; the fields of `SCHEMA`."""
+    """A row of a chunk; the fields of `_COLUMNS`."""
 
     corpus: int
     direction: int
@@ -170,7 +168,7 @@ class _Chunks:
 
     def _flush(self) -> None:
         if self._writer is None:
-            self._writer = BatchWriter(self._path, SCHEMA)
+            self._writer = BatchWriter(self._path, _COLUMNS)
         if self._rows:
             self._writer.write(list(zip(*self._rows, strict=True)))
         self._rows, self._waiting = [], 0

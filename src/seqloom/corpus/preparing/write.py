@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from seqloom.arrow import pa, pc
 from seqloom.corpus.examples import Example
 from seqloom.corpus.preparing import tables
 from seqloom.corpus.preparing.batches import read_batches
@@ -113,7 +112,7 @@ class Write:
             return Shard(folder / TRAIN_SHARD)
         return Lines(folder / f"{split.name}.lines")
 
-    def _rows(self, first: int, after: int) -> Iterator[tuple[pa.RecordBatch, NDArray[np.int8], NDArray[np.int8]]]:
+    def _rows(self, first: int, after: int) -> "Iterator[tuple[pa.RecordBatch, NDArray[np.int8], NDArray[np.int8]]]":
         """Yield the pairs of a range of positions, with their ranks and the numbers of the reasons to drop them."""
         (begun, row), (ended, end) = chunk_of(first), chunk_of(after)
         decisions = [Path(each) for each in self.decisions]
@@ -127,12 +126,12 @@ class Write:
                 yield batch.rows, ranks[here], reasons[here]
 
 
-def _count(counts: Counts, split: Split, kept: pa.RecordBatch) -> None:
+def _count(counts: Counts, split: Split, kept: "pa.RecordBatch") -> None:
     for found in pc.value_counts(kept.column("direction")).to_pylist():
         counts.directions[found["values"]][split] += found["counts"]
 
 
-def _count_dropped(counts: Counts, pairs: pa.RecordBatch, reasons: NDArray[np.int8]) -> None:
+def _count_dropped(counts: Counts, pairs: "pa.RecordBatch", reasons: NDArray[np.int8]) -> None:
     found = reasons != KEPT
     dropped_pairs = map(Pair, *(column.to_pylist() for column in pairs.filter(pa.array(found)).columns))
     for pair, reason in zip(dropped_pairs, reasons[found].tolist(), strict=True):
