@@ -180,8 +180,7 @@ def test_a_run_goes_on_when_a_machine_is_lost_and_when_it_is_back(toy_project: P
         options = ["--nnodes=1:2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=elastic", "--max-restarts=9"]
         options += ["--rdzv-endpoint=127.0.0.1:29478", "--local-addr=127.0.0.1"]
         options += [f"--rdzv-conf={waits},is_host={int(has_rendezvous)}"]
-        # torch 2.13 tells a machine that joins later no address if agent and trainers share a store.
-        return torchrun(toy_project, options, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1")
+        return torchrun(toy_project, options)
 
     stays, goes = start(has_rendezvous=True), start(has_rendezvous=False)
     back = None
