@@ -41,6 +41,8 @@ for stage in STAGES:
     print(json.dumps([stage, full.returncode, errors, "Traceback" in full.stderr, again.returncode, again.stderr]))
 """
 
+OPTIONAL = ("translate_corpus", "score_corpus")
+
 
 def test_every_stage_reports_a_full_disk_and_succeeds_later(tmp_path: Path) -> None:
     """On a disk of 40 MB, which an unprivileged user can have on most Linux machines."""
@@ -55,6 +57,9 @@ def test_every_stage_reports_a_full_disk_and_succeeds_later(tmp_path: Path) -> N
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [stage for stage, *_ in found] == STAGES
     for stage, status, errors, traceback, after, message in found:
+        if "switched off" in message:  # it writes an empty folder, for which there is room
+            assert (stage in OPTIONAL, status, errors) == (True, 0, []), message
+            continue
         assert (stage, status, traceback, after) == (stage, 1, False, 0), message
         assert len(errors) == 1
         assert "no space is left" in errors[0]
