@@ -68,7 +68,7 @@ def torchrun(folder: Path, options: Sequence[str], *, before: Sequence[str] = ()
     """Start torchrun in `folder`; `before` is a command that runs it elsewhere, such as in a network namespace."""
     usual = {name: value for name, value in os.environ.items() if not name.startswith(("SEQLOOM", "WORLD_SIZE"))}
     usual |= {"PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
-    # If agent and trainers share a store, trainers that start again find addresses of the dead ones in it, and a machine
+    # If agent and trainers share a store, trainers that start again find addresses of dead ones in it, and a machine
     # that joins later finds none (torch 2.13).
     usual["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     return Started([*before, *TORCHRUN, *options, *TRAINER], folder, usual | environment)
