@@ -29,10 +29,11 @@ from numpy.typing import NDArray
 
 from seqloom.corpus.splits import Pair, SplitWriter, read_split
 from seqloom.filtering.scores import Numbers, scores
-from seqloom.filtering.scoring import Workshop, score_pairs
+from seqloom.filtering.scoring import score_pairs
 from seqloom.languages import Direction
 from seqloom.progress import ignore
 from seqloom.sharding.local import LocalLauncher
+from seqloom.sharding.mapping import Workshop
 
 GOOD = "good"
 

@@ -1,5 +1,6 @@
 """Corpora in memory, prepared as prepare_corpus does, and by a plain implementation to compare with."""
 
+import random
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,6 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from hypothesis import strategies as st
+
 from seqloom.corpus.cleaning import Cleaner, untouched
 from seqloom.corpus.keys import key_of, languages_of
 from seqloom.corpus.prepare import Counts, Means, RawCorpus, prepare
@@ -15,7 +18,7 @@ from seqloom.corpus.preparing import items as package
 from seqloom.corpus.preparing.means import Sizes
 from seqloom.corpus.reading import LeftOut, RawPair
 from seqloom.corpus.settings import PrepareSettings
-from seqloom.corpus.splits import Pair, Split
+from seqloom.corpus.splits import Pair, Split, read_split
 from seqloom.corpus.splitting import pivots, split_of
 from seqloom.languages import Direction
 from seqloom.progress import Listener, ignore
@@ -142,3 +145,46 @@ def _is_duplicate(position: int, left: Sequence[_Ranked], mode: str) -> bool:
 
     benchmarks = (each for each in left if each.given and each.split is not Split.train)
     return any(map(same, benchmarks)) or any(map(same, left[:position]))
+
+
+WORDS = ["the", "red", "blue", "door", "window", "opens", "slowly", "quickly", "house", "garden", "light", "garage"]
+
+
+def generated(pairs, groups, seed=1, length=6):
+    draw = random.Random(seed)
+    for number in range(pairs):
+        words = [draw.choice(WORDS) for _ in range(length)]
+        yield (
+            "c",
+            RawPair(f"{' '.join(words)} x{number:x}z", f"{' '.join(words[::-1])} y{number:x}z", f"g{number % groups}"),
+        )
+
+
+def written(folder):
+    return {split: list(read_split(folder / split.file_name)) for split in Split}
+
+
+EN_DE, DE_EN, EN_FR = Direction("en", "de"), Direction("de", "en"), Direction("en", "fr")
+
+
+def in_every(directions, pairs, groups=40, split=None):
+    """One text in several languages, as in a catalogue: `word` in language `xx` is `word.xx`."""
+    draw = random.Random(7)
+    texts = [[f"{draw.choice(WORDS)}{number:x}z" for _ in range(5)] for number in range(pairs)]
+    for direction in directions:
+        for number, words in enumerate(texts):
+            source, target = (" ".join(f"{word}.{language}" for word in words) for language in direction)
+            yield CorpusItem("c", direction, split, RawPair(source, target, f"g{number % groups}" if groups else ""))
+
+
+small = st.sampled_from([f"{word} {n}" for word in "abcdef" for n in range(2)])
+multi = st.lists(
+    st.builds(
+        CorpusItem,
+        corpus=st.just("c"),
+        direction=st.sampled_from([EN_DE, DE_EN, EN_FR]),
+        split=st.sampled_from([None, None, None, *Split]),
+        pair=st.builds(RawPair, source=small, target=small, group=st.sampled_from(["", *"qrst"])),
+    ),
+    max_size=40,
+)

@@ -12,7 +12,6 @@ signals must reach the trainer's main thread.
 import argparse
 import ctypes
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -21,40 +20,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Read when Ray is imported. A cluster on this machine alone listens on loopback, and needs a token.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.update(
-    {} if "RAY_ADDRESS" in os.environ else {
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)
-    }
-)  # fmt: skip
+from seqloom.errors import ParamsError, ShardError
+from seqloom.exits import FAILED, TRY_LATER
+from seqloom.sharding.ray import connect, library
+from seqloom.sharding.settings import WorkerSettings
 
-import ray
-from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
-from ray.train.backend import Backend, BackendConfig
-from ray.train.collective import broadcast_from_rank_zero
-from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-
-ATTEMPTS = 3  # to start a cluster: Ray gives its processes 15 to 30 seconds, too few on a busy machine
-TRY_LATER = 75  # as seqloom.exits.TRY_LATER
 TRAINER = ("-m", "seqloom.stages", "train_model")
 
 
-class _SharedDevices(Backend):
-    """Every worker sees all GPUs that this run has on its machine, and takes the one of its LOCAL_RANK."""
+def shared_devices() -> Any:
+    """Return Ray's settings with which every worker sees all GPUs that this run has on its machine.
 
-    share_cuda_visible_devices = True
+    Its trainer takes the GPU of its LOCAL_RANK.
+    """
+    from ray.train.backend import Backend, BackendConfig
+
+    class SharedDevices(Backend):
+        share_cuda_visible_devices = True
+
+    class Config(BackendConfig):
+        @property
+        def backend_cls(self) -> type[Backend]:
+            return SharedDevices
+
+    return Config()
 
 
-class _Config(BackendConfig):
-    @property
-    def backend_cls(self) -> type[Backend]:
-        return _SharedDevices
-
-
-def environment(master: tuple[str, int], threads: int) -> dict[str, str]:
-    """Return the environment of the trainer of this worker."""
-    context = get_context()
+def environment(context: Any, master: tuple[str, int], threads: int) -> dict[str, str]:
+    """Return the environment of the trainer of the worker with this place in the run."""
     return {
         **os.environ,
         "RANK": str(context.get_world_rank()),
@@ -70,19 +63,23 @@ def environment(master: tuple[str, int], threads: int) -> dict[str, str]:
 
 def work(config: dict[str, Any]) -> None:
     """Run the trainer of one worker; Ray calls this in a thread of each."""
-    first = get_context().get_world_rank() == 0
-    address = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-    master = broadcast_from_rank_zero((address, _free_port()) if first else ("", 0))
+    from ray.train import get_context
+    from ray.train.collective import broadcast_from_rank_zero
+    from ray.util import get_node_ip_address
+
+    context = get_context()
+    rank = context.get_world_rank()
+    own = (str(get_node_ip_address()), _free_port()) if rank == 0 else ("", 0)  # type: ignore[no-untyped-call]
     status = subprocess.run(
         [sys.executable, *config["trainer"]],
         cwd=config["folder"],
-        env=environment(master, config["threads"]),
+        env=environment(context, broadcast_from_rank_zero(own), config["threads"]),
         stdin=subprocess.DEVNULL,
         preexec_fn=_end_with_worker if sys.platform == "linux" else None,
         check=False,
     ).returncode
     if status:
-        raise RuntimeError(f"the trainer of rank {get_context().get_world_rank()} exited with {status} (see above)")
+        raise RuntimeError(f"the trainer of rank {rank} exited with {status} (see above)")
 
 
 def _free_port() -> int:
@@ -95,14 +92,17 @@ def _end_with_worker() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: Ray kills the workers of a run that failed
 
 
-def trainer(folder: Path, options: argparse.Namespace, command: Sequence[str] = TRAINER) -> DataParallelTrainer:
+def trainer(folder: Path, options: argparse.Namespace, command: Sequence[str] = TRAINER) -> Any:
     """Return Ray's trainer; its `fit` trains."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
     fewest, _, most = options.workers.partition(":")
     workers: Any = (int(fewest), int(most)) if most else int(fewest)
     return DataParallelTrainer(
         work,
         train_loop_config={"folder": str(folder), "threads": options.threads, "trainer": list(command)},
-        backend_config=_Config(),
+        backend_config=shared_devices(),
         scaling_config=ScalingConfig(
             num_workers=workers, use_gpu=options.gpus, resources_per_worker={"CPU": options.threads}
         ),
@@ -114,23 +114,6 @@ def trainer(folder: Path, options: argparse.Namespace, command: Sequence[str] = 
     )
 
 
-def connect(cores: int) -> str:
-    """Connect to the cluster at RAY_ADDRESS, or start one on this machine; return why neither is possible, else ""."""
-    there = "RAY_ADDRESS" in os.environ
-    fault = ""
-    for _ in range(1 if there else ATTEMPTS):
-        try:
-            if there:
-                ray.init()
-            else:
-                ray.init(address="local", num_cpus=cores, include_dashboard=False)
-            return ""
-        except Exception as error:  # Ray raises `Exception` itself if its processes do not start
-            ray.shutdown()
-            fault = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return fault
-
-
 def main(arguments: Sequence[str]) -> int:
     """Train and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -140,14 +123,19 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--restarts", type=int, default=3, help="how often a lost worker is replaced (default: 3)")
     options = parser.parse_args(arguments)
     workers = int(options.workers.rpartition(":")[2])
-    if fault := connect(workers * options.threads):
-        print(f"error: there is no Ray cluster: {fault}", file=sys.stderr)
-        return TRY_LATER
+    try:
+        ray = library(local="RAY_ADDRESS" not in os.environ)
+        connect(ray, WorkerSettings(launcher="ray", count=workers, cpus=options.threads))
+    except (ParamsError, ShardError) as error:
+        print(f"error: there is no Ray cluster: {error}", file=sys.stderr)
+        return TRY_LATER if isinstance(error, ShardError) else FAILED
+    from ray.train import TrainingFailedError
+
     try:
         trainer(Path.cwd(), options).fit()
-    except ray.train.TrainingFailedError as error:
+    except TrainingFailedError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return FAILED
     finally:
         ray.shutdown()
     return 0

@@ -6,14 +6,13 @@ This module does not import Prefect.
 import fcntl
 import json
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pipelines.errors import BusyError
 from pipelines.supervision.processes import end_orphans
+from seqloom.dvc_lock import DVC_LOCK, is_held
 from seqloom.files import replacing
 from seqloom.places import FLOW_LOCK
 
@@ -44,7 +43,7 @@ def hold_clone(root: Path) -> Iterator[bool]:
         if ended := end_orphans(root):
             numbers = ", ".join(str(process.pid) for process in ended)
             print(f"ended what a killed flow left running: process {numbers}", flush=True)
-        _drop_stale_locks(root / ".dvc" / "tmp" / "rwlock")
+        _drop_stale_locks(root / DVC_LOCK)
         try:
             yield killed
         finally:
@@ -59,8 +58,8 @@ def _drop_stale_locks(path: Path) -> None:
     try:
         locks = json.loads(path.read_bytes())
         kept = {
-            "write": {place: owner for place, owner in locks.get("write", {}).items() if _is_held(owner)},
-            "read": {place: [o for o in owners if _is_held(o)] for place, owners in locks.get("read", {}).items()},
+            "write": {place: owner for place, owner in locks.get("write", {}).items() if is_held(owner)},
+            "read": {place: [o for o in owners if is_held(o)] for place, owners in locks.get("read", {}).items()},
         }
     except FileNotFoundError:
         return
@@ -70,36 +69,3 @@ def _drop_stale_locks(path: Path) -> None:
     if kept != {"write": locks.get("write", {}), "read": locks.get("read", {})}:
         with replacing(path) as beside:
             beside.write_text(json.dumps(kept), encoding="utf-8")
-
-
-def _is_held(owner: dict[str, Any]) -> bool:
-    """Return whether a DVC command runs under the process number in an entry of the lock file."""
-    try:
-        words = Path(f"/proc/{owner['pid']}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-    except OSError:
-        return False
-    return is_dvc([os.fsdecode(word) for word in words])
-
-
-_MODULE = re.compile(r"-[a-zA-Z]*m(.*)")  # `-m dvc`, `-Im dvc`, `-mdvc`
-_WITH_VALUE = {"-W", "-X", "--check-hash-based-pycs"}
-
-
-def is_dvc(command: Sequence[str]) -> bool:
-    """Return whether a command line is DVC's: `dvc`, `python .../dvc` or `python -m dvc`, with any arguments."""
-    if not command:
-        return False
-    name = Path(command[0]).name
-    if name == "dvc" or not name.startswith("python"):
-        return name == "dvc"
-    words = iter(command[1:])
-    for word in words:
-        if word.startswith("-c"):
-            return False
-        if module := _MODULE.fullmatch(word):
-            return (module[1] or next(words, "")) == "dvc"
-        if not word.startswith("-"):
-            return Path(word).name == "dvc"
-        if word in _WITH_VALUE:
-            next(words, "")
-    return False

@@ -1,6 +1,6 @@
 """pyarrow, imported when it is first used.
 
-Only work on corpora and shards needs it. It is part of the extra `pipeline`, and everything else works without it.
+Only Parquet files and the preparation of corpora need it. It is part of the extra `pipeline`; the rest works without.
 """
 
 from importlib import import_module
@@ -24,7 +24,9 @@ else:
             except ModuleNotFoundError as error:
                 if error.name != "pyarrow":
                     raise
-                raise SeqloomError("preparing a corpus needs pyarrow: pip install 'seqloom[pipeline]'") from error
+                raise SeqloomError(
+                    "Parquet files and the preparation of a corpus need pyarrow: pip install 'seqloom[pipeline]'"
+                ) from error
 
     pa, pc, pq = map(_Module, ("pyarrow", "pyarrow.compute", "pyarrow.parquet"))
 

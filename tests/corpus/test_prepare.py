@@ -1,46 +1,28 @@
 import random
-import tempfile
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seqloom.corpus import leakage, minhash, statistics
 from seqloom.corpus.keys import mask
-from seqloom.corpus.prepare import Means, RawCorpus, prepare
-from seqloom.corpus.preparing import batches
-from seqloom.corpus.preparing import items as package
-from seqloom.corpus.preparing.means import Sizes
-from seqloom.corpus.preparing.raw_chunks import raw_chunks
 from seqloom.corpus.reading import LeftOut, RawPair
-from seqloom.corpus.splits import Split, read_split
-from seqloom.errors import CorpusError, FormatError
+from seqloom.corpus.splits import Split
+from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.progress import ignore
-from seqloom.sharding.local import LocalLauncher
-from tests.corpora import CorpusItem, corpora_of, plainly, prepare_items
+from tests.corpora import (
+    DE_EN,
+    EN_DE,
+    EN_FR,
+    WORDS,
+    CorpusItem,
+    generated,
+    in_every,
+    multi,
+    prepare_items,
+    written,
+)
 from tests.examples import examples
-from tests.memory import peak_memory
-
-WORDS = ["the", "red", "blue", "door", "window", "opens", "slowly", "quickly", "house", "garden", "light", "garage"]
-
-
-def generated(pairs, groups, seed=1, length=6):
-    draw = random.Random(seed)
-    for number in range(pairs):
-        words = [draw.choice(WORDS) for _ in range(length)]
-        yield (
-            "c",
-            RawPair(f"{' '.join(words)} x{number:x}z", f"{' '.join(words[::-1])} y{number:x}z", f"g{number % groups}"),
-        )
-
-
-def written(folder):
-    return {split: list(read_split(folder / split.file_name)) for split in Split}
-
-
-EN_DE, DE_EN, EN_FR = Direction("en", "de"), Direction("de", "en"), Direction("en", "fr")
 
 
 def run(pairs, settings, folder, listen=ignore):
@@ -157,16 +139,6 @@ def test_pairs_never_change_splits_and_no_text_is_in_two(
 # --- several directions
 
 
-def in_every(directions, pairs, groups=40, split=None):
-    """One text in several languages, as in a catalogue: `word` in language `xx` is `word.xx`."""
-    draw = random.Random(7)
-    texts = [[f"{draw.choice(WORDS)}{number:x}z" for _ in range(5)] for number in range(pairs)]
-    for direction in directions:
-        for number, words in enumerate(texts):
-            source, target = (" ".join(f"{word}.{language}" for word in words) for language in direction)
-            yield CorpusItem("c", direction, split, RawPair(source, target, f"g{number % groups}" if groups else ""))
-
-
 def test_every_direction_is_split_and_counted(prepare_settings, tmp_path):
     directions = [EN_DE, EN_FR]
     counts = run_all(in_every(directions, 200), directions, prepare_settings(apart="both"), tmp_path / "out")
@@ -211,19 +183,6 @@ def test_duplicates_are_sought_within_a_direction(prepare_settings, tmp_path, mo
     items = [*in_every(directions, 200), *in_every(directions, 200)]
     counts = run_all(items, directions, prepare_settings(drop_duplicates=mode), tmp_path / "out")
     assert (counts.splits.total(), counts.dropped["duplicate"]) == (400, 400)
-
-
-small = st.sampled_from([f"{word} {n}" for word in "abcdef" for n in range(2)])
-multi = st.lists(
-    st.builds(
-        CorpusItem,
-        corpus=st.just("c"),
-        direction=st.sampled_from([EN_DE, DE_EN, EN_FR]),
-        split=st.sampled_from([None, None, None, *Split]),
-        pair=st.builds(RawPair, source=small, target=small, group=st.sampled_from(["", *"qrst"])),
-    ),
-    max_size=40,
-)
 
 
 @settings(deadline=None, max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -356,159 +315,3 @@ def test_texts_left_out_are_counted_and_shown(prepare_settings, tmp_path):
     dropped = counts.record()["dropped"]["max_characters"]
     assert dropped == counts.examples.counts["c"]["max_characters"] > 0
     assert "text 1" in counts.examples.page()
-
-
-def test_memory_holds_keys_not_texts(prepare_settings, tmp_path, monkeypatch):
-    # Three times as many pairs take three times as many chunks, but what is held at once stays. A pair has 1,300 bytes.
-    settings = prepare_settings(valid=0.04, test=0.04, sample=5, drop_duplicates="source", apart="both")
-    monkeypatch.setattr(statistics, "_SAMPLE", 5)
-    for module, name in ((batches, "ROWS"), (leakage, "_BATCH"), (minhash, "_BATCH")):
-        monkeypatch.setattr(module, name, 8)
-    statistics._recogniser()  # loads its model, once
-    sizes = {}
-
-    def write(pairs):
-        folder = Path(tempfile.mkdtemp(dir=tmp_path)) / "out"
-        run_lazily(pairs, settings, folder)
-        sizes[pairs] = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-    few, many = peak_memory(lambda: write(125), tries=2), peak_memory(lambda: write(375), tries=2)
-    assert sizes[375] - sizes[125] > 300_000
-    assert many - few < 200_000
-
-
-def run_lazily(pairs, settings, folder):
-    def read():
-        return (package.CorpusItem(EN_DE, None, pair) for _, pair in generated(pairs, 100, length=105))
-
-    folder.mkdir()
-    means = Means(LocalLauncher(1), folder.parent / "scratch", ignore, Sizes(chunk=100_000, bucket=50))
-    prepare([RawCorpus("c", "1", read)], [EN_DE], settings, folder, means)
-
-
-# --- many shards, several workers, interruptions
-
-SMALL = Sizes(above=10**9, shard=10**9, chunk=3000, bucket=100)
-SHARDED = Sizes(above=300, shard=3000, chunk=3000, bucket=100)
-
-
-def outputs(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@settings(deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    items=multi, by=st.sampled_from(["group", "pair"]), apart=st.sampled_from(["source", "both"]),
-    mode=st.sampled_from(["no", "pair", "source"]), sizes=st.sampled_from([Sizes(), SMALL, SHARDED]),
-)  # fmt: skip
-def test_the_splits_are_those_of_a_plain_implementation(
-    prepare_settings, tmp_path_factory, items, by, apart, mode, sizes
-):
-    every, directions = [*in_every([EN_DE, DE_EN, EN_FR], 12, 9), *items], [EN_DE, DE_EN, EN_FR]
-    every += [*in_every(directions, 2, 0, Split.valid), *in_every(directions, 2, 0, Split.test)]
-    chosen = prepare_settings(by=by, apart=apart, drop_duplicates=mode, drop_copies=True, max_words=6)
-    plain = plainly(every, directions, chosen)
-    folder = tmp_path_factory.mktemp("plain") / "out"
-    if not all({pair.direction for pair in pairs} == {"en-de", "de-en", "en-fr"} for pairs in plain.splits.values()):
-        with pytest.raises(CorpusError, match="got no pairs"):
-            prepare_items(every, directions, chosen, folder, sizes=sizes)
-        return
-    counts = prepare_items(every, directions, chosen, folder, sizes=sizes)
-    assert written(folder) == plain.splits
-    assert +counts.dropped == +plain.dropped
-    assert counts.groups == {s: len({pair.group for pair in pairs if pair.group}) for s, pairs in plain.splits.items()}
-    assert (folder / "train.tsv").exists() == (sizes is not SHARDED)
-
-
-def mixed():
-    """A corpus with everything that is counted."""
-    directions = [EN_DE, DE_EN, EN_FR]
-    raw = [*in_every(directions, 120, 30), *in_every(directions[:1], 40, 9)]
-    raw += [CorpusItem("d", EN_DE, split, RawPair(f"*given* text {split:d}", "gegeben", "")) for split in Split]
-    raw += [CorpusItem("e", EN_DE, None, RawPair(f"Please close the door of the kitchen {w}", w, "")) for w in WORDS]
-    return [*raw, CorpusItem("e", EN_FR, None, LeftOut("not translated", "f: line 1", "text"))], directions
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("sizes", [SMALL, SHARDED])
-def test_bytes_and_counts_do_not_depend_on_shards_and_workers(prepare_settings, tmp_path, sizes, workers):
-    items, directions = mixed()
-    chosen = prepare_settings(apart="both", drop_duplicates="source", drop_copies=True, strip_markup=True)
-    whole = prepare_items(items, directions, chosen, tmp_path / "whole")
-    parts = prepare_items(items, directions, chosen, tmp_path / "parts", sizes=sizes, workers=workers)
-    assert parts.record() == whole.record()
-    assert list(parts.record()["dropped"]) == list(whole.record()["dropped"])
-    assert parts.examples.page() == whole.examples.page()
-    assert written(tmp_path / "parts") == written(tmp_path / "whole")
-    found = outputs(tmp_path / "parts")
-    if sizes is SMALL:
-        assert found == outputs(tmp_path / "whole")
-    else:
-        other = sizes._replace(chunk=7000, bucket=300)
-        prepare_items(items, directions, chosen, tmp_path / "other", sizes=other)
-        assert found == outputs(tmp_path / "other")
-        assert sum(name.endswith(".parquet") for name in found) > 2
-
-
-@pytest.mark.parametrize("after", range(1, 6))
-def test_after_an_interruption_only_unfinished_work_is_repeated(prepare_settings, tmp_path, after):
-    items, directions = mixed()
-    corpora, chosen = corpora_of(items), prepare_settings(apart="both", drop_duplicates="pair")
-    prepare_items(items, directions, chosen, tmp_path / "whole", sizes=SHARDED)
-    steps = ["clean pairs", "compare splits", "find duplicates", "write pairs", "check leakage"][:after]
-
-    def interrupt(progress):
-        if progress.task == steps[-1] and progress.done >= 2:
-            raise KeyboardInterrupt
-
-    def go_on(name, listen):
-        folder = tmp_path / name
-        folder.mkdir()
-        means = Means(LocalLauncher(1), tmp_path / "scratch", listen, SHARDED)
-        return prepare(corpora, directions, chosen, folder, means)
-
-    with pytest.raises(KeyboardInterrupt):
-        go_on("interrupted", interrupt)
-    left = {path: path.stat().st_mtime_ns for path in (tmp_path / "scratch").rglob("done.json")}
-    assert len(left) > after
-    go_on("finished", ignore)
-    assert outputs(tmp_path / "finished") == outputs(tmp_path / "whole")
-    assert left == {path: path.stat().st_mtime_ns for path in left}  # nothing was done twice
-
-
-def test_corpora_that_are_read_are_not_read_again(tmp_path):
-    read, texts = [], [RawPair(f"{number:09}", f"{number:010}", "") for number in range(6)]  # 20 bytes each
-
-    def corpus(name, pairs, identity="1"):
-        def items():
-            read.append(name)
-            return iter([package.CorpusItem(EN_DE, None, pair) for pair in pairs])
-
-        return RawCorpus(name, f"{name} {identity}", items)
-
-    def chunks(changed=""):
-        read.clear()
-        corpora = [corpus("c", texts), corpus("d", texts[:1], changed), corpus("e", texts[1:5])]
-        return [(each.path.name, each.identity) for each in raw_chunks(corpora, [EN_DE], tmp_path / "raw", 80)]
-
-    first = chunks()
-    assert read == ["c", "d", "e"]
-    assert [name for name, _ in first] == [f"{number:05}.arrow" for number in range(4)]  # 4, 2, 1 and 4 texts
-    assert chunks() == first
-    assert read == []
-    (tmp_path / "raw" / "00003.arrow").unlink()
-    assert chunks() == first
-    assert read == ["e"]
-    assert chunks("changed") == first
-    assert read == ["d", "e"]
-
-
-def test_a_fault_of_a_corpus_ends_the_work_and_is_told(prepare_settings, tmp_path):
-    def read():
-        yield from (package.CorpusItem(EN_DE, None, pair) for _, pair in generated(200, 40))
-        raise FormatError("c: p.tsv: line 201: needs 2 columns")
-
-    means = Means(LocalLauncher(2), tmp_path / "scratch", ignore, SMALL)
-    (tmp_path / "out").mkdir()
-    with pytest.raises(FormatError, match="line 201"):
-        prepare([RawCorpus("c", "1", read)], [EN_DE], prepare_settings(), tmp_path / "out", means)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,21 +16,25 @@ from tests.stages.toy_training import change_params, give_toy_project
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.slow  # importing Ray takes seconds
-
-pytest.importorskip("ray", reason="needs the extra [ray]")
+pytestmark = [
+    pytest.mark.slow,  # importing Ray takes seconds
+    pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra ray: pip install 'seqloom[ray]'"),
+]
 
 
 @pytest.fixture
 def ray_train(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return the launcher with a made-up place in a cluster: the second process of the second machine."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     from deploy.training import ray_train
+    from seqloom.sharding.ray import library
+
+    library(local=True)
+    import ray.train.collective
 
     place = {"world_rank": 3, "world_size": 4, "local_rank": 1, "local_world_size": 2}
     context = SimpleNamespace(**{f"get_{name}": lambda value=value: value for name, value in place.items()})
-    monkeypatch.setattr(ray_train, "get_context", lambda: context)
-    monkeypatch.setattr(ray_train, "broadcast_from_rank_zero", lambda own: ("10.0.0.7", 4321))
+    monkeypatch.setattr(ray.train, "get_context", lambda: context)
+    monkeypatch.setattr(ray.train.collective, "broadcast_from_rank_zero", lambda own: ("10.0.0.7", 4321))
     return ray_train
 
 
@@ -55,15 +60,21 @@ def test_a_cluster_that_does_not_start_is_tried_again_and_told(
 ) -> None:
     tried: list[dict[str, Any]] = []
 
-    def start(**options: Any) -> None:
+    def start(address: str, **options: Any) -> None:
+        assert address == "local"
         tried.append(options)
         raise Exception("The current node timed out\nduring startup")
 
-    monkeypatch.setattr(ray_train.ray, "init", start)
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", start)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert ray_train.main(["--workers", "1:3", "--threads", "2"]) == exits.TRY_LATER
-    assert tried == [{"address": "local", "num_cpus": 6, "include_dashboard": False}] * ray_train.ATTEMPTS
-    assert capsys.readouterr().err == "error: there is no Ray cluster: The current node timed out\n"
+    assert [(each["num_cpus"], each["include_dashboard"]) for each in tried] == [(6, False)] * 3
+    assert capsys.readouterr().err.endswith(
+        "error: there is no Ray cluster: workers.ray.address: null: The current node timed out\n"
+    )
 
 
 @pytest.mark.drill

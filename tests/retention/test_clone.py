@@ -39,9 +39,12 @@ def test_the_mark_of_a_killed_flow_is_left_for_the_next_one(tmp_path: Path) -> N
 def test_a_dvc_command_that_runs_is_named_and_a_dead_one_ignored(tmp_path: Path) -> None:
     rwlock = tmp_path / ".dvc" / "tmp" / "rwlock"
     rwlock.parent.mkdir(parents=True)
-    dvc = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "dvc"])
+    program = tmp_path / "bin" / "dvc"
+    program.parent.mkdir()
+    program.write_text("import time; time.sleep(60)", encoding="utf-8")
+    dvc = subprocess.Popen([sys.executable, str(program), "repro"])
     try:
-        while b"dvc" not in Path(f"/proc/{dvc.pid}/cmdline").read_bytes():
+        while b"bin/dvc" not in Path(f"/proc/{dvc.pid}/cmdline").read_bytes():
             time.sleep(0.01)
         rwlock.write_text(json.dumps({"write": {"out": {"pid": dvc.pid, "cmd": "dvc repro"}}}), encoding="utf-8")
         with pytest.raises(LockedError, match=rf"a DVC command \(process {dvc.pid}\)"), held_clone(tmp_path):

@@ -1,4 +1,3 @@
-import shutil
 import socket
 from pathlib import Path
 
@@ -10,15 +9,6 @@ from seqloom.tracking.client.names import SERVED
 from seqloom.tracking.client.store import connect
 from seqloom.tracking.registry import needed
 from tests.serving.conftest import MODEL
-
-
-@pytest.fixture
-def clone(registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "clone"
-    shutil.copytree(registry, root)
-    monkeypatch.chdir(root)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return root
 
 
 def test_it_is_recorded_which_version_this_host_serves(clone: Path) -> None:

@@ -58,3 +58,15 @@ def test_options_of_sbatch_are_checked() -> None:
     assert SlurmSettings(extra=["--qos=long", "--exclusive"]).extra == ["--qos=long", "--exclusive"]
     with pytest.raises(ValidationError, match="valid are options of sbatch such as --qos=long"):
         SlurmSettings(extra=["qos long"])
+
+
+@pytest.mark.parametrize(
+    ("device", "there", "expected"), [("auto", True, 1), ("cuda", False, 1), ("auto", False, 8), ("cpu", True, 8)]
+)
+def test_a_model_on_a_gpu_gets_one_local_worker(
+    monkeypatch: pytest.MonkeyPatch, device: str, there: bool, expected: int
+) -> None:
+    monkeypatch.setattr("seqloom.sharding.launching.cores", lambda: 8)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    assert workers_of(choose_launcher(WorkerSettings(), {}, device=device)) == expected
+    assert workers_of(choose_launcher(WorkerSettings(count=3), {}, device=device)) == 3

@@ -12,8 +12,9 @@ from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.progress import ignore
 from seqloom.sharding.local import LocalLauncher
+from seqloom.sharding.mapping import Workshop
 from seqloom.synthesis import making, texts
-from seqloom.synthesis.making import Workshop, make
+from seqloom.synthesis.making import make
 from seqloom.synthesis.pairs import read_synthetic
 from seqloom.synthesis.plan import plans
 from seqloom.synthesis.settings import SynthesisSettings

@@ -20,6 +20,8 @@ from urllib.error import HTTPError, URLError
 
 import yaml
 
+from seqloom.exits import MISUSED, TERMINATED, TRY_LATER
+
 MANIFEST = Path(__file__).parent / "trainjob.yaml"
 ACCOUNT = Path(os.environ.get("SEQLOOM_SERVICE_ACCOUNT", "/var/run/secrets/kubernetes.io/serviceaccount"))
 EVERY = float(os.environ.get("SEQLOOM_POLL_SECONDS", "10"))
@@ -83,14 +85,14 @@ def wait(api: Api, name: str) -> int:
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+    raise SystemExit(TERMINATED)
 
 
 def main() -> int:
     """Create the job and wait for it."""
     if "KUBERNETES_SERVICE_HOST" not in os.environ or not (ACCOUNT / "token").is_file():
         print(f"error: this is not a pod with a service account's token in {ACCOUNT}", file=sys.stderr)
-        return 2
+        return MISUSED
     manifest = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
     api = Api(manifest["metadata"]["namespace"])
     signal.signal(signal.SIGTERM, _end)
@@ -101,7 +103,7 @@ def main() -> int:
         return 1
     except URLError as error:
         print(f"error: the API server does not answer: {error.reason}", file=sys.stderr)
-        return 75
+        return TRY_LATER
     print(f"seqloom: TrainJob {name} trains", flush=True)
     try:
         return wait(api, name)

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from seqloom.arrow import pa, pq
 from seqloom.errors import CorpusError, ShardError
 from seqloom.files import sha256_of
 from seqloom.places import SCRATCH
@@ -33,7 +34,7 @@ _REMEDY = "run train_tokenizer again, or `dvc pull`"
 
 
 class Vocabularies(NamedTuple):
-    """What the ids of a store are of."""
+    """The vocabularies of a store of token ids, and the names of its directions."""
 
     source_size: int
     target_size: int
@@ -60,9 +61,6 @@ class Vocabularies(NamedTuple):
 
 def write_shard(path: Path, pairs: Iterable[tuple[list[int], list[int], int]], kind: np.dtype[Any]) -> None:
     """Write the ids of pairs, each with the number of its direction, as a shard; `kind` is the type of the ids."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     ids = pa.list_(pa.from_numpy_dtype(kind))
     schema = pa.schema([(side, ids) for side in SIDES] + [("direction", pa.uint16())])
     waiting = iter(pairs)
@@ -122,9 +120,6 @@ def _unpack(folder: Path, store: Path) -> None:
 
 
 def _batches(folder: Path, shard: Shard) -> Iterable[Any]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path = folder / shard.name
     if sha256_of(path) != shard.sha256:
         raise ShardError(f"{path}: is damaged: its SHA-256 is not that of the manifest; {_REMEDY}")

@@ -17,7 +17,7 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,12 +28,11 @@ from seqloom.corpus.keys import key_of, languages_of
 from seqloom.corpus.minhash import MinHashIndex, bands_for, write_index
 from seqloom.corpus.near_copies import NearCopies
 from seqloom.corpus.preparing.pair_files import read_pairs
-from seqloom.corpus.splits import Pair, Split, read_split
+from seqloom.corpus.splits import HELD_OUT, Pair, Split, read_split
 from seqloom.files import sha256_of, write_json
 from seqloom.languages import Direction
 from seqloom.sharding.step import Function
 
-HELD_OUT = (Split.valid, Split.test)
 FOUND = "found.json"
 _SIDES = ("source", "target")
 _BATCH = 4096  # pairs
@@ -159,7 +158,8 @@ class _Comparison:
         near = self._near
         near.forget()  # what was found in other parts, so that the result does not depend on them
         rows = 0
-        for pairs in _batches(read_pairs(path)):
+        waiting = read_pairs(path)
+        while pairs := list(islice(waiting, _BATCH)):
             rows += len(pairs)
             texts = list(chain.from_iterable(map(self._texts, pairs)))
             keys = np.array([key_of(text, language) for text, language in texts], np.uint64)
@@ -194,14 +194,3 @@ def combine(index: Index, folders: Sequence[Path]) -> dict[Split, Leakage]:
         )
         leakage[split] = Leakage(segments, sources, targets, segments, copies[split])
     return leakage
-
-
-def _batches(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
-    batch: list[Pair] = []
-    for pair in pairs:
-        batch.append(pair)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

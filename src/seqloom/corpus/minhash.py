@@ -12,6 +12,7 @@ per band and text, 216 bytes per text with the usual 18 bands.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ _PERMUTATIONS = 128  # at most: the length of a signature
 _SEED = 1
 _KEYS, _TEXTS, _SOURCES = "keys.npy", "texts.npy", "texts.arrow"
 _BATCH = 4096  # texts
+_CACHED = 512  # texts whose grams are kept; those of the longest texts take 100 kB each
 _PAIRS = 1 << 20  # candidates that are looked at together
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -91,9 +93,10 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def write_index(folder: Path, texts: Iterable[str], bands: Bands) -> None:
     """Write the index of some texts into a folder."""
     keys: list[NDArray[np.uint64]] = []
+    waiting = iter(texts)
     schema = pa.schema([("text", pa.large_string())])
     with pa.OSFile(str(folder / _SOURCES), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        for batch in _batches(texts):
+        while batch := list(islice(waiting, _BATCH)):
             keys.append(band_keys(batch, bands))
             writer.write_batch(pa.record_batch([pa.array(batch, pa.large_string())], schema=schema))
     every = np.concatenate([np.empty((0, bands.number), np.uint64), *keys])
@@ -111,7 +114,7 @@ class MinHashIndex:
         self._texts = np.load(folder / _TEXTS, mmap_mode="r", allow_pickle=False)
         self._sources = pa.ipc.open_file(pa.memory_map(str(folder / _SOURCES)))
         self._known = np.zeros(int(self._texts.max(initial=0)) + 1, np.bool_)
-        self._grams = lru_cache(1 << 14)(self._read)
+        self._grams = lru_cache(_CACHED)(self._read)
 
     @property
     def found(self) -> set[int]:
@@ -124,7 +127,8 @@ class MinHashIndex:
 
     def compare_all(self, texts: Iterable[str]) -> None:
         """Record which texts of the index are similar to one of these."""
-        for batch in _batches(texts):
+        waiting = iter(texts)
+        while batch := list(islice(waiting, _BATCH)):
             self._compare(batch)
 
     def _compare(self, batch: Sequence[str]) -> None:
@@ -171,14 +175,3 @@ def _portions(lengths: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         end = max(start + 1, int(np.searchsorted(ends, begun + _PAIRS, "right")))
         yield start, end
         start = end
-
-
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    for text in texts:
-        batch.append(text)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

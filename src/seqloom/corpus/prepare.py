@@ -34,7 +34,7 @@ from seqloom.corpus.preparing.means import Means
 from seqloom.corpus.preparing.raw_chunks import raw_chunks
 from seqloom.corpus.preparing.write import GROUP_TABLE, Write, plan
 from seqloom.corpus.settings import PrepareSettings
-from seqloom.corpus.splits import HEADER, Split, write_shards_of
+from seqloom.corpus.splits import HEADER, HELD_OUT, Split, write_shards_of
 from seqloom.corpus.statistics import Tally
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
@@ -44,8 +44,6 @@ from seqloom.sharding.step import Input, Step
 from seqloom.text import STANDARD_FORMS, Forms
 
 __all__ = ["CorpusItem", "Counts", "Means", "RawCorpus", "prepare"]
-
-_HELD_OUT = (Split.valid, Split.test)
 
 
 def prepare(
@@ -132,7 +130,7 @@ class _Preparation:
 
     def _assemble(self, step: Write, parts: Sequence[Result]) -> None:
         """Put the splits together."""
-        for split in _HELD_OUT if step.sharded else Split:
+        for split in HELD_OUT if step.sharded else Split:
             with (self._folder / split.file_name).open("xb") as file:
                 file.write(HEADER.encode())
                 for part in parts:
@@ -153,7 +151,7 @@ class _Preparation:
 
     def _check_leakage(self, counts: Counts, writing: Write, parts: Sequence[Result]) -> None:
         settings = self._settings
-        held_out = {split: self._folder / split.file_name for split in _HELD_OUT}
+        held_out = {split: self._folder / split.file_name for split in HELD_OUT}
         index_folder = self._means.scratch / "held_out"
         shutil.rmtree(index_folder, ignore_errors=True)
         index_folder.mkdir(parents=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
+from seqloom.arrow import pa, pq
 from seqloom.errors import FormatError
 from seqloom.sharding.manifest import MANIFEST, Manifest, Shard, read_manifest, write_manifest
 
@@ -41,6 +42,7 @@ class Split(IntEnum):
         return f"{self.name}.tsv"
 
 
+HELD_OUT = (Split.valid, Split.test)
 HEADER = "\t".join(Pair._fields) + "\n"
 
 
@@ -109,9 +111,6 @@ def write_shards_of(folder: Path, shards: Sequence[Shard]) -> None:
 
 def read_shard(path: Path) -> Iterator[Pair]:
     """Yield the pairs of a Parquet shard in order. Raises `FormatError` if the file is malformed."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_READ_ROWS, columns=list(Pair._fields)):

@@ -56,7 +56,7 @@ def _quality(forward: Numbers, backward: Numbers | None, *, centred: bool) -> Nu
 
 
 def _difference(one: Numbers, other: Numbers) -> Numbers:
-    """Return the difference, 0 where both are infinite."""
+    """Return `one - other`, and 0 where both are infinite."""
     both = np.isinf(one) & np.isinf(other)
     return np.subtract(one, other, out=np.zeros_like(one), where=~both)
 

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from seqloom.filtering.scores import Numbers
 from seqloom.languages import Direction
 from seqloom.progress import Listener
 from seqloom.sharding.manifest import shard_name
-from seqloom.sharding.mapping import Launcher, map_shards
+from seqloom.sharding.mapping import Workshop, map_shards
 from seqloom.sharding.step import input_of
 
 SHARD = 8192
@@ -30,14 +31,6 @@ class Entropies(NamedTuple):
     directions: NDArray[np.str_]
     corpora: NDArray[np.str_]
     by_role: dict[str, Numbers]
-
-
-class Workshop(NamedTuple):
-    """Where shards and results are kept, and who reads the pairs."""
-
-    scratch: Path  # files of earlier runs that still fit are kept
-    launcher: Launcher
-    device: str
 
 
 def score_pairs(
@@ -75,15 +68,10 @@ def score_pairs(
 def _write_shards(split: Path, folder: Path) -> list[str]:
     """Write the pairs of a split to files of `SHARD` pairs; return their names in order."""
     names: list[str] = []
-    writer: SplitWriter | None = None
-    for number, pair in enumerate(read_split(split)):
-        if number % SHARD == 0:
-            if writer is not None:
-                writer.__exit__(None, None, None)
-            names.append(shard_name(len(names), "tsv"))
-            writer = SplitWriter(folder / names[-1])
-        assert writer is not None
-        writer.write(pair)
-    if writer is not None:
-        writer.__exit__(None, None, None)
+    waiting = read_split(split)
+    while pairs := list(islice(waiting, SHARD)):
+        names.append(shard_name(len(names), "tsv"))
+        with SplitWriter(folder / names[-1]) as writer:
+            for pair in pairs:
+                writer.write(pair)
     return names

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seqloom.dvc_lock import DVC_LOCK, is_held
 from seqloom.errors import LockedError
 from seqloom.places import FLOW_LOCK
 
-_DVC_LOCK = Path(".dvc/tmp/rwlock")
 _WAY_ON = "wait for it or stop it; `seqloom gc --only versions` needs no files of this folder"
 
 
@@ -30,7 +30,7 @@ def held_clone(root: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise LockedError(f"a run (process {owner or 'unknown'}) is working in this folder; {_WAY_ON}") from None
-        if busy := _dvc_commands(root / _DVC_LOCK):
+        if busy := _dvc_commands(root / DVC_LOCK):
             raise LockedError(f"a DVC command (process {busy[0]}) is working in this folder; {_WAY_ON}")
         if not owner:  # else a flow was killed, and the next flow must see that
             file.write(str(os.getpid()))
@@ -59,13 +59,6 @@ def _dvc_commands(path: Path) -> list[int]:
     try:
         locks = json.loads(path.read_bytes())
         owners = [*locks.get("write", {}).values(), *(each for some in locks.get("read", {}).values() for each in some)]
-        return [int(owner["pid"]) for owner in owners if _is_dvc(int(owner["pid"]))]
+        return [int(owner["pid"]) for owner in owners if is_held(owner)]
     except (OSError, ValueError, AttributeError, TypeError, KeyError):
         return []
-
-
-def _is_dvc(process: int) -> bool:
-    try:
-        return b"dvc" in Path(f"/proc/{process}/cmdline").read_bytes()
-    except OSError:
-        return False

@@ -12,12 +12,15 @@ from seqloom.sharding.settings import LauncherName, WorkerSettings
 LAUNCHER, WORKERS = "SEQLOOM_LAUNCHER", "SEQLOOM_WORKERS"
 
 
-def choose_launcher(settings: WorkerSettings, environment: Mapping[str, str] = os.environ) -> Launcher:
+def choose_launcher(
+    settings: WorkerSettings, environment: Mapping[str, str] = os.environ, *, device: str = "cpu"
+) -> Launcher:
     """Return the launcher; it starts workers only when there is work.
 
     Args:
         settings: `workers` of params.yaml.
         environment: SEQLOOM_LAUNCHER and SEQLOOM_WORKERS in it override `launcher` and `count`.
+        device: where the work needs a model: cpu, cuda or auto. Without `count`, a GPU here gets a single local worker.
 
     Raises:
         ParamsError: a variable is not valid, or the launcher needs a library that is not installed.
@@ -25,7 +28,7 @@ def choose_launcher(settings: WorkerSettings, environment: Mapping[str, str] = o
     settings = _overridden(settings, environment)
     match settings.launcher:
         case "local":
-            return LocalLauncher(settings.count or _that_fit(settings))
+            return LocalLauncher(settings.count or (1 if _is_gpu(device) else _that_fit(settings)))
         case "ray":
             from seqloom.sharding.ray import RayLauncher
 
@@ -34,6 +37,15 @@ def choose_launcher(settings: WorkerSettings, environment: Mapping[str, str] = o
             from seqloom.sharding.slurm import SlurmLauncher
 
             return SlurmLauncher(settings)
+
+
+def _is_gpu(device: str) -> bool:
+    """Return whether a device is a GPU; `auto` is one if this machine has one."""
+    if device != "auto":
+        return device.startswith("cuda")
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _that_fit(settings: WorkerSettings) -> int:

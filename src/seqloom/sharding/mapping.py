@@ -14,7 +14,7 @@ _SHOWN = 5  # failed shards named in a message
 
 
 class Launcher(Protocol):
-    """Something that runs workers. It does not decide what is done, retried or told."""
+    """Something that runs workers. What is skipped, tried again or reported is decided elsewhere."""
 
     def run(self, step: Step, tasks: Iterator[Task]) -> Iterator[Outcome]:
         """Do the tasks with a step, and yield what became of each, in any order.
@@ -22,6 +22,17 @@ class Launcher(Protocol):
         Tasks are taken when a worker is about to be free, because making them may take time and disk space. A task
         whose worker dies is yielded with a fault, like one that fails.
         """
+
+
+class Workshop(NamedTuple):
+    """What a step with a model needs: a folder for shards and results, workers, and the model's device.
+
+    Files of earlier runs in the folder are kept if they still fit.
+    """
+
+    scratch: Path
+    launcher: Launcher
+    device: str
 
 
 class Result(NamedTuple):
@@ -110,7 +121,7 @@ class _Meter:
 
     def __init__(self, task: str, listen: Listener, total: int | None) -> None:
         self._task, self._listen, self._total = task, listen, total
-        self._done, self._fresh, self._rows, self._faults = 0, 0, 0, 0
+        self._done, self._fresh, self._rows = 0, 0, 0
         self._started = time.monotonic()
 
     def skipped(self) -> None:
@@ -124,7 +135,6 @@ class _Meter:
         self._tell()
 
     def failed(self, outcome: Outcome) -> None:
-        self._faults += 1
         self._tell(f"{outcome.task.input.path.name} failed: {outcome.fault.splitlines()[0]}")
 
     def finish(self, total: int) -> None:

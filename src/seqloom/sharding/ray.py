@@ -49,7 +49,10 @@ class RayLauncher:
             ParamsError: Ray is not installed.
         """
         self._settings = settings
-        self._ray = _library(local=_address(settings) is None)
+        try:
+            self._ray = library(local=_address(settings) is None)
+        except ParamsError as error:
+            raise ParamsError(f"workers.launcher is ray, but {error}") from error
 
     def run(self, step: Step, tasks: Iterator[Task]) -> Iterator[Outcome]:
         """Do the tasks; see `mapping.Launcher`.
@@ -57,7 +60,7 @@ class RayLauncher:
         Raises:
             ShardError: the cluster cannot be reached, has no room for a worker, or its machines lack this folder.
         """
-        _connect(self._ray, self._settings)
+        connect(self._ray, self._settings)
         crew = _Crew(self._ray, self._settings, step)
         try:
             yield from crew.work(tasks)
@@ -193,7 +196,12 @@ def _address(settings: WorkerSettings) -> str | None:
     return settings.ray.address or os.environ.get("RAY_ADDRESS") or None
 
 
-def _library(*, local: bool) -> Any:
+def library(*, local: bool) -> Any:
+    """Import Ray, without telemetry, and for a `local` cluster so that others cannot reach it.
+
+    Raises:
+        ParamsError: Ray is not installed.
+    """
     telemetry.switch_off()
     private = _LOOPBACK | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}  # inherited by the processes of the cluster
     for name, value in (_QUIET | (private if local and "ray" not in sys.modules else {})).items():
@@ -203,11 +211,15 @@ def _library(*, local: bool) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "ray":
             raise  # it is installed, but one of its own imports is missing
-        raise ParamsError(f"workers.launcher is ray, but the library ray is not installed; {EXTRA}") from error
+        raise ParamsError(f"the library ray is not installed; {EXTRA}") from error
 
 
-def _connect(ray: Any, settings: WorkerSettings) -> None:
-    """Connect to the cluster, or start one, until this process ends; keep a connection that is there."""
+def connect(ray: Any, settings: WorkerSettings) -> None:
+    """Connect to the cluster, or start one, until this process ends; keep a connection that is there.
+
+    Raises:
+        ShardError: the cluster cannot be reached, or none can be started.
+    """
     if ray.is_initialized():
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}

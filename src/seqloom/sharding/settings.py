@@ -50,7 +50,9 @@ class WorkerSettings(Settings):
     """
 
     launcher: LauncherName = "local"  # local: processes of this machine; see docs/LAUNCHERS.md
-    count: Count | None = None  # workers; null: local and ray, as many as there are cores for; slurm, 8 jobs
+    # workers; null: local and ray, as many as there are cores for, but one for a model on a GPU of this machine; slurm,
+    # 8 jobs
+    count: Count | None = None
     cpus: Annotated[int, Field(ge=1, le=1024)] = 1  # cores of each worker; local: only to choose their number
     gpus: Annotated[int, Field(ge=0, le=64)] = 0  # ray and slurm: GPUs of each worker
     # GB of each worker; local: only to choose their number; null: ray and slurm, the cluster's default

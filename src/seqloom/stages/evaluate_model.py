@@ -98,7 +98,9 @@ def _translated(
     texts = write_texts(map(Text, sources, map(str, directions)), _WORK / "texts", SHARD)
     step = TranslateShard(places.CANDIDATE, params.search, params.train.device)
     total = math.ceil(len(sources) / SHARD)
-    results = map_shards(step, texts, _WORK / "translations", choose_launcher(params.workers), listen, total)
+    results = map_shards(
+        step, texts, _WORK / "translations", choose_launcher(params.workers, device=params.train.device), listen, total
+    )
     return [found for result in results for found in read_results(result.folder)]
 
 

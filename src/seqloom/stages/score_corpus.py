@@ -46,14 +46,17 @@ def _score(params: Params, folder: Path, report: Path, listen: Listener) -> None
     from seqloom.corpus.splits import Split, read_split
     from seqloom.filtering.report import page
     from seqloom.filtering.scores import cuts, scores
-    from seqloom.filtering.scoring import Workshop, score_pairs
+    from seqloom.filtering.scoring import score_pairs
     from seqloom.sharding.launching import choose_launcher
+    from seqloom.sharding.mapping import Workshop
     from seqloom.tracking.registry.pinned import pinned_folder
 
     settings = params.score_corpus
     models = {role: pinned_folder(model, f"score_corpus.{role}") for role, model in settings.models.items()}
     split = CORPUS / Split.train.file_name
-    work = Workshop(SCRATCH / "score_corpus", choose_launcher(params.workers), params.train.device)
+    work = Workshop(
+        SCRATCH / "score_corpus", choose_launcher(params.workers, device=params.train.device), params.train.device
+    )
     entropies = score_pairs(split, models, params.languages.directions, work, listen)
     found = scores(entropies.by_role, entropies.directions, centred=settings.centred)
     # Synthetic pairs may have noise and a tag on purpose, so they get scores but are not left out.

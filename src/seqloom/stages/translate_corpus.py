@@ -36,12 +36,13 @@ def run(params: Params, listen: Listener) -> None:
             _logger.info("switched off: translate_corpus in params.yaml names nothing")
             return
         from seqloom.sharding.launching import choose_launcher
-        from seqloom.synthesis.making import Workshop, make
+        from seqloom.sharding.mapping import Workshop
+        from seqloom.synthesis.making import make
         from seqloom.synthesis.plan import plans
         from seqloom.synthesis.texts import Selection
         from seqloom.tracking.registry.pinned import pinned_folder
 
-        launcher = choose_launcher(params.workers)
+        launcher = choose_launcher(params.workers, device=params.train.device)
         for plan in plans(params.translate_corpus, params.languages, params.monolingual):
             model = pinned_folder(plan.settings.model, f"translate_corpus.{plan.name}.model")
             selection = Selection(params.prepare, params.placeholders.build(), plan.settings.share)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from seqloom.errors import CorpusError
 from seqloom.files import hashes_of, replacing_folder
 from seqloom.progress import Listener
-from seqloom.sharding.mapping import Launcher, Result, map_shards
+from seqloom.sharding.mapping import Result, Workshop, map_shards
 from seqloom.sharding.step import fingerprint_of, input_of, rows_of
 from seqloom.synthesis.cost import Cost, measure
 from seqloom.synthesis.pairs import write_pairs, write_record
@@ -19,14 +19,6 @@ from seqloom.synthesis.texts import Original, Selection, write_shards
 from seqloom.synthesis.translating import TRANSLATIONS, TranslateTexts, read_rows
 
 _logger = logging.getLogger(__name__)
-
-
-class Workshop(NamedTuple):
-    """Where texts and translations are kept, and who translates."""
-
-    scratch: Path  # files of earlier runs that still fit are kept
-    launcher: Launcher
-    device: str
 
 
 def make(

@@ -7,6 +7,7 @@ be copies of what the model is scored on.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,17 +81,8 @@ class Selection:
 def write_shards(originals: Iterable[Original], folder: Path) -> list[Path]:
     """Write texts and references to files of `SHARD` lines in an empty folder; return the files in order."""
     paths: list[Path] = []
-    waiting: list[Original] = []
-
-    def flush() -> None:
+    waiting = iter(originals)
+    while rows := list(islice(waiting, SHARD)):
         paths.append(folder / shard_name(len(paths), "tsv"))
-        write_rows(paths[-1], waiting)
-        waiting.clear()
-
-    for original in originals:
-        waiting.append(original)
-        if len(waiting) == SHARD:
-            flush()
-    if waiting:
-        flush()
+        write_rows(paths[-1], rows)
     return paths

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seqloom.arrow import pa, pq
 from seqloom.decoding.settings import SearchSettings
 from seqloom.errors import ModelError
 from seqloom.export.settings import Engine
@@ -34,9 +35,6 @@ class Text(NamedTuple):
 
 def write_texts(texts: Iterable[Text], folder: Path, size: int = SHARD) -> Iterator[Input]:
     """Write texts as shards of `size` texts, and yield each as soon as it is written."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     folder.mkdir(parents=True, exist_ok=True)
     waiting, number = iter(texts), 0
     while rows := list(islice(waiting, size)):
@@ -50,8 +48,6 @@ def write_texts(texts: Iterable[Text], folder: Path, size: int = SHARD) -> Itera
 
 def read_results(folder: Path) -> Iterator[Result]:
     """Yield the translations in the result of a shard, in the order of its texts."""
-    import pyarrow.parquet as pq
-
     for row in pq.read_table(folder / _RESULT).to_pylist():
         yield Result(**row | {"flags": tuple(Flag(name) for name in row["flags"])})
 
@@ -83,9 +79,6 @@ class TranslateShard:
             ModelError: it cannot be loaded.
             TokenizerError: its tokenizer cannot be loaded.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         from seqloom.translation.directions import translate_each
         from seqloom.translation.texts import TextTranslator
 
@@ -109,8 +102,6 @@ class TranslateShard:
 
 
 def _schema() -> Any:
-    import pyarrow as pa
-
     text, number, yes = pa.string(), pa.float64(), pa.bool_()
     kinds = [text, pa.list_(text), number, number, yes, yes]
     return pa.schema(list(zip(Result._fields, kinds, strict=True)))

@@ -107,7 +107,7 @@ def test_a_promotion_while_the_files_are_removed_is_undone(store: Store, monkeyp
     move = store.client.set_registered_model_alias
 
     def late(name: str, alias: str, version: str) -> None:
-        """The mark is written and the aliases are read before this alias is set."""
+        """Set the alias after gc has written its mark and read the aliases."""
         monkeypatch.undo()
         found[0].remove()
         move(name, alias, version)

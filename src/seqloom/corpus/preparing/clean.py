@@ -16,7 +16,7 @@ from seqloom.corpus.preparing.counts import Counts
 from seqloom.corpus.preparing.items import Change
 from seqloom.corpus.preparing.raw_chunks import RawRow, raw_rows, split_in
 from seqloom.corpus.settings import CleanSettings, SplitSettings
-from seqloom.corpus.splits import Pair, Split, line_of
+from seqloom.corpus.splits import HELD_OUT, Pair, Split, line_of
 from seqloom.corpus.splitting import SYNTHETIC_RANK, pivots, rank_of, split_of
 from seqloom.files import write_json
 from seqloom.languages import Direction
@@ -32,7 +32,6 @@ COUNTS = "counts.json"
 _ROW = np.dtype([("size", "<u4"), ("rank", "<i1")])
 _SOURCE = np.dtype([("key", "<u8"), ("target", "<u8"), ("row", "<u4"), ("direction", "<u2"), ("rank", "<i1")])
 _TARGET = np.dtype([("key", "<u8"), ("source", "<u8"), ("row", "<u4"), ("rank", "<i1")])
-_HELD_OUT = (Split.valid, Split.test)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +109,7 @@ class _Cleaning:
 
     def _cleaned(self, source: str, target: str, split: Split | None) -> Cleaned:
         # A corpus's own valid and test splits are benchmarks: normalise them, never filter them.
-        return (untouched if split in _HELD_OUT else self._cleaner.clean)(source, target)
+        return (untouched if split in HELD_OUT else self._cleaner.clean)(source, target)
 
     def _rank(self, pair: Pair, row: RawRow, given: Split | None) -> int:
         if self._step.changes[row.corpus] is not None:

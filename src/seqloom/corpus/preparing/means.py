@@ -1,4 +1,4 @@
-"""How the work on a corpus is done: by whom, in which folder and in pieces of which size. No result depends on it."""
+"""How a corpus is prepared: the workers, the scratch folder, and the sizes of the pieces."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ class Sizes(NamedTuple):
 
 
 class Means(NamedTuple):
-    """Who works, where intermediate results are kept, and who is told of the progress."""
+    """The launcher of workers, the folder of intermediate results, and the listener for progress."""
 
     launcher: Launcher
     scratch: Path
@@ -33,7 +33,7 @@ class Means(NamedTuple):
     sizes: Sizes = Sizes()
 
     def launcher_for(self, inputs: int) -> Launcher:
-        """Return who works on this many inputs: a single one is done here, which saves the start of a process."""
+        """Return the launcher for this many inputs. A single one is worked on here, which saves starting a process."""
         return self.launcher if inputs > 1 else LocalLauncher(1)
 
 

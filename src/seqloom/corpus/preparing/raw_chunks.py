@@ -1,4 +1,4 @@
-"""Reads corpora in order and writes them as chunks of about equal size, while the chunks before are worked on.
+"""Reads corpora in order and writes chunks of about equal size; workers are already busy with earlier ones.
 
 `read.json` beside the chunks says which corpora are read completely, so after an interruption reading goes on with the
 first corpus that is not.

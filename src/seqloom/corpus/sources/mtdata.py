@@ -125,7 +125,7 @@ def _search(corpus: str, dataset: str) -> dict[str, Any]:
 
 
 def _records(index: Path, wanted: str) -> Iterator[dict[str, Any]]:
-    """Yield the records of an index that may be the wanted one; most lines need not be parsed."""
+    """Yield the records whose line in the index contains `wanted`; no other line is parsed."""
     with index.open(encoding="utf-8", errors="replace") as lines:
         while line := lines.readline(_LONGEST_LINE):
             if wanted in line:

@@ -63,7 +63,7 @@ class EncodeShard:
 
 
 def vocabularies_of(encoder: Encoder, directions: Sequence[Direction]) -> Vocabularies:
-    """Return what the ids are of."""
+    """Return the vocabularies of the encoder's tokenizer, with the directions."""
     tokenizer = encoder.tokenizer
     sizes = tokenizer.source_vocab_size, tokenizer.target_vocab_size
     return Vocabularies(*sizes, tokenizer.symbols, list(map(str, directions)))
