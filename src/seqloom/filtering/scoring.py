@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -49,7 +49,7 @@ def score_pairs(
         ModelError: a model cannot be loaded, or does not translate in one of the directions.
         ShardError: some shards cannot be scored; the others stay done.
     """
-    named = np.array([(pair.direction, pair.corpus) for pair in read_split(split)])
+    directions_of, corpora = _columns((pair.direction, pair.corpus) for pair in read_split(split))
     with replacing_folder(workshop.scratch / "pairs") as folder:
         names = _write_shards(split, folder)
     inputs = [input_of(workshop.scratch / "pairs" / name) for name in names]
@@ -61,8 +61,17 @@ def score_pairs(
         took = time.perf_counter() - began
         found = [np.load(result.folder / ENTROPIES, allow_pickle=False) for result in results]
         by_role[role] = np.concatenate(found).astype(np.float64)
-        _logger.info(f"{role}: {len(named):,} pairs in {took:,.0f} s, a million take {took / len(named) * 1e6:,.0f} s")
-    return Entropies(named[:, 0], named[:, 1], by_role)
+        pairs = len(corpora)
+        _logger.info(f"{role}: {pairs:,} pairs in {took:,.0f} s, a million take {took / pairs * 1e6:,.0f} s")
+    return Entropies(directions_of, corpora, by_role)
+
+
+def _columns(rows: Iterable[tuple[str, str]]) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """Return the two columns of many rows, of which few are different, without a list of all."""
+    known: dict[tuple[str, str], int] = {}
+    numbers = np.fromiter((known.setdefault(row, len(known)) for row in rows), np.uint16)
+    first, second = np.array(list(known)).reshape(-1, 2).T
+    return first[numbers], second[numbers]
 
 
 def _write_shards(split: Path, folder: Path) -> list[str]:

@@ -7,7 +7,7 @@ another threshold takes seconds.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,19 +64,19 @@ def _score(params: Params, folder: Path, report: Path, listen: Listener) -> None
     bounds = cuts(found, np.where(synthetic, "", entropies.directions), settings)
     left_out = np.logical_or.reduce([bound.below for bound in bounds.values()])
     write_left_out(folder, np.flatnonzero(left_out))
-    write_text(folder / "scores.tsv", _table(entropies, found, bounds))
+    with (folder / "scores.tsv").open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(_table(entropies, found, bounds))
     write_json(folder / "summary.json", _summary(settings.models, found, bounds, int(left_out.sum())))
     write_text(report / "index.html", page(read_split(split), found, bounds, left_out))
 
 
-def _table(entropies: "Entropies", found: "Mapping[str, Numbers]", bounds: "Mapping[str, Cut]") -> str:
-    """Return a line per pair, in the order of the training split: cross-entropies, scores, and why it is left out."""
-    lines = ["\t".join(["row", *entropies.by_role, *found, "left_out"])]
+def _table(entropies: "Entropies", found: "Mapping[str, Numbers]", bounds: "Mapping[str, Cut]") -> Iterator[str]:
+    """Yield a line per pair, in the order of the training split: cross-entropies, scores, and why it is left out."""
+    yield "\t".join(["row", *entropies.by_role, *found, "left_out"]) + "\n"
     columns = [*entropies.by_role.values(), *found.values()]
     for row in range(len(entropies.directions)):
         reasons = ",".join(name for name, bound in bounds.items() if bound.below[row])
-        lines.append("\t".join([str(row), *(f"{column[row]:.5g}" for column in columns), reasons]))
-    return "\n".join(lines) + "\n"
+        yield "\t".join([str(row), *(f"{column[row]:.5g}" for column in columns), reasons]) + "\n"
 
 
 def _summary(
