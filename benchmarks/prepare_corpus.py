@@ -14,6 +14,11 @@ mostly different. Each corpus is prepared by the stage in a process of its own, 
 
 With --code, the stage of another checkout is measured, such as that of an earlier commit. With --kills, the stage is
 killed at random moments and run again, and the files must be those of a run that was left alone.
+
+With --opusfilter, OpusFilter (its program, from an environment of its own) prepares the same corpora with the same
+number of processes and the nearest of its rules: white space, words, characters, length ratio, letters, addresses,
+duplicates by both texts, and three splits by hash. It has no check of placeholders, overlaps or leaks, and writes no
+statistics, which seqloom's figures include.
 """
 
 import argparse
@@ -27,7 +32,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +40,7 @@ import psutil
 import yaml
 
 from benchmarks.workspace import ROOT
+from seqloom.params import load_params
 
 OUTPUTS = ("data/corpus", "metrics", "reports")
 EVERY = 0.2  # seconds between two looks at the memory
@@ -68,6 +74,7 @@ def main() -> None:
         "--shards", type=int, nargs=2, metavar=("ABOVE", "SIZE"), help="the settings `shards`, in bytes"
     )
     parser.add_argument("--kills", type=int, default=0, help="runs that are killed, instead of measurements")
+    parser.add_argument("--opusfilter", type=Path, help="OpusFilter's program, to compare with")
     parser.add_argument("--folder", type=Path, help="where corpora are made (default: a temporary folder)")
     options = parser.parse_args()
     shards = dict(zip(("above", "size"), options.shards, strict=True)) if options.shards else None
@@ -82,6 +89,8 @@ def main() -> None:
                     kill(folder, setting, options.kills)
                 else:
                     print(json.dumps(measure(folder, setting, pairs)), flush=True)
+                if options.opusfilter:
+                    print(json.dumps(measure_opusfilter(folder, options.opusfilter, workers, pairs)), flush=True)
 
 
 def configure(folder: Path, code: Path, shards: dict[str, int] | None) -> None:
@@ -138,14 +147,7 @@ def measure(folder: Path, setting: Setting, pairs: int) -> dict[str, Any]:
     metrics = json.loads((folder / "metrics/corpus.json").read_text(encoding="utf-8"))
     written = sum(path.stat().st_size for path in (folder / "data/corpus").rglob("*") if path.is_file())
     return {
-        "pairs": pairs,
-        "workers": setting.workers,
-        "wall_s": round(used.wall, 1),
-        "pairs_per_s": round(pairs / used.wall),
-        "cpu_s": round(used.cpu, 1),
-        "pairs_per_cpu_s": round(pairs / used.cpu),
-        "parallel": round(used.cpu / used.wall, 2),
-        "peak_mb": round(used.peak / 2**20),
+        **figures(used, setting.workers, pairs),
         "files_mb": round(written / 2**20),
         "kept": metrics["kept"],
         "near_copies": [metrics["leakage"][split]["near_copies"] for split in ("valid", "test")],
@@ -153,17 +155,86 @@ def measure(folder: Path, setting: Setting, pairs: int) -> dict[str, Any]:
     }
 
 
+def figures(used: Usage, workers: int, pairs: int) -> dict[str, Any]:
+    """Return the figures of both programs."""
+    return {
+        "pairs": pairs,
+        "workers": workers,
+        "wall_s": round(used.wall, 1),
+        "pairs_per_s": round(pairs / used.wall),
+        "cpu_s": round(used.cpu, 1),
+        "pairs_per_cpu_s": round(pairs / used.cpu),
+        "parallel": round(used.cpu / used.wall, 2),
+        "peak_mb": round(used.peak / 2**20),
+    }
+
+
+def measure_opusfilter(folder: Path, program: Path, workers: int, pairs: int) -> dict[str, Any]:
+    """Run OpusFilter on the corpus in a folder, and return the figures."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        work = Path(name)
+        with (
+            (folder / "data/raw/made/made.tsv").open(encoding="utf-8") as pairs_file,
+            (work / "raw.en").open("w", encoding="utf-8") as sources,
+            (work / "raw.de").open("w", encoding="utf-8") as targets,
+        ):
+            for line in pairs_file:
+                source, target = line.rstrip("\n").split("\t")
+                sources.write(f"{source}\n")
+                targets.write(f"{target}\n")
+        configuration = {"common": {"output_directory": ".", "default_n_jobs": workers}, "steps": opusfilter_steps()}
+        (work / "steps.yaml").write_text(yaml.safe_dump(configuration, sort_keys=False), encoding="utf-8")
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        with (folder / "log.txt").open("ab") as log:
+            command = [str(program.absolute()), "steps.yaml"]
+            used = watch(lambda: subprocess.Popen(command, cwd=work, env=environment, stdout=log, stderr=log), folder)
+        with (work / "train.en").open("rb") as file:
+            return {"program": "OpusFilter", **figures(used, workers, pairs), "kept": sum(1 for _ in file)}
+
+
+def opusfilter_steps() -> list[dict[str, Any]]:
+    """Return the steps of OpusFilter that are nearest to the rules of params.yaml."""
+
+    def files(name: str) -> list[str]:
+        return [f"{name}.en", f"{name}.de"]
+
+    def step(kind: str, source: str, **parameters: Any) -> dict[str, Any]:
+        return {"type": kind, "parameters": {"inputs": files(source), **parameters}}
+
+    clean = load_params(ROOT / "params.yaml").prepare.clean
+    filters: list[dict[str, Any]] = [
+        {"LengthFilter": {"unit": "word", "min_length": clean.min_words, "max_length": clean.max_words}},
+        {"LengthFilter": {"unit": "char", "min_length": 1, "max_length": clean.max_characters}},
+        {"LengthRatioFilter": {"unit": "char", "threshold": clean.max_length_ratio}},
+        {"AlphabetRatioFilter": {"threshold": clean.min_letter_share}},
+        {"RegExpFilter": {"regexps": r"(https?://|www\.)", "accept_match": False}},
+    ]
+    held_out = {"divisor": 1000, "compare": "all"}
+    return [
+        step("preprocess", "raw", outputs=files("plain"), preprocessors=[{"WhitespaceNormalizer": {}}]),
+        step("filter", "plain", outputs=files("clean"), filters=filters),
+        step("remove_duplicates", "clean", outputs=files("unique")),
+        step("split", "unique", outputs=files("held"), outputs_2=files("train"), threshold=4, **held_out),
+        step("split", "held", outputs=files("valid"), outputs_2=files("test"), divisor=2, compare="all", seed=1),
+    ]
+
+
 def run(folder: Path, setting: Setting) -> Usage:
     """Run the stage to its end, and return what it took."""
+    return watch(lambda: start(folder, setting), folder)
+
+
+def watch(start_process: Callable[[], subprocess.Popen[bytes]], folder: Path) -> Usage:
+    """Start a process that logs to log.txt in a folder, wait for its end, and return what it took."""
     before = os.times()
     started, peak = time.monotonic(), 0
-    process = start(folder, setting)
+    process = start_process()
     root = psutil.Process(process.pid)
     while process.poll() is None:
         peak = max(peak, memory(root))
         time.sleep(EVERY)
     if process.returncode:
-        sys.exit(f"the stage failed:\n{(folder / 'log.txt').read_text()[-3000:]}")
+        sys.exit(f"it failed:\n{(folder / 'log.txt').read_text()[-3000:]}")
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return Usage(time.monotonic() - started, cpu, peak)
