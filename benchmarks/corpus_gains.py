@@ -1,30 +1,32 @@
 """BLEU with and without score_corpus on noisy data, or with and without back-translation, after equal steps.
 
     python -m benchmarks.corpus_gains noise --data data/corpus --forward FOLDER --backward FOLDER --steps 2400
-    python -m benchmarks.corpus_gains back_translation --data data/corpus --backward FOLDER --steps 2400
+    python -m benchmarks.corpus_gains back_translation --data data/corpus --steps 2400
 
 `noise` mixes noise into some training pairs (`benchmarks.noise_filter`) and trains on the mixture, on what is left of
 it after the `--drop` share of the lowest scores is left out, and on the good pairs alone. `back_translation` trains on
-some pairs, and on these together with the targets of as many others, translated by `--backward`, without and with a
-tag. Tokenizer, network and the number of updates are equal; params.yaml of the working folder has the other settings.
-One line of JSON is printed for each training. The backward model should not have seen the pairs; if it has, the gain
-is an upper bound.
+some pairs, on these together with the targets of as many others, translated by a backward model, without and with a
+tag, and on all of these pairs as they are, the upper bound. Unless `--backward` is given, the backward model is trained
+on the first pairs alone, as a team would. Tokenizer, network and the number of updates are equal; params.yaml of the
+working folder has the other settings. One line of JSON is printed for each training. A backward model should not have
+seen the other pairs; if it has, the gain is an upper bound.
 """
 
 import argparse
 import json
 import random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import chdir
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
-import sacrebleu
 import yaml
+from sacrebleu.metrics.bleu import BLEU
 
 from benchmarks import noise_filter
 from seqloom import places
+from seqloom.corpus.settings import Languages
 from seqloom.corpus.splits import Pair, SplitWriter, read_split
 from seqloom.decoding.settings import SearchSettings
 from seqloom.filtering.scores import cut
@@ -78,7 +80,10 @@ def back_translated(options: argparse.Namespace) -> Iterator[tuple[str, list[Pai
     random.Random(1).shuffle(pairs)
     given, others = pairs[: options.pairs], pairs[options.pairs : 2 * options.pairs]
     yield "pairs", given
-    translator = TextTranslator.load(options.backward, "cpu", _GREEDY)
+    if options.backward:
+        translator = TextTranslator.load(options.backward, "cpu", _GREEDY)
+    else:
+        translator = back_translator(given, options)
     found = translator.translate([pair.target for pair in others])
     made = [
         pair._replace(source=" ".join(each.text.split()), corpus="made")
@@ -88,27 +93,62 @@ def back_translated(options: argparse.Namespace) -> Iterator[tuple[str, list[Pai
     change = Alteration(tag=TAG)
     yield "with tagged translations", [*given, *(pair._replace(source=change(pair.source)) for pair in made)]
     yield "with translations", [*given, *made]
+    yield "with the other pairs themselves", [*given, *others]
+
+
+def back_translator(pairs: Sequence[Pair], options: argparse.Namespace) -> TextTranslator:
+    """Train on the pairs in reverse."""
+    params = _params(options)
+    languages = Languages(source=params.languages.target, target=params.languages.source)
+    (direction,) = map(str, languages.directions)
+
+    def turned(pairs: Iterable[Pair]) -> list[Pair]:
+        return [pair._replace(source=pair.target, target=pair.source, direction=direction) for pair in pairs]
+
+    with tempfile.TemporaryDirectory() as folder:
+        for split in ("valid", "test"):
+            write(Path(folder) / f"{split}.tsv", turned(read_split(options.data / f"{split}.tsv")))
+        with trained_model(turned(pairs), params.model_copy(update={"languages": languages}), Path(folder)) as model:
+            return TextTranslator.load(model, "cpu", _GREEDY)
 
 
 def trained(pairs: Sequence[Pair], params: Params, options: argparse.Namespace) -> Mapping[str, Any]:
     """Train on the pairs, and return the BLEU of the test split."""
+    test = list(read_split(options.data / "test.tsv"))[: options.test]
+    with trained_model(pairs, params, options.data) as model:
+        training = json.loads(places.TRAINING_METRICS.read_text(encoding="utf-8"))
+        found = TextTranslator.load(model, "cpu", _GREEDY).translate([pair.source for pair in test])
+    metric = BLEU()
+    bleu = metric.corpus_score([each.text for each in found], [[pair.target for pair in test]])
+    steps = {name: training[name] for name in ("steps", "valid_bleu")}
+    return {
+        **steps,
+        "test_segments": len(test),
+        "test_bleu": round(bleu.score, 2),
+        "signature": str(metric.get_signature()),
+    }
+
+
+@contextmanager
+def trained_model(pairs: Sequence[Pair], params: Params, data: Path) -> Iterator[Path]:
+    """Train on the pairs in a temporary folder, which becomes the working folder, and yield the model's folder."""
     from seqloom.stages import train_model, train_tokenizer
 
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         places.CORPUS.mkdir(parents=True)
         for split in ("valid", "test"):
-            (places.CORPUS / f"{split}.tsv").symlink_to(options.data / f"{split}.tsv")
-        with SplitWriter(places.CORPUS / "train.tsv") as writer:
-            for pair in pairs:
-                writer.write(pair)
+            (places.CORPUS / f"{split}.tsv").symlink_to(data / f"{split}.tsv")
+        write(places.CORPUS / "train.tsv", pairs)
         train_tokenizer.run(params, ignore)
         train_model.run(params, ignore)
-        training = json.loads(places.TRAINING_METRICS.read_text(encoding="utf-8"))
-        test = list(read_split(places.CORPUS / "test.tsv"))[: options.test]
-        found = TextTranslator.load(places.CANDIDATE, "cpu", _GREEDY).translate([pair.source for pair in test])
-    bleu = sacrebleu.corpus_bleu([each.text for each in found], [[pair.target for pair in test]])
-    steps = {name: training[name] for name in ("steps", "valid_bleu")}
-    return {**steps, "test_segments": len(test), "test_bleu": round(bleu.score, 2)}
+        yield places.CANDIDATE
+
+
+def write(path: Path, pairs: Iterable[Pair]) -> None:
+    """Write a split."""
+    with SplitWriter(path) as writer:
+        for pair in pairs:
+            writer.write(pair)
 
 
 def _params(options: argparse.Namespace) -> Params:
