@@ -153,7 +153,8 @@ class Fixed:
 
 def search(model, limits, beam, alpha=1.0, prefixes=None, n_best=1):
     rules = Constraints.build(SPECIAL_IDS, torch.tensor(limits, dtype=torch.int64), prefixes=prefixes)
-    return beam_search(model.step, model, rules, search_settings(beam=beam, length_penalty=alpha), n_best)
+    settings = search_settings(beam=beam, normalization="wu", length_penalty=alpha)
+    return beam_search(model.step, model, rules, settings, n_best)
 
 
 def test_ending_at_the_maximal_length_costs_the_log_probability_of_eos():
@@ -368,4 +369,4 @@ def test_the_id_of_eos_may_be_0():
     expected = search(Fixed([0.0, 0.2, 0.0, 0.2, 0.6]), [3, 2], 6, n_best=6)
     model = Fixed([0.2, 0.2, 0.0, 0.0, 0.6])
     rules = Constraints.build(Symbols(pad=3, unk=1, bos=2, eos=0), torch.tensor([3, 2]))
-    assert beam_search(model.step, model, rules, search_settings(beam=6, length_penalty=1.0), 6) == expected
+    assert beam_search(model.step, model, rules, search_settings(beam=6, normalization="wu", length_penalty=1.0), 6) == expected
