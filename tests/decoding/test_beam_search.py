@@ -369,4 +369,5 @@ def test_the_id_of_eos_may_be_0():
     expected = search(Fixed([0.0, 0.2, 0.0, 0.2, 0.6]), [3, 2], 6, n_best=6)
     model = Fixed([0.2, 0.2, 0.0, 0.0, 0.6])
     rules = Constraints.build(Symbols(pad=3, unk=1, bos=2, eos=0), torch.tensor([3, 2]))
-    assert beam_search(model.step, model, rules, search_settings(beam=6, normalization="wu", length_penalty=1.0), 6) == expected
+    settings = search_settings(beam=6, normalization="wu", length_penalty=1.0)
+    assert beam_search(model.step, model, rules, settings, 6) == expected
