@@ -22,7 +22,7 @@ from tests.services.conftest import Postgres, free_port
 from tests.serving.conftest import MODEL, Running, serving_at
 from tests.workspaces import write_results
 
-pytestmark = [pytest.mark.services, pytest.mark.slow]
+pytestmark = [pytest.mark.services, pytest.mark.drill]
 _logger = logging.getLogger(__name__)
 PATIENCE = 300  # seconds, on a machine that does much else
 FIELDS = {"q": "Turn on the light", "source": "en", "target": "de"}

@@ -93,6 +93,7 @@ def value(running: Running, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
+@pytest.mark.drill
 def test_the_champion_changes_beside_a_canary_while_a_worker_is_killed(clone: Path) -> None:
     number = add_version(clone)
     serving = Serving([RegisteredSource(MODEL, begin=begin)], "cpu", second("2", Role.CANARY, 0.25))
@@ -122,6 +123,7 @@ def test_the_champion_changes_beside_a_canary_while_a_worker_is_killed(clone: Pa
     assert not any(psutil.pid_exists(each) for each in processes)
 
 
+@pytest.mark.drill
 def test_a_shadow_follows_a_change_of_champion_whose_first_attempt_is_killed(clone: Path) -> None:
     number = add_version(clone)
     serving = Serving([RegisteredSource(MODEL, begin=begin)], "cpu", second("2", Role.SHADOW, 1.0))
