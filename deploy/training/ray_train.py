@@ -126,9 +126,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         ray = library(local="RAY_ADDRESS" not in os.environ)
         connect(ray, WorkerSettings(launcher="ray", count=workers, cpus=options.threads))
-    except (ParamsError, ShardError) as error:
+    except ParamsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except ShardError as error:
         print(f"error: there is no Ray cluster: {error}", file=sys.stderr)
-        return TRY_LATER if isinstance(error, ShardError) else FAILED
+        return TRY_LATER
     from ray.train import TrainingFailedError
 
     try:
