@@ -97,7 +97,7 @@ def back_translated(options: argparse.Namespace) -> Iterator[tuple[str, list[Pai
 
 
 def back_translator(pairs: Sequence[Pair], options: argparse.Namespace) -> TextTranslator:
-    """Train on the pairs in reverse."""
+    """Train a model on the pairs with source and target exchanged."""
     params = _params(options)
     languages = Languages(source=params.languages.target, target=params.languages.source)
     (direction,) = map(str, languages.directions)
@@ -131,7 +131,7 @@ def trained(pairs: Sequence[Pair], params: Params, options: argparse.Namespace) 
 
 @contextmanager
 def trained_model(pairs: Sequence[Pair], params: Params, data: Path) -> Iterator[Path]:
-    """Train on the pairs in a temporary folder, which becomes the working folder, and yield the model's folder."""
+    """Train on the pairs in a temporary working folder, and yield the model's folder."""
     from seqloom.stages import train_model, train_tokenizer
 
     with tempfile.TemporaryDirectory() as folder, chdir(folder):

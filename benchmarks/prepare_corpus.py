@@ -156,7 +156,7 @@ def measure(folder: Path, setting: Setting, pairs: int) -> dict[str, Any]:
 
 
 def figures(used: Usage, workers: int, pairs: int) -> dict[str, Any]:
-    """Return the figures of both programs."""
+    """Return the figures that both programs have: rate, processor time and memory."""
     return {
         "pairs": pairs,
         "workers": workers,
@@ -170,7 +170,7 @@ def figures(used: Usage, workers: int, pairs: int) -> dict[str, Any]:
 
 
 def measure_opusfilter(folder: Path, program: Path, workers: int, pairs: int) -> dict[str, Any]:
-    """Run OpusFilter on the corpus in a folder, and return the figures."""
+    """Run OpusFilter on the corpus that `write_corpus` wrote into a folder, and return the figures."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         work = Path(name)
         with (

@@ -31,7 +31,7 @@ TRAINER = ("-m", "seqloom.stages", "train_model")
 def shared_devices() -> Any:
     """Return Ray's settings with which every worker sees all GPUs that this run has on its machine.
 
-    Its trainer takes the GPU of its LOCAL_RANK.
+    Each trainer chooses one of them by its LOCAL_RANK.
     """
     from ray.train.backend import Backend, BackendConfig
 

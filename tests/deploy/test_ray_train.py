@@ -59,10 +59,11 @@ def test_a_cluster_that_does_not_start_is_tried_again_and_told(
     ray_train: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tried: list[dict[str, Any]] = []
+    folders: set[str] = set()
 
-    def start(address: str, **options: Any) -> None:
-        assert address == "local"
-        tried.append(options)
+    def start(address: str, *, _temp_dir: str, **options: Any) -> None:
+        folders.add(_temp_dir)
+        tried.append({"address": address, **options})
         raise Exception("The current node timed out\nduring startup")
 
     import ray
@@ -71,8 +72,10 @@ def test_a_cluster_that_does_not_start_is_tried_again_and_told(
     monkeypatch.setattr(ray, "init", start)
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     assert ray_train.main(["--workers", "1:3", "--threads", "2"]) == exits.TRY_LATER
-    assert [(each["num_cpus"], each["include_dashboard"]) for each in tried] == [(6, False)] * 3
-    assert capsys.readouterr().err.endswith(
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    assert tried == [{"address": "local", "num_cpus": 6, "object_store_memory": 100 << 20, **quiet}] * 3
+    assert len(folders) == 1
+    assert capsys.readouterr().err == (
         "error: there is no Ray cluster: workers.ray.address: null: The current node timed out\n"
     )
 

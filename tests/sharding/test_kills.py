@@ -58,7 +58,7 @@ def family(process: int) -> Iterator[psutil.Process]:
 
 
 def map_with_kills(inputs: list[Input], into: Path, draw: random.Random) -> int:
-    """Run the map elsewhere, kill it or one of its workers again and again; return how often it was started."""
+    """Run the map in another process, and kill it or a worker again and again; return how often it was started."""
     starts, kills = 0, 0
     while True:
         starts += 1

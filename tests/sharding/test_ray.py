@@ -35,7 +35,7 @@ def launcher() -> Iterator[object]:
 
     yield RayLauncher(WorkerSettings(launcher="ray", count=2))
     sys.modules["ray"].shutdown()
-    with warnings.catch_warnings():  # Ray drops its processes while they end; other tests must not get the warning
+    with warnings.catch_warnings():  # of Popen objects whose processes still run; they would fail a later test
         warnings.simplefilter("ignore")
         gc.collect()
 
