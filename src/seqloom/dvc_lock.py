@@ -22,7 +22,7 @@ def is_held(owner: Mapping[str, Any]) -> bool:
 
 
 def is_dvc(command: Sequence[str]) -> bool:
-    """Return whether a command line is DVC's: `dvc`, `python .../dvc` or `python -m dvc`, with any arguments."""
+    """Return whether a command line runs DVC: `dvc`, `python .../dvc` or `python -m dvc`, with any arguments."""
     if not command:
         return False
     name = Path(command[0]).name

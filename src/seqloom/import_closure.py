@@ -16,10 +16,9 @@ PACKAGE = Path(__file__).parent
 # These decide whether and how a stage runs, never what it writes. The values of settings are in params.yaml and, as
 # defaults, in the settings modules of the rooms, which are not exempt. Moving a place also changes dvc.yaml.
 EXEMPT = frozenset({
-    "seqloom.arrow", "seqloom.collector", "seqloom.errors", "seqloom.exits", "seqloom.params", "seqloom.places",
-    "seqloom.plain_yaml", "seqloom.printable", "seqloom.progress", "seqloom.settings", "seqloom.sharding.launching",
-    "seqloom.sharding.local", "seqloom.sharding.ray", "seqloom.sharding.slurm", "seqloom.stages.console",
-    "seqloom.telemetry",
+    "seqloom.collector", "seqloom.errors", "seqloom.exits", "seqloom.params", "seqloom.places", "seqloom.plain_yaml",
+    "seqloom.printable", "seqloom.progress", "seqloom.settings", "seqloom.sharding.launching", "seqloom.sharding.local",
+    "seqloom.sharding.ray", "seqloom.sharding.slurm", "seqloom.stages.console", "seqloom.telemetry",
 })  # fmt: skip
 
 

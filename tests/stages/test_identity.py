@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DECIDING = {
     "seqloom.errors", "seqloom.params", "seqloom.plain_yaml", "seqloom.printable", "seqloom.progress",
     "seqloom.settings", "seqloom.stages.console", "seqloom.places", "seqloom.exits", "seqloom.telemetry",
-    "seqloom.collector", "seqloom.arrow",
+    "seqloom.collector",
 }  # fmt: skip
 CPU = Placement(torch.device("cpu"), "fp32")
 

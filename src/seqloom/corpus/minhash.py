@@ -27,7 +27,7 @@ _PERMUTATIONS = 128  # at most: the length of a signature
 _SEED = 1
 _KEYS, _TEXTS, _SOURCES = "keys.npy", "texts.npy", "texts.arrow"
 _BATCH = 4096  # texts
-_CACHED = 512  # texts whose grams are kept; those of the longest texts take 100 kB each
+_CACHED = 512  # sets of grams in memory; that of a text of 1,000 characters takes about 100 kB
 _PAIRS = 1 << 20  # candidates that are looked at together
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 

@@ -67,9 +67,9 @@ def score_pairs(
 
 
 def _columns(rows: Iterable[tuple[str, str]]) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
-    """Return the two columns of many rows, of which few are different, without a list of all."""
+    """Return two columns as arrays. Of the rows, only the distinct ones and their numbers are held."""
     known: dict[tuple[str, str], int] = {}
-    numbers = np.fromiter((known.setdefault(row, len(known)) for row in rows), np.uint16)
+    numbers = np.fromiter((known.setdefault(row, len(known)) for row in rows), np.uint32)
     first, second = np.array(list(known)).reshape(-1, 2).T
     return first[numbers], second[numbers]
 

@@ -14,7 +14,7 @@ _SHOWN = 5  # failed shards named in a message
 
 
 class Launcher(Protocol):
-    """Something that runs workers. What is skipped, tried again or reported is decided elsewhere."""
+    """Runs workers on tasks. `map_shards` decides which shards are skipped, tried again or reported."""
 
     def run(self, step: Step, tasks: Iterator[Task]) -> Iterator[Outcome]:
         """Do the tasks with a step, and yield what became of each, in any order.
@@ -25,7 +25,7 @@ class Launcher(Protocol):
 
 
 class Workshop(NamedTuple):
-    """What a step with a model needs: a folder for shards and results, workers, and the model's device.
+    """The scratch folder, the launcher and the device for a step that needs a model.
 
     Files of earlier runs in the folder are kept if they still fit.
     """

@@ -215,7 +215,7 @@ def library(*, local: bool) -> Any:
 
 
 def connect(ray: Any, settings: WorkerSettings) -> None:
-    """Connect to the cluster, or start one, until this process ends; keep a connection that is there.
+    """Connect to the cluster, or start one that ends with this process; if connected already, do nothing.
 
     Raises:
         ShardError: the cluster cannot be reached, or none can be started.

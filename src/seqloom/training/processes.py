@@ -43,7 +43,7 @@ class Processes(NamedTuple):
 
     @property
     def share(self) -> ProcessShare:
-        """Which shares of every batch this process computes."""
+        """The part of each batch that this process computes."""
         return ProcessShare(self.rank, self.size, self.shares)
 
     def total(self, values: Sequence[float]) -> list[float]:
