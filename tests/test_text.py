@@ -107,3 +107,8 @@ def test_no_form_finds_an_empty_placeholder(name: str, text: str) -> None:
 @given(st.text(max_size=40))
 def test_clean_keeps_leading_and_trailing_space(text: str) -> None:
     assert clean(text).strip() == normalise(text)
+
+
+def test_printable_texts_are_cleaned_like_all_others() -> None:
+    for text in (f"a{chr(code)}b  c" for code in range(0x30000)):
+        assert clean(text) == clean(f"\u200b{text}")  # the zero-width space is removed, and is not printable

@@ -76,6 +76,6 @@ def test_a_copy_is_found_at_the_probability_of_its_bands():
     copies = [changed(text, 4, draw) for text in texts]
     agree = (band_keys(texts, bands) == band_keys(copies, bands)).any(axis=1)
     expected = 0.0
-    for one, other in zip(map(grams_of, texts), map(grams_of, copies), strict=True):
+    for one, other in zip(grams_of(texts), grams_of(copies), strict=True):
         expected += 1 - (1 - (len(one & other) / len(one | other)) ** bands.rows) ** bands.number
     assert abs(agree.sum() - expected) < 60  # three standard deviations

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from seqloom.languages import Direction
 from seqloom.text import PLACEHOLDER
 
-_DIGITS = re.compile(r"\d+(?:[.,:]\d+)*")
+_DIGITS = re.compile(r"\d\d*(?:[.,:]\d+)*")  # beginning with a single class, it is found faster than with \d+
 _HOLE = "\ue000"  # private use: removed from texts by normalise()
 
 

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqloom.arrow import pa
-from seqloom.corpus.near_copies import GRAM, comparable, grams_of, similar
+from seqloom.arrow import array_of, pa
+from seqloom.corpus.near_copies import HEAD, ODD, Grams, gram_hashes, grams_of, mixed, similar
 
 RECALL = 0.995  # at the similarity that is sought; above it, more
 _PERMUTATIONS = 128  # at most: the length of a signature
@@ -29,7 +29,6 @@ _KEYS, _TEXTS, _SOURCES = "keys.npy", "texts.npy", "texts.arrow"
 _BATCH = 4096  # texts
 _CACHED = 512  # sets of grams in memory; that of a text of 1,000 characters takes about 100 kB
 _PAIRS = 1 << 20  # candidates that are looked at together
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Bands(NamedTuple):
@@ -58,47 +57,26 @@ def band_keys(texts: Sequence[str], bands: Bands) -> NDArray[np.uint64]:
     """Return (texts, bands) keys; two texts agree in a band if their keys in it are equal."""
     from rensa import RMinHash
 
-    hashes, starts = _gram_hashes(texts)
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, starts, bands.number * bands.rows, _SEED)
+    hashes, starts = gram_hashes(texts)
+    length = bands.number * bands.rows
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, starts.astype(np.uint64), length, _SEED)
     rows = np.array(matrix.to_rows(), np.uint64).reshape(len(texts), bands.number, bands.rows)
-    keys = np.broadcast_to(np.arange(1, bands.number + 1, dtype=np.uint64), rows.shape[:2]) * _ODD
+    keys = np.broadcast_to(np.arange(1, bands.number + 1, dtype=np.uint64), rows.shape[:2]) * ODD
     for row in range(bands.rows):
-        keys = _mixed(keys ^ rows[:, :, row])
+        keys = mixed(keys ^ rows[:, :, row])
     return keys
-
-
-def _gram_hashes(texts: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """The 64-bit hashes of the grams of all texts, and where those of each text begin (texts + 1,)."""
-    # Padding gives a short text one gram of its own, and separates texts: grams that cross a border are left out.
-    each = [comparable(text).ljust(GRAM, "\0") for text in texts]
-    lengths = np.fromiter(map(len, each), np.int64, len(each))
-    codes = np.frombuffer("".join(each).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-    count = len(codes) - GRAM + 1
-    hashes = np.zeros(max(0, count), np.uint64)
-    for offset in range(GRAM):
-        hashes = _mixed(hashes ^ codes[offset : offset + len(hashes)])
-    ends = np.cumsum(lengths)
-    inside = np.ones(len(codes), np.bool_)
-    for offset in range(1, GRAM):
-        inside[ends - offset] = False
-    starts = np.concatenate([[0], np.cumsum(lengths - GRAM + 1)]).astype(np.uint64)
-    return hashes[inside[: len(hashes)]], starts
-
-
-def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    values = (values ^ (values >> np.uint64(32))) * _ODD
-    return values ^ (values >> np.uint64(29))
 
 
 def write_index(folder: Path, texts: Iterable[str], bands: Bands) -> None:
     """Write the index of some texts into a folder."""
     keys: list[NDArray[np.uint64]] = []
     waiting = iter(texts)
-    schema = pa.schema([("text", pa.large_string())])
+    schema = pa.schema([("text", pa.string())])
     with pa.OSFile(str(folder / _SOURCES), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         while batch := list(islice(waiting, _BATCH)):
             keys.append(band_keys(batch, bands))
-            writer.write_batch(pa.record_batch([pa.array(batch, pa.large_string())], schema=schema))
+            beginnings = [text[:HEAD] for text in batch]
+            writer.write_batch(pa.record_batch([array_of(beginnings, pa.string())], schema=schema))
     every = np.concatenate([np.empty((0, bands.number), np.uint64), *keys])
     order = np.argsort(every, axis=None, kind="stable")
     np.save(folder / _KEYS, every.reshape(-1)[order])
@@ -152,18 +130,18 @@ class MinHashIndex:
         return np.unique(pairs[~self._known[theirs]])
 
     def _verify(self, batch: Sequence[str], candidates: NDArray[np.uint64]) -> None:
-        last, grams = -1, frozenset[str]()
+        last, grams = -1, Grams()
         for pair in candidates.tolist():
             ours, theirs = pair >> 32, pair & 0xFFFFFFFF
             if self._known[theirs]:
                 continue
             if ours != last:
-                last, grams = ours, grams_of(batch[ours])
+                last, grams = ours, grams_of([batch[ours]])[0]
             self._known[theirs] = similar(grams, self._grams(theirs), self._similarity)
 
-    def _read(self, number: int) -> frozenset[str]:
+    def _read(self, number: int) -> Grams:
         batch = self._sources.get_batch(number // _BATCH)
-        return grams_of(batch.column(0)[number % _BATCH].as_py())
+        return grams_of([batch.column(0)[number % _BATCH].as_py()])[0]
 
 
 def _portions(lengths: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

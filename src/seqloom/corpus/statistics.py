@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqloom.arrow import pa, pc
+from seqloom.arrow import array_of, numbers_of, pa, pc
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
 from seqloom.text import PLACEHOLDER
@@ -97,11 +97,11 @@ class Tally:
         lengths = []
         for side, name in enumerate(_SIDES):
             texts = pairs.column(name)
-            lengths.append(pc.utf8_length(texts).to_numpy())
-            _count(self._words[side], pc.count_substring(texts, " ").to_numpy() + 1)
+            lengths.append(numbers_of(pc.utf8_length(texts)))
+            _count(self._words[side], numbers_of(pc.count_substring(texts, " ")) + 1)
             _count(self._characters[side], lengths[-1])
             # What is offered is not longer than the text, so short ones need not be looked at.
-            long = pairs.filter(pc.greater_equal(pc.binary_length(texts), _LEAST))
+            long = pairs.filter(array_of(numbers_of(pc.binary_length(texts)) >= _LEAST, pa.bool_()))
             directions = map(self._directions.__getitem__, long.column("direction").to_pylist())
             for text, direction in zip(long.column(name).to_pylist(), directions, strict=True):
                 self._samples[side].offer(text, direction[side])

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from seqloom.arrow import pa
+from seqloom.arrow import array_of, pa
 
 ROWS = 8192  # of a batch, at most
 BYTES = 1 << 22  # of the texts of a batch, about
@@ -40,7 +40,7 @@ class BatchWriter:
         """Append a batch, given column by column; an empty one is ignored."""
         if not len(values[0]):
             return
-        arrays = [pa.array(each, field.type) for each, field in zip(values, self._schema, strict=True)]
+        arrays = [array_of(each, field.type) for each, field in zip(values, self._schema, strict=True)]
         self._writer.write_batch(pa.record_batch(arrays, schema=self._schema))
         self._starts.append(self.rows + len(values[0]))
 

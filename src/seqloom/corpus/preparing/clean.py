@@ -93,7 +93,7 @@ class _Cleaning:
         """Return the cleaned pair, or None if it is dropped; either is counted."""
         corpus, split = self._step.corpora[row.corpus], split_in(row)
         source, target, group = map(_text, (row.source, row.target, row.group))
-        if row.reason is not None:
+        if row.reason:
             self.counts.leave_out(corpus, row.reason, Example(group, source, ""))
             return None
         self.counts.raw[corpus] += 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
 
-from seqloom.arrow import pa, pc, pq
+from seqloom.arrow import array_of, pa, pc, pq
 from seqloom.corpus.splits import Pair, read_shard
 
 _GROUP = 1 << 16  # pairs of a row group
@@ -39,7 +39,8 @@ class Lines:
         if not pairs.num_rows:
             return
         *fields, last = pairs.columns
-        lines = pc.binary_join_element_wise(*fields, pc.binary_join_element_wise(last, "\n", ""), "\t")
+        tab, end, nothing = array_of(["\t", "\n", ""], pa.string())
+        lines = pc.binary_join_element_wise(*fields, pc.binary_join_element_wise(last, end, nothing), tab)
         _, _, text = lines.buffers()  # the lines one after the other
         self._file.write(text)
 

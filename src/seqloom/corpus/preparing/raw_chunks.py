@@ -20,7 +20,7 @@ from seqloom.sharding.step import Input
 
 _READ = "read.json"
 # Texts are bytes because raw ones may contain lone surrogates, which UTF-8 does not allow. `split` is -1 if the corpus
-# provides none. `reason` is null for pairs; for a text left out, `source` is the text and `group` its place.
+# provides none. `reason` is empty for pairs; for a text left out, `source` is the text and `group` its place.
 _COLUMNS = {
     "corpus": "int32", "direction": "int32", "split": "int8", "reason": "string",
     "source": "binary", "target": "binary", "group": "binary",
@@ -33,7 +33,7 @@ class RawRow(NamedTuple):
     corpus: int
     direction: int
     split: int
-    reason: str | None
+    reason: str
     source: bytes
     target: bytes
     group: bytes
@@ -138,7 +138,7 @@ class _Chunks:
         if isinstance(found, LeftOut):
             reason, source, target, group = found.reason, _bytes(found.text), b"", _bytes(found.place)
         else:
-            reason, source, target, group = None, _bytes(found.source), _bytes(found.target), _bytes(found.group)
+            reason, source, target, group = "", _bytes(found.source), _bytes(found.target), _bytes(found.group)
         self._rows.append((corpus, self._directions[item.direction], split, reason, source, target, group))
         size = len(source) + len(target) + 1  # even a row of empty texts counts
         self.bytes += size

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqloom.arrow import pa, pc
+from seqloom.arrow import array_of, pa, pc
 from seqloom.corpus.examples import Example
 from seqloom.corpus.preparing import tables
 from seqloom.corpus.preparing.batches import read_batches
@@ -93,7 +93,7 @@ class Write:
                 rows += len(ranks)
                 splits = SPLIT_OF_RANK[ranks]
                 for split in Split:
-                    kept = pairs.filter(pa.array((splits == split) & (reasons == KEPT)))
+                    kept = pairs.filter(array_of((splits == split) & (reasons == KEPT), pa.bool_()))
                     files[split].write(kept)
                     _count(counts, split, kept)
                     groups[split].update(pc.unique(kept.column("group")).to_pylist())
@@ -133,7 +133,7 @@ def _count(counts: Counts, split: Split, kept: "pa.RecordBatch") -> None:
 
 def _count_dropped(counts: Counts, pairs: "pa.RecordBatch", reasons: NDArray[np.int8]) -> None:
     found = reasons != KEPT
-    dropped_pairs = map(Pair, *(column.to_pylist() for column in pairs.filter(pa.array(found)).columns))
+    dropped_pairs = map(Pair, *(column.to_pylist() for column in pairs.filter(array_of(found, pa.bool_())).columns))
     for pair, reason in zip(dropped_pairs, reasons[found].tolist(), strict=True):
         counts.drop(pair.corpus, REASONS[reason], Example(pair.group, pair.source, pair.target))
 
