@@ -89,6 +89,29 @@ def test_a_corpus_with_its_own_split_is_not_split_again(project):
     assert [(pair.source, pair.target) for pair in test] == [("[one](x)", "one")] * 2
 
 
+def test_a_corpus_for_training_only_changes_neither_valid_nor_test(project):
+    rows = (RAW / "mine" / "p.tsv").read_text()
+    (RAW / "mine" / "p.tsv").unlink()
+    (RAW / "mine").rmdir()
+    alone = params()
+    del alone.corpora["mine"]
+    prepare_corpus.run(alone, ignore)
+    before = {name: list(read_split(CORPUS / f"{name}.tsv")) for name in ("train", "valid", "test")}
+    known = [before[name][0] for name in ("valid", "test")]
+    (RAW / "mine").mkdir()
+    # One has a source of valid, one has a target of test, and one is in training already.
+    more = [(known[0].source, "ein neuer Text {state}"), ("a new text {state}", known[1].target), before["train"][0][:2]]
+    (RAW / "mine" / "p.tsv").write_text(rows + "".join(f"{source}\t{target}\n" for source, target in more))
+    prepare_corpus.run(params(training_only=True), ignore)
+    after = {name: list(read_split(CORPUS / f"{name}.tsv")) for name in before}
+    assert (after["valid"], after["test"]) == (before["valid"], before["test"])
+    added = after["train"][len(before["train"]) :]
+    assert after["train"][: len(before["train"])] == before["train"]
+    assert [f"{pair.source}\t{pair.target}" for pair in added] == rows.splitlines()
+    dropped = json.loads(CORPUS_METRICS.read_text())["dropped"]
+    assert dropped["text_of_valid_or_test"] == 2
+
+
 def test_odd_entries_are_logged_and_excluded_pairs_are_on_a_page(project, caplog):
     (RAW / "mine" / "p.tsv").write_text("source\ttarget\n\nmy red door\tdeine rote Tür\n")
     prepare_corpus.run(params(), ignore)

@@ -79,8 +79,9 @@ class _Preparation:
     def run(self, corpora: Sequence[RawCorpus], forms: Forms) -> Counts:
         settings = self._settings
         names = tuple(corpus.name for corpus in corpora)
-        changes = tuple(corpus.synthetic for corpus in corpora)
-        step = Clean(settings.clean, settings.split, forms, names, self._directions, changes)
+        training_only = tuple(corpus.training_only for corpus in corpora)
+        changes = tuple(corpus.change for corpus in corpora)
+        step = Clean(settings.clean, settings.split, forms, names, self._directions, training_only, changes)
         chunks = self._clean(step, corpora)
         counts = step.counts()
         for result in chunks:

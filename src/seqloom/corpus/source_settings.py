@@ -119,6 +119,8 @@ class PairSettings(FileSettings):
     direction: CorpusDirection | None = None
     # The split of all pairs of this corpus, if the data comes with splits; None: assign by hash.
     split: Literal["train", "valid", "test"] | None = None
+    # All pairs are for training, except those with a text that is in valid or test: the corpus changes neither of them.
+    training_only: bool = False
 
     @property
     def columns(self) -> tuple[int, int]:
@@ -154,6 +156,11 @@ class PairSettings(FileSettings):
             or languages.count == 1
             or (self.format == "gettext" and "{lang}" in (self.pattern or "") and len(languages.sources) == 1)
         )
+
+    @check
+    def _one_split(self) -> Faults:
+        if self.training_only and self.split is not None:
+            yield "split", f"is {self.split}, and training_only says which split its pairs are in: remove one of them"
 
     @check
     def _columns(self) -> Faults:

@@ -11,8 +11,8 @@ Two guarantees hold for any corpus:
   both sides of training.
 
 A test split that a corpus provides is a benchmark and stays complete: texts in it are dropped from all other splits. A
-valid split that a corpus provides loses only texts of that test split, and training loses the texts of both. Synthetic
-pairs belong to training, and are dropped if one of their texts is in valid or test, so that these never change.
+valid split that a corpus provides loses only texts of that test split, and training loses the texts of both. The pairs
+of a corpus that is for training only are dropped if one of their texts is in valid or test, so these never change.
 
 The second guarantee needs only keys: whether a pair is dropped depends on which other ranks have its texts, for
 duplicates also on which pairs before it are kept. So both are decided range by range of keys, whatever the size of the
@@ -38,14 +38,14 @@ Duplicates = Literal["pair", "source", "no"]
 # Names of the reasons to drop a pair, as in the metrics; decisions are indices into them, or KEPT.
 REASONS = (
     "source_in_earlier_split", "target_in_earlier_split", "duplicate", "text_of_given_split",
-    "synthetic_in_valid_or_test",
+    "text_of_valid_or_test",
 )  # fmt: skip
 USUAL = 3  # the others are counted only if they occur
 KEPT = -1
-_SOURCE, _TARGET, _DUPLICATE, _GIVEN, _SYNTHETIC = range(len(REASONS))
+_SOURCE, _TARGET, _DUPLICATE, _GIVEN, _TRAINING_ONLY = range(len(REASONS))
 
-# A pair yields to pairs of lower rank in other splits. Splits provided by a corpus come first, synthetic pairs last.
-_GIVEN_TEST, _GIVEN_VALID, _TRAIN, _VALID, _TEST, SYNTHETIC_RANK = range(6)
+# A pair yields to pairs of lower rank in other splits. Splits provided by a corpus come first.
+_GIVEN_TEST, _GIVEN_VALID, _TRAIN, _VALID, _TEST, TRAINING_ONLY_RANK = range(6)
 SPLIT_OF_RANK = np.array([Split.test, Split.valid, Split.train, Split.valid, Split.test, Split.train], np.int8)
 _RANKS = {Split.train: _TRAIN, Split.valid: _VALID, Split.test: _TEST}
 _GIVEN_RANKS = {Split.train: _TRAIN, Split.valid: _GIVEN_VALID, Split.test: _GIVEN_TEST}
@@ -97,7 +97,7 @@ def shared_texts(
     shared = np.repeat(seen, np.diff(first, append=len(keys))) & _yields_to(apart)[codes] != 0
     reasons = np.full(len(keys), KEPT, np.int8)
     mine = codes % _WIDTH
-    found = np.where(mine == SYNTHETIC_RANK, _SYNTHETIC, np.where(mine <= _TRAIN, _GIVEN, codes // _WIDTH))
+    found = np.where(mine == TRAINING_ONLY_RANK, _TRAINING_ONLY, np.where(mine <= _TRAIN, _GIVEN, codes // _WIDTH))
     reasons[order[shared]] = found[shared]
     return reasons
 

@@ -50,10 +50,11 @@ def _corpora(params: Params) -> list[RawCorpus]:
     for name, source in params.corpora.items():
         made_from = [code, hashes_of(RAW / name), source.model_dump(), params.languages.directions]
         identity = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
-        corpora.append(RawCorpus(name, identity, partial(_items, params, name, source)))
+        corpora.append(RawCorpus(name, identity, partial(_items, params, name, source), source.training_only))
     # Synthetic pairs come last, so that of duplicates the others are kept.
     for made in read_synthetic(SYNTHETIC):
-        corpora.append(RawCorpus(made.name, sha256_of(made.path), partial(_synthetic_items, made), made.alteration))
+        identity, read = sha256_of(made.path), partial(_synthetic_items, made)
+        corpora.append(RawCorpus(made.name, identity, read, training_only=True, change=made.alteration))
     return corpora
 
 

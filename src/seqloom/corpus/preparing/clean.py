@@ -17,7 +17,7 @@ from seqloom.corpus.preparing.items import Change
 from seqloom.corpus.preparing.raw_chunks import RawRow, raw_rows, split_in
 from seqloom.corpus.settings import CleanSettings, SplitSettings
 from seqloom.corpus.splits import HELD_OUT, Pair, Split, line_of
-from seqloom.corpus.splitting import SYNTHETIC_RANK, pivots, rank_of, split_of
+from seqloom.corpus.splitting import TRAINING_ONLY_RANK, pivots, rank_of, split_of
 from seqloom.files import write_json
 from seqloom.languages import Direction
 from seqloom.sharding.step import Function
@@ -43,6 +43,7 @@ class Clean:
     forms: Forms
     corpora: tuple[str, ...]
     directions: tuple[Direction, ...]
+    training_only: tuple[bool, ...]  # which corpora are
     changes: tuple[Change | None, ...]  # of the sources of each corpus, if it is synthetic
 
     name = "clean pairs"
@@ -55,6 +56,7 @@ class Clean:
             "forms": [self.forms.names, self.forms.patterns],
             "corpora": self.corpora,
             "directions": self.directions,
+            "training_only": self.training_only,
             "changes": [None if change is None else repr(change) for change in self.changes],
         }
 
@@ -112,8 +114,8 @@ class _Cleaning:
         return (untouched if split in HELD_OUT else self._cleaner.clean)(source, target)
 
     def _rank(self, pair: Pair, row: RawRow, given: Split | None) -> int:
-        if self._step.changes[row.corpus] is not None:
-            return SYNTHETIC_RANK
+        if self._step.training_only[row.corpus]:
+            return TRAINING_ONLY_RANK
         pivot = pair[self._pivots[self._step.directions[row.direction]]]
         split = given if given is not None else split_of(pivot, pair.group, self._step.split)
         return rank_of(split, given=given is not None)

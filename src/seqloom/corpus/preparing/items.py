@@ -23,11 +23,13 @@ class CorpusItem(NamedTuple):
 class RawCorpus(NamedTuple):
     """A corpus to read. `identity` is a hash of everything that its items depend on.
 
-    `synthetic` is for pairs of which a model wrote one side, for training only. They are cleaned and compared with
-    others as they are, dropped if one of their texts is in valid or test, and their sources are changed at the end.
+    If it is for `training_only`, its pairs are dropped if one of their texts is in valid or test. `change` is for pairs
+    of which a model wrote one side: they are cleaned and compared with others as they are, and their sources are changed
+    at the end.
     """
 
     name: str
     identity: str
     read: Callable[[], Iterator[CorpusItem]]
-    synthetic: Change | None = None
+    training_only: bool = False
+    change: Change | None = None
