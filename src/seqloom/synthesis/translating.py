@@ -56,6 +56,7 @@ class TranslateTexts:
             "model": self._hashes,
             "language": self.direction.target,
             "search": search,
+            "device": self.device,
             "confident": self.confident,
             **choice,
         }
