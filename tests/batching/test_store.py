@@ -34,7 +34,7 @@ def test_a_written_store_reads_back_the_same_pairs(pairs, tmp_path_factory):
 def test_pairs_survive_several_flushes(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_FLUSH", 3)
     pairs = [([n], [n, n + 1][: 1 + n % 2]) for n in range(20)]
-    store = TokenStore.open(written(tmp_path / "store", pairs))
+    store = TokenStore.open(written(tmp_path / "a folder" / "that is not there" / "store", pairs))
     assert [(store.source(i).tolist(), store.target(i).tolist()) for i in range(20)] == pairs
 
 
@@ -83,6 +83,11 @@ def test_an_id_outside_the_vocabulary_is_found_at_the_start_of_a_segment_and_aft
         pairs = [([100 if number == wrong else 7, 8], [9]) for number in range(8)]
         with pytest.raises(FormatError, match=f"pair {wrong}: source id 100 is outside the vocabulary of 100"):
             written(tmp_path / "store", pairs)
+
+
+def test_of_several_ids_outside_the_vocabulary_the_first_one_is_named(tmp_path):
+    with pytest.raises(FormatError, match="pair 1: source id 101 is outside the vocabulary of 100"):
+        written(tmp_path / "store", [([1], [2]), ([3, 101, 102], [4]), ([103], [5])])
 
 
 def test_a_store_without_pairs_is_rejected(tmp_path):

@@ -1,4 +1,7 @@
+import fcntl
 import json
+import os
+from threading import Thread
 
 import pytest
 
@@ -19,6 +22,21 @@ def test_a_comparison_is_stored_and_replaced(tmp_path):
     assert read_comparisons(tmp_path, "m/8") == []
 
 
+def test_a_server_waits_while_another_one_stores(tmp_path):
+    folder = tmp_path / "a folder" / "that is not there"
+    store_comparison(folder, FIRST)
+    other_server = os.open(folder / "m", os.O_RDONLY)
+    fcntl.flock(other_server, fcntl.LOCK_EX)
+    waiting = Thread(target=store_comparison, args=(folder, FIRST._replace(id="b")))
+    waiting.start()
+    waiting.join(0.2)
+    assert waiting.is_alive()
+    assert [each.id for each in read_comparisons(folder, "m/7")] == ["a"]
+    os.close(other_server)
+    waiting.join()
+    assert [each.id for each in read_comparisons(folder, "m/7")] == ["a", "b"]
+
+
 def test_only_the_newest_are_kept(tmp_path):
     for number in range(MOST + 2):
         store_comparison(tmp_path, FIRST._replace(id=str(number)))
@@ -36,6 +54,11 @@ def test_a_shadow_is_explained_for_each_version_that_served():
         "1.10 times the time, 0.011 flags per text instead of 0.010",
     ]
     assert explain_shadow([]) == []
+
+
+def test_a_time_too_short_to_be_measured_is_no_error():
+    (sentence,) = explain_shadow([FIRST._replace(served_seconds=0.0, shadow_seconds=0.0)])
+    assert "0.00 times the time" in sentence
 
 
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({"format": 2, "comparisons": []}), '{"format": 1}'])
