@@ -291,6 +291,14 @@ def test_a_segment_that_grows_too_long_or_becomes_empty_is_used_as_stored(write_
     assert sorted(read_back(batch)) == [([11, 12], [21]), ([13, 13], [22, 23]), ([14, 15, 16, 14, 15], [24])]
 
 
+def test_a_segment_may_be_resampled_to_a_single_id(write_store):
+    def shortest(seed, pairs):
+        return [(source[:1], target[:1]) for source, target in pairs]
+
+    (batch,) = BatchOrder(write_store([([5, 6, 7], [8, 9])]), 64, 1, resample=shortest).epoch(0)
+    assert read_back(batch) == [([5], [8])]
+
+
 # Shares of several processes.
 
 

@@ -31,6 +31,7 @@ def checked_at_once(request, monkeypatch):
 
 def test_a_valid_store_passes(tmp_path):
     check_store(damaged(tmp_path / "train", "source", 0, 99), 100, 100)
+    check_store(damaged(tmp_path / "with a zero", "source", 0, 0, pad=4), 100, 100)
 
 
 @pytest.mark.parametrize("side", ["source", "target"])

@@ -232,6 +232,35 @@ def test_the_search_continues_exactly_as_long_as_a_longer_target_can_win(normali
     assert len(steps) == (1 + longest if found else 1)  # stop as soon as the longer target cannot win
 
 
+@pytest.mark.parametrize("normalization", ["wu", "average"])
+@pytest.mark.parametrize(("share", "steps"), [(1.01, 2), (0.99, 3)])
+def test_early_stopping_ends_when_the_next_step_cannot_give_a_better_target(normalization, share, steps):
+    penalties = [1 / scored((4,) * length, 1.0, normalization, 1.0).score for length in range(3)]
+    worst = -1.0  # the score of both finished hypotheses, the empty one and (4,)
+    taken = []
+
+    def step(token, state):
+        taken.append(len(token))
+        row = torch.full((len(token), 5), -1e9)
+        if len(taken) == 1:
+            row[:, EOS], row[:, 4] = worst * penalties[0], math.log(0.9)
+        elif len(taken) == 2:
+            row[:, EOS], row[:, 4] = worst * penalties[1] - math.log(0.9), share * worst * penalties[2] - math.log(0.9)
+        else:
+            row[:, EOS] = 0.0
+        return row, state
+
+    settings = search_settings(beam=2, normalization=normalization, length_penalty=1.0, early_stopping=True)
+    beam_search(step, Fixed([1.0]), Constraints.build(SPECIAL_IDS, torch.tensor([20])), settings)
+    assert len(taken) == steps
+
+
+def test_more_sources_than_continuations_of_one_are_searched_together(table_model):
+    model, every = table_model(5, 12, 2.0), [Rules(number % 9) for number in range(30)]
+    together = run_beam(model, list(range(30)), every, 2, "wu", 1.0, 2)
+    assert together == [run_beam(model, [source], [each], 2, "wu", 1.0, 2)[0] for source, each in enumerate(every)]
+
+
 def test_finished_sources_leave_the_batch():
     model = Fixed([0.0, 0.0, 0.0, 1e-6, 1.0 - 1e-6])
     search(model, [1, 5, 2], 2)
@@ -250,7 +279,7 @@ def test_invalid_probabilities_raise_an_error(table_model, beam, value):
     def step(token, state):
         rows, state = model.step(token, state)
         if len(state.prefixes[0]) == 2:
-            rows = torch.where((torch.tensor(state.sources) == 1).unsqueeze(1), value, rows)
+            rows[list(state.sources).index(1)] = value  # of one hypothesis of the source
         return rows, state
 
     with pytest.raises(EvaluationError, match=r"source 1 .* target token 2; its weights are broken"):
