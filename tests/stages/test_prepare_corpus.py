@@ -100,8 +100,9 @@ def test_a_corpus_for_training_only_changes_neither_valid_nor_test(project):
     known = [before[name][0] for name in ("valid", "test")]
     (RAW / "mine").mkdir()
     # One has a source of valid, one has a target of test, and one is in training already.
-    more = [(known[0].source, "ein neuer Text {state}"), ("a new text {state}", known[1].target), before["train"][0][:2]]
-    (RAW / "mine" / "p.tsv").write_text(rows + "".join(f"{source}\t{target}\n" for source, target in more))
+    wrong = [(known[0].source, "ein neuer Text {state}"), ("a new text {state}", known[1].target)]
+    more = "".join(f"{source}\t{target}\n" for source, target in [*wrong, before["train"][0][:2]])
+    (RAW / "mine" / "p.tsv").write_text(rows + more)
     prepare_corpus.run(params(training_only=True), ignore)
     after = {name: list(read_split(CORPUS / f"{name}.tsv")) for name in before}
     assert (after["valid"], after["test"]) == (before["valid"], before["test"])
