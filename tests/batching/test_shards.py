@@ -1,6 +1,8 @@
+import fcntl
 import json
 import multiprocessing
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -94,6 +96,36 @@ def test_several_processes_unpack_together(folder: Path) -> None:
     assert len(TokenStore.open(folder)) == 50
 
 
+def test_a_process_waits_while_another_one_unpacks(folder: Path) -> None:
+    store = unpacked(folder)
+    (store / META).unlink()
+    with (store.parent / "lock").open("w") as other_process:
+        fcntl.flock(other_process, fcntl.LOCK_EX)
+        waiting = Thread(target=unpacked, args=(folder,))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        assert not (store / META).exists()
+    waiting.join()
+    assert (store / META).is_file()
+
+
+@pytest.mark.parametrize("rows", [3, 20, 100])
+def test_the_rows_read_at_once_need_not_be_those_written_at_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(shards, "_ROWS", rows)
+    write_plain(folder.parent / "plain", VOCABULARIES, pairs())
+    assert contents(unpacked(folder)) == contents(folder.parent / "plain")
+
+
+def test_a_file_that_is_no_shard_is_named(folder: Path) -> None:
+    (folder / "0.parquet").write_bytes(b"PAR1 and something else")
+    write_manifest(folder, COLUMNS, [describe_shard(folder / "0.parquet", 20)])
+    with pytest.raises(ShardError, match=r"0\.parquet: is not a shard of token ids: .*run train_tokenizer again"):
+        unpacked(folder)
+
+
 def test_a_damaged_shard_is_named(folder: Path) -> None:
     path = folder / "1.parquet"
     path.write_bytes(path.read_bytes()[::-1])
@@ -106,5 +138,6 @@ def test_a_damaged_shard_is_named(folder: Path) -> None:
 
 def test_a_folder_without_a_description_is_an_error(folder: Path) -> None:
     (folder / META).unlink()
-    with pytest.raises(CorpusError, match=r"meta\.json"):
-        TokenStore.open(folder)
+    for read in (TokenStore.open, unpacked):
+        with pytest.raises(CorpusError, match=r"meta\.json.* cannot be read"):
+            read(folder)
