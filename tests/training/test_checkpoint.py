@@ -31,6 +31,17 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
         assert torch.equal(reader.snapshot(4)["w"], torch.full((3,), 4.0))
 
 
+def test_a_checkpoint_arrives_at_another_process_as_it_was_sent() -> None:
+    sent = checkpoint(7, 4)
+    arrived = Checkpoint.unpacked(sent.packed())
+    assert arrived is not None
+    assert arrived.state == sent.state
+    for here, there in zip(sent[:-1], arrived[:-1], strict=True):
+        assert here.keys() == there.keys()
+        assert all(torch.equal(here[name], there[name]) for name in here)
+    assert Checkpoint.unpacked({}) is None
+
+
 def test_sha256sum_accepts_the_list_of_hashes(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     checkpoints.write_snapshot(4, snapshot(4))
