@@ -1,9 +1,10 @@
 """Requests per second, latency, memory and start of `seqloom serve`.
 
-    python -m benchmarks.serving --folder models/candidate --texts data/corpus/test.tsv
+    python -m benchmarks.serving --folder models/candidate --model seqloom-en-de --texts data/corpus/test.tsv
     python -m benchmarks.serving --folder .../artifacts/artifacts/model --texts data/corpus/test.tsv --against-mlflow
 
-The first compares many clients with one at a time, in the same server. The second compares the server with
+The first compares many clients with one at a time, in the same server, which serves the champion with its export; without
+--model it serves the folder, and models/candidate has no export, so torch searches. The second compares the server with
 `mlflow models serve`, which serves the logged model that the folder belongs to; both get the same requests, in MLflow's
 protocol. Each request has one text, the source of a line of the file. Clients keep their connection. The rounds
 alternate, so that other load on the machine touches both alike; the ratio is that of the best rounds.
