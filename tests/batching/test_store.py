@@ -146,11 +146,12 @@ def test_opening_finds_offsets_that_do_not_match_the_ids(tmp_path, monkeypatch, 
 
 @pytest.mark.parametrize("block", [1, 2, 1 << 20])
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_opening_names_an_empty_segment(tmp_path, monkeypatch, side, block):
+@pytest.mark.parametrize(("offsets", "pair"), [([0, 0, 2, 4], 0), ([0, 2, 2, 4], 1), ([0, 2, 4, 4], 2)])
+def test_opening_names_an_empty_segment(tmp_path, monkeypatch, side, block, offsets, pair):
     monkeypatch.setattr(module, "_COUNTED", block)
     folder = written(tmp_path / "train", [([1, 2], [3, 4]), ([5], [6]), ([7], [8])])
-    np.array([0, 2, 2, 4], "<u8").tofile(folder / f"{side}.offsets.bin")
-    with pytest.raises(CorpusError, match=rf"pair 1 .*line 3 of train\.tsv, .*: the {side} is empty"):
+    np.array(offsets, "<u8").tofile(folder / f"{side}.offsets.bin")
+    with pytest.raises(CorpusError, match=rf"pair {pair} .*line {pair + 2} of train\.tsv, .*: the {side} is empty"):
         TokenStore.open(folder)
 
 
