@@ -3,8 +3,8 @@
     python -m benchmarks.serving --folder models/candidate --model seqloom-en-de --texts data/corpus/test.tsv
     python -m benchmarks.serving --folder .../artifacts/artifacts/model --texts data/corpus/test.tsv --against-mlflow
 
-The first compares many clients with one at a time, in the same server, which serves the champion with its export; without
---model it serves the folder, and models/candidate has no export, so torch searches. The second compares the server with
+The first compares many clients with one at a time in one server, which serves the champion with its export. Without
+--model it serves the folder; models/candidate has no export, so torch searches. The second compares the server with
 `mlflow models serve`, which serves the logged model that the folder belongs to; both get the same requests, in MLflow's
 protocol. Each request has one text, the source of a line of the file. Clients keep their connection. The rounds
 alternate, so that other load on the machine touches both alike; the ratio is that of the best rounds.

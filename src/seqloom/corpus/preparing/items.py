@@ -23,9 +23,9 @@ class CorpusItem(NamedTuple):
 class RawCorpus(NamedTuple):
     """A corpus to read. `identity` is a hash of everything that its items depend on.
 
-    If it is for `training_only`, its pairs are dropped if one of their texts is in valid or test. `change` is for pairs
-    of which a model wrote one side: they are cleaned and compared with others as they are, and their sources are changed
-    at the end.
+    The pairs of a corpus that is `training_only` are dropped if one of their texts is in valid or test. `change` is for
+    pairs of which a model wrote one side: they are cleaned and compared with others as they are, and their sources are
+    changed at the end.
     """
 
     name: str
