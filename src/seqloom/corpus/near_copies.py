@@ -22,12 +22,12 @@ HEAD = 1000
 ODD = np.uint64(0x9E3779B97F4A7C15)
 """Multiplication by an odd number is invertible mod 2^64."""
 Grams = frozenset[int]
-"""The grams of a text, as 64-bit hashes; that two different grams have the same one is as good as impossible."""
+"""The grams of a text, as 64-bit hashes. Collisions are too rare to matter."""
 
 _BATCH = 4096  # texts that are compared together
-_OWNER = 52  # bits of a number that are left by that of a text in a batch
-_SPARSE = 8  # places in a table for each gram
-_ROUNDING = 1e-6
+_OWNER = 52  # the text's number in its batch is stored above this bit
+_SPARSE = 8  # table entries per gram
+_ROUNDING = 1e-6  # so that rounding errors rule out no text
 
 
 def grams_of(texts: Sequence[str]) -> list[Grams]:
@@ -122,7 +122,7 @@ class NearCopies:
 
 
 class _KnownGrams:
-    """Rules out texts with too many unknown grams, many at a time; some that have too many may pass."""
+    """Rules out texts with too many unknown grams, a batch at a time. Some that have too many may pass."""
 
     def __init__(self, grams: Iterable[int]) -> None:
         hashes = np.fromiter(grams, np.uint64)
@@ -135,7 +135,7 @@ class _KnownGrams:
         lengths = np.diff(starts)
         owners = np.repeat(np.arange(len(lengths), dtype=np.uint64) << _OWNER, lengths)
         unknown = ~self._known[self._low(hashes)]
-        # Equal ones count once. Different ones may look equal here, and so may be counted too low, but not too high.
+        # A repeated gram counts once. Without low bits different grams may be equal, so a count is never too high.
         found = np.sort(owners[unknown] | (hashes[unknown] >> np.uint64(64 - _OWNER)))  # np.unique is much slower
         distinct = found[np.diff(found, prepend=~found[:1]) != 0]
         counts = np.bincount((distinct >> _OWNER).astype(np.int64), minlength=len(lengths))

@@ -119,7 +119,7 @@ class PairSettings(FileSettings):
     direction: CorpusDirection | None = None
     # The split of all pairs of this corpus, if the data comes with splits; None: assign by hash.
     split: Literal["train", "valid", "test"] | None = None
-    # All pairs are for training, except those with a text that is in valid or test: the corpus changes neither of them.
+    # All pairs are for training; those with a text of valid or test are dropped, so the corpus changes neither split.
     training_only: bool = False
 
     @property
