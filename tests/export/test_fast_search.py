@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks.placeholder_guarantee import generate, is_exact
 from seqloom.decoding.length_penalty import average, wu
@@ -33,6 +34,20 @@ def translators(
     fast = FastSearch.load(export, 1)
     theirs = Translator(ours.model, ours.tokenizer, ours.search, ours.languages, "cpu", fast)
     return ours, theirs, fast
+
+
+def test_loading_an_export_leaves_the_number_of_threads_alone(model_folder: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        export = find_export(model_folder, "int8")
+        assert export is not None
+        several = [FastSearch.load(export) for _ in range(2)]  # CTranslate2 shares OpenMP with torch
+        assert [each.threads for each in several] == [2, 2]
+        FastSearch.load(export, 1)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_greedy_search_is_that_of_torch(model_folder: Path) -> None:
