@@ -12,9 +12,9 @@ together at the end of a call, and a call has several of the usual batches (`Fas
 with `early_stopping`, which takes about half as many steps and is closer to an exact search than CTranslate2's own end
 (below). CTranslate2 searches a batch per core, which takes less CPU time than to share small matrices among cores.
 
-Some requests go to torch at once, with the settings as they are: the methods sampling, mbr and generate,
-`no_repeat_ngram`, a target prefix, and a source that is longer than the export's table of positions. Attention is
-always computed by the torch network.
+Some requests go to torch at once, with the settings as they are: the methods sampling, mbr and generate, a target
+prefix, and a source that is longer than the export's table of positions. Attention is always computed by the torch
+network.
 
 Differences to our beam search (`decoding.beam_search`), which its results were compared with:
 
@@ -22,7 +22,7 @@ Differences to our beam search (`decoding.beam_search`), which its results were 
 - In a beam, the same hypotheses live: the 2K best continuations are ranked, and the K best that do not end live on. But
   CTranslate2 ends a source as soon as K hypotheses are finished, while ours continues until none can become better. So
   our search may still find a hypothesis with a higher score, which is usually longer.
-- CTranslate2 searches without constraints. Our search never lets a hypothesis that breaks a rule take a place.
+- CTranslate2 searches without constraints, except for repeats. Our search never lets a hypothesis that breaks a rule take a place.
 - Log-probabilities are sums in float32, and those of an int8 export are approximate.
 
 The score is ours in either case: log-probability / penalty(|Y|), with the penalty of the settings (wu or average) and
@@ -61,7 +61,7 @@ class FastSearch:
     Calls from several threads are safe.
     """
 
-    batches = 16
+    batches = 64
     """How many times the tokens of a usual batch are searched in a call, so that those left to torch share a batch."""
 
     def __init__(self, engine: Any, export: Export, threads: int) -> None:
@@ -88,7 +88,7 @@ class FastSearch:
         self, model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write
     ) -> list[list[Hypothesis]]:
         """Find up to `n_best` hypotheses per source, best first: see `decoding.methods.Method`."""
-        able = [] if settings.method != "beam" or settings.no_repeat_ngram else self._readable(batch)
+        able = self._readable(batch) if settings.method == "beam" else []
         results = dict(self._accepted(batch, able, settings, n_best))
         self._count(len(results), len(batch.lengths) - len(results))
         refused = [source for source in able if source not in results]
@@ -155,6 +155,7 @@ class FastSearch:
                 max_input_length=0,  # no limit; by default longer sources are truncated
                 max_decoding_length=longest,
                 min_decoding_length=0,
+                no_repeat_ngram_size=settings.no_repeat_ngram,
                 return_scores=True,
                 return_end_token=True,
                 asynchronous=True,
