@@ -22,7 +22,8 @@ Differences to our beam search (`decoding.beam_search`), which its results were 
 - In a beam, the same hypotheses live: the 2K best continuations are ranked, and the K best that do not end live on. But
   CTranslate2 ends a source as soon as K hypotheses are finished, while ours continues until none can become better. So
   our search may still find a hypothesis with a higher score, which is usually longer.
-- CTranslate2 searches without constraints, except for repeats. Our search never lets a hypothesis that breaks a rule take a place.
+- CTranslate2 searches without constraints, except for repeats. Our search never lets a hypothesis that breaks a rule
+  take a place.
 - Log-probabilities are sums in float32, and those of an int8 export are approximate.
 
 The score is ours in either case: log-probability / penalty(|Y|), with the penalty of the settings (wu or average) and
