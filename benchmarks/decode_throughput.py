@@ -9,14 +9,17 @@ the longest source of its batch. The output is one line of JSON:
 - sentences_per_s, target_tokens_per_s: of the search, including the encoder; target tokens include EOS.
 - start_up_s: from the start of the process until the model and the ids are loaded. peak_rss_mb: of the process.
 
-With `--against generate`, Hugging Face's own search runs in the same process on the same weights and ids, alternating
-with ours batch by batch, with the same beam, limits and normalisation (average). Both ways of ending a search are
-measured: `generate_exact` is compared with our exact search, and `generate`, with its default settings, with our search
-with early_stopping (`early`), which like it ignores hypotheses that would win only by growing. `ratio` is the speed of
-the search named in `over` divided by the speed of this one; `identical` is the share of sentences with equal targets.
-A pretrained model is searched as it is. A transformer's weights are copied into an equivalent Marian network
-(`marian_twin.py`), which is possible if it is post-norm with sinusoidal positions and tied embeddings; the targets are
-then equal except for ties.
+With `--against`, other searches run in the same process on the same weights and ids, alternating with ours batch by
+batch, with the same beam, limits and normalisation (average). `ratio` is the speed of the search named in `over`
+divided by the speed of this one; `identical` is the share of sentences with equal targets.
+
+- `generate`, Hugging Face's own search. Both ways of ending are measured: `generate_exact` is compared with our exact
+  search, and `generate`, with its default settings, with our search with early_stopping (`early`), which like it
+  ignores hypotheses that would win only by growing. A pretrained model is searched as it is. A transformer's weights
+  are copied into an equivalent Marian network (`marian_twin.py`), which is possible if it is post-norm with sinusoidal
+  positions and tied embeddings; the targets are then equal except for ties.
+- `ctranslate2`, by itself, in float32 and int8, compared with our exact search. It ends early. A batch is divided
+  between its threads, which makes it faster than several threads for each matrix.
 
 Use a trained model: a model with random weights almost never ends a target, so removing finished sentences from the
 batch gains nothing. A minute of training is enough, because only the lengths matter.
@@ -28,6 +31,7 @@ import json
 import os
 import platform
 import resource
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -41,6 +45,8 @@ from seqloom.decoding.beam_search import beam_search
 from seqloom.decoding.constraints import Constraints
 from seqloom.decoding.model_folder import read_folder
 from seqloom.decoding.settings import SearchSettings
+from seqloom.export.folder import Export, open_export, write_export
+from seqloom.export.settings import PRECISIONS
 from seqloom.huggingface import library
 from seqloom.models.pretrained import Pretrained
 from seqloom.models.seq2seq import Seq2Seq
@@ -70,7 +76,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=100, help="sentences per batch (default: 100)")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--against", choices=["generate"], help="also measure this search, which needs the extra hf")
+    parser.add_argument(
+        "--against", choices=["generate", "ctranslate2"], nargs="+", default=[], help="also measure these searches, "
+        "which need the extras hf and serve; ctranslate2 only on the CPU",
+    )  # fmt: skip
     print(json.dumps(measure(parser.parse_args())), flush=True)
 
 
@@ -86,13 +95,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     batches = in_batches(encoded, options.batch, search, tokenizer.symbols.pad, device)
     start_up = time.clock_gettime(time.CLOCK_BOOTTIME) - process_start()
     engines = {"seqloom": ours(model, search, tokenizer.symbols)}
-    if options.against:
+    if "generate" in options.against:
         early = search.model_copy(update={"early_stopping": True})
         engines["early"] = ours(model, early, tokenizer.symbols)
         network = network_of(model, options.model, tokenizer.symbols, device)
         for name, early_stopping in (("generate_exact", "never"), ("generate", False)):
             engines[name] = generate(network, search, tokenizer.symbols, early_stopping)
-    figures = run(engines, batches)
+    with tempfile.TemporaryDirectory(prefix="seqloom-") as scratch:
+        for precision in PRECISIONS if "ctranslate2" in options.against else ():
+            export = write_export(options.model, tokenizer.symbols, precision, Path(scratch) / precision)
+            engines[f"ctranslate2_{precision}"] = exported(export, search, options.threads)
+        figures = run(engines, batches)
     targets = {name: each.pop("targets") for name, each in figures.items()}
     result = {
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {options.threads} threads",
@@ -103,14 +116,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
     if device.type == "cuda":
         result["peak_gpu_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
-    for name, against in (("early", "seqloom"), ("generate_exact", "seqloom"), ("generate", "early")):
+    over = {"early": "seqloom", "generate_exact": "seqloom", "generate": "early"}
+    over |= {f"ctranslate2_{precision}": "seqloom" for precision in PRECISIONS}
+    for name, against in over.items():
         if name in figures:
             same = sum(one == other for one, other in zip(targets[against], targets[name], strict=True))
             ratio = figures[against]["sentences_per_s"] / figures[name]["sentences_per_s"]
             found = {"over": against, "ratio": round(ratio, 3), "identical": round(same / len(targets[name]), 4)}
             result[name] = figures[name] | found
     result["parameters"] = sum(parameter.numel() for parameter in model.parameters())
-    libraries = ["seqloom", "torch"] + ["transformers"] * bool(options.against)
+    libraries = ["seqloom", "torch"]
+    libraries += [{"generate": "transformers"}.get(name, name) for name in options.against]
     result["versions"] = {name: version(name) for name in libraries} | {"python": platform.python_version()}
     result["settings"] = {"batch": options.batch, "search": search.model_dump(mode="json")}
     return result
@@ -174,6 +190,26 @@ def generate(network: Any, search: SearchSettings, symbols: Symbols, early_stopp
         found = network.generate(input_ids=batch.ids, attention_mask=mask, generation_config=config)
         rows: list[list[int]] = found[:, 1:].tolist()
         return [row[: row.index(symbols.eos)] if symbols.eos in row else row for row in rows]
+
+    return engine
+
+
+def exported(export: Export, search: SearchSettings, threads: int) -> Engine:
+    """Return CTranslate2's search."""
+    translator = open_export(export, threads)
+    eos = str(export.symbols.eos)
+
+    def engine(batch: Sources) -> list[list[int]]:
+        rows = zip(batch.ids.tolist(), batch.lengths.tolist(), strict=True)
+        found = translator.translate_batch(
+            [list(map(str, ids[:length])) for ids, length in rows],
+            max_batch_size=-(-len(batch.ids) // threads),
+            beam_size=search.beam,
+            length_penalty=search.length_penalty,
+            max_input_length=0,  # no limit; by default longer sources are truncated
+            max_decoding_length=batch.limit + 1,
+        )
+        return [[int(token) for token in each.hypotheses[0] if token != eos] for each in found]
 
     return engine
 

@@ -7,7 +7,7 @@ Both train the same network, a Transformer or attention_lstm of the preset's siz
 engine also validates and writes a journal and checkpoints; the peer does nothing but its updates. Both are measured by
 target tokens per second of an update, without padding and with EOS, as the median of the updates after a warm-up. The
 output is one JSON object; `ratio` is the engine's median divided by the peer's. The peer is installed once, into a
-separate folder below scratch/benchmarks/peers, and shares torch with this environment.
+separate folder below scratch/benchmarks/peers, and shares torch with this environment, unless it needs another one.
 """
 
 import argparse
@@ -18,12 +18,13 @@ import statistics
 import subprocess
 import sys
 import time
+import venv
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import eole_peer, torch_lstm_peer, transformers_peer
+from benchmarks import eole_peer, opennmt_peer, torch_lstm_peer, transformers_peer
 from benchmarks.token_stores import SIDES, find_or_make
 from benchmarks.workspace import ROOT
 from seqloom.batching.store import TokenStore
@@ -40,11 +41,12 @@ class Peer(NamedTuple):
 
     name: str
     family: Family  # of the network that it trains
-    requirements: tuple[str, ...]  # installed without their dependencies
+    requirements: tuple[str, ...]  # installed without their dependencies, unless it is `apart`
     command: Callable[
         [Path, Preset, int, float], list[str]
     ]  # takes the folder, the shape, the tokens per batch and the dropout
     rate: Callable[[str], float | None]  # target tokens per second of the update in a line of output
+    apart: bool = False  # it needs an environment of its own, with another torch
 
 
 CATALOGUE = {
@@ -58,9 +60,24 @@ CATALOGUE = {
             transformers_peer.command,
             transformers_peer.rate,
         ),
+        Peer(
+            "opennmt-py",
+            "transformer",
+            opennmt_peer.REQUIREMENTS,
+            opennmt_peer.command,
+            opennmt_peer.rate,
+            apart=True,
+        ),
         Peer("torch", "attention_lstm", torch_lstm_peer.REQUIREMENTS, torch_lstm_peer.command, torch_lstm_peer.rate),
     )
 }
+
+
+class Python(NamedTuple):
+    """An interpreter, and the folders in which it finds packages besides its own."""
+
+    executable: Path
+    packages: tuple[Path, ...]
 
 
 class Measured(NamedTuple):
@@ -92,13 +109,13 @@ def main() -> None:
     peer = CATALOGUE[options.peer]
     tokens, _ = find_or_make(options.data)
     text = as_text(tokens)
-    place = installed(peer)
+    python = installed(peer)
     own: list[Measured] = []
     others: list[Measured] = []
     for _ in range(options.rounds):
         own.append(measure_own(peer.family, options))
         command = peer.command(text, options.shape, options.tokens_per_batch, options.dropout)
-        others.append(measure_peer(peer, command, place, options))
+        others.append(measure_peer(peer, command, python, options))
     rates = [statistics.median(each.target_tokens_per_s for each in side) for side in (own, others)]
     figures = {
         "model": peer.family,
@@ -133,16 +150,23 @@ def as_text(tokens: Path) -> Path:
     return folder
 
 
-def installed(peer: Peer) -> Path:
-    """Return the folder of the peer's packages."""
+def installed(peer: Peer) -> Python:
+    """Return an interpreter that can run the peer; its packages are installed once."""
     folder = PEERS / peer.name
-    if peer.requirements and not folder.exists():
-        beside = folder.with_name(folder.name + ".part")
-        shutil.rmtree(beside, ignore_errors=True)
-        pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--target", str(beside)]
-        subprocess.run([*pip, *peer.requirements], check=True, stdout=sys.stderr)
-        beside.rename(folder)
-    return folder
+    if peer.apart:
+        executable, options = folder / "bin" / "python", ["--only-binary=:all:"]
+    else:
+        executable = Path(sys.executable)
+        options = ["--no-deps", "--only-binary=:all:", "--target", str(folder)]
+    done = folder / "installed"
+    if peer.requirements and not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        if peer.apart:
+            venv.create(folder, with_pip=True)
+        pip = [str(executable), "-m", "pip", "install", *options, *peer.requirements]
+        subprocess.run(pip, check=True, stdout=sys.stderr)
+        done.touch()
+    return Python(executable, () if peer.apart else (folder, ROOT, ROOT / "src"))
 
 
 def measure_own(family: Family, options: argparse.Namespace) -> Measured:
@@ -158,7 +182,7 @@ def measure_own(family: Family, options: argparse.Namespace) -> Measured:
     return Measured(**{name: figures[name] for name in Measured._fields})
 
 
-def measure_peer(peer: Peer, command: list[str], place: Path, options: argparse.Namespace) -> Measured:
+def measure_peer(peer: Peer, command: list[str], python: Python, options: argparse.Namespace) -> Measured:
     """Run the peer's own command, and end it when its updates have taken the given time.
 
     Raises:
@@ -166,12 +190,12 @@ def measure_peer(peer: Peer, command: list[str], place: Path, options: argparse.
     """
     environment = os.environ | {
         "OMP_NUM_THREADS": str(options.threads),
-        "PYTHONPATH": os.pathsep.join([str(place), str(ROOT), str(ROOT / "src")]),
+        "PYTHONPATH": os.pathsep.join(map(str, python.packages)),
         "PYTHONUNBUFFERED": "1",
     }
     began = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, *command],
+        [str(python.executable), *command],
         cwd=ROOT / "scratch", env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert process.stdout is not None

@@ -78,12 +78,8 @@ class FastSearch:
         Raises:
             ModelError: the export is damaged, or CTranslate2 is not installed.
         """
-        of_torch = torch.get_num_threads()
-        threads = of_torch if threads is None else threads
-        try:
-            return cls(open_export(export, threads), export, threads)
-        finally:
-            torch.set_num_threads(of_torch)  # CTranslate2 sets OpenMP's number, which torch shares, to its own
+        threads = torch.get_num_threads() if threads is None else threads
+        return cls(open_export(export, threads), export, threads)
 
     def __call__(
         self, model: Model, batch: Batch, settings: SearchSettings, n_best: int, write: Write

@@ -7,6 +7,8 @@ loading runs none.
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+import torch
+
 from seqloom.errors import ModelError
 from seqloom.export.library import ctranslate2
 from seqloom.export.quantisation import quantise
@@ -114,7 +116,7 @@ def open_export(export: Export, threads: int) -> Any:
     Raises:
         ModelError: a file is missing or damaged, or CTranslate2 is not installed.
     """
-    library = ctranslate2()
+    library, of_torch = ctranslate2(), torch.get_num_threads()
     kind = "float32" if export.precision == "float32" else "int8_float32"
     side_by_side = min(threads, _MOST_SIDE_BY_SIDE)
     each = threads // side_by_side
@@ -126,3 +128,5 @@ def open_export(export: Export, threads: int) -> Any:
         raise ModelError(
             f"{export.folder}: CTranslate2 cannot read it: {' '.join(str(error).split())[:200]}"
         ) from error
+    finally:
+        torch.set_num_threads(of_torch)  # both use one OpenMP, and CTranslate2 sets its number of threads
