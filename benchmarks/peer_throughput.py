@@ -46,19 +46,21 @@ class Peer(NamedTuple):
         [Path, Preset, int, float], list[str]
     ]  # takes the folder, the shape, the tokens per batch and the dropout
     rate: Callable[[str], float | None]  # target tokens per second of the update in a line of output
+    allowed: str  # what its settings are, for a reader of the results
     apart: bool = False  # it needs an environment of its own, with another torch
 
 
 CATALOGUE = {
     peer.name: peer
     for peer in (
-        Peer("eole", "transformer", eole_peer.REQUIREMENTS, eole_peer.command, eole_peer.rate),
         Peer(
-            "transformers",
+            "eole",
             "transformer",
-            transformers_peer.REQUIREMENTS,
-            transformers_peer.command,
-            transformers_peer.rate,
+            eole_peer.REQUIREMENTS,
+            eole_peer.command,
+            eole_peer.rate,
+            "its command `eole train`; one bucket with all pairs, sorted by length, fused attention, no attention "
+            "entropy, no validation and no checkpoints.",
         ),
         Peer(
             "opennmt-py",
@@ -66,9 +68,27 @@ CATALOGUE = {
             opennmt_peer.REQUIREMENTS,
             opennmt_peer.command,
             opennmt_peer.rate,
+            "its command `onmt_train`, with the newest torch that it allows (before 2.3); one bucket with all pairs, "
+            "no validation and no checkpoints.",
             apart=True,
         ),
-        Peer("torch", "attention_lstm", torch_lstm_peer.REQUIREMENTS, torch_lstm_peer.command, torch_lstm_peer.rate),
+        Peer(
+            "transformers",
+            "transformer",
+            transformers_peer.REQUIREMENTS,
+            transformers_peer.command,
+            transformers_peer.rate,
+            "a Marian network and `Seq2SeqTrainer`, pairs grouped by length, no validation and no checkpoints.",
+        ),
+        Peer(
+            "torch",
+            "attention_lstm",
+            torch_lstm_peer.REQUIREMENTS,
+            torch_lstm_peer.command,
+            torch_lstm_peer.rate,
+            "a plain loop around `nn.LSTM`, which reads whole targets at once; batches sorted by length and cut at the "
+            "token budget.",
+        ),
     )
 }
 
