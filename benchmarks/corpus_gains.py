@@ -1,15 +1,16 @@
 """BLEU with and without score_corpus on noisy data, or with and without back-translation, after equal steps.
 
-    python -m benchmarks.corpus_gains noise --data data/corpus --forward FOLDER --backward FOLDER --steps 2400
+    python -m benchmarks.corpus_gains noise --data data/corpus --steps 2400
     python -m benchmarks.corpus_gains back_translation --data data/corpus --steps 2400
 
 `noise` mixes noise into some training pairs (`benchmarks.noise_filter`) and trains on the mixture, on what is left of
-it after the `--drop` share of the lowest scores is left out, and on the good pairs alone. `back_translation` trains on
-some pairs, on these together with the targets of as many others, translated by a backward model, without and with a
-tag, and on all of these pairs as they are, the upper bound. Unless `--backward` is given, the backward model is trained
-on the first pairs alone, as a team would. Tokenizer, network and the number of updates are equal; params.yaml of the
-working folder has the other settings. One line of JSON is printed for each training. A backward model should not have
-seen the other pairs; if it has, the gain is an upper bound.
+it after the `--drop` share of the lowest scores is left out, and on the good pairs alone. Unless `--forward` is given,
+the models that score are trained on other pairs, as a team would that has a small clean corpus. `back_translation`
+trains on some pairs, on these together with the targets of as many others, translated by a backward model, without and
+with a tag, and on all of these pairs as they are, the upper bound. Unless `--backward` is given, the backward model is
+trained on the first pairs alone, as a team would. Tokenizer, network and the number of updates are equal; params.yaml
+of the working folder has the other settings. One line of JSON is printed for each training. A backward model should not
+have seen the other pairs; if it has, the gain is an upper bound.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import json
 import random
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,31 +60,37 @@ def main() -> None:
     for name in ("data", "forward", "backward", "french", "split"):
         if (path := getattr(options, name)) is not None:
             setattr(options, name, path.absolute())
-    variants = noisy(options) if options.what == "noise" else back_translated(options)
+    variants = noisy(params, options) if options.what == "noise" else back_translated(params, options)
     for name, pairs in variants:
         print(json.dumps({"variant": name, "pairs": len(pairs), **trained(pairs, params, options)}), flush=True)
 
 
-def noisy(options: argparse.Namespace) -> Iterator[tuple[str, list[Pair]]]:
+def noisy(params: Params, options: argparse.Namespace) -> Iterator[tuple[str, list[Pair]]]:
     """Yield the mixture, what a filter leaves of it, and the good pairs."""
     kinds, pairs = noise_filter.mixture(options)
-    values = noise_filter.measured(options, pairs)["dual" if options.backward else "forward"]
+    good = [pair for pair, kind in zip(pairs, kinds, strict=True) if kind == noise_filter.GOOD]
+    with ExitStack() as models:
+        if not options.forward:
+            taken = set(good)
+            others = [pair for pair in read_split(options.split) if pair not in taken][: options.pairs]
+            options.forward = models.enter_context(trained_model(others, params, options.data))
+            options.backward = models.enter_context(backward_model(others, params, options.data))
+        values = noise_filter.measured(options, pairs)["dual" if options.backward else "forward"]
     below = cut(values, noise_filter.directions_of(pairs), Threshold(drop=options.drop)).below
     yield "noisy", pairs
     yield "filtered", [pair for pair, out in zip(pairs, below, strict=True) if not out]
-    yield "good", [pair for pair, kind in zip(pairs, kinds, strict=True) if kind == noise_filter.GOOD]
+    yield "good", good
 
 
-def back_translated(options: argparse.Namespace) -> Iterator[tuple[str, list[Pair]]]:
+def back_translated(params: Params, options: argparse.Namespace) -> Iterator[tuple[str, list[Pair]]]:
     """Yield some pairs, and the same with translations of other targets, without and with a tag."""
     pairs = list(read_split(options.split))
     random.Random(1).shuffle(pairs)
     given, others = pairs[: options.pairs], pairs[options.pairs : 2 * options.pairs]
     yield "pairs", given
-    if options.backward:
-        translator = TextTranslator.load(options.backward, "cpu", _GREEDY)
-    else:
-        translator = back_translator(given, options)
+    with ExitStack() as models:
+        folder = options.backward or models.enter_context(backward_model(given, params, options.data))
+        translator = TextTranslator.load(folder, "cpu", _GREEDY)
     found = translator.translate([pair.target for pair in others])
     made = [
         pair._replace(source=" ".join(each.text.split()), corpus="made")
@@ -96,9 +103,9 @@ def back_translated(options: argparse.Namespace) -> Iterator[tuple[str, list[Pai
     yield "with the other pairs themselves", [*given, *others]
 
 
-def back_translator(pairs: Sequence[Pair], options: argparse.Namespace) -> TextTranslator:
-    """Train a model on the pairs with source and target exchanged."""
-    params = _params(options)
+@contextmanager
+def backward_model(pairs: Sequence[Pair], params: Params, data: Path) -> Iterator[Path]:
+    """Train on the pairs with source and target exchanged, and yield the model's folder."""
     languages = Languages(source=params.languages.target, target=params.languages.source)
     (direction,) = map(str, languages.directions)
 
@@ -107,9 +114,9 @@ def back_translator(pairs: Sequence[Pair], options: argparse.Namespace) -> TextT
 
     with tempfile.TemporaryDirectory() as folder:
         for split in ("valid", "test"):
-            write(Path(folder) / f"{split}.tsv", turned(read_split(options.data / f"{split}.tsv")))
+            write(Path(folder) / f"{split}.tsv", turned(read_split(data / f"{split}.tsv")))
         with trained_model(turned(pairs), params.model_copy(update={"languages": languages}), Path(folder)) as model:
-            return TextTranslator.load(model, "cpu", _GREEDY)
+            yield model
 
 
 def trained(pairs: Sequence[Pair], params: Params, options: argparse.Namespace) -> Mapping[str, Any]:
@@ -141,7 +148,7 @@ def trained_model(pairs: Sequence[Pair], params: Params, data: Path) -> Iterator
         write(places.CORPUS / "train.tsv", pairs)
         train_tokenizer.run(params, ignore)
         train_model.run(params, ignore)
-        yield places.CANDIDATE
+        yield places.CANDIDATE.absolute()
 
 
 def write(path: Path, pairs: Iterable[Pair]) -> None:
