@@ -2,10 +2,10 @@
 
     python -m benchmarks.student_speed --teacher FOLDER --student FOLDER --pairs TEST.TSV --threads 2
 
-The folders hold Transformers as train_model writes them, TEST.TSV source and target in the first two columns, with a
-header. Both are exported in int8 into a temporary folder. The teacher on torch, the teacher's export and the student's
-export translate the sources in turns within one process, as `evaluate_model` does: sentence by sentence, with all rules
-for texts. One line of JSON is printed, with
+The folders hold Transformers, with search settings (`search.json`) if they are of registered versions. TEST.TSV has
+source and target in the first two columns, with a header. Both are exported in int8 into a temporary folder. The
+teacher on torch, the teacher's export and the student's export translate the sources in turns within one process, as
+`evaluate_model` does: sentence by sentence, with all rules for texts. One line of JSON is printed, with
 
 - for each of the three: sentences_per_s, `cpu_ratio`, its rate over that of the teacher on torch in CPU time, `ratio`,
   the same in elapsed time, bleu (sacreBLEU), by_torch (the share of searches that an export leaves to torch), and
@@ -27,7 +27,6 @@ import sacrebleu
 import torch
 
 from benchmarks.export_throughput import read_pairs
-from seqloom.decoding.model_folder import DEFAULT_SEARCH
 from seqloom.export.fast_search import FastSearch, Tally
 from seqloom.export.folder import WEIGHTS, write_export
 from seqloom.export.settings import EXPORTS, Engine
@@ -49,7 +48,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, required=True, help="source and target in columns, with a header")
     parser.add_argument("--teacher-beam", type=int, default=5)
     parser.add_argument("--student-beam", type=int, default=1)
-    parser.add_argument("--chunk", type=int, default=640, help="texts that a translator gets in a turn")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each translates all sources")
     parser.add_argument("--threads", type=int, default=2)
     print(json.dumps(measure(parser.parse_args())), flush=True)
 
@@ -64,14 +63,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "teacher, int8": load(options.teacher, Path(scratch) / "teacher", options.teacher_beam, "ctranslate2"),
             "student, int8": load(options.student, Path(scratch) / "student", options.student_beam, "ctranslate2"),
         }
-        texts, seconds, cpu = run(contenders, [pair.source for pair in pairs], options.chunk)
+        texts, seconds, cpu = run(contenders, [pair.source for pair in pairs], options.rounds)
     references = [[pair.target for pair in pairs]]
     figures: dict[str, Any] = {}
     for name, contender in contenders.items():
         engine = contender.translator.translator.engine
         searched = engine.tally if isinstance(engine, FastSearch) else Tally(0, 1)
         figures[name] = {
-            "sentences_per_s": round(len(pairs) / seconds[name], 1),
+            "sentences_per_s": round(options.rounds * len(pairs) / seconds[name], 1),
             "ratio": round(seconds["teacher, torch"] / seconds[name], 2),
             "cpu_ratio": round(cpu["teacher, torch"] / cpu[name], 2),
             "bleu": round(sacrebleu.corpus_bleu(texts[name], references).score, 2),
@@ -86,32 +85,32 @@ def load(folder: Path, copy: Path, beam: int, engine: Engine) -> Contender:
     """Copy a model folder, without what else it holds, and load it with the engine."""
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(EXPORTS))
     size = (copy / WEIGHTS).stat().st_size
-    search = DEFAULT_SEARCH.model_copy(update={"beam": beam})
+    plain = TextTranslator.load(copy, "cpu")
+    search = plain.search.model_copy(update={"beam": beam})
     if engine == "ctranslate2":
-        symbols = TextTranslator.load(copy, "cpu").translator.tokenizer.symbols
-        export = write_export(copy, symbols, "int8", copy / EXPORTS / "int8")
+        export = write_export(copy, plain.translator.tokenizer.symbols, "int8", copy / EXPORTS / "int8")
         size = sum(file.stat().st_size for file in export.folder.iterdir())
     return Contender(TextTranslator.load(copy, "cpu", search, engine=engine), size)
 
 
 def run(
-    contenders: dict[str, Contender], sources: list[str], chunk: int
+    contenders: dict[str, Contender], sources: list[str], rounds: int
 ) -> tuple[dict[str, list[str]], dict[str, float], dict[str, float]]:
     """Return the translations, the seconds and the seconds of CPU time of each contender; they take turns."""
-    texts: dict[str, list[str]] = {name: [] for name in contenders}
+    texts: dict[str, list[str]] = {}
     seconds, cpu = dict.fromkeys(contenders, 0.0), dict.fromkeys(contenders, 0.0)
     for contender in contenders.values():
         contender.translator.translate(sources[:20])  # the first run of an engine is slower
         if isinstance(engine := contender.translator.translator.engine, FastSearch):
             engine.tally = Tally()
     names = list(contenders)
-    for first in range(0, len(sources), chunk):
+    for _ in range(rounds):
         for name in names:
             began, spent = time.perf_counter(), time.process_time()
-            found = contenders[name].translator.translate(sources[first : first + chunk])
+            found = contenders[name].translator.translate(sources)
             seconds[name] += time.perf_counter() - began
             cpu[name] += time.process_time() - spent
-            texts[name] += [each.text for each in found]
+            texts[name] = [each.text for each in found]
         names.append(names.pop(0))  # each one runs as often behind each other one
     return texts, seconds, cpu
 
