@@ -20,15 +20,15 @@ Differences to our beam search (`decoding.beam_search`), which its results were 
 
 - Greedy search (a beam of 1) is the same: the hypotheses are equal unless two tokens are equally likely up to rounding.
 - In a beam, the same hypotheses live: the 2K best continuations are ranked, and the K best that do not end live on. But
-  CTranslate2 ends a source as soon as K hypotheses are finished, while ours continues until none can become better. So
-  our search may still find a hypothesis with a higher score, which is usually longer.
+  CTranslate2 ends a source as soon as `PATIENCE` * K hypotheses are finished, while ours continues until none can
+  become better. So our search may still find a hypothesis with a higher score, which is usually longer.
 - CTranslate2 searches without constraints, except for repeats. Our search never lets a hypothesis that breaks a rule
   take a place.
 - Log-probabilities are sums in float32, and those of an int8 export are approximate.
 
 The score is ours in either case: log-probability / penalty(|Y|), with the penalty of the settings (wu or average) and
-|Y| including EOS. CTranslate2 divides by |Y| ** alpha itself; that is undone, and its K finished hypotheses are ranked
-again. `early_stopping` has no effect, since CTranslate2 always ends early.
+|Y| including EOS. CTranslate2 divides by |Y| ** alpha itself; that is undone, and its K best finished hypotheses are
+ranked again. `early_stopping` has no effect, since CTranslate2 always ends early.
 """
 
 import math
@@ -45,6 +45,11 @@ from seqloom.decoding.settings import SearchSettings
 from seqloom.export.acceptance import Written, accepted
 from seqloom.export.folder import Export, open_export
 
+PATIENCE = 1.5
+"""How many hypotheses are finished before a source is, as a multiple of the beam.
+
+With 1, int8 lost 0.2 BLEU on the validation split of the default corpus, and with 1.5 nothing, in 5 to 9% more time.
+"""
 _PARTS = 4  # of a call per thread, because parts take different times
 _LEAST_PART = 64  # tokens
 
@@ -148,6 +153,7 @@ class FastSearch:
                 [list(map(str, ids[row][: lengths[row]])) for row in rows],
                 beam_size=settings.beam,
                 num_hypotheses=settings.beam,
+                patience=1.0 if settings.beam == 1 else PATIENCE,
                 length_penalty=alpha,
                 max_input_length=0,  # no limit; by default longer sources are truncated
                 max_decoding_length=longest,
