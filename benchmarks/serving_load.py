@@ -43,6 +43,7 @@ class Client:
     def __init__(self, port: int, body: Body) -> None:
         self._port, self._body = port, body
         self.latencies: list[float] = []
+        self.version = ""  # that gave the last translation
 
     async def run(self, texts: Iterator[str]) -> None:
         """Send texts until the iterator ends."""
@@ -55,6 +56,8 @@ class Client:
             if size is None or not head.startswith("HTTP/1.1 200"):
                 raise SystemExit(f"the server refused a request: {head}")
             await reader.readexactly(int(size[1]))
+            version = re.search(r"x-model-version: (.+?)\r", head, re.IGNORECASE)
+            self.version = version[1].rpartition("/")[2] if version else ""
             self.latencies.append(time.perf_counter() - start)
         writer.close()
         await writer.wait_closed()

@@ -8,7 +8,9 @@ version with the same files. Half of the time passes before the first change, fo
 
 import argparse
 import asyncio
+import math
 import shutil
+import statistics
 import tempfile
 import threading
 import time
@@ -26,6 +28,19 @@ class Answered(NamedTuple):
 
     at: float  # seconds
     latency: float  # seconds
+    version: str  # that translated
+
+
+class Change(NamedTuple):
+    """A change of the champion."""
+
+    at: float  # seconds
+    version: str
+
+    def followed(self, answered: list[Answered]) -> float:
+        """Return the seconds until the first answer by the new version, infinite if there is none."""
+        ends = (each.at + each.latency for each in answered if each.version == self.version)
+        return min((end - self.at for end in ends if end > self.at), default=math.inf)
 
 
 class Load:
@@ -47,7 +62,7 @@ class Load:
             start = time.monotonic()
             try:
                 await client.run(iter([next(self._texts)]))
-                self.answered.append(Answered(start, time.monotonic() - start))
+                self.answered.append(Answered(start, time.monotonic() - start, client.version))
             except (OSError, SystemExit, asyncio.IncompleteReadError) as error:
                 self.failed[str(error)[:80]] += 1
 
@@ -96,9 +111,11 @@ def main() -> None:
             thread.start()
             time.sleep(options.seconds / 2)
             begin = time.monotonic()
-            for change in range(options.changes):
-                number = numbers[(change + 1) % 2]
+            changes = []
+            for index in range(options.changes):
+                number = numbers[(index + 1) % 2]
                 store.client.set_registered_model_alias(options.model, "champion", number)
+                changes.append(Change(time.monotonic(), number))
                 time.sleep(options.seconds / 2 / options.changes)
             load.stop = True
             thread.join()
@@ -107,6 +124,8 @@ def main() -> None:
     before, during = ([each for each in load.answered if (each.at >= begin) == late] for late in (False, True))
     print(f"{len(load.answered):,} requests answered, {load.failed.total()} failed {dict(load.failed)}")
     print(f"{options.changes} changes of champion, {float(swaps):.0f} swaps seen by the server")
+    delays = sorted(change.followed(load.answered) for change in changes)
+    print(f"followed after {statistics.median(delays):.1f} s (median), at most {delays[-1]:.1f} s")
     print(f"p99 {p99(before):.0f} ms before, {p99(during):.0f} ms during the changes: {p99(during) / p99(before):.2f}")
 
 
