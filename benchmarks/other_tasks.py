@@ -32,6 +32,7 @@ from benchmarks.workspace import ROOT, Workspace
 from seqloom.corpus.splits import read_split
 from seqloom.decoding.translator import Translator
 from seqloom.evaluation.rouge import TYPES, rouge
+from seqloom.models.seq2seq import Seq2Seq
 from seqloom.translation.segmenting import split_text
 
 STAGES = (
@@ -153,10 +154,12 @@ def encode(translator: Translator, prompt: str, rest: str) -> tuple[list[int], l
 def log_probability(translator: Translator, prompt: list[int], rest: list[int]) -> float:
     """Return the model's log-probability of the ids of a rest and EOS."""
     symbols = translator.tokenizer.symbols
+    model = translator.model
+    assert isinstance(model, Seq2Seq)
     read = torch.tensor([[symbols.bos, *rest]])
-    hidden = translator.model(torch.tensor([prompt]), torch.tensor([len(prompt)]), read)
+    hidden = model(torch.tensor([prompt]), torch.tensor([len(prompt)]), read)
     wanted = torch.tensor([[*rest, symbols.eos]]).unsqueeze(2)
-    return float(translator.model.log_probabilities(hidden).gather(2, wanted).double().sum())
+    return float(model.log_probabilities(hidden).gather(2, wanted).double().sum())
 
 
 class NGrams:

@@ -134,6 +134,8 @@ def introduction(options: argparse.Namespace) -> str:
     cores = f"{os.cpu_count()} cores, no GPU; {options.threads} threads"
     return f"""# Scoreboard
 
+_Reference. [All pages](README.md)_
+
 Written by `benchmarks.scoreboard` on {datetime.now(UTC):%Y-%m-%d}; do not edit it.
 
 ```sh
