@@ -104,4 +104,4 @@ def test_the_preset_student_fits_on_params_with_a_teachers_pairs(clone: Path) ->
     Path("params.yaml").write_text(text)
     params = load_params(Path("params.yaml"))
     assert list(params.corpora) == ["distilled_en_de", "home_assistant"]
-    assert (params.search.beam, params.model.transformer.decoder_layers) == (1, 1)
+    assert (params.search.beam, params.model.transformer.decoder_layers) == (2, 1)
