@@ -166,7 +166,7 @@ def test_a_protected_span_is_not_split_even_if_too_long():
 def test_random_protected_spans_are_not_split():
     draw = random.Random(1)
     for _ in range(200):
-        text = "".join(draw.choice(["a. ", "b, ", "c ", "好。", "d"]) for _ in range(60))
+        text = "".join(draw.choice(["a. ", "b, ", "c ", "好。", "d", "\n", "\t"]) for _ in range(60))
         cuts = sorted(draw.sample(range(len(text)), 6))
         protected = list(zip(cuts[::2], cuts[1::2], strict=True))
         segments = split_text(text, "en", protected)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seqloom.decoding.model_folder import DEFAULT_SEARCH, Languages
@@ -59,12 +59,18 @@ def test_an_identity_translator_returns_the_text(text):
 
 
 @given(st.lists(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\n"))))
+@example(lines=["<A", ">"])
 def test_the_numbers_of_texts_and_lines_are_kept(lines):
     copying = Scripted(lambda text, search: f"«{text}»", Languages(("en",), ("de",)), -0.1)
     ours = TextTranslator(copying)
     assert len(ours.translate(lines)) == len(lines)
     (whole,) = ours.translate(["\n".join(lines)])
     assert whole.text.count("\n") == max(len(lines) - 1, 0)
+
+
+def test_a_tag_over_several_lines_stays_whole(translated):
+    text = 'Open <a\n  href="x"\n>the page</a>.\nThen close it.'
+    assert translated(text).text == '«Open <a\n  href="x"\n>the page</a>.»\n«Then close it.»'
 
 
 def test_equal_sentences_of_a_line_are_translated_once(scripted):

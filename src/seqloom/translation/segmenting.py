@@ -1,7 +1,7 @@
 """Split a text into lines, sentences and, if a sentence is too long, clauses. No character is lost.
 
-Line breaks and tabs always separate: each line and each cell of a table is translated separately. Within a line,
-sentencex finds the sentences; it uses rules and lists of abbreviations, and needs no model.
+Line breaks and tabs separate, except within a tag: each line and each cell of a table is translated separately. Within
+a line, sentencex finds the sentences; it uses rules and lists of abbreviations, and needs no model.
 
 Splitting takes time linear in the length of the text. sentencex itself does not always, so it gets at most `WINDOW`
 characters at a time.
@@ -42,12 +42,11 @@ def split_text(text: str, language: str, protected: Sequence[Span] = ()) -> list
     `protected`, which must be sorted and must not overlap, is split.
     """
     segments: list[Segment] = []
-    for match in _LINE.finditer(text):
-        if match[0].isspace():
-            segments.append(Segment("", match[0]))
+    for start, line_end in _lines(text, protected):
+        if text[start:line_end].isspace():
+            segments.append(Segment("", text[start:line_end]))
             continue
-        start = match.start()
-        for end, forced in _boundaries(text, start, match.end(), language, protected):
+        for end, forced in _boundaries(text, start, line_end, language, protected):
             segments.extend(_stripped(text[start:end], forced))
             start = end
     return _merged(segments)
@@ -74,6 +73,15 @@ def split_clauses(
         held += size
     segments += _stripped(sentence[start:], forced=False)
     return _merged(segments)
+
+
+def _lines(text: str, protected: Sequence[Span]) -> Iterator[Span]:
+    """Yield the lines, and what separates them. A span that separators are in belongs to one line."""
+    start = 0
+    for match in _LINE.finditer(text):
+        if not _inside(match.end(), protected):
+            yield start, match.end()
+            start = match.end()
 
 
 def _boundaries(
