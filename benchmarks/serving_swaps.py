@@ -8,7 +8,6 @@ version with the same files. Half of the time passes before the first change, fo
 
 import argparse
 import asyncio
-import math
 import shutil
 import statistics
 import tempfile
@@ -37,10 +36,12 @@ class Change(NamedTuple):
     at: float  # seconds
     version: str
 
-    def followed(self, answered: list[Answered]) -> float:
-        """Return the seconds until the first answer by the new version, infinite if there is none."""
-        ends = (each.at + each.latency for each in answered if each.version == self.version)
-        return min((end - self.at for end in ends if end > self.at), default=math.inf)
+    def followed(self, answered: list[Answered]) -> float | None:
+        """Return the seconds until the first answer by the new version; None if the server had not left it before."""
+        ends = [(each.at + each.latency, each.version) for each in answered]
+        if max(end for end in ends if end[0] <= self.at)[1] == self.version:
+            return None
+        return min((end - self.at for end, version in ends if version == self.version and end > self.at), default=None)
 
 
 class Load:
@@ -124,8 +125,9 @@ def main() -> None:
     before, during = ([each for each in load.answered if (each.at >= begin) == late] for late in (False, True))
     print(f"{len(load.answered):,} requests answered, {load.failed.total()} failed {dict(load.failed)}")
     print(f"{options.changes} changes of champion, {float(swaps):.0f} swaps seen by the server")
-    delays = sorted(change.followed(load.answered) for change in changes)
-    print(f"followed after {statistics.median(delays):.1f} s (median), at most {delays[-1]:.1f} s")
+    found = [change.followed(load.answered) for change in changes]
+    delays = [delay for delay in found if delay is not None]  # a change may be superseded before it is seen
+    print(f"{len(delays)} followed, after {statistics.median(delays):.1f} s (median), at most {max(delays):.1f} s")
     print(f"p99 {p99(before):.0f} ms before, {p99(during):.0f} ms during the changes: {p99(during) / p99(before):.2f}")
 
 
