@@ -21,7 +21,7 @@ class Sizes(NamedTuple):
     above: int = 10**9
     shard: int = 256 * 10**6
     chunk: int = 8 * 10**6  # bytes of raw text that are cleaned at once
-    bucket: int = 2 * 10**6  # pairs whose keys are compared at once; each takes about 100 bytes of memory
+    bucket: int = 500_000  # pairs whose keys are compared at once; each takes about 100 bytes of memory
 
 
 class Means(NamedTuple):
