@@ -1,11 +1,11 @@
 """Train with OpenNMT-py on the same tokens, with its own command; a peer for `peer_throughput`.
 
-OpenNMT-py is no longer developed; eole is its successor. It needs torch before 2.3, so it gets an environment of its
-own with the newest torch that it allows. The settings are those that suit it best, as for eole: one bucket with all
-pairs, batches built in the training process, and neither validation nor checkpoints.
+OpenNMT-py is no longer developed; eole is its successor, and reports its speed in the same form (`eole_peer.rate`).
+OpenNMT-py needs torch before 2.3, so it gets an environment of its own with the newest torch that it allows. The
+settings are those that suit it best, as for eole: one bucket with all pairs, batches built in the training process, and
+neither validation nor checkpoints.
 """
 
-import re
 from pathlib import Path
 
 import yaml
@@ -15,8 +15,6 @@ from seqloom.models.settings import TRANSFORMER_PRESETS, Preset
 
 VERSION = "3.5.1"
 REQUIREMENTS = (f"OpenNMT-py=={VERSION}", "numpy<2")
-
-_REPORT = re.compile(r"Step +\d+/.*; *\d+/ *(\d+) tok/s;")
 
 
 def command(folder: Path, shape: Preset, tokens_per_batch: int, dropout: float) -> list[str]:
@@ -72,8 +70,3 @@ def command(folder: Path, shape: Preset, tokens_per_batch: int, dropout: float) 
     file = folder / "opennmt.yaml"
     file.write_text(yaml.safe_dump(config), encoding="utf-8")
     return ["-m", "onmt.bin.train", "-config", str(file)]
-
-
-def rate(line: str) -> float | None:
-    """Return the target tokens per second, without padding and with EOS, of the update in a line of its log."""
-    return float(found[1]) if (found := _REPORT.search(line)) else None

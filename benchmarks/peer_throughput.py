@@ -67,7 +67,7 @@ CATALOGUE = {
             "transformer",
             opennmt_peer.REQUIREMENTS,
             opennmt_peer.command,
-            opennmt_peer.rate,
+            eole_peer.rate,
             "its command `onmt_train`, with the newest torch that it allows (before 2.3); one bucket with all pairs, "
             "no validation and no checkpoints.",
             apart=True,

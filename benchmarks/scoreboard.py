@@ -47,7 +47,7 @@ SEARCHES = {
 
 
 class Contest(NamedTuple):
-    """A network that seqloom and some peers train."""
+    """A preset of a family, and the peers that also train it."""
 
     shape: str
     peers: tuple[Peer, ...]
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def run(contest: Contest, options: argparse.Namespace) -> list[Standing]:
-    """Train with every engine in turns."""
+    """Train with all engines in turns."""
     text = as_text(find_or_make(options.data)[0])
     family = contest.peers[0].family
     settings = argparse.Namespace(
@@ -149,16 +149,16 @@ session. Compare the ratios; the rates depend on the machine and on what else it
 
 
 def training_table(contest: Contest, standings: Sequence[Standing]) -> str:
-    """Return the table of a contest, fastest first."""
+    """Return the table of one network's trainings, fastest engine first."""
     own = standings[0].rate
     family = contest.peers[0].family
     lines = [
         f"## Training: {family}, {contest.shape}",
         "",
-        f"Target tokens per second of a whole update, without padding; {TOKENS_PER_BATCH:,} tokens a batch, dropout "
+        f"Target tokens per second, without padding, over whole updates; {TOKENS_PER_BATCH:,} tokens a batch, dropout "
         f"{DROPOUT:g}. seqloom also validates\nand writes checkpoints and a journal.",
         "",
-        "| engine | tokens/s, median | of each round | seqloom is faster by | start-up, s | memory, MB |",
+        "| engine | tokens/s, median | each round | seqloom's rate as a multiple | start-up, s | memory, MB |",
         "|---|---|---|---|---|---|",
     ]
     for each in sorted(standings, key=lambda standing: -standing.rate):
@@ -180,7 +180,7 @@ def search_table(found: dict[str, Any]) -> str:
         f"{found['settings']['batch']} by length, beam {BEAM}. The same weights,\nlimits and normalisation in all "
         "engines, in turns batch by batch: a tiny post-norm Transformer after a short training.",
         "",
-        "| search | sentences/s | as a ratio to seqloom, exact | same targets as | share |",
+        "| search | sentences/s | as a multiple of seqloom's exact end | same targets as | share |",
         "|---|---|---|---|---|",
         *sorted(_search_lines(found, exact), key=lambda line: -float(line.split("|")[2].replace(",", ""))),
     ]
@@ -206,7 +206,7 @@ def allowances() -> str:
         "- **Hugging Face `generate`**: a Marian network with the same weights, with and without its default early end."
     )
     lines.append(
-        "- **CTranslate2**: a batch is divided between its threads, which was up to six times as fast here as several\n"
+        "- **CTranslate2**: a batch is divided between its threads, which is faster for small networks than several\n"
         "  threads for each matrix. It ends early, and has no rules for placeholders."
     )
     return "\n".join(lines)

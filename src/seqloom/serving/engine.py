@@ -1,7 +1,6 @@
 """A model as the server uses it: loaded from its folder, and called from worker threads."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +10,6 @@ from seqloom.export.loading import fast_search
 from seqloom.languages import Direction
 from seqloom.serving.masking import mask
 from seqloom.serving.service import Picture
-from seqloom.sharding.threads import one_thread
 from seqloom.translation.results import Result
 from seqloom.translation.texts import TextTranslator
 
@@ -63,9 +61,7 @@ class Engine:
         """
         translator = self._translator.with_search(_wide(self._translator.search, n_best))
         masked = [mask(text, translator.translator.tokenizer.forms) for text in texts]
-        # With several lanes, what is left to torch gets one core: its threads would only wait for those of other lanes.
-        with one_thread() if self.lanes > 1 else nullcontext():
-            found = translator.hypotheses([each.text for each in masked], n_best, language=direction.target)
+        found = translator.hypotheses([each.text for each in masked], n_best, language=direction.target)
         return [
             _distinct([result._replace(text=each.restore(result.text)) for result in results])
             for each, results in zip(masked, found, strict=True)

@@ -1,7 +1,8 @@
 """Split a text into lines, sentences and, if a sentence is too long, clauses. No character is lost.
 
-Line breaks and tabs separate, except within a tag: each line and each cell of a table is translated separately. Within
-a line, sentencex finds the sentences; it uses rules and lists of abbreviations, and needs no model.
+Line breaks and tabs separate, except within a tag or another placeholder: each line and each cell of a table is
+translated separately. Within a line, sentencex finds the sentences; it uses rules and lists of abbreviations, and needs
+no model.
 
 Splitting takes time linear in the length of the text. sentencex itself does not always, so it gets at most `WINDOW`
 characters at a time.
@@ -76,7 +77,7 @@ def split_clauses(
 
 
 def _lines(text: str, protected: Sequence[Span]) -> Iterator[Span]:
-    """Yield the lines, and what separates them. A span that separators are in belongs to one line."""
+    """Yield the lines, and what separates them. Separators within a protected span do not count."""
     start = 0
     for match in _LINE.finditer(text):
         if not _inside(match.end(), protected):
