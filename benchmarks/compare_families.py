@@ -13,12 +13,11 @@ transformer, so that the architectures are compared and not the effect of pretra
 
 import argparse
 import csv
-import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.literature import LiteratureBleu, literature_bleu
-from benchmarks.workspace import ROOT, Workspace
+from benchmarks.workspace import BEFORE_TRAINING, ROOT, Workspace
 
 # Settings that differ between the families; all others are in params.yaml and presets/multi30k.yaml.
 RECIPES: dict[str, dict[str, Any]] = {
@@ -27,7 +26,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "transformer": {"model": {"dropout": 0.1}},
     "pretrained": {"model": {"dropout": 0.1}, "search": {"normalization": "average"}},
 }
-BEFORE = ("download_corpus", "download_pretrained", "prepare_corpus", "train_tokenizer")
 VALIDATE_EVERY = 100  # updates
 
 
@@ -60,9 +58,7 @@ def main() -> None:
 def measure(family: str, options: argparse.Namespace) -> Result:
     """Train a family for the given minutes and score it."""
     workspace = Workspace(options.folder / family, options.threads)
-    local = workspace.folder / "data" / "local"
-    shutil.rmtree(local, ignore_errors=True)
-    shutil.copytree(options.data, local / "multi30k", ignore=lambda _, names: {n for n in names if n == "tok"})
+    local = workspace.use_local(options.data, "multi30k")
     changes = {**RECIPES[family], "register": {"experiment": "families"}}
     changes["model"] = {"name": family, **RECIPES[family].get("model", {})}
     if family == "pretrained":
@@ -73,7 +69,7 @@ def measure(family: str, options: argparse.Namespace) -> Result:
     bounds = {"max_minutes": options.minutes, "max_steps": None, "max_epochs": None, "validate_every": VALIDATE_EVERY}
     changes["train"] = {**RECIPES[family].get("train", {}), **bounds, "patience": None}
     workspace.configure(["multi30k"], changes)
-    workspace.run(*BEFORE)
+    workspace.run(*BEFORE_TRAINING)
     workspace.run("train_model")
     workspace.run("evaluate_model", "register_model")
     scores, training = workspace.read("metrics/evaluation.json"), workspace.read("metrics/training.json")

@@ -28,11 +28,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.workspace import ROOT, Workspace
+from benchmarks.workspace import BEFORE_TRAINING, ROOT, Workspace
 
 BY_THE_CLOCK = ("minutes",)  # fields of a checkpoint's state
 RESULTS = ("models/candidate", "metrics/training.json", "plots/training.csv", "dvc.lock")
-BEFORE = ("download_corpus", "prepare_corpus", "download_pretrained", "train_tokenizer")
 SIZES: dict[str, dict[str, Any]] = {
     "transformer": {"width": 64, "feed_forward": 128, "heads": 2, "encoder_layers": 2, "decoder_layers": 1},
     "lstm": {"embedding": 32, "hidden": 64, "layers": 1},
@@ -79,11 +78,11 @@ class Training(Workspace):
         (local / "pairs.tsv").write_text(backwards(2000), encoding="utf-8")
         self.configure([], changes(family, steps, device))
         if not self.dvc:
-            self.run(*BEFORE)
+            self.run(*BEFORE_TRAINING)
             return
         for name in ("dvc.yaml", ".dvcignore"):
             shutil.copy(ROOT / name, self.folder)
-        for words in (["init", "--quiet", "--no-scm"], ["repro", *BEFORE]):
+        for words in (["init", "--quiet", "--no-scm"], ["repro", *BEFORE_TRAINING]):
             subprocess.run([sys.executable, "-m", "dvc", *words], cwd=self.folder, env=self._environment, check=True)
 
     def copy(self, folder: Path, threads: int) -> "Training":

@@ -27,8 +27,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from benchmarks.kill_and_resume import BEFORE, SIZES, backwards, changes
-from benchmarks.workspace import Workspace
+from benchmarks.kill_and_resume import SIZES, backwards, changes
+from benchmarks.workspace import BEFORE_TRAINING, Workspace
 
 STORES = ("sqlite", "http", "dies", "silent", "down")
 _READY = 120.0  # seconds for a server to start
@@ -45,7 +45,7 @@ class Followed(Workspace):
         settings["model"]["transformer"] = {**SIZES["transformer"], "width": 128, "feed_forward": 512}
         settings["train"] |= {"report_every": 20, "validate_every": 100, "checkpoint_every": 100}
         self.configure([], settings)
-        self.run(*BEFORE)
+        self.run(*BEFORE_TRAINING)
 
     def start(self, *words: str, **environment: str) -> "subprocess.Popen[bytes]":
         """Start a command of the package."""

@@ -28,21 +28,13 @@ from typing import Any
 
 import torch
 
-from benchmarks.workspace import ROOT, Workspace
+from benchmarks.workspace import BEFORE_TRAINING, ROOT, Workspace
 from seqloom.corpus.splits import read_split
 from seqloom.decoding.translator import Translator
 from seqloom.evaluation.rouge import TYPES, rouge
 from seqloom.models.seq2seq import Seq2Seq
 from seqloom.translation.segmenting import split_text
 
-STAGES = (
-    "download_corpus",
-    "download_pretrained",
-    "prepare_corpus",
-    "train_tokenizer",
-    "train_model",
-    "evaluate_model",
-)
 SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 PROMPT_WORDS, LEAST_WORDS = 3, 6
 SHARE = 40  # of the sentences, one in so many is for validation, and as many for the test
@@ -77,7 +69,7 @@ def main() -> None:
         "train": {**train, "validate_every": 200},
     }
     workspace.configure([options.task], changes)
-    workspace.run(*STAGES)
+    workspace.run(*BEFORE_TRAINING, "train_model", "evaluate_model")
     lines = summaries(workspace) if options.task == "summarization" else generated(workspace)
     print("\n".join(lines), flush=True)
 

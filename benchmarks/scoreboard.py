@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -25,12 +24,11 @@ from typing import Any, NamedTuple
 
 from benchmarks.peer_throughput import CATALOGUE, Measured, Peer, as_text, installed, measure_own, measure_peer
 from benchmarks.token_stores import find_or_make
-from benchmarks.workspace import ROOT, Workspace
+from benchmarks.workspace import BEFORE_TRAINING, ROOT, Workspace
 from seqloom.files import write_text
 
 PAGE = ROOT / "docs" / "SCOREBOARD.md"
 TOKENS_PER_BATCH, DROPOUT, BEAM = 4096, 0.1, 5
-BEFORE = ("download_corpus", "download_pretrained", "prepare_corpus", "train_tokenizer")
 # A short training is enough, because only the lengths of the targets matter. Marian networks are post-norm.
 SEARCHED: dict[str, Any] = {
     "model": {"name": "transformer", "transformer": {"preset": "tiny", "norm_order": "post"}},
@@ -111,11 +109,9 @@ def run(contest: Contest, options: argparse.Namespace) -> list[Standing]:
 def search(options: argparse.Namespace) -> dict[str, Any]:
     """Train a network for a short time, and search with it in turns."""
     workspace = Workspace(ROOT / "scratch" / "benchmarks" / "scoreboard", options.threads)
-    local = workspace.folder / "data" / "local"
-    shutil.rmtree(local, ignore_errors=True)
-    shutil.copytree(options.data, local / "multi30k", ignore=lambda _, names: {n for n in names if n == "tok"})
+    local = workspace.use_local(options.data, "multi30k")
     workspace.configure(["multi30k"], SEARCHED)
-    workspace.run(*BEFORE, "train_model")
+    workspace.run(*BEFORE_TRAINING, "train_model")
     command = [
         sys.executable, "-m", "benchmarks.decode_throughput", "--model", str(workspace.folder / "models" / "candidate"),
         "--input", str(local / "multi30k" / "test_2016_flickr.en.gz"), "--beam", str(BEAM),

@@ -14,6 +14,7 @@ import yaml
 from seqloom.presets import find, merge
 
 ROOT = Path(__file__).resolve().parents[1]
+BEFORE_TRAINING = ("download_corpus", "download_pretrained", "prepare_corpus", "train_tokenizer")
 
 
 class Workspace:
@@ -39,6 +40,16 @@ class Workspace:
         _update(params, changes)
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
         return params
+
+    def use_local(self, data: Path, name: str) -> Path:
+        """Replace data/local by the files of the folder `data`, below `name`; return data/local."""
+        local = self.folder / "data" / "local"
+        shutil.rmtree(local, ignore_errors=True)
+        (local / name).mkdir(parents=True)
+        for path in data.iterdir():
+            if path.is_file():
+                shutil.copy(path, local / name)
+        return local
 
     def run(self, *stages: str) -> None:
         """Run stages in this order and show their progress. Raises `CalledProcessError`."""
