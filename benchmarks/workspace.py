@@ -37,7 +37,7 @@ class Workspace:
             text = merge(text, find(name, ROOT / "presets"))
         params: dict[str, Any] = yaml.safe_load(text)
         params["train"]["lr"] = float(params["train"]["lr"])  # YAML 1.1 reads 4e-3 as text
-        _update(params, changes)
+        update(params, changes)
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
         return params
 
@@ -51,12 +51,26 @@ class Workspace:
                 shutil.copy(path, local / name)
         return local
 
-    def run(self, *stages: str) -> None:
-        """Run stages in this order and show their progress. Raises `CalledProcessError`."""
+    def run(self, *stages: str, show: bool = True) -> float:
+        """Run stages in this order, and return their processor time in seconds.
+
+        With `show`, their progress is shown; otherwise it is in stages.log. Raises `CalledProcessError`.
+        """
+        seconds = 0.0
         for stage in stages:
             print(f"── {stage} ({self.folder.name}) ──", flush=True)
             command = [sys.executable, "-m", "seqloom.stages", stage]
-            subprocess.run(command, cwd=self.folder, env=self._environment, check=True)
+            with (self.folder / "stages.log").open("a", encoding="utf-8") as log:
+                output = None if show else log
+                process = subprocess.Popen(
+                    command, cwd=self.folder, env=self._environment, stdout=output, stderr=output
+                )
+                _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                raise subprocess.CalledProcessError(process.returncode, command)
+            seconds += used.ru_utime + used.ru_stime
+        return seconds
 
     def share(self, other: "Workspace", *places: str) -> None:
         """Copy results of another workspace into this one."""
@@ -70,9 +84,10 @@ class Workspace:
         return content
 
 
-def _update(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:
+def update(tree: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Change a tree of settings in place; `corpora` is replaced as a whole."""
     for key, value in changes.items():
         if isinstance(value, Mapping) and isinstance(tree.get(key), dict) and key != "corpora":
-            _update(tree[key], value)
+            update(tree[key], value)
         else:
             tree[key] = value

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from seqloom.arrow import array_of, numbers_of
+from seqloom.arrow import array_of, numbers_of, read_parquet
 
 KINDS = [
     ("string", ["a", "", "\u00e4\U0001f600"]),
@@ -31,6 +32,20 @@ def test_numbers_of_a_part_of_an_array() -> None:
     assert numbers_of(array).tolist() == [3, 1, 4, 1, 5]
     assert numbers_of(array.slice(1, 3)).tolist() == [1, 4, 1]
     assert numbers_of(array.slice(5)).dtype == np.int32
+
+
+def test_a_parquet_file_is_read_a_group_of_rows_at_a_time(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(1).integers(0, 1 << 62, (2, 400_000))
+    columns = dict(zip(("a", "b"), numbers, strict=True))
+    pq.write_table(pa.table(columns), tmp_path / "file", row_group_size=10_000, use_dictionary=False)
+    before, held, first = pa.total_allocated_bytes(), 0, []
+    for batch in read_parquet(tmp_path / "file", ["b"], 4_000):
+        assert batch.num_rows <= 4_000
+        held = max(held, pa.total_allocated_bytes() - before)
+        first.append(batch.column(0)[0].as_py())
+    assert first[1] == numbers[1, 4_000]
+    assert len(first) >= 100
+    assert held < (tmp_path / "file").stat().st_size / 10
 
 
 def test_what_prepare_corpus_does_with_arrow_does_not_import_pandas(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 Only Parquet files and the preparation of corpora need it. It is part of the extra `pipeline`; the rest works without.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +35,7 @@ else:
 
     pa, pc, pq = map(_Module, ("pyarrow", "pyarrow.compute", "pyarrow.parquet"))
 
-__all__ = ["array_of", "numbers_of", "pa", "pc", "pq"]
+__all__ = ["array_of", "numbers_of", "pa", "pc", "pq", "read_parquet"]
 
 
 def array_of(values: Sequence[Any] | NDArray[Any], kind: "pa.DataType") -> "pa.Array":
@@ -61,3 +62,12 @@ def numbers_of(array: "pa.Array") -> NDArray[Any]:
     """
     kind = np.dtype(str(array.type))
     return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize)
+
+
+def read_parquet(path: Path, columns: Sequence[str], rows: int) -> Iterator["pa.RecordBatch"]:
+    """Yield columns of a Parquet file in batches of at most `rows` rows, with a group of rows in memory at a time.
+
+    By default pyarrow reads the whole file ahead.
+    """
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        yield from file.iter_batches(rows, columns=list(columns), use_threads=False)

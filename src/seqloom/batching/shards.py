@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from seqloom.arrow import pa, pq
+from seqloom.arrow import pa, pq, read_parquet
 from seqloom.errors import CorpusError, ShardError
 from seqloom.files import sha256_of
 from seqloom.places import SCRATCH
@@ -124,8 +124,7 @@ def _batches(folder: Path, shard: Shard) -> Iterable[Any]:
     if sha256_of(path) != shard.sha256:
         raise ShardError(f"{path}: is damaged: its SHA-256 is not that of the manifest; {_REMEDY}")
     try:
-        with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(_ROWS, columns=list(COLUMNS))
+        yield from read_parquet(path, COLUMNS, _ROWS)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ShardError(f"{path}: is not a shard of token ids: {error}; {_REMEDY}") from error
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
-from seqloom.arrow import pa, pq
+from seqloom.arrow import pa, read_parquet
 from seqloom.errors import FormatError
 from seqloom.sharding.manifest import MANIFEST, Manifest, Shard, read_manifest, write_manifest
 
@@ -112,9 +112,8 @@ def write_shards_of(folder: Path, shards: Sequence[Shard]) -> None:
 def read_shard(path: Path) -> Iterator[Pair]:
     """Yield the pairs of a Parquet shard in order. Raises `FormatError` if the file is malformed."""
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_READ_ROWS, columns=list(Pair._fields)):
-                yield from map(Pair, *(column.to_pylist() for column in batch.columns))
+        for batch in read_parquet(path, Pair._fields, _READ_ROWS):
+            yield from map(Pair, *(column.to_pylist() for column in batch.columns))
     except (OSError, ValueError, TypeError, pa.ArrowException) as error:
         raise FormatError(f"{path}: is not a shard of pairs: {error}; {_REMEDY}") from error
 
