@@ -5,8 +5,9 @@
 CORPUS contains the three splits, as prepare_corpus writes them. The YAML file maps the name of each variant to what it
 changes in params.yaml. The first variant is the one that the others are compared with; it makes as many updates as
 told. Each of the others makes as many as take the same processor time. The time of an update is measured beforehand, as
-the difference between two short trainings. So a slow hour of the machine takes nothing from a variant, its learning
-rate falls to zero within its budget, and the same numbers of updates repeat the scores.
+the difference between two short trainings, so start on a quiet machine: under load it was off by a quarter. Once the
+numbers of updates are known, other work on the machine changes no score, and each learning rate falls to zero within
+its budget. A stage's own messages are in stages.log, in the variant's folder below `--folder`.
 
 The scores are those of the weights that are kept: BLEU by greedy search, as in every validation. The test split is not
 read.
@@ -84,7 +85,7 @@ def train(
     every: int,
     options: argparse.Namespace,
 ) -> tuple[Workspace, float]:
-    """Train a tokenizer and a model; return where, and the processor seconds of the second stage."""
+    """Train a tokenizer and a model; return their workspace, and the processor seconds of train_model."""
     workspace = Workspace(options.folder / name.replace("/", "_"), threads=1)
     corpus = workspace.folder / "data" / "corpus"
     corpus.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +53,16 @@ class Workspace:
         return local
 
     def run(self, *stages: str, show: bool = True) -> float:
-        """Run stages in this order, and return their processor time in seconds.
+        """Run stages in this order, and return the processor time that they took, in seconds.
 
-        With `show`, their progress is shown; otherwise it is in stages.log. Raises `CalledProcessError`.
+        Their progress is shown, or written to stages.log. Raises `CalledProcessError`.
         """
         seconds = 0.0
         for stage in stages:
             print(f"── {stage} ({self.folder.name}) ──", flush=True)
             command = [sys.executable, "-m", "seqloom.stages", stage]
-            with (self.folder / "stages.log").open("a", encoding="utf-8") as log:
-                output = None if show else log
-                process = subprocess.Popen(
-                    command, cwd=self.folder, env=self._environment, stdout=output, stderr=output
-                )
+            with nullcontext() if show else (self.folder / "stages.log").open("a", encoding="utf-8") as log:
+                process = subprocess.Popen(command, cwd=self.folder, env=self._environment, stdout=log, stderr=log)
                 _, status, used = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode:
