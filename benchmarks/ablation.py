@@ -10,7 +10,7 @@ numbers of updates are known, other work on the machine changes no score, and ea
 its budget. A stage's own messages are in stages.log, in the variant's folder below `--folder`.
 
 The scores are those of the weights that are kept: BLEU by greedy search, as in every validation. The test split is not
-read.
+read. `--plot FILE` draws validation BLEU against the processor time of the updates, as a PNG.
 """
 
 import argparse
@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from benchmarks.workspace import ROOT, Workspace, update
 
@@ -36,6 +38,7 @@ class Score(NamedTuple):
     updates: int
     bleu: float
     loss: float  # the lowest
+    curve: list[tuple[int, float]]  # updates and BLEU at each validation
 
 
 def main() -> None:
@@ -47,6 +50,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=2400, help="of the first variant")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at the same time, of one thread each")
     parser.add_argument("--folder", type=Path, default=ROOT / "scratch" / "benchmarks" / "ablation")
+    parser.add_argument("--plot", type=Path, help="a PNG file for the BLEU over time")
     options = parser.parse_args()
     variants = yaml.safe_load(options.variants.read_text(encoding="utf-8"))
     with ThreadPoolExecutor(options.jobs) as pool:
@@ -58,7 +62,10 @@ def main() -> None:
         ]
         for training in trainings:
             print(training.result(), flush=True)
-    print("\n" + table([training.result() for training in trainings]))
+    scores = [training.result() for training in trainings]
+    print("\n" + table(scores))
+    if options.plot is not None:
+        draw(scores, options.plot)
 
 
 def cost(name: str, changes: Mapping[str, Any], options: argparse.Namespace) -> float:
@@ -74,8 +81,10 @@ def score(name: str, changes: Mapping[str, Any], cost: float, updates: int, opti
     """Train a variant, and return its scores."""
     workspace, _ = train(name, changes, {"max_steps": updates}, max(1, updates // VALIDATIONS), options)
     with (workspace.folder / "plots/training.csv").open(encoding="utf-8", newline="") as file:
-        losses = [float(row["valid_loss"]) for row in csv.DictReader(file) if row["valid_loss"]]
-    return Score(name, cost, updates, float(workspace.read("metrics/training.json")["valid_bleu"]), min(losses))
+        validations = [row for row in csv.DictReader(file) if row["valid_loss"]]
+    bleu = float(workspace.read("metrics/training.json")["valid_bleu"])
+    curve = [(int(row["step"]), float(row["valid_bleu"])) for row in validations]
+    return Score(name, cost, updates, bleu, min(float(row["valid_loss"]) for row in validations), curve)
 
 
 def train(
@@ -109,6 +118,22 @@ def table(scores: list[Score]) -> str:
         relative = each.cost / scores[0].cost
         lines.append(f"| {each.variant} | {relative:.2f} | {each.updates:,} | {each.bleu:.2f} | {each.loss:.3f} |")
     return "\n".join(lines)
+
+
+def draw(scores: list[Score], path: Path) -> None:
+    """Write the picture of BLEU over time."""
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for each in scores:
+        minutes = [updates * each.cost / 60 for updates, _ in each.curve]
+        axes.plot(minutes, [bleu for _, bleu in each.curve], "-o", label=each.variant, markersize=4)
+    axes.set_xlabel("updates, minutes of one processor core")
+    axes.set_ylabel("validation BLEU, greedy search")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    canvas.print_figure(path, format="png", dpi=150, metadata={"Software": None})
 
 
 if __name__ == "__main__":

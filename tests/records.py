@@ -23,8 +23,10 @@ def _params() -> Params:
 
 
 def tree() -> dict[str, Any]:
-    """Return params.yaml as a new tree of plain data."""
-    return _params().model_dump(mode="json", by_alias=True)  # PyYAML alone would read 4e-3 as a string
+    """Return params.yaml as a new tree of plain data, with a Transformer, which unlike the default can be exported."""
+    content = _params().model_dump(mode="json", by_alias=True)  # PyYAML alone would read 4e-3 as a string
+    content["model"]["name"] = "transformer"
+    return content
 
 
 def write_yaml(content: dict[str, Any]) -> str:

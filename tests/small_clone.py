@@ -24,7 +24,10 @@ WORDS = {
 SMALL: dict[str, Any] = {
     "prepare": {"max_leakage": 1.0},
     "tokenizer": {"vocab_size": 300, "slots": 2},
-    "model": {"transformer": {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}},
+    "model": {
+        "name": "transformer",
+        "transformer": {"width": 16, "feed_forward": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
+    },
     "train": {
         "device": "cpu", "max_steps": 12, "warmup_steps": 2, "validate_every": 6, "report_every": 3, "average": 2,
         "checkpoint_every": 6, "validation_segments": 4,

@@ -57,7 +57,7 @@ def test_the_champion_writes_the_pairs_and_params_point_to_them(
     assert corpora["distilled_en_de"].split == "train"
     printed = capsys.readouterr().out
     assert printed.startswith(f"{PATH}: 2 pairs kept; left out: none\ncorpora.distilled_en_de: (none) -> ")
-    assert "`seqloom preset student`, `seqloom set train.start=models:/seqloom-en-de/1`, then" in printed
+    assert "`seqloom preset student`, `seqloom set train.start=models:/seqloom-en-de/1 train.lr=2e-3`, then" in printed
 
 
 @pytest.mark.usefixtures("unflagged")

@@ -30,8 +30,7 @@ EPILOG = """\
 examples:
   seqloom distill                               the teacher is the champion of the model in params.yaml
   seqloom distill --model models:/seqloom-en-de/3
-  seqloom preset student                        then train a small, fast model, which starts from the teacher's layers:
-  seqloom set train.start=models:/seqloom-en-de/3
+  seqloom preset student                        then train a small, fast model
   dvc repro
 
 docs/MODELS.md describes the recipe, and docs/RESULTS.md what it gave.
@@ -81,12 +80,17 @@ def run(options: argparse.Namespace) -> None:
     write_text(PARAMS, edited.text)
     print(f"{folder}: {_shown(counts)}")
     print("\n".join(map(str, edited.changes)))
-    print(f"Next: `seqloom preset student`, {_start(teacher.name)}then `make run` or `dvc repro`.")
+    print(f"Next: `seqloom preset student`, {_start(teacher)}then `make run` or `dvc repro`.")
 
 
-def _start(teacher: str) -> str:
-    """Return the command with which a student starts from its teacher; empty for a folder and an ensemble."""
-    return f"`seqloom set train.start={teacher}`, " if re.fullmatch(r"models:/[^/ ]+/\d+", teacher) else ""
+def _start(teacher: loading.Loaded) -> str:
+    """Return the command with which a student starts from a registered Transformer; empty for other teachers."""
+    from seqloom.models.transformer import Transformer
+
+    model, registered = teacher.translator.translator.model, re.fullmatch(r"models:/[^/ ]+/\d+", teacher.name)
+    if registered is None or not isinstance(model, Transformer):
+        return ""
+    return f"`seqloom set train.start={teacher.name} train.lr=2e-3`, "  # a lower rate, because the layers are trained
 
 
 def _directions(params: "Params", teacher: "TextTranslator") -> "dict[str, Direction]":

@@ -89,14 +89,12 @@ def be_deterministic(seed: int) -> None:
 
 
 def manage_memory() -> None:
-    """For training on a CPU, make glibc keep freed memory, and limit oneDNN's cache.
+    """For training on a CPU, make glibc keep freed memory.
 
     Every step frees and allocates the same large blocks. Returning their pages to the system and faulting them in again
-    cost 7 to 47% of a step; keeping them leaves memory at its peak until the process ends. oneDNN caches primitives for
-    1,024 shapes by default; for a tiny recurrent network each new batch shape added 10 MB and gained no speed. This
-    affects the whole process, so only a training process should call it.
+    cost 7 to 47% of a step; keeping them leaves memory at its peak until the process ends. This affects the whole
+    process, so only a training process should call it.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")  # read when oneDNN creates the first primitive
     if sys.platform == "linux":
         try:
             mallopt = ctypes.CDLL("libc.so.6").mallopt
