@@ -66,7 +66,13 @@ def measure(family: str, options: argparse.Namespace) -> Result:
 
         write_random_marian(local / "marian", local / "multi30k")
         changes["model"]["pretrained"] = {"source": "data/local/marian"}
-    bounds = {"max_minutes": options.minutes, "max_steps": None, "max_epochs": None, "validate_every": VALIDATE_EVERY}
+    bounds = {
+        "lr": 4e-3,
+        "max_minutes": options.minutes,
+        "max_steps": None,
+        "max_epochs": None,
+        "validate_every": VALIDATE_EVERY,
+    }
     changes["train"] = {**RECIPES[family].get("train", {}), **bounds, "patience": None}
     workspace.configure(["multi30k"], changes)
     workspace.run(*BEFORE_TRAINING)

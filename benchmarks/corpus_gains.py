@@ -159,12 +159,13 @@ def write(path: Path, pairs: Iterable[Pair]) -> None:
 
 
 def _params(options: argparse.Namespace) -> Params:
-    """Return params.yaml with a fixed number of updates."""
+    """Return params.yaml with a Transformer and a fixed number of updates."""
     content = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     train = content["train"]
     every = max(1, options.steps // 2)
-    train |= {"lr": float(train["lr"]), "device": "cpu", "max_steps": options.steps, "validate_every": every}
+    train |= {"lr": 4e-3, "device": "cpu", "max_steps": options.steps, "validate_every": every}
     train |= {"checkpoint_every": every, "warmup_steps": min(train["warmup_steps"], options.steps // 5)}
+    content["model"]["name"] = "transformer"
     if options.width:
         content["model"]["transformer"] |= {"width": options.width, "feed_forward": 2 * options.width}
     return parse_params(yaml.safe_dump(content))

@@ -41,6 +41,7 @@ PARAMS: dict[str, Any] = {
     "prepare": {"max_leakage": 1.0, "split": {"by": "pair", "valid": 0.1, "test": 0.15}},
     "tokenizer": {"vocab_size": 90, "byte_fallback": False, "slots": 2},
     "model": {
+        "name": "transformer",
         "dropout": 0.0,
         "transformer": {"width": 48, "feed_forward": 96, "heads": 2, "encoder_layers": 1, "decoder_layers": 1},
     },

@@ -25,7 +25,7 @@ def _params() -> Params:
 def tree() -> dict[str, Any]:
     """Return params.yaml as a new tree of plain data, with a Transformer, which unlike the default can be exported."""
     content = _params().model_dump(mode="json", by_alias=True)  # PyYAML alone would read 4e-3 as a string
-    content["model"]["name"] = "transformer"
+    content["model"]["name"], content["train"]["lr"] = "transformer", 0.004
     return content
 
 

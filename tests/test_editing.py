@@ -40,8 +40,8 @@ def test_the_whole_of_the_params_has_every_setting_and_the_same_values() -> None
 
 def test_changing_a_setting_keeps_the_rest_of_the_file() -> None:
     text, changes = change(TEXT, {"train.lr": parse_value("3e-4", "train.lr"), "model.transformer.width": 64})
-    assert differing(TEXT, text) == [("width: null", "width: 64"), ("lr: 4e-3 # the peak", "lr: 3e-4 # the peak")]
-    assert list(map(str, changes)) == ["train.lr: 0.004 -> 0.0003", "model.transformer.width: null -> 64"]
+    assert differing(TEXT, text) == [("width: null", "width: 64"), ("lr: 1.2e-2 # the peak", "lr: 3e-4   # the peak")]
+    assert list(map(str, changes)) == ["train.lr: 0.012 -> 0.0003", "model.transformer.width: null -> 64"]
     assert parse_params(text).train.lr == 3e-4
 
 

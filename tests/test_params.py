@@ -60,17 +60,12 @@ def test_an_error_gives_file_line_field_and_what_is_valid(given: str, instead: s
 @pytest.mark.parametrize(
     ("given", "instead", "message"),
     [
-        (
-            "heads: null",
-            "heads: 3",
-            r"line \d+: model\.transformer\.heads: width \(\d+\) is not divisible by heads \(3\)",
-        ),
         ("joint: true", "joint: false", "needs tokenizer.joint: true"),
         ("target: de", "target: en", "task is 'translation', but languages has 'en' on both sides"),
         ("target: de", "target: [de, fr, de]", "languages.target: lists a language twice: de, fr, de"),
         ("target: de", "target: []", "at least 1 item"),
         ("method: beam", "method: generate", "needs model.name: pretrained"),
-        ("name: transformer", "name: pretrained", "model.pretrained.source: .* must be a folder or a hub id"),
+        ("name: attention_lstm", "name: pretrained", "model.pretrained.source: .* must be a folder or a hub id"),
         (
             "min_length_ratio: 0",
             "min_length_ratio: 3",
@@ -86,12 +81,19 @@ def test_impossible_combinations_are_errors(given: str, instead: str, message: s
         parse_params(TEXT.replace(given, instead, 1))
 
 
+def test_a_transformers_width_must_be_divisible_by_its_heads() -> None:
+    text = TEXT.replace("name: attention_lstm", "name: transformer").replace("heads: null", "heads: 3", 1)
+    message = r"line \d+: model\.transformer\.heads: width \(\d+\) is not divisible by heads \(3\)"
+    with pytest.raises(ParamsError, match=message):
+        parse_params(text)
+
+
 @pytest.mark.parametrize(
     ("given", "instead", "message"),
     [
         ("name: sentencepiece", "name: characters", "'characters' splits a word in only one way"),
         ("algorithm: unigram", "algorithm: bpe", "the share of merges to drop, it must be below 1"),
-        ("name: transformer", "name: pretrained", "pretrained model's tokenizer splits a word in only one way"),
+        ("name: attention_lstm", "name: pretrained", "pretrained model's tokenizer splits a word in only one way"),
     ],
 )
 def test_subword_sampling_must_fit_the_tokenizer(given: str, instead: str, message: str) -> None:
@@ -102,7 +104,7 @@ def test_subword_sampling_must_fit_the_tokenizer(given: str, instead: str, messa
 
 @pytest.mark.parametrize("family", ["lstm", "attention_lstm", "transformer"])
 def test_a_model_family_name_is_one_word(family: str) -> None:
-    params = parse_params(TEXT.replace("name: transformer", f"name: {family}"))
+    params = parse_params(TEXT.replace("name: attention_lstm", f"name: {family}"))
     assert params.model.architecture.name == family
     assert {"name", "dropout", "tied_embeddings", family, "embeddings"} == set(params.model.used())
 
@@ -118,7 +120,7 @@ def test_every_combination_of_two_languages_is_a_direction() -> None:
 
 def test_all_violated_bounds_are_reported_together() -> None:
     text = TEXT.replace("max_steps: 2400", "max_steps: 50").replace("beam: 5", "beam: none", 1)
-    text = text.replace("joint: true", "joint: false").replace("lr: 4e-3", "lr: 0", 1)
+    text = text.replace("joint: true", "joint: false").replace("lr: 1.2e-2", "lr: 0", 1)
     with pytest.raises(ParamsError) as raised:
         parse_params(text, "my.yaml")
     lines = [
@@ -157,7 +159,7 @@ def test_duplicate_keys_and_broken_yaml_are_reported_with_their_line() -> None:
 
 def test_the_purpose_is_read_even_if_other_sections_are_invalid(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(TEXT.replace("lr: 4e-3", "lr: fast").replace("gate:", "gates:"), encoding="utf-8")
+    file.write_text(TEXT.replace("lr: 1.2e-2", "lr: fast").replace("gate:", "gates:"), encoding="utf-8")
     purpose = load_purpose(file)
     assert (purpose.task, purpose.languages.sources, purpose.languages.targets) == ("translation", ["en"], ["de"])
     assert purpose.register_.experiment == "seqloom"

@@ -127,7 +127,7 @@ def test_many_errors_are_counted_and_long_values_truncated() -> None:
     lines = str(raised.value).splitlines()
     assert len(lines) == 101
     assert lines[-1] == "p.yaml: 4,900 more errors are not shown"
-    long = TEXT.replace("lr: 4e-3", f"lr: {'x' * 100_000}")
+    long = TEXT.replace("lr: 1.2e-2", f"lr: {'x' * 100_000}")
     assert len(refused(long)) < 300
 
 

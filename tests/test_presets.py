@@ -37,7 +37,7 @@ def test_a_preset_changes_only_its_settings_and_keeps_comments() -> None:
     changed = [(old, new) for old, new in zip(TEXT.splitlines(), text.splitlines(), strict=True) if old != new]
     assert [(old.strip(), new.strip()) for old, new in changed] == [
         ("target: de", "target: fr"),
-        ("lr: 4e-3 # the peak", "lr: 1e-3 # the peak"),
+        ("lr: 1.2e-2 # the peak; 4e-3 for a transformer", "lr: 1e-3   # the peak; 4e-3 for a transformer"),
     ]
 
 

@@ -20,7 +20,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_changed_settings_are_written_and_printed(params: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["set", "train.lr=3e-4", "languages.target=[de, fr]", "search.beam=5", "--corpora", "home_assistant"])
     assert capsys.readouterr().out.splitlines() == [
-        "train.lr: 0.004 -> 0.0003",
+        "train.lr: 0.012 -> 0.0003",
         'languages.target: de -> ["de", "fr"]',
         "search.beam: 5 (unchanged)",
     ]
@@ -60,7 +60,7 @@ def test_all_errors_are_reported(params: Path, capsys: pytest.CaptureFixture[str
 def test_check_writes_nothing(params: Path, capsys: pytest.CaptureFixture[str], fails: Callable[..., str]) -> None:
     before = params.read_bytes()
     cli.main(["set", "--check", "train.lr=3e-4"])
-    assert capsys.readouterr().out == "train.lr: 0.004 -> 0.0003\n"
+    assert capsys.readouterr().out == "train.lr: 0.012 -> 0.0003\n"
     assert "search.beam" in fails("set", "--check", "search.beam=none")
     assert params.read_bytes() == before
 

@@ -165,13 +165,13 @@ def test_each_point_is_tried_once_and_the_best_becomes_a_preset(
 def test_a_bad_trial_is_interrupted_and_a_failing_one_does_not_stop_the_others(
     clone: Path, sent: list[dict[str, Any]]
 ) -> None:
-    space = {"train.lr": {"choice": [0.004, 0.03]}, "model.dropout": {"choice": [0.1, 0.5]}}
+    space = {"train.lr": {"choice": [0.012, 0.03]}, "model.dropout": {"choice": [0.1, 0.5]}}
     trials = run(clone, trials=4, pruner={"name": "median", "startup_trials": 1}, space=space)
     states = {(trial.point["train.lr"], trial.point["model.dropout"]): trial for trial in trials}
-    assert trials[0].point == {"train.lr": 0.004, "model.dropout": 0.1}  # the settings of params.yaml
+    assert trials[0].point == {"train.lr": 0.012, "model.dropout": 0.1}  # the settings of params.yaml
     assert trials[0].state == "complete"
-    assert states[0.004, 0.5].state == states[0.03, 0.5].state == "failed"
-    assert states[0.004, 0.5].reason == "diverged"
+    assert states[0.012, 0.5].state == states[0.03, 0.5].state == "failed"
+    assert states[0.012, 0.5].reason == "diverged"
     assert states[0.03, 0.1].state == "pruned"
     assert "0.03 0.1 asked" in runs(clone)
     assert "0.03 0.1 done" not in runs(clone)
