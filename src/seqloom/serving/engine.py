@@ -16,6 +16,9 @@ from seqloom.translation.texts import TextTranslator
 MOST_PIECES = 100
 """Pieces of a text, and of its translation, whose attention is returned."""
 
+_SMALL = 5_000_000
+"""Weights; up to so many, dividing matrices between cores saves less time than it costs in a server."""
+
 
 class Engine:
     """Translates texts with a model folder."""
@@ -53,6 +56,12 @@ class Engine:
         With an export two: CTranslate2 searches for one of them while Python prepares or completes texts of the other.
         """
         return 1 if self._translator.translator.engine is None else 2
+
+    @property
+    def small(self) -> bool:
+        """Whether torch translates faster with one core, because other threads of the server use the others."""
+        translator = self._translator.translator
+        return translator.engine is None and sum(each.numel() for each in translator.model.parameters()) < _SMALL
 
     def translate(self, texts: Sequence[str], direction: Direction, n_best: int) -> list[list[Result]]:
         """Return for each text up to `n_best` distinct translations, best first.

@@ -87,14 +87,28 @@ def _drift_watch(settings: ServingSettings, metrics: Metrics) -> DriftWatch:
 def _loader(name: str, device: str, workers: int, metrics: Metrics) -> Load:
     """Return what loads a version of the model called `name`: into this process, or into worker processes."""
     if not workers:
-        from seqloom.serving.engine import Engine  # imports torch, which workers would import, too
-
-        return lambda folder, background: Engine.load(folder, device)
+        return _load_here(device)
     given = os.environ.get("OMP_NUM_THREADS", "")
     cores = int(given) if given.isdigit() else max(1, len(os.sched_getaffinity(0)) // workers)
 
     def load(folder: Path, background: bool) -> AnyEngine:
         return EnginePool(folder, Workers(workers, cores), background, lambda: metrics.worker_lost(name))
+
+    return load
+
+
+def _load_here(device: str) -> Load:
+    """Return what loads a version into this process."""
+    import torch
+
+    from seqloom.serving.engine import Engine  # imports torch, which workers would import, too
+
+    cores = torch.get_num_threads()
+
+    def load(folder: Path, background: bool) -> AnyEngine:
+        engine = Engine.load(folder, device)
+        torch.set_num_threads(1 if engine.small else cores)  # of the threads that will translate with it
+        return engine
 
     return load
 
