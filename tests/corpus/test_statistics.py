@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqloom import language_recognition
 from seqloom.corpus import statistics
 from seqloom.corpus.splits import Pair
 from seqloom.corpus.statistics import Tally
@@ -92,6 +93,7 @@ def test_the_sample_depends_on_the_texts_not_on_their_order(monkeypatch):
 def test_a_missing_recogniser_names_the_package_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
     statistics._recogniser.cache_clear()
+    language_recognition.recogniser.cache_clear()
     with pytest.raises(CorpusError, match=r"language recognition needs py3langid: pip install 'seqloom\[pipeline\]'"):
         measure([(ENGLISH, GERMAN)], [EN_DE])
     statistics._recogniser.cache_clear()

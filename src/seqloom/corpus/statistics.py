@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seqloom import language_recognition
 from seqloom.arrow import array_of, numbers_of, pa, pc
 from seqloom.errors import CorpusError
 from seqloom.languages import Direction
@@ -179,8 +180,7 @@ def _recognised(sample: _Sample) -> float | None:
 def _recogniser() -> tuple[Callable[[str], str], frozenset[str]]:
     """A function that returns a text's language, and the languages it supports."""
     try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+        identifier = language_recognition.recogniser()
     except ImportError as error:
         raise CorpusError("language recognition needs py3langid: pip install 'seqloom[pipeline]'") from error
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
     return lambda text: str(identifier.classify(text)[0]), frozenset(identifier.labels)

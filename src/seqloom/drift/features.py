@@ -13,9 +13,9 @@ The language is only recognised in texts of at least 40 bytes, as shorter ones a
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import NamedTuple
 
+from seqloom import language_recognition
 from seqloom.languages import Direction
 from seqloom.text import PLACEHOLDER
 from seqloom.tokenization.tokenizer import Tokenizer
@@ -75,14 +75,12 @@ class Extractor:
         return _bin("language", self._recognise(text) != expected.partition("-")[0])
 
 
-@cache
 def recogniser() -> Recognise | None:
     """Return py3langid's recogniser of all its languages, or None if it is not installed."""
     try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
+        identifier = language_recognition.recogniser()
     except ImportError:
         return None
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
     return lambda text: str(identifier.classify(text)[0])
 
 

@@ -6,8 +6,8 @@ recognised if there are 11 languages to choose from.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
+from seqloom.language_recognition import probabilities_among, recogniser
 from seqloom.serving.service import Detected
 from seqloom.text import PLACEHOLDER
 
@@ -21,18 +21,13 @@ class Detector:
     def __init__(self, languages: Sequence[str]) -> None:
         self._languages = sorted(set(languages))
         self._bases = {language: _base(language) for language in self._languages}
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-        self._identifier: Any = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        known = sorted(set(self._bases.values()) & set(self._identifier.labels))
-        self._known = bool(known)
-        if known:
-            self._identifier.set_languages(known)
+        known = sorted(set(self._bases.values()) & set(recogniser().labels))
+        self._identifier = probabilities_among(known) if known else None
 
     def detect(self, text: str) -> list[Detected]:
         """Return every language with its probability, most likely first. Unknown languages have probability 0."""
         text = PLACEHOLDER.sub(" ", text[:_HEAD])
-        if not self._known or not any(character.isalpha() for character in text):
+        if self._identifier is None or not any(character.isalpha() for character in text):
             return [Detected(language, 0.0) for language in self._languages]
         ranked = dict(self._identifier.rank(text))
         sharing = list(self._bases.values())
