@@ -200,7 +200,6 @@ class Batcher:
                         item.request.fail(error)
                 finally:
                     self._idle += 1
-                await self._gather()  # those who have just been answered may send their next text
 
     async def _gather(self) -> None:
         """Wait a moment for more texts, but not if a batch is full."""
