@@ -93,7 +93,7 @@ def _results(root: Path) -> Iterator[Row]:
     for direction, each in scores.get("by_direction", {}).items():
         yield Row(direction, "  ".join(f"{METRICS[key]} {each[key]['score']:.1f}" for key in METRICS if key in each))
     if cut := scores.get("cut_hypotheses"):
-        yield Row("cut", f"{cut:,} translations reached the maximum length and may be incomplete")
+        yield Row("cut", f"{cut:,} of {scores['segments']:,} translations, at the maximum length")
     if (kept := scores.get("placeholder_accuracy")) is not None:
         yield Row("placeholders", f"{kept:.1%} of the test segments with placeholders keep all of them")
 

@@ -54,14 +54,16 @@ def test_directions_and_other_metrics_have_their_rows(results: Path, monkeypatch
     interval = {"score": 20.5, "low": 19.0, "high": 22.0, "signature": "s"}
     each = {"bleu": interval, "chrf": interval | {"score": 40.25}}
     scores = {"rougeL": interval, "bleu": interval, "by_direction": {"en-de": each, "en-fr": each}}
-    (results / "metrics/evaluation.json").write_text(json.dumps(scores | {"cut_hypotheses": 3}), encoding="utf-8")
+    (results / "metrics/evaluation.json").write_text(
+        json.dumps(scores | {"cut_hypotheses": 3, "segments": 1269}), encoding="utf-8"
+    )
     table = published(results, [], None, monkeypatch)
     assert [(row["what"], row["value"]) for row in table[1:]] == [
         ("ROUGE-L", "20.5  95% [19.0, 22.0]  s"),
         ("BLEU", "20.5  95% [19.0, 22.0]  s"),
         ("en-de", "BLEU 20.5  chrF 40.2"),
         ("en-fr", "BLEU 20.5  chrF 40.2"),
-        ("cut", "3 translations reached the maximum length and may be incomplete"),
+        ("cut", "3 of 1,269 translations, at the maximum length"),
     ]
 
 
