@@ -14,6 +14,11 @@ def test_one_batch_is_prepared_while_another_is_searched_with_an_export(model_fo
     assert Engine.on_torch(model_folder, "cpu").lanes == 1
 
 
+def test_a_small_network_without_an_export_takes_one_core(model_folder: Path) -> None:
+    assert Engine.on_torch(model_folder, "cpu").small
+    assert not Engine.load(model_folder, "cpu").small
+
+
 def test_as_many_threads_as_there_are_lanes_translate_the_same(model_folder: Path) -> None:
     engine = Engine.load(model_folder, "cpu")
     (direction,) = engine.directions

@@ -16,8 +16,8 @@ from seqloom.translation.texts import TextTranslator
 MOST_PIECES = 100
 """Pieces of a text, and of its translation, whose attention is returned."""
 
-_SMALL = 5_000_000
-"""Weights; up to so many, dividing matrices between cores saves less time than it costs in a server."""
+_SMALL = 2_000_000
+"""Weights. With fewer (1.5 million were tried), a server loses time by dividing matrices between cores."""
 
 
 class Engine:
@@ -59,7 +59,7 @@ class Engine:
 
     @property
     def small(self) -> bool:
-        """Whether torch translates faster with one core, because other threads of the server use the others."""
+        """Whether torch searches, and the network is so small that one core is faster than several."""
         translator = self._translator.translator
         return translator.engine is None and sum(each.numel() for each in translator.model.parameters()) < _SMALL
 
