@@ -90,7 +90,7 @@ def _start(teacher: loading.Loaded) -> str:
     model, registered = teacher.translator.translator.model, re.fullmatch(r"models:/[^/ ]+/\d+", teacher.name)
     if registered is None or not isinstance(model, Transformer):
         return ""
-    return f"`seqloom set train.start={teacher.name} train.lr=2e-3`, "  # lower than usual: these layers are trained already
+    return f"`seqloom set train.start={teacher.name} train.lr=2e-3`, "  # lower: they are trained already
 
 
 def _directions(params: "Params", teacher: "TextTranslator") -> "dict[str, Direction]":
