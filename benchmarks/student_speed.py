@@ -2,14 +2,14 @@
 
     python -m benchmarks.student_speed --teacher FOLDER --student FOLDER --pairs TEST.TSV --threads 2
 
-The folders hold Transformers, with search settings (`search.json`) if they are of registered versions. TEST.TSV has
-source and target in the first two columns, with a header. Both are exported in int8 into a temporary folder. The
-teacher on torch, the teacher's export and the student's export translate the sources in turns within one process, as
-`evaluate_model` does: sentence by sentence, with all rules for texts. One line of JSON is printed, with
+The folders hold networks, with search settings (`search.json`) if they are of registered versions. TEST.TSV has source
+and target in the first two columns, with a header. A network that is a Transformer is exported in int8 into a temporary
+folder; the others run on torch. The teacher on torch, the teacher's export and the student translate the sources in
+turns within one process, as `evaluate_model` does: sentence by sentence, with all rules for texts. One line of JSON is
+printed, with
 
-- for each of the three: sentences_per_s, `cpu_ratio`, its rate over that of the teacher on torch in CPU time, `ratio`,
-  the same in elapsed time, bleu (sacreBLEU), by_torch (the share of searches that an export leaves to torch), and
-  megabytes of its weights;
+- for each of them: sentences_per_s, `cpu_ratio`, its rate over that of the teacher on torch in CPU time, `ratio`, the
+  same in elapsed time, bleu (sacreBLEU), by_torch (the share of searches that torch ran), and megabytes of its weights;
 - `kept`, the student's BLEU over that of the teacher on torch.
 
 The teacher searches with `--teacher-beam`, the student with `--student-beam` hypotheses.
@@ -30,6 +30,7 @@ from benchmarks.export_throughput import read_pairs
 from seqloom.export.fast_search import FastSearch, Tally
 from seqloom.export.folder import WEIGHTS, write_export
 from seqloom.export.settings import EXPORTS, Engine
+from seqloom.models.transformer import Transformer
 from seqloom.translation.texts import TextTranslator
 
 
@@ -58,17 +59,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(options.threads)
     pairs = read_pairs(options.pairs)
     with tempfile.TemporaryDirectory(prefix="seqloom-") as scratch:
-        contenders = {
-            "teacher, torch": load(options.teacher, Path(scratch) / "torch", options.teacher_beam, "torch"),
-            "teacher, int8": load(options.teacher, Path(scratch) / "teacher", options.teacher_beam, "ctranslate2"),
-            "student, int8": load(options.student, Path(scratch) / "student", options.student_beam, "ctranslate2"),
-        }
+        teacher = load(options.teacher, Path(scratch) / "torch", options.teacher_beam, "torch")
+        student = load(options.student, Path(scratch) / "student", options.student_beam)
+        contenders = {"teacher, torch": teacher, "student": student}
+        if isinstance(teacher.translator.translator.model, Transformer):
+            contenders["teacher, int8"] = load(options.teacher, Path(scratch) / "teacher", options.teacher_beam)
         texts, seconds, cpu = run(contenders, [pair.source for pair in pairs], options.rounds)
     references = [[pair.target for pair in pairs]]
     figures: dict[str, Any] = {}
     for name, contender in contenders.items():
         engine = contender.translator.translator.engine
-        searched = engine.tally if isinstance(engine, FastSearch) else Tally(0, 1)
+        searched = engine.tally if isinstance(engine, FastSearch) else Tally(torch=1)
         figures[name] = {
             "sentences_per_s": round(options.rounds * len(pairs) / seconds[name], 1),
             "ratio": round(seconds["teacher, torch"] / seconds[name], 2),
@@ -77,16 +78,17 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "by_torch": round(searched.torch / sum(searched), 4),
             "megabytes": round(contender.size / 1e6, 2),
         }
-    kept = figures["student, int8"]["bleu"] / figures["teacher, torch"]["bleu"]
+    kept = figures["student"]["bleu"] / figures["teacher, torch"]["bleu"]
     return {"sentences": len(pairs), "threads": options.threads, **figures, "kept": round(kept, 4)}
 
 
-def load(folder: Path, copy: Path, beam: int, engine: Engine) -> Contender:
-    """Copy a model folder, without what else it holds, and load it with the engine."""
+def load(folder: Path, copy: Path, beam: int, engine: Engine | None = None) -> Contender:
+    """Copy a model folder, without what else it holds, and load it with the engine; by default, its fastest."""
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(EXPORTS))
     size = (copy / WEIGHTS).stat().st_size
-    plain = TextTranslator.load(copy, "cpu")
+    plain = TextTranslator.load(copy, "cpu", engine="torch")
     search = plain.search.model_copy(update={"beam": beam})
+    engine = engine or ("ctranslate2" if isinstance(plain.translator.model, Transformer) else "torch")
     if engine == "ctranslate2":
         export = write_export(copy, plain.translator.tokenizer.symbols, "int8", copy / EXPORTS / "int8")
         size = sum(file.stat().st_size for file in export.folder.iterdir())
