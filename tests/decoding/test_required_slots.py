@@ -256,9 +256,23 @@ def test_sources_without_slots_need_no_constraint_and_shorter_counts_are_padded(
         [7, 8], [RequiredSlots(), RequiredSlots((1,), (1,)), RequiredSlots((0, 2), (-1, -1))], "cpu"
     )
     assert built is not None
-    assert (built.first, built.sources.tolist()) == (7, [0, 1, 2])
-    assert built.counts.tolist() == [[0, 0], [1, 0], [0, 2]]
-    assert built.closers.tolist() == [[-1, -1, -1], [1, -1, -1], [-1, -1, -1]]
+    assert (built.first, built.place.tolist(), built.sources.tolist()) == (7, [-1, 0, 1], [1, 2])
+    assert built.counts.tolist() == [[1, 0], [0, 2]]
+    assert built.closers.tolist() == [[1, -1, -1], [-1, -1, -1]]
+    assert built.totals.tolist() == [0, 1, 2]
+
+
+def test_a_selection_keeps_the_slots_of_its_sources_and_is_none_without_any() -> None:
+    built = SlotConstraint.build(
+        [7, 8], [RequiredSlots(), RequiredSlots((1,), (1,)), RequiredSlots((0, 2), (-1, -1))], "cpu"
+    )
+    assert built is not None
+    chosen = built.select(torch.tensor([2, 0, 2, 1]))
+    assert chosen is not None
+    assert (chosen.place.tolist(), chosen.sources.tolist()) == ([0, -1, 1, 2], [2, 2, 1])
+    assert (chosen.counts.tolist(), chosen.totals.tolist()) == ([[0, 2], [0, 2], [1, 0]], [2, 0, 2, 1])
+    assert chosen.forced is built.forced
+    assert chosen.select(torch.tensor([1])) is None
 
 
 @pytest.mark.parametrize("beam", [2, 4])

@@ -134,7 +134,8 @@ class Constraints:
         if missing is not None or self._is_near_the_end(position):
             room = self._per_row(self.max_lengths - position, len(ids))
             if self.utf8 is not None:
-                self.utf8.forbid_long(log_probabilities, room if missing is None else room - missing.total)
+                free = room if missing is None else room.index_add(0, missing.rows, -missing.total)
+                self.utf8.forbid_long(log_probabilities, free)
             if missing is not None and self.slots is not None:
                 self.slots.enforce(log_probabilities, ids, missing, room, self.symbols.eos)
         if unfinished is not None and self.utf8 is not None:

@@ -13,10 +13,9 @@ from seqloom.decoding.hypotheses import FinishedHypotheses, Hypothesis
 from seqloom.decoding.length_penalty import length_penalties
 from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.step import S, StepFunction, is_broken, raise_if_broken
-from seqloom.decoding.topk import largest
 
-Choice = Callable[[Tensor, Tensor, int], Tensor]
-"""Chooses the next token of each row, (rows,) int64.
+Choice = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+"""Chooses the next token of each row, (rows,) int64, and returns with it the row's largest log-probability, (rows,).
 
 The arguments are the constrained log-probabilities (rows, V), the original index of each row (rows,) int64, which
 changes as finished rows are removed, and the number of ids so far.
@@ -34,8 +33,9 @@ def greedy_search(
     return follow(step, state, _likeliest, constraints, settings)
 
 
-def _likeliest(log_probabilities: Tensor, rows: Tensor, position: int) -> Tensor:
-    return largest(log_probabilities, 1)[1][:, 0]
+def _likeliest(log_probabilities: Tensor, rows: Tensor, position: int) -> tuple[Tensor, Tensor]:
+    highest, token = log_probabilities.max(dim=1)
+    return token, highest
 
 
 def follow(
@@ -61,8 +61,8 @@ def follow(
     while True:
         log_probabilities, state = step(token, state)
         log_probabilities = constraints.apply(log_probabilities, ids)
-        broken = is_broken(log_probabilities.amax(dim=1))
-        token = choose(log_probabilities, rows, position)
+        token, highest = choose(log_probabilities, rows, position)
+        broken = is_broken(highest)
         total = total + log_probabilities.gather(1, token.unsqueeze(1)).squeeze(1).double()
         done = (token == constraints.symbols.eos) | (total == -torch.inf)
         if bool((done | broken).any()):  # the only synchronisation with the device in a step

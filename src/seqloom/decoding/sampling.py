@@ -47,14 +47,15 @@ def sample(
     copies = torch.arange(len(keys), device=device).repeat_interleave(samples)
     numbers = _uniform(settings.seed, keys, samples, constraints.longest + 1).to(device)
 
-    def choose(log_probabilities: Tensor, rows: Tensor, position: int) -> Tensor:
-        return draw(
+    def choose(log_probabilities: Tensor, rows: Tensor, position: int) -> tuple[Tensor, Tensor]:
+        drawn = draw(
             log_probabilities,
             numbers[rows, position],
             temperature=settings.temperature,
             top_k=settings.top_k,
             top_p=settings.top_p,
         )
+        return drawn, log_probabilities.amax(dim=1)
 
     found = follow(step, state.select(copies), choose, constraints.select(copies), settings, rows_per_source=samples)
     return [found[first : first + samples] for first in range(0, len(found), samples)]

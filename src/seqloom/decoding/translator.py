@@ -315,7 +315,7 @@ class Translator:
         return translations
 
     def _parts(self, source: _Source, ids: list[int]) -> list[Part]:
-        return split_at_slots(self.tokenizer.spell(ids), source.slots)
+        return split_at_slots(self.tokenizer.spell(ids), source.slots) if ids else []
 
     def _locator(self, chunk: Chunk, source: _Source, ids: list[int]) -> Locator:
         """Return a function that positions the placeholders of a chunk in its target.
@@ -323,7 +323,10 @@ class Translator:
         The position is that of the target piece with most attention to the placeholder, or, without attention, the
         placeholder's relative position in the source.
         """
-        starts = [match.start() for match in self.tokenizer.forms.regex.finditer(chunk.text)]
+
+        @cache
+        def starts() -> list[int]:
+            return [match.start() for match in self.tokenizer.forms.regex.finditer(chunk.text)]
 
         @cache
         def seen() -> Tensor | None:
@@ -334,8 +337,8 @@ class Translator:
         def locate(index: int) -> float:
             weights = seen()
             if weights is None:
-                return starts[index] / max(1, len(chunk.text) - len(chunk.placeholders[index]))
-            at = _piece_at(self.tokenizer.source_pieces(source.ids), starts[index] / len(chunk.text))
+                return starts()[index] / max(1, len(chunk.text) - len(chunk.placeholders[index]))
+            at = _piece_at(self.tokenizer.source_pieces(source.ids), starts()[index] / len(chunk.text))
             ends = list(accumulate(map(len, self.tokenizer.target_pieces(ids)), initial=0))
             return ends[min(int(weights[:, at].argmax()), len(ids))] / max(1, ends[-1])
 

@@ -49,7 +49,7 @@ class _PlainRule:
         if constraints.prefixes.shape[1]:
             forced = (constraints.prefixes >= 0).any(dim=1).tolist()
             self._needs_replay = [a or b for a, b in zip(self._needs_replay, forced, strict=True)]
-        self._slots = [0] * len(self._most) if constraints.slots is None else constraints.slots.counts.sum(1).tolist()
+        self._slots = [0] * len(self._most) if constraints.slots is None else constraints.slots.totals.tolist()
 
     def doubts(self, each: Written) -> Collection[int] | None:
         """Return the positions of tokens that may break a rule, or None if one certainly does.

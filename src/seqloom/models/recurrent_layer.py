@@ -20,7 +20,6 @@ Hidden = tuple[Tensor, ...]
 """The state of a layer: hidden and cell state of an LSTM, hidden state of a GRU; each (R, C)."""
 
 _SHUT = 1e4  # added to a gate by the extra input: its sigmoid becomes 1, or 0 if negative
-_FEW = 256  # rows; for more, the kernel for whole sequences is as fast
 _HOLD = {"lstm": (-_SHUT, _SHUT, 0.0, 0.0), "gru": (0.0, _SHUT, 0.0)}  # input, forget, cell, output; reset, update, new
 
 
@@ -66,7 +65,7 @@ class RecurrentLayer(nn.Module):
 
     def forward(self, x_RTE: Tensor, hidden: Hidden) -> tuple[Tensor, Hidden]:
         """Continue from a state in one direction; return outputs (R, T, C) and the state after the last position."""
-        if x_RTE.shape[1] == 1 and len(x_RTE) <= _FEW:
+        if x_RTE.shape[1] == 1:
             last = self._step(x_RTE.squeeze(1), hidden)
             return last[0].unsqueeze(1), last
         first = tuple(each.unsqueeze(0) for each in hidden)
@@ -93,7 +92,10 @@ class RecurrentLayer(nn.Module):
         return (new + (update_x + update_h).sigmoid() * (past - new),)
 
     def _step(self, x_RE: Tensor, hidden: Hidden) -> Hidden:
-        """Return the state after one position, with the kernel for that: for few rows it takes a third of the time."""
+        """Return the state after one position, with the kernel for that.
+
+        For few rows it takes a third of the time of the other kernel, which also prepares for each new number of rows.
+        """
         weights = tuple(self.kernel.parameters())
         x_RE, *past = (each.to(weights[0].dtype) for each in (x_RE, *hidden))
         with torch.autocast("cpu", enabled=False):  # as in _run

@@ -19,21 +19,22 @@ _SHORTEST_RUN = 12  # characters; shorter runs within words are ignored
 
 def loops(source: str, translation: str) -> bool:
     """Return whether `translation` repeats itself more often than `source` does."""
-    ours, theirs = _tokens(translation), _tokens(source)
-    if _top(ours) >= _top(theirs) + _MORE:
-        return True
-    if _longest_run(ours) > max(_RUNS, _longest_run(theirs)):
-        return True
+    ours = _tokens(translation)
+    most, longest = _top(ours), _longest_run(ours)
+    if most >= _MORE or longest > _RUNS:  # else it is no loop, whatever the source is
+        theirs = _tokens(source)
+        if most >= _top(theirs) + _MORE or longest > max(_RUNS, _longest_run(theirs)):
+            return True
     run = _run_in_words(translation)
     return run >= _SHORTEST_RUN and run > 2 * _run_in_words(source)
 
 
 def _tokens(text: str) -> list[str]:
     """Split a text into words, digits and punctuation marks; scripts without spaces into characters."""
-    tokens: list[str] = []
-    for match in _TOKEN.finditer(text.casefold()):
-        tokens.extend(match[0] if _NO_SPACES.search(match[0]) else [match[0]])
-    return tokens
+    tokens: list[str] = _TOKEN.findall(text.casefold())
+    if not _NO_SPACES.search(text):
+        return tokens
+    return [part for token in tokens for part in (token if _NO_SPACES.search(token) else [token])]
 
 
 def _top(tokens: Sequence[str]) -> int:
@@ -45,6 +46,8 @@ def _top(tokens: Sequence[str]) -> int:
 def _longest_run(tokens: Sequence[str]) -> int:
     """Return the largest number of consecutive occurrences of a block of tokens that contains a letter."""
     longest = 1
+    if len(set(tokens)) == len(tokens):
+        return longest
     for size in range(1, min(_LONGEST_BLOCK, len(tokens) // 2) + 1):
         same = 0
         for index in range(size, len(tokens)):
