@@ -9,9 +9,11 @@ from seqloom import distillation, places
 from seqloom.cli import main as cli
 from seqloom.corpus.splits import Pair, SplitWriter, read_split
 from seqloom.files import sha256_of
-from seqloom.params import load_params
+from seqloom.models.catalogue import build_model, save_model
+from seqloom.params import load_params, parse_params
+from seqloom.presets import Preset, merge
 from seqloom.presets import find as find_preset
-from seqloom.presets import merge
+from seqloom.tokenization.catalogue import load_tokenizer
 from seqloom.translation.texts import TextTranslator
 from tests.workspaces import REPOSITORY, give_registered
 
@@ -72,6 +74,21 @@ def test_a_second_teacher_takes_the_place_of_the_first(clone: Path, capsys: pyte
     assert json.loads(Path("data/local/distilled/big-one/teacher.json").read_text())["search"]["beam"] == 1
 
 
+@pytest.mark.usefixtures("unflagged")
+@pytest.mark.parametrize("members", [1, 2])
+def test_the_student_of_recurrent_teachers_is_recurrent(
+    clone: Path, capsys: pytest.CaptureFixture[str], members: int
+) -> None:
+    shutil.copytree(places.CANDIDATE, "recurrent")
+    tokenizer = load_tokenizer(places.CANDIDATE / "tokenizer")
+    small = Preset("", "", "model: {name: attention_lstm, attention_lstm: {embedding: 8, hidden: 8}}\n")
+    architecture = parse_params(merge(Path("params.yaml").read_text(), small)).model.architecture
+    network = build_model(architecture, tokenizer.source_vocab_size, tokenizer.target_vocab_size)
+    save_model(network, architecture, Path("recurrent"))
+    cli.main(["distill", *["--model", "recurrent"] * members])
+    assert "Next: `seqloom preset student_lstm`, then" in capsys.readouterr().out
+
+
 def test_without_a_translation_that_can_be_used_nothing_is_changed(
     clone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,10 +115,15 @@ def test_the_splits_must_be_there(clone: Path, fails: Fails) -> None:
 
 
 @pytest.mark.usefixtures("unflagged")
-def test_the_preset_student_fits_on_params_with_a_teachers_pairs(clone: Path) -> None:
+@pytest.mark.parametrize(
+    ("preset", "beam", "name"), [("student", 2, "transformer"), ("student_lstm", 1, "attention_lstm")]
+)
+def test_the_presets_of_students_fit_on_params_with_a_teachers_pairs(
+    clone: Path, preset: str, beam: int, name: str
+) -> None:
     cli.main(["distill"])
-    text = merge(Path("params.yaml").read_text(), find_preset("student", REPOSITORY / "presets"))
+    text = merge(Path("params.yaml").read_text(), find_preset(preset, REPOSITORY / "presets"))
     Path("params.yaml").write_text(text)
     params = load_params(Path("params.yaml"))
     assert list(params.corpora) == ["distilled_en_de", "home_assistant"]
-    assert (params.search.beam, params.model.transformer.decoder_layers) == (2, 1)
+    assert (params.search.beam, params.model.name) == (beam, name)

@@ -30,7 +30,7 @@ EPILOG = """\
 examples:
   seqloom distill                               the teacher is the champion of the model in params.yaml
   seqloom distill --model models:/seqloom-en-de/3
-  seqloom preset student                        then train a small, fast model
+  seqloom preset student_lstm                   then train a small, fast model; student if the teacher is a Transformer
   dvc repro
 
 docs/MODELS.md describes the recipe, and docs/RESULTS.md what it gave.
@@ -80,17 +80,25 @@ def run(options: argparse.Namespace) -> None:
     write_text(PARAMS, edited.text)
     print(f"{folder}: {_shown(counts)}")
     print("\n".join(map(str, edited.changes)))
-    print(f"Next: `seqloom preset student`, {_start(teacher)}then `make run` or `dvc repro`.")
+    print(f"Next: {', '.join(f'`seqloom {each}`' for each in _settings(teacher))}, then `make run` or `dvc repro`.")
 
 
-def _start(teacher: loading.Loaded) -> str:
-    """Return the command with which a student starts from a registered Transformer; empty for other teachers."""
+def _settings(teacher: loading.Loaded) -> list[str]:
+    """Return the commands that set up a student: it is recurrent like its teacher, or else a Transformer.
+
+    A student of a registered Transformer starts from it.
+    """
+    from seqloom.decoding.ensemble import Ensemble
+    from seqloom.models.recurrent import Recurrent
     from seqloom.models.transformer import Transformer
 
-    model, registered = teacher.translator.translator.model, re.fullmatch(r"models:/[^/ ]+/\d+", teacher.name)
-    if registered is None or not isinstance(model, Transformer):
-        return ""
-    return f"`seqloom set train.start={teacher.name} train.lr=2e-3`, "  # lower: they are trained already
+    model = teacher.translator.translator.model
+    members = model.members if isinstance(model, Ensemble) else [model]
+    if all(isinstance(each, Recurrent) for each in members):
+        return ["preset student_lstm"]
+    if isinstance(model, Transformer) and re.fullmatch(r"models:/[^/ ]+/\d+", teacher.name):
+        return ["preset student", f"set train.start={teacher.name} train.lr=2e-3"]  # lower: it is trained already
+    return ["preset student"]
 
 
 def _directions(params: "Params", teacher: "TextTranslator") -> "dict[str, Direction]":

@@ -177,7 +177,7 @@ def repair(
         parts = arrange(mended)
     for spelled, expected in ((_as_in_source(parts, wanted, raw), raw), (parts, wanted)):
         text = "".join(text for text, _ in spelled)
-        if Counter(forms.find(text)) == Counter(expected):
+        if sorted(forms.find(text)) == sorted(expected):
             return text, True
     return text, False
 

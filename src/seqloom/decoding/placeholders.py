@@ -65,12 +65,16 @@ class Assembled(NamedTuple):
 
 def assemble(plan: TextPlan, targets: Sequence[Target], forms: Forms) -> Assembled:
     """Assemble the `targets` of the translated chunks."""
-    extra = list((Counter(forms.find(normalise(plan.prefix))) - Counter(plan.placeholders)).elements())
+    extra = forms.find(normalise(plan.prefix)) if plan.prefix else []
+    extra = list((Counter(extra) - Counter(plan.placeholders)).elements()) if extra else []
     if extra and targets:
         extra = _given(targets[0].parts, extra, forms)  # the vocabulary may lack characters of the prefix
     wanted = [*plan.placeholders, *extra]
     parts: list[Part] = []
     placed = 0
+    if not wanted:  # most texts; the rest would do the same for them, but slowly
+        words = [part for target in targets for part in target.parts if not part[1]]
+        return Assembled(*repair(words, [], [], forms), placed)
     following = iter(targets)
     for index, (chunk, copied) in enumerate(zip(plan.chunks, plan.copied, strict=True)):
         if copied:
@@ -106,6 +110,8 @@ def keep_placeholders(source: str, target: str, forms: Forms) -> Assembled:
     nests pairs of tags that span several parts.
     """
     wanted = forms.find(source)
+    if not wanted:
+        return Assembled(*repair([(target, False)], [], [], forms, normal=False), 0)
     starts = [match.start() for match in forms.regex.finditer(source)]
     parts, placed = complete(
         find([(target, False)], wanted, forms), wanted, lambda index: starts[index] / max(1, len(source))

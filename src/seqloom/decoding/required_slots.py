@@ -111,6 +111,10 @@ class SlotConstraint:
     def _having(self) -> Tensor:
         return (self.place >= 0).nonzero().squeeze(1)
 
+    @cached_property
+    def _has_pairs(self) -> bool:
+        return bool((self.closers != NO_PARTNER).any())
+
     def missing(self, log_probabilities: Tensor, ids: Tensor, eos: int) -> MissingSlots:
         """Return what is missing; `log_probabilities` (A * K, V) are of the token after `ids` (A * K, t)."""
         width, times = self.counts.shape[1], len(ids) // len(self.place)
@@ -122,9 +126,11 @@ class SlotConstraint:
         written.scatter_add_(1, slots, torch.ones_like(slots))
         left = (self.counts.repeat_interleave(times, 0) - written[:, :width]).clamp_(min=0)
         may = left > 0
-        fits = may & self._nested(slots, times)
-        # Only a prefix can have tags that cannot be nested.
-        fits = torch.where(fits.any(dim=1, keepdim=True), fits, may)
+        fits = may
+        if self._has_pairs:
+            fits = may & self._nested(slots, times)
+            # Only a prefix can have tags that cannot be nested.
+            fits = torch.where(fits.any(dim=1, keepdim=True), fits, may)
         allowed = log_probabilities[:, self.first : self.first + width].masked_fill(~fits, -torch.inf)
         ending = log_probabilities[:, eos] >= log_probabilities.amax(dim=1)
         return MissingSlots(rows, allowed, left.sum(dim=1), ending)

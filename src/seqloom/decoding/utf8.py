@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 _SIZES = {2: range(0xC2, 0xE0), 3: range(0xE0, 0xF0), 4: range(0xF0, 0xF5)}  # lead bytes by the size of the character
+_LEAD = range(0xC2, 0xF5)  # all lead bytes
 _PRIVATE = 0xEE  # the lead byte of U+E000 to U+EFFF only
 _SECOND = {0xE0: (0xA0, 0xBF), 0xED: (0x80, 0x9F), 0xEF: (0xA3, 0xBF), 0xF0: (0x90, 0xBF), 0xF4: (0x80, 0x8F)}
 _THIRD = {(0xEF, 0xA3): (0xBF, 0xBF), (0xEF, 0xBF): (0x80, 0xBC)}  # U+F8FF is how the vocabulary spells U+2581
@@ -95,9 +96,9 @@ class Utf8Constraint:
 
     def forbid_long(self, log_probabilities: Tensor, room: Tensor) -> None:
         """Write -inf, in place, over lead bytes of characters that do not fit into a row's remaining `room` (R,)."""
-        for size, lead_bytes in _SIZES.items():
-            columns = log_probabilities[:, self.first + lead_bytes.start : self.first + lead_bytes.stop]
-            columns.masked_fill_((room < size).unsqueeze(1), -torch.inf)
+        sizes = self._sizes[_LEAD.start : _LEAD.stop]
+        columns = log_probabilities[:, self.first + _LEAD.start : self.first + _LEAD.stop]
+        columns.masked_fill_(room.unsqueeze(1) < sizes, -torch.inf)
 
     def _bytes(self, ids: Tensor) -> Tensor:
         """Return the byte of each id, or 256 if it is not a byte."""

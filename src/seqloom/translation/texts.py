@@ -282,7 +282,7 @@ class _Rules:
         if not sentence or (copied.empty and not prefix.strip()):
             yield _Part(segment.text, segment.gap)
             return
-        if self._count(copied.text) <= self._longest:
+        if self._fits(copied.text):
             yield self._part(segment._replace(text=sentence), mark, copied, prefix)
             return
         fixed: list[Span] = [(part.start, part.end) for part in fixed_parts(sentence, self._tokenizer.forms)]
@@ -301,6 +301,10 @@ class _Rules:
         if not prefix.strip():  # the case of a prefix would have to change, too
             text, case = self._casing.ordinary(text)
         return _Part(segment.text, segment.gap, _Request(text, prefix), mark, copied, case, segment.forced)
+
+    def _fits(self, text: str) -> bool:
+        """Return whether the text is short enough for the model. A tokenizer hardly writes more tokens than bytes."""
+        return len(text.encode()) + 2 <= self._longest or self._count(text) <= self._longest
 
     def _count(self, text: str) -> int:
         return len(self._tokenizer.encode_source(text, self._language).ids)
