@@ -25,6 +25,24 @@ def test_orthogonalised_keeps_singular_vectors_and_equalises_singular_values() -
         assert off.abs().max() < 1e-3
 
 
+@pytest.mark.parametrize("shape", [(2, 16, 16), (1, 8, 32), (3, 40, 12)])
+@pytest.mark.parametrize("smallest", [1.0, 1e-3, 1e-6, 0.0])
+def test_orthogonalised_is_the_newton_schulz_iteration(shape: tuple[int, ...], smallest: float) -> None:
+    torch.manual_seed(4)
+    u, values, vh = torch.linalg.svd(torch.randn(shape), full_matrices=False)
+    values[..., values.shape[-1] // 2 :] *= smallest
+    given = u @ torch.diag_embed(values) @ vh
+    x = (given / given.norm(dim=(1, 2), keepdim=True)).double()
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    torch.testing.assert_close(orthogonalised(given).double(), x, atol=1e-3, rtol=0)
+
+
+def test_orthogonalised_zeros_stay_zeros() -> None:
+    assert not orthogonalised(torch.zeros(2, 3, 4)).any()
+
+
 def test_the_first_update_of_muon_is_that_of_the_paper() -> None:
     torch.manual_seed(2)
     weight = nn.Parameter(torch.randn(6, 4))
