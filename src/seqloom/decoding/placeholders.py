@@ -65,16 +65,17 @@ class Assembled(NamedTuple):
 
 def assemble(plan: TextPlan, targets: Sequence[Target], forms: Forms) -> Assembled:
     """Assemble the `targets` of the translated chunks."""
-    extra = forms.find(normalise(plan.prefix)) if plan.prefix else []
-    extra = list((Counter(extra) - Counter(plan.placeholders)).elements()) if extra else []
+    extra: list[str] = []
+    if plan.prefix:
+        extra = list((Counter(forms.find(normalise(plan.prefix))) - Counter(plan.placeholders)).elements())
     if extra and targets:
         extra = _given(targets[0].parts, extra, forms)  # the vocabulary may lack characters of the prefix
     wanted = [*plan.placeholders, *extra]
-    parts: list[Part] = []
-    placed = 0
     if not wanted:  # most texts; the rest would do the same for them, but slowly
         words = [part for target in targets for part in target.parts if not part[1]]
-        return Assembled(*repair(words, [], [], forms), placed)
+        return Assembled(*repair(words, [], [], forms), 0)
+    parts: list[Part] = []
+    placed = 0
     following = iter(targets)
     for index, (chunk, copied) in enumerate(zip(plan.chunks, plan.copied, strict=True)):
         if copied:

@@ -116,7 +116,7 @@ class SlotConstraint:
         return bool((self.closers != NO_PARTNER).any())
 
     def missing(self, log_probabilities: Tensor, ids: Tensor, eos: int) -> MissingSlots:
-        """Return what is missing; `log_probabilities` (A * K, V) are of the token after `ids` (A * K, t)."""
+        """Return the slots that rows lack; `log_probabilities` (A * K, V) are of the token after `ids` (A * K, t)."""
         width, times = self.counts.shape[1], len(ids) // len(self.place)
         rows = (self._having.unsqueeze(1) * times + torch.arange(times, device=ids.device)).flatten()
         log_probabilities = log_probabilities.index_select(0, rows)

@@ -325,20 +325,17 @@ class Translator:
         """
 
         @cache
-        def starts() -> list[int]:
-            return [match.start() for match in self.tokenizer.forms.regex.finditer(chunk.text)]
-
-        @cache
         def seen() -> Tensor | None:
             with suppress(ModelError):  # the network has no attention
                 return self._attention(source.ids, ids) if ids else None
             return None
 
         def locate(index: int) -> float:
+            starts = [match.start() for match in self.tokenizer.forms.regex.finditer(chunk.text)]
             weights = seen()
             if weights is None:
-                return starts()[index] / max(1, len(chunk.text) - len(chunk.placeholders[index]))
-            at = _piece_at(self.tokenizer.source_pieces(source.ids), starts()[index] / len(chunk.text))
+                return starts[index] / max(1, len(chunk.text) - len(chunk.placeholders[index]))
+            at = _piece_at(self.tokenizer.source_pieces(source.ids), starts[index] / len(chunk.text))
             ends = list(accumulate(map(len, self.tokenizer.target_pieces(ids)), initial=0))
             return ends[min(int(weights[:, at].argmax()), len(ids))] / max(1, ends[-1])
 
