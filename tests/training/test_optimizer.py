@@ -25,7 +25,7 @@ def test_orthogonalised_keeps_singular_vectors_and_equalises_singular_values() -
         assert off.abs().max() < 1e-3
 
 
-@pytest.mark.parametrize("shape", [(2, 16, 16), (1, 8, 32), (3, 40, 12)])
+@pytest.mark.parametrize("shape", [(2, 16, 16), (1, 8, 32), (3, 40, 12), (2, 12, 30)])
 @pytest.mark.parametrize("smallest", [1.0, 1e-3, 1e-6, 0.0])
 def test_orthogonalised_is_the_newton_schulz_iteration(shape: tuple[int, ...], smallest: float) -> None:
     torch.manual_seed(4)

@@ -25,24 +25,32 @@ _A, _B, _C, _ITERATIONS = 3.4445, -4.7750, 2.0315, 5
 def orthogonalised(matrices: Tensor) -> Tensor:
     """Return roughly the nearest semi-orthogonal matrices of (..., M, N): all singular values become about one.
 
-    An iteration is X <- p(X X^T) X with the polynomial p. The Gram matrices X X^T and their polynomials commute, so the
-    iterations are run on the Gram matrix, the next of which is p(X X^T)^2 X X^T, and X is multiplied once, at the end.
-    The result is the same up to rounding. The Gram matrix has the shorter side: for gates of 1,024 x 256 numbers, that
-    takes about half of the time.
+    An iteration is X <- p(X X^T) X with the polynomial p. The Gram matrix X X^T and its polynomials commute, so for
+    matrices that are three times as long as wide or longer, such as those of the gates of an LSTM, the iterations are
+    run on the Gram matrix alone, and X is multiplied at the end. The result is the same up to rounding, in less time.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
     x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-7)
-    gram = x @ x.mT
-    polynomials: list[Tensor] = []
-    for _ in range(_ITERATIONS):
-        if polynomials:
+    if x.shape[-1] >= 3 * x.shape[-2]:
+        gram = x @ x.mT
+        polynomials = [_polynomial(gram)]
+        while len(polynomials) < _ITERATIONS:
             gram = polynomials[-1] @ gram @ polynomials[-1]
-        polynomial = _B * gram + _C * (gram @ gram)
-        polynomial.diagonal(dim1=-2, dim2=-1).add_(_A)
-        polynomials.append(polynomial)
-    result: Tensor = reduce(torch.matmul, polynomials) @ x
-    return result.mT if tall else result
+            polynomials.append(_polynomial(gram))
+        x = reduce(torch.matmul, polynomials) @ x
+    else:
+        for _ in range(_ITERATIONS):
+            gram = x @ x.mT
+            x = _A * x + (_B * gram + _C * (gram @ gram)) @ x
+    result: Tensor = x.mT if tall else x
+    return result
+
+
+def _polynomial(gram: Tensor) -> Tensor:
+    result: Tensor = _B * gram + _C * (gram @ gram)
+    result.diagonal(dim1=-2, dim2=-1).add_(_A)
+    return result
 
 
 class Muon(Optimizer):
