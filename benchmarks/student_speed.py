@@ -84,7 +84,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def load(folder: Path, copy: Path, beam: int, engine: Engine | None = None) -> Contender:
-    """Copy a model folder, without what else it holds, and load it with the engine; by default, its fastest."""
+    """Copy a model folder, without its exports, and load it with the engine, by default the fastest for its network."""
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(EXPORTS))
     size = (copy / WEIGHTS).stat().st_size
     plain = TextTranslator.load(copy, "cpu", engine="torch")

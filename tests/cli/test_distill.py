@@ -10,6 +10,7 @@ from seqloom.cli import main as cli
 from seqloom.corpus.splits import Pair, SplitWriter, read_split
 from seqloom.files import sha256_of
 from seqloom.models.catalogue import build_model, save_model
+from seqloom.models.settings import AttentionLstmArchitecture, TransformerArchitecture
 from seqloom.params import load_params, parse_params
 from seqloom.presets import Preset, merge
 from seqloom.presets import find as find_preset
@@ -116,14 +117,17 @@ def test_the_splits_must_be_there(clone: Path, fails: Fails) -> None:
 
 @pytest.mark.usefixtures("unflagged")
 @pytest.mark.parametrize(
-    ("preset", "beam", "name"), [("student", 2, "transformer"), ("student_lstm", 1, "attention_lstm")]
+    ("preset", "beam", "name", "decoder_layers"),
+    [("student", 2, "transformer", 1), ("student_lstm", 1, "attention_lstm", 1)],
 )
 def test_the_presets_of_students_fit_on_params_with_a_teachers_pairs(
-    clone: Path, preset: str, beam: int, name: str
+    clone: Path, preset: str, beam: int, name: str, decoder_layers: int
 ) -> None:
     cli.main(["distill"])
     text = merge(Path("params.yaml").read_text(), find_preset(preset, REPOSITORY / "presets"))
     Path("params.yaml").write_text(text)
     params = load_params(Path("params.yaml"))
     assert list(params.corpora) == ["distilled_en_de", "home_assistant"]
-    assert (params.search.beam, params.model.name) == (beam, name)
+    architecture = params.model.architecture
+    assert isinstance(architecture, TransformerArchitecture | AttentionLstmArchitecture)
+    assert (params.search.beam, architecture.name, architecture.decoder_layers) == (beam, name, decoder_layers)

@@ -84,9 +84,10 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _settings(teacher: loading.Loaded) -> list[str]:
-    """Return the commands that set up a student: it is recurrent like its teacher, or else a Transformer.
+    """Return the commands that set up a student.
 
-    A student of a registered Transformer starts from it.
+    The student of a recurrent teacher is recurrent, every other one a Transformer. It starts from its teacher if that
+    is a registered Transformer.
     """
     from seqloom.decoding.ensemble import Ensemble
     from seqloom.models.recurrent import Recurrent

@@ -15,7 +15,7 @@ from seqloom.decoding.settings import SearchSettings
 from seqloom.decoding.step import S, StepFunction, is_broken, raise_if_broken
 
 Choice = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
-"""Chooses the next token of each row, (rows,) int64, and returns with it the row's largest log-probability, (rows,).
+"""Returns the next token of each row, (rows,) int64, and the row's largest log-probability, (rows,).
 
 The arguments are the constrained log-probabilities (rows, V), the original index of each row (rows,) int64, which
 changes as finished rows are removed, and the number of ids so far.

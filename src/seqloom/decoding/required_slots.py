@@ -59,7 +59,7 @@ class MissingSlots(NamedTuple):
 
 @dataclass(frozen=True)
 class SlotConstraint:
-    """The required slots of those M of the A active sources that have any; `first` is the id of slot 0."""
+    """The required slots of the A active sources, of which M have any; `first` is the id of slot 0."""
 
     first: int
     place: Tensor  # (A,) int64: the row of each active source in `counts`, -1 if it has no slot
@@ -93,7 +93,10 @@ class SlotConstraint:
         return torch.where(self.place < 0, 0, self.counts.sum(dim=1)[self.place])
 
     def select(self, sources: Tensor) -> Self | None:
-        """Return the constraint of the given sources (int64 indices, repeats allowed), in order; None if no slot."""
+        """Return the constraint of the given sources (int64 indices, repeats allowed), in that order.
+
+        It is None if none of them has a slot.
+        """
         place = self.place[sources]
         having = (place >= 0).nonzero().squeeze(1)
         if len(having) == 0:
@@ -116,7 +119,10 @@ class SlotConstraint:
         return bool((self.closers != NO_PARTNER).any())
 
     def missing(self, log_probabilities: Tensor, ids: Tensor, eos: int) -> MissingSlots:
-        """Return the slots that rows lack; `log_probabilities` (A * K, V) are of the token after `ids` (A * K, t)."""
+        """Return the slots that the rows lack.
+
+        `log_probabilities` (A * K, V) are those of the token after `ids` (A * K, t).
+        """
         width, times = self.counts.shape[1], len(ids) // len(self.place)
         rows = (self._having.unsqueeze(1) * times + torch.arange(times, device=ids.device)).flatten()
         log_probabilities = log_probabilities.index_select(0, rows)

@@ -92,9 +92,9 @@ class RecurrentLayer(nn.Module):
         return (new + (update_x + update_h).sigmoid() * (past - new),)
 
     def _step(self, x_RE: Tensor, hidden: Hidden) -> Hidden:
-        """Return the state after one position, with the kernel for that.
+        """Return the state after one position, with the kernel for single positions.
 
-        For few rows it takes a third of the time of the other kernel, which also prepares for each new number of rows.
+        With few rows, the kernel for sequences takes three times as long, and more when the number of rows is new.
         """
         weights = tuple(self.kernel.parameters())
         x_RE, *past = (each.to(weights[0].dtype) for each in (x_RE, *hidden))

@@ -25,9 +25,9 @@ _A, _B, _C, _ITERATIONS = 3.4445, -4.7750, 2.0315, 5
 def orthogonalised(matrices: Tensor) -> Tensor:
     """Return roughly the nearest semi-orthogonal matrices of (..., M, N): all singular values become about one.
 
-    An iteration is X <- p(X X^T) X with the polynomial p. The Gram matrix X X^T and its polynomials commute, so for
-    matrices that are three times as long as wide or longer, such as those of the gates of an LSTM, the iterations are
-    run on the Gram matrix alone, and X is multiplied at the end. The result is the same up to rounding, in less time.
+    An iteration is X <- p(X X^T) X with a polynomial p. The Gram matrix X X^T and its polynomials commute, so the
+    iterations can also run on the Gram matrix alone, and X is multiplied once, at the end. That is faster if X is at
+    least three times as long as wide, as the matrices of an LSTM's gates are; the result is the same up to rounding.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
@@ -41,13 +41,13 @@ def orthogonalised(matrices: Tensor) -> Tensor:
         x = reduce(torch.matmul, polynomials) @ x
     else:
         for _ in range(_ITERATIONS):
-            gram = x @ x.mT
-            x = _A * x + (_B * gram + _C * (gram @ gram)) @ x
+            x = _polynomial(x @ x.mT) @ x
     result: Tensor = x.mT if tall else x
     return result
 
 
 def _polynomial(gram: Tensor) -> Tensor:
+    """Return a I + b G + c G^2."""
     result: Tensor = _B * gram + _C * (gram @ gram)
     result.diagonal(dim1=-2, dim2=-1).add_(_A)
     return result

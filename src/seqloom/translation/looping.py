@@ -21,7 +21,7 @@ def loops(source: str, translation: str) -> bool:
     """Return whether `translation` repeats itself more often than `source` does."""
     ours = _tokens(translation)
     most, longest = _top(ours), _longest_run(ours)
-    if most >= _MORE or longest > _RUNS:  # else it is no loop, whatever the source is
+    if most >= _MORE or longest > _RUNS:  # fewer repetitions are no loop, whatever the source is
         theirs = _tokens(source)
         if most >= _top(theirs) + _MORE or longest > max(_RUNS, _longest_run(theirs)):
             return True

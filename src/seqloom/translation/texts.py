@@ -303,7 +303,10 @@ class _Rules:
         return _Part(segment.text, segment.gap, _Request(text, prefix), mark, copied, case, segment.forced)
 
     def _fits(self, text: str) -> bool:
-        """Return whether the text is short enough for the model. A tokenizer hardly writes more tokens than bytes."""
+        """Return whether the text is short enough for the model.
+
+        Counting bytes is faster than counting tokens, and a text hardly has more tokens than bytes.
+        """
         return len(text.encode()) + 2 <= self._longest or self._count(text) <= self._longest
 
     def _count(self, text: str) -> int:
